@@ -1,0 +1,1 @@
+//! Advantages, losses and corrections: short pure files over numbers and tensors.

@@ -1,0 +1,99 @@
+//! The environment seam: a single-use world that takes replies, gives observations, and reports facts at the end.
+
+use crate::{Fault, Message, Task};
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What the policy sees next: messages to append to the conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observation {
+    /// New messages; the first observation holds the system prompt and the task, later ones a screenshot each.
+    pub messages: Vec<Message>,
+}
+
+/// What a reply did, for logs and reports.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ActionRecord {
+    /// The action in words, e.g. `click Wi-Fi`.
+    pub summary: String,
+    /// Where the device was touched, in screenshot pixels `(x, y)`; two points for a swipe.
+    pub points: Vec<(f64, f64)>,
+    /// Why the action was not carried out: a malformed reply, an unknown target. This is the policy's own fault.
+    pub error: Option<String>,
+}
+
+/// The result of one reply.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// What was done.
+    pub action: ActionRecord,
+    /// What the policy sees next; `None` when the episode is over (the policy reported completion).
+    pub observation: Option<Observation>,
+}
+
+/// Why an episode ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    /// The policy reported that it is done (or has given up).
+    Reported,
+    /// The limit of turns was reached.
+    MaxTurns,
+    /// The limit of tokens in the context was reached.
+    MaxTokens,
+    /// The episode is given up because of a fault; nothing is validated.
+    Fault,
+}
+
+/// What is true at the end of an episode: facts, not a reward.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Facts {
+    /// The device's state fulfils every check of the task.
+    pub verified: bool,
+    /// What the policy claimed in its report; `None` when it made none.
+    pub claimed: Option<bool>,
+    /// Turns taken.
+    pub turns: usize,
+    /// Replies that could not be carried out.
+    pub action_errors: usize,
+    /// Further measurements, by name.
+    pub extra: BTreeMap<String, f64>,
+}
+
+/// One attempt at one task. Single-use: there is no reset.
+///
+/// The order of calls is `start`, then `step` any number of times, then `finish` exactly once, also after a fault.
+#[async_trait]
+pub trait Environment: Send {
+    /// Leases the device, sets up the initial state, checks that the goal is not already met, and looks.
+    async fn start(&mut self) -> Result<Observation, Fault>;
+
+    /// Carries out one reply of the policy and looks again.
+    async fn step(&mut self, reply: &str) -> Result<Step, Fault>;
+
+    /// Validates the device's state (unless `ending` is [`Ending::Fault`]) and releases the device.
+    async fn finish(&mut self, ending: Ending) -> Result<Facts, Fault>;
+
+    /// The name of the leased device, for logs and scripted policies.
+    fn device(&self) -> Option<String> {
+        None
+    }
+}
+
+/// Makes environments. Any `Fn(&Task) -> Result<Box<dyn Environment>, Fault>` is one.
+#[async_trait]
+pub trait EnvironmentFactory: Send + Sync {
+    /// An environment for one attempt at `task`.
+    async fn create(&self, task: &Task) -> Result<Box<dyn Environment>, Fault>;
+}
+
+#[async_trait]
+impl<F> EnvironmentFactory for F
+where
+    F: Fn(&Task) -> Result<Box<dyn Environment>, Fault> + Send + Sync,
+{
+    async fn create(&self, task: &Task) -> Result<Box<dyn Environment>, Fault> {
+        self(task)
+    }
+}

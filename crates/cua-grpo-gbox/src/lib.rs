@@ -1,0 +1,1 @@
+//! Typed GBox client, box pool, action grammar and device validators.

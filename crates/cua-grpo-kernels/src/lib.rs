@@ -1,0 +1,1 @@
+//! Fused operations as Burn backend extensions, each with a reference body.

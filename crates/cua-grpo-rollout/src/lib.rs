@@ -1,0 +1,1 @@
+//! Async engine: tasks, environments and a sampler make scored groups.

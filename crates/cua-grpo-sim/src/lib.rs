@@ -1,0 +1,1 @@
+//! A simulated Android phone behind the GBox HTTP API.

@@ -1,0 +1,2 @@
+//! The binary of cua-grpo: config, objects, loop, artefacts.
+fn main() {}
