@@ -1,2 +1,44 @@
-//! Automation of the repository.
-fn main() {}
+//! Automation of the repository, as `cargo xtask TASK`.
+
+mod ci;
+mod command;
+mod dependencies;
+mod licence;
+mod setup_cuda;
+mod tidy;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask TASK
+
+  ci              format, clippy, tidy, tests, docs: what the continuous integration runs
+  tidy            house rules: headers, file sizes, crate arrows, licences, duplicate versions
+  setup-cuda      prepare a Debian machine for building with the cargo feature `cuda` [--dry-run]
+  bench-model     build and run the model benches; arguments are passed on
+  bench-rollout   build and run the rollout benches; arguments are passed on";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let rest = arguments.get(1..).unwrap_or_default();
+    let result = match arguments.first().map(String::as_str) {
+        Some("ci") => ci::run(),
+        Some("tidy") => tidy::run(),
+        Some("setup-cuda") => setup_cuda::run(rest),
+        Some(bench @ ("bench-model" | "bench-rollout")) => command::bench(bench, rest),
+        other => {
+            if let Some(other) = other.filter(|name| !matches!(*name, "help" | "--help" | "-h")) {
+                eprintln!("error: there is no task `{other}`\n");
+            }
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("error: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -48,12 +48,12 @@ impl Row {
 ///
 /// The type of the log-probs is the implementor's own: core knows no tensors.
 pub trait Scorer {
-    /// Log-probs `[rows, time]` that carry a gradient.
+    /// Log-probs `[rows, completion]` that carry a gradient.
     type LogProbs;
     /// What can go wrong.
     type Error: std::error::Error;
 
-    /// Log-prob of every token given all before it, at `temperature`, under the policy (`adapter` on) or the
-    /// reference (`adapter` off). Position 0 of a row, which has nothing before it, is 0.
+    /// Log-prob of every trained token given all before it, at `temperature`, under the policy (`adapter` on) or the
+    /// reference (`adapter` off): the trained tokens of each row in order, 0 beyond the last.
     fn score(&self, rows: &[&Row], temperature: f32, adapter: bool) -> Result<Self::LogProbs, Self::Error>;
 }

@@ -1,1 +1,26 @@
-//! Qwen3-VL with LoRA: model, processor, chat template, checkpoints, generation engine.
+//! Qwen3-VL with LoRA on Burn tensors: model, processor, chat template, checkpoints, generation engine.
+//!
+//! - [`Qwen3Vl`] is both towers with named access to every weight; weights are constants unless made trainable.
+//! - [`processor`] turns messages and pictures into tokens and patches.
+//! - [`checkpoint`] and [`lora`] read and write the files of transformers and PEFT.
+//! - [`generate`] samples for many conversations at once; [`score`] gives log-probs with a gradient.
+//! - [`Policy`] (`policy.rs`) is the only file that ties the model to the seams of `cua-grpo-core`.
+
+pub mod batch;
+pub mod checkpoint;
+mod config;
+mod error;
+pub mod generate;
+pub mod lora;
+mod model;
+pub mod nn;
+mod policy;
+pub mod processor;
+pub mod score;
+pub mod text;
+pub mod vision;
+
+pub use config::{ModelConfig, TextConfig, VisionConfig};
+pub use error::ModelError;
+pub use model::{Qwen3Vl, Trainable};
+pub use policy::Policy;

@@ -1,0 +1,79 @@
+//! Aggregation: how a loss a token becomes one number.
+//!
+//! With `q` the loss a token, `m` the mask, `n_i` the masked-in tokens of row `i` (at least 1):
+//!
+//! | mode | loss | used by |
+//! |---|---|---|
+//! | `sequence_mean` | `sum_i (sum_t q m / n_i) / rows` | GRPO, GSPO, SAPO |
+//! | `micro_batch_token_mean` | `sum q m / max(sum m, 1) / micro_batches`, local to the micro-batch | BNPO |
+//! | `constant` | `sum q m / (rows * max_completion_tokens)` | Dr. GRPO |
+//! | `token_mean` | `sum q m / max(tokens, 1)` | DAPO, CISPO, VESPO |
+//! | `sequence_sum` | `sum q m / rows` | LUSPO |
+//!
+//! `rows`, `tokens` and `micro_batches` are those of the **whole optimiser step** ([`Totals`]), so the losses of its
+//! micro-batches add up to that of the step, however it is cut (BNPO alone depends on the cut, by definition).
+//! Departures from TRL: its gradient accumulation divides by the number of micro-batches, which is the same only when
+//! they have equal numbers of rows, and its DAPO denominator counts the whole generation batch even when that is
+//! spread over several optimiser steps.
+
+use crate::masked::{masked, row_lengths};
+use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+
+/// How a loss a token becomes one number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Aggregation {
+    /// Mean over rows of the mean over tokens.
+    SequenceMean,
+    /// Mean over the tokens of the micro-batch, then over micro-batches.
+    MicroBatchTokenMean,
+    /// Sum over a constant number of tokens a row.
+    Constant,
+    /// Mean over the tokens of the optimiser step.
+    TokenMean,
+    /// Mean over rows of the sum over tokens.
+    SequenceSum,
+}
+
+/// What one optimiser step holds, over all its micro-batches.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Totals {
+    /// Rows.
+    pub rows: f64,
+    /// Tokens that enter the loss.
+    pub tokens: f64,
+    /// Micro-batches.
+    pub micro_batches: f64,
+    /// Upper bound of trained tokens in a row, for [`Aggregation::Constant`].
+    pub max_completion_tokens: f64,
+}
+
+impl Totals {
+    /// The totals of an optimiser step of one micro-batch with `rows` rows and `tokens` tokens.
+    pub fn single(rows: usize, tokens: usize, max_completion_tokens: usize) -> Self {
+        Self {
+            rows: rows as f64,
+            tokens: tokens as f64,
+            micro_batches: 1.0,
+            max_completion_tokens: max_completion_tokens as f64,
+        }
+    }
+}
+
+/// Aggregates `losses` to a scalar of shape `[1]`.
+///
+/// # Shapes
+/// `losses` and `mask` are `[rows, time]`.
+pub fn aggregate(aggregation: Aggregation, losses: Tensor<2>, mask: &Tensor<2>, totals: &Totals) -> Tensor<1> {
+    let losses = masked(losses, mask);
+    match aggregation {
+        Aggregation::SequenceMean => (losses.sum_dim(1) / row_lengths(mask)).sum() / totals.rows.max(1.0),
+        Aggregation::MicroBatchTokenMean => {
+            losses.sum() / mask.clone().sum().clamp_min(1.0) / totals.micro_batches.max(1.0)
+        }
+        Aggregation::Constant => losses.sum() / (totals.rows * totals.max_completion_tokens).max(1.0),
+        Aggregation::TokenMean => losses.sum() / totals.tokens.max(1.0),
+        Aggregation::SequenceSum => losses.sum() / totals.rows.max(1.0),
+    }
+}

@@ -1,0 +1,168 @@
+//! Which loss, and its constants.
+
+use crate::{Aggregation, AlgoError, Correction, CorrectionLevel};
+use serde::{Deserialize, Serialize};
+
+/// The loss. Each is a surrogate a token, a level of the ratio, and an aggregation.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LossKind {
+    /// Clipped ratio a token, mean over rows of the mean over tokens (DeepSeekMath).
+    #[default]
+    Grpo,
+    /// Clipped ratio a token, mean over the tokens of the micro-batch.
+    Bnpo,
+    /// Clipped ratio a token, a constant denominator: no length bias (Dr. GRPO).
+    DrGrpo,
+    /// Clipped ratio a token, mean over the tokens of the optimiser step (DAPO).
+    Dapo,
+    /// Clipped ratio a row (geometric mean), mean over rows (GSPO).
+    Gspo,
+    /// Clipped ratio a row, weighted by the length of the row (LUSPO).
+    Luspo,
+    /// Log-prob weighted by a capped ratio without gradient (CISPO, MiniMax-M1).
+    Cispo,
+    /// A soft gate in place of the clip (SAPO).
+    Sapo,
+    /// Log-prob weighted by a gamma-shaped function of the row's whole weight (VESPO).
+    Vespo,
+}
+
+/// What one ratio is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RatioLevel {
+    /// Each token: `exp(l - o)`.
+    Token,
+    /// A row: `exp(mean_t (l - o))`, the geometric mean of its tokens' ratios.
+    Sequence,
+}
+
+impl LossKind {
+    /// What one ratio is for.
+    pub fn ratio_level(self) -> RatioLevel {
+        match self {
+            Self::Gspo | Self::Luspo => RatioLevel::Sequence,
+            Self::Grpo | Self::Bnpo | Self::DrGrpo | Self::Dapo | Self::Cispo | Self::Sapo | Self::Vespo => {
+                RatioLevel::Token
+            }
+        }
+    }
+
+    /// How a loss a token becomes one number.
+    pub fn aggregation(self) -> Aggregation {
+        match self {
+            Self::Grpo | Self::Gspo | Self::Sapo => Aggregation::SequenceMean,
+            Self::Bnpo => Aggregation::MicroBatchTokenMean,
+            Self::DrGrpo => Aggregation::Constant,
+            Self::Dapo | Self::Cispo | Self::Vespo => Aggregation::TokenMean,
+            Self::Luspo => Aggregation::SequenceSum,
+        }
+    }
+}
+
+/// The loss and its constants.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LossConfig {
+    /// The loss.
+    pub kind: LossKind,
+    /// The ratio is clipped below `1 - epsilon`.
+    pub epsilon: f64,
+    /// The ratio is clipped above `1 + epsilon_high`; `epsilon` when absent.
+    pub epsilon_high: Option<f64>,
+    /// Cap of the ratio in the unclipped branch (two-sided clipping); for negative advantages it bounds the loss.
+    pub delta: Option<f64>,
+    /// Bound of the loss a token as a multiple of `|advantage|` (dual clip).
+    pub dual_clip: Option<f64>,
+    /// Weight of the divergence from the reference (k3). 0 needs no reference.
+    pub beta: f64,
+    /// Multiplies k3 by the ratio, which makes it unbiased off policy.
+    pub kl_times_ratio: bool,
+    /// Importance weights between sampler and learner.
+    pub correction: Option<Correction>,
+    /// Rows with a negative advantage are left out when `mean_t (s - l)`, how much less likely they have become, is
+    /// above this (off-policy sequence masking).
+    pub off_policy_threshold: Option<f64>,
+    /// Cap of the ratio in CISPO (the cap itself, not an excess over 1).
+    pub cispo_cap: f64,
+    /// Temperature of SAPO's gate where the advantage is positive.
+    pub sapo_tau_positive: f64,
+    /// Temperature of SAPO's gate elsewhere.
+    pub sapo_tau_negative: f64,
+}
+
+impl Default for LossConfig {
+    fn default() -> Self {
+        Self {
+            kind: LossKind::Grpo,
+            epsilon: 0.2,
+            epsilon_high: None,
+            delta: None,
+            dual_clip: None,
+            beta: 0.0,
+            kl_times_ratio: false,
+            correction: None,
+            off_policy_threshold: None,
+            cispo_cap: 5.0,
+            sapo_tau_positive: 1.0,
+            sapo_tau_negative: 1.05,
+        }
+    }
+}
+
+impl LossConfig {
+    /// The default constants with another loss.
+    pub fn new(kind: LossKind) -> Self {
+        Self {
+            kind,
+            ..Self::default()
+        }
+    }
+
+    /// The upper clip range.
+    pub fn high(&self) -> f64 {
+        self.epsilon_high.unwrap_or(self.epsilon)
+    }
+
+    /// Checks the ranges.
+    ///
+    /// # Errors
+    /// [`AlgoError::Value`] names the first constant that is out of its range.
+    pub fn validate(&self) -> Result<(), AlgoError> {
+        let refuse = |what, got: String| {
+            Err(AlgoError::Value {
+                operation: "loss config",
+                what,
+                got,
+            })
+        };
+        if !(self.epsilon > 0.0 && self.epsilon <= 1.0) {
+            return refuse("epsilon in (0, 1]", self.epsilon.to_string());
+        }
+        if !(self.high() > 0.0 && self.high().is_finite()) {
+            return refuse("epsilon_high above 0", self.high().to_string());
+        }
+        if self
+            .delta
+            .is_some_and(|delta| delta.is_nan() || delta <= 1.0 + self.high())
+        {
+            return refuse("delta above 1 + epsilon_high", format!("{:?}", self.delta));
+        }
+        if self.dual_clip.is_some_and(|bound| bound.is_nan() || bound <= 1.0) {
+            return refuse("dual_clip above 1", format!("{:?}", self.dual_clip));
+        }
+        if !(self.beta >= 0.0 && self.beta.is_finite()) {
+            return refuse("beta of at least 0", self.beta.to_string());
+        }
+        let row_weights = self
+            .correction
+            .is_some_and(|correction| correction.level != CorrectionLevel::Token);
+        if self.kind == LossKind::Vespo && row_weights {
+            return refuse(
+                "a correction a token, because vespo sums their logs",
+                format!("{:?}", self.correction),
+            );
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,127 @@
+//! Statistics of a loss: summed on the device over micro-batches, read once an optimiser step.
+
+use crate::AlgoError;
+use crate::loss::{LossConfig, LossKind};
+use crate::masked::{masked, read};
+use burn::tensor::Tensor;
+use serde::Serialize;
+
+const COUNT: usize = 9;
+
+/// Sums over tokens, on the device: `[loss, tokens, ratio, clipped low, clipped high, kl, weight, outside, gap]`.
+#[derive(Debug, Clone)]
+pub struct StatSums {
+    sums: Tensor<1>,
+}
+
+/// Statistics of one optimiser step; means are over the tokens that enter the loss.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct LossStats {
+    /// The loss of the step.
+    pub loss: f64,
+    /// Tokens that entered the loss.
+    pub tokens: f64,
+    /// Mean ratio between the policy now and before the step.
+    pub ratio_mean: f64,
+    /// Share of tokens that the lower clip cut off (advantage below 0).
+    pub clip_fraction_low: f64,
+    /// Share of tokens that the upper clip, or CISPO's cap, cut off (advantage above 0).
+    pub clip_fraction_high: f64,
+    /// Mean divergence from the reference (k3, as it entered the loss); 0 when none was computed.
+    pub kl: f64,
+    /// Mean importance weight between sampler and learner; 1 without a correction.
+    pub correction_mean: f64,
+    /// Share of tokens whose weight was truncated or masked.
+    pub correction_fraction: f64,
+    /// Mean `|o - s|`, how far learner and sampler disagree; 0 when the sampler's log-probs were not given.
+    pub sampler_gap: f64,
+}
+
+impl LossStats {
+    /// Share of tokens that either clip cut off.
+    pub fn clip_fraction(&self) -> f64 {
+        self.clip_fraction_low + self.clip_fraction_high
+    }
+}
+
+impl StatSums {
+    #[allow(clippy::too_many_arguments, reason = "one argument a quantity, one caller")]
+    pub(crate) fn new(
+        config: &LossConfig,
+        loss: &Tensor<1>,
+        ratio: Tensor<2>,
+        advantages: &Tensor<2>,
+        mask: &Tensor<2>,
+        divergence: Option<Tensor<2>>,
+        corrected: Option<(Tensor<2>, Tensor<2>)>,
+        sampler_gap: Option<Tensor<2>>,
+    ) -> Self {
+        let mask = mask.clone().inner();
+        let ratio = ratio.inner();
+        let shape = ratio.dims();
+        let sign = advantages.clone().inner().sign().expand(shape);
+        let (low, high) = match config.kind {
+            LossKind::Cispo => (f64::NEG_INFINITY, config.cispo_cap),
+            LossKind::Sapo | LossKind::Vespo => (f64::NEG_INFINITY, f64::INFINITY),
+            _ => (1.0 - config.epsilon, 1.0 + config.high()),
+        };
+        let share = |outside| masked(ratio.zeros_like().mask_fill(outside, 1.0), &mask).sum();
+        let clipped_low = share(ratio.clone().lower_scalar(low).bool_and(sign.clone().lower_scalar(0.0)));
+        let clipped_high = share(ratio.clone().greater_scalar(high).bool_and(sign.greater_scalar(0.0)));
+        let total = |values: Option<Tensor<2>>| match values {
+            Some(values) => masked(values.inner(), &mask).sum(),
+            None => mask.clone().sum().zeros_like(),
+        };
+        let (weights, outside) = corrected.unzip();
+        let weights = weights.or_else(|| Some(ratio.ones_like()));
+        let sums = vec![
+            loss.clone().inner(),
+            mask.clone().sum(),
+            masked(ratio.clone(), &mask).sum(),
+            clipped_low,
+            clipped_high,
+            total(divergence),
+            total(weights),
+            total(outside),
+            total(sampler_gap),
+        ];
+        Self {
+            sums: Tensor::cat(sums, 0),
+        }
+    }
+
+    /// The sums of two micro-batches.
+    #[must_use]
+    pub fn merge(self, other: Self) -> Self {
+        Self {
+            sums: self.sums + other.sums,
+        }
+    }
+
+    /// Reads the sums and divides them: one wait for the device.
+    ///
+    /// # Errors
+    /// [`AlgoError::Read`] when the device cannot be read.
+    pub fn read(self) -> Result<LossStats, AlgoError> {
+        let values = read("loss statistics", self.sums)?;
+        let sums: [f32; COUNT] = values.try_into().map_err(|values: Vec<f32>| AlgoError::Shape {
+            operation: "loss statistics",
+            what: "sums".to_owned(),
+            expected: vec![COUNT],
+            got: vec![values.len()],
+        })?;
+        let [loss, tokens, ratio, low, high, kl, weight, outside, gap] = sums.map(f64::from);
+        let mean = |sum: f64| sum / tokens.max(1.0);
+        Ok(LossStats {
+            loss,
+            tokens,
+            ratio_mean: mean(ratio),
+            clip_fraction_low: mean(low),
+            clip_fraction_high: mean(high),
+            kl: mean(kl),
+            correction_mean: mean(weight),
+            correction_fraction: mean(outside),
+            sampler_gap: mean(gap),
+        })
+    }
+}

@@ -1,0 +1,263 @@
+//! Laws that hold for any numbers: gradients are slopes, k3 is never negative, cutting a step changes nothing.
+
+mod common;
+
+use common::{Case, Matrix, assert_close, evaluate, tensor, values};
+use cua_grpo_algo::{
+    AlgoError, Correction, CorrectionAction, CorrectionLevel, LossConfig, LossKind, Totals, k3, policy_loss,
+};
+use cua_grpo_core::derive_seed;
+
+const KINDS: [LossKind; 9] = [
+    LossKind::Grpo,
+    LossKind::Bnpo,
+    LossKind::DrGrpo,
+    LossKind::Dapo,
+    LossKind::Gspo,
+    LossKind::Luspo,
+    LossKind::Cispo,
+    LossKind::Sapo,
+    LossKind::Vespo,
+];
+
+/// A number in [0, 1) that depends on `seed` alone.
+fn uniform(seed: &[u64]) -> f64 {
+    (derive_seed(seed) >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+fn random_case(seed: u64, rows: usize, time: usize) -> Case {
+    let fill = |stream: u64, scale: f64, base: Option<&Matrix>| -> Matrix {
+        let cell = |i: usize, t: usize| {
+            let noise = uniform(&[seed, stream, i as u64, t as u64]);
+            base.map_or(-3.0 * noise, |base| base[i][t] + scale * (noise - 0.5))
+        };
+        (0..rows).map(|i| (0..time).map(|t| cell(i, t)).collect()).collect()
+    };
+    let new = fill(0, 0.0, None);
+    let (old, sampler, reference) = (
+        fill(1, 0.8, Some(&new)),
+        fill(2, 0.9, Some(&new)),
+        fill(3, 1.0, Some(&new)),
+    );
+    let mask = fill(4, 0.0, None)
+        .iter()
+        .map(|row| row.iter().map(|&v| f64::from(v > -2.0)).collect())
+        .collect();
+    let advantages = (0..rows).map(|i| 3.0 * (uniform(&[seed, 5, i as u64]) - 0.5)).collect();
+    Case {
+        new,
+        old,
+        sampler,
+        reference,
+        mask,
+        advantages,
+    }
+}
+
+fn loaded(kind: LossKind) -> LossConfig {
+    let correction = Correction {
+        level: CorrectionLevel::Token,
+        action: CorrectionAction::Truncate,
+        min: Some(0.8),
+        max: 1.2,
+    };
+    LossConfig {
+        beta: 0.1,
+        kl_times_ratio: true,
+        correction: Some(correction),
+        ..LossConfig::new(kind)
+    }
+}
+
+#[test]
+fn gradients_are_the_slopes_of_the_loss() {
+    // CISPO and VESPO hold a factor fixed on purpose, so their gradient is not the slope of their value.
+    let kinds = KINDS
+        .into_iter()
+        .filter(|kind| !matches!(kind, LossKind::Cispo | LossKind::Vespo));
+    for (seed, kind) in kinds.enumerate() {
+        let (case, step) = (random_case(seed as u64, 3, 5), 1e-6);
+        let (_, gradient, _) = case.evaluate(&loaded(kind), &case.totals());
+        let mut slopes = gradient.clone();
+        for (i, t) in (0..3).flat_map(|i| (0..5).map(move |t| (i, t))) {
+            let at = |offset: f64| {
+                let mut moved = case.clone();
+                moved.new[i][t] += offset;
+                moved.evaluate(&loaded(kind), &case.totals()).0
+            };
+            slopes[i][t] = (at(step) - at(-step)) / (2.0 * step);
+        }
+        assert!(gradient.iter().flatten().any(|g| g.abs() > 1e-3));
+        assert_close(&format!("{kind:?}"), &gradient, &slopes, 1e-7);
+    }
+}
+
+#[test]
+fn k3_is_never_negative_and_finite_for_any_distance() {
+    for seed in 0..20 {
+        let case = random_case(100 + seed, 4, 6);
+        let far: Matrix = case
+            .reference
+            .iter()
+            .map(|row| row.iter().map(|v| v * 10_f64.powi(seed as i32 % 5)).collect())
+            .collect();
+        let divergence = values(k3(tensor(&case.new), tensor(&far)));
+        assert!(
+            divergence.iter().flatten().all(|k| *k >= 0.0 && k.is_finite()),
+            "{divergence:?}"
+        );
+    }
+    let same = random_case(1, 2, 3);
+    assert_close(
+        "equal policies",
+        &values(k3(tensor(&same.new), tensor(&same.new))),
+        &vec![vec![0.0; 3]; 2],
+        0.0,
+    );
+}
+
+#[test]
+fn cutting_a_step_into_micro_batches_changes_nothing() {
+    for kind in KINDS.into_iter().filter(|&kind| kind != LossKind::Bnpo) {
+        let case = random_case(7, 5, 6);
+        let totals = Totals {
+            micro_batches: 3.0,
+            ..case.totals()
+        };
+        let (whole, gradient, stats) = case.evaluate(&loaded(kind), &totals);
+        // Unequal parts on purpose: dividing by the number of parts would be wrong here.
+        let parts = [0..1, 1..2, 2..5].map(|range| case.rows(range));
+        let mut loss = 0.0;
+        let mut gradients = Matrix::new();
+        for part in &parts {
+            let (own, rows, _) = part.evaluate(&loaded(kind), &totals);
+            loss += own;
+            gradients.extend(rows);
+        }
+        let sums = parts.map(|part| policy_loss(&loaded(kind), &part.inputs(), &totals).unwrap().sums);
+        let merged = sums
+            .into_iter()
+            .reduce(cua_grpo_algo::StatSums::merge)
+            .unwrap()
+            .read()
+            .unwrap();
+        assert!((loss - whole).abs() < 1e-9, "{kind:?}: {loss} {whole}");
+        assert_close(&format!("{kind:?}"), &gradients, &gradient, 1e-9);
+        assert!(
+            (merged.kl - stats.kl).abs() < 1e-6 && merged.tokens == stats.tokens,
+            "{merged:?} {stats:?}"
+        );
+    }
+}
+
+#[test]
+fn twice_the_rows_in_the_step_is_half_the_loss() {
+    let case = Case::golden();
+    let (one, _, _) = case.evaluate(&LossConfig::new(LossKind::Grpo), &case.totals());
+    let (half, _, _) = case.evaluate(
+        &LossConfig::new(LossKind::Grpo),
+        &Totals {
+            rows: 8.0,
+            ..case.totals()
+        },
+    );
+    assert!((half - one / 2.0).abs() < 1e-12);
+}
+
+#[test]
+fn dapo_is_bnpo_when_the_step_is_one_micro_batch() {
+    let case = random_case(3, 4, 7);
+    let dapo = case.evaluate(&loaded(LossKind::Dapo), &case.totals());
+    let bnpo = case.evaluate(&loaded(LossKind::Bnpo), &case.totals());
+    assert!((dapo.0 - bnpo.0).abs() < 1e-7);
+    assert_close("gradient", &dapo.1, &bnpo.1, 1e-7);
+}
+
+#[test]
+fn without_old_logprobs_the_ratio_is_1_and_the_gradient_is_that_of_reinforce() {
+    let case = random_case(11, 3, 4);
+    let mut inputs = case.inputs();
+    inputs.old = None;
+    let (_, gradient, stats) = evaluate(&LossConfig::new(LossKind::Dapo), &inputs, &case.totals());
+    assert!((stats.ratio_mean - 1.0).abs() < 1e-6);
+    let tokens = case.totals().tokens;
+    let expected: Matrix = case
+        .mask
+        .iter()
+        .zip(&case.advantages)
+        .map(|(mask, advantage)| mask.iter().map(|m| -m * advantage / tokens).collect())
+        .collect();
+    assert_close("gradient", &gradient, &expected, 1e-9);
+}
+
+#[test]
+fn what_lies_outside_of_the_mask_may_be_anything() {
+    for kind in KINDS {
+        let case = random_case(21, 3, 5);
+        let expected = case.evaluate(&loaded(kind), &case.totals());
+        let mut dirty = case.clone();
+        for (i, t) in (0..3)
+            .flat_map(|i| (0..5).map(move |t| (i, t)))
+            .filter(|&(i, t)| case.mask[i][t] == 0.0)
+        {
+            dirty.new[i][t] = f64::NAN;
+            dirty.old[i][t] = f64::INFINITY;
+            dirty.sampler[i][t] = f64::NEG_INFINITY;
+            dirty.reference[i][t] = f64::NAN;
+        }
+        let got = dirty.evaluate(&loaded(kind), &case.totals());
+        assert_eq!(got.0, expected.0, "{kind:?}");
+        assert_close(&format!("{kind:?}"), &got.1, &expected.1, 0.0);
+        assert_eq!(got.2, expected.2, "{kind:?}");
+    }
+}
+
+#[test]
+fn a_threshold_of_infinity_masks_no_row() {
+    let case = Case::golden();
+    let off = case.evaluate(&LossConfig::new(LossKind::Dapo), &case.totals());
+    let threshold = LossConfig {
+        off_policy_threshold: Some(f64::INFINITY),
+        ..LossConfig::new(LossKind::Dapo)
+    };
+    assert_eq!(case.evaluate(&threshold, &case.totals()).1, off.1);
+}
+
+#[test]
+fn missing_inputs_and_wrong_shapes_are_named() {
+    let case = Case::golden();
+    let config = LossConfig {
+        beta: 0.1,
+        ..LossConfig::default()
+    };
+    let mut inputs = case.inputs();
+    inputs.reference = None;
+    let error = policy_loss(&config, &inputs, &case.totals()).unwrap_err();
+    assert!(
+        matches!(error, AlgoError::Missing { input: "reference", .. }),
+        "{error}"
+    );
+    inputs.advantages = inputs.mask.clone();
+    let error = policy_loss(&LossConfig::default(), &inputs, &case.totals()).unwrap_err();
+    assert!(
+        error.to_string().contains("advantages of shape [4, 1], got [4, 4]"),
+        "{error}"
+    );
+    let refused = [
+        LossConfig {
+            epsilon: f64::NAN,
+            ..LossConfig::default()
+        },
+        LossConfig {
+            delta: Some(1.1),
+            ..LossConfig::default()
+        },
+        LossConfig {
+            beta: -1.0,
+            ..LossConfig::default()
+        },
+    ];
+    for config in refused {
+        assert!(matches!(config.validate(), Err(AlgoError::Value { .. })), "{config:?}");
+    }
+}

@@ -1,0 +1,310 @@
+//! The environment of this crate: one attempt at one task on one leased box. The only file that knows core's seams.
+
+use crate::action::{Action, parse_reply};
+use crate::device::{ActError, Device};
+use crate::pool::{BoxLease, BoxPool};
+use crate::prompt::{PromptStyle, Prompts, TargetStyle};
+use crate::validate::{run_all, validate};
+use async_trait::async_trait;
+use cua_grpo_core::{
+    ActionRecord, Chunk, Ending, Environment, EnvironmentFactory, Facts, Fault, FaultKind, Message, Observation, Role,
+    Step, Task,
+};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The environment variable that tells a simulated box its seed; a real box ignores it.
+pub const SEED_ENV: &str = "CUA_SIM_SEED";
+/// Label that names the task.
+pub const TASK_LABEL: &str = "cua-grpo-task";
+
+/// How attempts run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EnvConfig {
+    /// How much the policy is told. Default full.
+    pub style: PromptStyle,
+    /// How the policy is taught to name places. Default in words.
+    pub targets: TargetStyle,
+    /// Upper bound of turns; that of the task applies too. Default 15.
+    pub max_turns: usize,
+    /// Most calls in one reply; a reply with more is refused as a whole. Default 1.
+    pub max_calls: usize,
+    /// Wait between an action and the picture after it. Default 500 ms; 0 for a simulator.
+    pub settle: Duration,
+    /// Limit of one shell command on the box. Default 30 s.
+    pub command_timeout: Duration,
+}
+
+impl Default for EnvConfig {
+    fn default() -> Self {
+        Self {
+            style: PromptStyle::default(),
+            targets: TargetStyle::default(),
+            max_turns: 15,
+            max_calls: 1,
+            settle: Duration::from_millis(500),
+            command_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Makes environments on the boxes of a pool.
+#[derive(Debug, Clone)]
+pub struct GboxEnvironmentFactory {
+    pool: BoxPool,
+    config: Arc<EnvConfig>,
+}
+
+impl GboxEnvironmentFactory {
+    /// A factory; boxes are leased when the environments start.
+    pub fn new(pool: BoxPool, config: EnvConfig) -> Self {
+        Self {
+            pool,
+            config: Arc::new(config),
+        }
+    }
+
+    /// The pool of boxes.
+    pub fn pool(&self) -> &BoxPool {
+        &self.pool
+    }
+}
+
+#[async_trait]
+impl EnvironmentFactory for GboxEnvironmentFactory {
+    async fn create(&self, task: &Task) -> Result<Box<dyn Environment>, Fault> {
+        Ok(Box::new(GboxEnvironment::new(
+            self.pool.clone(),
+            self.config.clone(),
+            task.clone(),
+        )))
+    }
+}
+
+/// One attempt at one task.
+#[derive(Debug)]
+pub struct GboxEnvironment {
+    pool: BoxPool,
+    config: Arc<EnvConfig>,
+    prompts: Prompts,
+    task: Task,
+    stage: Stage,
+    facts: Facts,
+}
+
+/// Where the attempt stands.
+#[derive(Debug)]
+enum Stage {
+    /// Not started.
+    New,
+    /// The box is leased; its state is being set up.
+    Leased(BoxLease),
+    /// Turns are taken.
+    Open(Box<Device>),
+    /// The box is given back, or was lost.
+    Over,
+}
+
+impl GboxEnvironment {
+    fn new(pool: BoxPool, config: Arc<EnvConfig>, task: Task) -> Self {
+        let prompts = Prompts {
+            style: config.style,
+            targets: config.targets,
+        };
+        Self {
+            pool,
+            config,
+            prompts,
+            task,
+            stage: Stage::New,
+            facts: Facts::default(),
+        }
+    }
+
+    fn max_turns(&self) -> usize {
+        self.config.max_turns.min(self.task.max_turns)
+    }
+
+    /// Setup, and proof that there is something left to do.
+    async fn set_up(&self, lease: &BoxLease) -> Result<(), Fault> {
+        let limit = self.config.command_timeout;
+        let setup = |error: crate::ValidateError| Fault::new(FaultKind::Setup, "set up task", error);
+        run_all(lease.client(), lease.id(), &self.task.setup, limit)
+            .await
+            .map_err(setup)?;
+        if !self.task.setup.is_empty() {
+            tokio::time::sleep(self.config.settle).await;
+        }
+        let verdict = validate(lease.client(), lease.id(), &self.task.checks, limit)
+            .await
+            .map_err(setup)?;
+        if verdict.all() || self.task.checks.is_empty() {
+            let count = self.task.checks.len();
+            let message = format!(
+                "task {}: expected one of {count} checks to fail, got none that does",
+                self.task.id
+            );
+            return Err(Fault::new(FaultKind::Setup, "precheck", message));
+        }
+        Ok(())
+    }
+
+    fn first_observation(&self, device: &Device) -> Observation {
+        let limit = self.max_turns();
+        let user = Message {
+            role: Role::User,
+            content: vec![
+                Chunk::Text(self.prompts.task(&self.task.instruction, limit)),
+                Chunk::Image(device.screen().image.clone()),
+                Chunk::Text(self.prompts.turn(1, limit, None)),
+            ],
+        };
+        Observation {
+            messages: vec![Message::text(Role::System, self.prompts.system()), user],
+        }
+    }
+
+    fn next_observation(&self, device: &Device, error: Option<&str>) -> Observation {
+        let text = self.prompts.turn(self.facts.turns + 1, self.max_turns(), error);
+        let content = vec![Chunk::Image(device.screen().image.clone()), Chunk::Text(text)];
+        Observation {
+            messages: vec![Message {
+                role: Role::User,
+                content,
+            }],
+        }
+    }
+
+    /// Reads the reply and carries it out; the record says what went wrong on the policy's side. True: it reported.
+    async fn carry_out(&mut self, device: &mut Device, reply: &str) -> Result<(ActionRecord, bool), Fault> {
+        let refused = |error: String| {
+            (
+                ActionRecord {
+                    summary: "malformed reply".to_owned(),
+                    points: Vec::new(),
+                    error: Some(error),
+                },
+                false,
+            )
+        };
+        let calls = match parse_reply(reply) {
+            Ok(reply) => reply.calls,
+            Err(error) => return Ok(refused(error.to_string())),
+        };
+        if calls.len() > self.config.max_calls {
+            let (limit, got) = (self.config.max_calls, calls.len());
+            return Ok(refused(format!("expected at most {limit} tool call a turn, got {got}")));
+        }
+        let mut record = ActionRecord::default();
+        for action in &calls {
+            if !record.summary.is_empty() {
+                record.summary.push_str("; ");
+            }
+            record.summary.push_str(&action.to_string());
+            if let Action::Report { success, .. } = action {
+                self.facts.claimed = Some(*success);
+                return Ok((record, true));
+            }
+            match device.perform(action).await {
+                Ok(points) => record.points.extend(points.iter().map(|point| (point.x, point.y))),
+                Err(ActError::Policy(error)) => {
+                    record.error = Some(error);
+                    break;
+                }
+                Err(ActError::Service(error)) => return Err(Fault::new(FaultKind::Environment, "take turn", error)),
+            }
+        }
+        Ok((record, false))
+    }
+}
+
+/// Using an environment out of order is a defect of the engine; it is reported, not acted on.
+fn out_of_order(operation: &str, expected: &str) -> Fault {
+    Fault::new(
+        FaultKind::Environment,
+        operation,
+        format!("expected {expected}; call start, step..., finish"),
+    )
+}
+
+#[async_trait]
+impl Environment for GboxEnvironment {
+    async fn start(&mut self) -> Result<Observation, Fault> {
+        if !matches!(self.stage, Stage::New) {
+            return Err(out_of_order("start", "a new environment"));
+        }
+        let envs = BTreeMap::from([(SEED_ENV.to_owned(), self.task.seed.to_string())]);
+        let labels = BTreeMap::from([(TASK_LABEL.to_owned(), self.task.id.clone())]);
+        let leased = self.pool.lease(envs, labels).await;
+        let lease = leased.map_err(|error| Fault::new(FaultKind::Environment, "lease box", error))?;
+        let ready = self.set_up(&lease).await;
+        if let Err(fault) = ready {
+            self.stage = Stage::Leased(lease);
+            return Err(fault);
+        }
+        match Device::open(lease, self.config.settle).await {
+            Ok(device) => {
+                let observation = self.first_observation(&device);
+                self.stage = Stage::Open(Box::new(device));
+                Ok(observation)
+            }
+            Err((lease, error)) => {
+                self.stage = Stage::Leased(lease);
+                Err(Fault::new(FaultKind::Environment, "take first screenshot", error))
+            }
+        }
+    }
+
+    async fn step(&mut self, reply: &str) -> Result<Step, Fault> {
+        // The device leaves the stage while it works: when this future is dropped, the box goes back to the pool.
+        let mut device = match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Open(device) => device,
+            other => {
+                self.stage = other;
+                return Err(out_of_order("step", "a started environment"));
+            }
+        };
+        self.facts.turns += 1;
+        let outcome = self.carry_out(&mut device, reply).await;
+        let step = outcome.map(|(action, reported)| {
+            self.facts.action_errors += usize::from(action.error.is_some());
+            let observation = (!reported).then(|| self.next_observation(&device, action.error.as_deref()));
+            Step { action, observation }
+        });
+        self.stage = Stage::Open(device);
+        step
+    }
+
+    async fn finish(&mut self, ending: Ending) -> Result<Facts, Fault> {
+        let lease = match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Open(device) => device.into_lease(),
+            Stage::Leased(lease) => lease,
+            Stage::New | Stage::Over if ending == Ending::Fault => return Ok(self.facts.clone()),
+            Stage::New | Stage::Over => return Err(out_of_order("finish", "a started environment")),
+        };
+        if ending == Ending::Fault {
+            lease.release().await;
+            return Ok(self.facts.clone());
+        }
+        let limit = self.config.command_timeout;
+        let verdict = validate(lease.client(), lease.id(), &self.task.checks, limit).await;
+        // A termination that fails is counted by the pool; what the validator saw stays true.
+        lease.release().await;
+        let verdict = verdict.map_err(|error| Fault::new(FaultKind::Validator, "validate", error))?;
+        self.facts.verified = verdict.all();
+        self.facts.extra.insert("checks".to_owned(), verdict.held.len() as f64);
+        self.facts
+            .extra
+            .insert("checks_passed".to_owned(), verdict.passed() as f64);
+        Ok(self.facts.clone())
+    }
+
+    fn device(&self) -> Option<String> {
+        match &self.stage {
+            Stage::Leased(lease) => Some(lease.id().to_owned()),
+            Stage::Open(device) => Some(device.lease().id().to_owned()),
+            Stage::New | Stage::Over => None,
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Everything that can go wrong between this crate and the box service.
+
+use std::time::Duration;
+
+/// A call that did not give what was asked for: what was done, what was expected, what came, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GboxError {
+    /// The client cannot be built or used as configured.
+    #[error("configure the GBox client: {0}")]
+    Config(String),
+    /// The service could not be reached; nothing was sent.
+    #[error(
+        "{operation}: expected a service at {base_url}, got no connection ({message}); check the base URL and the network"
+    )]
+    Unreachable {
+        /// What was being done.
+        operation: String,
+        /// Where the service should be.
+        base_url: String,
+        /// What the network says.
+        message: String,
+    },
+    /// No answer in time; the service may or may not have acted.
+    #[error("{operation}: expected an answer within {:.1} s, got none; raise the timeout if boxes are slow", limit.as_secs_f64())]
+    TimedOut {
+        /// What was being done.
+        operation: String,
+        /// How long it waited.
+        limit: Duration,
+    },
+    /// The connection broke after the request was sent; the service may or may not have acted.
+    #[error("{operation}: expected a whole answer, got a broken connection ({message})")]
+    Broken {
+        /// What was being done.
+        operation: String,
+        /// What the network says.
+        message: String,
+    },
+    /// The key is missing, wrong or not allowed to do this (401, 403).
+    #[error(
+        "{operation}: expected an accepted API key, got status {status} ({message}); set GBOX_API_KEY to a valid key"
+    )]
+    Unauthorized {
+        /// What was being done.
+        operation: String,
+        /// 401 or 403.
+        status: u16,
+        /// What the service says.
+        message: String,
+    },
+    /// Too many boxes or requests (429).
+    #[error(
+        "{operation}: expected room in the quota, got status 429 ({message}); lower the number of boxes, or sweep leaked ones"
+    )]
+    Quota {
+        /// What was being done.
+        operation: String,
+        /// What the service says.
+        message: String,
+        /// How long the service asks to wait.
+        retry_after: Option<Duration>,
+    },
+    /// Any other status that is no success.
+    #[error("{operation}: expected success, got status {status} ({message})")]
+    Status {
+        /// What was being done.
+        operation: String,
+        /// The HTTP status.
+        status: u16,
+        /// What the service says.
+        message: String,
+        /// How long the service asks to wait.
+        retry_after: Option<Duration>,
+    },
+    /// The answer has another form than the API's.
+    #[error("{operation}: expected {expected}, got {got}; does the base URL point at a GBox API?")]
+    Answer {
+        /// What was being done.
+        operation: String,
+        /// What the answer should be.
+        expected: &'static str,
+        /// What is wrong with it.
+        got: String,
+    },
+    /// A box does not run.
+    #[error("{operation}: expected box {box_id} to run, got status {status} ({reason}); it may have expired")]
+    NotRunning {
+        /// What was being done.
+        operation: String,
+        /// The box.
+        box_id: String,
+        /// Its status.
+        status: String,
+        /// Why, as the service says.
+        reason: String,
+    },
+}
+
+impl GboxError {
+    /// True when the service may have acted although no answer came.
+    pub fn is_ambiguous(&self) -> bool {
+        match self {
+            Self::TimedOut { .. } | Self::Broken { .. } | Self::Answer { .. } => true,
+            Self::Status { status, .. } => *status >= 500 || *status == 408,
+            _ => false,
+        }
+    }
+
+    /// The HTTP status, where one came.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Unauthorized { status, .. } | Self::Status { status, .. } => Some(*status),
+            Self::Quota { .. } => Some(429),
+            _ => None,
+        }
+    }
+
+    /// How long the service asks to wait before the next try.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Quota { retry_after, .. } | Self::Status { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Asks the device whether a task is done. A question that cannot be asked is an error, never "no".
+
+use crate::client::GboxClient;
+use crate::error::GboxError;
+use crate::wire::{Command, CommandResult, duration_text};
+use cua_grpo_core::Check;
+use regex::Regex;
+use std::time::Duration;
+
+/// Why a check has no answer.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum ValidateError {
+    /// The expectation of a check is no regular expression.
+    #[error("check {command:?}: expected a regular expression, got {pattern:?} ({message}); correct the task")]
+    Pattern {
+        /// The command of the check.
+        command: String,
+        /// Its expectation.
+        pattern: String,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// A command failed on the device.
+    #[error(
+        "command {command:?}: expected exit code 0, got {exit_code} ({complaint}); does the device know the command?"
+    )]
+    Shell {
+        /// The command.
+        command: String,
+        /// 124 means that it ran out of time.
+        exit_code: i64,
+        /// What it complained about.
+        complaint: String,
+    },
+    /// The command could not be run at all.
+    #[error(transparent)]
+    Service(#[from] GboxError),
+}
+
+/// The answers to the checks of a task, in their order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// One answer a check.
+    pub held: Vec<bool>,
+}
+
+impl Verdict {
+    /// True when there are checks and all hold: a task without checks can never be done.
+    pub fn all(&self) -> bool {
+        !self.held.is_empty() && self.held.iter().all(|&held| held)
+    }
+
+    /// How many hold.
+    pub fn passed(&self) -> usize {
+        self.held.iter().filter(|&&held| held).count()
+    }
+}
+
+/// Does `output`, trimmed, match `pattern` as a whole?
+///
+/// # Errors
+/// When `pattern` is no regular expression.
+pub fn matches(pattern: &str, output: &str) -> Result<bool, regex::Error> {
+    Ok(Regex::new(&format!(r"\A(?:{pattern})\z"))?.is_match(output.trim()))
+}
+
+/// Runs every check on the box.
+///
+/// # Errors
+/// [`ValidateError`] for the first check that has no answer.
+pub async fn validate(
+    client: &GboxClient,
+    box_id: &str,
+    checks: &[Check],
+    limit: Duration,
+) -> Result<Verdict, ValidateError> {
+    let mut held = Vec::with_capacity(checks.len());
+    for check in checks {
+        let body = Command {
+            command: check.command.clone(),
+            timeout: Some(duration_text(limit)),
+            ..Command::default()
+        };
+        let output = succeeded(&check.command, client.query(box_id, &body).await?)?;
+        let answer = matches(&check.expect, &output).map_err(|error| ValidateError::Pattern {
+            command: check.command.clone(),
+            pattern: check.expect.clone(),
+            message: error.to_string(),
+        })?;
+        held.push(answer);
+    }
+    Ok(Verdict { held })
+}
+
+/// Runs commands that bring the device into a state, in order.
+///
+/// # Errors
+/// [`ValidateError`] for the first command that fails.
+pub async fn run_all(
+    client: &GboxClient,
+    box_id: &str,
+    commands: &[String],
+    limit: Duration,
+) -> Result<(), ValidateError> {
+    for command in commands {
+        let body = Command {
+            command: command.clone(),
+            timeout: Some(duration_text(limit)),
+            ..Command::default()
+        };
+        succeeded(command, client.command(box_id, &body).await?)?;
+    }
+    Ok(())
+}
+
+/// The output of a command that succeeded.
+fn succeeded(command: &str, result: CommandResult) -> Result<String, ValidateError> {
+    if result.exit_code == 0 {
+        return Ok(result.stdout);
+    }
+    let complaint = match result.exit_code {
+        CommandResult::TIMED_OUT => "timed out".to_owned(),
+        _ if result.stderr.trim().is_empty() => "no complaint".to_owned(),
+        _ => result.stderr.trim().chars().take(200).collect(),
+    };
+    Err(ValidateError::Shell {
+        command: command.to_owned(),
+        exit_code: result.exit_code,
+        complaint,
+    })
+}

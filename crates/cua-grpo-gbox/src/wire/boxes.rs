@@ -1,0 +1,189 @@
+//! Bodies of the box endpoints: create, get, list, terminate, display, and errors.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Body of `POST /boxes/android`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CreateBox {
+    /// What the box is to be; the server's defaults when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<CreateBoxConfig>,
+    /// How long `wait` may last (duration text, server default 30s, at most 5m); then the answer is 408.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<String>,
+    /// Answer only when the box runs (server default true).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait: Option<bool>,
+}
+
+/// `config` of [`CreateBox`].
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CreateBoxConfig {
+    /// `virtual` or `physical`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_type: Option<String>,
+    /// Environment variables of the box.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub envs: BTreeMap<String, String>,
+    /// Labels by which boxes can be listed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Life of the box (duration text, server default 60m).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_in: Option<String>,
+    /// Every operation extends the remaining life to at least this (duration text, server default off).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_alive: Option<String>,
+}
+
+/// Where a box stands in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BoxStatus {
+    /// It boots.
+    Pending,
+    /// It takes actions.
+    Running,
+    /// It could not boot or broke.
+    Error,
+    /// It is gone; it can still be read.
+    Terminated,
+}
+
+impl BoxStatus {
+    /// The word on the wire, e.g. `running`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::Error => "error",
+            Self::Terminated => "terminated",
+        }
+    }
+}
+
+/// A box, as create, get and list answer it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BoxObject {
+    /// UUID of the box.
+    pub id: String,
+    /// `android` or `linux`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Where it stands in its life.
+    pub status: BoxStatus,
+    /// ISO 8601 time.
+    pub created_at: String,
+    /// ISO 8601 time.
+    pub updated_at: String,
+    /// ISO 8601 time at which the box terminates itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<String>,
+    /// Why it has its status, e.g. who terminated it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What it is.
+    pub config: BoxConfig,
+}
+
+/// `config` of [`BoxObject`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BoxConfig {
+    /// The operating system.
+    pub os: BoxOs,
+    /// `virtual` or `physical`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_type: Option<String>,
+    /// Folder in which commands run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub working_dir: Option<String>,
+    /// Labels given on creation.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// Environment variables given on creation.
+    #[serde(default)]
+    pub envs: BTreeMap<String, String>,
+    /// Number of cores.
+    pub cpu: f64,
+    /// Memory in MiB.
+    pub memory: f64,
+    /// Storage in GiB.
+    pub storage: f64,
+}
+
+/// `os` of [`BoxConfig`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BoxOs {
+    /// Android `12`, `13` or `15`.
+    pub version: String,
+}
+
+/// Answer of `GET /boxes`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BoxList {
+    /// The boxes of this page.
+    pub data: Vec<BoxObject>,
+    /// Number of this page, from 1.
+    pub page: u32,
+    /// Boxes a page.
+    pub page_size: u32,
+    /// Boxes on all pages.
+    pub total: u64,
+}
+
+/// Body of `POST /boxes/{id}/terminate`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terminate {
+    /// Answer only when the box is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait: Option<bool>,
+}
+
+/// Answer of `GET /boxes/{id}/display`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Display {
+    /// `portrait`, `landscapeLeft`, `portraitUpsideDown` or `landscapeRight`.
+    pub orientation: String,
+    /// Size of the screen.
+    pub resolution: Resolution,
+}
+
+/// A size in pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Resolution {
+    /// Pixels from left to right.
+    pub width: f64,
+    /// Pixels from top to bottom.
+    pub height: f64,
+}
+
+/// Body of an answer with an error status. Every field may be missing: the service declares no form.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ErrorBody {
+    /// The HTTP status again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status_code: Option<u16>,
+    /// What is wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<ErrorMessage>,
+    /// Name of the status, e.g. `Not Found`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// `message` of [`ErrorBody`]: one text or several.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum ErrorMessage {
+    /// One complaint.
+    One(String),
+    /// A complaint a field.
+    Many(Vec<String>),
+}

@@ -1,0 +1,372 @@
+//! The environment over the scripted service.
+
+use crate::double::{Double, Failure};
+use cua_grpo_core::{Check, Chunk, Ending, Environment, EnvironmentFactory, FaultKind, Observation, Role, Task};
+use cua_grpo_gbox::action::{Action, ButtonName, ClickOption, Direction, SwipePath, Target, to_reply};
+use cua_grpo_gbox::{BoxPool, EnvConfig, GboxEnvironmentFactory, PoolConfig, PromptStyle};
+use serde_json::json;
+use std::time::Duration;
+
+fn task() -> Task {
+    Task {
+        id: "wifi/4".to_owned(),
+        template: "wifi".to_owned(),
+        instruction: "Turn on Wi-Fi.".to_owned(),
+        seed: 4,
+        setup: vec!["settings put global wifi_on 0".to_owned()],
+        checks: vec![Check {
+            command: "settings get global wifi_on".to_owned(),
+            expect: "1".to_owned(),
+        }],
+        max_turns: 5,
+        tags: Default::default(),
+    }
+}
+
+struct World {
+    double: Double,
+    factory: GboxEnvironmentFactory,
+}
+
+impl World {
+    async fn new() -> Self {
+        let double = Double::start().await;
+        let pool = BoxPool::new(
+            double.client(),
+            PoolConfig {
+                quota: 1,
+                ..PoolConfig::default()
+            },
+        )
+        .unwrap();
+        let config = EnvConfig {
+            style: PromptStyle::Brief,
+            settle: Duration::ZERO,
+            ..EnvConfig::default()
+        };
+        Self {
+            double,
+            factory: GboxEnvironmentFactory::new(pool, config),
+        }
+    }
+
+    async fn env(&self, task: &Task) -> Box<dyn Environment> {
+        self.factory.create(task).await.unwrap()
+    }
+
+    async fn started(&self) -> Box<dyn Environment> {
+        let mut env = self.env(&task()).await;
+        env.start().await.unwrap();
+        env
+    }
+}
+
+fn click(name: &str) -> String {
+    to_reply(&Action::Click {
+        target: Target::element(name),
+        option: ClickOption::Left,
+    })
+}
+
+fn report(success: bool) -> String {
+    to_reply(&Action::Report { success, message: None })
+}
+
+/// Roles, texts and the number of images of an observation.
+fn shape(observation: &Observation) -> Vec<(Role, Vec<String>)> {
+    let chunk = |chunk: &Chunk| match chunk {
+        Chunk::Text(text) => text.clone(),
+        Chunk::Image(_) => "<image>".to_owned(),
+    };
+    observation
+        .messages
+        .iter()
+        .map(|message| (message.role, message.content.iter().map(chunk).collect()))
+        .collect()
+}
+
+#[tokio::test]
+async fn an_episode_that_succeeds() {
+    let world = World::new().await;
+    let mut env = world.env(&task()).await;
+    assert_eq!(env.device(), None);
+    let first = env.start().await.unwrap();
+    assert_eq!(
+        shape(&first),
+        [
+            (
+                Role::System,
+                vec!["You use a phone. Answer with one tool call.".to_owned()]
+            ),
+            (
+                Role::User,
+                vec![
+                    "Turn on Wi-Fi.".to_owned(),
+                    "<image>".to_owned(),
+                    "Turn 1/5.".to_owned()
+                ]
+            ),
+        ]
+    );
+    assert_eq!(env.device().as_deref(), Some("box-0"));
+
+    let step = env.step(&click("Wi-Fi")).await.unwrap();
+    assert_eq!(
+        (step.action.summary.as_str(), step.action.points.as_slice()),
+        ("click \"Wi-Fi\"", &[(10.0, 20.0)][..])
+    );
+    let seen = step.observation.unwrap();
+    assert_eq!(
+        shape(&seen),
+        [(Role::User, vec!["<image>".to_owned(), "Turn 2/5.".to_owned()])]
+    );
+    assert_ne!(
+        seen.messages[0].images().next(),
+        first.messages[1].images().next(),
+        "the screen did not change"
+    );
+
+    let step = env.step(&report(true)).await.unwrap();
+    assert!(step.observation.is_none() && step.action.error.is_none());
+    let facts = env.finish(Ending::Reported).await.unwrap();
+    assert_eq!(
+        (facts.verified, facts.claimed, facts.turns, facts.action_errors),
+        (true, Some(true), 2, 0)
+    );
+    assert_eq!((facts.extra["checks"], facts.extra["checks_passed"]), (1.0, 1.0));
+    world.double.with(|service| {
+        assert_eq!(service.running(), 0);
+        assert_eq!(
+            service.count("/screenshot"),
+            1,
+            "each later picture comes with its action"
+        );
+        assert_eq!(
+            service.bodies("/click")[0]["options"]["screenshot"]["phases"],
+            json!(["after"])
+        );
+        assert_eq!(service.boxes["box-0"]["config"]["envs"]["CUA_SIM_SEED"], "4");
+    });
+}
+
+#[tokio::test]
+async fn the_device_decides_not_the_claim() {
+    let world = World::new().await;
+    let mut env = world.started().await;
+    env.step(&report(true)).await.unwrap();
+    let facts = env.finish(Ending::Reported).await.unwrap();
+    assert_eq!((facts.verified, facts.claimed), (false, Some(true)));
+}
+
+#[tokio::test]
+async fn mistakes_of_the_policy_are_told_to_it() {
+    let world = World::new().await;
+    let mut env = world.started().await;
+    let two = format!("{}{}", click("Wi-Fi"), click("Wi-Fi"));
+    for (reply, summary, error) in [
+        ("hm".to_owned(), "malformed reply", "no tool call"),
+        (two, "malformed reply", "at most 1 tool call a turn, got 2"),
+        (click("nothing"), "click \"nothing\"", "no \"nothing\" on the screen"),
+        (click("beyond"), "click \"beyond\"", "no \"beyond\" on the screen"),
+    ] {
+        let step = env.step(&reply).await.unwrap();
+        assert_eq!(step.action.summary, summary);
+        assert!(
+            step.action.error.as_ref().unwrap().contains(error),
+            "{:?}",
+            step.action.error
+        );
+        assert!(step.action.points.is_empty());
+        let shown = step.observation.unwrap().messages[0].joined_text();
+        assert!(
+            shown.starts_with("Error: ") && shown.contains("/5.") && shown.len() < 110,
+            "{shown}"
+        );
+    }
+    let facts = env.finish(Ending::MaxTurns).await.unwrap();
+    assert_eq!(
+        (facts.turns, facts.action_errors, facts.claimed, facts.verified),
+        (4, 4, None, false)
+    );
+    assert_eq!(world.double.with(|service| service.count("/click")), 0);
+}
+
+#[tokio::test]
+async fn actions_reach_the_wire_as_meant() {
+    let world = World::new().await;
+    // A service that sends no picture with an action is asked for one.
+    world.double.with(|service| service.blind = true);
+    let mut env = world.started().await;
+    let point = |x, y| Target::Coordinate { x, y };
+    let between = |start, end| Action::Swipe {
+        path: SwipePath::Between { start, end },
+    };
+    let actions = [
+        Action::Click {
+            target: point(1000.0, 250.0),
+            option: ClickOption::Double,
+        },
+        Action::Scroll {
+            direction: Direction::Down,
+            target: None,
+            distance: None,
+        },
+        Action::Scroll {
+            direction: Direction::Left,
+            target: Some(Target::element("Wi-Fi")),
+            distance: Some(7.0),
+        },
+        Action::Swipe {
+            path: SwipePath::Towards(Direction::Left),
+        },
+        between(Target::element("Wi-Fi"), Target::element("edge")),
+        between(point(0.0, 0.0), Target::element("edge")),
+        Action::Input {
+            text: "hi".to_owned(),
+            target: Some(Target::element("edge")),
+        },
+        Action::KeyPress {
+            keys: vec!["control".to_owned(), "a".to_owned()],
+        },
+        Action::ButtonPress {
+            button: ButtonName::Back,
+        },
+    ];
+    for action in &actions {
+        let step = env.step(&to_reply(action)).await.unwrap();
+        assert_eq!(step.action.error, None, "{action}");
+    }
+    let expected = json!([
+        ["/click", {"x": 39.0, "y": 20.0, "double": true}],
+        ["/scroll", {"x": 20.0, "y": 40.0, "scrollX": 0.0, "scrollY": 40.0}],
+        ["/scroll", {"x": 10.0, "y": 20.0, "scrollX": -7.0, "scrollY": 0.0}],
+        ["/swipe", {"start": {"x": 32.0, "y": 40.0}, "end": {"x": 8.0, "y": 40.0}, "duration": "300ms"}],
+        ["/swipe", {"start": {"x": 10.0, "y": 20.0}, "end": {"x": 39.5, "y": 79.5}, "duration": "300ms"}],
+        ["/swipe", {"start": {"x": 0.0, "y": 0.0}, "end": {"x": 39.5, "y": 79.5}, "duration": "300ms"}],
+        ["/click", {"x": 39.5, "y": 79.5}],
+        ["/type", {"text": "hi"}],
+        ["/press-key", {"keys": ["control", "a"], "combination": true}],
+        ["/press-button", {"buttons": ["back"]}],
+    ]);
+    let mut sent = Vec::new();
+    world.double.with(|service| {
+        for (call, body) in &service.calls {
+            let Some((_, name)) = call.split_once("/actions") else {
+                continue;
+            };
+            if name != "/screenshot" {
+                let mut body = body.clone();
+                body.as_object_mut().unwrap().shift_remove("options");
+                sent.push(json!([name, body]));
+            }
+        }
+        assert_eq!(service.count("/screenshot"), 1 + actions.len());
+        assert_eq!(
+            service.count("/model"),
+            4,
+            "a swipe between two descriptions costs one call"
+        );
+    });
+    assert_eq!(json!(sent), expected);
+    env.finish(Ending::Fault).await.unwrap();
+}
+
+#[tokio::test]
+async fn faults_are_named_and_the_box_is_given_back() {
+    let broken = |setup: &str, check: &str| Task {
+        setup: vec![setup.to_owned()],
+        checks: vec![Check {
+            command: check.to_owned(),
+            expect: "1".to_owned(),
+        }],
+        ..task()
+    };
+    let done = Task {
+        checks: vec![Check {
+            expect: "0".to_owned(),
+            ..task().checks[0].clone()
+        }],
+        ..task()
+    };
+    let empty = Task {
+        checks: Vec::new(),
+        ..task()
+    };
+    let off = "settings put global wifi_on 0";
+    for (task, words) in [
+        (done, "checks to fail"),
+        (empty, "0 checks"),
+        (
+            broken("reboot", "settings get global wifi_on"),
+            "\"reboot\": expected exit code 0, got 127",
+        ),
+        (broken(off, "sleep"), "timed out"),
+    ] {
+        let world = World::new().await;
+        let mut env = world.env(&task).await;
+        let fault = env.start().await.unwrap_err();
+        assert!(
+            fault.kind == FaultKind::Setup && fault.message.contains(words),
+            "{fault}"
+        );
+        assert!(!env.finish(Ending::Fault).await.unwrap().verified);
+        assert_eq!(
+            world.double.with(|service| (service.boxes.len(), service.running())),
+            (1, 0)
+        );
+    }
+
+    let world = World::new().await;
+    let mut env = world.started().await;
+    world.double.fail([Failure::new("POST /click", 500)]);
+    assert_eq!(
+        env.step(&click("Wi-Fi")).await.unwrap_err().kind,
+        FaultKind::Environment
+    );
+    env.finish(Ending::Fault).await.unwrap();
+
+    let mut env = world.started().await;
+    world.double.fail(vec![Failure::new("POST /commands", 500); 3]);
+    let fault = env.finish(Ending::MaxTurns).await.unwrap_err();
+    assert_eq!(
+        fault.kind,
+        FaultKind::Validator,
+        "a question that cannot be asked is no failure of the policy"
+    );
+    assert_eq!(world.double.with(|service| service.running()), 0);
+
+    world.double.fail([Failure::new("POST /android", 401)]);
+    let mut env = world.env(&task()).await;
+    let fault = env.start().await.unwrap_err();
+    assert!(
+        fault.kind == FaultKind::Environment && fault.message.contains("GBOX_API_KEY"),
+        "{fault}"
+    );
+    env.finish(Ending::Fault).await.unwrap();
+}
+
+#[tokio::test]
+async fn calls_out_of_order_are_faults() {
+    let world = World::new().await;
+    let mut env = world.env(&task()).await;
+    assert!(env.step(&report(true)).await.is_err());
+    assert!(env.finish(Ending::Reported).await.is_err());
+    let mut env = world.started().await;
+    assert!(env.start().await.is_err());
+    env.finish(Ending::Fault).await.unwrap();
+    assert!(env.step(&report(true)).await.is_err());
+}
+
+#[tokio::test]
+async fn a_dropped_environment_gives_its_box_back() {
+    let world = World::new().await;
+    drop(world.started().await);
+    // The only slot is free again as soon as the termination is over.
+    let mut env = world.started().await;
+    assert_eq!(env.device().as_deref(), Some("box-1"));
+    env.finish(Ending::Fault).await.unwrap();
+    assert_eq!(
+        world.double.with(|service| (service.most_running, service.running())),
+        (1, 0)
+    );
+}

@@ -1,0 +1,24 @@
+//! Activations of the two towers.
+
+use burn::tensor::{Tensor, activation};
+
+/// `silu(gate) * up`: the gated unit of the text MLP.
+///
+/// # Shapes
+/// - gate, up, output: `[.., width]`
+pub fn swiglu<const D: usize>(gate: Tensor<D>, up: Tensor<D>) -> Tensor<D> {
+    activation::silu(gate) * up
+}
+
+/// GELU with the tanh approximation (vision blocks): `0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))`.
+pub fn gelu_tanh<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    const SQRT_2_OVER_PI: f64 = 0.797_884_560_802_865_4;
+    // 0.5 (1 + tanh(u)) = sigmoid(2u)
+    let inner = (x.clone().powi_scalar(2) * 0.044_715 + 1.0) * x.clone() * (2.0 * SQRT_2_OVER_PI);
+    activation::sigmoid(inner) * x
+}
+
+/// Exact GELU by the error function (mergers): `0.5 x (1 + erf(x / sqrt 2))`.
+pub fn gelu_erf<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    activation::gelu(x)
+}

@@ -1,0 +1,38 @@
+//! Final head, log-probs of given tokens and entropies, in chunks: the logits of a long batch are never held at once.
+
+use burn::tensor::{Int, Tensor, activation};
+
+/// Scores of given tokens.
+#[derive(Debug, Clone)]
+pub struct TokenScores {
+    /// Natural log-prob of each target `[rows]`.
+    pub logprobs: Tensor<1>,
+    /// Entropy of each distribution in nats `[rows]`, without gradient.
+    pub entropies: Tensor<1>,
+}
+
+/// Log-softmax of `hidden W^T / temperature`, gathered at `targets`.
+///
+/// # Shapes
+/// - hidden: `[rows, width]`; weight: `[vocab, width]`; targets: `[rows]`
+pub fn token_scores(
+    hidden: Tensor<2>,
+    weight: Tensor<2>,
+    targets: Tensor<1, Int>,
+    temperature: f32,
+    chunk_rows: usize,
+) -> TokenScores {
+    let rows = hidden.dims()[0];
+    let mut logprobs = Vec::new();
+    let mut entropies = Vec::new();
+    for start in (0..rows).step_by(chunk_rows.max(1)) {
+        let count = chunk_rows.min(rows - start);
+        let logits = hidden.clone().narrow(0, start, count).matmul(weight.clone().transpose()) / temperature;
+        let table = activation::log_softmax(logits, 1);
+        let plain = table.clone().without_autodiff();
+        entropies.push((plain.clone().exp() * plain).sum_dim(1).neg().squeeze_dim::<1>(1));
+        let ids = targets.clone().narrow(0, start, count).unsqueeze_dim::<2>(1);
+        logprobs.push(table.gather(1, ids).squeeze_dim::<1>(1));
+    }
+    TokenScores { logprobs: Tensor::cat(logprobs, 0), entropies: Tensor::cat(entropies, 0) }
+}

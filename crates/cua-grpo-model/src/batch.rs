@@ -1,0 +1,183 @@
+//! From rows of tokens and images to what the decoder reads: padding, positions, places of visual tokens.
+
+use crate::ModelError;
+use crate::Qwen3Vl;
+use crate::processor::{Grid, ImageProcessorConfig, PadIds, Pixels, PositionState};
+use crate::text::{DecoderInput, VisualIndex, rope_tables};
+use burn::tensor::{Int, Tensor, TensorData};
+use cua_grpo_core::{Image, TokenId};
+use cua_grpo_kernels::{HIDDEN, causal_bias};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+/// Turns encoded images into pixels, and remembers the most recent ones (policy and reference read the same images).
+pub struct ImageCache {
+    config: ImageProcessorConfig,
+    entries: Mutex<HashMap<usize, (Image, Arc<Pixels>)>>,
+    capacity: usize,
+}
+
+impl ImageCache {
+    /// A cache of at most `capacity` images.
+    pub fn new(config: ImageProcessorConfig, capacity: usize) -> Self {
+        Self { config, entries: Mutex::default(), capacity }
+    }
+
+    /// The pixels of `image`.
+    ///
+    /// # Errors
+    /// When the image does not decode or its shape is refused.
+    pub fn pixels(&self, image: &Image) -> Result<Arc<Pixels>, ModelError> {
+        // The entry holds the bytes, so their address cannot be taken by another image meanwhile.
+        let key = image.bytes.as_ptr() as usize;
+        let lock = || self.entries.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some((_, pixels)) = lock().get(&key) {
+            return Ok(pixels.clone());
+        }
+        let pixels = self.config.process(&image.bytes).map_err(|error| ModelError::Input {
+            operation: "preprocess image",
+            expected: "a PNG or JPEG picture".to_owned(),
+            got: error.to_string(),
+        })?;
+        let pixels = Arc::new(pixels);
+        let mut entries = lock();
+        if entries.len() >= self.capacity {
+            entries.clear();
+        }
+        entries.insert(key, (image.clone(), pixels.clone()));
+        Ok(pixels)
+    }
+}
+
+/// New tokens of one row, with the pixels of their images.
+#[derive(Debug, Clone)]
+pub struct RowInput {
+    /// Token ids.
+    pub tokens: Vec<TokenId>,
+    /// Pixels of the images among the tokens, in order.
+    pub pixels: Vec<Arc<Pixels>>,
+}
+
+/// What the rows have in front of the new tokens: the columns of a cache.
+#[derive(Debug, Clone, Default)]
+pub struct Prefix {
+    /// For each row, whether it may look at each of the cache's columns. Empty without a cache.
+    pub visible: Vec<Vec<bool>>,
+    /// For each row, where its next token stands. Empty without a cache.
+    pub positions: Vec<PositionState>,
+}
+
+/// A padded batch, ready for the model.
+pub struct Batch {
+    /// Everything but the vision features.
+    pub input: DecoderInput,
+    /// Places of the visual tokens; `None` without images.
+    pub visual: Option<VisualIndex>,
+    /// All images of the batch, row by row.
+    pub pixels: Vec<Arc<Pixels>>,
+    /// Columns of the batch (the longest row).
+    pub time: usize,
+    /// Position states after the new tokens.
+    pub positions: Vec<PositionState>,
+}
+
+impl Batch {
+    /// Right-pads `rows` to equal length.
+    ///
+    /// # Errors
+    /// When images and pad tokens of a row disagree.
+    pub fn assemble(model: &Qwen3Vl, rows: &[RowInput], prefix: &Prefix) -> Result<Self, ModelError> {
+        let config = &model.config;
+        let pads = PadIds {
+            image: config.image_token_id,
+            video: config.video_token_id,
+            merge: config.vision.spatial_merge_size,
+        };
+        let device = model.device();
+        let count = rows.len();
+        let time = rows.iter().map(|row| row.tokens.len()).max().unwrap_or(0);
+        let mut tokens = vec![0i64; count * time];
+        let mut positions = [(); 3].map(|()| vec![0i64; count * time]);
+        let mut splice: Vec<i64> = (0..(count * time) as i64).collect();
+        let mut add = vec![0i64; count * time];
+        let mut pixels = Vec::new();
+        let mut visual_rows = 0i64;
+        let mut states = Vec::with_capacity(count);
+        for (number, row) in rows.iter().enumerate() {
+            let start = number * time;
+            let mut state = prefix.positions.get(number).copied().unwrap_or_default();
+            let (images, videos): (Vec<Grid>, Vec<Grid>) =
+                row.pixels.iter().map(|pixels| pixels.grid).partition(|grid| grid.t == 1);
+            let axes = state.extend(&row.tokens, &images, &videos, pads).map_err(|error| ModelError::Input {
+                operation: "place tokens",
+                expected: "one run of pad tokens an image".to_owned(),
+                got: error.to_string(),
+            })?;
+            states.push(state);
+            for (all, axis) in positions.iter_mut().zip(&axes) {
+                all[start..start + axis.len()].copy_from_slice(axis);
+            }
+            for (offset, &token) in row.tokens.iter().enumerate() {
+                tokens[start + offset] = i64::from(token);
+                if token == pads.image || token == pads.video {
+                    splice[start + offset] = (count * time) as i64 + visual_rows;
+                    visual_rows += 1;
+                    add[start + offset] = visual_rows;
+                }
+            }
+            pixels.extend(row.pixels.iter().cloned());
+        }
+        let ints = |values: Vec<i64>| {
+            let length = values.len();
+            Tensor::<1, Int>::from_data(TensorData::new(values, [length]), &device)
+        };
+        let bias = if prefix.visible.is_empty() {
+            causal_bias(time, &device)
+        } else {
+            prefix_bias(&prefix.visible, rows, time, &device)
+        };
+        let rope = rope_tables(&config.text, &positions, count, &device);
+        Ok(Self {
+            input: DecoderInput { tokens: ints(tokens), rope, bias, vision: None },
+            visual: (visual_rows > 0).then(|| VisualIndex { splice: ints(splice), add: ints(add) }),
+            pixels,
+            time,
+            positions: states,
+        })
+    }
+
+    /// Runs the vision tower (where there are images) and the decoder.
+    ///
+    /// # Shapes
+    /// - output: `[rows * time, hidden]`
+    pub fn hidden(&self, model: &Qwen3Vl, cache: Option<&mut Vec<crate::text::LayerCache>>) -> Tensor<2> {
+        let mut input = self.input.clone();
+        if let Some(index) = &self.visual {
+            let images: Vec<&Pixels> = self.pixels.iter().map(AsRef::as_ref).collect();
+            input.vision = Some((model.visual.forward(&images), index.clone()));
+        }
+        model.hidden(input, cache)
+    }
+}
+
+/// Bias `[rows, 1, time, columns + time]`: visible cache columns, then the new tokens of the row up to the query.
+fn prefix_bias(
+    visible: &[Vec<bool>],
+    rows: &[RowInput],
+    time: usize,
+    device: &burn::tensor::Device,
+) -> Tensor<4> {
+    let columns = visible.first().map_or(0, Vec::len);
+    let width = columns + time;
+    let mut data = vec![HIDDEN; rows.len() * time * width];
+    for (number, (seen, row)) in visible.iter().zip(rows).enumerate() {
+        let cached: Vec<f32> = seen.iter().map(|&seen| if seen { 0.0 } else { HIDDEN }).collect();
+        for query in 0..time {
+            let start = (number * time + query) * width;
+            data[start..start + columns].copy_from_slice(&cached);
+            let new = (query + 1).min(row.tokens.len());
+            data[start + columns..start + columns + new].fill(0.0);
+        }
+    }
+    Tensor::from_data(TensorData::new(data, [rows.len(), 1, time, width]), device)
+}

@@ -1,0 +1,283 @@
+//! `config.json` of a Qwen3-VL checkpoint, in the layouts of transformers 4.57 and 5.x.
+
+use crate::ModelError;
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// Sizes of the text decoder.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TextConfig {
+    /// Rows of the embedding.
+    pub vocab_size: usize,
+    /// Width of the residual stream.
+    pub hidden_size: usize,
+    /// Number of decoder layers.
+    pub num_hidden_layers: usize,
+    /// Query heads.
+    pub num_attention_heads: usize,
+    /// Key-value heads; divides the query heads.
+    pub num_key_value_heads: usize,
+    /// Width of a head; heads times this need not equal the hidden size.
+    pub head_dim: usize,
+    /// Width of the gated MLP.
+    pub intermediate_size: usize,
+    /// Epsilon of every RMS norm.
+    pub rms_norm_eps: f64,
+    /// Base of the rotary frequencies.
+    pub rope_theta: f64,
+    /// Sections of interleaved M-RoPE; entry 0 is never read (the time axis takes what is left).
+    pub mrope_section: [usize; 3],
+    /// Longest context.
+    pub max_position_embeddings: usize,
+}
+
+/// Sizes of the vision tower.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VisionConfig {
+    /// Number of blocks.
+    pub depth: usize,
+    /// Width of the residual stream.
+    pub hidden_size: usize,
+    /// Width of the MLP.
+    pub intermediate_size: usize,
+    /// Attention heads.
+    pub num_heads: usize,
+    /// Colour channels.
+    pub in_channels: usize,
+    /// Side of a patch in pixels.
+    pub patch_size: usize,
+    /// Frames in a patch.
+    pub temporal_patch_size: usize,
+    /// Side, in patches, of what becomes one token.
+    pub spatial_merge_size: usize,
+    /// Rows of the learned position table; a square number.
+    pub num_position_embeddings: usize,
+    /// Width of the text decoder.
+    pub out_hidden_size: usize,
+    /// Blocks (0-based) whose output feeds decoder layers 0, 1, ...
+    pub deepstack_visual_indexes: Vec<usize>,
+}
+
+/// Configuration of the whole model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelConfig {
+    /// The text decoder.
+    pub text: TextConfig,
+    /// The vision tower.
+    pub vision: VisionConfig,
+    /// The output head is the embedding.
+    pub tie_word_embeddings: bool,
+    /// Id that stands for one merged patch of an image.
+    pub image_token_id: u32,
+    /// Id that stands for one merged patch of a video.
+    pub video_token_id: u32,
+    /// Id before an image or frame.
+    pub vision_start_token_id: u32,
+    /// Id after an image or frame.
+    pub vision_end_token_id: u32,
+}
+
+impl VisionConfig {
+    /// Number of values in one patch row.
+    pub fn patch_values(&self) -> usize {
+        self.in_channels * self.temporal_patch_size * self.patch_size * self.patch_size
+    }
+
+    /// Side of the learned position table.
+    pub fn position_side(&self) -> usize {
+        self.num_position_embeddings.isqrt()
+    }
+}
+
+impl ModelConfig {
+    /// Reads `config.json` of the checkpoint folder `dir`.
+    ///
+    /// # Errors
+    /// When the file is missing, is not JSON, is of another architecture, or lacks a key. Nothing is defaulted, because
+    /// the defaults of the reference class differ from the released models.
+    pub fn load(dir: &Path) -> Result<Self, ModelError> {
+        let path = dir.join("config.json");
+        let text = std::fs::read_to_string(&path).map_err(ModelError::io("read", &path))?;
+        let value = serde_json::from_str(&text).map_err(|error| ModelError::format(&path, error))?;
+        Self::from_json(&value).map_err(|message| ModelError::format(&path, message))
+    }
+
+    /// Parses the JSON of a `config.json`.
+    ///
+    /// # Errors
+    /// Names the key that is missing or wrong.
+    pub fn from_json(value: &Value) -> Result<Self, String> {
+        let kind = value.get("model_type").and_then(Value::as_str).unwrap_or("none");
+        if kind != "qwen3_vl" {
+            return Err(format!("model_type: expected \"qwen3_vl\", found \"{kind}\""));
+        }
+        let text = value.get("text_config").ok_or("text_config is missing")?;
+        let vision = value.get("vision_config").ok_or("vision_config is missing")?;
+        // 4.57: rope_theta beside rope_scaling; 5.x: both inside rope_parameters.
+        let rope = text.get("rope_parameters").or_else(|| text.get("rope_scaling"));
+        let rope = rope.ok_or("text_config.rope_scaling (or rope_parameters) is missing")?;
+        let theta = rope.get("rope_theta").or_else(|| text.get("rope_theta")).and_then(Value::as_f64);
+        let section = usizes(rope, "mrope_section")?;
+        let section = <[usize; 3]>::try_from(section).map_err(|_| "mrope_section: expected 3 numbers".to_owned())?;
+        let tied = value.get("tie_word_embeddings").or_else(|| text.get("tie_word_embeddings"));
+        let config = Self {
+            text: TextConfig {
+                vocab_size: size(text, "vocab_size")?,
+                hidden_size: size(text, "hidden_size")?,
+                num_hidden_layers: size(text, "num_hidden_layers")?,
+                num_attention_heads: size(text, "num_attention_heads")?,
+                num_key_value_heads: size(text, "num_key_value_heads")?,
+                head_dim: size(text, "head_dim")?,
+                intermediate_size: size(text, "intermediate_size")?,
+                rms_norm_eps: text.get("rms_norm_eps").and_then(Value::as_f64).ok_or("rms_norm_eps is missing")?,
+                rope_theta: theta.ok_or("rope_theta is missing")?,
+                mrope_section: section,
+                max_position_embeddings: size(text, "max_position_embeddings")?,
+            },
+            vision: VisionConfig {
+                depth: size(vision, "depth")?,
+                hidden_size: size(vision, "hidden_size")?,
+                intermediate_size: size(vision, "intermediate_size")?,
+                num_heads: size(vision, "num_heads")?,
+                in_channels: size(vision, "in_channels")?,
+                patch_size: size(vision, "patch_size")?,
+                temporal_patch_size: size(vision, "temporal_patch_size")?,
+                spatial_merge_size: size(vision, "spatial_merge_size")?,
+                num_position_embeddings: size(vision, "num_position_embeddings")?,
+                out_hidden_size: size(vision, "out_hidden_size")?,
+                deepstack_visual_indexes: usizes(vision, "deepstack_visual_indexes")?,
+            },
+            tie_word_embeddings: tied.and_then(Value::as_bool).ok_or("tie_word_embeddings is missing")?,
+            image_token_id: size(value, "image_token_id")? as u32,
+            video_token_id: size(value, "video_token_id")? as u32,
+            vision_start_token_id: size(value, "vision_start_token_id")? as u32,
+            vision_end_token_id: size(value, "vision_end_token_id")? as u32,
+        };
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Checks that the sizes fit each other.
+    fn check(&self) -> Result<(), String> {
+        let (text, vision) = (&self.text, &self.vision);
+        if !text.num_attention_heads.is_multiple_of(text.num_key_value_heads) {
+            let (heads, kv_heads) = (text.num_attention_heads, text.num_key_value_heads);
+            return Err(format!("num_attention_heads {heads} is not a multiple of num_key_value_heads {kv_heads}"));
+        }
+        if vision.out_hidden_size != text.hidden_size {
+            let (out, hidden) = (vision.out_hidden_size, text.hidden_size);
+            return Err(format!("vision out_hidden_size {out} differs from text hidden_size {hidden}"));
+        }
+        if !vision.hidden_size.is_multiple_of(vision.num_heads) || !(vision.hidden_size / vision.num_heads).is_multiple_of(4) {
+            let (hidden, heads) = (vision.hidden_size, vision.num_heads);
+            return Err(format!("vision hidden_size {hidden} over {heads} heads is not a multiple of 4"));
+        }
+        if vision.position_side().pow(2) != vision.num_position_embeddings {
+            return Err(format!("num_position_embeddings {} is not a square", vision.num_position_embeddings));
+        }
+        if vision.deepstack_visual_indexes.len() > text.num_hidden_layers {
+            return Err("more deepstack_visual_indexes than decoder layers".to_owned());
+        }
+        match vision.deepstack_visual_indexes.iter().find(|&&index| index >= vision.depth) {
+            Some(index) => Err(format!("deepstack_visual_indexes: {index} is not below the depth {}", vision.depth)),
+            None => Ok(()),
+        }
+    }
+
+    /// The JSON of a `config.json` in the released (4.57) layout, which every version reads.
+    pub fn to_json(&self, bos: u32, eos: u32) -> Value {
+        let (text, vision) = (&self.text, &self.vision);
+        json!({
+            "architectures": ["Qwen3VLForConditionalGeneration"],
+            "image_token_id": self.image_token_id,
+            "model_type": "qwen3_vl",
+            "text_config": {
+                "attention_bias": false,
+                "attention_dropout": 0.0,
+                "bos_token_id": bos,
+                "dtype": "float32",
+                "eos_token_id": eos,
+                "head_dim": text.head_dim,
+                "hidden_act": "silu",
+                "hidden_size": text.hidden_size,
+                "initializer_range": 0.02,
+                "intermediate_size": text.intermediate_size,
+                "max_position_embeddings": text.max_position_embeddings,
+                "model_type": "qwen3_vl_text",
+                "num_attention_heads": text.num_attention_heads,
+                "num_hidden_layers": text.num_hidden_layers,
+                "num_key_value_heads": text.num_key_value_heads,
+                "rms_norm_eps": text.rms_norm_eps,
+                "rope_scaling": {
+                    "mrope_interleaved": true,
+                    "mrope_section": text.mrope_section,
+                    "rope_type": "default"
+                },
+                "rope_theta": text.rope_theta,
+                "tie_word_embeddings": self.tie_word_embeddings,
+                "use_cache": true,
+                "vocab_size": text.vocab_size
+            },
+            "tie_word_embeddings": self.tie_word_embeddings,
+            "video_token_id": self.video_token_id,
+            "vision_config": {
+                "deepstack_visual_indexes": vision.deepstack_visual_indexes,
+                "depth": vision.depth,
+                "hidden_act": "gelu_pytorch_tanh",
+                "hidden_size": vision.hidden_size,
+                "in_channels": vision.in_channels,
+                "initializer_range": 0.02,
+                "intermediate_size": vision.intermediate_size,
+                "model_type": "qwen3_vl",
+                "num_heads": vision.num_heads,
+                "num_position_embeddings": vision.num_position_embeddings,
+                "out_hidden_size": vision.out_hidden_size,
+                "patch_size": vision.patch_size,
+                "spatial_merge_size": vision.spatial_merge_size,
+                "temporal_patch_size": vision.temporal_patch_size
+            },
+            "vision_end_token_id": self.vision_end_token_id,
+            "vision_start_token_id": self.vision_start_token_id
+        })
+    }
+}
+
+fn size(value: &Value, key: &str) -> Result<usize, String> {
+    let found = value.get(key).ok_or_else(|| format!("{key} is missing"))?;
+    let number = found.as_u64().ok_or_else(|| format!("{key}: expected a whole number, found {found}"))?;
+    usize::try_from(number).map_err(|error| format!("{key}: {error}"))
+}
+
+fn usizes(value: &Value, key: &str) -> Result<Vec<usize>, String> {
+    let found = value.get(key).ok_or_else(|| format!("{key} is missing"))?;
+    serde_json::from_value(found.clone()).map_err(|_| format!("{key}: expected a list of whole numbers, found {found}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fixture(set: &str, file: &str) -> Value {
+        let path = format!("{}/tests/fixtures/{set}/{file}", env!("CARGO_MANIFEST_DIR"));
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn both_layouts_give_one_config() {
+        for set in ["a", "b"] {
+            let old = ModelConfig::from_json(&fixture(set, "config.json")).unwrap();
+            let new = ModelConfig::from_json(&fixture(set, "config.v5.json")).unwrap();
+            assert_eq!(old, new);
+            assert_eq!(ModelConfig::from_json(&old.to_json(0, 1)).unwrap(), old);
+        }
+    }
+
+    #[test]
+    fn errors_name_the_key() {
+        let mut value = fixture("a", "config.json");
+        value["text_config"]["head_dim"] = json!("wide");
+        assert!(ModelConfig::from_json(&value).unwrap_err().contains("head_dim: expected a whole number"));
+        value["model_type"] = json!("llama");
+        assert!(ModelConfig::from_json(&value).unwrap_err().contains("expected \"qwen3_vl\", found \"llama\""));
+    }
+}

@@ -1,0 +1,55 @@
+//! What can go wrong in this crate: the operation, what was expected, what was found.
+
+use std::path::PathBuf;
+
+/// An error of the model crate.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// A file could not be read or written.
+    #[error("cannot {operation} {path}: {source}", path = path.display())]
+    Io {
+        /// `read`, `write`, `create`.
+        operation: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file was read but its contents are not what they should be.
+    #[error("{path}: {message}", path = path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What was expected and what was found.
+        message: String,
+    },
+    /// A value of the configuration cannot work.
+    #[error("{0}")]
+    Config(String),
+    /// A checkpoint lacks tensors or has them in other shapes.
+    #[error("checkpoint does not fit the model:\n  {}", .0.join("\n  "))]
+    Tensors(Vec<String>),
+    /// Rows given to the model do not fit it (too long, images and pad tokens disagree, ...).
+    #[error("{operation}: expected {expected}, got {got}")]
+    Input {
+        /// What was being done.
+        operation: &'static str,
+        /// What was expected.
+        expected: String,
+        /// What came instead.
+        got: String,
+    },
+}
+
+impl ModelError {
+    /// An [`ModelError::Io`] for `path`.
+    pub fn io(operation: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { operation, path, source }
+    }
+
+    /// A [`ModelError::Format`] for `path`.
+    pub fn format(path: impl Into<PathBuf>, message: impl ToString) -> Self {
+        Self::Format { path: path.into(), message: message.to_string() }
+    }
+}

@@ -1,0 +1,304 @@
+//! Prefill and decode of a batch of conversations that share one cache.
+//!
+//! - Rows of the cache are conversations, columns are moments: all rows append the same number of columns, and a row
+//!   hides the columns that are padding for it. So appending is one concatenation, whatever the lengths of the rows.
+//! - What was sampled last is not in the cache yet: it is fed at the start of the next turn.
+//! - A batch is a pure function of the requests and their order; nothing depends on time.
+
+use super::sampling::draw;
+use crate::batch::{Batch, ImageCache, Prefix, RowInput};
+use crate::processor::PositionState;
+use crate::text::LayerCache;
+use crate::{ModelError, Qwen3Vl};
+use burn::tensor::{Int, Tensor, TensorData};
+use cua_grpo_core::{Completion, PolicyVersion, Prompt, SamplingParams, StopReason, TokenId};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// One conversation that wants tokens.
+pub struct Request {
+    /// Number of the conversation.
+    pub session: u64,
+    /// Tokens to append before sampling.
+    pub prompt: Prompt,
+    /// How to sample.
+    pub params: SamplingParams,
+}
+
+/// State of one conversation.
+struct Conversation {
+    /// Its row in the cache, once it has one.
+    row: Option<usize>,
+    positions: PositionState,
+    /// Sampled but not yet in the cache.
+    pending: Vec<TokenId>,
+    /// Tokens in the cache or pending.
+    length: usize,
+}
+
+/// Samples for many conversations at once.
+pub struct Generator {
+    model: Qwen3Vl,
+    version: PolicyVersion,
+    images: Arc<ImageCache>,
+    stop_tokens: Vec<TokenId>,
+    max_context: usize,
+    cache: Vec<LayerCache>,
+    /// For each row of the cache, which columns it sees.
+    visible: Vec<Vec<bool>>,
+    conversations: HashMap<u64, Conversation>,
+}
+
+impl Generator {
+    /// A generator for `model`. Sampling ends at any of `stop_tokens`; a context holds `max_context` tokens.
+    pub fn new(
+        model: Qwen3Vl,
+        version: PolicyVersion,
+        images: Arc<ImageCache>,
+        stop_tokens: Vec<TokenId>,
+        max_context: usize,
+    ) -> Self {
+        let cache = vec![LayerCache::default(); model.language_model.num_layers()];
+        let (visible, conversations) = (Vec::new(), HashMap::new());
+        Self { model, version, images, stop_tokens, max_context, cache, visible, conversations }
+    }
+
+    /// Replaces the weights. Conversations that are open keep their cache, which the old weights filled: close them
+    /// first where that matters.
+    pub fn set_model(&mut self, model: Qwen3Vl, version: PolicyVersion) {
+        self.model = model;
+        self.version = version;
+    }
+
+    /// Opens a conversation.
+    pub fn open(&mut self, session: u64) {
+        let conversation =
+            Conversation { row: None, positions: PositionState::default(), pending: Vec::new(), length: 0 };
+        self.conversations.insert(session, conversation);
+    }
+
+    /// Closes a conversation; its row is given up at the next batch.
+    pub fn close(&mut self, session: u64) {
+        self.conversations.remove(&session);
+    }
+
+    /// Appends the prompts and samples, all requests as one batch. Results stand in the order of the requests.
+    ///
+    /// # Errors
+    /// When a prompt does not fit the model. No conversation is changed then.
+    pub fn generate(&mut self, requests: &[Request]) -> Result<Vec<Completion>, ModelError> {
+        let inputs = self.inputs(requests)?;
+        self.place(requests)?;
+        let mut outputs = self.prefill(requests, &inputs)?;
+        self.decode(requests, &mut outputs)?;
+        for layer in &mut self.cache {
+            layer.settle();
+        }
+        for (request, output) in requests.iter().zip(&outputs) {
+            if let Some(conversation) = self.conversations.get_mut(&request.session) {
+                conversation.length += request.prompt.tokens.len() + output.completion.tokens.len();
+                conversation.pending = output.completion.tokens.last().copied().into_iter().collect();
+            }
+        }
+        Ok(outputs.into_iter().map(|output| output.completion).collect())
+    }
+
+    /// What each request feeds: the token that is pending, then its prompt.
+    fn inputs(&self, requests: &[Request]) -> Result<Vec<RowInput>, ModelError> {
+        let mut inputs = Vec::with_capacity(requests.len());
+        for request in requests {
+            let conversation = self.conversation(request.session)?;
+            self.model.check_tokens(&request.prompt.tokens)?;
+            let length = conversation.length + request.prompt.tokens.len();
+            if request.prompt.tokens.is_empty() || length >= self.max_context {
+                return Err(ModelError::Input {
+                    operation: "sample",
+                    expected: format!("a prompt that leaves room in a context of {} tokens", self.max_context),
+                    got: format!("{length} tokens"),
+                });
+            }
+            let images = request.prompt.images.iter();
+            let pixels = images.map(|image| self.images.pixels(image)).collect::<Result<_, _>>()?;
+            let tokens = conversation.pending.iter().chain(&request.prompt.tokens).copied().collect();
+            inputs.push(RowInput { tokens, pixels });
+        }
+        Ok(inputs)
+    }
+
+    fn conversation(&self, session: u64) -> Result<&Conversation, ModelError> {
+        self.conversations.get(&session).ok_or_else(|| ModelError::Input {
+            operation: "sample",
+            expected: "an open session".to_owned(),
+            got: format!("session {session}, which is closed"),
+        })
+    }
+
+    /// Orders the rows of the cache as the requests stand, with rows of their own for new conversations. Conversations
+    /// that are open but do not ask keep theirs, behind.
+    fn place(&mut self, requests: &[Request]) -> Result<(), ModelError> {
+        let mut order: Vec<u64> = requests.iter().map(|request| request.session).collect();
+        let mut idle: Vec<u64> =
+            self.conversations.iter().filter(|(id, c)| c.row.is_some() && !order.contains(id)).map(|(id, _)| *id).collect();
+        idle.sort_unstable();
+        if !idle.is_empty() {
+            // Idle rows would be fed padding: allowed, but a deterministic caller never leaves any.
+            order.extend(idle);
+        }
+        let columns = self.visible.first().map_or(0, Vec::len);
+        let old: Vec<Option<usize>> =
+            order.iter().map(|id| self.conversation(*id).map(|c| c.row)).collect::<Result<_, _>>()?;
+        let visible: Vec<Vec<bool>> =
+            old.iter().map(|row| row.map_or_else(|| vec![false; columns], |row| self.visible[row].clone())).collect();
+        let unchanged = old.len() == self.visible.len() && old.iter().enumerate().all(|(new, old)| *old == Some(new));
+        if columns > 0 && !unchanged {
+            // A new row borrows the columns of row 0 and hides them all.
+            let rows: Vec<i64> = old.iter().map(|row| row.unwrap_or(0) as i64).collect();
+            let rows = self.ints(rows);
+            for layer in &mut self.cache {
+                layer.select_rows(&rows);
+            }
+        }
+        self.visible = visible;
+        for (row, id) in order.iter().enumerate() {
+            if let Some(conversation) = self.conversations.get_mut(id) {
+                conversation.row = Some(row);
+            }
+        }
+        self.drop_hidden_columns();
+        Ok(())
+    }
+
+    /// Drops columns that no row sees, once they are a quarter of the cache.
+    fn drop_hidden_columns(&mut self) {
+        let columns = self.visible.first().map_or(0, Vec::len);
+        let kept: Vec<usize> =
+            (0..columns).filter(|&column| self.visible.iter().any(|row| row[column])).collect();
+        if kept.is_empty() {
+            self.cache.fill(LayerCache::default());
+            self.visible.iter_mut().for_each(Vec::clear);
+        } else if kept.len() * 4 <= columns * 3 {
+            let index = self.ints(kept.iter().map(|&column| column as i64).collect());
+            for layer in &mut self.cache {
+                layer.select_columns(&index);
+            }
+            for row in &mut self.visible {
+                *row = kept.iter().map(|&column| row[column]).collect();
+            }
+        }
+    }
+
+    /// Feeds the prompts and draws the first token of each request.
+    fn prefill(&mut self, requests: &[Request], inputs: &[RowInput]) -> Result<Vec<Output>, ModelError> {
+        let (hidden, time) = self.feed(requests, inputs)?;
+        let last = inputs.iter().enumerate().map(|(row, input)| (row * time + input.tokens.len() - 1) as i64);
+        let last = self.ints(last.collect());
+        let logits = self.logits(hidden.select(0, last));
+        let mut outputs: Vec<Output> = requests.iter().map(|request| Output::new(&request.params)).collect();
+        for (row, output) in outputs.iter_mut().enumerate() {
+            self.extend(output, &requests[row], &logits[row]);
+        }
+        Ok(outputs)
+    }
+
+    /// One token a step for every request that is not done.
+    fn decode(&mut self, requests: &[Request], outputs: &mut [Output]) -> Result<(), ModelError> {
+        while outputs.iter().any(|output| !output.done) {
+            let inputs: Vec<RowInput> = outputs
+                .iter()
+                .map(|output| {
+                    let token = output.completion.tokens.last().copied().filter(|_| !output.done);
+                    RowInput { tokens: token.into_iter().collect(), pixels: Vec::new() }
+                })
+                .collect();
+            let (hidden, _) = self.feed(requests, &inputs)?;
+            let hidden = hidden.narrow(0, 0, requests.len());
+            let logits = self.logits(hidden);
+            for (row, output) in outputs.iter_mut().enumerate().filter(|(_, output)| !output.done) {
+                self.extend(output, &requests[row], &logits[row]);
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs new tokens through the model; rows without any get hidden padding.
+    fn feed(&mut self, requests: &[Request], inputs: &[RowInput]) -> Result<(Tensor<2>, usize), ModelError> {
+        let mut rows = inputs.to_vec();
+        let mut sessions: Vec<Option<u64>> = requests.iter().map(|request| Some(request.session)).collect();
+        let nothing = RowInput { tokens: Vec::new(), pixels: Vec::new() };
+        rows.resize(self.visible.len(), nothing);
+        sessions.resize(self.visible.len(), None);
+        let positions = sessions.iter().map(|session| {
+            session.and_then(|session| self.conversations.get(&session)).map_or_else(PositionState::default, |c| c.positions)
+        });
+        let prefix = Prefix { visible: self.visible.clone(), positions: positions.collect() };
+        let batch = Batch::assemble(&self.model, &rows, &prefix)?;
+        let hidden = batch.hidden(&self.model, Some(&mut self.cache));
+        for (row, input) in rows.iter().enumerate() {
+            let length = self.visible[row].len();
+            self.visible[row].resize(length + input.tokens.len(), true);
+            self.visible[row].resize(length + batch.time, false);
+            if let Some(conversation) = sessions[row].and_then(|session| self.conversations.get_mut(&session)) {
+                conversation.positions = batch.positions[row];
+            }
+        }
+        Ok((hidden, batch.time))
+    }
+
+    /// Logits of hidden states `[rows, hidden]`, on the host.
+    fn logits(&self, hidden: Tensor<2>) -> Vec<Vec<f32>> {
+        let logits = hidden.matmul(self.model.head().transpose());
+        let width = logits.dims()[1];
+        crate::checkpoint::host(logits).chunks_exact(width).map(<[f32]>::to_vec).collect()
+    }
+
+    /// Draws a token and decides whether the request is done.
+    fn extend(&self, output: &mut Output, request: &Request, logits: &[f32]) {
+        let drawn = draw(logits, &request.params, &mut output.rng);
+        let completion = &mut output.completion;
+        completion.tokens.push(drawn.token);
+        completion.logprobs.push(drawn.logprob);
+        completion.kept_mass.push(drawn.kept_mass);
+        completion.versions.push(self.version);
+        let used = self.conversations.get(&request.session).map_or(0, |conversation| conversation.length);
+        let stop = if self.stop_tokens.contains(&drawn.token) {
+            Some(StopReason::Stop)
+        } else if completion.tokens.len() >= request.params.max_new_tokens {
+            Some(StopReason::MaxTokens)
+        } else if used + request.prompt.tokens.len() + completion.tokens.len() >= self.max_context {
+            Some(StopReason::ContextFull)
+        } else {
+            None
+        };
+        if let Some(stop) = stop {
+            completion.stop = stop;
+            output.done = true;
+        }
+    }
+
+    fn ints(&self, values: Vec<i64>) -> Tensor<1, Int> {
+        let length = values.len();
+        Tensor::from_data(TensorData::new(values, [length]), &self.model.device())
+    }
+}
+
+/// A completion in the making.
+struct Output {
+    completion: Completion,
+    rng: ChaCha8Rng,
+    done: bool,
+}
+
+impl Output {
+    fn new(params: &SamplingParams) -> Self {
+        let completion = Completion {
+            tokens: Vec::new(),
+            logprobs: Vec::new(),
+            kept_mass: Vec::new(),
+            versions: Vec::new(),
+            stop: StopReason::MaxTokens,
+        };
+        Self { completion, rng: ChaCha8Rng::seed_from_u64(params.seed), done: false }
+    }
+}

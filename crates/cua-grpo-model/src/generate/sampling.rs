@@ -1,0 +1,104 @@
+//! Drawing one token from logits: temperature, top-k, top-p, on the host in f64.
+
+use cua_grpo_core::SamplingParams;
+use rand::Rng;
+
+/// One drawn token.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Draw {
+    /// The token.
+    pub token: u32,
+    /// Its natural log-prob under the full distribution at the sampling temperature (1 when greedy).
+    pub logprob: f32,
+    /// Mass of the tokens it was drawn from.
+    pub kept_mass: f32,
+}
+
+/// Draws a token from `logits` (`[vocab]`): temperature, then top-k, then top-p, as transformers orders them.
+///
+/// At temperature 0 the token is the first of the largest logits.
+pub fn draw(logits: &[f32], params: &SamplingParams, rng: &mut impl Rng) -> Draw {
+    let greedy = params.temperature <= 0.0;
+    let temperature = if greedy { 1.0 } else { f64::from(params.temperature) };
+    let scaled: Vec<f64> = logits.iter().map(|&logit| f64::from(logit) / temperature).collect();
+    let best = (0..scaled.len()).fold(0, |best, index| if scaled[index] > scaled[best] { index } else { best });
+    let top = scaled[best];
+    let weights: Vec<f64> = scaled.iter().map(|&value| (value - top).exp()).collect();
+    let total: f64 = weights.iter().sum();
+    let logprob = |token: usize| (scaled[token] - top - total.ln()) as f32;
+    if greedy {
+        return Draw { token: best as u32, logprob: logprob(best), kept_mass: 1.0 };
+    }
+    let cut = params.top_k > 0 && params.top_k < weights.len() || params.top_p < 1.0;
+    let mut order: Vec<usize> = (0..weights.len()).collect();
+    let mut kept = total;
+    if cut {
+        order.sort_by(|&left, &right| weights[right].total_cmp(&weights[left]).then(left.cmp(&right)));
+        if params.top_k > 0 {
+            order.truncate(params.top_k);
+        }
+        let mass: f64 = order.iter().map(|&token| weights[token]).sum();
+        let mut sum = 0.0;
+        let enough = order.iter().position(|&token| {
+            sum += weights[token];
+            sum >= f64::from(params.top_p) * mass
+        });
+        order.truncate(enough.map_or(order.len(), |last| last + 1));
+        kept = order.iter().map(|&token| weights[token]).sum();
+    }
+    let mut left = rng.random::<f64>() * kept;
+    let mut token = order.last().copied().unwrap_or(best);
+    for &candidate in &order {
+        left -= weights[candidate];
+        if left < 0.0 {
+            token = candidate;
+            break;
+        }
+    }
+    Draw { token: token as u32, logprob: logprob(token), kept_mass: (kept / total) as f32 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    fn params(temperature: f32, top_p: f32, top_k: usize) -> SamplingParams {
+        SamplingParams { temperature, top_p, top_k, max_new_tokens: 1, seed: 0 }
+    }
+
+    #[test]
+    fn greedy_takes_the_first_of_equals() {
+        let mut rng = ChaCha8Rng::seed_from_u64(0);
+        let got = draw(&[0.0, 2.0, 2.0], &params(0.0, 1.0, 0), &mut rng);
+        assert_eq!(got.token, 1);
+        assert!((got.logprob - (-(2.0 + (-2f32).exp()).ln())).abs() < 1e-6);
+    }
+
+    #[test]
+    fn frequencies_follow_the_softmax_at_temperature() {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let logits = [0.3f32, -0.2, 1.1, 0.0];
+        let mut counts = [0usize; 4];
+        for _ in 0..20_000 {
+            counts[draw(&logits, &params(0.7, 1.0, 0), &mut rng).token as usize] += 1;
+        }
+        let weights: Vec<f64> = logits.iter().map(|&l| (f64::from(l) / 0.7).exp()).collect();
+        let total: f64 = weights.iter().sum();
+        for (count, weight) in counts.iter().zip(weights) {
+            assert!((*count as f64 / 20_000.0 - weight / total).abs() < 0.015);
+        }
+    }
+
+    #[test]
+    fn cuts_keep_the_head_and_report_its_mass() {
+        let mut rng = ChaCha8Rng::seed_from_u64(2);
+        let logits = [3.0f32, 2.0, 0.0, -1.0]; // masses 0.70, 0.26, 0.035, 0.013
+        for _ in 0..200 {
+            let by_mass = draw(&logits, &params(1.0, 0.8, 0), &mut rng);
+            assert!(by_mass.token < 2 && (by_mass.kept_mass - 0.952).abs() < 0.01, "{by_mass:?}");
+            assert_eq!(draw(&logits, &params(1.0, 1.0, 1), &mut rng).token, 0);
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Qwen3-VL as a whole: both towers, the head, and named access to every weight.
+
+use crate::nn::{Initializer, LinearVisitor, ParamVisitor, Slot};
+use crate::text::{DecoderInput, LayerCache, TextDecoder};
+use crate::vision::VisionTower;
+use crate::{ModelConfig, ModelError};
+use burn::tensor::{Device, Tensor};
+
+/// The model. Its tensors are constants unless [`Qwen3Vl::trainable`] made some of them leaves of a gradient.
+#[derive(Debug, Clone)]
+pub struct Qwen3Vl {
+    /// The configuration it was built from.
+    pub config: ModelConfig,
+    /// The vision tower.
+    pub visual: VisionTower,
+    /// The text decoder.
+    pub language_model: TextDecoder,
+    /// `[vocab, hidden]`; `None` when the head is the embedding.
+    lm_head: Option<Tensor<2>>,
+}
+
+/// Which weights a training run changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trainable {
+    /// The adapter only; the base gets no gradients.
+    Adapter,
+    /// Every weight.
+    Everything,
+}
+
+impl Qwen3Vl {
+    /// A model with random weights.
+    pub fn init(config: &ModelConfig, seed: u64, device: &Device) -> Self {
+        let mut init = Initializer::new(seed, device);
+        let visual = VisionTower::init(&config.vision, &mut init);
+        let language_model = TextDecoder::init(&config.text, &mut init);
+        let head = (!config.tie_word_embeddings)
+            .then(|| init.normal([config.text.vocab_size, config.text.hidden_size], 0.02));
+        Self { config: config.clone(), visual, language_model, lm_head: head }
+    }
+
+    /// The device of the weights.
+    pub fn device(&self) -> Device {
+        self.language_model.embed_tokens.device().without_autodiff()
+    }
+
+    /// Hidden states after the final norm `[batch * time, hidden]`.
+    pub fn hidden(&self, input: DecoderInput, cache: Option<&mut Vec<LayerCache>>) -> Tensor<2> {
+        self.language_model.forward(input, cache)
+    }
+
+    /// The weight of the output head `[vocab, hidden]`.
+    pub fn head(&self) -> Tensor<2> {
+        self.lm_head.clone().unwrap_or_else(|| self.language_model.embed_tokens.clone())
+    }
+
+    /// Visits every base tensor under its checkpoint name.
+    pub fn visit(&mut self, visitor: &mut ParamVisitor<'_>) {
+        self.visual.visit("model.visual", visitor);
+        self.language_model.visit("model.language_model", visitor);
+        if let Some(head) = &mut self.lm_head {
+            visitor("lm_head.weight", Slot::Matrix(head));
+        }
+    }
+
+    /// Visits every linear map that an adapter may attach to, under its module path.
+    pub fn visit_linear(&mut self, visitor: &mut LinearVisitor<'_>) {
+        self.visual.visit_linear("model.visual", visitor);
+        self.language_model.visit_linear("model.language_model", visitor);
+    }
+
+    /// Visits the tensors that a training run changes, in a fixed order: adapter factors under
+    /// `MODULE.lora_A.weight` and `MODULE.lora_B.weight`, base tensors under their checkpoint names.
+    pub fn visit_trainable(&mut self, which: Trainable, visitor: &mut ParamVisitor<'_>) {
+        match which {
+            Trainable::Everything => self.visit(visitor),
+            Trainable::Adapter => self.visit_linear(&mut |path, linear| {
+                if let Some(pair) = &mut linear.lora {
+                    visitor(&format!("{path}.lora_A.weight"), Slot::Matrix(&mut pair.a));
+                    visitor(&format!("{path}.lora_B.weight"), Slot::Matrix(&mut pair.b));
+                }
+            }),
+        }
+    }
+
+    /// A copy (weights are shared, not copied) whose trainable tensors are leaves of a gradient.
+    #[must_use]
+    pub fn trainable(&self, which: Trainable) -> Self {
+        let mut copy = self.clone();
+        copy.visit_trainable(which, &mut |_, slot| match slot {
+            Slot::Vector(tensor) => *tensor = tensor.clone().without_autodiff().autodiff().require_grad(),
+            Slot::Matrix(tensor) => *tensor = tensor.clone().without_autodiff().autodiff().require_grad(),
+        });
+        copy
+    }
+
+    /// A copy without its adapter: the reference policy.
+    #[must_use]
+    pub fn without_adapter(&self) -> Self {
+        let mut copy = self.clone();
+        copy.visit_linear(&mut |_, linear| linear.lora = None);
+        copy
+    }
+
+    /// Folds the adapter into the weights.
+    pub fn merge(&mut self) {
+        self.visit_linear(&mut |_, linear| linear.merge());
+    }
+
+    /// Number of weights, the adapter not counted.
+    pub fn num_params(&mut self) -> usize {
+        let mut count = 0;
+        self.visit(&mut |_, slot| {
+            count += match slot {
+                Slot::Vector(tensor) => tensor.dims()[0],
+                Slot::Matrix(tensor) => tensor.dims().iter().product(),
+            }
+        });
+        count
+    }
+
+    /// Checks that ids fit the vocabulary.
+    ///
+    /// # Errors
+    /// Names the first id that does not.
+    pub fn check_tokens(&self, tokens: &[u32]) -> Result<(), ModelError> {
+        let vocab = self.config.text.vocab_size;
+        match tokens.iter().find(|&&token| token as usize >= vocab) {
+            None => Ok(()),
+            Some(token) => Err(ModelError::Input {
+                operation: "embed tokens",
+                expected: format!("ids below {vocab}"),
+                got: format!("id {token}; is the tokenizer that of another model?"),
+            }),
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! The only file that ties the model to the seams of core: the policy that is trained, scored and published.
+
+use crate::batch::ImageCache;
+use crate::model::Trainable;
+use crate::score::{RowScores, score_rows};
+use crate::{ModelError, Qwen3Vl};
+use cua_grpo_core::{Row, Scorer};
+use std::sync::Arc;
+
+/// The policy and its reference, which is the same weights without the adapter.
+#[derive(Clone)]
+pub struct Policy {
+    model: Qwen3Vl,
+    images: Arc<ImageCache>,
+}
+
+impl Policy {
+    /// A policy over `model`, whose adapter (if any) is attached.
+    pub fn new(model: Qwen3Vl, images: Arc<ImageCache>) -> Self {
+        Self { model, images }
+    }
+
+    /// The model.
+    pub fn model(&self) -> &Qwen3Vl {
+        &self.model
+    }
+
+    /// The model, to change its weights.
+    pub fn model_mut(&mut self) -> &mut Qwen3Vl {
+        &mut self.model
+    }
+
+    /// The images read so far.
+    pub fn images(&self) -> &Arc<ImageCache> {
+        &self.images
+    }
+
+    /// A copy whose trainable tensors collect gradients.
+    #[must_use]
+    pub fn trainable(&self, which: Trainable) -> Self {
+        Self { model: self.model.trainable(which), images: self.images.clone() }
+    }
+}
+
+impl Scorer for Policy {
+    type LogProbs = RowScores;
+    type Error = ModelError;
+
+    fn score(&self, rows: &[&Row], temperature: f32, adapter: bool) -> Result<RowScores, ModelError> {
+        if adapter {
+            score_rows(&self.model, &self.images, rows, temperature)
+        } else {
+            score_rows(&self.model.without_adapter(), &self.images, rows, temperature)
+        }
+    }
+}

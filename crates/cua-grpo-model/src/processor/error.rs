@@ -1,0 +1,101 @@
+//! What can go wrong between messages and tokens: the operation, what was expected, what came, and what to do.
+
+use std::path::PathBuf;
+
+/// An error of the processor.
+#[derive(Debug, thiserror::Error)]
+pub enum ProcessorError {
+    /// A file of the model folder could not be read or written.
+    #[error("{operation} {path}: {source}; check that the model folder is complete and readable")]
+    Io {
+        /// What was being done, e.g. `read`.
+        operation: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// A file of the model folder does not have the expected form.
+    #[error("parse {path}: expected {expected}, got {got}")]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What should be there.
+        expected: String,
+        /// What is there.
+        got: String,
+    },
+    /// An encoded picture cannot be decoded.
+    #[error("decode image of {bytes} bytes: expected a PNG or JPEG file, got: {message}")]
+    Decode {
+        /// Length of the encoded file.
+        bytes: usize,
+        /// The decoder's words.
+        message: String,
+    },
+    /// A picture or clip has a size that the model cannot take.
+    #[error("resize {height}x{width} (height x width): expected {expected}; crop or rescale it first")]
+    Size {
+        /// Height in pixels.
+        height: usize,
+        /// Width in pixels.
+        width: usize,
+        /// The rule that is broken.
+        expected: String,
+    },
+    /// Lengths that must agree do not.
+    #[error("{operation}: expected {expected}, got {got}")]
+    Mismatch {
+        /// What was being done.
+        operation: &'static str,
+        /// What the lengths should be.
+        expected: String,
+        /// What they are.
+        got: String,
+    },
+    /// The tokenizer failed.
+    #[error("{operation} with the tokenizer: {message}")]
+    Tokenizer {
+        /// What was being done.
+        operation: &'static str,
+        /// The cause.
+        message: String,
+    },
+    /// The chat template failed or is not usable for extension.
+    #[error("{operation} with the chat template: {message}")]
+    Template {
+        /// What was being done.
+        operation: &'static str,
+        /// The cause, with the chain of template errors.
+        message: String,
+    },
+}
+
+impl ProcessorError {
+    /// Reads a text file, naming it in the error.
+    pub(super) fn read(path: &std::path::Path) -> Result<String, Self> {
+        std::fs::read_to_string(path).map_err(|source| Self::Io {
+            operation: "read",
+            path: path.to_owned(),
+            source,
+        })
+    }
+
+    /// Writes a text file, naming it in the error.
+    pub(super) fn write(path: &std::path::Path, text: &str) -> Result<(), Self> {
+        std::fs::write(path, text).map_err(|source| Self::Io {
+            operation: "write",
+            path: path.to_owned(),
+            source,
+        })
+    }
+
+    /// A JSON file that does not parse into the expected type.
+    pub(super) fn json(path: &std::path::Path, expected: &str, error: &serde_json::Error) -> Self {
+        Self::Format {
+            path: path.to_owned(),
+            expected: expected.to_owned(),
+            got: error.to_string(),
+        }
+    }
+}

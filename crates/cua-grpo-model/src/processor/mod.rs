@@ -1,0 +1,42 @@
+//! The processor: everything between messages, pictures and text on one side and tokens, pixels and positions on the other.
+//!
+//! No tensor is made here. The pieces are plain functions and can be used alone:
+//!
+//! | piece | turns |
+//! |---|---|
+//! | [`Tokenizer`] | text into ids; data cannot forge control tokens |
+//! | [`ChatTemplate`] | messages into text, as Jinja under Python renders it |
+//! | [`ChatRenderer`] | messages and pictures into a prompt, by extension (the `Renderer` seam) |
+//! | [`ImageProcessorConfig`] | an encoded picture into normalised patches |
+//! | [`VideoProcessorConfig`] | frames into normalised patches and timestamps |
+//! | [`rope_index`], [`PositionState`] | tokens and grids into M-RoPE positions |
+
+mod error;
+mod grid;
+mod guard;
+mod image;
+mod positions;
+mod prompt;
+mod python_json;
+mod renderer;
+mod resize;
+mod smart_resize;
+mod template;
+mod tokenizer;
+mod train;
+mod video;
+
+pub use error::ProcessorError;
+pub use grid::{Grid, Pixels};
+pub use guard::{Guard, Trust};
+pub use image::{ImageProcessorConfig, PixelBudget, RgbImage, decode_rgb, image_size};
+pub use positions::{PadIds, PositionState, rope_index};
+pub use prompt::{VideoSpan, expand_pads, expand_videos};
+pub use python_json::python_json;
+pub use renderer::{ChatRenderer, ConversationOptions};
+pub use resize::resize_bicubic;
+pub use smart_resize::{smart_resize, smart_resize_video};
+pub use template::ChatTemplate;
+pub use tokenizer::{SpecialIds, Tokenizer};
+pub use train::{ADDED_TOKENS, train_tokenizer};
+pub use video::{VideoProcessorConfig, frame_timestamps};

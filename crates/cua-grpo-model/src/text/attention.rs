@@ -1,0 +1,149 @@
+//! Self-attention of a decoder layer: grouped heads, norm on queries and keys before rotation, optional cache.
+
+use super::RopeTables;
+use crate::TextConfig;
+use crate::nn::{Initializer, Linear, LinearConfig, LinearVisitor, ParamVisitor, Slot, join};
+use burn::tensor::Tensor;
+use cua_grpo_kernels as kernels;
+
+/// Keys (normed and rotated) and values of one layer: a long prefix and the columns appended since.
+///
+/// Both parts are `[batch, kv_heads, columns, head_dim]`. Appending copies only the tail; [`LayerCache::settle`] joins
+/// the two.
+#[derive(Debug, Clone, Default)]
+pub struct LayerCache {
+    prefix: Option<(Tensor<4>, Tensor<4>)>,
+    tail: Option<(Tensor<4>, Tensor<4>)>,
+}
+
+impl LayerCache {
+    /// Appends columns and returns all keys and values, in parts that stand one after the other.
+    fn append(&mut self, k: Tensor<4>, v: Tensor<4>) -> Vec<(Tensor<4>, Tensor<4>)> {
+        let tail = match self.tail.take() {
+            None => (k, v),
+            Some((old_k, old_v)) => (Tensor::cat(vec![old_k, k], 2), Tensor::cat(vec![old_v, v], 2)),
+        };
+        self.tail = Some(tail.clone());
+        self.prefix.iter().cloned().chain([tail]).collect()
+    }
+
+    /// Joins the tail to the prefix.
+    pub fn settle(&mut self) {
+        self.prefix = match (self.prefix.take(), self.tail.take()) {
+            (Some((k, v)), Some((tail_k, tail_v))) => {
+                Some((Tensor::cat(vec![k, tail_k], 2), Tensor::cat(vec![v, tail_v], 2)))
+            }
+            (prefix, tail) => prefix.or(tail),
+        };
+    }
+
+    /// Keeps the rows `rows` of the batch, in that order. Call [`LayerCache::settle`] first.
+    pub fn select_rows(&mut self, rows: &Tensor<1, burn::tensor::Int>) {
+        for part in [&mut self.prefix, &mut self.tail] {
+            if let Some((k, v)) = part.take() {
+                *part = Some((k.select(0, rows.clone()), v.select(0, rows.clone())));
+            }
+        }
+    }
+
+    /// Keeps the columns `columns`, in that order. Call [`LayerCache::settle`] first.
+    pub fn select_columns(&mut self, columns: &Tensor<1, burn::tensor::Int>) {
+        if let Some((k, v)) = self.prefix.take() {
+            self.prefix = Some((k.select(2, columns.clone()), v.select(2, columns.clone())));
+        }
+    }
+}
+
+/// Self-attention of one layer.
+#[derive(Debug, Clone)]
+pub struct TextAttention {
+    q_proj: Linear,
+    k_proj: Linear,
+    v_proj: Linear,
+    o_proj: Linear,
+    q_norm: Tensor<1>,
+    k_norm: Tensor<1>,
+    heads: usize,
+    kv_heads: usize,
+    head_dim: usize,
+    eps: f64,
+}
+
+impl TextAttention {
+    pub(crate) fn init(config: &TextConfig, init: &mut Initializer) -> Self {
+        let hidden = config.hidden_size;
+        let (q_width, kv_width) =
+            (config.num_attention_heads * config.head_dim, config.num_key_value_heads * config.head_dim);
+        Self {
+            q_proj: LinearConfig::new(hidden, q_width, false).init(init),
+            k_proj: LinearConfig::new(hidden, kv_width, false).init(init),
+            v_proj: LinearConfig::new(hidden, kv_width, false).init(init),
+            o_proj: LinearConfig::new(q_width, hidden, false).init(init),
+            q_norm: init.constant(config.head_dim, 1.0),
+            k_norm: init.constant(config.head_dim, 1.0),
+            heads: config.num_attention_heads,
+            kv_heads: config.num_key_value_heads,
+            head_dim: config.head_dim,
+            eps: config.rms_norm_eps,
+        }
+    }
+
+    /// # Shapes
+    /// - x, output: `[batch * time, hidden]`
+    /// - bias: `[batch or 1, 1, time, columns]`, where the columns are those of the cache and then the new ones
+    pub fn forward(
+        &self,
+        x: Tensor<2>,
+        rope: &RopeTables,
+        bias: &Tensor<4>,
+        cache: Option<&mut LayerCache>,
+    ) -> Tensor<2> {
+        let [batch, _, time, _] = rope.cos.dims();
+        let q = self.heads_of(self.q_proj.forward(x.clone()), batch, time, self.heads, Some(&self.q_norm));
+        let k = self.heads_of(self.k_proj.forward(x.clone()), batch, time, self.kv_heads, Some(&self.k_norm));
+        let v = self.heads_of(self.v_proj.forward(x), batch, time, self.kv_heads, None);
+        let q = kernels::rotate(q, rope.cos.clone(), rope.sin.clone());
+        let k = kernels::rotate(k, rope.cos.clone(), rope.sin.clone());
+        let parts = match cache {
+            None => vec![(k, v)],
+            Some(cache) => cache.append(k, v),
+        };
+        let attended = kernels::attention(q, parts, Some(bias.clone()));
+        let joined = attended.swap_dims(1, 2).reshape([batch * time, self.heads * self.head_dim]);
+        self.o_proj.forward(joined)
+    }
+
+    /// `[batch * time, heads * head_dim]` to `[batch, heads, time, head_dim]`, normed over the head where asked.
+    fn heads_of(
+        &self,
+        x: Tensor<2>,
+        batch: usize,
+        time: usize,
+        heads: usize,
+        norm: Option<&Tensor<1>>,
+    ) -> Tensor<4> {
+        let x = match norm {
+            None => x,
+            Some(weight) => {
+                kernels::rms_norm(x.reshape([batch * time * heads, self.head_dim]), weight.clone(), self.eps)
+            }
+        };
+        x.reshape([batch, time, heads, self.head_dim]).swap_dims(1, 2)
+    }
+
+    pub(crate) fn visit(&mut self, path: &str, visitor: &mut ParamVisitor<'_>) {
+        self.q_proj.visit(&join(path, "q_proj"), visitor);
+        self.k_proj.visit(&join(path, "k_proj"), visitor);
+        self.v_proj.visit(&join(path, "v_proj"), visitor);
+        self.o_proj.visit(&join(path, "o_proj"), visitor);
+        visitor(&join(path, "q_norm.weight"), Slot::Vector(&mut self.q_norm));
+        visitor(&join(path, "k_norm.weight"), Slot::Vector(&mut self.k_norm));
+    }
+
+    pub(crate) fn visit_linear(&mut self, path: &str, visitor: &mut LinearVisitor<'_>) {
+        self.q_proj.visit_linear(&join(path, "q_proj"), visitor);
+        self.k_proj.visit_linear(&join(path, "k_proj"), visitor);
+        self.v_proj.visit_linear(&join(path, "v_proj"), visitor);
+        self.o_proj.visit_linear(&join(path, "o_proj"), visitor);
+    }
+}

@@ -1,0 +1,97 @@
+//! The stack of decoder layers, with vision features spliced in.
+
+use super::{LayerCache, RopeTables, TextLayer};
+use crate::TextConfig;
+use crate::nn::{Initializer, LinearVisitor, ParamVisitor, Slot, join};
+use crate::vision::VisionFeatures;
+use burn::tensor::{Int, Tensor};
+use cua_grpo_kernels as kernels;
+
+/// What the decoder reads.
+#[derive(Debug, Clone)]
+pub struct DecoderInput {
+    /// Token ids `[batch * time]`.
+    pub tokens: Tensor<1, Int>,
+    /// Rotary tables `[batch, 1, time, head_dim]`.
+    pub rope: RopeTables,
+    /// Attention bias `[batch or 1, 1, time, columns]`.
+    pub bias: Tensor<4>,
+    /// Vision features and where they go.
+    pub vision: Option<(VisionFeatures, VisualIndex)>,
+}
+
+/// Places of visual tokens in the flattened batch.
+#[derive(Debug, Clone)]
+pub struct VisualIndex {
+    /// For each of the `batch * time` tokens: its own number where it is text, `batch * time + j` where visual row `j`
+    /// stands in its place.
+    pub splice: Tensor<1, Int>,
+    /// For each token: 0 where it is text, `1 + j` where it is visual row `j`.
+    pub add: Tensor<1, Int>,
+}
+
+/// The text decoder.
+#[derive(Debug, Clone)]
+pub struct TextDecoder {
+    /// `[vocab, hidden]`
+    pub embed_tokens: Tensor<2>,
+    layers: Vec<TextLayer>,
+    norm: Tensor<1>,
+    eps: f64,
+}
+
+impl TextDecoder {
+    pub(crate) fn init(config: &TextConfig, init: &mut Initializer) -> Self {
+        Self {
+            embed_tokens: init.normal([config.vocab_size, config.hidden_size], 0.05),
+            layers: (0..config.num_hidden_layers).map(|_| TextLayer::init(config, init)).collect(),
+            norm: init.constant(config.hidden_size, 1.0),
+            eps: config.rms_norm_eps,
+        }
+    }
+
+    /// Number of layers.
+    pub fn num_layers(&self) -> usize {
+        self.layers.len()
+    }
+
+    /// Hidden states after the final norm.
+    ///
+    /// Vision feature `i` of the deepstack is added to the output of layer `i`, at the visual tokens.
+    ///
+    /// # Shapes
+    /// - output: `[batch * time, hidden]`
+    pub fn forward(&self, input: DecoderInput, mut cache: Option<&mut Vec<LayerCache>>) -> Tensor<2> {
+        let mut x = self.embed_tokens.clone().select(0, input.tokens);
+        if let Some((features, index)) = &input.vision {
+            let table = Tensor::cat(vec![x, features.merged.clone()], 0);
+            x = table.select(0, index.splice.clone());
+        }
+        for (number, layer) in self.layers.iter().enumerate() {
+            let cache = cache.as_mut().map(|cache| &mut cache[number]);
+            x = layer.forward(x, &input.rope, &input.bias, cache);
+            if let Some((features, index)) = &input.vision
+                && let Some(feature) = features.deepstack.get(number)
+            {
+                let width = feature.dims()[1];
+                let nothing = Tensor::zeros([1, width], &x.device());
+                x = x + Tensor::cat(vec![nothing, feature.clone()], 0).select(0, index.add.clone());
+            }
+        }
+        kernels::rms_norm(x, self.norm.clone(), self.eps)
+    }
+
+    pub(crate) fn visit(&mut self, path: &str, visitor: &mut ParamVisitor<'_>) {
+        visitor(&join(path, "embed_tokens.weight"), Slot::Matrix(&mut self.embed_tokens));
+        for (number, layer) in self.layers.iter_mut().enumerate() {
+            layer.visit(&join(path, &format!("layers.{number}")), visitor);
+        }
+        visitor(&join(path, "norm.weight"), Slot::Vector(&mut self.norm));
+    }
+
+    pub(crate) fn visit_linear(&mut self, path: &str, visitor: &mut LinearVisitor<'_>) {
+        for (number, layer) in self.layers.iter_mut().enumerate() {
+            layer.visit_linear(&join(path, &format!("layers.{number}")), visitor);
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! One decoder layer.
+
+use super::{LayerCache, RopeTables, TextAttention, TextMlp};
+use crate::TextConfig;
+use crate::nn::{Initializer, LinearVisitor, ParamVisitor, Slot, join};
+use burn::tensor::Tensor;
+use cua_grpo_kernels as kernels;
+
+/// Attention and MLP, each behind a norm and added to the residual stream.
+#[derive(Debug, Clone)]
+pub struct TextLayer {
+    input_layernorm: Tensor<1>,
+    self_attn: TextAttention,
+    post_attention_layernorm: Tensor<1>,
+    mlp: TextMlp,
+    eps: f64,
+}
+
+impl TextLayer {
+    pub(crate) fn init(config: &TextConfig, init: &mut Initializer) -> Self {
+        Self {
+            input_layernorm: init.constant(config.hidden_size, 1.0),
+            self_attn: TextAttention::init(config, init),
+            post_attention_layernorm: init.constant(config.hidden_size, 1.0),
+            mlp: TextMlp::init(config, init),
+            eps: config.rms_norm_eps,
+        }
+    }
+
+    /// # Shapes
+    /// - x, output: `[batch * time, hidden]`
+    /// - bias: `[batch or 1, 1, time, columns]`
+    pub fn forward(
+        &self,
+        x: Tensor<2>,
+        rope: &RopeTables,
+        bias: &Tensor<4>,
+        cache: Option<&mut LayerCache>,
+    ) -> Tensor<2> {
+        let normed = kernels::rms_norm(x.clone(), self.input_layernorm.clone(), self.eps);
+        let x = x + self.self_attn.forward(normed, rope, bias, cache);
+        let normed = kernels::rms_norm(x.clone(), self.post_attention_layernorm.clone(), self.eps);
+        x + self.mlp.forward(normed)
+    }
+
+    pub(crate) fn visit(&mut self, path: &str, visitor: &mut ParamVisitor<'_>) {
+        visitor(&join(path, "input_layernorm.weight"), Slot::Vector(&mut self.input_layernorm));
+        self.self_attn.visit(&join(path, "self_attn"), visitor);
+        visitor(&join(path, "post_attention_layernorm.weight"), Slot::Vector(&mut self.post_attention_layernorm));
+        self.mlp.visit(&join(path, "mlp"), visitor);
+    }
+
+    pub(crate) fn visit_linear(&mut self, path: &str, visitor: &mut LinearVisitor<'_>) {
+        self.self_attn.visit_linear(&join(path, "self_attn"), visitor);
+        self.mlp.visit_linear(&join(path, "mlp"), visitor);
+    }
+}

@@ -1,0 +1,45 @@
+//! The gated MLP of a decoder layer.
+
+use crate::TextConfig;
+use crate::nn::{Initializer, Linear, LinearConfig, LinearVisitor, ParamVisitor, join};
+use burn::tensor::Tensor;
+use cua_grpo_kernels as kernels;
+
+/// `down(silu(gate x) * up x)`.
+#[derive(Debug, Clone)]
+pub struct TextMlp {
+    gate_proj: Linear,
+    up_proj: Linear,
+    down_proj: Linear,
+}
+
+impl TextMlp {
+    pub(crate) fn init(config: &TextConfig, init: &mut Initializer) -> Self {
+        let (hidden, width) = (config.hidden_size, config.intermediate_size);
+        Self {
+            gate_proj: LinearConfig::new(hidden, width, false).init(init),
+            up_proj: LinearConfig::new(hidden, width, false).init(init),
+            down_proj: LinearConfig::new(width, hidden, false).init(init),
+        }
+    }
+
+    /// # Shapes
+    /// - x, output: `[tokens, hidden]`
+    pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        let gate = self.gate_proj.forward(x.clone());
+        let up = self.up_proj.forward(x);
+        self.down_proj.forward(kernels::swiglu(gate, up))
+    }
+
+    pub(crate) fn visit(&mut self, path: &str, visitor: &mut ParamVisitor<'_>) {
+        self.gate_proj.visit(&join(path, "gate_proj"), visitor);
+        self.up_proj.visit(&join(path, "up_proj"), visitor);
+        self.down_proj.visit(&join(path, "down_proj"), visitor);
+    }
+
+    pub(crate) fn visit_linear(&mut self, path: &str, visitor: &mut LinearVisitor<'_>) {
+        self.gate_proj.visit_linear(&join(path, "gate_proj"), visitor);
+        self.up_proj.visit_linear(&join(path, "up_proj"), visitor);
+        self.down_proj.visit_linear(&join(path, "down_proj"), visitor);
+    }
+}

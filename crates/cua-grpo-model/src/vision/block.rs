@@ -1,0 +1,95 @@
+//! One block of the vision tower.
+
+use super::FrameTables;
+use crate::VisionConfig;
+use crate::nn::{Initializer, Linear, LinearConfig, LinearVisitor, ParamVisitor, Slot, join};
+use burn::tensor::Tensor;
+use cua_grpo_kernels as kernels;
+
+/// Epsilon of every layer norm of the tower.
+pub(super) const EPS: f64 = 1e-6;
+
+/// A layer norm with bias.
+#[derive(Debug, Clone)]
+pub(super) struct Norm {
+    weight: Tensor<1>,
+    bias: Tensor<1>,
+}
+
+impl Norm {
+    pub(super) fn init(width: usize, init: &Initializer) -> Self {
+        Self { weight: init.constant(width, 1.0), bias: init.constant(width, 0.0) }
+    }
+
+    pub(super) fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        kernels::layer_norm(x, self.weight.clone(), self.bias.clone(), EPS)
+    }
+
+    pub(super) fn visit(&mut self, path: &str, visitor: &mut ParamVisitor<'_>) {
+        visitor(&join(path, "weight"), Slot::Vector(&mut self.weight));
+        visitor(&join(path, "bias"), Slot::Vector(&mut self.bias));
+    }
+}
+
+/// Attention over one frame, then an MLP.
+#[derive(Debug, Clone)]
+pub struct VisionBlock {
+    norm1: Norm,
+    norm2: Norm,
+    qkv: Linear,
+    proj: Linear,
+    linear_fc1: Linear,
+    linear_fc2: Linear,
+    heads: usize,
+}
+
+impl VisionBlock {
+    pub(crate) fn init(config: &VisionConfig, init: &mut Initializer) -> Self {
+        let (hidden, width) = (config.hidden_size, config.intermediate_size);
+        Self {
+            norm1: Norm::init(hidden, init),
+            norm2: Norm::init(hidden, init),
+            qkv: LinearConfig::new(hidden, 3 * hidden, true).init(init),
+            proj: LinearConfig::new(hidden, hidden, true).init(init),
+            linear_fc1: LinearConfig::new(hidden, width, true).init(init),
+            linear_fc2: LinearConfig::new(width, hidden, true).init(init),
+            heads: config.num_heads,
+        }
+    }
+
+    /// # Shapes
+    /// - x, output: `[frames * patches, hidden]`, every frame with the patches of `tables`
+    pub fn forward(&self, x: Tensor<2>, tables: &FrameTables) -> Tensor<2> {
+        let x = x.clone() + self.attend(self.norm1.forward(x), tables);
+        let wide = kernels::gelu_tanh(self.linear_fc1.forward(self.norm2.forward(x.clone())));
+        x + self.linear_fc2.forward(wide)
+    }
+
+    fn attend(&self, x: Tensor<2>, tables: &FrameTables) -> Tensor<2> {
+        let [rows, hidden] = x.dims();
+        let [_, _, patches, head_dim] = tables.cos.dims();
+        let frames = rows / patches;
+        let qkv = self.qkv.forward(x).reshape([frames, patches, 3 * self.heads, head_dim]).swap_dims(1, 2);
+        let part = |index: usize| qkv.clone().narrow(1, index * self.heads, self.heads);
+        let q = kernels::rotate(part(0), tables.cos.clone(), tables.sin.clone());
+        let k = kernels::rotate(part(1), tables.cos.clone(), tables.sin.clone());
+        let attended = kernels::attention(q, vec![(k, part(2))], None);
+        self.proj.forward(attended.swap_dims(1, 2).reshape([rows, hidden]))
+    }
+
+    pub(crate) fn visit(&mut self, path: &str, visitor: &mut ParamVisitor<'_>) {
+        self.norm1.visit(&join(path, "norm1"), visitor);
+        self.norm2.visit(&join(path, "norm2"), visitor);
+        self.qkv.visit(&join(path, "attn.qkv"), visitor);
+        self.proj.visit(&join(path, "attn.proj"), visitor);
+        self.linear_fc1.visit(&join(path, "mlp.linear_fc1"), visitor);
+        self.linear_fc2.visit(&join(path, "mlp.linear_fc2"), visitor);
+    }
+
+    pub(crate) fn visit_linear(&mut self, path: &str, visitor: &mut LinearVisitor<'_>) {
+        self.qkv.visit_linear(&join(path, "attn.qkv"), visitor);
+        self.proj.visit_linear(&join(path, "attn.proj"), visitor);
+        self.linear_fc1.visit_linear(&join(path, "mlp.linear_fc1"), visitor);
+        self.linear_fc2.visit_linear(&join(path, "mlp.linear_fc2"), visitor);
+    }
+}

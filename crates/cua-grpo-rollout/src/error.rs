@@ -1,0 +1,43 @@
+//! Errors that end a whole collection; a fault of one episode is data, not one of these.
+
+/// Why a collection, or the making of an engine, failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EngineError {
+    /// A value of the configuration is out of its range.
+    #[error("rollout config: {name} must be {expected}, got {got}")]
+    Config {
+        /// Name of the value.
+        name: &'static str,
+        /// The range.
+        expected: &'static str,
+        /// The value.
+        got: String,
+    },
+    /// The first prompt leaves no room for a reply.
+    #[error(
+        "rollout of task {task}: the first prompt has {got} tokens and max_context_tokens is {limit}; raise \
+         max_context_tokens or make the screenshots smaller"
+    )]
+    PromptTooLong {
+        /// Id of the task.
+        task: String,
+        /// Tokens of the first prompt.
+        got: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// The collection was cancelled; every environment has been finished.
+    #[error("rollout cancelled: {finished} of {slots} episodes were finished and are dropped")]
+    Cancelled {
+        /// Episodes that were finished by then.
+        finished: usize,
+        /// Slots of the collection.
+        slots: usize,
+    },
+    /// A task of the engine panicked: a defect of an environment, sampler, renderer or reward.
+    #[error("rollout: an episode panicked ({message}); this is a defect, please report it")]
+    Panicked {
+        /// What the runtime says about it.
+        message: String,
+    },
+}

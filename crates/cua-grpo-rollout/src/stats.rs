@@ -1,0 +1,196 @@
+//! What a collection cost and lost: counts for the log, and the state that a progress bar shows.
+
+use cua_grpo_core::{Episode, Fault, FaultKind};
+use serde::Serialize;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+/// Faults, by where they arose.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct FaultCounts {
+    /// A device could not be had, was lost, or did not answer.
+    pub environment: usize,
+    /// The initial state could not be established.
+    pub setup: usize,
+    /// The validator could not read the device's state.
+    pub validator: usize,
+    /// The sampler failed.
+    pub sampler: usize,
+    /// Messages could not be turned into tokens.
+    pub renderer: usize,
+}
+
+impl FaultCounts {
+    /// Counts one fault.
+    pub fn add(&mut self, kind: FaultKind) {
+        let count = match kind {
+            FaultKind::Environment => &mut self.environment,
+            FaultKind::Setup => &mut self.setup,
+            FaultKind::Validator => &mut self.validator,
+            FaultKind::Sampler => &mut self.sampler,
+            FaultKind::Renderer => &mut self.renderer,
+        };
+        *count += 1;
+    }
+
+    /// All faults.
+    pub fn total(&self) -> usize {
+        self.environment + self.setup + self.validator + self.sampler + self.renderer
+    }
+}
+
+/// What one collection cost.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct RolloutStats {
+    /// Episodes that were asked for.
+    pub slots: usize,
+    /// Episodes that came out.
+    pub episodes: usize,
+    /// Slots that were given up after the last retry.
+    pub lost: usize,
+    /// Episodes whose task was verified as done.
+    pub successes: usize,
+    /// Every fault, also those that a retry made good.
+    pub faults: FaultCounts,
+    /// Environments whose release after a fault or cancellation failed as well.
+    pub release_faults: usize,
+    /// Turns of the episodes that came out.
+    pub turns: usize,
+    /// Replies that could not be carried out, in the episodes that came out.
+    pub action_errors: usize,
+    /// Tokens sampled, also in episodes that were lost.
+    pub tokens_sampled: usize,
+    /// Probability mass that top-p and top-k kept, summed over the sampled tokens.
+    pub kept_mass_sum: f64,
+    /// Seconds that episodes spent starting environments, summed over episodes.
+    pub start_seconds: f64,
+    /// Seconds that episodes spent waiting for the sampler, summed over episodes.
+    pub sample_seconds: f64,
+    /// Seconds that episodes spent in steps of their environment, summed over episodes.
+    pub step_seconds: f64,
+    /// Wall-clock seconds of the collection.
+    pub seconds: f64,
+}
+
+impl RolloutStats {
+    /// Mean probability mass that top-p and top-k kept when a token was drawn: 1 when nothing was cut.
+    pub fn kept_mass_mean(&self) -> f64 {
+        if self.tokens_sampled == 0 {
+            1.0
+        } else {
+            self.kept_mass_sum / self.tokens_sampled as f64
+        }
+    }
+
+    pub(crate) fn add_episode(&mut self, episode: &Episode) {
+        self.episodes += 1;
+        self.successes += usize::from(episode.facts.verified);
+        self.turns += episode.turns.len();
+        self.action_errors += episode.turns.iter().filter(|turn| turn.action.error.is_some()).count();
+    }
+}
+
+/// How far a collection is. Given to the progress callback after each episode, turn and fault.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Progress {
+    /// The counts so far; `seconds` is the time since the collection began.
+    pub stats: RolloutStats,
+    /// What happened last.
+    pub event: Event,
+}
+
+/// What a [`Progress`] reports.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A turn was taken.
+    Turn {
+        /// Number of the slot.
+        slot: usize,
+        /// Id of the task.
+        task: String,
+        /// Number of the turn, from 0.
+        turn: usize,
+        /// The action in words, or why it was not carried out.
+        action: String,
+    },
+    /// An episode came out.
+    Episode {
+        /// Number of the slot.
+        slot: usize,
+        /// Id of the task.
+        task: String,
+        /// The reward.
+        reward: f32,
+        /// Turns taken.
+        turns: usize,
+    },
+    /// An attempt was lost.
+    Fault {
+        /// Number of the slot.
+        slot: usize,
+        /// Id of the task.
+        task: String,
+        /// What went wrong.
+        fault: Fault,
+        /// Whether the slot is tried again.
+        retried: bool,
+    },
+}
+
+/// Receives progress; called under a lock, so it should be quick.
+pub(crate) type ProgressFn = std::sync::Arc<dyn Fn(&Progress) + Send + Sync>;
+
+/// The counts of a running collection, shared by its episodes.
+pub(crate) struct Board {
+    stats: Mutex<RolloutStats>,
+    since: Instant,
+    progress: Option<ProgressFn>,
+}
+
+impl Board {
+    pub(crate) fn new(slots: usize, progress: Option<ProgressFn>) -> Self {
+        let stats = Mutex::new(RolloutStats {
+            slots,
+            ..RolloutStats::default()
+        });
+        Self {
+            stats,
+            since: Instant::now(),
+            progress,
+        }
+    }
+
+    pub(crate) fn update(&self, change: impl FnOnce(&mut RolloutStats)) {
+        change(&mut self.lock());
+    }
+
+    /// Counts what happened and tells the callback.
+    pub(crate) fn event(&self, event: Event) {
+        let mut stats = self.lock();
+        match &event {
+            Event::Fault { fault, retried, .. } => {
+                stats.faults.add(fault.kind);
+                stats.lost += usize::from(!retried);
+            }
+            Event::Episode { .. } | Event::Turn { .. } => {}
+        }
+        stats.seconds = self.since.elapsed().as_secs_f64();
+        if let Some(progress) = &self.progress {
+            progress(&Progress { stats: *stats, event });
+        }
+    }
+
+    /// The counts now.
+    pub(crate) fn stats(&self) -> RolloutStats {
+        RolloutStats {
+            seconds: self.since.elapsed().as_secs_f64(),
+            ..*self.lock()
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, RolloutStats> {
+        // The counts stay usable when a callback has panicked: the panic itself is reported by the engine.
+        self.stats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,415 @@
+//! The numbered promises of the engine, each in both modes where both make it.
+
+mod common;
+
+use common::*;
+use cua_grpo_core::{Ending, FaultKind};
+use cua_grpo_rollout::{EngineError, Event, RolloutConfig, never_cancelled};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+fn sorted(mut lines: Vec<String>) -> Vec<String> {
+    lines.sort();
+    lines
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn promise_1_every_slot_comes_out_exactly_once() {
+    for lockstep in [false, true] {
+        let (engine, journal) = engine(World::new(|_| (None, INSTANT)), config(lockstep));
+        let collection = engine.collect(requests(3, 4), 1, never_cancelled()).await.unwrap();
+        for group in &collection.groups {
+            assert_eq!(
+                group.episodes.iter().map(|e| e.attempt).collect::<Vec<_>>(),
+                [0, 1, 2, 3],
+                "{lockstep}"
+            );
+            assert!(group.faults.is_empty());
+        }
+        assert_eq!(
+            (collection.stats.slots, collection.stats.episodes, collection.stats.lost),
+            (12, 12, 0)
+        );
+        assert_eq!((journal.count("created"), journal.count("opened")), (12, 12));
+        let sampled: usize = collection
+            .groups
+            .iter()
+            .flat_map(|g| &g.episodes)
+            .map(|e| e.row.trained_tokens())
+            .sum();
+        assert_eq!(collection.stats.tokens_sampled, sampled);
+        assert!((collection.stats.kept_mass_mean() - 0.9).abs() < 1e-6);
+    }
+}
+
+#[tokio::test]
+async fn promise_2_a_fault_is_excluded_counted_and_its_slot_refilled() {
+    let places = [
+        (Failure::Create, FaultKind::Environment),
+        (Failure::Start, FaultKind::Setup),
+        (Failure::Step, FaultKind::Environment),
+        (Failure::Finish, FaultKind::Validator),
+        (Failure::Sample, FaultKind::Sampler),
+    ];
+    for ((failure, kind), lockstep) in places.into_iter().flat_map(|place| [(place, false), (place, true)]) {
+        let world = World::new(move |number| ((number == 1).then_some(failure), INSTANT));
+        let (engine, journal) = engine(world, config(lockstep));
+        let collection = engine.collect(requests(1, 4), 1, never_cancelled()).await.unwrap();
+        let (group, stats) = (&collection.groups[0], collection.stats);
+        assert_eq!(
+            group.episodes.iter().map(|e| e.attempt).collect::<Vec<_>>(),
+            [0, 1, 2, 3],
+            "{failure:?}"
+        );
+        assert!(group.faults.is_empty() && stats.lost == 0);
+        let mut expected = cua_grpo_rollout::FaultCounts::default();
+        expected.add(kind);
+        assert_eq!(
+            (stats.faults, stats.faults.total()),
+            (expected, 1),
+            "{failure:?} {lockstep}"
+        );
+        let creations = if failure == Failure::Create { 4 } else { 5 };
+        assert_eq!(journal.count("created"), creations);
+    }
+}
+
+#[tokio::test]
+async fn promise_2_when_retries_are_used_up_the_group_is_smaller_and_says_why() {
+    for lockstep in [false, true] {
+        let world = World::new(|_| (Some(Failure::Step), INSTANT));
+        let (engine, journal) = engine(
+            world,
+            RolloutConfig {
+                max_retries: 3,
+                ..config(lockstep)
+            },
+        );
+        let collection = engine.collect(requests(2, 2), 1, never_cancelled()).await.unwrap();
+        for group in &collection.groups {
+            assert!(group.episodes.is_empty());
+            assert_eq!(
+                group.faults.iter().map(|fault| fault.kind).collect::<Vec<_>>(),
+                [FaultKind::Environment; 2]
+            );
+        }
+        assert_eq!((collection.stats.lost, collection.stats.faults.environment), (4, 16));
+        assert_eq!((journal.count("created"), journal.count("finished")), (16, 16));
+    }
+}
+
+#[tokio::test]
+async fn promise_3_every_environment_that_was_created_is_finished_once() {
+    let failures = [
+        None,
+        Some(Failure::Start),
+        Some(Failure::Step),
+        Some(Failure::Finish),
+        Some(Failure::Sample),
+    ];
+    for lockstep in [false, true] {
+        let world = World::new(move |number| (failures[number % 5], INSTANT));
+        let (engine, journal) = engine(world, config(lockstep));
+        engine.collect(requests(2, 5), 1, never_cancelled()).await.unwrap();
+        let numbers = |prefix| {
+            sorted(
+                journal
+                    .lines(prefix)
+                    .iter()
+                    .map(|l| l.split(' ').nth(1).unwrap().to_owned())
+                    .collect::<Vec<_>>(),
+            )
+        };
+        assert_eq!(numbers("created"), numbers("finished"), "{lockstep}");
+        assert_eq!(journal.live.load(Ordering::SeqCst), 0);
+        assert!(journal.count("created") > 10, "faults must have happened");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn promise_4_the_tokens_asked_for_do_not_depend_on_latencies() {
+    let mut seen = Vec::new();
+    for lockstep in [false, true] {
+        for shift in [0, 1, 5] {
+            let world = World::new(move |number| (None, Duration::from_millis(((number * 7 + shift * 3) % 11) as u64)));
+            let (engine, journal) = engine(world, config(lockstep));
+            let collection = engine.collect(requests(2, 4), 9, never_cancelled()).await.unwrap();
+            let rows: Vec<_> = collection
+                .groups
+                .iter()
+                .flat_map(|g| &g.episodes)
+                .map(|e| e.row.clone())
+                .collect();
+            seen.push((sorted(journal.lines("asked")), rows));
+        }
+    }
+    assert!(seen.windows(2).all(|pair| pair[0] == pair[1]));
+    let rewards: Vec<_> = seen[0].1.iter().map(|row| row.tokens.len()).collect();
+    assert!(
+        rewards.iter().any(|length| *length != rewards[0]),
+        "seeds must make a difference, got {rewards:?}"
+    );
+}
+
+#[tokio::test]
+async fn promise_4_a_lost_start_leaves_seeds_alone_and_a_lost_play_does_not() {
+    for lockstep in [false, true] {
+        let asked = |failure: Option<Failure>, salt| async move {
+            let (engine, journal) = engine(
+                World::new(move |number| (failure.filter(|_| number == 0), INSTANT)),
+                config(lockstep),
+            );
+            engine.collect(requests(1, 1), salt, never_cancelled()).await.unwrap();
+            journal.lines("asked")
+        };
+        let clean = asked(None, 3).await;
+        assert_eq!(clean, asked(Some(Failure::Start), 3).await);
+        let replayed = asked(Some(Failure::Finish), 3).await;
+        assert_eq!(replayed[..2], clean[..]);
+        assert_ne!(replayed[2..], clean[..], "another attempt draws anew");
+        assert_ne!(clean, asked(None, 4).await, "another step draws anew");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn promise_5_at_most_concurrency_environments_exist_at_a_time() {
+    for lockstep in [false, true] {
+        let world = World::new(|number| ((number % 4 == 1).then_some(Failure::Step), Duration::from_millis(2)));
+        let (engine, journal) = engine(
+            world,
+            RolloutConfig {
+                concurrency: 3,
+                ..config(lockstep)
+            },
+        );
+        engine.collect(requests(2, 5), 1, never_cancelled()).await.unwrap();
+        assert_eq!(journal.most_live.load(Ordering::SeqCst), 3, "{lockstep}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn promise_6_cancellation_is_an_error_and_finishes_every_environment() {
+    for lockstep in [false, true] {
+        let world = World::new(|_| (None, Duration::from_millis(1)));
+        let journal = world.journal.clone();
+        let oracle = Oracle {
+            journal: journal.clone(),
+            mute: true,
+            endless: false,
+        };
+        let engine = engine_with(
+            world,
+            oracle,
+            RolloutConfig {
+                concurrency: 3,
+                ..config(lockstep)
+            },
+        );
+        let (cancel, token) = tokio::sync::watch::channel(false);
+        let collecting = tokio::spawn(async move { engine.collect(requests(2, 4), 1, token).await });
+        while journal.count("asked") < 3 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        cancel.send_replace(true);
+        let ended = tokio::time::timeout(Duration::from_secs(5), collecting)
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(ended, Err(EngineError::Cancelled { finished: 0, slots: 8 }));
+        assert_eq!((journal.count("created"), journal.count("finished")), (3, 3));
+        assert_eq!(journal.sessions.load(Ordering::SeqCst), 0);
+    }
+}
+
+#[tokio::test]
+async fn promise_7_the_session_is_dropped_before_the_last_step() {
+    for lockstep in [false, true] {
+        let world = World::new(|_| (None, INSTANT));
+        let oracle = Oracle {
+            journal: world.journal.clone(),
+            mute: false,
+            endless: true,
+        };
+        let journal = world.journal.clone();
+        let engine = engine_with(
+            world,
+            oracle,
+            RolloutConfig {
+                max_turns: 3,
+                ..config(lockstep)
+            },
+        );
+        let collection = engine.collect(requests(1, 1), 1, never_cancelled()).await.unwrap();
+        assert_eq!(collection.groups[0].episodes[0].ending, Ending::MaxTurns);
+        let steps = journal.lines("stepped");
+        assert_eq!(
+            steps,
+            [
+                "stepped 0 with 1 sessions",
+                "stepped 0 with 1 sessions",
+                "stepped 0 with 0 sessions"
+            ]
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn promise_8_lockstep_starts_all_then_opens_in_order_then_asks() {
+    let world = World::new(|n| {
+        (
+            (n == 2).then_some(Failure::Start),
+            Duration::from_millis((n * 5 % 7) as u64),
+        )
+    });
+    let (engine, journal) = engine(world, config(true));
+    engine.collect(requests(2, 3), 1, never_cancelled()).await.unwrap();
+    let lines = journal.lines("");
+    let last = |prefix: &str| lines.iter().rposition(|line| line.starts_with(prefix)).unwrap();
+    let first = |prefix: &str| lines.iter().position(|line| line.starts_with(prefix)).unwrap();
+    assert!(
+        last("started") < first("opened") && last("opened") < first("asked"),
+        "{lines:#?}"
+    );
+    let expected: Vec<_> = (0..6).map(|index| format!("opened {index}")).collect();
+    assert_eq!(journal.lines("opened"), expected);
+}
+
+#[tokio::test]
+async fn an_episode_ends_when_its_context_is_full_and_a_first_prompt_must_fit() {
+    let run = |max_context_tokens| async move {
+        let world = World::new(|_| (None, INSTANT));
+        let oracle = Oracle {
+            journal: world.journal.clone(),
+            mute: false,
+            endless: true,
+        };
+        let engine = engine_with(
+            world,
+            oracle,
+            RolloutConfig {
+                max_context_tokens,
+                ..config(false)
+            },
+        );
+        engine.collect(requests(1, 1), 1, never_cancelled()).await
+    };
+    // The first prompt is "turn 0" and a stop token; the reply is `sesame` or `wrong` and a stop token.
+    let episode = run(12).await.unwrap().groups.remove(0).episodes.remove(0);
+    assert_eq!(episode.ending, Ending::MaxTokens);
+    assert_eq!(episode.row.tokens.len(), 12);
+    assert_eq!(episode.turns.len(), 1);
+    let error = run(7).await.unwrap_err();
+    assert_eq!(
+        error,
+        EngineError::PromptTooLong {
+            task: "test/0".to_owned(),
+            got: 7,
+            limit: 7
+        }
+    );
+}
+
+#[tokio::test]
+async fn rows_hold_exactly_what_was_said_and_turns_point_into_them() {
+    let (engine, _) = engine(World::new(|_| (None, INSTANT)), config(true));
+    let collection = engine.collect(requests(1, 2), 1, never_cancelled()).await.unwrap();
+    for episode in &collection.groups[0].episodes {
+        let row = &episode.row;
+        for turn in &episode.turns {
+            assert!(row.trained[turn.tokens.clone()].iter().all(|&trained| trained));
+            let text: String = row.tokens[turn.tokens.clone()]
+                .iter()
+                .filter_map(|&t| u8::try_from(t).ok())
+                .map(char::from)
+                .collect();
+            assert_eq!(text, turn.reply);
+        }
+        assert_eq!(
+            row.trained_tokens(),
+            episode.turns.iter().map(|turn| turn.tokens.len()).sum::<usize>()
+        );
+        assert!(
+            row.versions
+                .iter()
+                .zip(&row.trained)
+                .all(|(&version, &trained)| (version == 7) == trained)
+        );
+        assert_eq!(episode.reward, f32::from(u8::from(episode.turns[0].reply == "sesame")));
+        assert_eq!(episode.ending, Ending::Reported);
+    }
+}
+
+#[tokio::test]
+async fn progress_counts_up_to_the_final_stats() {
+    let world = World::new(|number| ((number == 0).then_some(Failure::Step), INSTANT));
+    let (engine, _) = engine(world, config(false));
+    let (calls, last) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(None)));
+    let (counted, kept) = (calls.clone(), last.clone());
+    let engine = engine.with_progress(move |progress| {
+        counted.fetch_add(
+            usize::from(matches!(progress.event, Event::Episode { .. } | Event::Fault { .. })),
+            Ordering::SeqCst,
+        );
+        *kept.lock().unwrap() = Some(progress.stats);
+    });
+    let stats = engine
+        .collect(requests(1, 3), 1, never_cancelled())
+        .await
+        .unwrap()
+        .stats;
+    assert_eq!(calls.load(Ordering::SeqCst), 4, "three episodes and a fault");
+    let seen = last.lock().unwrap().unwrap();
+    assert_eq!(
+        (seen.episodes, seen.successes, seen.faults),
+        (stats.episodes, stats.successes, stats.faults)
+    );
+}
+
+#[tokio::test]
+async fn a_panicking_episode_is_an_error_and_the_others_are_finished() {
+    for lockstep in [false, true] {
+        let world = World::new(|number| {
+            if number == 3 {
+                panic!("planned")
+            } else {
+                (None, Duration::from_millis(5))
+            }
+        });
+        let (engine, journal) = engine(world, config(lockstep));
+        let error = engine.collect(requests(1, 6), 1, never_cancelled()).await.unwrap_err();
+        assert!(matches!(error, EngineError::Panicked { .. }), "{error}");
+        assert_eq!(journal.count("created"), journal.count("finished"));
+        assert_eq!(journal.live.load(Ordering::SeqCst), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_config_out_of_range_is_refused_by_name() {
+    let cases = [
+        (
+            RolloutConfig {
+                concurrency: 0,
+                ..config(false)
+            },
+            "concurrency",
+        ),
+        (
+            RolloutConfig {
+                temperature: f32::NAN,
+                ..config(false)
+            },
+            "temperature",
+        ),
+        (
+            RolloutConfig {
+                top_p: 0.0,
+                ..config(false)
+            },
+            "top_p",
+        ),
+    ];
+    for (config, name) in cases {
+        assert!(config.validate().unwrap_err().to_string().contains(name));
+    }
+}

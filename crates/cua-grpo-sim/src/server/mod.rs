@@ -1,0 +1,16 @@
+//! The phone behind the GBox HTTP API.
+
+mod actions;
+mod api;
+mod boxes;
+mod config;
+mod gestures;
+mod memory;
+mod model;
+mod reply;
+mod start;
+mod state;
+mod time;
+
+pub use config::{Faults, Latency, SimConfig};
+pub use start::{PhoneAccess, SimError, SimServer, SimStats};

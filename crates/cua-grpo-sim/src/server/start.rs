@@ -1,0 +1,133 @@
+//! Starts and stops the simulator, and reaches into its phones.
+
+use super::{api, config::SimConfig, state::SimState};
+use crate::phone::Phone;
+use axum::serve::ListenerExt;
+use std::{
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+
+/// Why the simulator did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum SimError {
+    /// The address cannot be listened on.
+    #[error("start simulator: expected to listen on {address}, got {source}; choose another address or port 0")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+/// Counts since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SimStats {
+    /// Requests received.
+    pub requests: u64,
+    /// Requests answered 503 on purpose.
+    pub refused: u64,
+    /// Boxes that died on purpose.
+    pub deaths: u64,
+    /// Boxes that run or boot now.
+    pub live_boxes: usize,
+}
+
+/// Reaches the phones of a simulator; cheap to clone and usable from any thread.
+#[derive(Debug, Clone)]
+pub struct PhoneAccess {
+    state: Arc<SimState>,
+}
+
+impl PhoneAccess {
+    /// Does something with the phone of a box, e.g. asks a [`crate::Demonstrator`] for its next action on it. `None`
+    /// when there is no such box.
+    pub fn with_phone<R>(&self, box_id: &str, work: impl FnOnce(&mut Phone) -> R) -> Option<R> {
+        self.state.peek(box_id, work)
+    }
+}
+
+/// A running simulator. Dropping it stops it at once.
+#[derive(Debug)]
+pub struct SimServer {
+    state: Arc<SimState>,
+    address: SocketAddr,
+    base_url: String,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl SimServer {
+    /// Listens and serves in the background of the current tokio runtime.
+    ///
+    /// # Errors
+    /// [`SimError::Bind`] when the address is taken or not ours.
+    pub async fn start(config: SimConfig) -> Result<Self, SimError> {
+        let bind = config.bind;
+        let fail = |source| SimError::Bind { address: bind, source };
+        let listener = TcpListener::bind(bind).await.map_err(fail)?;
+        let address = listener.local_addr().map_err(fail)?;
+        let state = Arc::new(SimState::new(config));
+        let app = api::router(state.clone());
+        let (stop, mut stopped) = watch::channel(false);
+        let task = tokio::spawn(async move {
+            // Without TCP_NODELAY small answers wait for acknowledgements, about 40 ms each. A socket that refuses the
+            // option still works, so its error may be dropped.
+            let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
+            let until = async move {
+                // An error means that the handle is gone, which ends the service too.
+                let _ = stopped.wait_for(|stop| *stop).await;
+            };
+            // Accept errors are retried inside; serving ends only by `until`.
+            let _ = axum::serve(listener, app).with_graceful_shutdown(until).await;
+        });
+        let base_url = format!("http://{address}/api/v1");
+        Ok(Self { state, address, base_url, stop, task })
+    }
+
+    /// Where clients find the API, e.g. `http://127.0.0.1:4127/api/v1`.
+    pub fn base_url(&self) -> &str {
+        &self.base_url
+    }
+
+    /// The address that is listened on.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// A handle to the phones, for scripted policies.
+    pub fn phones(&self) -> PhoneAccess {
+        PhoneAccess { state: self.state.clone() }
+    }
+
+    /// See [`PhoneAccess::with_phone`].
+    pub fn with_phone<R>(&self, box_id: &str, work: impl FnOnce(&mut Phone) -> R) -> Option<R> {
+        self.state.peek(box_id, work)
+    }
+
+    /// Counts since the start.
+    pub fn stats(&self) -> SimStats {
+        SimStats {
+            requests: self.state.requests.load(Ordering::Relaxed),
+            refused: self.state.refused.load(Ordering::Relaxed),
+            deaths: self.state.deaths.load(Ordering::Relaxed),
+            live_boxes: self.state.live(),
+        }
+    }
+
+    /// Stops listening, lets requests in progress finish for up to two seconds, and ends.
+    pub async fn shutdown(mut self) {
+        let _ = self.stop.send(true);
+        // Whatever still runs after the timeout is aborted by the drop that follows.
+        let _ = tokio::time::timeout(Duration::from_secs(2), &mut self.task).await;
+    }
+}
+
+impl Drop for SimServer {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}

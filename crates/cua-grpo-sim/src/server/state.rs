@@ -1,0 +1,257 @@
+//! The boxes of a simulator: birth, life, expiry, death and quota.
+
+use super::{config::SimConfig, memory::ScreenshotMemory, reply::ApiError, time::iso};
+use crate::phone::Phone;
+use axum::http::StatusCode;
+use cua_grpo_gbox::wire::{BoxConfig, BoxObject, BoxOs, BoxStatus, CreateBoxConfig, parse_duration};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant, SystemTime},
+};
+
+/// The variable of a box that holds the seed of its phone.
+pub(super) const SEED_VARIABLE: &str = "CUA_SIM_SEED";
+/// Ended boxes that stay readable; the oldest are forgotten.
+const ENDED_KEPT: usize = 1024;
+/// Longest life of a box: a year.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+
+#[derive(Debug)]
+pub(super) struct SimState {
+    pub config: SimConfig,
+    pub memory: ScreenshotMemory,
+    pub requests: AtomicU64,
+    pub refused: AtomicU64,
+    pub deaths: AtomicU64,
+    boxes: Mutex<Boxes>,
+    rng: Mutex<ChaCha8Rng>,
+}
+
+#[derive(Debug, Default)]
+struct Boxes {
+    by_id: HashMap<String, BoxEntry>,
+    born: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct BoxEntry {
+    pub number: u64,
+    pub object: BoxObject,
+    pub phone: Phone,
+    ready: Instant,
+    expires: Instant,
+    keep_alive: Duration,
+    /// Requests until the box dies, if it is to die.
+    left: Option<u64>,
+}
+
+impl BoxEntry {
+    fn live(&self) -> bool {
+        matches!(self.object.status, BoxStatus::Pending | BoxStatus::Running)
+    }
+
+    fn end(&mut self, status: BoxStatus, reason: &str) {
+        self.object.status = status;
+        self.object.reason = Some(reason.to_owned());
+        self.object.updated_at = iso(SystemTime::now());
+    }
+
+    /// Lets time pass: pending boxes come up, old ones expire.
+    fn settle(&mut self, now: Instant) {
+        if self.live() && now >= self.expires {
+            self.end(BoxStatus::Terminated, "Box expired");
+        } else if self.object.status == BoxStatus::Pending && now >= self.ready {
+            self.object.status = BoxStatus::Running;
+            self.object.updated_at = iso(SystemTime::now());
+        }
+    }
+}
+
+impl SimState {
+    pub fn new(config: SimConfig) -> Self {
+        let rng = Mutex::new(ChaCha8Rng::seed_from_u64(config.faults.seed));
+        Self {
+            config,
+            memory: ScreenshotMemory::default(),
+            requests: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            deaths: AtomicU64::new(0),
+            boxes: Mutex::default(),
+            rng,
+        }
+    }
+
+    fn boxes(&self) -> MutexGuard<'_, Boxes> {
+        let mut boxes = self.boxes.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        boxes.by_id.values_mut().for_each(|entry| entry.settle(now));
+        boxes
+    }
+
+    /// Draws true with a probability.
+    pub fn draw(&self, probability: f64) -> bool {
+        probability > 0.0 && self.fraction() < probability
+    }
+
+    /// Draws a number from 0 to 1.
+    pub fn fraction(&self) -> f64 {
+        self.rng.lock().unwrap_or_else(PoisonError::into_inner).random()
+    }
+
+    /// A new box, or 429 when the quota is used up.
+    pub fn create(&self, config: CreateBoxConfig) -> Result<BoxObject, ApiError> {
+        let mut envs = config.envs;
+        let seed = match envs.get(SEED_VARIABLE) {
+            Some(text) => text.parse::<u64>().map_err(|_| {
+                ApiError::bad(format!("create box: expected {SEED_VARIABLE} to be a whole number, got {text:?}"))
+            })?,
+            None => rand::rng().random::<u64>() >> 11,
+        };
+        envs.insert(SEED_VARIABLE.to_owned(), seed.to_string());
+        let life = duration("config.expiresIn", config.expires_in.as_deref(), Duration::from_secs(3600))?.min(LONGEST);
+        let keep_alive = duration("config.keepAlive", config.keep_alive.as_deref(), Duration::ZERO)?.min(LONGEST);
+        let faults = self.config.faults;
+        let left = self.draw(faults.deaths).then_some(faults.death_after);
+
+        let mut boxes = self.boxes();
+        let live = boxes.by_id.values().filter(|entry| entry.live()).count();
+        if live >= self.config.quota {
+            let message = format!("create box: quota of {} running boxes is used up", self.config.quota);
+            return Err(ApiError::busy(StatusCode::TOO_MANY_REQUESTS, message));
+        }
+        let (now, wall) = (Instant::now(), SystemTime::now());
+        let boot = self.config.latency.boot;
+        let object = BoxObject {
+            id: uuid::Uuid::new_v4().to_string(),
+            kind: "android".to_owned(),
+            status: if boot.is_zero() { BoxStatus::Running } else { BoxStatus::Pending },
+            created_at: iso(wall),
+            updated_at: iso(wall),
+            expires_at: Some(iso(wall + life)),
+            reason: None,
+            config: BoxConfig {
+                os: BoxOs { version: "13".to_owned() },
+                device_type: Some(config.device_type.unwrap_or_else(|| "virtual".to_owned())),
+                working_dir: Some("/data/local/tmp".to_owned()),
+                labels: config.labels,
+                envs,
+                cpu: 2.0,
+                memory: 4096.0,
+                storage: 20.0,
+            },
+        };
+        boxes.born += 1;
+        let entry = BoxEntry {
+            number: boxes.born,
+            object: object.clone(),
+            phone: Phone::new(seed),
+            ready: now + boot,
+            expires: now + life,
+            keep_alive,
+            left,
+        };
+        boxes.by_id.insert(object.id.clone(), entry);
+        forget(&mut boxes);
+        Ok(object)
+    }
+
+    /// A box in any status.
+    pub fn object(&self, id: &str) -> Result<BoxObject, ApiError> {
+        self.boxes().by_id.get(id).map(|entry| entry.object.clone()).ok_or_else(|| unknown(id))
+    }
+
+    /// All boxes, newest first.
+    pub fn objects(&self) -> Vec<BoxObject> {
+        let boxes = self.boxes();
+        let mut entries: Vec<&BoxEntry> = boxes.by_id.values().collect();
+        entries.sort_by_key(|entry| std::cmp::Reverse(entry.number));
+        entries.into_iter().map(|entry| entry.object.clone()).collect()
+    }
+
+    /// Ends a box; ending it twice is no error.
+    pub fn terminate(&self, id: &str) -> Result<(), ApiError> {
+        let mut boxes = self.boxes();
+        let entry = boxes.by_id.get_mut(id).ok_or_else(|| unknown(id))?;
+        if entry.live() {
+            entry.end(BoxStatus::Terminated, "Box terminated by user");
+        }
+        Ok(())
+    }
+
+    /// Forgets a box that did not boot in time.
+    pub fn discard(&self, id: &str) {
+        self.boxes().by_id.remove(id);
+    }
+
+    /// Does something with the phone of a running box; every such request counts against its life.
+    pub fn with_running<R>(
+        &self,
+        id: &str,
+        work: impl FnOnce(&mut Phone, &BoxObject) -> Result<R, ApiError>,
+    ) -> Result<R, ApiError> {
+        let mut boxes = self.boxes();
+        let entry = boxes.by_id.get_mut(id).ok_or_else(|| unknown(id))?;
+        if entry.left == Some(0) && entry.live() {
+            entry.end(BoxStatus::Error, "Device lost");
+            self.deaths.fetch_add(1, Ordering::Relaxed);
+        }
+        entry.left = entry.left.map(|left| left.saturating_sub(1));
+        if entry.object.status != BoxStatus::Running {
+            let (status, reason) = (entry.object.status.as_str(), entry.object.reason.as_deref().unwrap_or("no reason"));
+            return Err(ApiError::bad(format!("box {id}: expected a running box, got {status} ({reason})")));
+        }
+        let least = Instant::now() + entry.keep_alive;
+        if least > entry.expires {
+            entry.expires = least;
+            entry.object.expires_at = Some(iso(SystemTime::now() + entry.keep_alive));
+        }
+        let BoxEntry { phone, object, .. } = entry;
+        work(phone, object)
+    }
+
+    /// Does something with the phone of a box in any status, without counting as a request.
+    pub fn peek<R>(&self, id: &str, work: impl FnOnce(&mut Phone) -> R) -> Option<R> {
+        self.boxes().by_id.get_mut(id).map(|entry| work(&mut entry.phone))
+    }
+
+    /// Boxes that run or boot.
+    pub fn live(&self) -> usize {
+        self.boxes().by_id.values().filter(|entry| entry.live()).count()
+    }
+}
+
+/// Reads an optional duration.
+pub(super) fn duration(what: &str, text: Option<&str>, default: Duration) -> Result<Duration, ApiError> {
+    match text {
+        None => Ok(default),
+        Some(text) => parse_duration(text).map_err(|error| ApiError::bad(format!("{what}: {error}"))),
+    }
+}
+
+fn unknown(id: &str) -> ApiError {
+    ApiError::not_found(format!("box {id}: not found"))
+}
+
+fn forget(boxes: &mut Boxes) {
+    let mut ended: Vec<(u64, String)> = boxes
+        .by_id
+        .iter()
+        .filter(|(_, entry)| !entry.live())
+        .map(|(id, entry)| (entry.number, id.clone()))
+        .collect();
+    if ended.len() > ENDED_KEPT {
+        ended.sort_unstable();
+        for (_, id) in ended.iter().take(ended.len() - ENDED_KEPT) {
+            boxes.by_id.remove(id);
+        }
+    }
+}
+
+/// The state, shared by all requests.
+pub(super) type Shared = Arc<SimState>;

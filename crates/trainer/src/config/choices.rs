@@ -1,0 +1,208 @@
+//! Types of keys with few possible values.
+
+use super::Setting;
+use serde::{Deserialize, Serialize};
+use serde_yaml_ng::Value;
+
+/// Declares an enum written in lower case with underscores, and reads it without regard to case.
+macro_rules! choice {
+    ($(#[$meta:meta])* pub enum $name:ident { $($(#[$variant_meta:meta])* $variant:ident = $text:literal,)* }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+        pub enum $name {
+            $($(#[$variant_meta])* #[serde(rename = $text)] $variant,)*
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(match self { $(Self::$variant => $text,)* })
+            }
+        }
+
+        impl Setting for $name {
+            fn expected() -> String {
+                let names: &[&str] = &[$($text),*];
+                format!("one of {}", names.join(", "))
+            }
+
+            fn from_text(text: &str) -> Option<Value> {
+                let text = text.to_lowercase();
+                Self::accepts(&Value::String(text.clone())).then_some(Value::String(text))
+            }
+        }
+    };
+}
+
+choice! {
+    /// How token losses are clipped and aggregated.
+    pub enum LossType {
+        /// Mean over a row's tokens, then over rows.
+        Grpo = "grpo",
+        /// Sum over tokens divided by all trained tokens of the batch.
+        Dapo = "dapo",
+        /// Sum over tokens divided by rows times the maximal length: no length bias.
+        DrGrpo = "dr_grpo",
+        /// Mean over the tokens of each micro-batch.
+        Bnpo = "bnpo",
+        /// One ratio a sequence: the geometric mean over its tokens.
+        Gspo = "gspo",
+    }
+}
+
+choice! {
+    /// What advantages are divided by.
+    pub enum ScaleRewards {
+        /// Population standard deviation of the group.
+        Group = "group",
+        /// Standard deviation of all rewards of the step.
+        Batch = "batch",
+        /// Nothing: rewards are only centred.
+        None = "none",
+    }
+}
+
+choice! {
+    /// How the learning rate changes after the warm-up.
+    pub enum LrScheduler {
+        /// It stays.
+        Constant = "constant",
+        /// It falls in a straight line to 0 at `max_steps`.
+        Linear = "linear",
+        /// It falls along half a cosine to 0 at `max_steps`.
+        Cosine = "cosine",
+    }
+}
+
+choice! {
+    /// What an episode is paid for.
+    pub enum RewardKind {
+        /// The device's state fulfils the task.
+        Verified = "verified",
+        /// A coin: the control experiment in which nothing can be learnt.
+        Random = "random",
+    }
+}
+
+choice! {
+    /// How the policy names a place on the screen.
+    pub enum Target {
+        /// In words, resolved to a pixel by the service.
+        Description = "description",
+        /// By coordinates normalised to 0..1000.
+        Coordinates = "coordinates",
+    }
+}
+
+choice! {
+    /// How much the system prompt says.
+    pub enum PromptStyle {
+        /// Tool definitions and examples, for a pretrained model.
+        Full = "full",
+        /// One or two sentences, for the tiny starter model.
+        Brief = "brief",
+    }
+}
+
+choice! {
+    /// Number format of weights and activations.
+    pub enum Dtype {
+        /// 32 bits.
+        Float32 = "float32",
+        /// 16 bits with the range of 32.
+        Bfloat16 = "bfloat16",
+    }
+}
+
+/// Where tensors live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum DeviceSpec {
+    /// The processor.
+    Cpu,
+    /// An NVIDIA GPU, by number; needs the cargo feature `cuda`.
+    Cuda(usize),
+}
+
+impl std::str::FromStr for DeviceSpec {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("device `{text}`: expected {}", Self::expected());
+        match text.to_lowercase().split_once(':') {
+            None if text.eq_ignore_ascii_case("cpu") => Ok(Self::Cpu),
+            None if text.eq_ignore_ascii_case("cuda") => Ok(Self::Cuda(0)),
+            Some(("cuda", index)) => index.parse().map(Self::Cuda).map_err(|_| wrong()),
+            _ => Err(wrong()),
+        }
+    }
+}
+
+impl TryFrom<String> for DeviceSpec {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<DeviceSpec> for String {
+    fn from(device: DeviceSpec) -> Self {
+        device.to_string()
+    }
+}
+
+impl std::fmt::Display for DeviceSpec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(index) => write!(f, "cuda:{index}"),
+        }
+    }
+}
+
+impl Setting for DeviceSpec {
+    fn expected() -> String {
+        "cpu, cuda or cuda:N".into()
+    }
+
+    fn from_text(text: &str) -> Option<Value> {
+        text.parse::<Self>()
+            .ok()
+            .map(|device| Value::String(device.to_string()))
+    }
+}
+
+/// A text that is never shown and never written to disk.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Hides `text`.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text, for the one place that sends it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(hidden)")
+    }
+}
+
+impl Setting for Secret {
+    const SECRET: bool = true;
+
+    fn expected() -> String {
+        "text".into()
+    }
+
+    fn from_text(text: &str) -> Option<Value> {
+        Some(Value::String(text.into()))
+    }
+}

@@ -1,0 +1,165 @@
+//! One declaration a key: the struct field, its default, its documentation and how its text is read.
+
+use super::ConfigError;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_yaml_ng::Value;
+
+/// A type that a configuration key can have.
+pub trait Setting: Serialize + DeserializeOwned {
+    /// True for values that are never written to disk.
+    const SECRET: bool = false;
+
+    /// What a value looks like, for errors and documentation: `a whole number`, `cpu, cuda or cuda:N`.
+    fn expected() -> String;
+
+    /// Reads text of an environment variable or a flag; `None` when it cannot be read.
+    fn from_text(text: &str) -> Option<Value> {
+        let value = serde_yaml_ng::from_str(text).ok()?;
+        Self::accepts(&value).then_some(value)
+    }
+
+    /// Whether a value of a file can be read.
+    fn accepts(value: &Value) -> bool {
+        serde_yaml_ng::from_value::<Self>(value.clone()).is_ok()
+    }
+}
+
+/// What is known about one key.
+#[derive(Clone, Copy)]
+pub struct Key {
+    /// Name in files and after `--set`; upper case it is the environment variable.
+    pub name: &'static str,
+    /// What the key does.
+    pub doc: &'static str,
+    /// What a value looks like.
+    pub expected: fn() -> String,
+    /// Reads the text of a variable or a flag.
+    pub from_text: fn(&str) -> Option<Value>,
+    /// Whether a value of a file can be read.
+    pub accepts: fn(&Value) -> bool,
+    /// True when the value is never written to disk.
+    pub secret: bool,
+}
+
+impl Key {
+    /// The environment variable that sets the key.
+    pub fn variable(&self) -> String {
+        self.name.to_uppercase()
+    }
+}
+
+/// A struct whose fields are configuration keys. Made by `configuration!`, except for validation.
+pub trait Configuration: Serialize + DeserializeOwned + Default + Clone + PartialEq {
+    /// Name of the file that is compiled in, for messages.
+    const BUILT_IN_NAME: &'static str;
+    /// The file that is compiled in: what holds when no file is named.
+    const BUILT_IN: &'static str;
+
+    /// All keys, in the order of the documentation.
+    fn keys() -> &'static [Key];
+
+    /// Checks ranges and combinations. `origin` tells where the value of a key came from.
+    fn validate(&self, origin: &dyn Fn(&str) -> String) -> Result<(), ConfigError>;
+}
+
+/// Declares a configuration struct with its defaults, and the table of its keys.
+macro_rules! configuration {
+    ($(#[$meta:meta])* pub struct $name:ident { $($(#[doc = $doc:literal])+ $key:ident: $type:ty = $default:expr,)* }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        pub struct $name {
+            $($(#[doc = $doc])+ pub $key: $type,)*
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $($key: $default,)* }
+            }
+        }
+
+        impl $name {
+            const KEYS: &'static [$crate::config::Key] = &[$($crate::config::Key {
+                name: stringify!($key),
+                doc: concat!($($doc),+),
+                expected: <$type as $crate::config::Setting>::expected,
+                from_text: <$type as $crate::config::Setting>::from_text,
+                accepts: <$type as $crate::config::Setting>::accepts,
+                secret: <$type as $crate::config::Setting>::SECRET,
+            },)*];
+        }
+    };
+}
+
+impl Setting for bool {
+    fn expected() -> String {
+        "true or false".into()
+    }
+
+    fn from_text(text: &str) -> Option<Value> {
+        match text.to_lowercase().as_str() {
+            "true" | "1" | "yes" | "on" => Some(Value::Bool(true)),
+            "false" | "0" | "no" | "off" => Some(Value::Bool(false)),
+            _ => None,
+        }
+    }
+}
+
+impl Setting for usize {
+    fn expected() -> String {
+        "a whole number, 0 or more".into()
+    }
+}
+
+impl Setting for u64 {
+    fn expected() -> String {
+        "a whole number, 0 or more".into()
+    }
+}
+
+impl Setting for f64 {
+    fn expected() -> String {
+        "a number".into()
+    }
+}
+
+impl Setting for String {
+    fn expected() -> String {
+        "text".into()
+    }
+
+    fn from_text(text: &str) -> Option<Value> {
+        Some(Value::String(text.into()))
+    }
+}
+
+impl<T: Setting> Setting for Option<T> {
+    const SECRET: bool = T::SECRET;
+
+    fn expected() -> String {
+        format!("{} or null", T::expected())
+    }
+
+    fn from_text(text: &str) -> Option<Value> {
+        if matches!(text, "null" | "none" | "None" | "~") {
+            Some(Value::Null)
+        } else {
+            T::from_text(text)
+        }
+    }
+}
+
+impl<T: Setting> Setting for Vec<T> {
+    fn expected() -> String {
+        format!("a list, each {}", T::expected())
+    }
+
+    fn from_text(text: &str) -> Option<Value> {
+        let inner = text.trim().trim_start_matches('[').trim_end_matches(']');
+        let items = inner
+            .split(',')
+            .map(|item| item.trim().trim_matches(['"', '\'']))
+            .filter(|item| !item.is_empty());
+        items.map(T::from_text).collect::<Option<Vec<_>>>().map(Value::Sequence)
+    }
+}

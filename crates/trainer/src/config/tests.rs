@@ -1,0 +1,257 @@
+//! Tests of the configuration: precedence, errors, the files in `configs/`, and `docs/CONFIG.md` in step with the code.
+
+use super::*;
+use std::path::PathBuf;
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn with(yaml: &str, environment: &[(&str, &str)], flags: &[&str]) -> Result<TrainConfig, ConfigError> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("my.yaml");
+    std::fs::write(&file, format!("load_in_4bit: false\n{yaml}")).unwrap();
+    let environment = environment
+        .iter()
+        .map(|(name, value)| (name.to_string(), value.to_string()))
+        .collect();
+    let flags = flags
+        .iter()
+        .map(|text| Flag::assignment(text))
+        .collect::<Result<_, _>>()?;
+    load(&Sources {
+        file: Some(file),
+        environment,
+        flags,
+    })
+}
+
+fn message(result: Result<TrainConfig, ConfigError>) -> String {
+    result.unwrap_err().to_string()
+}
+
+#[test]
+fn flag_beats_variable_beats_file_beats_default() {
+    let batch = |yaml: &str, env: &[(&str, &str)], flags: &[&str]| with(yaml, env, flags).unwrap().batch_size;
+    assert_eq!(batch("", &[], &[]), 2);
+    assert_eq!(batch("batch_size: 3", &[], &[]), 3);
+    assert_eq!(batch("batch_size: 3", &[("BATCH_SIZE", "4")], &[]), 4);
+    assert_eq!(batch("batch_size: 3", &[("BATCH_SIZE", "4")], &["batch_size=5"]), 5);
+    assert_eq!(batch("batch_size: 3", &[("BATCH_SIZE", "")], &[]), 3);
+}
+
+#[test]
+fn comments_in_variables_are_not_values() {
+    let config = with(
+        "",
+        &[
+            ("LEARNING_RATE", "3e-4 # high"),
+            ("MODEL_NAME", "  # none"),
+            ("VERBOSE", "True"),
+        ],
+        &[],
+    );
+    let config = config.unwrap();
+    assert_eq!((config.learning_rate, config.verbose), (3e-4, true));
+    assert_eq!(config.model_name, TrainConfig::default().model_name);
+}
+
+#[test]
+fn an_unknown_key_names_the_nearest_and_the_file() {
+    let text = message(with("learnig_rate: 1", &[], &[]));
+    assert!(
+        text.contains("`learnig_rate`") && text.contains("`learning_rate`") && text.contains("my.yaml"),
+        "{text}"
+    );
+    let text = message(with("", &[], &["nothing_like_it=1"]));
+    assert!(text.contains("--set") && !text.contains("Did you mean"), "{text}");
+}
+
+#[test]
+fn a_bad_value_names_key_value_expectation_and_origin() {
+    for (result, words) in [
+        (
+            with("max_steps: -3", &[], &[]),
+            ["`max_steps`", "`-3`", "a whole number", "my.yaml"],
+        ),
+        (
+            with("", &[("DEVICE", "gpu")], &[]),
+            ["`device`", "`gpu`", "cuda:N", "environment variable DEVICE"],
+        ),
+        (
+            with("", &[], &["loss_type=ppo"]),
+            ["`loss_type`", "`ppo`", "grpo, dapo, dr_grpo, bnpo, gspo", "--set"],
+        ),
+        (with("top_p: 1.5", &[], &[]), ["`top_p`", "1.5", "at most 1", "my.yaml"]),
+        (
+            with("", &[("TEMPERATURE", "0")], &[]),
+            ["`temperature`", "0", "greedy", "variable TEMPERATURE"],
+        ),
+        (
+            with("max_new_tokens: 9999", &[], &[]),
+            ["`max_new_tokens`", "9999", "less than", "my.yaml"],
+        ),
+        (
+            with("num_rollouts: 1", &[], &[]),
+            ["`num_rollouts`", "1", "2 or more", "my.yaml"],
+        ),
+        (
+            with("enable_wandb: true", &[], &[]),
+            ["`enable_wandb`", "Weights & Biases", "later", "my.yaml"],
+        ),
+        (
+            with("", &[], &["load_in_4bit=true"]),
+            ["`load_in_4bit`", "--no-4bit", "later", "--set"],
+        ),
+        (
+            with("- a list", &[], &[]),
+            ["my.yaml", "YAML", "key: value", "not valid"],
+        ),
+    ] {
+        let text = message(result);
+        assert!(words.iter().all(|word| text.contains(word)), "{words:?} in: {text}");
+    }
+}
+
+#[test]
+fn a_secret_is_neither_shown_nor_saved() {
+    let config = with("", &[("GBOX_API_KEY", "s3cr3t")], &[]).unwrap();
+    assert_eq!(config.gbox_api_key.as_ref().map(Secret::reveal), Some("s3cr3t"));
+    assert!(!format!("{config:?}").contains("s3cr3t"));
+    assert!(!to_yaml(&config).unwrap().contains("s3cr3t"));
+}
+
+#[test]
+fn what_is_saved_is_read_back_equal() {
+    let flags = [
+        "templates=wifi_on, brightness_low",
+        "clip_epsilon_high=0.28",
+        "seed=18446744073709551615",
+    ];
+    let more = [
+        "learning_rate=0.1",
+        "device=cuda:1",
+        "lora_alpha=7.3",
+        "max_context_tokens=2000",
+        "wandb_project=null",
+    ];
+    let config = with("", &[], &[&flags[..], &more[..]].concat()).unwrap();
+    assert_eq!(config.templates, ["wifi_on", "brightness_low"]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.yaml");
+    std::fs::write(&path, to_yaml(&config).unwrap()).unwrap();
+    assert_eq!(read_yaml::<TrainConfig>(&path).unwrap(), config);
+    std::fs::write(&path, to_yaml(&SftConfig::default()).unwrap()).unwrap();
+    assert_eq!(read_yaml::<SftConfig>(&path).unwrap(), SftConfig::default());
+}
+
+#[test]
+fn every_file_in_configs_is_valid() {
+    for name in ["quickstart.yaml", "grpo.yaml", "grpo_single_gpu.yaml"] {
+        read_yaml::<TrainConfig>(&root().join("configs").join(name)).unwrap();
+    }
+    read_yaml::<SftConfig>(&root().join("configs/starter.yaml")).unwrap();
+    load::<TrainConfig>(&Sources::default()).unwrap();
+    load::<SftConfig>(&Sources::default()).unwrap();
+}
+
+/// Defaults of the original trainer, as its documentation gives them.
+#[test]
+fn defaults_are_those_of_the_original() {
+    let config = TrainConfig::default();
+    assert_eq!(
+        (
+            config.max_seq_length,
+            config.lora_r,
+            config.lora_alpha,
+            config.lora_dropout
+        ),
+        (8192, 16, 32.0, 0.0)
+    );
+    assert_eq!(
+        (config.learning_rate, config.beta, config.clip_epsilon),
+        (1e-5, 0.01, 0.2)
+    );
+    assert_eq!(
+        (
+            config.batch_size,
+            config.num_rollouts,
+            config.max_steps,
+            config.warmup_steps
+        ),
+        (2, 4, 200, 10)
+    );
+    assert_eq!(
+        (
+            config.max_turns,
+            config.max_new_tokens,
+            config.temperature,
+            config.top_p
+        ),
+        (15, 1024, 0.7, 0.9)
+    );
+    assert_eq!(
+        (
+            config.eval_steps,
+            config.save_steps,
+            config.save_total_limit,
+            config.patience
+        ),
+        (10, 10, 5, 5)
+    );
+    assert_eq!(
+        (config.target_accuracy, config.min_group_std, config.seed),
+        (0.8, 0.05, 42)
+    );
+    assert!(config.load_in_4bit && config.use_lora && config.enable_detailed_logging && !config.enable_wandb);
+}
+
+fn table<C: Configuration>() -> String {
+    let defaults = serde_yaml_ng::to_value(C::default()).unwrap();
+    let mut text = String::from("| key | default | value | what it does |\n|---|---|---|---|\n");
+    for key in C::keys() {
+        let default = &defaults[key.name];
+        let default = match default.as_sequence() {
+            Some(items) => {
+                let items: Vec<_> = items
+                    .iter()
+                    .map(|item| serde_yaml_ng::to_string(item).unwrap())
+                    .collect();
+                format!(
+                    "[{}]",
+                    items.iter().map(|item| item.trim()).collect::<Vec<_>>().join(", ")
+                )
+            }
+            None => serde_yaml_ng::to_string(default).unwrap().trim().to_owned(),
+        };
+        text += &format!(
+            "| `{}` | `{default}` | {} | {} |\n",
+            key.name,
+            (key.expected)(),
+            key.doc.trim()
+        );
+    }
+    text
+}
+
+/// `UPDATE_DOCS=1 cargo test -p trainer config` rewrites the tables.
+#[test]
+fn the_documentation_lists_every_key() {
+    let path = root().join("docs/CONFIG.md");
+    let old = std::fs::read_to_string(&path).unwrap();
+    let mut new = old.clone();
+    for (name, table) in [("train", table::<TrainConfig>()), ("sft", table::<SftConfig>())] {
+        let (begin, end) = (format!("<!-- begin {name} -->\n"), format!("<!-- end {name} -->"));
+        let from = new.find(&begin).expect("the begin mark") + begin.len();
+        let to = new.find(&end).expect("the end mark");
+        new.replace_range(from..to, &table);
+    }
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, &new).unwrap();
+    } else {
+        assert!(
+            old == new,
+            "docs/CONFIG.md is out of step: UPDATE_DOCS=1 cargo test -p trainer config"
+        );
+    }
+}

@@ -1,0 +1,53 @@
+//! The error of the binary, and the exit code that it means.
+
+use crate::config::ConfigError;
+use crate::report::ReportError;
+use crate::resume::ResumeError;
+
+/// An error of the binary; tells its exit code.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// The configuration or a flag is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// There is nothing to resume from.
+    #[error(transparent)]
+    Resume(#[from] ResumeError),
+    /// The report could not be made.
+    #[error(transparent)]
+    Report(#[from] ReportError),
+    /// What was asked for cannot be done; the message says what to do.
+    #[error("{0}")]
+    Usage(String),
+    /// A subcommand or feature that this version lacks.
+    #[error("{feature} comes in a later version. {advice}")]
+    Later {
+        /// What is missing.
+        feature: String,
+        /// What to do instead.
+        advice: String,
+    },
+    /// The run failed.
+    #[error("{0:#}")]
+    Failed(#[from] anyhow::Error),
+}
+
+impl CliError {
+    /// The error of a subcommand that comes later.
+    pub fn later(subcommand: &str) -> Self {
+        let advice = "`trainer --help` lists what works now.".into();
+        Self::Later {
+            feature: format!("`trainer {subcommand}`"),
+            advice,
+        }
+    }
+
+    /// 2 for errors of usage, 1 for failed runs.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Failed(_) => 1,
+            Self::Report(error) if !matches!(error, ReportError::Empty { .. }) => 1,
+            _ => 2,
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! What the user sees during a run: a bar on a terminal, plain lines elsewhere, and a table at the end.
+
+use crate::metrics::{EvalEvent, TrainEvent};
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+/// Shows a run on standard error. Cheap to clone; clones show the same run.
+#[derive(Debug, Clone)]
+pub struct Progress {
+    bar: ProgressBar,
+    fancy: bool,
+    started: Instant,
+    first_step: usize,
+    last_step: usize,
+}
+
+impl Progress {
+    /// A run from after `first_step` to `last_step`.
+    pub fn new(first_step: usize, last_step: usize) -> Self {
+        let fancy = std::io::stderr().is_terminal();
+        let target = if fancy {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        };
+        let bar = ProgressBar::with_draw_target(Some(last_step as u64), target);
+        let template = "{spinner:.cyan} step {pos}/{len} {bar:24.cyan/dim} {msg}  {prefix:.dim}";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style.progress_chars("━╸─"));
+        }
+        bar.set_position(first_step as u64);
+        if fancy {
+            bar.enable_steady_tick(Duration::from_millis(120));
+        }
+        Self {
+            bar,
+            fancy,
+            started: Instant::now(),
+            first_step,
+            last_step,
+        }
+    }
+
+    /// A line of its own, above the bar.
+    pub fn line(&self, text: impl AsRef<str>) {
+        if self.fancy {
+            self.bar.println(text.as_ref());
+        } else {
+            eprintln!("{}", text.as_ref());
+        }
+    }
+
+    /// What is being done now, beside the bar; not shown where there is no terminal.
+    pub fn phase(&self, text: impl Into<String>) {
+        self.bar.set_prefix(text.into());
+    }
+
+    /// Episodes finished so far of the current rollout or evaluation.
+    pub fn episodes(&self, what: &str, done: usize, total: usize, successes: usize) {
+        self.phase(format!("{what} {done}/{total}, {successes} solved"));
+    }
+
+    /// A training step is done.
+    pub fn step(&self, event: &TrainEvent) {
+        let done = event.step.saturating_sub(self.first_step).max(1);
+        let left = self.last_step.saturating_sub(event.step);
+        let eta = self.started.elapsed().mul_f64(left as f64 / done as f64);
+        let eta = if left == 0 {
+            "done".to_owned()
+        } else {
+            format!("{} left", HumanDuration(eta))
+        };
+        let text = format!("{}  {eta}", figures(event));
+        self.bar.set_position(event.step as u64);
+        self.bar.set_message(text.clone());
+        if !self.fancy {
+            self.line(format!("step {}/{}  {text}", event.step, self.last_step));
+        }
+    }
+
+    /// An evaluation is done.
+    pub fn eval(&self, event: &EvalEvent) {
+        let claimed = 100.0 * event.claimed_success_rate;
+        self.line(format!(
+            "eval after step {}: {:.1} % of {} unseen tasks solved ({claimed:.1} % claimed), {:.1} s",
+            event.step,
+            100.0 * event.success_rate,
+            event.episodes,
+            event.eval_s,
+        ));
+    }
+
+    /// Takes the bar away.
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// The figures of a step on one line.
+pub fn figures(event: &TrainEvent) -> String {
+    format!(
+        "reward {:.3}  success {:.0} %  KL {:.4}  ratio {:.3}  {:.0} tok/s",
+        event.reward_mean,
+        100.0 * event.success_rate,
+        event.kl,
+        event.ratio_mean,
+        event.tokens_per_s(),
+    )
+}
+
+/// The table at the end: the first evaluation beside the last.
+pub fn before_after(before: &EvalEvent, after: &EvalEvent) -> String {
+    let percent = |value: f64| format!("{:.1} %", 100.0 * value);
+    let points = |from: f64, to: f64| format!("{:+.1} points", 100.0 * (to - from));
+    let (claimed_before, claimed_after) = (before.claimed_success_rate, after.claimed_success_rate);
+    let rows = [
+        [
+            "tasks solved".into(),
+            percent(before.success_rate),
+            percent(after.success_rate),
+            points(before.success_rate, after.success_rate),
+        ],
+        [
+            "success claimed".into(),
+            percent(claimed_before),
+            percent(claimed_after),
+            points(claimed_before, claimed_after),
+        ],
+        [
+            "mean reward".into(),
+            format!("{:.3}", before.reward_mean),
+            format!("{:.3}", after.reward_mean),
+            format!("{:+.3}", after.reward_mean - before.reward_mean),
+        ],
+        [
+            "turns an episode".into(),
+            format!("{:.1}", before.turns_mean),
+            format!("{:.1}", after.turns_mean),
+            format!("{:+.1}", after.turns_mean - before.turns_mean),
+        ],
+    ];
+    let head = [
+        format!("{} unseen tasks, greedy", after.episodes),
+        format!("before (step {})", before.step),
+        format!("after (step {})", after.step),
+        "change".into(),
+    ];
+    let all: Vec<[String; 4]> = std::iter::once(head).chain(rows).collect();
+    let width = |column: usize| {
+        all.iter()
+            .map(|row| row[column].chars().count())
+            .max()
+            .unwrap_or_default()
+    };
+    let widths = [width(0), width(1), width(2), width(3)];
+    let mut text = String::new();
+    for (index, row) in all.iter().enumerate() {
+        let [a, b, c, d] = row;
+        let line = format!(
+            "  {a:<0$}   {b:>1$}   {c:>2$}   {d:>3$}\n",
+            widths[0], widths[1], widths[2], widths[3]
+        );
+        text += &line;
+        if index == 0 {
+            text += &format!("  {}\n", "─".repeat(widths.iter().sum::<usize>() + 9));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_prints_the_ratio_with_three_decimals() {
+        let event = TrainEvent {
+            ratio_mean: 0.99999,
+            tokens_sampled: 300,
+            rollout_s: 2.0,
+            ..Default::default()
+        };
+        let text = figures(&event);
+        assert!(text.contains("ratio 1.000") && text.contains("150 tok/s"), "{text}");
+    }
+
+    #[test]
+    fn the_table_tells_the_gain_in_points() {
+        let before = EvalEvent {
+            episodes: 64,
+            success_rate: 0.25,
+            ..Default::default()
+        };
+        let after = EvalEvent {
+            step: 40,
+            episodes: 64,
+            success_rate: 0.625,
+            reward_mean: 0.6,
+            ..Default::default()
+        };
+        let table = before_after(&before, &after);
+        assert!(
+            table.contains("25.0 %") && table.contains("62.5 %") && table.contains("+37.5 points"),
+            "{table}"
+        );
+        let widths: Vec<_> = table.lines().map(|line| line.chars().count()).collect();
+        assert!(widths.iter().all(|width| *width == widths[0]), "{table}");
+    }
+}

@@ -1,0 +1,252 @@
+//! Tests of the report over a run folder with made-up data, labelled as such.
+
+use super::*;
+use crate::metrics::{EvalEvent, Event, MetricsWriter, TrainEvent};
+use cua_grpo_core::{ActionRecord, Ending, Episode, Facts, Image, Row, Task, Turn};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+const SIZE: (u32, u32) = (192, 384);
+
+/// A PNG of stripes: enough of a picture for a browser, made without a picture library (stored, not compressed).
+fn stripes(seed: u32) -> Vec<u8> {
+    let mut raw = Vec::new();
+    for y in 0..SIZE.1 {
+        raw.push(0);
+        for x in 0..SIZE.0 {
+            let row = y / 32;
+            let shade = 225 - 14 * ((row + seed) % 5) as u8;
+            let icon = (x as i32 - 16).pow(2) + ((y % 32) as i32 - 16).pow(2) < 100;
+            let colour = if icon {
+                [(40 * row) as u8, 120, (seed * 60) as u8]
+            } else {
+                [shade, shade, shade + 8]
+            };
+            raw.extend(colour);
+        }
+    }
+    let mut zlib = vec![0x78, 0x01];
+    let chunks: Vec<_> = raw.chunks(0xFFFF).collect();
+    for (index, chunk) in chunks.iter().enumerate() {
+        let length = chunk.len() as u16;
+        zlib.push(u8::from(index + 1 == chunks.len()));
+        zlib.extend(length.to_le_bytes());
+        zlib.extend((!length).to_le_bytes());
+        zlib.extend(*chunk);
+    }
+    let (a, b) = raw.iter().fold((1_u32, 0_u32), |(a, b), &byte| {
+        let a = (a + u32::from(byte)) % 65521;
+        (a, (b + a) % 65521)
+    });
+    zlib.extend((b << 16 | a).to_be_bytes());
+    let mut png = b"\x89PNG\r\n\x1a\n".to_vec();
+    let mut header = [SIZE.0.to_be_bytes(), SIZE.1.to_be_bytes()].concat();
+    header.extend([8, 2, 0, 0, 0]);
+    for (name, data) in [(b"IHDR", header), (b"IDAT", zlib), (b"IEND", Vec::new())] {
+        png.extend((data.len() as u32).to_be_bytes());
+        let body = [&name[..], &data].concat();
+        let crc = body.iter().fold(u32::MAX, |crc, &byte| {
+            (0..8).fold(crc ^ u32::from(byte), |crc, _| {
+                if crc & 1 == 1 {
+                    0xEDB8_8320 ^ (crc >> 1)
+                } else {
+                    crc >> 1
+                }
+            })
+        });
+        png.extend(body);
+        png.extend((!crc).to_be_bytes());
+    }
+    png
+}
+
+fn task(number: usize) -> Task {
+    Task {
+        id: format!("made_up/{number}"),
+        template: "made_up".into(),
+        instruction: format!("Made-up test data {number}: turn on <Wi-Fi> & \"Bluetooth\"."),
+        seed: number as u64,
+        setup: Vec::new(),
+        checks: Vec::new(),
+        max_turns: 10,
+        tags: BTreeMap::new(),
+    }
+}
+
+fn episode(number: usize, verified: bool) -> Episode {
+    let turn = |index: u32, summary: &str, points: Vec<(f64, f64)>, error: Option<&str>| Turn {
+        screenshot: Some(Image::new(stripes(index))),
+        reply: format!(
+            "<tool_call>\n{{\"name\": \"perform_action\", \"arguments\": {{\"turn\": {index}}}}}\n</tool_call>"
+        ),
+        action: ActionRecord {
+            summary: summary.into(),
+            points,
+            error: error.map(str::to_owned),
+        },
+        tokens: 0..1,
+    };
+    let turns = vec![
+        turn(0, "click \"Settings\"", vec![(96.0, 176.0)], None),
+        turn(1, "scroll down", vec![(96.0, 300.0), (96.0, 120.0)], None),
+        turn(
+            2,
+            "click \"Wi-Fi\"",
+            Vec::new(),
+            (!verified).then_some("no element \"Wi-Fi\" on the screen"),
+        ),
+        turn(3, "report success", Vec::new(), None),
+    ];
+    Episode {
+        attempt: 0,
+        turns,
+        ending: if number % 4 == 3 {
+            Ending::MaxTurns
+        } else {
+            Ending::Reported
+        },
+        facts: Facts {
+            verified,
+            claimed: (number % 4 != 3).then_some(true),
+            turns: 4,
+            ..Default::default()
+        },
+        reward: f32::from(u8::from(verified)),
+        row: Row::default(),
+        seconds: 1.0,
+    }
+}
+
+fn make_run(run: &Path) {
+    std::fs::create_dir_all(run).unwrap();
+    std::fs::write(
+        run.join("config.yaml"),
+        "model_name: made-up-test-data\nlearning_rate: 0.001\n",
+    )
+    .unwrap();
+    let mut metrics = MetricsWriter::create(run).unwrap();
+    let eval = |step: usize, rate: f64| {
+        Event::Eval(EvalEvent {
+            step,
+            episodes: 64,
+            success_rate: rate,
+            claimed_success_rate: (rate + 0.2).min(1.0),
+            reward_mean: rate,
+            turns_mean: 4.2,
+            eval_s: 4.0,
+            ..Default::default()
+        })
+    };
+    metrics.write(&eval(0, 0.28)).unwrap();
+    for step in 1..=40_usize {
+        let wave = (step as f64 * 1.7).sin();
+        let reward = 0.3 + 0.011 * step as f64 + 0.08 * wave;
+        let event = TrainEvent {
+            step,
+            loss: -0.01 * wave,
+            reward_mean: reward,
+            success_rate: reward,
+            kl: 0.0004 * step as f64 + 0.0005 * wave.abs(),
+            ratio_mean: 1.0 + 1e-6 * wave,
+            tokens_sampled: 4000,
+            episodes: 32,
+            groups_kept: 3,
+            groups_filtered: 1,
+            rollout_s: 3.0,
+            train_s: 2.5,
+            ..Default::default()
+        };
+        metrics.write(&Event::Train(event)).unwrap();
+        if step % 10 == 0 {
+            metrics.write(&eval(step, 0.28 + 0.01 * step as f64)).unwrap();
+        }
+    }
+    for index in 0..6 {
+        save_episode(run, 0, index, &task(index), &episode(index, index == 1)).unwrap();
+        save_episode(run, 40, index, &task(index), &episode(index, index % 3 != 2)).unwrap();
+    }
+}
+
+/// `REPORT_SAMPLE=FOLDER cargo test -p trainer report` keeps the sample, to look at it.
+#[test]
+fn a_run_becomes_one_file_with_everything_in_it() {
+    let temporary = tempfile::tempdir().unwrap();
+    let run = std::env::var_os("REPORT_SAMPLE").map_or_else(|| temporary.path().join("made-up-run"), Into::into);
+    make_run(&run);
+    let path = write_report(&run).unwrap();
+    let html = std::fs::read_to_string(path).unwrap();
+    assert!(html.contains("+40.0 points") && html.contains("28.0%") && html.contains("68.0%"));
+    assert_eq!(html.matches("<article class=\"episode\"").count(), 6);
+    assert_eq!(html.matches("data-state=\"solved\"").count(), 4);
+    assert_eq!(
+        html.matches("data-new=\"true\"").count(),
+        3,
+        "episode 1 was solved before"
+    );
+    assert_eq!(html.matches("data:image/png;base64,").count(), 24);
+    assert_eq!(
+        (
+            html.matches("class=\"tap\"").count(),
+            html.matches("class=\"swipe\"").count()
+        ),
+        (6, 6)
+    );
+    assert_eq!(
+        html.matches("claimed success</span>").count(),
+        2,
+        "failed, but claimed success"
+    );
+    assert!(
+        html.contains("turn on &lt;Wi-Fi&gt; &amp;") && !html.contains("turn on <Wi-Fi>"),
+        "escaped"
+    );
+    for external in ["http://", "https://", "src=\"/", "@import", "<link"] {
+        assert!(!html.contains(external), "{external} would need a network");
+    }
+    assert!(
+        !html.contains("NaN") && !html.contains("<!--"),
+        "every mark is replaced"
+    );
+}
+
+#[test]
+fn a_run_of_one_evaluation_and_no_episodes_still_has_a_report() {
+    let run = tempfile::tempdir().unwrap();
+    MetricsWriter::create(run.path())
+        .unwrap()
+        .write(&Event::Eval(EvalEvent::default()))
+        .unwrap();
+    let html = std::fs::read_to_string(write_report(run.path()).unwrap()).unwrap();
+    assert!(html.contains("one evaluation so far") && html.contains("No episodes were saved"));
+}
+
+#[test]
+fn a_folder_that_is_no_run_says_what_was_expected() {
+    let run = tempfile::tempdir().unwrap();
+    let text = write_report(run.path()).unwrap_err().to_string();
+    assert!(text.contains("run folder") && text.contains("--output-dir"), "{text}");
+}
+
+#[test]
+fn sizes_come_from_png_and_jpeg_headers() {
+    assert_eq!(super::html::image_size(&stripes(0)), Some(SIZE));
+    let jpeg = [
+        0xFF, 0xD8, 0xFF, 0xE0, 0, 4, 1, 2, 0xFF, 0xC2, 0, 11, 8, 1, 44, 0, 200, 3, 0, 0, 0,
+    ];
+    assert_eq!(super::html::image_size(&jpeg), Some((200, 300)));
+    assert_eq!(super::html::image_size(b"GIF89a"), None);
+    assert_eq!(super::html::image_size(&jpeg[..9]), None);
+}
+
+#[test]
+fn a_saved_episode_is_read_back() {
+    let run = tempfile::tempdir().unwrap();
+    save_episode(run.path(), 3, 7, &task(1), &episode(1, true)).unwrap();
+    let folders = eval_folders(run.path());
+    assert_eq!(folders[0].0, 3);
+    let episodes = load_episodes(&folders[0].1).unwrap();
+    let (folder, record) = &episodes[0];
+    assert!(folder.ends_with("episodes/eval-3/007") && record.success && record.claimed == Some(true));
+    assert_eq!(record.turns[1].points, [(96.0, 300.0), (96.0, 120.0)]);
+    assert_eq!(record.turns[2].screenshot.as_deref(), Some("turn-2.png"));
+}

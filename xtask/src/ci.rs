@@ -1,0 +1,77 @@
+//! `cargo xtask ci`: everything that has to hold, cheapest checks first.
+
+use crate::command::{self, Outcome, cargo};
+use crate::tidy;
+use std::time::Instant;
+
+/// A named check.
+type Check = (&'static str, fn() -> Outcome);
+
+const CHECKS: &[Check] = &[
+    ("format", || {
+        command::run(&cargo(), &["fmt", "--all", "--", "--check"], &[])
+    }),
+    ("tidy", tidy::run),
+    ("clippy", || {
+        command::run(
+            &cargo(),
+            &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
+            &[],
+        )
+    }),
+    ("tests", || command::run(&cargo(), &["test", "--workspace"], &[])),
+    ("docs", || {
+        let arguments = ["doc", "--workspace", "--no-deps", "--document-private-items"];
+        command::run(
+            &cargo(),
+            &arguments,
+            &[("RUSTDOCFLAGS", "-D warnings -A rustdoc::private-intra-doc-links")],
+        )
+    }),
+];
+
+/// Runs all checks, stops at the first that fails, and ends with a plain line that says how it went.
+pub fn run() -> Outcome {
+    run_checks(CHECKS)
+}
+
+fn run_checks(checks: &[Check]) -> Outcome {
+    let start = Instant::now();
+    let mut passed = Vec::new();
+    for (name, check) in checks {
+        eprintln!("── {name}");
+        let begin = Instant::now();
+        check().map_err(|message| format!("{message}\nci: FAILED at {name}; passed before: {}", list(&passed)))?;
+        passed.push(format!("{name} {} s", begin.elapsed().as_secs()));
+    }
+    eprintln!(
+        "ci: all checks passed in {} s ({})",
+        start.elapsed().as_secs(),
+        list(&passed)
+    );
+    Ok(())
+}
+
+fn list(names: &[String]) -> String {
+    if names.is_empty() {
+        "none".into()
+    } else {
+        names.join(", ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_failure_stops_and_is_named() {
+        let checks: &[Check] = &[
+            ("one", || Ok(())),
+            ("two", || Err("broken".into())),
+            ("three", || panic!("not run")),
+        ];
+        let message = run_checks(checks).unwrap_err();
+        assert!(message.contains("broken") && message.contains("FAILED at two") && message.contains("one 0 s"));
+    }
+}

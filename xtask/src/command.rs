@@ -1,0 +1,59 @@
+//! Running other programs from the root of the repository.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+/// What a task returns; the error is for the user.
+pub type Outcome = Result<(), String>;
+
+/// The root of the repository.
+pub fn root() -> PathBuf {
+    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    here.parent().map(PathBuf::from).unwrap_or(here)
+}
+
+/// The cargo that started us.
+pub fn cargo() -> String {
+    std::env::var("CARGO").unwrap_or_else(|_| "cargo".into())
+}
+
+/// Runs a program, its output going to ours.
+pub fn run(program: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Outcome {
+    let shown = format!(
+        "{} {}",
+        program.rsplit('/').next().unwrap_or(program),
+        arguments.join(" ")
+    );
+    let status = Command::new(program)
+        .args(arguments)
+        .envs(environment.iter().copied())
+        .current_dir(root())
+        .status();
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("`{shown}` failed ({status})")),
+        Err(error) => Err(format!("`{shown}` could not be started: {error}")),
+    }
+}
+
+/// Runs a program and returns what it writes to standard output.
+pub fn output(program: &str, arguments: &[&str]) -> Result<String, String> {
+    let shown = format!("{program} {}", arguments.join(" "));
+    let result = Command::new(program)
+        .args(arguments)
+        .current_dir(root())
+        .stderr(Stdio::inherit())
+        .output();
+    match result {
+        Ok(output) if output.status.success() => Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned()),
+        Ok(output) => Err(format!("`{shown}` failed ({})", output.status)),
+        Err(error) => Err(format!("`{shown}` could not be started: {error}")),
+    }
+}
+
+/// Builds and runs a binary of the package `benches`.
+pub fn bench(name: &str, rest: &[String]) -> Outcome {
+    let mut arguments = vec!["run", "--package", "benches", "--bin", name, "--"];
+    arguments.extend(rest.iter().map(String::as_str));
+    run(&cargo(), &arguments, &[])
+}

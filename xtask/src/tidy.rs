@@ -1,0 +1,126 @@
+//! House rules that the compiler does not know; also run as a test.
+
+use crate::command::{Outcome, root};
+use crate::dependencies;
+use std::path::{Path, PathBuf};
+
+const MOST_LINES: usize = 450;
+const FOLDERS: &[&str] = &["crates", "benches", "examples", "xtask"];
+
+/// The task: tells what is wrong and which crates come in several versions.
+pub fn run() -> Outcome {
+    let mut errors = sources()?;
+    let files = errors.1;
+    let findings = dependencies::check()?;
+    errors.0.extend(findings.errors);
+    if !findings.duplicates.is_empty() {
+        eprintln!(
+            "note: in more than one version (all platforms): {}",
+            findings.duplicates.join(", ")
+        );
+    }
+    for error in &errors.0 {
+        eprintln!("tidy: {error}");
+    }
+    let count = errors.0.len();
+    if count > 0 {
+        return Err(format!(
+            "tidy found {count} violation{}",
+            if count == 1 { "" } else { "s" }
+        ));
+    }
+    let (packages, twice) = (findings.packages, findings.duplicates.len());
+    eprintln!("tidy: {files} files and {packages} packages are in order ({twice} crates in more than one version)");
+    Ok(())
+}
+
+/// Violations in source files, and the number of files.
+fn sources() -> Result<(Vec<String>, usize), String> {
+    let mut files = Vec::new();
+    for folder in FOLDERS {
+        collect(&root().join(folder), &mut files)?;
+    }
+    files.sort();
+    let mut errors = Vec::new();
+    for file in &files {
+        let text = std::fs::read_to_string(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+        let name = file.strip_prefix(root()).unwrap_or(file).display().to_string();
+        errors.extend(
+            file_rules(&name, &text)
+                .into_iter()
+                .map(|error| format!("{name}: {error}")),
+        );
+    }
+    Ok((errors, files.len()))
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Outcome {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return Ok(());
+    };
+    for entry in entries {
+        let path = entry
+            .map_err(|error| format!("cannot list {}: {error}", folder.display()))?
+            .path();
+        if path.is_dir() {
+            if path.file_name().is_some_and(|name| name != "target") {
+                collect(&path, files)?;
+            }
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn file_rules(name: &str, text: &str) -> Vec<String> {
+    let mut errors = Vec::new();
+    if !text.starts_with("//! ") {
+        errors.push("open the file with a `//!` sentence that says what it is for".into());
+    }
+    let lines = text.lines().count();
+    if lines > MOST_LINES {
+        errors.push(format!("{lines} lines, at most {MOST_LINES}: split it by subject"));
+    }
+    let library = name.starts_with("crates/cua-grpo-") && name.contains("/src/");
+    if library {
+        let shipped = text.lines().take_while(|line| line.trim() != "#[cfg(test)]");
+        for (number, line) in shipped.enumerate() {
+            let code = line.trim_start();
+            let prints = ["println!(", "print!(", "eprintln!(", "eprint!("];
+            if !code.starts_with("//") && prints.iter().any(|print| code.contains(print)) {
+                errors.push(format!("line {}: a library does not print; use `tracing`", number + 1));
+            }
+        }
+    }
+    errors
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_repository_is_tidy() {
+        let (errors, files) = sources().unwrap();
+        assert!(files > 10, "the walk found {files} files");
+        assert!(errors.is_empty(), "{errors:#?}");
+        let findings = dependencies::check().unwrap();
+        assert!(findings.errors.is_empty(), "{:#?}", findings.errors);
+    }
+
+    #[test]
+    fn each_rule_can_be_broken() {
+        let good = "//! Good.\n\n/// println!(\nfn f() {}\n#[cfg(test)]\nmod tests { fn g() { println!(); } }\n";
+        assert!(file_rules("crates/cua-grpo-x/src/lib.rs", good).is_empty());
+        assert_eq!(
+            file_rules("crates/cua-grpo-x/src/lib.rs", "use a;\nfn f() { println!(\"\"); }").len(),
+            2
+        );
+        assert!(file_rules("crates/trainer/src/main.rs", "//! A.\nfn f() { println!(\"\"); }").is_empty());
+        assert_eq!(
+            file_rules("xtask/src/a.rs", &format!("//! A.{}", "\n".repeat(MOST_LINES + 1))).len(),
+            1
+        );
+    }
+}
