@@ -18,6 +18,7 @@
 
 use crate::masked::{masked, row_lengths};
 use burn::tensor::Tensor;
+use cua_grpo_core::Row;
 use serde::{Deserialize, Serialize};
 
 /// How a loss a token becomes one number.
@@ -50,6 +51,23 @@ pub struct Totals {
 }
 
 impl Totals {
+    /// The totals of an optimiser step over `rows` that is cut into `micro_batches`.
+    pub fn of_rows<'a>(
+        rows: impl IntoIterator<Item = &'a Row>,
+        micro_batches: usize,
+        max_completion_tokens: usize,
+    ) -> Self {
+        let (mut count, mut tokens) = (0, 0);
+        for row in rows {
+            count += 1;
+            tokens += row.trained_tokens();
+        }
+        Self {
+            micro_batches: micro_batches as f64,
+            ..Self::single(count, tokens, max_completion_tokens)
+        }
+    }
+
     /// The totals of an optimiser step of one micro-batch with `rows` rows and `tokens` tokens.
     pub fn single(rows: usize, tokens: usize, max_completion_tokens: usize) -> Self {
         Self {

@@ -79,7 +79,14 @@ fn the_first_update_of_all_adapters_is_that_of_torch() {
         .update_tensors(take("init."), gradients.clone(), RATE, 1.0)
         .unwrap();
     assert!((norm - 19.813_415_527).abs() < 1e-4, "norm {norm}");
-    for (name, tensor) in names.iter().zip(updated) {
+    let kept = golden.names("step1.");
+    let checked: Vec<_> = names
+        .iter()
+        .zip(updated)
+        .filter(|(name, _)| kept.contains(name))
+        .collect();
+    assert!(checked.len() > 60, "{}", checked.len());
+    for (name, tensor) in checked {
         // The first update is nearly lr * sign(g): where g is about 0 after clipping its size is rounding.
         let clear: Vec<bool> = golden
             .values(&format!("grad.{name}"))

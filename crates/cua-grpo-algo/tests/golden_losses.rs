@@ -1,5 +1,7 @@
 //! Losses and gradients against the numbers that TRL and AReaL compute from the same inputs, to 1e-6.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 mod common;
 
 use common::{Case, assert_close, matrix, tensor, values, vectors};

@@ -1,12 +1,14 @@
 //! Laws that hold for any numbers: gradients are slopes, k3 is never negative, cutting a step changes nothing.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 mod common;
 
 use common::{Case, Matrix, assert_close, evaluate, tensor, values};
 use cua_grpo_algo::{
-    AlgoError, Correction, CorrectionAction, CorrectionLevel, LossConfig, LossKind, Totals, k3, policy_loss,
+    AlgoError, Correction, CorrectionAction, CorrectionLevel, LossConfig, LossInputs, LossKind, Totals, k3, policy_loss,
 };
-use cua_grpo_core::derive_seed;
+use cua_grpo_core::{Row, derive_seed};
 
 const KINDS: [LossKind; 9] = [
     LossKind::Grpo,
@@ -260,4 +262,39 @@ fn missing_inputs_and_wrong_shapes_are_named() {
     for config in refused {
         assert!(matches!(config.validate(), Err(AlgoError::Value { .. })), "{config:?}");
     }
+}
+
+#[test]
+fn rows_become_masks_and_sampler_logprobs() {
+    let row = |trained: &[bool]| Row {
+        tokens: vec![7; trained.len()],
+        trained: trained.to_vec(),
+        logprobs: trained.iter().map(|&t| if t { -0.5 } else { 0.0 }).collect(),
+        versions: vec![0; trained.len()],
+        images: Vec::new(),
+    };
+    let rows = [row(&[false, true, true]), row(&[false, true])];
+    let logprobs = tensor(&vec![vec![-1.0; 3]; 2]).require_grad();
+    let refs: Vec<&Row> = rows.iter().collect();
+    let inputs = LossInputs::from_rows(&refs, &[1.0, -2.0], logprobs.clone()).unwrap();
+    let totals = Totals::of_rows(&rows, 1, 3);
+    assert_eq!((totals.rows, totals.tokens), (2.0, 3.0));
+    let (loss, gradient, stats) = evaluate(&LossConfig::new(LossKind::Grpo), &inputs, &totals);
+    assert!((loss - 0.5).abs() < 1e-6, "mean of -1 and 2, got {loss}");
+    assert_close(
+        "gradient",
+        &gradient,
+        &vec![vec![0.0, -0.25, -0.25], vec![0.0, 1.0, 0.0]],
+        1e-6,
+    );
+    assert!((stats.sampler_gap - 0.5).abs() < 1e-6, "{stats:?}");
+    let long = row(&[true; 4]);
+    assert!(matches!(
+        LossInputs::from_rows(&[&long, &long], &[1.0, 1.0], logprobs.clone()),
+        Err(AlgoError::Shape { .. })
+    ));
+    assert!(matches!(
+        LossInputs::from_rows(&refs, &[1.0], logprobs),
+        Err(AlgoError::Shape { .. })
+    ));
 }

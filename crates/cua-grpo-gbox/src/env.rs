@@ -99,7 +99,7 @@ enum Stage {
     /// Not started.
     New,
     /// The box is leased; its state is being set up.
-    Leased(BoxLease),
+    Leased(Box<BoxLease>),
     /// Turns are taken.
     Open(Box<Device>),
     /// The box is given back, or was lost.
@@ -122,8 +122,12 @@ impl GboxEnvironment {
         }
     }
 
+    /// The lower of both limits; a task without one says 0.
     fn max_turns(&self) -> usize {
-        self.config.max_turns.min(self.task.max_turns)
+        match self.task.max_turns {
+            0 => self.config.max_turns,
+            limit => self.config.max_turns.min(limit),
+        }
     }
 
     /// Setup, and proof that there is something left to do.
@@ -240,7 +244,7 @@ impl Environment for GboxEnvironment {
         let lease = leased.map_err(|error| Fault::new(FaultKind::Environment, "lease box", error))?;
         let ready = self.set_up(&lease).await;
         if let Err(fault) = ready {
-            self.stage = Stage::Leased(lease);
+            self.stage = Stage::Leased(Box::new(lease));
             return Err(fault);
         }
         match Device::open(lease, self.config.settle).await {
@@ -250,7 +254,7 @@ impl Environment for GboxEnvironment {
                 Ok(observation)
             }
             Err((lease, error)) => {
-                self.stage = Stage::Leased(lease);
+                self.stage = Stage::Leased(Box::new(lease));
                 Err(Fault::new(FaultKind::Environment, "take first screenshot", error))
             }
         }
@@ -279,7 +283,7 @@ impl Environment for GboxEnvironment {
     async fn finish(&mut self, ending: Ending) -> Result<Facts, Fault> {
         let lease = match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Open(device) => device.into_lease(),
-            Stage::Leased(lease) => lease,
+            Stage::Leased(lease) => *lease,
             Stage::New | Stage::Over if ending == Ending::Fault => return Ok(self.facts.clone()),
             Stage::New | Stage::Over => return Err(out_of_order("finish", "a started environment")),
         };

@@ -4,7 +4,10 @@ use cua_grpo_sim::{Key, NodeKind, Phone};
 use image::{RgbImage, imageops};
 
 fn tap(phone: &mut Phone, label: &str) {
-    let node = phone.nodes().into_iter().find(|node| node.label == label && node.kind != NodeKind::Title);
+    let node = phone
+        .nodes()
+        .into_iter()
+        .find(|node| node.label == label && node.kind != NodeKind::Title);
     if let Some((x, y)) = node.map(|node| node.bounds.centre()) {
         phone.tap(f64::from(x), f64::from(y));
     }
@@ -35,12 +38,17 @@ fn screen(seed: u64, path: &[&str]) -> RgbImage {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let file = std::env::args().nth(1).ok_or("give the name of the file to write, e.g. sheet.png")?;
+    let file = std::env::args()
+        .nth(1)
+        .ok_or("give the name of the file to write, e.g. sheet.png")?;
+    let greeted = (0..)
+        .find(|&seed| Phone::new(seed).startup().is_some())
+        .unwrap_or_default();
     let shots: [(u64, &[&str]); 18] = [
         (1, &[]),
         (2, &["swipe"]),
         (3, &["as born"]),
-        (9, &["as born"]),
+        (greeted, &["as born"]),
         (1, &["Settings"]),
         (2, &["Settings", "scroll"]),
         (3, &["Settings", "Network & internet"]),
@@ -58,9 +66,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     ];
     let (width, height, columns) = (200, 392, 6);
     let rows = shots.len().div_ceil(columns);
-    let mut sheet = RgbImage::from_pixel(width * columns as u32, height * rows as u32, image::Rgb([128, 128, 128]));
+    let mut sheet = RgbImage::from_pixel(
+        width * columns as u32,
+        height * rows as u32,
+        image::Rgb([128, 128, 128]),
+    );
     for (index, (seed, path)) in shots.into_iter().enumerate() {
-        let (x, y) = ((index % columns) as i64 * i64::from(width), (index / columns) as i64 * i64::from(height));
+        let (x, y) = (
+            (index % columns) as i64 * i64::from(width),
+            (index / columns) as i64 * i64::from(height),
+        );
         imageops::replace(&mut sheet, &screen(seed, path), x, y);
     }
     sheet.save(file)?;

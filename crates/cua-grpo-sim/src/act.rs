@@ -40,15 +40,23 @@ impl Phone {
                     ClickOption::Right => {}
                 }
             }
-            Action::Swipe { path: SwipePath::Towards(direction) } => {
+            Action::Swipe {
+                path: SwipePath::Towards(direction),
+            } => {
                 let (dx, dy) = direction.step();
                 self.swipe(middle, (middle.0 + dx * middle.0, middle.1 + dy * middle.1));
             }
-            Action::Swipe { path: SwipePath::Between { start, end } } => {
+            Action::Swipe {
+                path: SwipePath::Between { start, end },
+            } => {
                 let (from, to) = (self.locate(start)?, self.locate(end)?);
                 self.swipe(from, to);
             }
-            Action::Scroll { direction, target, distance } => {
+            Action::Scroll {
+                direction,
+                target,
+                distance,
+            } => {
                 let (x, y) = target.as_ref().map_or(Ok(middle), |target| self.locate(target))?;
                 let half = match direction {
                     Direction::Left | Direction::Right => middle.0,

@@ -7,21 +7,12 @@ use crate::{
 };
 use cua_grpo_core::Task;
 use cua_grpo_gbox::{
+    TargetStyle,
     action::{Action, ButtonName, ClickOption, Direction, SwipePath, Target},
     tasks::{Goal, GoalError, GoalList},
 };
 use rand::{Rng, SeedableRng, seq::IndexedRandom};
 use rand_chacha::ChaCha8Rng;
-
-/// How the demonstrator names what it clicks.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum TargetStyle {
-    /// By its label.
-    #[default]
-    Description,
-    /// By its centre, in thousandths of width and height.
-    Coordinates,
-}
 
 /// How well the demonstrator plays. The default makes no mistakes.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -72,11 +63,22 @@ impl Demonstrator {
     /// # Errors
     /// [`DemonstratorError`] when `task.tags["goal"]` is missing or cannot be read.
     pub fn new(task: &Task, skill: Skill, seed: u64) -> Result<Self, DemonstratorError> {
-        let text = task.tags.get("goal").ok_or_else(|| DemonstratorError::NoGoal(task.id.clone()))?;
-        let GoalList(goals) =
-            text.parse().map_err(|source| DemonstratorError::BadGoal { task: task.id.clone(), source })?;
+        let text = task
+            .tags
+            .get("goal")
+            .ok_or_else(|| DemonstratorError::NoGoal(task.id.clone()))?;
+        let GoalList(goals) = text.parse().map_err(|source| DemonstratorError::BadGoal {
+            task: task.id.clone(),
+            source,
+        })?;
         let (done, reached) = (vec![false; goals.len()], vec![false; goals.len()]);
-        Ok(Self { goals, done, reached, skill, rng: ChaCha8Rng::seed_from_u64(seed) })
+        Ok(Self {
+            goals,
+            done,
+            reached,
+            skill,
+            rng: ChaCha8Rng::seed_from_u64(seed),
+        })
     }
 
     /// The next action on what `phone` shows now.
@@ -92,13 +94,19 @@ impl Demonstrator {
             }
         }
         let Some(current) = self.done.iter().position(|done| !done) else {
-            return Action::Report { success: true, message: None };
+            return Action::Report {
+                success: true,
+                message: None,
+            };
         };
         let progressed = self.done.iter().filter(|done| **done).count() > before;
         let arrived = place(&self.goals[current]) == Some(phone.screen()) && !self.reached[current];
         self.reached[current] |= arrived;
         if (progressed || arrived) && self.rng.random_bool(self.skill.hurry.clamp(0.0, 1.0)) {
-            return Action::Report { success: true, message: None };
+            return Action::Report {
+                success: true,
+                message: None,
+            };
         }
         let goal = self.goals[current].clone();
         self.towards(&goal, phone, &nodes)
@@ -109,7 +117,9 @@ impl Demonstrator {
             let wanted = TIMEOUTS.into_iter().find(|choice| *goal == Goal::Timeout(choice.0));
             return self.click(nodes, wanted.map_or("Cancel", |choice| choice.1));
         }
-        let Some(wanted) = place(goal) else { return button(ButtonName::Home) };
+        let Some(wanted) = place(goal) else {
+            return button(ButtonName::Home);
+        };
         if phone.screen() == wanted {
             return self.on_place(goal, phone, nodes);
         }
@@ -130,9 +140,7 @@ impl Demonstrator {
     fn on_place(&mut self, goal: &Goal, phone: &Phone, nodes: &[UiNode]) -> Action {
         match goal {
             Goal::Toggle { toggle, .. } => self.click_in_list(own_toggle(*toggle).label(), phone, nodes),
-            Goal::Brightness(level) => {
-                self.click_in_list(&format!("Brightness slider {}", level.key()), phone, nodes)
-            }
+            Goal::Brightness(level) => self.click_in_list(&format!("Brightness slider {}", level.key()), phone, nodes),
             Goal::Timeout(_) => self.click_in_list("Screen timeout", phone, nodes),
             Goal::Alarm { time, .. } => self.click_in_list(time, phone, nodes),
             Goal::Note(_) => self.click_in_list("New note", phone, nodes),
@@ -142,11 +150,16 @@ impl Demonstrator {
     }
 
     fn write(&mut self, goal: &Goal, phone: &Phone, nodes: &[UiNode]) -> Action {
-        let Goal::Note(text) = goal else { return button(ButtonName::Back) };
+        let Goal::Note(text) = goal else {
+            return button(ButtonName::Back);
+        };
         if phone.draft() == text {
             self.click(nodes, "Save")
         } else if phone.draft().is_empty() {
-            Action::Input { text: text.clone(), target: self.name(nodes, "Note text") }
+            Action::Input {
+                text: text.clone(),
+                target: self.name(nodes, "Note text"),
+            }
         } else {
             button(ButtonName::Back)
         }
@@ -158,7 +171,11 @@ impl Demonstrator {
         }
         let (_, below) = phone.can_scroll();
         let direction = if below { Direction::Down } else { Direction::Up };
-        Action::Scroll { direction, target: None, distance: None }
+        Action::Scroll {
+            direction,
+            target: None,
+            distance: None,
+        }
     }
 
     fn click(&mut self, nodes: &[UiNode], label: &str) -> Action {
@@ -174,7 +191,10 @@ impl Demonstrator {
             }
         }
         match self.name(nodes, &label) {
-            Some(target) => Action::Click { target, option: ClickOption::Left },
+            Some(target) => Action::Click {
+                target,
+                option: ClickOption::Left,
+            },
             None => button(ButtonName::Back),
         }
     }
@@ -183,10 +203,13 @@ impl Demonstrator {
         let node = visible(nodes, label)?;
         Some(match self.skill.target {
             TargetStyle::Description => Target::element(label),
-            TargetStyle::Coordinates => {
+            TargetStyle::Coordinate => {
                 let (x, y) = node.bounds.centre();
                 let share = |value: i32, size: i32| (f64::from(value) * 1000.0 / f64::from(size)).round();
-                Target::Coordinate { x: share(x, WIDTH), y: share(y, HEIGHT) }
+                Target::Coordinate {
+                    x: share(x, WIDTH),
+                    y: share(y, HEIGHT),
+                }
             }
         })
     }
@@ -197,11 +220,15 @@ fn button(button: ButtonName) -> Action {
 }
 
 fn swipe(direction: Direction) -> Action {
-    Action::Swipe { path: SwipePath::Towards(direction) }
+    Action::Swipe {
+        path: SwipePath::Towards(direction),
+    }
 }
 
 fn visible<'a>(nodes: &'a [UiNode], label: &str) -> Option<&'a UiNode> {
-    nodes.iter().find(|node| node.label == label && node.kind.is_interactive())
+    nodes
+        .iter()
+        .find(|node| node.label == label && node.kind.is_interactive())
 }
 
 /// The toggle of the phone that a task's toggle means: the one with the same entry in the settings.
@@ -252,9 +279,9 @@ fn place(goal: &Goal) -> Option<Screen> {
 fn seen(goal: &Goal, phone: &Phone, nodes: &[UiNode]) -> Option<bool> {
     let here = |screen: Screen| phone.screen() == screen;
     match goal {
-        Goal::Toggle { toggle, on } => {
-            visible(nodes, own_toggle(*toggle).label())?.checked.map(|checked| checked == *on)
-        }
+        Goal::Toggle { toggle, on } => visible(nodes, own_toggle(*toggle).label())?
+            .checked
+            .map(|checked| checked == *on),
         Goal::Brightness(level) => visible(nodes, &format!("Brightness slider {}", level.key()))?.checked,
         Goal::Timeout(ms) if here(Screen::SettingsPage(Page::Display)) => {
             visible(nodes, "Screen timeout").map(|_| phone.settings.timeout_ms() == *ms)
@@ -265,9 +292,7 @@ fn seen(goal: &Goal, phone: &Phone, nodes: &[UiNode]) -> Option<bool> {
         Goal::Home => Some(here(Screen::Launcher)),
         Goal::Note(text) if here(Screen::Notes) => Some(nodes.iter().any(|node| node.label == *text)),
         Goal::Note(_) => None,
-        Goal::Alarm { time, on } if here(Screen::Clock) => {
-            visible(nodes, time)?.checked.map(|checked| checked == *on)
-        }
+        Goal::Alarm { time, on } if here(Screen::Clock) => visible(nodes, time)?.checked.map(|checked| checked == *on),
         Goal::Alarm { .. } => None,
     }
 }

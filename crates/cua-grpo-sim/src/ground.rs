@@ -8,8 +8,26 @@ use std::collections::BTreeSet;
 
 /// Words that say what sort of thing is meant, or where, but not which one.
 const STOP_WORDS: [&str; 20] = [
-    "button", "icon", "switch", "toggle", "row", "app", "option", "item", "label", "color", "colour", "location:",
-    "shape", "size", "the", "at", "in", "of", "to", "on",
+    "button",
+    "icon",
+    "switch",
+    "toggle",
+    "row",
+    "app",
+    "option",
+    "item",
+    "label",
+    "color",
+    "colour",
+    "location:",
+    "shape",
+    "size",
+    "the",
+    "at",
+    "in",
+    "of",
+    "to",
+    "on",
 ];
 /// The least overlap (twice the shared words, over the words of both) that counts as found.
 const ENOUGH: f64 = 0.5;
@@ -24,20 +42,35 @@ fn words(text: &str) -> Vec<String> {
 fn description_words(text: &str) -> (BTreeSet<String>, Vec<String>) {
     let all = words(text);
     let pairs = all.windows(2).map(|pair| pair.concat()).collect();
-    let telling: BTreeSet<String> = all.iter().filter(|word| !STOP_WORDS.contains(&word.as_str())).cloned().collect();
-    if telling.is_empty() { (all.into_iter().collect(), pairs) } else { (telling, pairs) }
+    let telling: BTreeSet<String> = all
+        .iter()
+        .filter(|word| !STOP_WORDS.contains(&word.as_str()))
+        .cloned()
+        .collect();
+    if telling.is_empty() {
+        (all.into_iter().collect(), pairs)
+    } else {
+        (telling, pairs)
+    }
 }
 
 fn overlap(label: &str, description: &BTreeSet<String>, pairs: &[String]) -> f64 {
     let all: BTreeSet<String> = words(label).into_iter().collect();
-    let telling: BTreeSet<String> = all.iter().filter(|word| !STOP_WORDS.contains(&word.as_str())).cloned().collect();
+    let telling: BTreeSet<String> = all
+        .iter()
+        .filter(|word| !STOP_WORDS.contains(&word.as_str()))
+        .cloned()
+        .collect();
     let label = if telling.is_empty() { all } else { telling };
     if label.is_empty() || description.is_empty() {
         return 0.0;
     }
     let direct = label.intersection(description).count();
     // `wi fi` and `auto rotate` are written apart by some; each such pair stands for one word.
-    let apart = label.iter().filter(|word| !description.contains(*word) && pairs.contains(word)).count();
+    let apart = label
+        .iter()
+        .filter(|word| !description.contains(*word) && pairs.contains(word))
+        .count();
     2.0 * (direct + apart) as f64 / (label.len() + description.len() - apart) as f64
 }
 

@@ -11,14 +11,20 @@ impl Phone {
     /// The nodes of the screen as `uiautomator dump` prints them.
     pub fn screen_layout(&self) -> String {
         let package = self.screen().app().map_or(LAUNCHER_PACKAGE, |app| app.package());
-        let mut xml = String::from("<?xml version='1.0' encoding='UTF-8' standalone='yes' ?><hierarchy rotation=\"0\">");
+        let mut xml =
+            String::from("<?xml version='1.0' encoding='UTF-8' standalone='yes' ?><hierarchy rotation=\"0\">");
         let _ = write!(
             xml,
             "<node index=\"0\" text=\"\" class=\"android.widget.FrameLayout\" package=\"{package}\" \
              bounds=\"[0,0][{WIDTH},{HEIGHT}]\">"
         );
         for (index, node) in self.nodes().iter().enumerate() {
-            let UiNode { label, kind, bounds, checked } = node;
+            let UiNode {
+                label,
+                kind,
+                bounds,
+                checked,
+            } = node;
             let (right, bottom) = (bounds.x + bounds.w, bounds.y + bounds.h);
             let _ = write!(
                 xml,
@@ -52,5 +58,8 @@ fn class(kind: NodeKind) -> &'static str {
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
 }

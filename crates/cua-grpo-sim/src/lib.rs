@@ -18,7 +18,7 @@ mod widget;
 
 pub use act::UnknownTarget;
 pub use apps::App;
-pub use demonstrator::{Demonstrator, DemonstratorError, Skill, TargetStyle};
+pub use demonstrator::{Demonstrator, DemonstratorError, Skill};
 pub use phone::{Alarm, HEIGHT, Key, Phone, ROW, Screen, Startup, VISIBLE_ROWS, WIDTH};
 pub use server::{Faults, Latency, PhoneAccess, SimConfig, SimError, SimServer, SimStats};
 pub use settings::{Namespace, Page, Settings, TIMEOUTS, Toggle};

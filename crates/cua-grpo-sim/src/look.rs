@@ -8,8 +8,14 @@ use crate::{
 use rand::{Rng, SeedableRng, seq::IndexedRandom, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
-const ACCENTS: [[u8; 3]; 6] =
-    [[26, 115, 232], [0, 137, 123], [142, 36, 170], [216, 67, 21], [57, 73, 171], [46, 125, 50]];
+const ACCENTS: [[u8; 3]; 6] = [
+    [26, 115, 232],
+    [0, 137, 123],
+    [142, 36, 170],
+    [216, 67, 21],
+    [57, 73, 171],
+    [46, 125, 50],
+];
 const WALLPAPERS: [([u8; 3], [u8; 3]); 6] = [
     ([70, 110, 170], [170, 200, 225]),
     ([60, 120, 100], [190, 215, 170]),
@@ -25,12 +31,18 @@ const STARTUPS: [(&str, &str); 5] = [
     ("Storage is full", "Dismiss"),
     ("New SIM card", "Got it"),
 ];
-const NOTES: [&str; 5] = ["Rent is due", "Book dentist", "Red bike lock 7", "Ideas for May", "Fix the lamp"];
+const NOTES: [&str; 5] = [
+    "Rent is due",
+    "Book dentist",
+    "Red bike lock 7",
+    "Ideas for May",
+    "Fix the lamp",
+];
 const ALARMS: [&str; 8] = ["05:45", "06:10", "06:50", "07:15", "08:05", "09:20", "10:40", "21:35"];
 /// Share of phones that greet with a dialog.
 const STARTUP_SHARE: f64 = 0.25;
 /// Share of phones on which an app is open at first.
-const START_INSIDE_SHARE: f64 = 0.45;
+const START_INSIDE_SHARE: f64 = 0.5;
 
 /// The looks of one phone; they never change while it runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,17 +86,37 @@ pub(crate) fn birth(seed: u64) -> Birth {
     let settings = settings(rng);
     let mut times: Vec<&str> = ALARMS.choose_multiple(rng, 3).copied().collect();
     times.sort_unstable();
-    let alarms =
-        times.into_iter().map(|time| Alarm { time: time.to_owned(), enabled: rng.random_bool(0.5) }).collect();
+    let alarms = times
+        .into_iter()
+        .map(|time| Alarm {
+            time: time.to_owned(),
+            enabled: rng.random_bool(0.5),
+        })
+        .collect();
     let count = rng.random_range(0..=2);
     let notes = NOTES.choose_multiple(rng, count).map(|&note| note.to_owned()).collect();
     let launcher_page = usize::from(rng.random_bool(0.35));
-    let start = if rng.random_bool(START_INSIDE_SHARE) { start_inside(rng) } else { Vec::new() };
+    let start = if rng.random_bool(START_INSIDE_SHARE) {
+        start_inside(rng)
+    } else {
+        Vec::new()
+    };
     let startup = rng.random_bool(STARTUP_SHARE).then(|| {
         let (title, button) = STARTUPS[rng.random_range(0..STARTUPS.len())];
-        Startup { title: title.to_owned(), button: button.to_owned() }
+        Startup {
+            title: title.to_owned(),
+            button: button.to_owned(),
+        }
     });
-    Birth { appearance, settings, alarms, notes, launcher_page, start, startup }
+    Birth {
+        appearance,
+        settings,
+        alarms,
+        notes,
+        launcher_page,
+        start,
+        startup,
+    }
 }
 
 fn appearance(rng: &mut ChaCha8Rng) -> Appearance {
@@ -108,7 +140,11 @@ fn settings(rng: &mut ChaCha8Rng) -> Settings {
     for toggle in Toggle::ALL {
         settings.set(toggle, rng.random_bool(0.5));
     }
-    settings.put(Namespace::System, "screen_brightness", rng.random_range(10..=245).to_string());
+    settings.put(
+        Namespace::System,
+        "screen_brightness",
+        rng.random_range(10..=245).to_string(),
+    );
     settings.put(
         Namespace::System,
         "screen_off_timeout",
@@ -118,10 +154,14 @@ fn settings(rng: &mut ChaCha8Rng) -> Settings {
 }
 
 fn start_inside(rng: &mut ChaCha8Rng) -> Vec<Screen> {
-    // The settings are where most tasks lead, so they are open on half of these phones.
-    if rng.random_bool(0.5) {
+    // The settings are where most tasks lead, so they are open on most of these phones.
+    if rng.random_bool(0.6) {
         let page = Screen::SettingsPage(Page::ALL[rng.random_range(0..Page::ALL.len())]);
-        return if rng.random_bool(0.4) { vec![Screen::Settings, page] } else { vec![Screen::Settings] };
+        return if rng.random_bool(0.4) {
+            vec![Screen::Settings, page]
+        } else {
+            vec![Screen::Settings]
+        };
     }
     vec![Screen::of(App::ALL[rng.random_range(0..App::ALL.len())])]
 }

@@ -145,10 +145,17 @@ impl Phone {
             alarms: birth.alarms,
             notes: birth.notes,
             launcher_page: birth.launcher_page,
-            stack: birth.start.into_iter().map(|screen| Place { screen, scroll: 0 }).collect(),
+            stack: birth
+                .start
+                .into_iter()
+                .map(|screen| Place { screen, scroll: 0 })
+                .collect(),
             startup: birth.startup,
             choosing_timeout: false,
-            draft: Draft { text: String::new(), focused: true },
+            draft: Draft {
+                text: String::new(),
+                focused: true,
+            },
         }
     }
 
@@ -201,17 +208,26 @@ impl Phone {
     /// What can be named on the screen now: only the dialog and the navigation bar while a dialog is open.
     pub fn nodes(&self) -> Vec<UiNode> {
         let widgets = screens::front(self);
-        widgets.iter().filter(|widget| !widget.label.is_empty()).map(Widget::node).collect()
+        widgets
+            .iter()
+            .filter(|widget| !widget.label.is_empty())
+            .map(Widget::node)
+            .collect()
     }
 
     pub(crate) fn scroll_rows(&self) -> usize {
-        self.stack.last().map_or(0, |place| place.scroll.min(screens::max_scroll(self)))
+        self.stack
+            .last()
+            .map_or(0, |place| place.scroll.min(screens::max_scroll(self)))
     }
 
     /// Touches a point, in screenshot pixels. Outside the screen nothing happens.
     pub fn tap(&mut self, x: f64, y: f64) {
         let front = screens::front(self);
-        let hit = front.iter().rev().find(|widget| widget.effect.is_some() && widget.bounds.contains(x, y));
+        let hit = front
+            .iter()
+            .rev()
+            .find(|widget| widget.effect.is_some() && widget.bounds.contains(x, y));
         match hit.and_then(|widget| widget.effect.clone()) {
             Some(effect) => self.apply(effect, x),
             None if self.choosing_timeout && !screens::dialog_bounds(self).contains(x, y) => {
@@ -228,7 +244,8 @@ impl Phone {
 
     /// Drags a finger: content follows it, the launcher turns pages, and the brightness slider follows the end.
     pub fn swipe(&mut self, from: (f64, f64), to: (f64, f64)) {
-        let slider = |widget: &Widget| widget.effect == Some(Effect::Brightness) && widget.bounds.contains(from.0, from.1);
+        let slider =
+            |widget: &Widget| widget.effect == Some(Effect::Brightness) && widget.bounds.contains(from.0, from.1);
         if screens::front(self).iter().any(slider) {
             self.apply(Effect::Brightness, to.0);
             return;
@@ -245,7 +262,11 @@ impl Phone {
         if self.screen() == Screen::Launcher {
             if dx.abs() >= SMALLEST && dx.abs() >= dy.abs() {
                 let last = self.appearance.pages.len() - 1;
-                self.launcher_page = if dx > 0.0 { (self.launcher_page + 1).min(last) } else { self.launcher_page.saturating_sub(1) };
+                self.launcher_page = if dx > 0.0 {
+                    (self.launcher_page + 1).min(last)
+                } else {
+                    self.launcher_page.saturating_sub(1)
+                };
             }
             return;
         }
@@ -255,7 +276,11 @@ impl Phone {
         let rows = (dy.abs() / f64::from(ROW)).round().clamp(1.0, 1000.0) as usize;
         let (now, limit) = (self.scroll_rows(), screens::max_scroll(self));
         if let Some(place) = self.stack.last_mut() {
-            place.scroll = if dy > 0.0 { (now + rows).min(limit) } else { now.saturating_sub(rows) };
+            place.scroll = if dy > 0.0 {
+                (now + rows).min(limit)
+            } else {
+                now.saturating_sub(rows)
+            };
         }
     }
 
@@ -268,7 +293,9 @@ impl Phone {
             self.draft.text.clear();
         }
         let room = MAX_NOTE.saturating_sub(self.draft.text.chars().count());
-        let clean = text.chars().map(|letter| if letter.is_control() { ' ' } else { letter });
+        let clean = text
+            .chars()
+            .map(|letter| if letter.is_control() { ' ' } else { letter });
         self.draft.text.extend(clean.take(room));
     }
 
@@ -308,7 +335,10 @@ impl Phone {
 
     fn push(&mut self, screen: Screen) {
         if screen == Screen::NoteEditor {
-            self.draft = Draft { text: String::new(), focused: true };
+            self.draft = Draft {
+                text: String::new(),
+                focused: true,
+            };
         }
         self.stack.push(Place { screen, scroll: 0 });
     }
@@ -333,11 +363,13 @@ impl Phone {
             Effect::Flip(toggle) => self.settings.set(toggle, !self.settings.is_on(toggle)),
             Effect::Brightness => {
                 let level = screens::brightness_at(x);
-                self.settings.put(Namespace::System, "screen_brightness", level.to_string());
+                self.settings
+                    .put(Namespace::System, "screen_brightness", level.to_string());
             }
             Effect::ChooseTimeout => self.choosing_timeout = true,
             Effect::SetTimeout(ms) => {
-                self.settings.put(Namespace::System, "screen_off_timeout", ms.to_string());
+                self.settings
+                    .put(Namespace::System, "screen_off_timeout", ms.to_string());
                 self.choosing_timeout = false;
             }
             Effect::FlipAlarm(index) => {

@@ -245,13 +245,17 @@ impl Settings {
 
     /// The brightness, 0 to 255.
     pub fn brightness(&self) -> u8 {
-        let value = self.get(Namespace::System, "screen_brightness").and_then(|text| text.trim().parse::<i64>().ok());
+        let value = self
+            .get(Namespace::System, "screen_brightness")
+            .and_then(|text| text.trim().parse::<i64>().ok());
         value.unwrap_or(128).clamp(0, 255) as u8
     }
 
     /// The screen timeout in milliseconds.
     pub fn timeout_ms(&self) -> u32 {
-        let value = self.get(Namespace::System, "screen_off_timeout").and_then(|text| text.trim().parse().ok());
+        let value = self
+            .get(Namespace::System, "screen_off_timeout")
+            .and_then(|text| text.trim().parse().ok());
         value.unwrap_or(60_000)
     }
 }

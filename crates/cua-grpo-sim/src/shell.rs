@@ -16,11 +16,18 @@ pub struct ShellOutput {
 
 impl ShellOutput {
     pub(crate) fn ok(stdout: impl Into<String>) -> Self {
-        Self { stdout: stdout.into(), ..Self::default() }
+        Self {
+            stdout: stdout.into(),
+            ..Self::default()
+        }
     }
 
     pub(crate) fn fail(exit_code: i32, stderr: impl std::fmt::Display) -> Self {
-        Self { stdout: String::new(), stderr: format!("{stderr}\n"), exit_code }
+        Self {
+            stdout: String::new(),
+            stderr: format!("{stderr}\n"),
+            exit_code,
+        }
     }
 }
 

@@ -22,8 +22,15 @@ pub(crate) fn run(phone: &mut Phone, name: &str, arguments: &[&str], input: &str
 }
 
 fn settings(phone: &mut Phone, arguments: &[&str]) -> ShellOutput {
-    let usage = || ShellOutput::fail(255, "settings: expected get|put|delete|list global|system|secure [KEY [VALUE]]");
-    let Some(namespace) = arguments.get(1).and_then(|name| Namespace::parse(name)) else { return usage() };
+    let usage = || {
+        ShellOutput::fail(
+            255,
+            "settings: expected get|put|delete|list global|system|secure [KEY [VALUE]]",
+        )
+    };
+    let Some(namespace) = arguments.get(1).and_then(|name| Namespace::parse(name)) else {
+        return usage();
+    };
     match *arguments {
         ["get", _, key] => ShellOutput::ok(format!("{}\n", phone.settings.get(namespace, key).unwrap_or("null"))),
         ["put", _, key, value] => {
@@ -44,7 +51,9 @@ fn dumpsys(phone: &Phone, arguments: &[&str]) -> ShellOutput {
     match arguments.first() {
         Some(&"window") => {
             // A start-up dialog is a window of its own, and the focus is on it.
-            let window = phone.startup().map_or(component.clone(), |startup| startup.title.clone());
+            let window = phone
+                .startup()
+                .map_or(component.clone(), |startup| startup.title.clone());
             ShellOutput::ok(format!(
                 "WINDOW MANAGER WINDOWS (dumpsys window windows)\n  mCurrentFocus=Window{{a1b2c3 u0 {window}}}\n  \
                  mFocusedApp=ActivityRecord{{d4e5f6 u0 {component} t12}}\n"
@@ -62,7 +71,11 @@ fn activity_manager(phone: &mut Phone, arguments: &[&str]) -> ShellOutput {
     let ["start", "-n", component] = *arguments else {
         return ShellOutput::fail(1, "am: expected start -n PACKAGE/ACTIVITY");
     };
-    let full = component.replacen("/.", &format!("/{}.", component.split('/').next().unwrap_or_default()), 1);
+    let full = component.replacen(
+        "/.",
+        &format!("/{}.", component.split('/').next().unwrap_or_default()),
+        1,
+    );
     let apps = App::ALL.into_iter().map(Screen::of);
     let pages = Page::ALL.into_iter().map(Screen::SettingsPage);
     let mut screens = apps.chain(pages).chain([Screen::Launcher, Screen::NoteEditor]);
@@ -71,7 +84,10 @@ fn activity_manager(phone: &mut Phone, arguments: &[&str]) -> ShellOutput {
             phone.start(screen);
             ShellOutput::ok(format!("Starting: Intent {{ cmp={component} }}\n"))
         }
-        None => ShellOutput::fail(1, format!("Error type 3\nError: Activity class {{{full}}} does not exist.")),
+        None => ShellOutput::fail(
+            1,
+            format!("Error type 3\nError: Activity class {{{full}}} does not exist."),
+        ),
     }
 }
 
@@ -81,7 +97,12 @@ fn keyevent(phone: &mut Phone, arguments: &[&str]) -> ShellOutput {
         ["keyevent", "KEYCODE_BACK" | "BACK" | "4"] => Key::Back,
         ["keyevent", "KEYCODE_ENTER" | "ENTER" | "66"] => Key::Enter,
         ["keyevent", "KEYCODE_DEL" | "DEL" | "67"] => Key::Backspace,
-        _ => return ShellOutput::fail(1, "input: expected keyevent KEYCODE_HOME|KEYCODE_BACK|KEYCODE_ENTER|KEYCODE_DEL"),
+        _ => {
+            return ShellOutput::fail(
+                1,
+                "input: expected keyevent KEYCODE_HOME|KEYCODE_BACK|KEYCODE_ENTER|KEYCODE_DEL",
+            );
+        }
     };
     phone.key(key);
     ShellOutput::default()
@@ -89,7 +110,11 @@ fn keyevent(phone: &mut Phone, arguments: &[&str]) -> ShellOutput {
 
 /// The values behind each `--name`.
 fn option<'a>(arguments: &[&'a str], name: &str) -> Vec<&'a str> {
-    arguments.windows(2).filter(|pair| pair[0] == name).map(|pair| pair[1]).collect()
+    arguments
+        .windows(2)
+        .filter(|pair| pair[0] == name)
+        .map(|pair| pair[1])
+        .collect()
 }
 
 /// The value that `--bind name:type:value` gives to a column.
@@ -115,7 +140,10 @@ fn content(phone: &mut Phone, arguments: &[&str]) -> ShellOutput {
             let enabled = bound(arguments, "enabled") != Some("0");
             // The time is the key of an alarm: inserting it again replaces the row.
             phone.alarms.retain(|alarm| alarm.time != time);
-            phone.alarms.push(Alarm { time: time.to_owned(), enabled });
+            phone.alarms.push(Alarm {
+                time: time.to_owned(),
+                enabled,
+            });
             phone.alarms.sort_by(|a, b| a.time.cmp(&b.time));
             ShellOutput::default()
         }
@@ -142,13 +170,21 @@ fn content(phone: &mut Phone, arguments: &[&str]) -> ShellOutput {
 }
 
 fn rows(rows: impl Iterator<Item = String>) -> ShellOutput {
-    let text: String = rows.enumerate().map(|(index, row)| format!("Row: {index} {row}\n")).collect();
-    ShellOutput::ok(if text.is_empty() { "No result found.\n".to_owned() } else { text })
+    let text: String = rows
+        .enumerate()
+        .map(|(index, row)| format!("Row: {index} {row}\n"))
+        .collect();
+    ShellOutput::ok(if text.is_empty() {
+        "No result found.\n".to_owned()
+    } else {
+        text
+    })
 }
 
 fn is_time(text: &str) -> bool {
     let part = |part: &str, limit: u8| part.len() == 2 && part.parse::<u8>().is_ok_and(|value| value < limit);
-    text.split_once(':').is_some_and(|(hours, minutes)| part(hours, 24) && part(minutes, 60))
+    text.split_once(':')
+        .is_some_and(|(hours, minutes)| part(hours, 24) && part(minutes, 60))
 }
 
 fn grep(arguments: &[&str], input: &str) -> ShellOutput {
@@ -157,8 +193,18 @@ fn grep(arguments: &[&str], input: &str) -> ShellOutput {
         [pattern] if !pattern.starts_with('-') => (pattern.to_owned(), false),
         _ => return ShellOutput::fail(2, "grep: expected [-i] TEXT"),
     };
-    let holds = |line: &&str| if fold { line.to_lowercase().contains(&pattern) } else { line.contains(&pattern) };
+    let holds = |line: &&str| {
+        if fold {
+            line.to_lowercase().contains(&pattern)
+        } else {
+            line.contains(&pattern)
+        }
+    };
     let stdout: String = input.lines().filter(holds).map(|line| format!("{line}\n")).collect();
     let exit_code = i32::from(stdout.is_empty());
-    ShellOutput { stdout, stderr: String::new(), exit_code }
+    ShellOutput {
+        stdout,
+        stderr: String::new(),
+        exit_code,
+    }
 }

@@ -144,16 +144,29 @@ pub(crate) enum Look {
     Hidden,
     Title,
     AppIcon(App),
-    Row { icon: Option<(Glyph, [u8; 3])>, trailing: Trailing },
+    Row {
+        icon: Option<(Glyph, [u8; 3])>,
+        trailing: Trailing,
+    },
     Track(u8),
     Button,
     FlatButton,
-    Field { text: String, focused: bool },
+    Field {
+        text: String,
+        focused: bool,
+    },
     Key,
     Panel,
     Splash(App),
-    Dots { page: usize, pages: usize },
-    Scrollbar { offset: usize, visible: usize, total: usize },
+    Dots {
+        page: usize,
+        pages: usize,
+    },
+    Scrollbar {
+        offset: usize,
+        visible: usize,
+        total: usize,
+    },
     Plain,
     NavBack,
     NavHome,
@@ -172,7 +185,14 @@ pub(crate) struct Widget {
 
 impl Widget {
     pub fn new(label: impl Into<String>, kind: NodeKind, bounds: Rect, look: Look) -> Self {
-        Self { label: label.into(), kind, bounds, look, effect: None, checked: None }
+        Self {
+            label: label.into(),
+            kind,
+            bounds,
+            look,
+            effect: None,
+            checked: None,
+        }
     }
 
     pub fn on_tap(mut self, effect: Effect) -> Self {
@@ -186,6 +206,11 @@ impl Widget {
     }
 
     pub fn node(&self) -> UiNode {
-        UiNode { label: self.label.clone(), kind: self.kind, bounds: self.bounds, checked: self.checked }
+        UiNode {
+            label: self.label.clone(),
+            kind: self.kind,
+            bounds: self.bounds,
+            checked: self.checked,
+        }
     }
 }

@@ -1,4 +1,5 @@
 //! The API over a loopback port, with the wire types of the client.
+#![allow(clippy::unwrap_used)]
 
 use cua_grpo_gbox::wire::{
     ActionOptions, ActionResult, BoxList, BoxObject, BoxStatus, Click, Command, CommandResult, CreateBox,
@@ -18,11 +19,16 @@ struct Api {
 
 impl Api {
     async fn new(config: SimConfig) -> Self {
-        Self { server: SimServer::start(config).await.unwrap(), http: reqwest::Client::new() }
+        Self {
+            server: SimServer::start(config).await.unwrap(),
+            http: reqwest::Client::new(),
+        }
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http.request(method, format!("{}{path}", self.server.base_url())).bearer_auth("any")
+        self.http
+            .request(method, format!("{}{path}", self.server.base_url()))
+            .bearer_auth("any")
     }
 
     async fn post(&self, path: &str, body: impl Serialize) -> Response {
@@ -36,14 +42,29 @@ impl Api {
     async fn create(&self, seed: u64) -> BoxObject {
         let envs = BTreeMap::from([("CUA_SIM_SEED".to_owned(), seed.to_string())]);
         let labels = BTreeMap::from([("run".to_owned(), format!("r{seed}"))]);
-        let config = CreateBoxConfig { envs, labels, ..Default::default() };
-        let response = self.post("/boxes/android", CreateBox { config: Some(config), ..Default::default() }).await;
+        let config = CreateBoxConfig {
+            envs,
+            labels,
+            ..Default::default()
+        };
+        let response = self
+            .post(
+                "/boxes/android",
+                CreateBox {
+                    config: Some(config),
+                    ..Default::default()
+                },
+            )
+            .await;
         assert_eq!(response.status(), StatusCode::CREATED);
         response.json().await.unwrap()
     }
 
     async fn shell(&self, id: &str, command: &str) -> CommandResult {
-        let body = Command { command: command.to_owned(), ..Default::default() };
+        let body = Command {
+            command: command.to_owned(),
+            ..Default::default()
+        };
         ok(self.post(&format!("/boxes/{id}/commands"), body).await).await
     }
 }
@@ -74,15 +95,26 @@ async fn one_episode() {
     assert_eq!((display.resolution.width, display.resolution.height), (192.0, 384.0));
 
     api.shell(id, "settings put global wifi_on 0").await;
-    api.shell(id, "am start -n 'com.android.settings/.Settings$NetworkDashboardActivity'").await;
+    api.shell(
+        id,
+        "am start -n 'com.android.settings/.Settings$NetworkDashboardActivity'",
+    )
+    .await;
     while api.server.with_phone(id, |phone| phone.startup().is_some()).unwrap() {
-        let back = PressButton { buttons: vec![cua_grpo_gbox::wire::Button::Back], options: None };
+        let back = PressButton {
+            buttons: vec![cua_grpo_gbox::wire::Button::Back],
+            options: None,
+        };
         ok::<ActionResult>(api.post(&format!("/boxes/{id}/actions/press-button"), back).await).await;
     }
 
     // An empty body is as good as `{}`.
-    let shot: Screenshot =
-        ok(api.request(Method::POST, &format!("/boxes/{id}/actions/screenshot")).send().await.unwrap()).await;
+    let shot: Screenshot = ok(api
+        .request(Method::POST, &format!("/boxes/{id}/actions/screenshot"))
+        .send()
+        .await
+        .unwrap())
+    .await;
     let png = decode_data_uri(&shot.uri).unwrap();
     let image = image::load_from_memory(&png).unwrap();
     assert_eq!((image.width(), image.height()), (192, 384));
@@ -90,12 +122,16 @@ async fn one_episode() {
     let ask = |target: &str| ModelRequest {
         model: None,
         screenshot: shot.uri.clone(),
-        action: ModelAction::Click { target: target.to_owned() },
+        action: ModelAction::Click {
+            target: target.to_owned(),
+        },
     };
     let found: ModelResponse = ok(api.post("/model", ask("the Wi-Fi switch")).await).await;
     let missing: ModelResponse = ok(api.post("/model", ask("Dark theme")).await).await;
     assert_eq!(missing.response, ModelResult::Click(Point { x: -1.0, y: -1.0 }));
-    let ModelResult::Click(point) = found.response else { panic!("asked for a click") };
+    let ModelResult::Click(point) = found.response else {
+        panic!("asked for a click")
+    };
 
     let click = Click {
         place: Place::Point(point),
@@ -109,7 +145,12 @@ async fn one_episode() {
     assert!(pictures.before.is_none() && pictures.trace.is_none());
     let after = decode_data_uri(&pictures.after.unwrap().uri).unwrap();
     assert_ne!(after, png, "the switch moved");
-    assert_eq!(after, api.server.with_phone(id, |phone| phone.screenshot_png().unwrap()).unwrap());
+    assert_eq!(
+        after,
+        api.server
+            .with_phone(id, |phone| phone.screenshot_png().unwrap())
+            .unwrap()
+    );
     assert_eq!(api.shell(id, "settings get global wifi_on").await.stdout, "1\n");
 
     let layout: ScreenLayout = ok(api.get(&format!("/boxes/{id}/actions/screen-layout")).await).await;
@@ -121,8 +162,13 @@ async fn one_episode() {
         assert!(gone.headers().get("content-type").is_none() && gone.bytes().await.unwrap().is_empty());
     }
     let object: BoxObject = ok(api.get(&format!("/boxes/{id}")).await).await;
-    assert_eq!((object.status, object.reason.as_deref()), (BoxStatus::Terminated, Some("Box terminated by user")));
-    let refused = api.post(&format!("/boxes/{id}/actions/tap"), json!({ "x": 1, "y": 1 })).await;
+    assert_eq!(
+        (object.status, object.reason.as_deref()),
+        (BoxStatus::Terminated, Some("Box terminated by user"))
+    );
+    let refused = api
+        .post(&format!("/boxes/{id}/actions/tap"), json!({ "x": 1, "y": 1 }))
+        .await;
     assert!(error(refused, StatusCode::BAD_REQUEST).await.contains("terminated"));
     api.server.shutdown().await;
 }
@@ -137,16 +183,28 @@ async fn every_action_form_is_taken() {
         ("tap", json!({ "target": "Back" })),
         ("long-press", json!({ "x": 1, "y": 2, "duration": "1s" })),
         ("swipe", json!({ "direction": "left" })),
-        ("swipe", json!({ "direction": "upLeft", "distance": "short", "location": "Home" })),
-        ("swipe", json!({ "start": { "x": 1, "y": 2 }, "end": "Home", "duration": "300ms" })),
+        (
+            "swipe",
+            json!({ "direction": "upLeft", "distance": "short", "location": "Home" }),
+        ),
+        (
+            "swipe",
+            json!({ "start": { "x": 1, "y": 2 }, "end": "Home", "duration": "300ms" }),
+        ),
         ("scroll", json!({ "x": 96, "y": 192, "scrollX": 0, "scrollY": 100 })),
         ("scroll", json!({ "direction": "up", "distance": 64 })),
         ("drag", json!({ "start": "Back", "end": { "x": 3, "y": 4 } })),
         ("drag", json!({ "path": [{ "x": 1, "y": 2 }, { "x": 3, "y": 4 }] })),
-        ("type", json!({ "text": "hello", "mode": "replace", "pressEnter": true })),
+        (
+            "type",
+            json!({ "text": "hello", "mode": "replace", "pressEnter": true }),
+        ),
         ("press-key", json!({ "keys": ["enter"], "combination": false })),
         ("press", json!({ "keys": ["backspace"] })),
-        ("press-button", json!({ "buttons": ["volumeUp", "home"], "options": { "screenshot": true } })),
+        (
+            "press-button",
+            json!({ "buttons": ["volumeUp", "home"], "options": { "screenshot": true } }),
+        ),
     ];
     for (name, body) in table {
         let result: ActionResult = ok(api.post(&format!("/boxes/{id}/actions/{name}"), &body).await).await;
@@ -163,14 +221,21 @@ async fn every_action_form_is_taken() {
         ("press-key", json!({ "keys": [] })),
         ("press-button", json!({ "buttons": ["homer"] })),
         ("scroll", json!({ "direction": "upLeft" })),
-        ("tap", json!({ "x": 1, "y": 1, "options": { "screenshot": { "outputFormat": "storageKey" } } })),
-        ("screenshot", json!({ "clip": { "x": 0, "y": 0, "width": 500, "height": 1 } })),
+        (
+            "tap",
+            json!({ "x": 1, "y": 1, "options": { "screenshot": { "outputFormat": "storageKey" } } }),
+        ),
+        (
+            "screenshot",
+            json!({ "clip": { "x": 0, "y": 0, "width": 500, "height": 1 } }),
+        ),
     ];
     for (name, body) in wrong {
         let response = api.post(&format!("/boxes/{id}/actions/{name}"), &body).await;
         error(response, StatusCode::BAD_REQUEST).await;
     }
-    let not_served = json!({ "screenshot": "data:image/png;base64,AAAA", "action": { "type": "click", "target": "x" } });
+    let not_served =
+        json!({ "screenshot": "data:image/png;base64,AAAA", "action": { "type": "click", "target": "x" } });
     error(api.post("/model", not_served).await, StatusCode::BAD_REQUEST).await;
     error(api.get("/nothing").await, StatusCode::NOT_FOUND).await;
     error(api.get("/boxes/none").await, StatusCode::NOT_FOUND).await;
@@ -189,7 +254,10 @@ async fn lists_filter_and_page() {
         }
     }
     let page: BoxList = ok(api.get("/boxes").await).await;
-    assert_eq!((page.data.len(), page.total, page.page, page.page_size), (10, 12, 1, 10));
+    assert_eq!(
+        (page.data.len(), page.total, page.page, page.page_size),
+        (10, 12, 1, 10)
+    );
     let page: BoxList = ok(api.get("/boxes?page=2").await).await;
     assert_eq!(page.data.len(), 2);
     let running: BoxList = ok(api.get("/boxes?status=running%2Cpending&type=android").await).await;
@@ -201,14 +269,26 @@ async fn lists_filter_and_page() {
 
 #[tokio::test]
 async fn keys_quota_and_expiry() {
-    let config = SimConfig { api_key: Some("gbox_secret".to_owned()), quota: 1, ..Default::default() };
+    let config = SimConfig {
+        api_key: Some("gbox_secret".to_owned()),
+        quota: 1,
+        ..Default::default()
+    };
     let api = Api::new(config).await;
     let create = |key: &str, body: Value| {
-        let request = api.http.post(format!("{}/boxes/android", api.server.base_url())).bearer_auth(key);
+        let request = api
+            .http
+            .post(format!("{}/boxes/android", api.server.base_url()))
+            .bearer_auth(key);
         async move { request.json(&body).send().await.unwrap() }
     };
     error(create("wrong", json!({})).await, StatusCode::UNAUTHORIZED).await;
-    let none = api.http.get(format!("{}/boxes", api.server.base_url())).send().await.unwrap();
+    let none = api
+        .http
+        .get(format!("{}/boxes", api.server.base_url()))
+        .send()
+        .await
+        .unwrap();
     error(none, StatusCode::UNAUTHORIZED).await;
     let first = create("gbox_secret", json!({ "config": { "expiresIn": "150ms" } })).await;
     let first: BoxObject = ok(first).await;
@@ -218,7 +298,11 @@ async fn keys_quota_and_expiry() {
     assert_eq!(full.headers()["retry-after"], "1");
     error(full, StatusCode::TOO_MANY_REQUESTS).await;
     tokio::time::sleep(Duration::from_millis(200)).await;
-    assert_eq!(create("gbox_secret", json!({})).await.status(), StatusCode::CREATED, "the first has expired");
+    assert_eq!(
+        create("gbox_secret", json!({})).await.status(),
+        StatusCode::CREATED,
+        "the first has expired"
+    );
 }
 
 #[tokio::test]
@@ -239,8 +323,17 @@ async fn boots_take_their_time() {
 
 #[tokio::test]
 async fn faults_come_as_ordered() {
-    let faults = Faults { unavailable: 0.3, deaths: 0.0, death_after: 0, seed: 1 };
-    let api = Api::new(SimConfig { faults, ..Default::default() }).await;
+    let faults = Faults {
+        unavailable: 0.3,
+        deaths: 0.0,
+        death_after: 0,
+        seed: 1,
+    };
+    let api = Api::new(SimConfig {
+        faults,
+        ..Default::default()
+    })
+    .await;
     let mut refused = 0;
     for _ in 0..200 {
         refused += u64::from(api.get("/boxes").await.status() == StatusCode::SERVICE_UNAVAILABLE);
@@ -248,13 +341,24 @@ async fn faults_come_as_ordered() {
     assert_eq!(refused, api.server.stats().refused);
     assert!((40..=80).contains(&refused), "{refused} of 200 refused");
 
-    let faults = Faults { unavailable: 0.0, deaths: 1.0, death_after: 2, seed: 1 };
-    let api = Api::new(SimConfig { faults, ..Default::default() }).await;
+    let faults = Faults {
+        unavailable: 0.0,
+        deaths: 1.0,
+        death_after: 2,
+        seed: 1,
+    };
+    let api = Api::new(SimConfig {
+        faults,
+        ..Default::default()
+    })
+    .await;
     let id = api.create(1).await.id;
     for _ in 0..2 {
         api.shell(&id, "echo alive").await;
     }
-    let dead = api.post(&format!("/boxes/{id}/commands"), json!({ "command": "echo" })).await;
+    let dead = api
+        .post(&format!("/boxes/{id}/commands"), json!({ "command": "echo" }))
+        .await;
     error(dead, StatusCode::BAD_REQUEST).await;
     let object: BoxObject = ok(api.get(&format!("/boxes/{id}")).await).await;
     assert_eq!((object.status, api.server.stats().deaths), (BoxStatus::Error, 1));

@@ -5,6 +5,10 @@ use std::process::ExitCode;
 use trainer::cli::{Cli, Command};
 use trainer::error::CliError;
 
+/// Large tensors come and go with every operation; this allocator keeps their pages.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     match run(Cli::parse().into_command()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -15,11 +19,16 @@ fn main() -> ExitCode {
     }
 }
 
+fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    Ok(runtime.map_err(anyhow::Error::from)?)
+}
+
 fn run(command: Command) -> Result<(), CliError> {
     match command {
         Command::Train(arguments) => arguments.load().and(Err(CliError::later("train"))),
         Command::Eval(arguments) => arguments.load().and(Err(CliError::later("eval"))),
-        Command::Sft(arguments) => arguments.load().and(Err(CliError::later("sft"))),
+        Command::Sft(arguments) => Ok(runtime()?.block_on(trainer::sft::run(&arguments.load()?))?),
         Command::Report(arguments) => {
             let path = trainer::report::write_report(&arguments.run)?;
             eprintln!("report: {}", path.display());

@@ -2,7 +2,8 @@
 
 use crate::AlgoError;
 use crate::masked::expect_shape;
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, TensorData};
+use cua_grpo_core::Row;
 
 /// Log-probs of one micro-batch and what goes with them. All log-probs are over the full vocabulary at the same
 /// temperature. Position `t` of a row belongs to its token `t` (given all before it); what lies outside of the mask is
@@ -26,6 +27,66 @@ pub struct LossInputs {
 }
 
 impl LossInputs {
+    /// The inputs of `rows` that were scored as `logprobs` (position `t` is token `t`, rows padded at the end): the
+    /// mask and the sampler's log-probs are taken from the rows; `old` and `reference` are left absent.
+    ///
+    /// # Shapes
+    /// `logprobs` is `[rows, time]`, `advantages` has one entry a row.
+    ///
+    /// # Errors
+    /// [`AlgoError::Shape`] when the numbers of rows disagree or a row is longer than `time`.
+    pub fn from_rows(rows: &[&Row], advantages: &[f32], logprobs: Tensor<2>) -> Result<Self, AlgoError> {
+        let operation = "loss inputs";
+        let [count, time] = logprobs.dims();
+        let longest = rows.iter().map(|row| row.tokens.len()).max().unwrap_or(0);
+        let lengths = [("rows", rows.len(), count), ("advantages", advantages.len(), count)];
+        for (what, got, expected) in lengths {
+            if got != expected {
+                let (what, expected, got) = (what.to_owned(), vec![expected], vec![got]);
+                return Err(AlgoError::Shape {
+                    operation,
+                    what,
+                    expected,
+                    got,
+                });
+            }
+        }
+        if longest > time {
+            let (what, expected, got) = ("log-probs".to_owned(), vec![count, longest], vec![count, time]);
+            return Err(AlgoError::Shape {
+                operation,
+                what,
+                expected,
+                got,
+            });
+        }
+        let (mut mask, mut sampler) = (vec![0.0_f32; count * time], vec![0.0_f32; count * time]);
+        for (index, row) in rows.iter().enumerate() {
+            for (t, (&trained, &logprob)) in row.trained.iter().zip(&row.logprobs).enumerate() {
+                if trained {
+                    mask[index * time + t] = 1.0;
+                    sampler[index * time + t] = logprob;
+                }
+            }
+        }
+        let place = (&logprobs.device().inner(), logprobs.dtype());
+        let matrix =
+            |values: Vec<f32>, columns: usize| Tensor::from_data(TensorData::new(values, [count, columns]), place);
+        let (mask, sampler, advantages) = (
+            matrix(mask, time),
+            matrix(sampler, time),
+            matrix(advantages.to_vec(), 1),
+        );
+        Ok(Self {
+            logprobs,
+            old: None,
+            sampler: Some(sampler),
+            reference: None,
+            mask,
+            advantages,
+        })
+    }
+
     pub(super) fn validate(&self) -> Result<(), AlgoError> {
         let shape = self.logprobs.dims();
         let operation = "policy loss";

@@ -241,7 +241,7 @@ fn description(name: &'static str, value: Value) -> Result<Target, GrammarError>
         return Err(fields.value("element", "a description".to_owned(), "an empty text"));
     }
     fields.finish()?;
-    Ok(Target::Described(description))
+    Ok(Target::Described(Box::new(description)))
 }
 
 fn coordinate(fields: &Fields, name: &'static str, value: &Value) -> Result<Target, GrammarError> {

@@ -88,7 +88,7 @@ pub enum SwipePath {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Target {
     /// In words; to be found by the grounding model.
-    Described(Description),
+    Described(Box<Description>),
     /// Thousandths of the width and of the height of the screenshot, 0 to 1000 each.
     Coordinate {
         /// From the left.
@@ -101,10 +101,10 @@ pub enum Target {
 impl Target {
     /// A target described by its element only.
     pub fn element(element: impl Into<String>) -> Self {
-        Self::Described(Description {
+        Self::Described(Box::new(Description {
             element: element.into(),
             ..Description::default()
-        })
+        }))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Bodies of the box endpoints: create, get, list, terminate, display, and errors.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 
 /// Body of `POST /boxes/android`.
@@ -102,11 +102,11 @@ pub struct BoxConfig {
     /// Folder in which commands run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub working_dir: Option<String>,
-    /// Labels given on creation.
-    #[serde(default)]
+    /// Labels given on creation; the service may send null for none.
+    #[serde(default, deserialize_with = "null_is_empty")]
     pub labels: BTreeMap<String, String>,
-    /// Environment variables given on creation.
-    #[serde(default)]
+    /// Environment variables given on creation; the service may send null for none.
+    #[serde(default, deserialize_with = "null_is_empty")]
     pub envs: BTreeMap<String, String>,
     /// Number of cores.
     pub cpu: f64,
@@ -186,4 +186,8 @@ pub enum ErrorMessage {
     One(String),
     /// A complaint a field.
     Many(Vec<String>),
+}
+
+fn null_is_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }

@@ -20,7 +20,7 @@ pub struct WireTextError {
 pub fn duration_text(duration: Duration) -> String {
     let milliseconds = duration.as_millis();
     for (unit, size) in [("h", 3_600_000), ("m", 60_000), ("s", 1_000)] {
-        if milliseconds > 0 && milliseconds % size == 0 {
+        if milliseconds > 0 && milliseconds.is_multiple_of(size) {
             return format!("{}{unit}", milliseconds / size);
         }
     }

@@ -54,7 +54,7 @@ fn replies_that_are_read() {
             "perform_action",
             json!({"action_type": "click", "target": {"element": "switch", "label": "Wi-Fi", "color": "grey",
                    "size": "small", "location": "top right", "shape": "round"}}),
-            click(Target::Described(full)),
+            click(Target::Described(Box::new(full))),
             None,
         ),
         (
@@ -151,7 +151,11 @@ fn replies_that_are_read() {
     ];
     for (tool, arguments, action, canonical) in table {
         let text = call(tool, arguments.clone());
-        assert_eq!(parse_reply(&text).unwrap().calls, [action.clone()], "{text}");
+        assert_eq!(
+            parse_reply(&text).unwrap().calls,
+            std::slice::from_ref(&action),
+            "{text}"
+        );
         assert_eq!(
             to_call(&action),
             json!({"name": tool, "arguments": canonical.unwrap_or(arguments)})

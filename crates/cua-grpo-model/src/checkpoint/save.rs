@@ -87,5 +87,5 @@ pub fn save_model(model: &mut Qwen3Vl, dir: &Path, in_bf16: bool, bos: u32, eos:
 /// The values of a float tensor on the host.
 pub(crate) fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     let data: TensorData = tensor.without_autodiff().into_data().convert::<f32>();
-    data.to_vec().unwrap_or_else(|error| unreachable!("data was converted to f32: {error:?}"))
+    data.try_to_vec::<f32>().unwrap_or_else(|error| unreachable!("data was converted to f32: {error:?}"))
 }

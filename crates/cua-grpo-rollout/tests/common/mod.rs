@@ -1,6 +1,6 @@
 //! Doubles with a memory: environments that record their life, and a sampler that records what it was asked.
 
-#![allow(clippy::unwrap_used, reason = "test doubles")]
+#![allow(clippy::unwrap_used, dead_code, reason = "doubles of several test binaries")]
 
 use async_trait::async_trait;
 use cua_grpo_core::testing::{ByteRenderer, ScriptedEnvironment};

@@ -61,7 +61,9 @@ pub(super) struct Canvas {
 
 impl Canvas {
     pub fn new() -> Self {
-        Self { image: RgbImage::new(WIDTH as u32, HEIGHT as u32) }
+        Self {
+            image: RgbImage::new(WIDTH as u32, HEIGHT as u32),
+        }
     }
 
     pub fn into_image(self) -> RgbImage {
@@ -73,27 +75,38 @@ impl Canvas {
         let stride = 3 * WIDTH as usize;
         for (y, line) in self.image.chunks_exact_mut(stride).enumerate() {
             let colour = mix(top, bottom, y as f32 / (HEIGHT - 1) as f32);
-            line.chunks_exact_mut(3).for_each(|pixel| pixel.copy_from_slice(&colour));
+            line.chunks_exact_mut(3)
+                .for_each(|pixel| pixel.copy_from_slice(&colour));
         }
     }
 
     /// Fills a rectangle.
     pub fn fill(&mut self, rect: Rect, colour: Colour) {
-        let (left, right) = (rect.x.clamp(0, WIDTH) as usize, (rect.x + rect.w).clamp(0, WIDTH) as usize);
-        let (top, bottom) = (rect.y.clamp(0, HEIGHT) as usize, (rect.y + rect.h).clamp(0, HEIGHT) as usize);
+        let (left, right) = (
+            rect.x.clamp(0, WIDTH) as usize,
+            (rect.x + rect.w).clamp(0, WIDTH) as usize,
+        );
+        let (top, bottom) = (
+            rect.y.clamp(0, HEIGHT) as usize,
+            (rect.y + rect.h).clamp(0, HEIGHT) as usize,
+        );
         if left >= right || top >= bottom {
             return;
         }
         let stride = 3 * WIDTH as usize;
         for line in self.image.chunks_exact_mut(stride).take(bottom).skip(top) {
-            line[3 * left..3 * right].chunks_exact_mut(3).for_each(|pixel| pixel.copy_from_slice(&colour));
+            line[3 * left..3 * right]
+                .chunks_exact_mut(3)
+                .for_each(|pixel| pixel.copy_from_slice(&colour));
         }
     }
 
     /// Darkens the whole screen: `share` 0 leaves it, 1 makes it black.
     pub fn darken(&mut self, share: f32) {
         let keep = ((1.0 - share) * 256.0) as u16;
-        self.image.iter_mut().for_each(|value| *value = ((u16::from(*value) * keep) >> 8) as u8);
+        self.image
+            .iter_mut()
+            .for_each(|value| *value = ((u16::from(*value) * keep) >> 8) as u8);
     }
 
     /// Fills the inside (negative values) of a signed distance within a box, with soft edges.
@@ -106,7 +119,11 @@ impl Canvas {
                 let cover = 0.5 - distance(x as f32 + 0.5, y as f32 + 0.5);
                 if cover > 0.0 {
                     let pixel = self.image.get_pixel_mut(x as u32, y as u32);
-                    pixel.0 = if cover >= 1.0 { colour } else { mix(pixel.0, colour, cover) };
+                    pixel.0 = if cover >= 1.0 {
+                        colour
+                    } else {
+                        mix(pixel.0, colour, cover)
+                    };
                 }
             }
         }
@@ -152,8 +169,12 @@ impl Canvas {
         let half = width / 2.0;
         let ((x0, y0), (dx, dy)) = (from, (to.0 - from.0, to.1 - from.1));
         let length2 = (dx * dx + dy * dy).max(1e-6);
-        let bounds =
-            (x0.min(to.0) - half, y0.min(to.1) - half, x0.max(to.0) + half, y0.max(to.1) + half);
+        let bounds = (
+            x0.min(to.0) - half,
+            y0.min(to.1) - half,
+            x0.max(to.0) + half,
+            y0.max(to.1) + half,
+        );
         self.shape(bounds, colour, |px, py| {
             let along = (((px - x0) * dx + (py - y0) * dy) / length2).clamp(0.0, 1.0);
             (px - x0 - along * dx).hypot(py - y0 - along * dy) - half
@@ -186,7 +207,13 @@ impl Canvas {
     pub fn centred(&mut self, text: &str, rect: Rect, font: Font, colour: Colour) {
         let (width, height) = font.cell();
         let length = text.chars().count() as i32 * width;
-        self.text(text, rect.x + (rect.w - length) / 2, rect.y + (rect.h - height) / 2, font, colour);
+        self.text(
+            text,
+            rect.x + (rect.w - length) / 2,
+            rect.y + (rect.h - height) / 2,
+            font,
+            colour,
+        );
     }
 }
 

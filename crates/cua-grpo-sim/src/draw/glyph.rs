@@ -13,7 +13,12 @@ pub(super) const WHITE: Colour = [255, 255, 255];
 pub(super) fn glyph(canvas: &mut Canvas, glyph: Glyph, (x, y): (f32, f32), s: f32, fg: Colour, bg: Colour) {
     let at = |dx: f32, dy: f32| (x + dx * s, y + dy * s);
     let rect = |dx: f32, dy: f32, w: f32, h: f32| {
-        Rect::new((x + dx * s).round() as i32, (y + dy * s).round() as i32, (w * s).round() as i32, (h * s).round() as i32)
+        Rect::new(
+            (x + dx * s).round() as i32,
+            (y + dy * s).round() as i32,
+            (w * s).round() as i32,
+            (h * s).round() as i32,
+        )
     };
     match glyph {
         Glyph::App(app) => app_picture(canvas, app, (x, y), s, fg, bg),
@@ -46,7 +51,12 @@ pub(super) fn glyph(canvas: &mut Canvas, glyph: Glyph, (x, y): (f32, f32), s: f3
         Glyph::Sun => {
             for ray in 0..8 {
                 let angle = std::f32::consts::FRAC_PI_4 * ray as f32;
-                canvas.line(at(5.5 * angle.cos(), 5.5 * angle.sin()), at(7.2 * angle.cos(), 7.2 * angle.sin()), 1.4 * s, fg);
+                canvas.line(
+                    at(5.5 * angle.cos(), 5.5 * angle.sin()),
+                    at(7.2 * angle.cos(), 7.2 * angle.sin()),
+                    1.4 * s,
+                    fg,
+                );
             }
             canvas.disc(x, y, 3.6 * s, fg);
         }
@@ -102,7 +112,17 @@ pub(super) fn glyph(canvas: &mut Canvas, glyph: Glyph, (x, y): (f32, f32), s: f3
             canvas.rounded(rect(-5.5, -1.5, 11.0, 8.0), 1.5, fg);
         }
         Glyph::Eye => {
-            canvas.polygon(&[at(-7.5, 0.0), at(-2.5, -4.2), at(2.5, -4.2), at(7.5, 0.0), at(2.5, 4.2), at(-2.5, 4.2)], fg);
+            canvas.polygon(
+                &[
+                    at(-7.5, 0.0),
+                    at(-2.5, -4.2),
+                    at(2.5, -4.2),
+                    at(7.5, 0.0),
+                    at(2.5, 4.2),
+                    at(-2.5, 4.2),
+                ],
+                fg,
+            );
             canvas.disc(x, y, 2.6 * s, bg);
         }
         Glyph::Person => {
@@ -111,7 +131,11 @@ pub(super) fn glyph(canvas: &mut Canvas, glyph: Glyph, (x, y): (f32, f32), s: f3
         }
         Glyph::Grid => {
             for cell in 0..4 {
-                canvas.rounded(rect(-5.8 + 6.4 * (cell % 2) as f32, -5.8 + 6.4 * (cell / 2) as f32, 5.2, 5.2), 1.0, fg);
+                canvas.rounded(
+                    rect(-5.8 + 6.4 * (cell % 2) as f32, -5.8 + 6.4 * (cell / 2) as f32, 5.2, 5.2),
+                    1.0,
+                    fg,
+                );
             }
         }
         Glyph::Figure => {

@@ -1,7 +1,13 @@
 //! Icons of the apps, 40 x 40 pixels.
 
-use super::{canvas::{Canvas, Colour, mix}, glyph::{WHITE, glyph}};
-use crate::{apps::App, widget::{Glyph, Rect}};
+use super::{
+    canvas::{Canvas, Colour, mix},
+    glyph::{WHITE, glyph},
+};
+use crate::{
+    apps::App,
+    widget::{Glyph, Rect},
+};
 
 /// Side of an app icon in pixels.
 pub(super) const SIDE: i32 = 40;
@@ -10,14 +16,26 @@ pub(super) const SIDE: i32 = 40;
 pub(super) fn app_icon(canvas: &mut Canvas, app: App, x: i32, y: i32) {
     let colour = app.colour();
     canvas.rounded(Rect::new(x, y, SIDE, SIDE), 10.0, colour);
-    glyph(canvas, Glyph::App(app), (x as f32 + 20.0, y as f32 + 20.0), 1.7, WHITE, colour);
+    glyph(
+        canvas,
+        Glyph::App(app),
+        (x as f32 + 20.0, y as f32 + 20.0),
+        1.7,
+        WHITE,
+        colour,
+    );
 }
 
 /// The picture of an app around a centre; `s` scales one that is about 16 pixels wide.
 pub(super) fn app_picture(canvas: &mut Canvas, app: App, (x, y): (f32, f32), s: f32, fg: Colour, bg: Colour) {
     let at = |dx: f32, dy: f32| (x + dx * s, y + dy * s);
     let rect = |dx: f32, dy: f32, w: f32, h: f32| {
-        Rect::new((x + dx * s).round() as i32, (y + dy * s).round() as i32, (w * s).round() as i32, (h * s).round() as i32)
+        Rect::new(
+            (x + dx * s).round() as i32,
+            (y + dy * s).round() as i32,
+            (w * s).round() as i32,
+            (h * s).round() as i32,
+        )
     };
     match app {
         App::Settings => {
@@ -37,7 +55,12 @@ pub(super) fn app_picture(canvas: &mut Canvas, app: App, (x, y): (f32, f32), s: 
             canvas.rounded(rect(-6.0, -8.0, 12.0, 16.0), 2.0, fg);
             for line in 0..4 {
                 let dy = -4.5 + 3.0 * line as f32;
-                canvas.line(at(-3.5, dy), at(if line == 3 { 0.5 } else { 3.5 }, dy), 1.1 * s, [120, 110, 90]);
+                canvas.line(
+                    at(-3.5, dy),
+                    at(if line == 3 { 0.5 } else { 3.5 }, dy),
+                    1.1 * s,
+                    [120, 110, 90],
+                );
             }
         }
         App::Camera => {
@@ -75,7 +98,12 @@ pub(super) fn app_picture(canvas: &mut Canvas, app: App, (x, y): (f32, f32), s: 
             canvas.fill(rect(-4.5, -6.5, 9.0, 4.0), bg);
             for key in 0..9 {
                 let (dx, dy) = (-3.4 + 3.4 * (key % 3) as f32, 0.0 + 3.0 * (key / 3) as f32);
-                canvas.disc(x + dx * s, y + dy * s, 1.1 * s, if key == 8 { [240, 120, 30] } else { mix(bg, fg, 0.2) });
+                canvas.disc(
+                    x + dx * s,
+                    y + dy * s,
+                    1.1 * s,
+                    if key == 8 { [240, 120, 30] } else { mix(bg, fg, 0.2) },
+                );
             }
         }
         App::Contacts => {

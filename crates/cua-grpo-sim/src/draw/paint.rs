@@ -37,7 +37,14 @@ pub(crate) fn paint(phone: &Phone) -> RgbImage {
     // Without a dialog the front is the screen itself, drawn already: only the bar at the bottom is new.
     let front = screens::front(phone);
     let bar = Rect::new(0, HEIGHT - ROW, WIDTH, ROW);
-    canvas.fill(bar, if home { mix(theme.wallpaper.1, [0, 0, 0], 0.25) } else { theme.bar });
+    canvas.fill(
+        bar,
+        if home {
+            mix(theme.wallpaper.1, [0, 0, 0], 0.25)
+        } else {
+            theme.bar
+        },
+    );
     for widget in front {
         if open_dialog || matches!(widget.look, Look::NavBack | Look::NavHome) {
             draw(&mut canvas, &theme, &widget);
@@ -111,7 +118,10 @@ fn draw(canvas: &mut Canvas, theme: &Theme, widget: &Widget) {
         }
         Look::NavBack => {
             let (cx, cy) = (bounds.centre().0 as f32, bounds.centre().1 as f32);
-            canvas.polygon(&[(cx - 7.0, cy), (cx + 5.0, cy - 7.0), (cx + 5.0, cy + 7.0)], nav_colour(theme));
+            canvas.polygon(
+                &[(cx - 7.0, cy), (cx + 5.0, cy - 7.0), (cx + 5.0, cy + 7.0)],
+                nav_colour(theme),
+            );
         }
         Look::NavHome => {
             let (cx, cy) = (bounds.centre().0 as f32, bounds.centre().1 as f32);
@@ -160,12 +170,22 @@ fn row(canvas: &mut Canvas, theme: &Theme, widget: &Widget, icon: Option<(Glyph,
         Trailing::Switch(on) => {
             let slot = Rect::new(end - 32, y + 9, 26, 14);
             canvas.rounded(slot, 7.0, if *on { theme.accent } else { theme.off_track });
-            let (knob_x, colour) = if *on { (slot.x + slot.w - 7, WHITE) } else { (slot.x + 7, theme.off_knob) };
+            let (knob_x, colour) = if *on {
+                (slot.x + slot.w - 7, WHITE)
+            } else {
+                (slot.x + 7, theme.off_knob)
+            };
             canvas.disc(knob_x as f32, (y + 16) as f32, 5.2, colour);
         }
         Trailing::Radio(chosen) => {
             let centre = ((end - 16) as f32, (y + 16) as f32);
-            canvas.ring(centre.0, centre.1, 7.0, 2.0, if *chosen { theme.accent } else { theme.faint });
+            canvas.ring(
+                centre.0,
+                centre.1,
+                7.0,
+                2.0,
+                if *chosen { theme.accent } else { theme.faint },
+            );
             if *chosen {
                 canvas.disc(centre.0, centre.1, 4.0, theme.accent);
             }
@@ -196,7 +216,11 @@ fn track(canvas: &mut Canvas, theme: &Theme, y: i32, level: u8) {
 }
 
 fn field(canvas: &mut Canvas, theme: &Theme, bounds: Rect, text: &str, focused: bool) {
-    canvas.rounded(inset(bounds, 6, 2), 6.0, if focused { theme.accent } else { theme.off_track });
+    canvas.rounded(
+        inset(bounds, 6, 2),
+        6.0,
+        if focused { theme.accent } else { theme.off_track },
+    );
     canvas.rounded(inset(bounds, 8, 4), 4.0, theme.field);
     let (width, height) = Font::Body.cell();
     let (left, top) = (bounds.x + 14, bounds.y + 9);
@@ -214,7 +238,10 @@ fn field(canvas: &mut Canvas, theme: &Theme, bounds: Rect, text: &str, focused: 
     if focused {
         let column = shown.last().map_or(0, |line| line.len() as i32);
         let line = shown.len().saturating_sub(1) as i32;
-        canvas.fill(Rect::new(left + column * width, top + line * (height + 2), 1, height), theme.accent);
+        canvas.fill(
+            Rect::new(left + column * width, top + line * (height + 2), 1, height),
+            theme.accent,
+        );
     }
 }
 

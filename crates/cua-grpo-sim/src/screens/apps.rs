@@ -11,7 +11,10 @@ use crate::{
 pub(super) fn alarms(phone: &Phone) -> Vec<RowWidgets> {
     let row = |(index, alarm): (usize, &crate::phone::Alarm)| {
         let icon = Some((Glyph::Bell, [38, 50, 110]));
-        let look = Look::Row { icon, trailing: Trailing::Switch(alarm.enabled) };
+        let look = Look::Row {
+            icon,
+            trailing: Trailing::Switch(alarm.enabled),
+        };
         let widget = Widget::new(alarm.time.as_str(), NodeKind::Switch, FULL_ROW, look);
         vec![widget.on_tap(Effect::FlipAlarm(index)).checked(alarm.enabled)]
     };
@@ -20,10 +23,18 @@ pub(super) fn alarms(phone: &Phone) -> Vec<RowWidgets> {
 
 /// The row for a new note, then the notes, newest first.
 pub(super) fn notes(phone: &Phone) -> Vec<RowWidgets> {
-    let look = Look::Row { icon: Some((Glyph::Plus, phone.appearance.accent)), trailing: Trailing::Chevron };
-    let mut rows = vec![vec![Widget::new("New note", NodeKind::Row, FULL_ROW, look).on_tap(Effect::NewNote)]];
+    let look = Look::Row {
+        icon: Some((Glyph::Plus, phone.appearance.accent)),
+        trailing: Trailing::Chevron,
+    };
+    let mut rows = vec![vec![
+        Widget::new("New note", NodeKind::Row, FULL_ROW, look).on_tap(Effect::NewNote),
+    ]];
     for note in phone.notes.iter().rev() {
-        let look = Look::Row { icon: Some((Glyph::Page, [230, 170, 30])), trailing: Trailing::Nothing };
+        let look = Look::Row {
+            icon: Some((Glyph::Page, [230, 170, 30])),
+            trailing: Trailing::Nothing,
+        };
         rows.push(vec![Widget::new(note.as_str(), NodeKind::Text, FULL_ROW, look)]);
     }
     rows
@@ -32,8 +43,16 @@ pub(super) fn notes(phone: &Phone) -> Vec<RowWidgets> {
 /// A text field, a save button, and the keyboard while the field has the focus.
 pub(super) fn editor(phone: &Phone) -> Vec<Widget> {
     let draft = &phone.draft;
-    let look = Look::Field { text: draft.text.clone(), focused: draft.focused };
-    let field = Widget::new("Note text", NodeKind::TextField, Rect::new(0, 2 * ROW, WIDTH, 2 * ROW), look);
+    let look = Look::Field {
+        text: draft.text.clone(),
+        focused: draft.focused,
+    };
+    let field = Widget::new(
+        "Note text",
+        NodeKind::TextField,
+        Rect::new(0, 2 * ROW, WIDTH, 2 * ROW),
+        look,
+    );
     let save = Widget::new("Save", NodeKind::Button, Rect::new(96, 5 * ROW, 96, ROW), Look::Button);
     let mut widgets = vec![field.on_tap(Effect::FocusField), save.on_tap(Effect::SaveNote)];
     if draft.focused {
@@ -44,7 +63,12 @@ pub(super) fn editor(phone: &Phone) -> Vec<Widget> {
 
 fn keyboard(widgets: &mut Vec<Widget>) {
     let top = HEIGHT - 5 * ROW;
-    widgets.push(Widget::new("", NodeKind::Key, Rect::new(0, top, WIDTH, 4 * ROW), Look::Panel));
+    widgets.push(Widget::new(
+        "",
+        NodeKind::Key,
+        Rect::new(0, top, WIDTH, 4 * ROW),
+        Look::Panel,
+    ));
     let mut key = |letter: char, label: String, bounds| {
         widgets.push(Widget::new(label, NodeKind::Key, bounds, Look::Key).on_tap(Effect::TypeKey(letter)));
     };
@@ -60,5 +84,10 @@ fn keyboard(widgets: &mut Vec<Widget>) {
 
 /// A coloured screen with the app's name.
 pub(super) fn splash(app: App) -> Vec<Widget> {
-    vec![Widget::new("", NodeKind::Text, Rect::new(0, 0, WIDTH, HEIGHT - ROW), Look::Splash(app))]
+    vec![Widget::new(
+        "",
+        NodeKind::Text,
+        Rect::new(0, 0, WIDTH, HEIGHT - ROW),
+        Look::Splash(app),
+    )]
 }

@@ -21,7 +21,12 @@ pub(crate) fn back(phone: &Phone) -> Vec<Widget> {
         Screen::NoteEditor => apps::editor(phone),
         _ => list::widgets(phone),
     };
-    widgets.push(Widget::new(title(phone.screen()), NodeKind::Title, Rect::new(0, 0, 136, ROW), Look::Title));
+    widgets.push(Widget::new(
+        title(phone.screen()),
+        NodeKind::Title,
+        Rect::new(0, 0, 136, ROW),
+        Look::Title,
+    ));
     widgets
 }
 

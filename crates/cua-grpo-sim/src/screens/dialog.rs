@@ -29,7 +29,10 @@ pub(super) fn widgets(phone: &Phone) -> Option<Vec<Widget>> {
     let now = phone.settings.timeout_ms();
     for (index, (ms, words, _)) in TIMEOUTS.into_iter().enumerate() {
         let row = Rect::new(CHOICE.x, CHOICE.y + ROW * (index as i32 + 1), CHOICE.w, ROW);
-        let look = Look::Row { icon: None, trailing: Trailing::Radio(ms == now) };
+        let look = Look::Row {
+            icon: None,
+            trailing: Trailing::Radio(ms == now),
+        };
         let choice = Widget::new(words, NodeKind::Radio, row, look);
         widgets.push(choice.on_tap(Effect::SetTimeout(ms)).checked(ms == now));
     }

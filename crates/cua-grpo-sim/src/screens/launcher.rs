@@ -21,6 +21,14 @@ pub(super) fn widgets(phone: &Phone) -> Vec<Widget> {
         widgets.push(icon.on_tap(Effect::Open(Screen::of(app))));
     }
     let dots = Rect::new(0, HEIGHT - 2 * ROW, WIDTH, ROW);
-    widgets.push(Widget::new("", NodeKind::Text, dots, Look::Dots { page, pages: pages.len() }));
+    widgets.push(Widget::new(
+        "",
+        NodeKind::Text,
+        dots,
+        Look::Dots {
+            page,
+            pages: pages.len(),
+        },
+    ));
     widgets
 }

@@ -40,7 +40,16 @@ pub(super) fn widgets(phone: &Phone) -> Vec<Widget> {
     }
     if total > VISIBLE_ROWS {
         let bounds = Rect::new(WIDTH - 3, ROW, 3, ROW * VISIBLE_ROWS as i32);
-        widgets.push(Widget::new("", NodeKind::Text, bounds, Look::Scrollbar { offset, visible: VISIBLE_ROWS, total }));
+        widgets.push(Widget::new(
+            "",
+            NodeKind::Text,
+            bounds,
+            Look::Scrollbar {
+                offset,
+                visible: VISIBLE_ROWS,
+                total,
+            },
+        ));
     }
     widgets
 }

@@ -20,7 +20,10 @@ pub(crate) fn brightness_at(x: f64) -> u8 {
 /// The rows of the root list, in the order of this phone.
 pub(super) fn root(phone: &Phone) -> Vec<RowWidgets> {
     let row = |&page: &Page| {
-        let look = Look::Row { icon: Some(page_icon(page)), trailing: Trailing::Chevron };
+        let look = Look::Row {
+            icon: Some(page_icon(page)),
+            trailing: Trailing::Chevron,
+        };
         let widget = Widget::new(page.label(), NodeKind::Row, FULL_ROW, look);
         vec![widget.on_tap(Effect::Open(Screen::SettingsPage(page)))]
     };
@@ -35,7 +38,10 @@ pub(super) fn page(phone: &Phone, page: Page) -> Vec<RowWidgets> {
         groups.push(vec![vec![switch(phone, toggle)]]);
     }
     if page == Page::Display {
-        groups.push(vec![vec![text("Brightness", "", (Glyph::Sun, [245, 160, 30]))], slider(phone)]);
+        groups.push(vec![
+            vec![text("Brightness", "", (Glyph::Sun, [245, 160, 30]))],
+            slider(phone),
+        ]);
         groups.push(vec![vec![timeout(phone)]]);
     }
     for &(label, value) in fillers(page) {
@@ -46,20 +52,40 @@ pub(super) fn page(phone: &Phone, page: Page) -> Vec<RowWidgets> {
 
 fn switch(phone: &Phone, toggle: Toggle) -> Widget {
     let on = phone.settings.is_on(toggle);
-    let look = Look::Row { icon: Some(toggle_icon(toggle)), trailing: Trailing::Switch(on) };
-    Widget::new(toggle.label(), NodeKind::Switch, FULL_ROW, look).on_tap(Effect::Flip(toggle)).checked(on)
+    let look = Look::Row {
+        icon: Some(toggle_icon(toggle)),
+        trailing: Trailing::Switch(on),
+    };
+    Widget::new(toggle.label(), NodeKind::Switch, FULL_ROW, look)
+        .on_tap(Effect::Flip(toggle))
+        .checked(on)
 }
 
 fn text(label: &str, value: &str, icon: (Glyph, [u8; 3])) -> Widget {
-    let trailing = if value.is_empty() { Trailing::Nothing } else { Trailing::Value(value.to_owned()) };
-    Widget::new(label, NodeKind::Text, FULL_ROW, Look::Row { icon: Some(icon), trailing })
+    let trailing = if value.is_empty() {
+        Trailing::Nothing
+    } else {
+        Trailing::Value(value.to_owned())
+    };
+    Widget::new(
+        label,
+        NodeKind::Text,
+        FULL_ROW,
+        Look::Row {
+            icon: Some(icon),
+            trailing,
+        },
+    )
 }
 
 fn timeout(phone: &Phone) -> Widget {
     let ms = phone.settings.timeout_ms();
     let known = TIMEOUTS.iter().find(|choice| choice.0 == ms);
     let short = known.map_or_else(|| format!("{} s", ms / 1000), |choice| choice.2.to_owned());
-    let look = Look::Row { icon: Some((Glyph::Clock, [0, 150, 136])), trailing: Trailing::Value(short) };
+    let look = Look::Row {
+        icon: Some((Glyph::Clock, [0, 150, 136])),
+        trailing: Trailing::Value(short),
+    };
     Widget::new("Screen timeout", NodeKind::Row, FULL_ROW, look).on_tap(Effect::ChooseTimeout)
 }
 
@@ -68,9 +94,17 @@ fn slider(phone: &Phone) -> RowWidgets {
     let mut widgets = vec![Widget::new("", NodeKind::Slider, FULL_ROW, Look::Track(level))];
     let (start, length) = TRACK;
     for (third, part_level) in Level::ALL.into_iter().enumerate() {
-        let (left, right) = (start + length * third as i32 / 3, start + length * (third as i32 + 1) / 3);
+        let (left, right) = (
+            start + length * third as i32 / 3,
+            start + length * (third as i32 + 1) / 3,
+        );
         let bounds = Rect::new(left, 0, right - left, ROW);
-        let part = Widget::new(format!("Brightness slider {}", part_level.key()), NodeKind::Slider, bounds, Look::Hidden);
+        let part = Widget::new(
+            format!("Brightness slider {}", part_level.key()),
+            NodeKind::Slider,
+            bounds,
+            Look::Hidden,
+        );
         widgets.push(part.on_tap(Effect::Brightness).checked(Level::of(level) == part_level));
     }
     widgets
@@ -83,7 +117,12 @@ fn fillers(page: Page) -> &'static [(&'static str, &'static str)] {
         Page::Sound => &[("Ringtone", "Chime"), ("Media volume", "60%"), ("Vibration", "On")],
         Page::Battery => &[("Level", "81%"), ("Health", "Good"), ("Last charge", "7 h")],
         Page::Location => &[("Recent access", "None"), ("App access", "4 apps")],
-        Page::About => &[("Model", "Sim 1"), ("Android", "13"), ("Build", "SIM.24"), ("SIM status", "Ready")],
+        Page::About => &[
+            ("Model", "Sim 1"),
+            ("Android", "13"),
+            ("Build", "SIM.24"),
+            ("SIM status", "Ready"),
+        ],
         Page::Storage => &[("Used", "12 GB"), ("Free", "20 GB")],
         Page::Security => &[("Screen lock", "None"), ("Last update", "May")],
         Page::Privacy => &[("Permissions", "9 apps"), ("Clipboard", "On")],

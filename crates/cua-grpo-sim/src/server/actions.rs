@@ -54,16 +54,21 @@ impl Shots {
             return Err(ApiError::bad("options.screenshot.delay: expected at most 30s"));
         }
         let has = |phase| detailed.phases.as_ref().is_none_or(|phases| phases.contains(&phase));
-        Ok(Self { before: has(Phase::Before), after: has(Phase::After), trace: has(Phase::Trace), delay })
+        Ok(Self {
+            before: has(Phase::Before),
+            after: has(Phase::After),
+            trace: has(Phase::Trace),
+            delay,
+        })
     }
 }
 
 fn inline(format: Option<OutputFormat>) -> Result<(), ApiError> {
     match format {
         None | Some(OutputFormat::Base64) => Ok(()),
-        Some(OutputFormat::StorageKey) => {
-            Err(ApiError::bad("outputFormat: this simulator has no object store; use base64"))
-        }
+        Some(OutputFormat::StorageKey) => Err(ApiError::bad(
+            "outputFormat: this simulator has no object store; use base64",
+        )),
     }
 }
 
@@ -75,14 +80,20 @@ fn failed(error: impl std::fmt::Display) -> ApiError {
 fn shoot(state: &SimState, phone: &Phone) -> Result<Screenshot, ApiError> {
     let png = phone.screenshot_png().map_err(failed)?;
     state.memory.remember(&png, phone);
-    Ok(Screenshot { uri: data_uri("image/png", &png), presigned_url: None })
+    Ok(Screenshot {
+        uri: data_uri("image/png", &png),
+        presigned_url: None,
+    })
 }
 
 fn shoot_trace(phone: &Phone, points: &[(f64, f64)]) -> Result<Screenshot, ApiError> {
     let mut image = phone.render();
     render::mark(&mut image, points);
     let png = render::encode(&image).map_err(failed)?;
-    Ok(Screenshot { uri: data_uri("image/png", &png), presigned_url: None })
+    Ok(Screenshot {
+        uri: data_uri("image/png", &png),
+        presigned_url: None,
+    })
 }
 
 /// Carries out a gesture on a running box and takes the pictures asked for.
@@ -126,7 +137,9 @@ pub(super) async fn screenshot(
     let request: ScreenshotRequest = read("screenshot", &body)?;
     inline(request.output_format)?;
     if request.scroll_capture.is_some() {
-        return Err(ApiError::bad("scrollCapture: this simulator pictures only what is visible"));
+        return Err(ApiError::bad(
+            "scrollCapture: this simulator pictures only what is visible",
+        ));
     }
     let phone = state.with_running(&id, |phone, _| Ok(phone.clone()))?;
     match request.clip {
@@ -135,7 +148,10 @@ pub(super) async fn screenshot(
             let (x, y, width, height) = pixels(clip)?;
             let image = imageops::crop_imm(&phone.render(), x, y, width, height).to_image();
             let png = render::encode(&image).map_err(failed)?;
-            Ok(Json(Screenshot { uri: data_uri("image/png", &png), presigned_url: None }))
+            Ok(Json(Screenshot {
+                uri: data_uri("image/png", &png),
+                presigned_url: None,
+            }))
         }
     }
 }
@@ -154,5 +170,9 @@ pub(super) async fn screen_layout(
     State(state): State<Shared>,
     Path(id): Path<String>,
 ) -> Result<Json<ScreenLayout>, ApiError> {
-    state.with_running(&id, |phone, _| Ok(Json(ScreenLayout { content: phone.screen_layout() })))
+    state.with_running(&id, |phone, _| {
+        Ok(Json(ScreenLayout {
+            content: phone.screen_layout(),
+        }))
+    })
 }

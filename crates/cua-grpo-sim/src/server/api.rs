@@ -66,19 +66,32 @@ async fn gate(State(state): State<Shared>, request: Request, next: Next) -> Resu
     }
     if state.draw(state.config.faults.unavailable) {
         state.refused.fetch_add(1, Ordering::Relaxed);
-        return Err(ApiError::busy(StatusCode::SERVICE_UNAVAILABLE, "unavailable on purpose: a fault of the simulator"));
+        return Err(ApiError::busy(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "unavailable on purpose: a fault of the simulator",
+        ));
     }
     Ok(next.run(request).await)
 }
 
 fn check_key(state: &SimState, request: &Request) -> Result<(), ApiError> {
-    let value = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let key = value.and_then(|value| value.strip_prefix("Bearer ")).map(str::trim).filter(|key| !key.is_empty());
+    let value = request
+        .headers()
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok());
+    let key = value
+        .and_then(|value| value.strip_prefix("Bearer "))
+        .map(str::trim)
+        .filter(|key| !key.is_empty());
     let accepted = match (&state.config.api_key, key) {
         (_, None) => false,
         (None, Some(_)) => true,
         (Some(wanted), Some(key)) => wanted == key,
     };
     let refusal = "expected a valid key in the header Authorization: Bearer KEY";
-    if accepted { Ok(()) } else { Err(ApiError::new(StatusCode::UNAUTHORIZED, refusal)) }
+    if accepted {
+        Ok(())
+    } else {
+        Err(ApiError::new(StatusCode::UNAUTHORIZED, refusal))
+    }
 }

@@ -11,9 +11,7 @@ use axum::{
     extract::{Path, Query, State},
     http::StatusCode,
 };
-use cua_grpo_gbox::wire::{
-    BoxList, BoxObject, Command, CommandResult, CreateBox, Display, Resolution, Terminate,
-};
+use cua_grpo_gbox::wire::{BoxList, BoxObject, Command, CommandResult, CreateBox, Display, Resolution, Terminate};
 use std::time::Duration;
 
 pub(super) async fn create_android(
@@ -70,7 +68,12 @@ pub(super) async fn list(
     let total = data.len() as u64;
     let start = (page as usize - 1).saturating_mul(page_size as usize);
     let data = data.into_iter().skip(start).take(page_size as usize).collect();
-    Ok(Json(BoxList { data, page, page_size, total }))
+    Ok(Json(BoxList {
+        data,
+        page,
+        page_size,
+        total,
+    }))
 }
 
 pub(super) async fn get(State(state): State<Shared>, Path(id): Path<String>) -> Result<Json<BoxObject>, ApiError> {
@@ -88,8 +91,16 @@ pub(super) async fn terminate(
 }
 
 pub(super) async fn display(State(state): State<Shared>, Path(id): Path<String>) -> Result<Json<Display>, ApiError> {
-    let resolution = Resolution { width: f64::from(WIDTH), height: f64::from(HEIGHT) };
-    state.with_running(&id, |_, _| Ok(Json(Display { orientation: "portrait".to_owned(), resolution })))
+    let resolution = Resolution {
+        width: f64::from(WIDTH),
+        height: f64::from(HEIGHT),
+    };
+    state.with_running(&id, |_, _| {
+        Ok(Json(Display {
+            orientation: "portrait".to_owned(),
+            resolution,
+        }))
+    })
 }
 
 pub(super) async fn commands(
@@ -103,6 +114,10 @@ pub(super) async fn commands(
         let mut variables = object.config.envs.clone();
         variables.extend(request.envs);
         let output = phone.shell_with(&request.command, &variables);
-        Ok(Json(CommandResult { stdout: output.stdout, stderr: output.stderr, exit_code: i64::from(output.exit_code) }))
+        Ok(Json(CommandResult {
+            stdout: output.stdout,
+            stderr: output.stderr,
+            exit_code: i64::from(output.exit_code),
+        }))
     })
 }

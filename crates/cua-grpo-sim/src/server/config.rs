@@ -58,6 +58,11 @@ pub struct Faults {
 
 impl Default for Faults {
     fn default() -> Self {
-        Self { unavailable: 0.0, deaths: 0.0, death_after: 3, seed: 0 }
+        Self {
+            unavailable: 0.0,
+            deaths: 0.0,
+            death_after: 3,
+            seed: 0,
+        }
     }
 }

@@ -27,15 +27,21 @@ type XY = (f64, f64);
 const CENTRE: XY = (WIDTH as f64 / 2.0, HEIGHT as f64 / 2.0);
 
 fn described(phone: &Phone, text: &str) -> Result<XY, ApiError> {
-    let (x, y) = phone.resolve(text).ok_or_else(|| ApiError::bad(format!("target: {text:?} is not on the screen")))?;
+    let (x, y) = phone
+        .resolve(text)
+        .ok_or_else(|| ApiError::bad(format!("target: {text:?} is not on the screen")))?;
     Ok((f64::from(x), f64::from(y)))
 }
 
 fn place(phone: &Phone, place: &Place) -> Result<XY, ApiError> {
     match place {
         Place::Point(point) => Ok((point.x, point.y)),
-        Place::Target { target: TargetRef::Description(text) } => described(phone, text),
-        Place::Target { target: TargetRef::Element(element) } => Ok((element.center_x, element.center_y)),
+        Place::Target {
+            target: TargetRef::Description(text),
+        } => described(phone, text),
+        Place::Target {
+            target: TargetRef::Element(element),
+        } => Ok((element.center_x, element.center_y)),
     }
 }
 
@@ -51,7 +57,13 @@ fn point((x, y): XY) -> serde_json::Value {
 }
 
 pub(super) async fn click(State(state): State<Shared>, Path(id): Path<String>, body: Bytes) -> Answer {
-    let Click { place: at, button, double, options, .. } = read("click", &body)?;
+    let Click {
+        place: at,
+        button,
+        double,
+        options,
+        ..
+    } = read("click", &body)?;
     let (button, double) = (button.unwrap_or_default(), double.unwrap_or(false));
     act(&state, &id, options, |phone| {
         let (x, y) = place(phone, &at)?;
@@ -60,7 +72,10 @@ pub(super) async fn click(State(state): State<Shared>, Path(id): Path<String>, b
             (0..if double { 2 } else { 1 }).for_each(|_| phone.tap(x, y));
         }
         let actual = json!({ "x": x, "y": y, "button": button, "double": double });
-        Ok(Done { actual: Some(actual), points: vec![(x, y)] })
+        Ok(Done {
+            actual: Some(actual),
+            points: vec![(x, y)],
+        })
     })
     .await
 }
@@ -70,19 +85,29 @@ pub(super) async fn tap(State(state): State<Shared>, Path(id): Path<String>, bod
     act(&state, &id, options, |phone| {
         let (x, y) = place(phone, &at)?;
         phone.tap(x, y);
-        Ok(Done { actual: Some(point((x, y))), points: vec![(x, y)] })
+        Ok(Done {
+            actual: Some(point((x, y))),
+            points: vec![(x, y)],
+        })
     })
     .await
 }
 
 pub(super) async fn long_press(State(state): State<Shared>, Path(id): Path<String>, body: Bytes) -> Answer {
-    let LongPress { place: at, duration: text, options } = read("long-press", &body)?;
+    let LongPress {
+        place: at,
+        duration: text,
+        options,
+    } = read("long-press", &body)?;
     duration("duration", text.as_deref(), Duration::ZERO)?;
     act(&state, &id, options, |phone| {
         let (x, y) = place(phone, &at)?;
         phone.long_press(x, y);
         let actual = json!({ "x": x, "y": y, "duration": text.unwrap_or_else(|| "1s".to_owned()) });
-        Ok(Done { actual: Some(actual), points: vec![(x, y)] })
+        Ok(Done {
+            actual: Some(actual),
+            points: vec![(x, y)],
+        })
     })
     .await
 }
@@ -114,7 +139,9 @@ fn pixels(distance: Option<&Distance>, direction: Direction, default: f64) -> Re
             "short" => Ok(0.25 * side),
             "medium" => Ok(0.5 * side),
             "long" => Ok(0.75 * side),
-            other => Err(ApiError::bad(format!("distance: expected tiny, short, medium or long, got {other:?}"))),
+            other => Err(ApiError::bad(format!(
+                "distance: expected tiny, short, medium or long, got {other:?}"
+            ))),
         },
     }
 }
@@ -124,7 +151,10 @@ fn drag_between(phone: &mut Phone, start: XY, end: XY, text: Option<String>) -> 
     phone.swipe(start, end);
     let duration = text.unwrap_or_else(|| "500ms".to_owned());
     let actual = json!({ "start": point(start), "end": point(end), "duration": duration });
-    Done { actual: Some(actual), points: vec![start, end] }
+    Done {
+        actual: Some(actual),
+        points: vec![start, end],
+    }
 }
 
 pub(super) async fn swipe(State(state): State<Shared>, Path(id): Path<String>, body: Bytes) -> Answer {
@@ -140,7 +170,10 @@ pub(super) async fn swipe(State(state): State<Shared>, Path(id): Path<String>, b
             let (dx, dy) = step(swipe.direction);
             let length = pixels(swipe.distance.as_ref(), swipe.direction, 0.5)?;
             act(&state, &id, swipe.options, |phone| {
-                let start = swipe.location.as_ref().map_or(Ok(CENTRE), |text| described(phone, text))?;
+                let start = swipe
+                    .location
+                    .as_ref()
+                    .map_or(Ok(CENTRE), |text| described(phone, text))?;
                 let end = (
                     (start.0 + dx * length).clamp(0.0, f64::from(WIDTH)),
                     (start.1 + dy * length).clamp(0.0, f64::from(HEIGHT)),
@@ -166,14 +199,22 @@ pub(super) async fn drag(State(state): State<Shared>, Path(id): Path<String>, bo
                 return Err(ApiError::bad("drag: expected a path of at least one point, got none"));
             };
             let (start, end) = ((first.x, first.y), (last.x, last.y));
-            act(&state, &id, drag.options, |phone| Ok(drag_between(phone, start, end, drag.duration))).await
+            act(&state, &id, drag.options, |phone| {
+                Ok(drag_between(phone, start, end, drag.duration))
+            })
+            .await
         }
     }
 }
 
 pub(super) async fn scroll(State(state): State<Shared>, Path(id): Path<String>, body: Bytes) -> Answer {
     let (location, options, at, by) = match read("scroll", &body)? {
-        Scroll::By(scroll) => (None, scroll.options, (scroll.x, scroll.y), (scroll.scroll_x, scroll.scroll_y)),
+        Scroll::By(scroll) => (
+            None,
+            scroll.options,
+            (scroll.x, scroll.y),
+            (scroll.scroll_x, scroll.scroll_y),
+        ),
         Scroll::Direction(scroll) => {
             let (dx, dy) = step(scroll.direction);
             if dx != 0.0 && dy != 0.0 {
@@ -188,13 +229,21 @@ pub(super) async fn scroll(State(state): State<Shared>, Path(id): Path<String>, 
         let (x, y) = location.map_or(Ok(at), |text| described(phone, &text))?;
         phone.scroll(x, y, by.0, by.1);
         let actual = json!({ "x": x, "y": y, "scrollX": by.0, "scrollY": by.1 });
-        Ok(Done { actual: Some(actual), points: vec![(x, y)] })
+        Ok(Done {
+            actual: Some(actual),
+            points: vec![(x, y)],
+        })
     })
     .await
 }
 
 pub(super) async fn type_text(State(state): State<Shared>, Path(id): Path<String>, body: Bytes) -> Answer {
-    let TypeText { text, mode, press_enter, options } = read("type", &body)?;
+    let TypeText {
+        text,
+        mode,
+        press_enter,
+        options,
+    } = read("type", &body)?;
     act(&state, &id, options, |phone| {
         phone.type_text(&text, mode.unwrap_or_default() == TypeMode::Replace);
         if press_enter.unwrap_or(false) {
@@ -206,12 +255,18 @@ pub(super) async fn type_text(State(state): State<Shared>, Path(id): Path<String
 }
 
 pub(super) async fn press_key(State(state): State<Shared>, Path(id): Path<String>, body: Bytes) -> Answer {
-    let PressKey { keys, combination, options } = read("press-key", &body)?;
+    let PressKey {
+        keys,
+        combination,
+        options,
+    } = read("press-key", &body)?;
     if keys.is_empty() {
         return Err(ApiError::bad("keys: expected at least one key, got none"));
     }
     if let Some(unknown) = keys.iter().find(|key| !KEYS.contains(&key.as_str())) {
-        return Err(ApiError::bad(format!("keys: {unknown:?} is not a key; names are such as enter, a, arrowUp")));
+        return Err(ApiError::bad(format!(
+            "keys: {unknown:?} is not a key; names are such as enter, a, arrowUp"
+        )));
     }
     act(&state, &id, options, |phone| {
         // Several keys at once are a shortcut, of which this phone has none.

@@ -20,14 +20,19 @@ const NOT_FOUND: Point = Point { x: -1.0, y: -1.0 };
 fn locate(nodes: &[UiNode], text: &str) -> Point {
     ground::find(nodes, text).map_or(NOT_FOUND, |node| {
         let (x, y) = node.bounds.centre();
-        Point { x: f64::from(x), y: f64::from(y) }
+        Point {
+            x: f64::from(x),
+            y: f64::from(y),
+        }
     })
 }
 
 pub(super) async fn model(State(state): State<Shared>, body: Bytes) -> Result<Json<ModelResponse>, ApiError> {
     let request: ModelRequest = read("model", &body)?;
     if !request.screenshot.starts_with("data:") {
-        return Err(ApiError::bad("screenshot: this simulator fetches no URLs; send a data URI"));
+        return Err(ApiError::bad(
+            "screenshot: this simulator fetches no URLs; send a data URI",
+        ));
     }
     let png = decode_data_uri(&request.screenshot).map_err(|error| ApiError::bad(format!("screenshot: {error}")))?;
     let nodes = state.memory.recall(&png).ok_or_else(|| {
@@ -35,9 +40,10 @@ pub(super) async fn model(State(state): State<Shared>, body: Bytes) -> Result<Js
     })?;
     let response = match &request.action {
         ModelAction::Click { target } => ModelResult::Click(locate(&nodes, target)),
-        ModelAction::Drag { target, destination } => {
-            ModelResult::Drag { target: locate(&nodes, target), destination: locate(&nodes, destination) }
-        }
+        ModelAction::Drag { target, destination } => ModelResult::Drag {
+            target: locate(&nodes, target),
+            destination: locate(&nodes, destination),
+        },
         ModelAction::Scroll { location, direction } => {
             let at = locate(&nodes, location);
             // Gesture-wise, as in the simple scroll: `up` reveals what is below. Half a screen.
@@ -48,8 +54,16 @@ pub(super) async fn model(State(state): State<Shared>, body: Bytes) -> Result<Js
                 Direction::Right => (-f64::from(WIDTH / 2), 0.0),
                 _ => return Err(ApiError::bad("action.direction: expected up, down, left or right")),
             };
-            ModelResult::Scroll(ScrollPoint { x: at.x, y: at.y, scroll_x, scroll_y })
+            ModelResult::Scroll(ScrollPoint {
+                x: at.x,
+                y: at.y,
+                scroll_x,
+                scroll_y,
+            })
         }
     };
-    Ok(Json(ModelResponse { id: uuid::Uuid::new_v4().to_string(), response }))
+    Ok(Json(ModelResponse {
+        id: uuid::Uuid::new_v4().to_string(),
+        response,
+    }))
 }

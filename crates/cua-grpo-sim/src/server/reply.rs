@@ -19,7 +19,11 @@ pub(super) struct ApiError {
 
 impl ApiError {
     pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, message: message.into(), retry_after: false }
+        Self {
+            status,
+            message: message.into(),
+            retry_after: false,
+        }
     }
 
     pub fn bad(message: impl Into<String>) -> Self {
@@ -32,7 +36,11 @@ impl ApiError {
 
     /// Too many boxes or too much work; the client may come again in a second.
     pub fn busy(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, message: message.into(), retry_after: true }
+        Self {
+            status,
+            message: message.into(),
+            retry_after: true,
+        }
     }
 }
 
@@ -45,7 +53,9 @@ impl IntoResponse for ApiError {
         };
         let mut response = (self.status, Json(body)).into_response();
         if self.retry_after {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response
     }
@@ -53,6 +63,10 @@ impl IntoResponse for ApiError {
 
 /// Reads a JSON body; an empty one counts as `{}`.
 pub(super) fn read<T: DeserializeOwned>(what: &str, body: &Bytes) -> Result<T, ApiError> {
-    let bytes: &[u8] = if body.iter().all(u8::is_ascii_whitespace) { b"{}" } else { body };
+    let bytes: &[u8] = if body.iter().all(u8::is_ascii_whitespace) {
+        b"{}"
+    } else {
+        body
+    };
     serde_json::from_slice(bytes).map_err(|error| ApiError::bad(format!("read {what}: {error}")))
 }

@@ -85,7 +85,13 @@ impl SimServer {
             let _ = axum::serve(listener, app).with_graceful_shutdown(until).await;
         });
         let base_url = format!("http://{address}/api/v1");
-        Ok(Self { state, address, base_url, stop, task })
+        Ok(Self {
+            state,
+            address,
+            base_url,
+            stop,
+            task,
+        })
     }
 
     /// Where clients find the API, e.g. `http://127.0.0.1:4127/api/v1`.
@@ -100,7 +106,9 @@ impl SimServer {
 
     /// A handle to the phones, for scripted policies.
     pub fn phones(&self) -> PhoneAccess {
-        PhoneAccess { state: self.state.clone() }
+        PhoneAccess {
+            state: self.state.clone(),
+        }
     }
 
     /// See [`PhoneAccess::with_phone`].

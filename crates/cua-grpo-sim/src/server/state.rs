@@ -3,6 +3,7 @@
 use super::{config::SimConfig, memory::ScreenshotMemory, reply::ApiError, time::iso};
 use crate::phone::Phone;
 use axum::http::StatusCode;
+use cua_grpo_gbox::SEED_ENV;
 use cua_grpo_gbox::wire::{BoxConfig, BoxObject, BoxOs, BoxStatus, CreateBoxConfig, parse_duration};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -15,8 +16,6 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-/// The variable of a box that holds the seed of its phone.
-pub(super) const SEED_VARIABLE: &str = "CUA_SIM_SEED";
 /// Ended boxes that stay readable; the oldest are forgotten.
 const ENDED_KEPT: usize = 1024;
 /// Longest life of a box: a year.
@@ -107,14 +106,21 @@ impl SimState {
     /// A new box, or 429 when the quota is used up.
     pub fn create(&self, config: CreateBoxConfig) -> Result<BoxObject, ApiError> {
         let mut envs = config.envs;
-        let seed = match envs.get(SEED_VARIABLE) {
+        let seed = match envs.get(SEED_ENV) {
             Some(text) => text.parse::<u64>().map_err(|_| {
-                ApiError::bad(format!("create box: expected {SEED_VARIABLE} to be a whole number, got {text:?}"))
+                ApiError::bad(format!(
+                    "create box: expected {SEED_ENV} to be a whole number, got {text:?}"
+                ))
             })?,
             None => rand::rng().random::<u64>() >> 11,
         };
-        envs.insert(SEED_VARIABLE.to_owned(), seed.to_string());
-        let life = duration("config.expiresIn", config.expires_in.as_deref(), Duration::from_secs(3600))?.min(LONGEST);
+        envs.insert(SEED_ENV.to_owned(), seed.to_string());
+        let life = duration(
+            "config.expiresIn",
+            config.expires_in.as_deref(),
+            Duration::from_secs(3600),
+        )?
+        .min(LONGEST);
         let keep_alive = duration("config.keepAlive", config.keep_alive.as_deref(), Duration::ZERO)?.min(LONGEST);
         let faults = self.config.faults;
         let left = self.draw(faults.deaths).then_some(faults.death_after);
@@ -130,13 +136,19 @@ impl SimState {
         let object = BoxObject {
             id: uuid::Uuid::new_v4().to_string(),
             kind: "android".to_owned(),
-            status: if boot.is_zero() { BoxStatus::Running } else { BoxStatus::Pending },
+            status: if boot.is_zero() {
+                BoxStatus::Running
+            } else {
+                BoxStatus::Pending
+            },
             created_at: iso(wall),
             updated_at: iso(wall),
             expires_at: Some(iso(wall + life)),
             reason: None,
             config: BoxConfig {
-                os: BoxOs { version: "13".to_owned() },
+                os: BoxOs {
+                    version: "13".to_owned(),
+                },
                 device_type: Some(config.device_type.unwrap_or_else(|| "virtual".to_owned())),
                 working_dir: Some("/data/local/tmp".to_owned()),
                 labels: config.labels,
@@ -163,7 +175,11 @@ impl SimState {
 
     /// A box in any status.
     pub fn object(&self, id: &str) -> Result<BoxObject, ApiError> {
-        self.boxes().by_id.get(id).map(|entry| entry.object.clone()).ok_or_else(|| unknown(id))
+        self.boxes()
+            .by_id
+            .get(id)
+            .map(|entry| entry.object.clone())
+            .ok_or_else(|| unknown(id))
     }
 
     /// All boxes, newest first.
@@ -203,8 +219,13 @@ impl SimState {
         }
         entry.left = entry.left.map(|left| left.saturating_sub(1));
         if entry.object.status != BoxStatus::Running {
-            let (status, reason) = (entry.object.status.as_str(), entry.object.reason.as_deref().unwrap_or("no reason"));
-            return Err(ApiError::bad(format!("box {id}: expected a running box, got {status} ({reason})")));
+            let (status, reason) = (
+                entry.object.status.as_str(),
+                entry.object.reason.as_deref().unwrap_or("no reason"),
+            );
+            return Err(ApiError::bad(format!(
+                "box {id}: expected a running box, got {status} ({reason})"
+            )));
         }
         let least = Instant::now() + entry.keep_alive;
         if least > entry.expires {

@@ -1,0 +1,149 @@
+//! Episodes, progress and configuration: what is not one of the numbered promises.
+
+mod common;
+
+use common::*;
+use cua_grpo_core::Ending;
+use cua_grpo_rollout::{EngineError, Event, RolloutConfig, never_cancelled};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+#[tokio::test]
+async fn an_episode_ends_when_its_context_is_full_and_a_first_prompt_must_fit() {
+    let run = |max_context_tokens| async move {
+        let world = World::new(|_| (None, INSTANT));
+        let oracle = Oracle {
+            journal: world.journal.clone(),
+            mute: false,
+            endless: true,
+        };
+        let engine = engine_with(
+            world,
+            oracle,
+            RolloutConfig {
+                max_context_tokens,
+                ..config(false)
+            },
+        );
+        engine.collect(requests(1, 1), 1, never_cancelled()).await
+    };
+    // The first prompt is "turn 0" and a stop token; the reply is `sesame` or `wrong` and a stop token.
+    let episode = run(12).await.unwrap().groups.remove(0).episodes.remove(0);
+    assert_eq!(episode.ending, Ending::MaxTokens);
+    assert_eq!(episode.row.tokens.len(), 12);
+    assert_eq!(episode.turns.len(), 1);
+    let error = run(7).await.unwrap_err();
+    assert_eq!(
+        error,
+        EngineError::PromptTooLong {
+            task: "test/0".to_owned(),
+            got: 7,
+            limit: 7
+        }
+    );
+}
+
+#[tokio::test]
+async fn rows_hold_exactly_what_was_said_and_turns_point_into_them() {
+    let (engine, _) = engine(World::new(|_| (None, INSTANT)), config(true));
+    let collection = engine.collect(requests(1, 2), 1, never_cancelled()).await.unwrap();
+    for episode in &collection.groups[0].episodes {
+        let row = &episode.row;
+        for turn in &episode.turns {
+            assert!(row.trained[turn.tokens.clone()].iter().all(|&trained| trained));
+            let text: String = row.tokens[turn.tokens.clone()]
+                .iter()
+                .filter_map(|&t| u8::try_from(t).ok())
+                .map(char::from)
+                .collect();
+            assert_eq!(text, turn.reply);
+        }
+        assert_eq!(
+            row.trained_tokens(),
+            episode.turns.iter().map(|turn| turn.tokens.len()).sum::<usize>()
+        );
+        assert!(
+            row.versions
+                .iter()
+                .zip(&row.trained)
+                .all(|(&version, &trained)| (version == 7) == trained)
+        );
+        assert_eq!(episode.reward, f32::from(u8::from(episode.turns[0].reply == "sesame")));
+        assert_eq!(episode.ending, Ending::Reported);
+    }
+}
+
+#[tokio::test]
+async fn progress_counts_up_to_the_final_stats() {
+    let world = World::new(|number| ((number == 0).then_some(Failure::Step), INSTANT));
+    let (engine, _) = engine(world, config(false));
+    let (calls, last) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(None)));
+    let (counted, kept) = (calls.clone(), last.clone());
+    let engine = engine.with_progress(move |progress| {
+        counted.fetch_add(
+            usize::from(matches!(progress.event, Event::Episode { .. } | Event::Fault { .. })),
+            Ordering::SeqCst,
+        );
+        *kept.lock().unwrap() = Some(progress.stats);
+    });
+    let stats = engine
+        .collect(requests(1, 3), 1, never_cancelled())
+        .await
+        .unwrap()
+        .stats;
+    assert_eq!(calls.load(Ordering::SeqCst), 4, "three episodes and a fault");
+    let seen = last.lock().unwrap().unwrap();
+    assert_eq!(
+        (seen.episodes, seen.successes, seen.faults),
+        (stats.episodes, stats.successes, stats.faults)
+    );
+}
+
+#[tokio::test]
+async fn a_panicking_episode_is_an_error_and_the_others_are_finished() {
+    for lockstep in [false, true] {
+        let world = World::new(|number| {
+            if number == 3 {
+                panic!("planned")
+            } else {
+                (None, Duration::from_millis(5))
+            }
+        });
+        let (engine, journal) = engine(world, config(lockstep));
+        let error = engine.collect(requests(1, 6), 1, never_cancelled()).await.unwrap_err();
+        assert!(matches!(error, EngineError::Panicked { .. }), "{error}");
+        assert_eq!(journal.count("created"), journal.count("finished"));
+        assert_eq!(journal.live.load(Ordering::SeqCst), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_config_out_of_range_is_refused_by_name() {
+    let cases = [
+        (
+            RolloutConfig {
+                concurrency: 0,
+                ..config(false)
+            },
+            "concurrency",
+        ),
+        (
+            RolloutConfig {
+                temperature: f32::NAN,
+                ..config(false)
+            },
+            "temperature",
+        ),
+        (
+            RolloutConfig {
+                top_p: 0.0,
+                ..config(false)
+            },
+            "top_p",
+        ),
+    ];
+    for (config, name) in cases {
+        assert!(config.validate().unwrap_err().to_string().contains(name));
+    }
+}

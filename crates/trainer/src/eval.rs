@@ -1,0 +1,148 @@
+//! Greedy episodes on task instances that training never sees.
+
+use crate::metrics::EvalEvent;
+use crate::world::{World, tasks};
+use anyhow::Result;
+use cua_grpo_core::{Episode, Reward, Task};
+use cua_grpo_gbox::tasks::Split;
+use cua_grpo_model::Policy;
+use cua_grpo_model::generate::{Batching, Generator, ModelSampler};
+use cua_grpo_model::processor::ChatRenderer;
+use cua_grpo_rollout::{
+    CancelToken, GroupRequest, Progress, RolloutConfig, RolloutEngine, TaskCursor, never_cancelled,
+};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// What is evaluated on.
+#[derive(Debug, Clone)]
+pub struct Evaluation {
+    /// Number of task instances, one episode each.
+    pub episodes: usize,
+    /// Seed of the instances.
+    pub seed: u64,
+    /// Templates to draw from; empty means all.
+    pub templates: Vec<String>,
+    /// Most turns of an episode.
+    pub max_turns: usize,
+    /// Most tokens of a reply.
+    pub max_new_tokens: usize,
+    /// Most tokens of a context.
+    pub max_context_tokens: usize,
+    /// Episodes at once.
+    pub concurrency: usize,
+    /// New attempts after faults.
+    pub max_retries: usize,
+}
+
+impl Evaluation {
+    /// The rollout configuration: greedy and in lockstep, so equal weights give equal results.
+    pub fn rollout(&self) -> RolloutConfig {
+        RolloutConfig {
+            concurrency: self.concurrency,
+            max_turns: self.max_turns,
+            max_context_tokens: self.max_context_tokens,
+            max_new_tokens: self.max_new_tokens,
+            temperature: 0.0,
+            top_p: 1.0,
+            top_k: 0,
+            max_retries: self.max_retries,
+            seed: self.seed,
+            lockstep: true,
+            ..Default::default()
+        }
+    }
+
+    /// Plays the episodes with `engine`, whose configuration is replaced.
+    pub async fn play(&self, engine: &RolloutEngine, step: usize, cancel: CancelToken) -> Result<EvalResult> {
+        let started = Instant::now();
+        let mut cursor = TaskCursor::new(tasks(self.seed, Split::Eval, &self.templates)?, 0);
+        let tasks = cursor.next_tasks(self.episodes);
+        let requests = tasks.into_iter().map(|task| GroupRequest { task, group_size: 1 }).collect();
+        let engine = engine.with_config(self.rollout())?;
+        let collection = engine.collect(requests, 0, cancel).await?;
+        let groups = collection.groups.into_iter();
+        let episodes: Vec<(Task, Episode)> =
+            groups.flat_map(|group| group.episodes.into_iter().map(move |episode| (group.task.clone(), episode))).collect();
+        let mean = |value: &dyn Fn(&Episode) -> f64| {
+            episodes.iter().map(|(_, episode)| value(episode)).sum::<f64>() / episodes.len().max(1) as f64
+        };
+        let event = EvalEvent {
+            step,
+            episodes: episodes.len(),
+            success_rate: mean(&|episode| f64::from(u8::from(episode.facts.verified))),
+            claimed_success_rate: mean(&|episode| f64::from(u8::from(episode.facts.claimed == Some(true)))),
+            reward_mean: mean(&|episode| f64::from(episode.reward)),
+            turns_mean: mean(&|episode| episode.facts.turns as f64),
+            faults: collection.stats.faults.total(),
+            eval_s: started.elapsed().as_secs_f64(),
+            ..Default::default()
+        };
+        Ok(EvalResult { event, episodes })
+    }
+}
+
+/// The figures and the episodes of one evaluation.
+pub struct EvalResult {
+    /// The line of `metrics.jsonl`.
+    pub event: EvalEvent,
+    /// The episodes with their tasks.
+    pub episodes: Vec<(Task, Episode)>,
+}
+
+impl EvalResult {
+    /// A line a template: how many of its instances were solved.
+    pub fn by_template(&self) -> String {
+        let mut counts: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+        for (task, episode) in &self.episodes {
+            let (solved, all) = counts.entry(&task.template).or_default();
+            *solved += usize::from(episode.facts.verified);
+            *all += 1;
+        }
+        counts.iter().map(|(template, (solved, all))| format!("  {template:<28} {solved:>3} of {all}\n")).collect()
+    }
+}
+
+/// A sampler thread for `policy`, as every command uses it.
+pub fn sampler(
+    policy: &Policy,
+    renderer: &ChatRenderer,
+    version: u64,
+    max_context: usize,
+    lockstep: bool,
+) -> Result<ModelSampler> {
+    let special = renderer.tokenizer().special();
+    let stop = vec![special.im_end, special.endoftext];
+    let generator = Generator::new(policy.model().clone(), version, policy.images().clone(), stop, max_context);
+    let batching = if lockstep { Batching::Lockstep } else { Batching::Eager };
+    Ok(ModelSampler::start(generator, version, batching)?)
+}
+
+/// Evaluates a policy that is not being trained.
+pub async fn evaluate(
+    evaluation: &Evaluation,
+    world: &World,
+    renderer: Arc<ChatRenderer>,
+    policy: &Policy,
+    step: usize,
+    reward: Arc<dyn Reward>,
+) -> Result<EvalResult> {
+    evaluate_with(evaluation, world, renderer, policy, step, reward, |_| ()).await
+}
+
+/// As [`evaluate`], with a callback for progress.
+pub async fn evaluate_with(
+    evaluation: &Evaluation,
+    world: &World,
+    renderer: Arc<ChatRenderer>,
+    policy: &Policy,
+    step: usize,
+    reward: Arc<dyn Reward>,
+    progress: impl Fn(&Progress) + Send + Sync + 'static,
+) -> Result<EvalResult> {
+    let sampler = sampler(policy, &renderer, 0, evaluation.max_context_tokens, true)?;
+    let engine =
+        RolloutEngine::new(world.factory.clone(), renderer, Arc::new(sampler), reward, evaluation.rollout())?;
+    evaluation.play(&engine.with_progress(progress), step, never_cancelled()).await
+}

@@ -1,0 +1,85 @@
+//! The update: gradients of many micro-batches, one clipped AdamW step, on whichever tensors are trained.
+
+use anyhow::{Result, anyhow};
+use burn::tensor::Tensor;
+use cua_grpo_algo::{AdamW, AdamWConfig, FlatLayout, clip_grad_norm};
+use cua_grpo_model::nn::Slot;
+use cua_grpo_model::{Policy, Trainable};
+
+/// A policy and the optimiser of its trainable tensors.
+pub struct Learner {
+    /// The policy; its tensors are constants between updates.
+    pub policy: Policy,
+    /// The optimiser.
+    pub adamw: AdamW,
+    which: Trainable,
+    max_grad_norm: f64,
+}
+
+impl Learner {
+    /// An optimiser for the tensors of `policy` that `which` names.
+    pub fn new(mut policy: Policy, which: Trainable, config: AdamWConfig, max_grad_norm: f64) -> Result<Self> {
+        let mut parameters = Vec::new();
+        policy.model_mut().visit_trainable(which, &mut |name, slot| {
+            parameters.push((name.to_owned(), vec![flat(&slot).dims()[0]]));
+        });
+        let device = policy.model().device();
+        let adamw = AdamW::new(config, FlatLayout::new(parameters)?, &device);
+        Ok(Self { policy, adamw, which, max_grad_norm })
+    }
+
+    /// A copy of the policy whose trainable tensors collect gradients.
+    pub fn differentiable(&self) -> Policy {
+        self.policy.trainable(self.which)
+    }
+
+    /// The gradient of `loss` for `differentiable` (made by [`Learner::differentiable`]), as one flat tensor.
+    pub fn gradient(&self, differentiable: &mut Policy, loss: &Tensor<1>) -> Result<Tensor<1>> {
+        let gradients = loss.backward();
+        let mut parts = Vec::new();
+        differentiable.model_mut().visit_trainable(self.which, &mut |_, slot| {
+            parts.push(match slot {
+                Slot::Vector(tensor) => tensor.grad(&gradients).map(|gradient| flat_tensor(&gradient)),
+                Slot::Matrix(tensor) => tensor.grad(&gradients).map(|gradient| flat_tensor(&gradient)),
+            });
+        });
+        let device = self.policy.model().device();
+        Ok(self.adamw.layout().flatten_gradients(parts, &device)?)
+    }
+
+    /// One update; returns the norm of the gradient before clipping.
+    ///
+    /// # Errors
+    /// When the gradient is not finite: nothing is changed then.
+    pub fn update(&mut self, gradient: Tensor<1>, learning_rate: f64) -> Result<f64> {
+        let limit = if self.max_grad_norm > 0.0 { self.max_grad_norm } else { f64::INFINITY };
+        let (gradient, norm) = clip_grad_norm(gradient, limit)?;
+        let mut parameters = Vec::new();
+        self.policy.model_mut().visit_trainable(self.which, &mut |_, slot| parameters.push(flat(&slot)));
+        let parameters = self.adamw.layout().flatten(parameters)?;
+        let updated = self.adamw.update(parameters, gradient, learning_rate)?;
+        let mut updated = self.adamw.layout().split::<1>(updated)?.into_iter();
+        let mut complete = true;
+        self.policy.model_mut().visit_trainable(self.which, &mut |_, slot| match (slot, updated.next()) {
+            (Slot::Vector(tensor), Some(new)) => *tensor = new,
+            (Slot::Matrix(tensor), Some(new)) => {
+                let shape = tensor.dims();
+                *tensor = new.reshape(shape);
+            }
+            (_, None) => complete = false,
+        });
+        if complete { Ok(norm) } else { Err(anyhow!("the update lacks tensors of the policy: this is a bug")) }
+    }
+}
+
+fn flat(slot: &Slot<'_>) -> Tensor<1> {
+    match slot {
+        Slot::Vector(tensor) => (**tensor).clone(),
+        Slot::Matrix(tensor) => flat_tensor(tensor),
+    }
+}
+
+fn flat_tensor<const D: usize>(tensor: &Tensor<D>) -> Tensor<1> {
+    let count = tensor.dims().iter().product::<usize>();
+    tensor.clone().reshape([count])
+}

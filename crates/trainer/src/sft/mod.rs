@@ -1,0 +1,7 @@
+//! `trainer sft`: the starter model, by imitation of a scripted demonstrator on the simulated phone.
+
+mod demonstrate;
+mod fresh;
+mod run;
+
+pub use run::run;

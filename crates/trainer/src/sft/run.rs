@@ -1,0 +1,210 @@
+//! The imitation run: demonstrate, train every weight, measure, write the model folder.
+
+use super::demonstrate::DemonstratingSampler;
+use super::fresh::{demonstrator_target, model_config, write_processor};
+use crate::batching::micro_batches;
+use crate::config::{LrScheduler, PromptStyle, SftConfig, Target};
+use crate::eval::{Evaluation, evaluate};
+use crate::learner::Learner;
+use crate::world::{World, WorldConfig, device, tasks};
+use anyhow::{Context, Result};
+use cua_grpo_algo::{AdamWConfig, Decay, Schedule};
+use cua_grpo_core::{Row, Scorer, VerifiedSuccess, derive_seed};
+use cua_grpo_gbox::Prompts;
+use cua_grpo_gbox::tasks::Split;
+use cua_grpo_model::batch::ImageCache;
+use cua_grpo_model::checkpoint::save_model;
+use cua_grpo_model::processor::ChatRenderer;
+use cua_grpo_model::{Policy, Qwen3Vl, Trainable};
+use cua_grpo_rollout::{GroupRequest, RolloutConfig, RolloutEngine, TaskCursor, never_cancelled};
+use cua_grpo_sim::Skill;
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Episodes that are demonstrated at once.
+const CONCURRENCY: usize = 32;
+/// Demonstrations collected in one call.
+const CHUNK: usize = 256;
+/// Padded tokens of a micro-batch.
+const MICRO_BATCH_TOKENS: usize = 8192;
+
+/// Makes the starter model that `config` describes.
+pub async fn run(config: &SftConfig) -> Result<()> {
+    let started = Instant::now();
+    let dir = Path::new(&config.output_dir);
+    let device = device(config.device)?;
+    let world = World::open(WorldConfig {
+        base_url: "sim",
+        api_key: None,
+        concurrency: CONCURRENCY,
+        max_turns: config.max_turns,
+        target: config.target,
+        prompt_style: config.prompt_style,
+    })
+    .await?;
+    write_processor(config, prompts(config), dir)?;
+    let renderer = Arc::new(ChatRenderer::load(dir)?);
+    let rows = demonstrations(config, &world, renderer.clone()).await?;
+    let tokens: usize = rows.iter().map(|row| row.tokens.len()).sum();
+    let images: usize = rows.iter().map(|row| row.images.len()).sum();
+    eprintln!(
+        "{} demonstrations: {images} screenshots, {tokens} tokens, {:.0} s",
+        rows.len(),
+        started.elapsed().as_secs_f64()
+    );
+
+    let model = Qwen3Vl::init(&model_config(config, renderer.tokenizer()), config.seed, &device);
+    let images = Arc::new(ImageCache::new(renderer.images().clone(), 4096));
+    let adamw = AdamWConfig { weight_decay: config.weight_decay, ..Default::default() };
+    let policy = Policy::new(model, images);
+    let mut learner = Learner::new(policy, Trainable::Everything, adamw, config.max_grad_norm)?;
+    train(config, &rows, &mut learner)?;
+
+    // What is measured is what is saved: bf16 weights.
+    let special = renderer.tokenizer().special();
+    save_model(learner.policy.model_mut(), dir, true, special.endoftext, special.im_end)?;
+    if config.eval_episodes > 0 {
+        let model = cua_grpo_model::checkpoint::load_model(dir, &device)?;
+        let policy = Policy::new(model, learner.policy.images().clone());
+        let evaluation = Evaluation {
+            episodes: config.eval_episodes,
+            seed: config.eval_seed,
+            templates: config.templates.clone(),
+            max_turns: config.max_turns,
+            max_new_tokens: 96,
+            max_context_tokens: 4096,
+            concurrency: CONCURRENCY,
+            max_retries: 2,
+        };
+        let result = evaluate(&evaluation, &world, renderer, &policy, 0, Arc::new(VerifiedSuccess)).await?;
+        eprint!("{}", result.by_template());
+        eprintln!(
+            "the starter solves {:.1} % of {} unseen tasks greedily and claims {:.1} %",
+            100.0 * result.event.success_rate,
+            result.event.episodes,
+            100.0 * result.event.claimed_success_rate
+        );
+    }
+    world.close().await?;
+    eprintln!("wrote {} in {:.0} s; use it with --model-name {0}", dir.display(), started.elapsed().as_secs_f64());
+    Ok(())
+}
+
+fn prompts(config: &SftConfig) -> Prompts {
+    Prompts {
+        style: match config.prompt_style {
+            PromptStyle::Brief => cua_grpo_gbox::PromptStyle::Brief,
+            PromptStyle::Full => cua_grpo_gbox::PromptStyle::Full,
+        },
+        targets: match config.target {
+            Target::Description => cua_grpo_gbox::TargetStyle::Description,
+            Target::Coordinates => cua_grpo_gbox::TargetStyle::Coordinate,
+        },
+    }
+}
+
+/// Plays the demonstrations and keeps their rows.
+async fn demonstrations(config: &SftConfig, world: &World, renderer: Arc<ChatRenderer>) -> Result<Vec<Row>> {
+    let sim = world.sim.as_ref().context("demonstrations need the simulated phone")?;
+    let skill =
+        Skill { hurry: config.skill_hurry, slip: config.skill_slip, target: demonstrator_target(config) };
+    let mut cursor = TaskCursor::new(tasks(config.seed, Split::Train, &config.templates)?, 0);
+    let mut rows = Vec::with_capacity(config.demonstrations);
+    while rows.len() < config.demonstrations {
+        let wanted = CHUNK.min(config.demonstrations - rows.len());
+        let salt = cursor.position();
+        let tasks = cursor.next_tasks(wanted);
+        let sampler = DemonstratingSampler {
+            phones: sim.phones(),
+            renderer: renderer.clone(),
+            tasks: tasks.iter().map(|task| (task.id.clone(), task.clone())).collect(),
+            skill,
+            seed: derive_seed(&[config.seed, salt]),
+        };
+        let rollout = RolloutConfig {
+            concurrency: CONCURRENCY,
+            max_turns: config.max_turns,
+            max_context_tokens: 4096,
+            max_new_tokens: 256,
+            seed: config.seed,
+            lockstep: false,
+            ..Default::default()
+        };
+        let engine = RolloutEngine::new(
+            world.factory.clone(),
+            renderer.clone(),
+            Arc::new(sampler),
+            Arc::new(VerifiedSuccess),
+            rollout,
+        )?;
+        let requests = tasks.into_iter().map(|task| GroupRequest { task, group_size: 1 }).collect();
+        let collection = engine.collect(requests, salt, never_cancelled()).await?;
+        rows.extend(collection.groups.into_iter().flat_map(|group| group.episodes).map(|episode| episode.row));
+        anyhow::ensure!(collection.stats.lost < wanted, "all {wanted} demonstrations were lost to faults");
+    }
+    Ok(rows)
+}
+
+/// Maximises the likelihood of the demonstrated replies, a mean over tokens.
+fn train(config: &SftConfig, rows: &[Row], learner: &mut Learner) -> Result<()> {
+    let steps_an_epoch = rows.len().div_ceil(config.batch_size);
+    let steps = config.max_steps.unwrap_or(config.epochs * steps_an_epoch);
+    let schedule = Schedule {
+        base: config.learning_rate,
+        warmup_steps: config.warmup_steps as u64,
+        max_steps: steps as u64,
+        decay: match config.lr_scheduler {
+            LrScheduler::Constant => Decay::Constant,
+            LrScheduler::Linear => Decay::Linear,
+            LrScheduler::Cosine => Decay::Cosine,
+        },
+        final_fraction: 0.0,
+    };
+    let mut order: Vec<usize> = Vec::new();
+    let mut rng = ChaCha8Rng::seed_from_u64(derive_seed(&[config.seed, 1]));
+    let (mut sum, mut count, started) = (0.0, 0, Instant::now());
+    for step in 0..steps {
+        if order.len() < config.batch_size.min(rows.len()) {
+            let mut next: Vec<usize> = (0..rows.len()).collect();
+            next.shuffle(&mut rng);
+            order.extend(next);
+        }
+        let batch: Vec<&Row> =
+            order.drain(..config.batch_size.min(order.len())).map(|number| &rows[number]).collect();
+        sum += imitate(&batch, learner, schedule.learning_rate(step as u64))?;
+        count += 1;
+        if (step + 1) % config.log_every == 0 || step + 1 == steps {
+            let left = started.elapsed().as_secs_f64() / (step + 1) as f64 * (steps - step - 1) as f64;
+            eprintln!("step {}/{steps}  loss {:.4}  {left:.0} s left", step + 1, sum / f64::from(count));
+            (sum, count) = (0.0, 0);
+        }
+    }
+    Ok(())
+}
+
+/// One update on a batch; returns the mean negative log-likelihood a token.
+fn imitate(batch: &[&Row], learner: &mut Learner, learning_rate: f64) -> Result<f64> {
+    let total: usize = batch.iter().map(|row| row.trained_tokens()).sum();
+    let mut gradient = None;
+    let mut loss_sum = 0.0;
+    for members in micro_batches(batch, MICRO_BATCH_TOKENS) {
+        let rows: Vec<&Row> = members.iter().map(|&number| batch[number]).collect();
+        let mut policy = learner.differentiable();
+        let scores = policy.score(&rows, 1.0, true)?;
+        let loss = scores.logprobs.sum().neg() / total as f64;
+        let part = learner.gradient(&mut policy, &loss)?;
+        gradient = Some(match gradient {
+            None => part,
+            Some(sum) => sum + part,
+        });
+        loss_sum += f64::from(loss.into_scalar::<f32>());
+    }
+    if let Some(gradient) = gradient {
+        learner.update(gradient, learning_rate)?;
+    }
+    Ok(loss_sum)
+}

@@ -1,0 +1,116 @@
+//! Where episodes happen: the simulated phone inside this process, or a GBox service; and the tasks for it.
+
+use crate::config::{DeviceSpec, PromptStyle, Target, TrainConfig};
+use anyhow::{Context, Result, bail};
+use burn::tensor::Device;
+use cua_grpo_gbox::tasks::{Split, TemplateTasks};
+use cua_grpo_gbox::{BoxPool, ClientConfig, EnvConfig, GboxClient, GboxEnvironmentFactory, PoolConfig};
+use cua_grpo_sim::{SimConfig, SimServer};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What an episode needs besides a policy.
+pub struct World {
+    /// Makes environments.
+    pub factory: Arc<GboxEnvironmentFactory>,
+    /// The phones, when they are simulated here.
+    pub sim: Option<SimServer>,
+}
+
+/// What a world is made from; a subset of both configurations.
+pub struct WorldConfig<'a> {
+    /// `sim` or an address.
+    pub base_url: &'a str,
+    /// Key of the service.
+    pub api_key: Option<&'a str>,
+    /// Boxes at once.
+    pub concurrency: usize,
+    /// Most turns.
+    pub max_turns: usize,
+    /// How places are named.
+    pub target: Target,
+    /// How much the prompt says.
+    pub prompt_style: PromptStyle,
+}
+
+impl<'a> WorldConfig<'a> {
+    /// The world of a training run.
+    pub fn of(config: &'a TrainConfig) -> Self {
+        Self {
+            base_url: &config.gbox_base_url,
+            api_key: config.gbox_api_key.as_ref().map(|key| key.reveal()),
+            concurrency: config.concurrency,
+            max_turns: config.max_turns,
+            target: config.target,
+            prompt_style: config.prompt_style,
+        }
+    }
+}
+
+impl World {
+    /// Starts the simulated phone or connects to the service, and checks that boxes can be had.
+    pub async fn open(config: WorldConfig<'_>) -> Result<Self> {
+        let simulated = config.base_url == "sim";
+        let (sim, client) = if simulated {
+            let sim = SimServer::start(SimConfig { quota: config.concurrency, ..Default::default() }).await?;
+            let client = ClientConfig::new("sim").at(sim.base_url());
+            (Some(sim), client)
+        } else {
+            let Some(key) = config.api_key else {
+                bail!("no key for {}: set GBOX_API_KEY, or use the simulated phone with --set gbox_base_url=sim", config.base_url);
+            };
+            (None, ClientConfig::new(key).at(config.base_url))
+        };
+        let address = client.base_url.clone();
+        let pool = PoolConfig { quota: config.concurrency, ..Default::default() };
+        let pool = BoxPool::new(GboxClient::new(client)?, pool)?;
+        let reached = pool.preflight().await;
+        reached.with_context(|| format!("cannot use the GBox service at {address}; check gbox_base_url and GBOX_API_KEY"))?;
+        let environment = EnvConfig {
+            style: match config.prompt_style {
+                PromptStyle::Brief => cua_grpo_gbox::PromptStyle::Brief,
+                PromptStyle::Full => cua_grpo_gbox::PromptStyle::Full,
+            },
+            targets: match config.target {
+                Target::Description => cua_grpo_gbox::TargetStyle::Description,
+                Target::Coordinates => cua_grpo_gbox::TargetStyle::Coordinate,
+            },
+            max_turns: config.max_turns,
+            settle: if simulated { Duration::ZERO } else { Duration::from_millis(500) },
+            ..Default::default()
+        };
+        Ok(Self { factory: Arc::new(GboxEnvironmentFactory::new(pool, environment)), sim })
+    }
+
+    /// Ends every box of this run.
+    pub async fn close(self) -> Result<()> {
+        self.factory.pool().close().await?;
+        if let Some(sim) = self.sim {
+            sim.shutdown().await;
+        }
+        Ok(())
+    }
+}
+
+/// Tasks of the named templates (all when none is named).
+pub fn tasks(seed: u64, split: Split, templates: &[String]) -> Result<Arc<TemplateTasks>> {
+    let tasks = if templates.is_empty() {
+        TemplateTasks::new(seed, split)
+    } else {
+        TemplateTasks::with_templates(seed, split, templates)?
+    };
+    Ok(Arc::new(tasks))
+}
+
+/// The device that a configuration names.
+pub fn device(spec: DeviceSpec) -> Result<Device> {
+    match spec {
+        DeviceSpec::Cpu => Ok(Device::flex()),
+        #[cfg(feature = "cuda")]
+        DeviceSpec::Cuda(index) => Ok(Device::cuda(index)),
+        #[cfg(not(feature = "cuda"))]
+        DeviceSpec::Cuda(index) => bail!(
+            "device cuda:{index} needs a binary with GPU support: build with `cargo run --release -p trainer --features cuda`, or use --device cpu"
+        ),
+    }
+}

@@ -1,0 +1,186 @@
+//! Run with `cargo run -p examples --example own_environment`: your own environment, reward and policy.
+//!
+//! A foreign project depends on `cua-grpo-core` for the seams and on `cua-grpo-rollout` for the engine, and brings
+//! three things: an environment (here a number to be guessed), a reward (fewer guesses pay more) and a policy (here a
+//! script). The engine makes groups of attempts; how much better each attempt did than its group is worked out here
+//! by hand, as a trainer would.
+
+use async_trait::async_trait;
+use cua_grpo_core::testing::{ByteRenderer, ScriptedSampler};
+use cua_grpo_core::{
+    ActionRecord, Ending, Environment, Facts, Fault, Message, Observation, Reward, Role, SessionContext, Step, Task,
+};
+use cua_grpo_rollout::{GroupRequest, RolloutConfig, RolloutEngine, never_cancelled};
+use std::sync::Arc;
+
+/// A world with a hidden number from 1 to 15. It tells whether a guess is too low or too high.
+struct GuessTheNumber {
+    hidden: u64,
+    facts: Facts,
+}
+
+impl GuessTheNumber {
+    fn new(task: &Task) -> Self {
+        Self {
+            hidden: task.seed,
+            facts: Facts::default(),
+        }
+    }
+}
+
+#[async_trait]
+impl Environment for GuessTheNumber {
+    async fn start(&mut self) -> Result<Observation, Fault> {
+        Ok(say("Guess a number from 1 to 15."))
+    }
+
+    async fn step(&mut self, reply: &str) -> Result<Step, Fault> {
+        self.facts.turns += 1;
+        let mut action = ActionRecord {
+            summary: format!("guess {reply}"),
+            ..ActionRecord::default()
+        };
+        let answer = match reply.trim().parse::<u64>() {
+            Ok(guess) if guess == self.hidden => {
+                self.facts.verified = true;
+                return Ok(Step {
+                    action,
+                    observation: None,
+                });
+            }
+            Ok(guess) if guess < self.hidden => "Too low.",
+            Ok(_) => "Too high.",
+            // The policy's own mistake is an observation like any other; a Fault would be for a broken world.
+            Err(error) => {
+                self.facts.action_errors += 1;
+                action.error = Some(error.to_string());
+                "That is not a number."
+            }
+        };
+        Ok(Step {
+            action,
+            observation: Some(say(answer)),
+        })
+    }
+
+    async fn finish(&mut self, _ending: Ending) -> Result<Facts, Fault> {
+        Ok(self.facts.clone())
+    }
+}
+
+fn say(text: &str) -> Observation {
+    Observation {
+        messages: vec![Message::text(Role::User, text)],
+    }
+}
+
+/// 1 for a number that was found, less a tenth for every guess after the first.
+struct FewerGuesses;
+
+impl Reward for FewerGuesses {
+    fn score(&self, _task: &Task, facts: &Facts, _attempt: u64) -> f32 {
+        if facts.verified {
+            1.0 - 0.1 * (facts.turns as f32 - 1.0)
+        } else {
+            0.0
+        }
+    }
+}
+
+/// Attempts differ in their stride: attempt `a` of a group guesses 1 + a, then 2 (1 + a), then 3 (1 + a), and so on.
+fn policy(context: &SessionContext, turn: usize) -> Result<String, Fault> {
+    let stride = context.index % GROUP_SIZE + 1;
+    Ok((stride * (turn + 1)).to_string())
+}
+
+const GROUP_SIZE: usize = 4;
+
+fn task(hidden: u64) -> Task {
+    Task {
+        id: format!("guess/{hidden}"),
+        template: "guess".to_owned(),
+        instruction: "Find the hidden number.".to_owned(),
+        seed: hidden,
+        setup: Vec::new(),
+        checks: Vec::new(),
+        max_turns: 8,
+        tags: Default::default(),
+    }
+}
+
+/// `(r - mean) / (std + 1e-8)` with the population standard deviation: what `cua-grpo-algo` does by default.
+fn advantages(rewards: &[f32]) -> Vec<f32> {
+    let mean = rewards.iter().sum::<f32>() / rewards.len() as f32;
+    let variance = rewards.iter().map(|reward| (reward - mean).powi(2)).sum::<f32>() / rewards.len() as f32;
+    rewards
+        .iter()
+        .map(|reward| (reward - mean) / (variance.sqrt() + 1e-8))
+        .collect()
+}
+
+/// Collects three groups and lays them out as a table.
+async fn table() -> anyhow::Result<String> {
+    // Any function from a task to an environment is a factory.
+    let factory = |task: &Task| -> Result<Box<dyn Environment>, Fault> { Ok(Box::new(GuessTheNumber::new(task))) };
+    let engine = RolloutEngine::new(
+        Arc::new(factory),
+        Arc::new(ByteRenderer),
+        Arc::new(ScriptedSampler::new(policy)),
+        Arc::new(FewerGuesses),
+        RolloutConfig::default(),
+    )?;
+    let requests = [6, 8, 11].map(|hidden| GroupRequest {
+        task: task(hidden),
+        group_size: GROUP_SIZE,
+    });
+    let collection = engine.collect(requests.into(), 0, never_cancelled()).await?;
+
+    let mut table = format!(
+        "{:<10} {:>7} {:>7} {:>7} {:>10}\n",
+        "task", "attempt", "guesses", "reward", "advantage"
+    );
+    for group in &collection.groups {
+        for (episode, advantage) in group.episodes.iter().zip(advantages(&group.rewards())) {
+            let (attempt, guesses, reward) = (episode.attempt, episode.turns.len(), episode.reward);
+            let task = &group.task.id;
+            table += &format!("{task:<10} {attempt:>7} {guesses:>7} {reward:>7.2} {advantage:>10.3}\n");
+        }
+    }
+    let stats = collection.stats;
+    table += &format!(
+        "{} episodes, {} solved, {} faults, {} tokens sampled\n",
+        stats.episodes,
+        stats.successes,
+        stats.faults.total(),
+        stats.tokens_sampled
+    );
+    Ok(table)
+}
+
+#[allow(clippy::print_stdout, reason = "the output of the example")]
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    print!("{}", table().await?);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn strides_that_hit_the_number_soonest_have_the_largest_advantage() {
+        let table = table().await.unwrap();
+        let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
+        // 6 is 6 steps of 1, 3 of 2, 2 of 3, and no multiple of 4.
+        assert_eq!(rows[1], ["guess/6", "0", "6", "0.50", "-0.143"]);
+        assert_eq!(rows[3][..4], ["guess/6", "2", "2", "0.90"]);
+        assert_eq!(rows[4][..4], ["guess/6", "3", "8", "0.00"]);
+        // No stride reaches 11 within 8 guesses: a group that teaches nothing.
+        assert!(rows[9..13].iter().all(|row| row[3..] == ["0.00", "0.000"]), "{table}");
+        assert!(
+            table.ends_with("12 episodes, 6 solved, 0 faults, 172 tokens sampled\n"),
+            "{table}"
+        );
+    }
+}
