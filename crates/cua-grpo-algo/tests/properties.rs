@@ -284,7 +284,7 @@ fn rows_become_masks_and_sampler_logprobs() {
     assert_close(
         "gradient",
         &gradient,
-        &vec![vec![0.0, -0.25, -0.25], vec![0.0, 1.0, 0.0]],
+        &vec![vec![-0.25, -0.25, 0.0], vec![1.0, 0.0, 0.0]],
         1e-6,
     );
     assert!((stats.sampler_gap - 0.5).abs() < 1e-6, "{stats:?}");

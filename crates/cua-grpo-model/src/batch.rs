@@ -1,9 +1,8 @@
 //! From rows of tokens and images to what the decoder reads: padding, positions, places of visual tokens.
 
-use crate::ModelError;
-use crate::Qwen3Vl;
-use crate::processor::{Grid, ImageProcessorConfig, PadIds, Pixels, PositionState};
+use crate::processor::{ImageProcessorConfig, PadIds, Pixels, PositionState};
 use crate::text::{DecoderInput, VisualIndex, rope_tables};
+use crate::{ModelConfig, ModelError, Qwen3Vl};
 use burn::tensor::{Int, Tensor, TensorData};
 use cua_grpo_core::{Image, TokenId};
 use cua_grpo_kernels::{HIDDEN, causal_bias};
@@ -20,7 +19,11 @@ pub struct ImageCache {
 impl ImageCache {
     /// A cache of at most `capacity` images.
     pub fn new(config: ImageProcessorConfig, capacity: usize) -> Self {
-        Self { config, entries: Mutex::default(), capacity }
+        Self {
+            config,
+            entries: Mutex::default(),
+            capacity,
+        }
     }
 
     /// The pixels of `image`.
@@ -50,12 +53,100 @@ impl ImageCache {
 }
 
 /// New tokens of one row, with the pixels of their images.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct RowInput {
     /// Token ids.
     pub tokens: Vec<TokenId>,
-    /// Pixels of the images among the tokens, in order.
+    /// Pixels of the images and clips among the tokens, in order.
     pub pixels: Vec<Arc<Pixels>>,
+    /// Whether the policy sampled each token. A policy may sample a pad token: that one stands for itself, as text, and
+    /// is told apart from the pads of pictures by this mark. Marks are read only where a row has more pads than its
+    /// pictures fill.
+    pub sampled: Vec<bool>,
+}
+
+impl RowInput {
+    /// Tokens that were given, with their pictures.
+    pub fn given(tokens: Vec<TokenId>, pixels: Vec<Arc<Pixels>>) -> Self {
+        let sampled = vec![false; tokens.len()];
+        Self {
+            tokens,
+            pixels,
+            sampled,
+        }
+    }
+
+    /// Tokens that the policy sampled.
+    pub fn sampled(tokens: Vec<TokenId>) -> Self {
+        let sampled = vec![true; tokens.len()];
+        Self {
+            tokens,
+            pixels: Vec::new(),
+            sampled,
+        }
+    }
+
+    /// Lays the tokens out behind `state`.
+    ///
+    /// # Errors
+    /// When pad tokens and pictures disagree.
+    pub(crate) fn place(&self, config: &ModelConfig, mut state: PositionState) -> Result<Placed, ModelError> {
+        let pads = PadIds {
+            image: config.image_token_id,
+            video: config.video_token_id,
+            merge: config.vision.spatial_merge_size,
+        };
+        let is_pad = |token: TokenId| token == pads.image || token == pads.video;
+        let filled: usize = self.pixels.iter().map(|pixels| pixels.grid.tokens(pads.merge)).sum();
+        let surplus = self.tokens.iter().filter(|&&token| is_pad(token)).count() != filled;
+        // Sampled pads are text: any token that is no pad stands for them.
+        let text = config.vision_end_token_id;
+        let marks = self.sampled.iter().copied().chain(std::iter::repeat(false));
+        let tokens = self.tokens.iter().zip(marks);
+        let tokens: Vec<TokenId> = tokens
+            .map(|(&token, sampled)| {
+                if surplus && sampled && is_pad(token) {
+                    text
+                } else {
+                    token
+                }
+            })
+            .collect();
+        // The first pad of a run tells an image from a clip: a short clip has one temporal patch, as images do.
+        let kinds: Vec<TokenId> = tokens.iter().copied().filter(|&token| is_pad(token)).collect();
+        let (mut images, mut videos, mut at) = (Vec::new(), Vec::new(), 0);
+        for pixels in &self.pixels {
+            let list = if kinds.get(at) == Some(&pads.video) {
+                &mut videos
+            } else {
+                &mut images
+            };
+            list.push(pixels.grid);
+            at += pixels.grid.tokens(pads.merge);
+        }
+        let axes = state
+            .extend(&tokens, &images, &videos, pads)
+            .map_err(|error| ModelError::Input {
+                operation: "place tokens",
+                expected: "one run of pad tokens an image".to_owned(),
+                got: error.to_string(),
+            })?;
+        Ok(Placed {
+            visual: tokens.into_iter().map(is_pad).collect(),
+            axes,
+            state,
+        })
+    }
+}
+
+/// Where the tokens of one row stand.
+pub(crate) struct Placed {
+    /// Whether a row of the vision tower takes the token's place.
+    visual: Vec<bool>,
+    /// Positions `[3][tokens]`.
+    axes: [Vec<i64>; 3],
+    /// Where the next token stands.
+    state: PositionState,
 }
 
 /// What the rows have in front of the new tokens: the columns of a cache.
@@ -88,11 +179,6 @@ impl Batch {
     /// When images and pad tokens of a row disagree.
     pub fn assemble(model: &Qwen3Vl, rows: &[RowInput], prefix: &Prefix) -> Result<Self, ModelError> {
         let config = &model.config;
-        let pads = PadIds {
-            image: config.image_token_id,
-            video: config.video_token_id,
-            merge: config.vision.spatial_merge_size,
-        };
         let device = model.device();
         let count = rows.len();
         let time = rows.iter().map(|row| row.tokens.len()).max().unwrap_or(0);
@@ -105,21 +191,14 @@ impl Batch {
         let mut states = Vec::with_capacity(count);
         for (number, row) in rows.iter().enumerate() {
             let start = number * time;
-            let mut state = prefix.positions.get(number).copied().unwrap_or_default();
-            let (images, videos): (Vec<Grid>, Vec<Grid>) =
-                row.pixels.iter().map(|pixels| pixels.grid).partition(|grid| grid.t == 1);
-            let axes = state.extend(&row.tokens, &images, &videos, pads).map_err(|error| ModelError::Input {
-                operation: "place tokens",
-                expected: "one run of pad tokens an image".to_owned(),
-                got: error.to_string(),
-            })?;
-            states.push(state);
-            for (all, axis) in positions.iter_mut().zip(&axes) {
+            let placed = row.place(config, prefix.positions.get(number).copied().unwrap_or_default())?;
+            states.push(placed.state);
+            for (all, axis) in positions.iter_mut().zip(&placed.axes) {
                 all[start..start + axis.len()].copy_from_slice(axis);
             }
-            for (offset, &token) in row.tokens.iter().enumerate() {
+            for (offset, (&token, visual)) in row.tokens.iter().zip(placed.visual).enumerate() {
                 tokens[start + offset] = i64::from(token);
-                if token == pads.image || token == pads.video {
+                if visual {
                     splice[start + offset] = (count * time) as i64 + visual_rows;
                     visual_rows += 1;
                     add[start + offset] = visual_rows;
@@ -138,8 +217,16 @@ impl Batch {
         };
         let rope = rope_tables(&config.text, &positions, count, &device);
         Ok(Self {
-            input: DecoderInput { tokens: ints(tokens), rope, bias, vision: None },
-            visual: (visual_rows > 0).then(|| VisualIndex { splice: ints(splice), add: ints(add) }),
+            input: DecoderInput {
+                tokens: ints(tokens),
+                rope,
+                bias,
+                vision: None,
+            },
+            visual: (visual_rows > 0).then(|| VisualIndex {
+                splice: ints(splice),
+                add: ints(add),
+            }),
             pixels,
             time,
             positions: states,
@@ -161,12 +248,7 @@ impl Batch {
 }
 
 /// Bias `[rows, 1, time, columns + time]`: visible cache columns, then the new tokens of the row up to the query.
-fn prefix_bias(
-    visible: &[Vec<bool>],
-    rows: &[RowInput],
-    time: usize,
-    device: &burn::tensor::Device,
-) -> Tensor<4> {
+fn prefix_bias(visible: &[Vec<bool>], rows: &[RowInput], time: usize, device: &burn::tensor::Device) -> Tensor<4> {
     let columns = visible.first().map_or(0, Vec::len);
     let width = columns + time;
     let mut data = vec![HIDDEN; rows.len() * time * width];

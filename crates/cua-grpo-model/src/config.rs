@@ -116,10 +116,15 @@ impl ModelConfig {
         // 4.57: rope_theta beside rope_scaling; 5.x: both inside rope_parameters.
         let rope = text.get("rope_parameters").or_else(|| text.get("rope_scaling"));
         let rope = rope.ok_or("text_config.rope_scaling (or rope_parameters) is missing")?;
-        let theta = rope.get("rope_theta").or_else(|| text.get("rope_theta")).and_then(Value::as_f64);
+        let theta = rope
+            .get("rope_theta")
+            .or_else(|| text.get("rope_theta"))
+            .and_then(Value::as_f64);
         let section = usizes(rope, "mrope_section")?;
         let section = <[usize; 3]>::try_from(section).map_err(|_| "mrope_section: expected 3 numbers".to_owned())?;
-        let tied = value.get("tie_word_embeddings").or_else(|| text.get("tie_word_embeddings"));
+        let tied = value
+            .get("tie_word_embeddings")
+            .or_else(|| text.get("tie_word_embeddings"));
         let config = Self {
             text: TextConfig {
                 vocab_size: size(text, "vocab_size")?,
@@ -129,7 +134,10 @@ impl ModelConfig {
                 num_key_value_heads: size(text, "num_key_value_heads")?,
                 head_dim: size(text, "head_dim")?,
                 intermediate_size: size(text, "intermediate_size")?,
-                rms_norm_eps: text.get("rms_norm_eps").and_then(Value::as_f64).ok_or("rms_norm_eps is missing")?,
+                rms_norm_eps: text
+                    .get("rms_norm_eps")
+                    .and_then(Value::as_f64)
+                    .ok_or("rms_norm_eps is missing")?,
                 rope_theta: theta.ok_or("rope_theta is missing")?,
                 mrope_section: section,
                 max_position_embeddings: size(text, "max_position_embeddings")?,
@@ -162,24 +170,42 @@ impl ModelConfig {
         let (text, vision) = (&self.text, &self.vision);
         if !text.num_attention_heads.is_multiple_of(text.num_key_value_heads) {
             let (heads, kv_heads) = (text.num_attention_heads, text.num_key_value_heads);
-            return Err(format!("num_attention_heads {heads} is not a multiple of num_key_value_heads {kv_heads}"));
+            return Err(format!(
+                "num_attention_heads {heads} is not a multiple of num_key_value_heads {kv_heads}"
+            ));
         }
         if vision.out_hidden_size != text.hidden_size {
             let (out, hidden) = (vision.out_hidden_size, text.hidden_size);
-            return Err(format!("vision out_hidden_size {out} differs from text hidden_size {hidden}"));
+            return Err(format!(
+                "vision out_hidden_size {out} differs from text hidden_size {hidden}"
+            ));
         }
-        if !vision.hidden_size.is_multiple_of(vision.num_heads) || !(vision.hidden_size / vision.num_heads).is_multiple_of(4) {
+        if !vision.hidden_size.is_multiple_of(vision.num_heads)
+            || !(vision.hidden_size / vision.num_heads).is_multiple_of(4)
+        {
             let (hidden, heads) = (vision.hidden_size, vision.num_heads);
-            return Err(format!("vision hidden_size {hidden} over {heads} heads is not a multiple of 4"));
+            return Err(format!(
+                "vision hidden_size {hidden} over {heads} heads is not a multiple of 4"
+            ));
         }
         if vision.position_side().pow(2) != vision.num_position_embeddings {
-            return Err(format!("num_position_embeddings {} is not a square", vision.num_position_embeddings));
+            return Err(format!(
+                "num_position_embeddings {} is not a square",
+                vision.num_position_embeddings
+            ));
         }
         if vision.deepstack_visual_indexes.len() > text.num_hidden_layers {
             return Err("more deepstack_visual_indexes than decoder layers".to_owned());
         }
-        match vision.deepstack_visual_indexes.iter().find(|&&index| index >= vision.depth) {
-            Some(index) => Err(format!("deepstack_visual_indexes: {index} is not below the depth {}", vision.depth)),
+        match vision
+            .deepstack_visual_indexes
+            .iter()
+            .find(|&&index| index >= vision.depth)
+        {
+            Some(index) => Err(format!(
+                "deepstack_visual_indexes: {index} is not below the depth {}",
+                vision.depth
+            )),
             None => Ok(()),
         }
     }
@@ -244,7 +270,9 @@ impl ModelConfig {
 
 fn size(value: &Value, key: &str) -> Result<usize, String> {
     let found = value.get(key).ok_or_else(|| format!("{key} is missing"))?;
-    let number = found.as_u64().ok_or_else(|| format!("{key}: expected a whole number, found {found}"))?;
+    let number = found
+        .as_u64()
+        .ok_or_else(|| format!("{key}: expected a whole number, found {found}"))?;
     usize::try_from(number).map_err(|error| format!("{key}: {error}"))
 }
 
@@ -276,8 +304,16 @@ mod tests {
     fn errors_name_the_key() {
         let mut value = fixture("a", "config.json");
         value["text_config"]["head_dim"] = json!("wide");
-        assert!(ModelConfig::from_json(&value).unwrap_err().contains("head_dim: expected a whole number"));
+        assert!(
+            ModelConfig::from_json(&value)
+                .unwrap_err()
+                .contains("head_dim: expected a whole number")
+        );
         value["model_type"] = json!("llama");
-        assert!(ModelConfig::from_json(&value).unwrap_err().contains("expected \"qwen3_vl\", found \"llama\""));
+        assert!(
+            ModelConfig::from_json(&value)
+                .unwrap_err()
+                .contains("expected \"qwen3_vl\", found \"llama\"")
+        );
     }
 }

@@ -45,11 +45,18 @@ impl ModelError {
     /// An [`ModelError::Io`] for `path`.
     pub fn io(operation: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
-        move |source| Self::Io { operation, path, source }
+        move |source| Self::Io {
+            operation,
+            path,
+            source,
+        }
     }
 
     /// A [`ModelError::Format`] for `path`.
     pub fn format(path: impl Into<PathBuf>, message: impl ToString) -> Self {
-        Self::Format { path: path.into(), message: message.to_string() }
+        Self::Format {
+            path: path.into(),
+            message: message.to_string(),
+        }
     }
 }

@@ -34,9 +34,14 @@ impl Qwen3Vl {
         let mut init = Initializer::new(seed, device);
         let visual = VisionTower::init(&config.vision, &mut init);
         let language_model = TextDecoder::init(&config.text, &mut init);
-        let head = (!config.tie_word_embeddings)
-            .then(|| init.normal([config.text.vocab_size, config.text.hidden_size], 0.02));
-        Self { config: config.clone(), visual, language_model, lm_head: head }
+        let head =
+            (!config.tie_word_embeddings).then(|| init.normal([config.text.vocab_size, config.text.hidden_size], 0.02));
+        Self {
+            config: config.clone(),
+            visual,
+            language_model,
+            lm_head: head,
+        }
     }
 
     /// The device of the weights.
@@ -51,7 +56,9 @@ impl Qwen3Vl {
 
     /// The weight of the output head `[vocab, hidden]`.
     pub fn head(&self) -> Tensor<2> {
-        self.lm_head.clone().unwrap_or_else(|| self.language_model.embed_tokens.clone())
+        self.lm_head
+            .clone()
+            .unwrap_or_else(|| self.language_model.embed_tokens.clone())
     }
 
     /// Visits every base tensor under its checkpoint name.

@@ -38,7 +38,10 @@ impl Policy {
     /// A copy whose trainable tensors collect gradients.
     #[must_use]
     pub fn trainable(&self, which: Trainable) -> Self {
-        Self { model: self.model.trainable(which), images: self.images.clone() }
+        Self {
+            model: self.model.trainable(which),
+            images: self.images.clone(),
+        }
     }
 }
 

@@ -31,8 +31,16 @@ pub fn score_rows(
     let mut inputs = Vec::with_capacity(rows.len());
     for row in rows {
         model.check_tokens(&row.tokens)?;
-        let pixels = row.images.iter().map(|image| images.pixels(image)).collect::<Result<_, _>>()?;
-        inputs.push(RowInput { tokens: row.tokens.clone(), pixels });
+        let pixels = row
+            .images
+            .iter()
+            .map(|image| images.pixels(image))
+            .collect::<Result<_, _>>()?;
+        inputs.push(RowInput {
+            tokens: row.tokens.clone(),
+            pixels,
+            sampled: row.trained.clone(),
+        });
     }
     let batch = Batch::assemble(model, &inputs, &Prefix::default())?;
     let device = model.device();
@@ -73,5 +81,8 @@ pub fn score_rows(
         let padded = Tensor::cat(vec![flat, Tensor::zeros([1], &device)], 0);
         padded.select(0, table.clone()).reshape([rows.len(), longest])
     };
-    Ok(RowScores { logprobs: spread(logprobs), entropies: spread(entropies) })
+    Ok(RowScores {
+        logprobs: spread(logprobs),
+        entropies: spread(entropies),
+    })
 }

@@ -1,4 +1,16 @@
 //! Both towers against transformers: logits, vision features, positions, log-probs, on every case of both fixtures.
+//!
+//! Mistakes that were made on purpose, one at a time, to see tests of this file, `golden_lora` or `generate*` fail:
+//!
+//! - activations: tanh GELU in the mergers, exact GELU in the vision blocks;
+//! - text rotation: contiguous sections, height and width exchanged, the text after an image placed at `t * h * w`;
+//! - deepstack: none, or a layer late;
+//! - vision positions: `align_corners` off, rotary rows and columns exchanged, attention across frames;
+//! - norms: layer norm with epsilon 1e-5 (shows in preset a only), RMS norm with ten times its epsilon;
+//! - attention: key-value heads tiled (shows in preset a only: b has one key-value head);
+//! - adapter: `alpha / r` under rank stabilisation (shows in preset b only), merged without its scale;
+//! - scores: the target as its own input, the temperature ignored;
+//! - engine: padding left visible, the last sampled token not fed, positions not kept, sampled pads taken for pictures.
 
 #![allow(clippy::unwrap_used)] // Helpers of tests are not seen as tests by the lint.
 
@@ -20,11 +32,18 @@ const FEATURES: f32 = 5e-5;
 fn check_case(set: &str, case: &str) {
     let golden = Golden::open(set, &format!("forward_{case}"));
     let logits = logits(&model(set), &[row(set, case)]).remove(0);
-    let got: Vec<f32> =
-        golden.ints("logit_positions").iter().flat_map(|&position| logits[position as usize].clone()).collect();
+    let got: Vec<f32> = golden
+        .ints("logit_positions")
+        .iter()
+        .flat_map(|&position| logits[position as usize].clone())
+        .collect();
     close(&got, &golden.floats("logits"), LOGITS, &format!("{set} {case} logits"));
     let best: Vec<i64> = logits.iter().map(|row| argmax(row)).collect();
-    assert_eq!(best, golden.ints("argmax"), "{set} {case}: most likely token at every position");
+    assert_eq!(
+        best,
+        golden.ints("argmax"),
+        "{set} {case}: most likely token at every position"
+    );
 }
 
 #[test]
@@ -47,7 +66,12 @@ fn vision_features_of_images_of_different_sizes() {
             .collect();
         let pixels: Vec<&Pixels> = pixels.iter().map(AsRef::as_ref).collect();
         let features = model(set).visual.forward(&pixels);
-        close(&values(features.merged), &golden.floats("merged"), FEATURES, &format!("{set} merged"));
+        close(
+            &values(features.merged),
+            &golden.floats("merged"),
+            FEATURES,
+            &format!("{set} merged"),
+        );
         assert_eq!(features.deepstack.len(), 2);
         for (level, feature) in features.deepstack.into_iter().enumerate() {
             let want = golden.floats(&format!("deepstack.{level}"));
@@ -66,11 +90,31 @@ fn logits_of_clips_in_both_prompt_styles() {
 }
 
 #[test]
+fn a_clip_of_one_temporal_patch_is_placed_as_an_image() {
+    for set in SETS {
+        let model = model(set);
+        let image = row(set, "two_images");
+        let (image_pad, video_pad) = (model.config.image_token_id, model.config.video_token_id);
+        let mut clip = image.clone();
+        clip.tokens
+            .iter_mut()
+            .filter(|token| **token == image_pad)
+            .for_each(|token| *token = video_pad);
+        assert_eq!(logits(&model, &[clip]), logits(&model, &[image]), "{set}");
+    }
+}
+
+#[test]
 fn features_of_a_clip_attend_within_each_frame() {
     for set in SETS {
         let golden = Golden::open(set, "vision_video");
         let features = model(set).visual.forward(&[&clip(set)]);
-        close(&values(features.merged), &golden.floats("merged"), FEATURES, &format!("{set} merged"));
+        close(
+            &values(features.merged),
+            &golden.floats("merged"),
+            FEATURES,
+            &format!("{set} merged"),
+        );
         for (level, feature) in features.deepstack.into_iter().enumerate() {
             let want = golden.floats(&format!("deepstack.{level}"));
             close(&values(feature), &want, FEATURES, &format!("{set} deepstack {level}"));
@@ -103,7 +147,9 @@ fn frame_tables_hold_the_interpolation_and_the_angles() {
         let want = golden.floats("interp_weights");
         close(&weights, &want, 1e-6, &format!("{set} weights"));
         let read = golden.ints("interp_indices").into_iter().zip(&weights);
-        let read: Vec<i64> = read.map(|(index, &share)| if share == 0.0 { -1 } else { index }).collect();
+        let read: Vec<i64> = read
+            .map(|(index, &share)| if share == 0.0 { -1 } else { index })
+            .collect();
         assert_eq!(indices, read, "{set} neighbours");
         close(&cos, &golden.floats("rope_cos"), 1e-6, &format!("{set} cosines"));
         close(&sin, &golden.floats("rope_sin"), 1e-6, &format!("{set} sines"));
@@ -114,7 +160,14 @@ fn frame_tables_hold_the_interpolation_and_the_angles() {
 fn rotary_tables_follow_the_positions_of_transformers() {
     for set in SETS {
         let (model, golden) = (model(set), Golden::open(set, "positions"));
-        for case in ["text_only", "one_image", "two_images", "three_images", "video", "video_stripped"] {
+        for case in [
+            "text_only",
+            "one_image",
+            "two_images",
+            "three_images",
+            "video",
+            "video_stripped",
+        ] {
             let batch = Batch::assemble(&model, &[row(set, case)], &Prefix::default()).unwrap();
             let flat = golden.ints(&format!("{case}.position_ids"));
             let axes: Vec<Vec<i64>> = flat.chunks_exact(flat.len() / 3).map(<[i64]>::to_vec).collect();
@@ -122,7 +175,11 @@ fn rotary_tables_follow_the_positions_of_transformers() {
             assert_eq!(values(batch.input.rope.cos), values(want.cos), "{set} {case}");
             assert_eq!(values(batch.input.rope.sin), values(want.sin), "{set} {case}");
             let delta = golden.ints(&format!("{case}.rope_deltas"))[0];
-            assert_eq!(batch.positions[0].next - flat.len() as i64 / 3, delta, "{set} {case} delta");
+            assert_eq!(
+                batch.positions[0].next - flat.len() as i64 / 3,
+                delta,
+                "{set} {case} delta"
+            );
         }
     }
 }
@@ -135,7 +192,12 @@ fn a_padded_batch_equals_its_rows_alone() {
         let together = logits(&model, &rows);
         for (number, case) in BATCH.iter().enumerate() {
             let alone = logits(&model, &rows[number..=number]).remove(0);
-            close(&together[number].concat(), &alone.concat(), 2e-5, &format!("{set} {case} in a batch"));
+            close(
+                &together[number].concat(),
+                &alone.concat(),
+                2e-5,
+                &format!("{set} {case} in a batch"),
+            );
         }
         for side in ["right", "left"] {
             let golden = Golden::open(set, &format!("forward_batch_{side}"));
@@ -145,8 +207,10 @@ fn a_padded_batch_equals_its_rows_alone() {
                 // On the left side the padding stands in front; this crate always pads on the right.
                 let skipped = if side == "left" { width - got.len() } else { 0 };
                 let positions = golden.ints(&format!("row{number}.positions"));
-                let got: Vec<f32> =
-                    positions.iter().flat_map(|&position| got[position as usize - skipped].clone()).collect();
+                let got: Vec<f32> = positions
+                    .iter()
+                    .flat_map(|&position| got[position as usize - skipped].clone())
+                    .collect();
                 let want = golden.floats(&format!("row{number}.logits"));
                 close(&got, &want, LOGITS, &format!("{set} {case}, padded on the {side}"));
             }
@@ -166,14 +230,30 @@ fn log_probs_and_entropies_at_two_temperatures() {
             let (logprobs, entropies) = (values(scores.logprobs), values(scores.entropies));
             for (number, case) in BATCH.iter().enumerate() {
                 let count = rows[number].trained_tokens();
-                assert_eq!(golden.ids(&format!("{case}.completion_ids")), rows[number].tokens[rows[number].tokens.len() - count..]);
+                assert_eq!(
+                    golden.ids(&format!("{case}.completion_ids")),
+                    rows[number].tokens[rows[number].tokens.len() - count..]
+                );
                 let (start, end) = (number * longest, (number + 1) * longest);
                 let what = format!("{set} {case} at {temperature}");
                 let want = golden.floats(&format!("{case}.logprobs.t{temperature}"));
-                close(&logprobs[start..start + count], &want, LOGITS, &format!("{what}: log-probs"));
+                close(
+                    &logprobs[start..start + count],
+                    &want,
+                    LOGITS,
+                    &format!("{what}: log-probs"),
+                );
                 let want = golden.floats(&format!("{case}.entropy.t{temperature}"));
-                close(&entropies[start..start + count], &want, LOGITS, &format!("{what}: entropies"));
-                assert!(logprobs[start + count..end].iter().all(|&padding| padding == 0.0), "{what}: padding");
+                close(
+                    &entropies[start..start + count],
+                    &want,
+                    LOGITS,
+                    &format!("{what}: entropies"),
+                );
+                assert!(
+                    logprobs[start + count..end].iter().all(|&padding| padding == 0.0),
+                    "{what}: padding"
+                );
             }
         }
     }

@@ -23,6 +23,12 @@ impl TaskCursor {
         (start..self.position).map(|cursor| self.source.task(cursor)).collect()
     }
 
+    /// A cursor over the same tasks that stands elsewhere.
+    #[must_use]
+    pub fn at(&self, position: u64) -> Self {
+        Self { source: self.source.clone(), position }
+    }
+
     /// Cursor of the task that comes next.
     pub fn position(&self) -> u64 {
         self.position

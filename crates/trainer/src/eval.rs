@@ -1,5 +1,6 @@
 //! Greedy episodes on task instances that training never sees.
 
+use crate::config::TrainConfig;
 use crate::metrics::EvalEvent;
 use crate::world::{World, tasks};
 use anyhow::Result;
@@ -37,6 +38,20 @@ pub struct Evaluation {
 }
 
 impl Evaluation {
+    /// The evaluations of a training run.
+    pub fn of(config: &TrainConfig) -> Self {
+        Self {
+            episodes: config.eval_episodes,
+            seed: config.eval_seed,
+            templates: config.templates.clone(),
+            max_turns: config.max_turns,
+            max_new_tokens: config.max_new_tokens,
+            max_context_tokens: config.context_limit(),
+            concurrency: config.concurrency,
+            max_retries: config.max_retries,
+        }
+    }
+
     /// The rollout configuration: greedy and in lockstep, so equal weights give equal results.
     pub fn rollout(&self) -> RolloutConfig {
         RolloutConfig {

@@ -26,8 +26,14 @@ fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
 
 fn run(command: Command) -> Result<(), CliError> {
     match command {
-        Command::Train(arguments) => arguments.load().and(Err(CliError::later("train"))),
-        Command::Eval(arguments) => arguments.load().and(Err(CliError::later("eval"))),
+        Command::Train(arguments) => {
+            let (config, resume) = arguments.load()?;
+            Ok(runtime()?.block_on(trainer::run::run(config, resume))?)
+        }
+        Command::Eval(arguments) => {
+            let config = arguments.load()?;
+            Ok(runtime()?.block_on(trainer::commands::eval(&config, arguments.adapter.as_deref()))?)
+        }
         Command::Sft(arguments) => Ok(runtime()?.block_on(trainer::sft::run(&arguments.load()?))?),
         Command::Report(arguments) => {
             let path = trainer::report::write_report(&arguments.run)?;
@@ -37,7 +43,7 @@ fn run(command: Command) -> Result<(), CliError> {
         Command::Plan(_) => Err(CliError::later("plan")),
         Command::Generate(_) => Err(CliError::later("generate")),
         Command::Merge(_) => Err(CliError::later("merge")),
-        Command::Sim(_) => Err(CliError::later("sim")),
+        Command::Sim(arguments) => Ok(runtime()?.block_on(trainer::commands::sim(&arguments))?),
         Command::Score(_) => Err(CliError::later("score")),
     }
 }

@@ -27,18 +27,18 @@ pub struct LossInputs {
 }
 
 impl LossInputs {
-    /// The inputs of `rows` that were scored as `logprobs` (position `t` is token `t`, rows padded at the end): the
-    /// mask and the sampler's log-probs are taken from the rows; `old` and `reference` are left absent.
+    /// The inputs of `rows` that were scored as `logprobs` (position `t` is the row's `t`-th trained token, rows
+    /// padded at the end, as the `Scorer` seam gives them): the mask and the sampler's log-probs are taken from the rows; `old` and `reference` are left absent.
     ///
     /// # Shapes
     /// `logprobs` is `[rows, time]`, `advantages` has one entry a row.
     ///
     /// # Errors
-    /// [`AlgoError::Shape`] when the numbers of rows disagree or a row is longer than `time`.
+    /// [`AlgoError::Shape`] when the numbers of rows disagree or a row trains more than `time` tokens.
     pub fn from_rows(rows: &[&Row], advantages: &[f32], logprobs: Tensor<2>) -> Result<Self, AlgoError> {
         let operation = "loss inputs";
         let [count, time] = logprobs.dims();
-        let longest = rows.iter().map(|row| row.tokens.len()).max().unwrap_or(0);
+        let longest = rows.iter().map(|row| row.trained_tokens()).max().unwrap_or(0);
         let lengths = [("rows", rows.len(), count), ("advantages", advantages.len(), count)];
         for (what, got, expected) in lengths {
             if got != expected {
@@ -62,11 +62,10 @@ impl LossInputs {
         }
         let (mut mask, mut sampler) = (vec![0.0_f32; count * time], vec![0.0_f32; count * time]);
         for (index, row) in rows.iter().enumerate() {
-            for (t, (&trained, &logprob)) in row.trained.iter().zip(&row.logprobs).enumerate() {
-                if trained {
-                    mask[index * time + t] = 1.0;
-                    sampler[index * time + t] = logprob;
-                }
+            let sampled = row.logprobs.iter().zip(&row.trained).filter(|(_, trained)| **trained);
+            for (t, (&logprob, _)) in sampled.enumerate() {
+                mask[index * time + t] = 1.0;
+                sampler[index * time + t] = logprob;
             }
         }
         let place = (&logprobs.device().inner(), logprobs.dtype());

@@ -7,6 +7,9 @@ use safetensors::{Dtype, SafeTensors};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+/// Shape and values of a tensor on the host.
+pub type HostTensor = (Vec<usize>, Vec<f32>);
+
 /// The tensors of a checkpoint folder, memory-mapped: opening reads only the headers.
 pub struct TensorFiles {
     files: Vec<(PathBuf, Mmap)>,
@@ -25,7 +28,8 @@ impl TensorFiles {
             return Self::open_files(vec![dir.join("model.safetensors")]);
         }
         let text = std::fs::read_to_string(&index).map_err(ModelError::io("read", &index))?;
-        let value: serde_json::Value = serde_json::from_str(&text).map_err(|error| ModelError::format(&index, error))?;
+        let value: serde_json::Value =
+            serde_json::from_str(&text).map_err(|error| ModelError::format(&index, error))?;
         let map = value.get("weight_map").and_then(serde_json::Value::as_object);
         let map = map.ok_or_else(|| ModelError::format(&index, "expected a key weight_map, found none"))?;
         let mut names: Vec<&str> = map.values().filter_map(serde_json::Value::as_str).collect();
@@ -66,13 +70,19 @@ impl TensorFiles {
     ///
     /// # Errors
     /// When its dtype is not a float.
-    pub fn get(&self, name: &str) -> Result<Option<(Vec<usize>, Vec<f32>)>, ModelError> {
-        let Some(&place) = self.places.get(name) else { return Ok(None) };
+    pub fn get(&self, name: &str) -> Result<Option<HostTensor>, ModelError> {
+        let Some(&place) = self.places.get(name) else {
+            return Ok(None);
+        };
         let (path, map) = &self.files[place];
         let tensors = SafeTensors::deserialize(map).map_err(|error| ModelError::format(path, error))?;
         let view = tensors.tensor(name).map_err(|error| ModelError::format(path, error))?;
-        let values = read_f32(view.dtype(), view.data())
-            .ok_or_else(|| ModelError::format(path, format!("{name}: expected f32, f16 or bf16, found {:?}", view.dtype())))?;
+        let values = read_f32(view.dtype(), view.data()).ok_or_else(|| {
+            ModelError::format(
+                path,
+                format!("{name}: expected f32, f16 or bf16, found {:?}", view.dtype()),
+            )
+        })?;
         Ok(Some((view.shape().to_vec(), values)))
     }
 }
@@ -80,9 +90,24 @@ impl TensorFiles {
 /// The values of a float tensor as f32; `None` for other dtypes.
 pub fn read_f32(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
     match dtype {
-        Dtype::F32 => Some(bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()),
-        Dtype::BF16 => Some(bytes.chunks_exact(2).map(|b| bf16::from_le_bytes([b[0], b[1]]).to_f32()).collect()),
-        Dtype::F16 => Some(bytes.chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32()).collect()),
+        Dtype::F32 => Some(
+            bytes
+                .chunks_exact(4)
+                .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+                .collect(),
+        ),
+        Dtype::BF16 => Some(
+            bytes
+                .chunks_exact(2)
+                .map(|b| bf16::from_le_bytes([b[0], b[1]]).to_f32())
+                .collect(),
+        ),
+        Dtype::F16 => Some(
+            bytes
+                .chunks_exact(2)
+                .map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32())
+                .collect(),
+        ),
         _ => None,
     }
 }

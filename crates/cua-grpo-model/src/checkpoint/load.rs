@@ -1,6 +1,6 @@
 //! Loading a model: every tensor by name, wrong ones listed with what was expected and what was found.
 
-use super::TensorFiles;
+use super::{HostTensor, TensorFiles};
 use crate::nn::Slot;
 use crate::{ModelConfig, ModelError, Qwen3Vl};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -63,7 +63,7 @@ pub fn load_model(dir: &Path, device: &Device) -> Result<Qwen3Vl, ModelError> {
 }
 
 /// The tensor under its released name or an older one.
-fn find(files: &TensorFiles, name: &str) -> Result<Option<(Vec<usize>, Vec<f32>)>, ModelError> {
+fn find(files: &TensorFiles, name: &str) -> Result<Option<HostTensor>, ModelError> {
     let older = [
         name.replacen("model.language_model.", "model.", 1),
         name.replacen("model.visual.", "visual.", 1),

@@ -4,7 +4,7 @@ mod files;
 mod load;
 mod save;
 
-pub use files::{TensorFiles, read_f32};
+pub use files::{HostTensor, TensorFiles, read_f32};
 pub use load::load_model;
 pub(crate) use save::host;
 pub use save::{TensorBytes, save_model, write_safetensors};

@@ -18,13 +18,24 @@ pub struct TensorBytes {
 impl TensorBytes {
     /// f32 values.
     pub fn f32(shape: Vec<usize>, values: &[f32]) -> Self {
-        Self { dtype: Dtype::F32, shape, bytes: values.iter().flat_map(|value| value.to_le_bytes()).collect() }
+        Self {
+            dtype: Dtype::F32,
+            shape,
+            bytes: values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+        }
     }
 
     /// Values rounded to bf16.
     pub fn bf16(shape: Vec<usize>, values: &[f32]) -> Self {
-        let bytes = values.iter().flat_map(|&value| bf16::from_f32(value).to_le_bytes()).collect();
-        Self { dtype: Dtype::BF16, shape, bytes }
+        let bytes = values
+            .iter()
+            .flat_map(|&value| bf16::from_f32(value).to_le_bytes())
+            .collect();
+        Self {
+            dtype: Dtype::BF16,
+            shape,
+            bytes,
+        }
     }
 }
 
@@ -73,8 +84,11 @@ pub fn save_model(model: &mut Qwen3Vl, dir: &Path, in_bf16: bool, bos: u32, eos:
             let side = vision.patch_size;
             shape = vec![shape[0], vision.in_channels, vision.temporal_patch_size, side, side];
         }
-        let tensor =
-            if in_bf16 { TensorBytes::bf16(shape, &values) } else { TensorBytes::f32(shape, &values) };
+        let tensor = if in_bf16 {
+            TensorBytes::bf16(shape, &values)
+        } else {
+            TensorBytes::f32(shape, &values)
+        };
         tensors.push((name.to_owned(), tensor));
     });
     write_safetensors(&dir.join("model.safetensors"), &tensors)?;
@@ -87,5 +101,6 @@ pub fn save_model(model: &mut Qwen3Vl, dir: &Path, in_bf16: bool, bos: u32, eos:
 /// The values of a float tensor on the host.
 pub(crate) fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     let data: TensorData = tensor.without_autodiff().into_data().convert::<f32>();
-    data.try_to_vec::<f32>().unwrap_or_else(|error| unreachable!("data was converted to f32: {error:?}"))
+    data.try_to_vec::<f32>()
+        .unwrap_or_else(|error| unreachable!("data was converted to f32: {error:?}"))
 }

@@ -62,7 +62,16 @@ impl Generator {
     ) -> Self {
         let cache = vec![LayerCache::default(); model.language_model.num_layers()];
         let (visible, conversations) = (Vec::new(), HashMap::new());
-        Self { model, version, images, stop_tokens, max_context, cache, visible, conversations }
+        Self {
+            model,
+            version,
+            images,
+            stop_tokens,
+            max_context,
+            cache,
+            visible,
+            conversations,
+        }
     }
 
     /// Replaces the weights. Conversations that are open keep their cache, which the old weights filled: close them
@@ -74,8 +83,12 @@ impl Generator {
 
     /// Opens a conversation.
     pub fn open(&mut self, session: u64) {
-        let conversation =
-            Conversation { row: None, positions: PositionState::default(), pending: Vec::new(), length: 0 };
+        let conversation = Conversation {
+            row: None,
+            positions: PositionState::default(),
+            pending: Vec::new(),
+            length: 0,
+        };
         self.conversations.insert(session, conversation);
     }
 
@@ -89,7 +102,10 @@ impl Generator {
     /// # Errors
     /// When a prompt does not fit the model. No conversation is changed then.
     pub fn generate(&mut self, requests: &[Request]) -> Result<Vec<Completion>, ModelError> {
-        let inputs = self.inputs(requests)?;
+        let inputs: Vec<RowInput> = requests
+            .iter()
+            .map(|request| self.input(request))
+            .collect::<Result<_, _>>()?;
         self.place(requests)?;
         let mut outputs = self.prefill(requests, &inputs)?;
         self.decode(requests, &mut outputs)?;
@@ -105,26 +121,35 @@ impl Generator {
         Ok(outputs.into_iter().map(|output| output.completion).collect())
     }
 
-    /// What each request feeds: the token that is pending, then its prompt.
-    fn inputs(&self, requests: &[Request]) -> Result<Vec<RowInput>, ModelError> {
-        let mut inputs = Vec::with_capacity(requests.len());
-        for request in requests {
-            let conversation = self.conversation(request.session)?;
-            self.model.check_tokens(&request.prompt.tokens)?;
-            let length = conversation.length + request.prompt.tokens.len();
-            if request.prompt.tokens.is_empty() || length >= self.max_context {
-                return Err(ModelError::Input {
-                    operation: "sample",
-                    expected: format!("a prompt that leaves room in a context of {} tokens", self.max_context),
-                    got: format!("{length} tokens"),
-                });
-            }
-            let images = request.prompt.images.iter();
-            let pixels = images.map(|image| self.images.pixels(image)).collect::<Result<_, _>>()?;
-            let tokens = conversation.pending.iter().chain(&request.prompt.tokens).copied().collect();
-            inputs.push(RowInput { tokens, pixels });
+    /// Whether `request` can be sampled. One request that cannot fails the whole batch of [`Generator::generate`].
+    ///
+    /// # Errors
+    /// When the session is closed, the context has no room, or the prompt does not fit the model.
+    pub fn check(&self, request: &Request) -> Result<(), ModelError> {
+        self.input(request).map(|_| ())
+    }
+
+    /// What a request feeds: the token that is pending, then its prompt.
+    fn input(&self, request: &Request) -> Result<RowInput, ModelError> {
+        let conversation = self.conversation(request.session)?;
+        self.model.check_tokens(&request.prompt.tokens)?;
+        let length = conversation.length + request.prompt.tokens.len();
+        if request.prompt.tokens.is_empty() || length >= self.max_context {
+            return Err(ModelError::Input {
+                operation: "sample",
+                expected: format!("a prompt that leaves room in a context of {} tokens", self.max_context),
+                got: format!("{length} tokens"),
+            });
         }
-        Ok(inputs)
+        let images = request.prompt.images.iter();
+        let mut input = RowInput::sampled(conversation.pending.clone());
+        input.tokens.extend_from_slice(&request.prompt.tokens);
+        input.sampled.resize(input.tokens.len(), false);
+        input.pixels = images
+            .map(|image| self.images.pixels(image))
+            .collect::<Result<_, _>>()?;
+        input.place(&self.model.config, conversation.positions)?;
+        Ok(input)
     }
 
     fn conversation(&self, session: u64) -> Result<&Conversation, ModelError> {
@@ -139,18 +164,26 @@ impl Generator {
     /// that are open but do not ask keep theirs, behind.
     fn place(&mut self, requests: &[Request]) -> Result<(), ModelError> {
         let mut order: Vec<u64> = requests.iter().map(|request| request.session).collect();
-        let mut idle: Vec<u64> =
-            self.conversations.iter().filter(|(id, c)| c.row.is_some() && !order.contains(id)).map(|(id, _)| *id).collect();
+        let mut idle: Vec<u64> = self
+            .conversations
+            .iter()
+            .filter(|(id, c)| c.row.is_some() && !order.contains(id))
+            .map(|(id, _)| *id)
+            .collect();
         idle.sort_unstable();
         if !idle.is_empty() {
             // Idle rows would be fed padding: allowed, but a deterministic caller never leaves any.
             order.extend(idle);
         }
         let columns = self.visible.first().map_or(0, Vec::len);
-        let old: Vec<Option<usize>> =
-            order.iter().map(|id| self.conversation(*id).map(|c| c.row)).collect::<Result<_, _>>()?;
-        let visible: Vec<Vec<bool>> =
-            old.iter().map(|row| row.map_or_else(|| vec![false; columns], |row| self.visible[row].clone())).collect();
+        let old: Vec<Option<usize>> = order
+            .iter()
+            .map(|id| self.conversation(*id).map(|c| c.row))
+            .collect::<Result<_, _>>()?;
+        let visible: Vec<Vec<bool>> = old
+            .iter()
+            .map(|row| row.map_or_else(|| vec![false; columns], |row| self.visible[row].clone()))
+            .collect();
         let unchanged = old.len() == self.visible.len() && old.iter().enumerate().all(|(new, old)| *old == Some(new));
         if columns > 0 && !unchanged {
             // A new row borrows the columns of row 0 and hides them all.
@@ -173,8 +206,9 @@ impl Generator {
     /// Drops columns that no row sees, once they are a quarter of the cache.
     fn drop_hidden_columns(&mut self) {
         let columns = self.visible.first().map_or(0, Vec::len);
-        let kept: Vec<usize> =
-            (0..columns).filter(|&column| self.visible.iter().any(|row| row[column])).collect();
+        let kept: Vec<usize> = (0..columns)
+            .filter(|&column| self.visible.iter().any(|row| row[column]))
+            .collect();
         if kept.is_empty() {
             self.cache.fill(LayerCache::default());
             self.visible.iter_mut().for_each(Vec::clear);
@@ -192,7 +226,10 @@ impl Generator {
     /// Feeds the prompts and draws the first token of each request.
     fn prefill(&mut self, requests: &[Request], inputs: &[RowInput]) -> Result<Vec<Output>, ModelError> {
         let (hidden, time) = self.feed(requests, inputs)?;
-        let last = inputs.iter().enumerate().map(|(row, input)| (row * time + input.tokens.len() - 1) as i64);
+        let last = inputs
+            .iter()
+            .enumerate()
+            .map(|(row, input)| (row * time + input.tokens.len() - 1) as i64);
         let last = self.ints(last.collect());
         let logits = self.logits(hidden.select(0, last));
         let mut outputs: Vec<Output> = requests.iter().map(|request| Output::new(&request.params)).collect();
@@ -209,7 +246,7 @@ impl Generator {
                 .iter()
                 .map(|output| {
                     let token = output.completion.tokens.last().copied().filter(|_| !output.done);
-                    RowInput { tokens: token.into_iter().collect(), pixels: Vec::new() }
+                    RowInput::sampled(token.into_iter().collect())
                 })
                 .collect();
             let (hidden, _) = self.feed(requests, &inputs)?;
@@ -226,13 +263,17 @@ impl Generator {
     fn feed(&mut self, requests: &[Request], inputs: &[RowInput]) -> Result<(Tensor<2>, usize), ModelError> {
         let mut rows = inputs.to_vec();
         let mut sessions: Vec<Option<u64>> = requests.iter().map(|request| Some(request.session)).collect();
-        let nothing = RowInput { tokens: Vec::new(), pixels: Vec::new() };
-        rows.resize(self.visible.len(), nothing);
+        rows.resize(self.visible.len(), RowInput::default());
         sessions.resize(self.visible.len(), None);
         let positions = sessions.iter().map(|session| {
-            session.and_then(|session| self.conversations.get(&session)).map_or_else(PositionState::default, |c| c.positions)
+            session
+                .and_then(|session| self.conversations.get(&session))
+                .map_or_else(PositionState::default, |c| c.positions)
         });
-        let prefix = Prefix { visible: self.visible.clone(), positions: positions.collect() };
+        let prefix = Prefix {
+            visible: self.visible.clone(),
+            positions: positions.collect(),
+        };
         let batch = Batch::assemble(&self.model, &rows, &prefix)?;
         let hidden = batch.hidden(&self.model, Some(&mut self.cache));
         for (row, input) in rows.iter().enumerate() {
@@ -250,7 +291,10 @@ impl Generator {
     fn logits(&self, hidden: Tensor<2>) -> Vec<Vec<f32>> {
         let logits = hidden.matmul(self.model.head().transpose());
         let width = logits.dims()[1];
-        crate::checkpoint::host(logits).chunks_exact(width).map(<[f32]>::to_vec).collect()
+        crate::checkpoint::host(logits)
+            .chunks_exact(width)
+            .map(<[f32]>::to_vec)
+            .collect()
     }
 
     /// Draws a token and decides whether the request is done.
@@ -261,7 +305,10 @@ impl Generator {
         completion.logprobs.push(drawn.logprob);
         completion.kept_mass.push(drawn.kept_mass);
         completion.versions.push(self.version);
-        let used = self.conversations.get(&request.session).map_or(0, |conversation| conversation.length);
+        let used = self
+            .conversations
+            .get(&request.session)
+            .map_or(0, |conversation| conversation.length);
         let stop = if self.stop_tokens.contains(&drawn.token) {
             Some(StopReason::Stop)
         } else if completion.tokens.len() >= request.params.max_new_tokens {
@@ -299,6 +346,10 @@ impl Output {
             versions: Vec::new(),
             stop: StopReason::MaxTokens,
         };
-        Self { completion, rng: ChaCha8Rng::seed_from_u64(params.seed), done: false }
+        Self {
+            completion,
+            rng: ChaCha8Rng::seed_from_u64(params.seed),
+            done: false,
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The generator on its thread, behind a handle that implements the sampler seam.
 
 use super::engine::{Generator, Request};
-use crate::Qwen3Vl;
+use crate::{ModelError, Qwen3Vl};
 use async_trait::async_trait;
 use cua_grpo_core::{
     Completion, Fault, FaultKind, PolicyVersion, Prompt, Sampler, SamplerSession, SamplingParams, SessionContext,
@@ -21,10 +21,21 @@ pub enum Batching {
 }
 
 enum Command {
-    Open { session: u64, index: usize },
-    Close { session: u64 },
-    Sample { request: Request, reply: oneshot::Sender<Result<Completion, Fault>> },
-    SetModel { model: Box<Qwen3Vl>, version: PolicyVersion },
+    Open {
+        session: u64,
+        index: usize,
+    },
+    Close {
+        session: u64,
+    },
+    Sample {
+        request: Request,
+        reply: oneshot::Sender<Result<Completion, Fault>>,
+    },
+    SetModel {
+        model: Box<Qwen3Vl>,
+        version: PolicyVersion,
+    },
 }
 
 /// A policy that samples on its own thread. Clones share the thread; it ends when the last of them is dropped.
@@ -45,22 +56,35 @@ impl ModelSampler {
         std::thread::Builder::new()
             .name("cua-grpo-sampler".to_owned())
             .spawn(move || Worker::new(generator, batching).run(&receiver))?;
-        Ok(Self { commands, next_session: Arc::default(), version: Arc::new(AtomicU64::new(version)) })
+        Ok(Self {
+            commands,
+            next_session: Arc::default(),
+            version: Arc::new(AtomicU64::new(version)),
+        })
     }
 
     /// Publishes new weights: a pointer swap between two batches.
     pub fn set_model(&self, model: Qwen3Vl, version: PolicyVersion) {
         self.version.store(version, Ordering::SeqCst);
         // A closed channel shows at the next request, with a fault.
-        let _ = self.commands.send(Command::SetModel { model: Box::new(model), version });
+        let _ = self.commands.send(Command::SetModel {
+            model: Box::new(model),
+            version,
+        });
     }
 }
 
 impl Sampler for ModelSampler {
     fn open(&self, context: SessionContext) -> Box<dyn SamplerSession> {
         let session = self.next_session.fetch_add(1, Ordering::SeqCst);
-        let _ = self.commands.send(Command::Open { session, index: context.index });
-        Box::new(Session { commands: self.commands.clone(), session })
+        let _ = self.commands.send(Command::Open {
+            session,
+            index: context.index,
+        });
+        Box::new(Session {
+            commands: self.commands.clone(),
+            session,
+        })
     }
 
     fn version(&self) -> PolicyVersion {
@@ -77,9 +101,15 @@ struct Session {
 impl SamplerSession for Session {
     async fn sample(&mut self, prompt: &Prompt, params: &SamplingParams) -> Result<Completion, Fault> {
         let (reply, answer) = oneshot::channel();
-        let request = Request { session: self.session, prompt: prompt.clone(), params: params.clone() };
+        let request = Request {
+            session: self.session,
+            prompt: prompt.clone(),
+            params: params.clone(),
+        };
         let gone = || Fault::new(FaultKind::Sampler, "sample", "the sampler's thread has ended");
-        self.commands.send(Command::Sample { request, reply }).map_err(|_| gone())?;
+        self.commands
+            .send(Command::Sample { request, reply })
+            .map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }
 }
@@ -101,7 +131,12 @@ struct Worker {
 
 impl Worker {
     fn new(generator: Generator, batching: Batching) -> Self {
-        Self { generator, batching, open: BTreeMap::new(), waiting: Vec::new() }
+        Self {
+            generator,
+            batching,
+            open: BTreeMap::new(),
+            waiting: Vec::new(),
+        }
     }
 
     fn run(mut self, commands: &mpsc::Receiver<Command>) {
@@ -139,7 +174,21 @@ impl Worker {
     fn run_batch(&mut self) {
         let mut waiting = std::mem::take(&mut self.waiting);
         waiting.sort_by_key(|(request, _)| (self.open.get(&request.session).copied(), request.session));
-        let (requests, replies): (Vec<Request>, Vec<_>) = waiting.into_iter().unzip();
+        let fault = |error: &ModelError| Fault::new(FaultKind::Sampler, "sample", error);
+        // A request that cannot be sampled fails alone.
+        let (mut requests, mut replies) = (Vec::new(), Vec::new());
+        for (request, reply) in waiting {
+            match self.generator.check(&request) {
+                Ok(()) => {
+                    requests.push(request);
+                    replies.push(reply);
+                }
+                Err(error) => drop(reply.send(Err(fault(&error)))),
+            }
+        }
+        if requests.is_empty() {
+            return;
+        }
         match self.generator.generate(&requests) {
             Ok(completions) => {
                 for (reply, completion) in replies.into_iter().zip(completions) {
@@ -149,7 +198,7 @@ impl Worker {
             }
             Err(error) => {
                 for reply in replies {
-                    let _ = reply.send(Err(Fault::new(FaultKind::Sampler, "sample", &error)));
+                    let _ = reply.send(Err(fault(&error)));
                 }
             }
         }

@@ -27,7 +27,11 @@ pub fn draw(logits: &[f32], params: &SamplingParams, rng: &mut impl Rng) -> Draw
     let total: f64 = weights.iter().sum();
     let logprob = |token: usize| (scaled[token] - top - total.ln()) as f32;
     if greedy {
-        return Draw { token: best as u32, logprob: logprob(best), kept_mass: 1.0 };
+        return Draw {
+            token: best as u32,
+            logprob: logprob(best),
+            kept_mass: 1.0,
+        };
     }
     let cut = params.top_k > 0 && params.top_k < weights.len() || params.top_p < 1.0;
     let mut order: Vec<usize> = (0..weights.len()).collect();
@@ -55,7 +59,11 @@ pub fn draw(logits: &[f32], params: &SamplingParams, rng: &mut impl Rng) -> Draw
             break;
         }
     }
-    Draw { token: token as u32, logprob: logprob(token), kept_mass: (kept / total) as f32 }
+    Draw {
+        token: token as u32,
+        logprob: logprob(token),
+        kept_mass: (kept / total) as f32,
+    }
 }
 
 #[cfg(test)]
@@ -65,7 +73,13 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
 
     fn params(temperature: f32, top_p: f32, top_k: usize) -> SamplingParams {
-        SamplingParams { temperature, top_p, top_k, max_new_tokens: 1, seed: 0 }
+        SamplingParams {
+            temperature,
+            top_p,
+            top_k,
+            max_new_tokens: 1,
+            seed: 0,
+        }
     }
 
     #[test]
@@ -97,7 +111,10 @@ mod tests {
         let logits = [3.0f32, 2.0, 0.0, -1.0]; // masses 0.70, 0.26, 0.035, 0.013
         for _ in 0..200 {
             let by_mass = draw(&logits, &params(1.0, 0.8, 0), &mut rng);
-            assert!(by_mass.token < 2 && (by_mass.kept_mass - 0.952).abs() < 0.01, "{by_mass:?}");
+            assert!(
+                by_mass.token < 2 && (by_mass.kept_mass - 0.952).abs() < 0.01,
+                "{by_mass:?}"
+            );
             assert_eq!(draw(&logits, &params(1.0, 1.0, 1), &mut rng).token, 0);
         }
     }

@@ -35,7 +35,9 @@ impl LoraConfig {
 /// When the rank is 0 or a target matches nothing.
 pub fn attach(model: &mut Qwen3Vl, config: &LoraConfig, seed: u64) -> Result<Vec<String>, ModelError> {
     if config.r == 0 {
-        return Err(ModelError::Config("lora_r: expected a rank of at least 1, got 0".to_owned()));
+        return Err(ModelError::Config(
+            "lora_r: expected a rank of at least 1, got 0".to_owned(),
+        ));
     }
     let modules = matched_modules(model, &config.target_modules)?;
     let device = model.device();

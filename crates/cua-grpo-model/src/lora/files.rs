@@ -24,7 +24,10 @@ pub fn save_adapter(model: &mut Qwen3Vl, config: &LoraConfig, base: &str, dir: &
         for (factor, tensor) in [("lora_A", &pair.a), ("lora_B", &pair.b)] {
             let values = crate::checkpoint::host(tensor.clone());
             let shape = tensor.dims().to_vec();
-            tensors.push((format!("{PREFIX}{path}.{factor}.weight"), TensorBytes::f32(shape, &values)));
+            tensors.push((
+                format!("{PREFIX}{path}.{factor}.weight"),
+                TensorBytes::f32(shape, &values),
+            ));
         }
     });
     write_safetensors(&dir.join("adapter_model.safetensors"), &tensors)?;
@@ -61,19 +64,28 @@ pub fn load_adapter(model: &mut Qwen3Vl, dir: &Path) -> Result<LoraConfig, Model
     let path = dir.join("adapter_config.json");
     let text = std::fs::read_to_string(&path).map_err(ModelError::io("read", &path))?;
     let json: serde_json::Value = serde_json::from_str(&text).map_err(|error| ModelError::format(&path, error))?;
-    let config: LoraConfig =
-        serde_json::from_value(json.clone()).map_err(|error| ModelError::format(&path, error))?;
+    let config: LoraConfig = serde_json::from_value(json.clone()).map_err(|error| ModelError::format(&path, error))?;
     if json.get("peft_type").and_then(serde_json::Value::as_str) != Some("LORA") {
         return Err(ModelError::format(&path, "peft_type: expected \"LORA\""));
     }
     for key in ["use_dora", "fan_in_fan_out", "lora_bias"] {
         if json.get(key).and_then(serde_json::Value::as_bool) == Some(true) {
-            return Err(ModelError::format(&path, format!("{key} is not supported; export the adapter without it")));
+            return Err(ModelError::format(
+                &path,
+                format!("{key} is not supported; export the adapter without it"),
+            ));
         }
     }
     for key in ["rank_pattern", "alpha_pattern"] {
-        if json.get(key).and_then(serde_json::Value::as_object).is_some_and(|pattern| !pattern.is_empty()) {
-            return Err(ModelError::format(&path, format!("{key}: one rank and alpha for all modules is expected")));
+        if json
+            .get(key)
+            .and_then(serde_json::Value::as_object)
+            .is_some_and(|pattern| !pattern.is_empty())
+        {
+            return Err(ModelError::format(
+                &path,
+                format!("{key}: one rank and alpha for all modules is expected"),
+            ));
         }
     }
     let file = dir.join("adapter_model.safetensors");
@@ -103,14 +115,28 @@ pub fn load_adapter(model: &mut Qwen3Vl, dir: &Path) -> Result<LoraConfig, Model
                 }
             }
         };
-        let (a, b) = (factor("lora_A", [config.r, d_input]), factor("lora_B", [d_output, config.r]));
+        let (a, b) = (
+            factor("lora_A", [config.r, d_input]),
+            factor("lora_B", [d_output, config.r]),
+        );
         if let (Some(a), Some(b)) = (a, b) {
-            linear.lora = Some(LoraPair { a, b, scaling: config.scaling() });
+            linear.lora = Some(LoraPair {
+                a,
+                b,
+                scaling: config.scaling(),
+            });
         }
     });
     if let Some(error) = failure {
         return Err(error);
     }
-    problems.extend(left.into_iter().map(|name| format!("{name}: belongs to no linear module of the model")));
-    if problems.is_empty() { Ok(config) } else { Err(ModelError::Tensors(problems)) }
+    problems.extend(
+        left.into_iter()
+            .map(|name| format!("{name}: belongs to no linear module of the model")),
+    );
+    if problems.is_empty() {
+        Ok(config)
+    } else {
+        Err(ModelError::Tensors(problems))
+    }
 }

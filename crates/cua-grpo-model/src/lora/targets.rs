@@ -41,8 +41,10 @@ pub fn matched_modules(model: &mut Qwen3Vl, targets: &Targets) -> Result<Vec<Str
     };
     for entry in &entries {
         if !paths.iter().any(|path| entry.matches(path)) {
-            let mut near: Vec<(f64, &str)> =
-                paths.iter().map(|path| (closeness(&entry.text, path), path.as_str())).collect();
+            let mut near: Vec<(f64, &str)> = paths
+                .iter()
+                .map(|path| (closeness(&entry.text, path), path.as_str()))
+                .collect();
             near.sort_by(|left, right| right.0.total_cmp(&left.0));
             let near: Vec<&str> = near.into_iter().take(3).map(|(_, path)| path).collect();
             return Err(ModelError::Config(format!(
@@ -52,7 +54,10 @@ pub fn matched_modules(model: &mut Qwen3Vl, targets: &Targets) -> Result<Vec<Str
             )));
         }
     }
-    Ok(paths.into_iter().filter(|path| entries.iter().any(|entry| entry.matches(path))).collect())
+    Ok(paths
+        .into_iter()
+        .filter(|path| entries.iter().any(|entry| entry.matches(path)))
+        .collect())
 }
 
 struct Entry {
@@ -64,13 +69,19 @@ impl Entry {
     fn pattern(text: &str, pattern: &str) -> Result<Self, ModelError> {
         let regex = Regex::new(&format!("^(?:{pattern})$"))
             .map_err(|error| ModelError::Config(format!("lora_target_modules: `{text}` is no pattern: {error}")))?;
-        Ok(Self { text: text.to_owned(), regex: Some(regex) })
+        Ok(Self {
+            text: text.to_owned(),
+            regex: Some(regex),
+        })
     }
 
     fn name(text: &str) -> Result<Self, ModelError> {
         match shorthand(text) {
             Some(pattern) => Self::pattern(text, pattern),
-            None => Ok(Self { text: text.to_owned(), regex: None }),
+            None => Ok(Self {
+                text: text.to_owned(),
+                regex: None,
+            }),
         }
     }
 

@@ -13,7 +13,10 @@ pub struct Initializer {
 impl Initializer {
     /// A stream that starts at `seed`.
     pub fn new(seed: u64, device: &Device) -> Self {
-        Self { rng: ChaCha8Rng::seed_from_u64(seed), device: device.clone() }
+        Self {
+            rng: ChaCha8Rng::seed_from_u64(seed),
+            device: device.clone(),
+        }
     }
 
     /// The device that tensors are made on.

@@ -18,14 +18,22 @@ pub struct LinearConfig {
 impl LinearConfig {
     /// A map from `d_input` to `d_output`.
     pub fn new(d_input: usize, d_output: usize, bias: bool) -> Self {
-        Self { d_input, d_output, bias }
+        Self {
+            d_input,
+            d_output,
+            bias,
+        }
     }
 
     /// Draws weights with standard deviation `1 / sqrt(d_input)`; the bias starts at 0.
     pub fn init(&self, init: &mut Initializer) -> Linear {
         let std = (self.d_input as f32).powf(-0.5);
         let weight = init.normal([self.d_output, self.d_input], std);
-        Linear { weight, bias: self.bias.then(|| init.constant(self.d_output, 0.0)), lora: None }
+        Linear {
+            weight,
+            bias: self.bias.then(|| init.constant(self.d_output, 0.0)),
+            lora: None,
+        }
     }
 }
 

@@ -19,5 +19,9 @@ pub type LinearVisitor<'a> = dyn FnMut(&str, &mut Linear) + 'a;
 
 /// `path.name`, or `name` at the root.
 pub fn join(path: &str, name: &str) -> String {
-    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+    if path.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{path}.{name}")
+    }
 }

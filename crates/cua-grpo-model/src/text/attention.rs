@@ -72,8 +72,10 @@ pub struct TextAttention {
 impl TextAttention {
     pub(crate) fn init(config: &TextConfig, init: &mut Initializer) -> Self {
         let hidden = config.hidden_size;
-        let (q_width, kv_width) =
-            (config.num_attention_heads * config.head_dim, config.num_key_value_heads * config.head_dim);
+        let (q_width, kv_width) = (
+            config.num_attention_heads * config.head_dim,
+            config.num_key_value_heads * config.head_dim,
+        );
         Self {
             q_proj: LinearConfig::new(hidden, q_width, false).init(init),
             k_proj: LinearConfig::new(hidden, kv_width, false).init(init),
@@ -99,8 +101,20 @@ impl TextAttention {
         cache: Option<&mut LayerCache>,
     ) -> Tensor<2> {
         let [batch, _, time, _] = rope.cos.dims();
-        let q = self.heads_of(self.q_proj.forward(x.clone()), batch, time, self.heads, Some(&self.q_norm));
-        let k = self.heads_of(self.k_proj.forward(x.clone()), batch, time, self.kv_heads, Some(&self.k_norm));
+        let q = self.heads_of(
+            self.q_proj.forward(x.clone()),
+            batch,
+            time,
+            self.heads,
+            Some(&self.q_norm),
+        );
+        let k = self.heads_of(
+            self.k_proj.forward(x.clone()),
+            batch,
+            time,
+            self.kv_heads,
+            Some(&self.k_norm),
+        );
         let v = self.heads_of(self.v_proj.forward(x), batch, time, self.kv_heads, None);
         let q = kernels::rotate(q, rope.cos.clone(), rope.sin.clone());
         let k = kernels::rotate(k, rope.cos.clone(), rope.sin.clone());
@@ -109,24 +123,21 @@ impl TextAttention {
             Some(cache) => cache.append(k, v),
         };
         let attended = kernels::attention(q, parts, Some(bias.clone()));
-        let joined = attended.swap_dims(1, 2).reshape([batch * time, self.heads * self.head_dim]);
+        let joined = attended
+            .swap_dims(1, 2)
+            .reshape([batch * time, self.heads * self.head_dim]);
         self.o_proj.forward(joined)
     }
 
     /// `[batch * time, heads * head_dim]` to `[batch, heads, time, head_dim]`, normed over the head where asked.
-    fn heads_of(
-        &self,
-        x: Tensor<2>,
-        batch: usize,
-        time: usize,
-        heads: usize,
-        norm: Option<&Tensor<1>>,
-    ) -> Tensor<4> {
+    fn heads_of(&self, x: Tensor<2>, batch: usize, time: usize, heads: usize, norm: Option<&Tensor<1>>) -> Tensor<4> {
         let x = match norm {
             None => x,
-            Some(weight) => {
-                kernels::rms_norm(x.reshape([batch * time * heads, self.head_dim]), weight.clone(), self.eps)
-            }
+            Some(weight) => kernels::rms_norm(
+                x.reshape([batch * time * heads, self.head_dim]),
+                weight.clone(),
+                self.eps,
+            ),
         };
         x.reshape([batch, time, heads, self.head_dim]).swap_dims(1, 2)
     }

@@ -44,7 +44,9 @@ impl TextDecoder {
     pub(crate) fn init(config: &TextConfig, init: &mut Initializer) -> Self {
         Self {
             embed_tokens: init.normal([config.vocab_size, config.hidden_size], 0.05),
-            layers: (0..config.num_hidden_layers).map(|_| TextLayer::init(config, init)).collect(),
+            layers: (0..config.num_hidden_layers)
+                .map(|_| TextLayer::init(config, init))
+                .collect(),
             norm: init.constant(config.hidden_size, 1.0),
             eps: config.rms_norm_eps,
         }

@@ -44,9 +44,15 @@ impl TextLayer {
     }
 
     pub(crate) fn visit(&mut self, path: &str, visitor: &mut ParamVisitor<'_>) {
-        visitor(&join(path, "input_layernorm.weight"), Slot::Vector(&mut self.input_layernorm));
+        visitor(
+            &join(path, "input_layernorm.weight"),
+            Slot::Vector(&mut self.input_layernorm),
+        );
         self.self_attn.visit(&join(path, "self_attn"), visitor);
-        visitor(&join(path, "post_attention_layernorm.weight"), Slot::Vector(&mut self.post_attention_layernorm));
+        visitor(
+            &join(path, "post_attention_layernorm.weight"),
+            Slot::Vector(&mut self.post_attention_layernorm),
+        );
         self.mlp.visit(&join(path, "mlp"), visitor);
     }
 

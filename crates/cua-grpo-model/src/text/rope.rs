@@ -19,19 +19,20 @@ pub struct RopeTables {
 pub fn rope_tables(config: &TextConfig, positions: &[Vec<i64>; 3], batch: usize, device: &Device) -> RopeTables {
     let half = config.head_dim / 2;
     let time = positions[0].len() / batch.max(1);
-    let inverse: Vec<f32> =
-        (0..half).map(|j| config.rope_theta.powf(-2.0 * j as f64 / config.head_dim as f64) as f32).collect();
+    let inverse: Vec<f32> = (0..half)
+        .map(|j| config.rope_theta.powf(-2.0 * j as f64 / config.head_dim as f64) as f32)
+        .collect();
     let axes: Vec<usize> = (0..half).map(|j| axis(j, &config.mrope_section)).collect();
     let count = batch * time;
     let mut cos = vec![0.0f32; count * config.head_dim];
     let mut sin = vec![0.0f32; count * config.head_dim];
-    for token in 0..count {
-        let row = token * config.head_dim;
+    let rows = cos.chunks_exact_mut(2 * half).zip(sin.chunks_exact_mut(2 * half));
+    for (token, (cos, sin)) in rows.enumerate() {
         for j in 0..half {
             let angle = positions[axes[j]][token] as f32 * inverse[j];
             let (s, c) = angle.sin_cos();
-            (cos[row + j], cos[row + half + j]) = (c, c);
-            (sin[row + j], sin[row + half + j]) = (s, s);
+            (cos[j], cos[half + j]) = (c, c);
+            (sin[j], sin[half + j]) = (s, s);
         }
     }
     let shape = [batch, 1, time, config.head_dim];

@@ -18,7 +18,10 @@ pub(super) struct Norm {
 
 impl Norm {
     pub(super) fn init(width: usize, init: &Initializer) -> Self {
-        Self { weight: init.constant(width, 1.0), bias: init.constant(width, 0.0) }
+        Self {
+            weight: init.constant(width, 1.0),
+            bias: init.constant(width, 0.0),
+        }
     }
 
     pub(super) fn forward(&self, x: Tensor<2>) -> Tensor<2> {
@@ -69,7 +72,11 @@ impl VisionBlock {
         let [rows, hidden] = x.dims();
         let [_, _, patches, head_dim] = tables.cos.dims();
         let frames = rows / patches;
-        let qkv = self.qkv.forward(x).reshape([frames, patches, 3 * self.heads, head_dim]).swap_dims(1, 2);
+        let qkv = self
+            .qkv
+            .forward(x)
+            .reshape([frames, patches, 3 * self.heads, head_dim])
+            .swap_dims(1, 2);
         let part = |index: usize| qkv.clone().narrow(1, index * self.heads, self.heads);
         let q = kernels::rotate(part(0), tables.cos.clone(), tables.sin.clone());
         let k = kernels::rotate(part(1), tables.cos.clone(), tables.sin.clone());

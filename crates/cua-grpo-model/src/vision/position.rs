@@ -56,12 +56,16 @@ pub fn frame_tables(config: &VisionConfig, height: usize, width: usize, device: 
     }
     let head_dim = config.hidden_size / config.num_heads;
     let quarter = head_dim / 4;
-    let inverse: Vec<f32> =
-        (0..quarter).map(|j| 10_000f64.powf(-2.0 * j as f64 / (head_dim / 2) as f64) as f32).collect();
+    let inverse: Vec<f32> = (0..quarter)
+        .map(|j| 10_000f64.powf(-2.0 * j as f64 / (head_dim / 2) as f64) as f32)
+        .collect();
     let mut cos = Vec::with_capacity(order.len() * head_dim);
     let mut sin = Vec::with_capacity(order.len() * head_dim);
     for &(row, column) in &order {
-        let angles = inverse.iter().map(|f| row as f32 * f).chain(inverse.iter().map(|f| column as f32 * f));
+        let angles = inverse
+            .iter()
+            .map(|f| row as f32 * f)
+            .chain(inverse.iter().map(|f| column as f32 * f));
         let angles: Vec<f32> = angles.collect();
         for _ in 0..2 {
             cos.extend(angles.iter().map(|angle| angle.cos()));
@@ -78,5 +82,9 @@ pub fn frame_tables(config: &VisionConfig, height: usize, width: usize, device: 
 }
 
 fn align(index: usize, size: usize, side: usize) -> f32 {
-    if size <= 1 { 0.0 } else { index as f32 * (side - 1) as f32 / (size - 1) as f32 }
+    if size <= 1 {
+        0.0
+    } else {
+        index as f32 * (side - 1) as f32 / (size - 1) as f32
+    }
 }

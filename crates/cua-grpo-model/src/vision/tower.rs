@@ -62,7 +62,10 @@ impl VisionTower {
             })
             .collect();
         if groups.len() == 1 {
-            return features.into_iter().next().unwrap_or_else(|| unreachable!("one group has one feature"));
+            return features
+                .into_iter()
+                .next()
+                .unwrap_or_else(|| unreachable!("one group has one feature"));
         }
         // Back to the order of the images: each image is a run of rows in its group's output.
         let merge = self.config.spatial_merge_size.pow(2);
@@ -75,8 +78,9 @@ impl VisionTower {
             }
         }
         let order = images.iter().zip(&starts);
-        let order: Vec<i64> =
-            order.flat_map(|(image, &start)| start..start + (image.grid.patches() / merge) as i64).collect();
+        let order: Vec<i64> = order
+            .flat_map(|(image, &start)| start..start + (image.grid.patches() / merge) as i64)
+            .collect();
         let device = self.pos_embed.device();
         let count = order.len();
         let order = Tensor::<1, burn::tensor::Int>::from_data(TensorData::new(order, [count]), &device);
@@ -84,7 +88,14 @@ impl VisionTower {
         VisionFeatures {
             merged: gather(features.iter().map(|feature| feature.merged.clone()).collect()),
             deepstack: (0..self.deepstack_merger_list.len())
-                .map(|level| gather(features.iter().map(|feature| feature.deepstack[level].clone()).collect()))
+                .map(|level| {
+                    gather(
+                        features
+                            .iter()
+                            .map(|feature| feature.deepstack[level].clone())
+                            .collect(),
+                    )
+                })
                 .collect(),
         }
     }
@@ -116,14 +127,21 @@ impl VisionTower {
         let mut deepstack = Vec::new();
         for (number, block) in self.blocks.iter().enumerate() {
             x = block.forward(x, &tables);
-            let level = self.config.deepstack_visual_indexes.iter().position(|&index| index == number);
+            let level = self
+                .config
+                .deepstack_visual_indexes
+                .iter()
+                .position(|&index| index == number);
             if let Some(level) = level {
                 deepstack.push((level, self.deepstack_merger_list[level].forward(x.clone())));
             }
         }
         deepstack.sort_by_key(|(level, _)| *level);
         let deepstack = deepstack.into_iter().map(|(_, feature)| feature).collect();
-        VisionFeatures { merged: self.merger.forward(x), deepstack }
+        VisionFeatures {
+            merged: self.merger.forward(x),
+            deepstack,
+        }
     }
 
     pub(crate) fn visit(&mut self, path: &str, visitor: &mut ParamVisitor<'_>) {

@@ -2,6 +2,9 @@
 
 #![allow(dead_code, clippy::unwrap_used)] // Each test file uses a part; helpers of tests are not seen as tests by the lint.
 
+pub mod adapters;
+pub mod sessions;
+
 use burn::tensor::{Device, Int, Tensor};
 use cua_grpo_core::{Image, Row};
 use cua_grpo_model::Qwen3Vl;
@@ -67,19 +70,26 @@ impl Golden {
     pub fn floats(&self, name: &str) -> Vec<f32> {
         let file = self.file();
         let data = file.tensor(name).unwrap().data();
-        data.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
+        data.chunks_exact(4)
+            .map(|b| f32::from_le_bytes(b.try_into().unwrap()))
+            .collect()
     }
 
     /// Values of an i64 tensor.
     pub fn ints(&self, name: &str) -> Vec<i64> {
         let file = self.file();
         let data = file.tensor(name).unwrap().data();
-        data.chunks_exact(8).map(|b| i64::from_le_bytes(b.try_into().unwrap())).collect()
+        data.chunks_exact(8)
+            .map(|b| i64::from_le_bytes(b.try_into().unwrap()))
+            .collect()
     }
 
     /// An i64 tensor as token ids.
     pub fn ids(&self, name: &str) -> Vec<u32> {
-        self.ints(name).into_iter().map(|id| u32::try_from(id).unwrap()).collect()
+        self.ints(name)
+            .into_iter()
+            .map(|id| u32::try_from(id).unwrap())
+            .collect()
     }
 }
 
@@ -104,8 +114,14 @@ pub fn images(set: &str) -> Arc<ImageCache> {
 pub fn clip(set: &str) -> Pixels {
     let golden = json(set, "positions.json");
     let names = golden["video"]["frames"].as_array().unwrap();
-    let frames: Vec<_> = names.iter().map(|name| decode_rgb(&image(set, name.as_str().unwrap()).bytes).unwrap()).collect();
-    VideoProcessorConfig::load(&folder(set)).unwrap().process(&frames).unwrap()
+    let frames: Vec<_> = names
+        .iter()
+        .map(|name| decode_rgb(&image(set, name.as_str().unwrap()).bytes).unwrap())
+        .collect();
+    VideoProcessorConfig::load(&folder(set))
+        .unwrap()
+        .process(&frames)
+        .unwrap()
 }
 
 /// Tokens and pixels of a case, taken from `forward_CASE`.
@@ -115,9 +131,12 @@ pub fn row(set: &str, case: &str) -> RowInput {
         vec![Arc::new(clip(set))]
     } else {
         let cache = images(set);
-        case_images(set, case).iter().map(|image| cache.pixels(image).unwrap()).collect()
+        case_images(set, case)
+            .iter()
+            .map(|image| cache.pixels(image).unwrap())
+            .collect()
     };
-    RowInput { tokens, pixels }
+    RowInput::given(tokens, pixels)
 }
 
 /// A case as a training row: everything after the prompt is trained.
@@ -125,7 +144,13 @@ pub fn completion_row(set: &str, case: &str) -> Row {
     let tokens = row(set, case).tokens;
     let prompt = json(set, "positions.json")[case]["prompt_len"].as_u64().unwrap() as usize;
     let (count, trained) = (tokens.len(), (0..tokens.len()).map(|index| index >= prompt).collect());
-    Row { tokens, trained, logprobs: vec![0.0; count], versions: vec![0; count], images: case_images(set, case) }
+    Row {
+        tokens,
+        trained,
+        logprobs: vec![0.0; count],
+        versions: vec![0; count],
+        images: case_images(set, case),
+    }
 }
 
 /// Logits of a padded batch: for each row, one vector a real token.
@@ -154,14 +179,20 @@ pub fn ints(tensor: Tensor<1, Int>) -> Vec<i64> {
 /// Largest absolute difference; infinite where something is not a number.
 pub fn worst(got: &[f32], want: &[f32]) -> f32 {
     assert_eq!(got.len(), want.len(), "lengths differ");
-    got.iter().zip(want).map(|(a, b)| (a - b).abs()).fold(0.0, |sum, d| if d.is_nan() { f32::INFINITY } else { sum.max(d) })
+    got.iter()
+        .zip(want)
+        .map(|(a, b)| (a - b).abs())
+        .fold(0.0, |sum, d| if d.is_nan() { f32::INFINITY } else { sum.max(d) })
 }
 
 /// Fails when any value is further off than `tolerance`.
 #[track_caller]
 pub fn close(got: &[f32], want: &[f32], tolerance: f32, what: &str) {
     let worst = worst(got, want);
-    assert!(worst <= tolerance, "{what}: worst difference {worst}, allowed {tolerance}");
+    assert!(
+        worst <= tolerance,
+        "{what}: worst difference {worst}, allowed {tolerance}"
+    );
 }
 
 /// Number of the first largest value.

@@ -3,12 +3,12 @@
 use crate::config::{SftConfig, Target};
 use anyhow::{Context, Result};
 use cua_grpo_core::TaskSource;
-use cua_grpo_gbox::Prompts;
+use cua_grpo_gbox::{Prompts, TargetStyle};
 use cua_grpo_gbox::action::{Action, to_reply};
 use cua_grpo_gbox::tasks::Split;
 use cua_grpo_model::processor::{ImageProcessorConfig, PixelBudget, Tokenizer, train_tokenizer};
 use cua_grpo_model::{ModelConfig, TextConfig, VisionConfig};
-use cua_grpo_sim::{Demonstrator, Phone, Skill, TargetStyle};
+use cua_grpo_sim::{Demonstrator, Phone, Skill};
 use std::path::Path;
 
 /// Tasks whose words the tokenizer is made from.
@@ -62,7 +62,7 @@ fn corpus(config: &SftConfig, prompts: Prompts) -> Result<Vec<String>> {
 pub fn demonstrator_target(config: &SftConfig) -> TargetStyle {
     match config.target {
         Target::Description => TargetStyle::Description,
-        Target::Coordinates => TargetStyle::Coordinates,
+        Target::Coordinates => TargetStyle::Coordinate,
     }
 }
 

@@ -1,0 +1,176 @@
+//! Checkpoints: shards, names of older tools, two float formats, and errors that name what is wrong.
+
+#![allow(clippy::unwrap_used)] // Helpers of tests are not seen as tests by the lint.
+
+mod common;
+
+use common::*;
+use cua_grpo_model::checkpoint::{load_model, save_model};
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+type Tensors = BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>;
+
+fn tensors(file: &Path) -> Tensors {
+    let bytes = std::fs::read(file).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let all = file.tensors().into_iter();
+    all.map(|(name, t)| (name, (t.dtype(), t.shape().to_vec(), t.data().to_vec())))
+        .collect()
+}
+
+/// Fixture a with its tensors changed, in a folder of its own.
+fn changed(change: impl FnOnce(&mut Tensors)) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::copy(folder("a").join("config.json"), dir.path().join("config.json")).unwrap();
+    let mut all = tensors(&folder("a").join("model.safetensors"));
+    change(&mut all);
+    let views = all
+        .iter()
+        .map(|(name, (dtype, shape, data))| (name, TensorView::new(*dtype, shape.clone(), data).unwrap()));
+    std::fs::write(
+        dir.path().join("model.safetensors"),
+        safetensors::serialize(views, None).unwrap(),
+    )
+    .unwrap();
+    dir
+}
+
+fn error(dir: &Path) -> String {
+    load_model(dir, &device()).unwrap_err().to_string()
+}
+
+#[test]
+fn every_tensor_of_the_file_is_a_tensor_of_the_model() {
+    for set in SETS {
+        let mut model = model(set);
+        let mut names = Vec::new();
+        model.visit(&mut |name, _| names.push(name.to_owned()));
+        names.sort();
+        let golden = json(set, "weights.json");
+        let mut want: Vec<String> = golden.as_object().unwrap().keys().cloned().collect();
+        want.sort();
+        assert_eq!(names, want, "{set}");
+    }
+}
+
+#[test]
+fn missing_tensors_and_wrong_shapes_are_all_named() {
+    let dir = changed(|tensors| {
+        tensors
+            .remove("model.language_model.layers.2.mlp.up_proj.weight")
+            .unwrap();
+        tensors.remove("model.visual.merger.norm.bias").unwrap();
+        let (_, shape, _) = tensors.get_mut("model.visual.blocks.1.attn.qkv.weight").unwrap();
+        shape.reverse();
+    });
+    let error = error(dir.path());
+    for expected in [
+        "model.language_model.layers.2.mlp.up_proj.weight: expected shape [96, 64], found no such tensor",
+        "model.visual.merger.norm.bias: expected shape [24], found no such tensor",
+        "model.visual.blocks.1.attn.qkv.weight: expected shape [72, 24], found [24, 72]",
+    ] {
+        assert!(error.contains(expected), "{error}");
+    }
+    assert_eq!(error.lines().count(), 4, "{error}");
+}
+
+#[test]
+fn integer_weights_are_refused_by_name() {
+    let name = "model.language_model.norm.weight";
+    let dir = changed(|tensors| tensors.get_mut(name).unwrap().0 = Dtype::I32);
+    let error = error(dir.path());
+    assert!(
+        error.contains(&format!("{name}: expected f32, f16 or bf16, found I32")),
+        "{error}"
+    );
+}
+
+#[test]
+fn missing_and_truncated_files_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(error(dir.path()).contains("config.json"));
+    for name in [
+        "config.json",
+        "model.safetensors.index.json",
+        "model-00001-of-00003.safetensors",
+        "model-00003-of-00003.safetensors",
+    ] {
+        std::fs::copy(folder("b").join(name), dir.path().join(name)).unwrap();
+    }
+    assert!(
+        error(dir.path()).contains("model-00002-of-00003.safetensors"),
+        "{}",
+        error(dir.path())
+    );
+    let bytes = std::fs::read(folder("b").join("model-00002-of-00003.safetensors")).unwrap();
+    std::fs::write(
+        dir.path().join("model-00002-of-00003.safetensors"),
+        &bytes[..bytes.len() - 8],
+    )
+    .unwrap();
+    assert!(
+        error(dir.path()).contains("model-00002-of-00003.safetensors"),
+        "{}",
+        error(dir.path())
+    );
+}
+
+#[test]
+fn names_of_older_tools_load_the_same_model() {
+    let rows = [row("a", "one_image")];
+    let want = logits(&model("a"), &rows);
+    for (text, vision) in [("model.", "visual."), ("language_model.model.", "model.visual.")] {
+        let dir = changed(|tensors| {
+            let renamed = std::mem::take(tensors).into_iter().map(|(name, tensor)| {
+                let name = name
+                    .replacen("model.language_model.", text, 1)
+                    .replacen("model.visual.", vision, 1);
+                (name, tensor)
+            });
+            tensors.extend(renamed);
+        });
+        assert_eq!(
+            logits(&load_model(dir.path(), &device()).unwrap(), &rows),
+            want,
+            "{text} {vision}"
+        );
+    }
+}
+
+#[test]
+fn saved_models_load_again_in_both_formats() {
+    for set in SETS {
+        let rows = [row(set, "one_image")];
+        let want = logits(&model(set), &rows);
+        let dir = tempfile::tempdir().unwrap();
+        save_model(&mut model(set), dir.path(), false, 480, 482).unwrap();
+        assert_eq!(
+            logits(&load_model(dir.path(), &device()).unwrap(), &rows),
+            want,
+            "{set} f32"
+        );
+        // Names, shapes (the patch convolution's too) and bytes are those of the original.
+        let mut original = Tensors::new();
+        for entry in std::fs::read_dir(folder(set)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "safetensors") {
+                original.extend(tensors(&path));
+            }
+        }
+        assert!(
+            tensors(&dir.path().join("model.safetensors")) == original,
+            "{set}: tensors differ"
+        );
+
+        save_model(&mut model(set), dir.path(), true, 480, 482).unwrap();
+        let rounded = logits(&load_model(dir.path(), &device()).unwrap(), &rows);
+        let difference = worst(&rounded[0].concat(), &want[0].concat());
+        assert!(
+            difference > 0.0 && difference < 1.0,
+            "{set} bf16: worst difference {difference}"
+        );
+    }
+}

@@ -1,0 +1,193 @@
+//! The generation engine at its edges: sampled pad tokens, prompts that do not fit, a full context, and the thread around it.
+
+#![allow(clippy::unwrap_used)] // Helpers of tests are not seen as tests by the lint.
+
+mod common;
+
+use common::sessions::*;
+use common::*;
+use cua_grpo_core::{
+    Completion, FaultKind, Prompt, Sampler, SamplerSession, SamplingParams, SessionContext, StopReason,
+};
+use cua_grpo_model::generate::{Batching, Generator, ModelSampler, Request};
+use cua_grpo_model::score::score_rows;
+use std::time::Duration;
+
+#[test]
+fn a_sampled_pad_token_stands_for_itself() {
+    let set = "a";
+    let model = model(set);
+    let pads = [model.config.image_token_id, model.config.video_token_id];
+    let opening = Turn {
+        prompt: prompt(set, "one_image"),
+        params: sampled(1000.0, 80, 0),
+    };
+    // Near-uniform draws: some seed among these draws a pad token before the last step.
+    let mut drawn = 0;
+    for seed in 0..12 {
+        let params = SamplingParams {
+            seed,
+            ..opening.params.clone()
+        };
+        let next = Turn {
+            prompt: prompt(set, "two_images"),
+            params: sampled(1000.0, 2, seed),
+        };
+        let turns = [
+            Turn {
+                prompt: opening.prompt.clone(),
+                params,
+            },
+            next,
+        ];
+        let replies = alone(set, &model, &turns, &[]);
+        let row = row_of(&turns, &replies);
+        let count = row
+            .tokens
+            .iter()
+            .zip(&row.trained)
+            .filter(|(token, trained)| **trained && pads.contains(token))
+            .count();
+        if count > 0 {
+            drawn += 1;
+            let scores = values(score_rows(&model, &images(set), &[&row], 1000.0).unwrap().logprobs);
+            let sampled: Vec<f32> = replies.iter().flat_map(|reply| reply.logprobs.clone()).collect();
+            close(&sampled, &scores, RATIO, &format!("seed {seed}"));
+        }
+    }
+    assert!(drawn > 0, "no seed draws a pad token: take more seeds");
+}
+
+#[test]
+fn a_prompt_that_does_not_fit_changes_nothing() {
+    let set = "a";
+    let conversations = conversations(set);
+    let want = alone(set, &model(set), &conversations[0], &[]);
+    let mut generator = generator(set, model(set), &[]);
+    generator.open(0);
+    for (turn, want) in conversations[0].iter().zip(&want) {
+        // A pad token without its picture, and a token beyond the vocabulary.
+        for token in [model(set).config.image_token_id, 100_000] {
+            let prompt = Prompt {
+                tokens: vec![1, token],
+                images: Vec::new(),
+            };
+            let error = generator
+                .generate(&[Request {
+                    session: 0,
+                    prompt,
+                    params: greedy(1),
+                }])
+                .unwrap_err()
+                .to_string();
+            assert!(error.contains("pad token") || error.contains("100000"), "{error}");
+        }
+        let request = Request {
+            session: 0,
+            prompt: turn.prompt.clone(),
+            params: turn.params.clone(),
+        };
+        same(
+            &generator.generate(&[request]).unwrap()[0],
+            want,
+            "after a refused prompt",
+        );
+    }
+}
+
+#[test]
+fn a_full_context_ends_the_reply() {
+    let prompt = prompt("a", "text_only");
+    let room = 3;
+    let mut generator = Generator::new(model("a"), 0, images("a"), Vec::new(), prompt.tokens.len() + room);
+    generator.open(0);
+    let request = || Request {
+        session: 0,
+        prompt: prompt.clone(),
+        params: greedy(16),
+    };
+    let got = generator.generate(&[request()]).unwrap().remove(0);
+    assert_eq!((got.tokens.len(), got.stop), (room, StopReason::ContextFull));
+    assert!(generator.generate(&[request()]).is_err());
+    generator.close(0);
+    assert!(
+        generator
+            .generate(&[request()])
+            .unwrap_err()
+            .to_string()
+            .contains("session 0, which is closed")
+    );
+}
+
+/// Asks each conversation's turns through the sampler seam, pausing some milliseconds before each.
+async fn ask(mut session: Box<dyn SamplerSession>, turns: Vec<Turn>, pause: u64) -> Vec<Completion> {
+    let mut replies = Vec::new();
+    for turn in turns {
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+        replies.push(session.sample(&turn.prompt, &turn.params).await.unwrap());
+    }
+    replies
+}
+
+#[tokio::test]
+async fn sessions_of_the_sampler_equal_sessions_alone() {
+    let set = "b";
+    let model = model(set);
+    for batching in [Batching::Lockstep, Batching::Eager] {
+        let sampler = ModelSampler::start(generator(set, model.clone(), &[]), 7, batching).unwrap();
+        assert_eq!(sampler.version(), 7);
+        let sessions: Vec<_> = (0..4)
+            .map(|index| {
+                sampler.open(SessionContext {
+                    index,
+                    ..Default::default()
+                })
+            })
+            .collect();
+        let tasks: Vec<_> = sessions
+            .into_iter()
+            .zip(conversations(set))
+            .zip([9, 0, 4, 1])
+            .map(|((session, turns), pause)| tokio::spawn(ask(session, turns, pause)))
+            .collect();
+        for (number, (task, turns)) in tasks.into_iter().zip(conversations(set)).enumerate() {
+            let (got, want) = (task.await.unwrap(), alone(set, &model, &turns, &[]));
+            assert_eq!(got.len(), want.len());
+            for (got, want) in got.iter().zip(&want) {
+                same(got, want, &format!("{batching:?}, conversation {number}"));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_refused_request_leaves_its_batch_alone() {
+    let set = "a";
+    let model = model(set);
+    let sampler = ModelSampler::start(generator(set, model.clone(), &[]), 7, Batching::Lockstep).unwrap();
+    let (good, mut bad) = (
+        sampler.open(SessionContext::default()),
+        sampler.open(SessionContext::default()),
+    );
+    let turns = || conversations(set).remove(2);
+    let task = tokio::spawn(ask(good, turns(), 0));
+    let prompt = Prompt {
+        tokens: vec![100_000],
+        images: Vec::new(),
+    };
+    let fault = bad.sample(&prompt, &greedy(1)).await.unwrap_err();
+    assert!(
+        fault.kind == FaultKind::Sampler && fault.message.contains("id 100000"),
+        "{fault}"
+    );
+    drop(bad);
+    same(
+        &task.await.unwrap()[0],
+        &alone(set, &model, &turns(), &[])[0],
+        "beside a refused request",
+    );
+    sampler.set_model(model, 8);
+    assert_eq!(sampler.version(), 8);
+    let reply = ask(sampler.open(SessionContext::default()), turns(), 0).await;
+    assert_eq!(reply[0].versions, vec![8; reply[0].tokens.len()]);
+}

@@ -1,0 +1,120 @@
+//! One training step: groups become rows with advantages, rows become one update.
+
+use crate::batching::micro_batches;
+use crate::config::{LossType, ScaleRewards, TrainConfig};
+use crate::learner::Learner;
+use anyhow::Result;
+use burn::tensor::Tensor;
+use cua_grpo_algo::{
+    AdvantageConfig, AdvantageScale, LossConfig, LossInputs, LossKind, LossStats, StatSums, Totals,
+    advantages, policy_loss,
+};
+use cua_grpo_core::{Group, Row, Scorer};
+
+/// Rows that are trained on, with one advantage each.
+pub struct Selection<'a> {
+    /// The rows of the groups that are kept.
+    pub rows: Vec<&'a Row>,
+    /// Their advantages.
+    pub advantages: Vec<f32>,
+    /// Groups that are kept.
+    pub kept: usize,
+    /// Groups whose rewards hardly differ.
+    pub filtered: usize,
+}
+
+/// Advantages within each group; flat groups are left out.
+pub fn select<'a>(config: &TrainConfig, groups: &'a [Group]) -> Result<Selection<'a>> {
+    let scale = match config.scale_rewards {
+        ScaleRewards::Group => AdvantageScale::GroupPopulation,
+        ScaleRewards::Batch => AdvantageScale::Batch,
+        ScaleRewards::None => AdvantageScale::None,
+    };
+    let rewards_g: Vec<Vec<f32>> = groups.iter().map(Group::rewards).collect();
+    let advantages_g = advantages(&rewards_g, AdvantageConfig { scale, min_group_std: config.min_group_std })?;
+    let mut selection = Selection { rows: Vec::new(), advantages: Vec::new(), kept: 0, filtered: 0 };
+    for (group, advantages) in groups.iter().zip(advantages_g) {
+        match advantages {
+            None => selection.filtered += 1,
+            Some(advantages) => {
+                selection.kept += 1;
+                selection.rows.extend(group.episodes.iter().map(|episode| &episode.row));
+                selection.advantages.extend(advantages);
+            }
+        }
+    }
+    Ok(selection)
+}
+
+/// The loss of a configuration.
+pub fn loss_config(config: &TrainConfig) -> LossConfig {
+    let kind = match config.loss_type {
+        LossType::Grpo => LossKind::Grpo,
+        LossType::Dapo => LossKind::Dapo,
+        LossType::DrGrpo => LossKind::DrGrpo,
+        LossType::Bnpo => LossKind::Bnpo,
+        LossType::Gspo => LossKind::Gspo,
+    };
+    LossConfig {
+        kind,
+        epsilon: config.clip_epsilon,
+        epsilon_high: config.clip_epsilon_high,
+        beta: config.beta,
+        ..Default::default()
+    }
+}
+
+/// What an update did.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct UpdateStats {
+    /// Loss, ratio, clipping and divergence.
+    pub loss: LossStats,
+    /// Mean entropy of the policy at the trained tokens, in nats.
+    pub entropy: f64,
+    /// Norm of the gradient before clipping.
+    pub grad_norm: f64,
+}
+
+/// One update on the selected rows.
+///
+/// The ratio is that of the policy now to the policy that sampled, by the sampler's own log-probs: at staleness 0 it
+/// is 1 up to rounding, and how far it is from 1 measures whether sampling and training agree.
+pub fn update(
+    config: &TrainConfig,
+    selection: &Selection<'_>,
+    learner: &mut Learner,
+    learning_rate: f64,
+) -> Result<UpdateStats> {
+    let loss_config = loss_config(config);
+    let temperature = if config.temperature > 0.0 { config.temperature as f32 } else { 1.0 };
+    let batches = micro_batches(&selection.rows, config.micro_batch_tokens);
+    let max_completion_tokens = config.max_new_tokens * config.max_turns;
+    let totals = Totals::of_rows(selection.rows.iter().copied(), batches.len(), max_completion_tokens);
+    let mut gradient: Option<Tensor<1>> = None;
+    let mut sums: Option<StatSums> = None;
+    let mut entropy = 0.0;
+    for members in &batches {
+        let rows: Vec<&Row> = members.iter().map(|&number| selection.rows[number]).collect();
+        let reference = learner.policy.score(&rows, temperature, false)?.logprobs;
+        let mut policy = learner.differentiable();
+        let scores = policy.score(&rows, temperature, true)?;
+        let advantages: Vec<f32> = members.iter().map(|&number| selection.advantages[number]).collect();
+        let mut inputs = LossInputs::from_rows(&rows, &advantages, scores.logprobs)?;
+        entropy += f64::from((scores.entropies * inputs.mask.clone()).sum().into_scalar::<f32>());
+        inputs.old = inputs.sampler.clone();
+        inputs.reference = Some(reference);
+        let output = policy_loss(&loss_config, &inputs, &totals)?;
+        let part = learner.gradient(&mut policy, &output.loss)?;
+        gradient = Some(match gradient {
+            None => part,
+            Some(sum) => sum + part,
+        });
+        sums = Some(match sums {
+            None => output.sums,
+            Some(sum) => sum.merge(output.sums),
+        });
+    }
+    let (Some(gradient), Some(sums)) = (gradient, sums) else { return Ok(UpdateStats::default()) };
+    let grad_norm = learner.update(gradient, learning_rate)?;
+    Ok(UpdateStats { loss: sums.read()?, entropy: entropy / totals.tokens.max(1.0), grad_norm })
+}
