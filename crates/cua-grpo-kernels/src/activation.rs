@@ -1,24 +1,59 @@
 //! Activations of the two towers.
 
-use burn::tensor::{Tensor, activation};
+use crate::extension::FusedOps;
+use crate::route::is_fused;
+use burn::backend::Dispatch;
+use burn::tensor::Tensor;
 
 /// `silu(gate) * up`: the gated unit of the text MLP.
 ///
 /// # Shapes
 /// - gate, up, output: `[.., width]`
 pub fn swiglu<const D: usize>(gate: Tensor<D>, up: Tensor<D>) -> Tensor<D> {
-    activation::silu(gate) * up
+    if is_fused(&gate) && is_fused(&up) && gate.dims() == up.dims() {
+        Tensor::from_dispatch(<Dispatch as FusedOps>::swiglu(gate.into_dispatch(), up.into_dispatch()))
+    } else {
+        reference::swiglu(gate, up)
+    }
 }
 
 /// GELU with the tanh approximation (vision blocks): `0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))`.
 pub fn gelu_tanh<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    const SQRT_2_OVER_PI: f64 = 0.797_884_560_802_865_4;
-    // 0.5 (1 + tanh(u)) = sigmoid(2u)
-    let inner = (x.clone().powi_scalar(2) * 0.044_715 + 1.0) * x.clone() * (2.0 * SQRT_2_OVER_PI);
-    activation::sigmoid(inner) * x
+    if is_fused(&x) {
+        Tensor::from_dispatch(<Dispatch as FusedOps>::gelu_tanh(x.into_dispatch()))
+    } else {
+        reference::gelu_tanh(x)
+    }
 }
 
 /// Exact GELU by the error function (mergers): `0.5 x (1 + erf(x / sqrt 2))`.
 pub fn gelu_erf<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    activation::gelu(x)
+    if is_fused(&x) {
+        Tensor::from_dispatch(<Dispatch as FusedOps>::gelu_erf(x.into_dispatch()))
+    } else {
+        reference::gelu_erf(x)
+    }
+}
+
+/// The same in plain tensor operations.
+pub(crate) mod reference {
+    use burn::tensor::{Tensor, activation};
+
+    /// Reference of [`crate::swiglu`].
+    pub fn swiglu<const D: usize>(gate: Tensor<D>, up: Tensor<D>) -> Tensor<D> {
+        activation::silu(gate) * up
+    }
+
+    /// Reference of [`crate::gelu_tanh`].
+    pub fn gelu_tanh<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+        const SQRT_2_OVER_PI: f64 = 0.797_884_560_802_865_4;
+        // 0.5 (1 + tanh(u)) = sigmoid(2u)
+        let inner = (x.clone().powi_scalar(2) * 0.044_715 + 1.0) * x.clone() * (2.0 * SQRT_2_OVER_PI);
+        activation::sigmoid(inner) * x
+    }
+
+    /// Reference of [`crate::gelu_erf`].
+    pub fn gelu_erf<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+        activation::gelu(x)
+    }
 }

@@ -1,53 +1,49 @@
 //! Scaled dot-product attention with grouped query heads.
 
-use burn::tensor::{Device, Tensor, TensorData, activation};
+use crate::extension::FusedOps;
+use crate::route::is_fused;
+use burn::backend::Dispatch;
+use burn::tensor::{Device, Tensor, TensorData};
 
-/// `softmax(q k^T / sqrt(d) + bias) v`; key-value head `j` serves query heads `j*g .. (j+1)*g`.
+/// Which keys a query sees.
+#[derive(Debug, Clone)]
+pub enum Mask {
+    /// All of them.
+    All,
+    /// Query `i` sees keys `0..=i`; there are as many keys as queries.
+    Causal,
+    /// What is added to the scores, 0 or [`HIDDEN`]: `[batch or 1, 1, time_q, sum of columns]`.
+    Bias(Tensor<4>),
+}
+
+/// `softmax(q k^T / sqrt(d) + mask) v`; key-value head `j` serves query heads `j*g .. (j+1)*g`.
 ///
 /// Keys and values come in parts that stand one after the other (a cache and what was appended to it).
 ///
 /// # Shapes
 /// - q: `[batch, heads, time_q, head_dim]`; k, v of part `p`: `[batch, kv_heads, columns_p, head_dim]`
-/// - bias: `[batch or 1, 1, time_q, sum of columns]`, added to the scores (0 or [`HIDDEN`]); `None` sees all keys
 /// - output: `[batch, heads, time_q, head_dim]`
-pub fn attention(q: Tensor<4>, parts: Vec<(Tensor<4>, Tensor<4>)>, bias: Option<Tensor<4>>) -> Tensor<4> {
-    let [batch, heads, time_q, head_dim] = q.dims();
-    let kv_heads = parts.first().map_or(heads, |(k, _)| k.dims()[1]);
-    let group = heads / kv_heads;
-    // The query heads of a group stand below each other, so keys and values are never repeated.
-    let q = (q * (head_dim as f64).powf(-0.5)).reshape([batch, kv_heads, group * time_q, head_dim]);
-    let scores: Vec<Tensor<4>> = parts.iter().map(|(k, _)| q.clone().matmul(k.clone().swap_dims(2, 3))).collect();
-    let scores = cat(scores, 3); // [batch, kv_heads, group * time_q, columns]
-    let columns = scores.dims()[3];
-    let scores = match bias {
-        None => scores,
-        Some(bias) => {
-            let [bias_batch, ..] = bias.dims();
-            let bias = bias.reshape([bias_batch, 1, 1, time_q, columns]);
-            let scores = scores.reshape([batch, kv_heads, group, time_q, columns]) + bias;
-            scores.reshape([batch, kv_heads, group * time_q, columns])
+pub fn attention(q: Tensor<4>, mut parts: Vec<(Tensor<4>, Tensor<4>)>, mask: &Mask) -> Tensor<4> {
+    let fused = parts.iter().all(|(k, v)| is_fused(k) && is_fused(v) && fits(&q, k, v)) && is_fused(&q);
+    match mask {
+        Mask::All | Mask::Causal if fused && parts.len() == 1 => {
+            let (k, v) = parts.remove(0);
+            let causal = matches!(mask, Mask::Causal);
+            assert!(
+                !causal || k.dims()[2] == q.dims()[2],
+                "causal attention: expected as many keys as queries"
+            );
+            let (k, v) = (k.into_dispatch(), v.into_dispatch());
+            Tensor::from_dispatch(<Dispatch as FusedOps>::attention(q.into_dispatch(), k, v, causal))
         }
-    };
-    let weights = activation::softmax(scores, 3);
-    let mut start = 0;
-    let mut output: Option<Tensor<4>> = None;
-    for (_, v) in parts {
-        let count = v.dims()[2];
-        let part = if count == columns { weights.clone() } else { weights.clone().narrow(3, start, count) };
-        let attended = part.matmul(v);
-        output = Some(match output {
-            None => attended,
-            Some(sum) => sum + attended,
-        });
-        start += count;
+        _ => reference::attention(q, parts, mask),
     }
-    // No part means no key: nothing to attend to.
-    let output = output.unwrap_or_else(|| q.zeros_like());
-    output.reshape([batch, heads, time_q, head_dim])
 }
 
-fn cat(mut tensors: Vec<Tensor<4>>, dim: usize) -> Tensor<4> {
-    if tensors.len() == 1 { tensors.remove(0) } else { Tensor::cat(tensors, dim) }
+/// Whether the heads of keys and values serve those of the queries.
+fn fits(q: &Tensor<4>, k: &Tensor<4>, v: &Tensor<4>) -> bool {
+    let ([batch, heads, _, head_dim], [k_batch, kv_heads, _, k_dim]) = (q.dims(), k.dims());
+    batch == k_batch && head_dim == k_dim && kv_heads > 0 && heads.is_multiple_of(kv_heads) && k.dims() == v.dims()
 }
 
 /// What is added to the score of a key that a query must not see. Finite, so that a row that sees nothing stays finite.
@@ -63,4 +59,67 @@ pub fn causal_bias(time: usize, device: &Device) -> Tensor<4> {
         data[query * time + query + 1..(query + 1) * time].fill(HIDDEN);
     }
     Tensor::from_data(TensorData::new(data, [1, 1, time, time]), device)
+}
+
+/// The same in plain tensor operations.
+pub(crate) mod reference {
+    use super::{Mask, causal_bias};
+    use burn::tensor::{Tensor, activation};
+
+    /// Reference of [`crate::attention`].
+    pub fn attention(q: Tensor<4>, parts: Vec<(Tensor<4>, Tensor<4>)>, mask: &Mask) -> Tensor<4> {
+        let [batch, heads, time_q, head_dim] = q.dims();
+        let kv_heads = parts.first().map_or(heads, |(k, _)| k.dims()[1]);
+        let group = heads / kv_heads;
+        let bias = match mask {
+            Mask::All => None,
+            Mask::Causal => Some(causal_bias(time_q, &q.device().inner())),
+            Mask::Bias(bias) => Some(bias.clone()),
+        };
+        // The query heads of a group stand below each other, so keys and values are never repeated.
+        let q = (q * (head_dim as f64).powf(-0.5)).reshape([batch, kv_heads, group * time_q, head_dim]);
+        let scores: Vec<Tensor<4>> = parts
+            .iter()
+            .map(|(k, _)| q.clone().matmul(k.clone().swap_dims(2, 3)))
+            .collect();
+        let scores = cat(scores, 3); // [batch, kv_heads, group * time_q, columns]
+        let columns = scores.dims()[3];
+        let scores = match bias {
+            None => scores,
+            Some(bias) => {
+                let [bias_batch, ..] = bias.dims();
+                let bias = bias.reshape([bias_batch, 1, 1, time_q, columns]);
+                let scores = scores.reshape([batch, kv_heads, group, time_q, columns]) + bias;
+                scores.reshape([batch, kv_heads, group * time_q, columns])
+            }
+        };
+        let weights = activation::softmax(scores, 3);
+        let mut start = 0;
+        let mut output: Option<Tensor<4>> = None;
+        for (_, v) in parts {
+            let count = v.dims()[2];
+            let part = if count == columns {
+                weights.clone()
+            } else {
+                weights.clone().narrow(3, start, count)
+            };
+            let attended = part.matmul(v);
+            output = Some(match output {
+                None => attended,
+                Some(sum) => sum + attended,
+            });
+            start += count;
+        }
+        // No part means no key: nothing to attend to.
+        let output = output.unwrap_or_else(|| q.zeros_like());
+        output.reshape([batch, heads, time_q, head_dim])
+    }
+
+    fn cat(mut tensors: Vec<Tensor<4>>, dim: usize) -> Tensor<4> {
+        if tensors.len() == 1 {
+            tensors.remove(0)
+        } else {
+            Tensor::cat(tensors, dim)
+        }
+    }
 }

@@ -27,12 +27,19 @@ pub fn token_scores(
     let mut entropies = Vec::new();
     for start in (0..rows).step_by(chunk_rows.max(1)) {
         let count = chunk_rows.min(rows - start);
-        let logits = hidden.clone().narrow(0, start, count).matmul(weight.clone().transpose()) / temperature;
+        let logits = hidden
+            .clone()
+            .narrow(0, start, count)
+            .matmul(weight.clone().transpose())
+            / temperature;
         let table = activation::log_softmax(logits, 1);
         let plain = table.clone().without_autodiff();
         entropies.push((plain.clone().exp() * plain).sum_dim(1).neg().squeeze_dim::<1>(1));
         let ids = targets.clone().narrow(0, start, count).unsqueeze_dim::<2>(1);
         logprobs.push(table.gather(1, ids).squeeze_dim::<1>(1));
     }
-    TokenScores { logprobs: Tensor::cat(logprobs, 0), entropies: Tensor::cat(entropies, 0) }
+    TokenScores {
+        logprobs: Tensor::cat(logprobs, 0),
+        entropies: Tensor::cat(entropies, 0),
+    }
 }

@@ -1,5 +1,8 @@
 //! Normalisations over the last axis.
 
+use crate::extension::FusedOps;
+use crate::route::is_fused;
+use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
 /// Root-mean-square norm, `w * x / sqrt(mean(x^2) + eps)`, statistics in f32.
@@ -7,9 +10,15 @@ use burn::tensor::Tensor;
 /// # Shapes
 /// - x, output: `[rows, width]`; weight: `[width]`
 pub fn rms_norm(x: Tensor<2>, weight: Tensor<1>, eps: f64) -> Tensor<2> {
-    let mean_square = (x.clone() * x.clone()).mean_dim(1);
-    let inverse = (mean_square + eps).sqrt().recip();
-    x * inverse * weight.unsqueeze()
+    if is_fused(&x) && is_fused(&weight) && x.dims()[1] == weight.dims()[0] {
+        Tensor::from_dispatch(<Dispatch as FusedOps>::rms_norm(
+            x.into_dispatch(),
+            weight.into_dispatch(),
+            eps,
+        ))
+    } else {
+        reference::rms_norm(x, weight, eps)
+    }
 }
 
 /// Layer norm with bias: `w * (x - mean) / sqrt(var + eps) + b`, population variance.
@@ -17,8 +26,31 @@ pub fn rms_norm(x: Tensor<2>, weight: Tensor<1>, eps: f64) -> Tensor<2> {
 /// # Shapes
 /// - x, output: `[rows, width]`; weight, bias: `[width]`
 pub fn layer_norm(x: Tensor<2>, weight: Tensor<1>, bias: Tensor<1>, eps: f64) -> Tensor<2> {
-    let centred = x.clone() - x.mean_dim(1);
-    let variance = (centred.clone() * centred.clone()).mean_dim(1);
-    let inverse = (variance + eps).sqrt().recip();
-    centred * inverse * weight.unsqueeze() + bias.unsqueeze()
+    let fits = x.dims()[1] == weight.dims()[0] && weight.dims() == bias.dims();
+    if is_fused(&x) && is_fused(&weight) && is_fused(&bias) && fits {
+        let (weight, bias) = (weight.into_dispatch(), bias.into_dispatch());
+        Tensor::from_dispatch(<Dispatch as FusedOps>::layer_norm(x.into_dispatch(), weight, bias, eps))
+    } else {
+        reference::layer_norm(x, weight, bias, eps)
+    }
+}
+
+/// The same in plain tensor operations.
+pub(crate) mod reference {
+    use burn::tensor::Tensor;
+
+    /// Reference of [`crate::rms_norm`].
+    pub fn rms_norm(x: Tensor<2>, weight: Tensor<1>, eps: f64) -> Tensor<2> {
+        let mean_square = (x.clone() * x.clone()).mean_dim(1);
+        let inverse = (mean_square + eps).sqrt().recip();
+        x * inverse * weight.unsqueeze()
+    }
+
+    /// Reference of [`crate::layer_norm`].
+    pub fn layer_norm(x: Tensor<2>, weight: Tensor<1>, bias: Tensor<1>, eps: f64) -> Tensor<2> {
+        let centred = x.clone() - x.mean_dim(1);
+        let variance = (centred.clone() * centred.clone()).mean_dim(1);
+        let inverse = (variance + eps).sqrt().recip();
+        centred * inverse * weight.unsqueeze() + bias.unsqueeze()
+    }
 }

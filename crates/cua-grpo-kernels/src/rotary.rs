@@ -1,16 +1,39 @@
 //! Rotary position embedding, half-split layout.
 
+use crate::extension::FusedOps;
+use crate::route::is_fused;
+use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
 /// `x * cos + rot(x) * sin` with `rot(x) = [-x[d/2..], x[..d/2]]`.
+///
+/// The tables are constants: no gradient reaches them.
 ///
 /// # Shapes
 /// - x, output: `[batch, heads, time, head_dim]`
 /// - cos, sin: `[batch or 1, 1, time, head_dim]`, both halves equal
 pub fn rotate(x: Tensor<4>, cos: Tensor<4>, sin: Tensor<4>) -> Tensor<4> {
-    let half = x.dims()[3] / 2;
-    let first = x.clone().narrow(3, 0, half);
-    let second = x.clone().narrow(3, half, half);
-    let rotated = Tensor::cat(vec![second.neg(), first], 3);
-    x * cos + rotated * sin
+    let [batch, _, time, head_dim] = x.dims();
+    let table = cos.dims();
+    let fits = (table == [batch, 1, time, head_dim] || table == [1, 1, time, head_dim]) && sin.dims() == table;
+    if is_fused(&x) && is_fused(&cos) && is_fused(&sin) && fits && head_dim.is_multiple_of(2) {
+        let (cos, sin) = (cos.into_dispatch(), sin.into_dispatch());
+        Tensor::from_dispatch(<Dispatch as FusedOps>::rotate(x.into_dispatch(), cos, sin))
+    } else {
+        reference::rotate(x, cos, sin)
+    }
+}
+
+/// The same in plain tensor operations.
+pub(crate) mod reference {
+    use burn::tensor::Tensor;
+
+    /// Reference of [`crate::rotate`].
+    pub fn rotate(x: Tensor<4>, cos: Tensor<4>, sin: Tensor<4>) -> Tensor<4> {
+        let half = x.dims()[3] / 2;
+        let first = x.clone().narrow(3, 0, half);
+        let second = x.clone().narrow(3, half, half);
+        let rotated = Tensor::cat(vec![second.neg(), first], 3);
+        x * cos + rotated * sin
+    }
 }

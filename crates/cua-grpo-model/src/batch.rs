@@ -5,7 +5,7 @@ use crate::text::{DecoderInput, VisualIndex, rope_tables};
 use crate::{ModelConfig, ModelError, Qwen3Vl};
 use burn::tensor::{Int, Tensor, TensorData};
 use cua_grpo_core::{Image, TokenId};
-use cua_grpo_kernels::{HIDDEN, causal_bias};
+use cua_grpo_kernels::{HIDDEN, Mask};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
@@ -210,17 +210,17 @@ impl Batch {
             let length = values.len();
             Tensor::<1, Int>::from_data(TensorData::new(values, [length]), &device)
         };
-        let bias = if prefix.visible.is_empty() {
-            causal_bias(time, &device)
+        let mask = if prefix.visible.is_empty() {
+            Mask::Causal
         } else {
-            prefix_bias(&prefix.visible, rows, time, &device)
+            Mask::Bias(prefix_bias(&prefix.visible, rows, time, &device))
         };
         let rope = rope_tables(&config.text, &positions, count, &device);
         Ok(Self {
             input: DecoderInput {
                 tokens: ints(tokens),
                 rope,
-                bias,
+                mask,
                 vision: None,
             },
             visual: (visual_rows > 0).then(|| VisualIndex {

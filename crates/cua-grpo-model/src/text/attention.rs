@@ -4,7 +4,7 @@ use super::RopeTables;
 use crate::TextConfig;
 use crate::nn::{Initializer, Linear, LinearConfig, LinearVisitor, ParamVisitor, Slot, join};
 use burn::tensor::Tensor;
-use cua_grpo_kernels as kernels;
+use cua_grpo_kernels::{self as kernels, Mask};
 
 /// Keys (normed and rotated) and values of one layer: a long prefix and the columns appended since.
 ///
@@ -90,16 +90,11 @@ impl TextAttention {
         }
     }
 
+    /// The columns of `mask` are those of the cache and then the new ones.
+    ///
     /// # Shapes
     /// - x, output: `[batch * time, hidden]`
-    /// - bias: `[batch or 1, 1, time, columns]`, where the columns are those of the cache and then the new ones
-    pub fn forward(
-        &self,
-        x: Tensor<2>,
-        rope: &RopeTables,
-        bias: &Tensor<4>,
-        cache: Option<&mut LayerCache>,
-    ) -> Tensor<2> {
+    pub fn forward(&self, x: Tensor<2>, rope: &RopeTables, mask: &Mask, cache: Option<&mut LayerCache>) -> Tensor<2> {
         let [batch, _, time, _] = rope.cos.dims();
         let q = self.heads_of(
             self.q_proj.forward(x.clone()),
@@ -122,7 +117,7 @@ impl TextAttention {
             None => vec![(k, v)],
             Some(cache) => cache.append(k, v),
         };
-        let attended = kernels::attention(q, parts, Some(bias.clone()));
+        let attended = kernels::attention(q, parts, mask);
         let joined = attended
             .swap_dims(1, 2)
             .reshape([batch * time, self.heads * self.head_dim]);

@@ -5,7 +5,7 @@ use crate::TextConfig;
 use crate::nn::{Initializer, LinearVisitor, ParamVisitor, Slot, join};
 use crate::vision::VisionFeatures;
 use burn::tensor::{Int, Tensor};
-use cua_grpo_kernels as kernels;
+use cua_grpo_kernels::{self as kernels, Mask};
 
 /// What the decoder reads.
 #[derive(Debug, Clone)]
@@ -14,8 +14,8 @@ pub struct DecoderInput {
     pub tokens: Tensor<1, Int>,
     /// Rotary tables `[batch, 1, time, head_dim]`.
     pub rope: RopeTables,
-    /// Attention bias `[batch or 1, 1, time, columns]`.
-    pub bias: Tensor<4>,
+    /// Which columns each token sees: those of the cache and then the new ones.
+    pub mask: Mask,
     /// Vision features and where they go.
     pub vision: Option<(VisionFeatures, VisualIndex)>,
 }
@@ -71,7 +71,7 @@ impl TextDecoder {
         }
         for (number, layer) in self.layers.iter().enumerate() {
             let cache = cache.as_mut().map(|cache| &mut cache[number]);
-            x = layer.forward(x, &input.rope, &input.bias, cache);
+            x = layer.forward(x, &input.rope, &input.mask, cache);
             if let Some((features, index)) = &input.vision
                 && let Some(feature) = features.deepstack.get(number)
             {

@@ -4,7 +4,7 @@ use super::{LayerCache, RopeTables, TextAttention, TextMlp};
 use crate::TextConfig;
 use crate::nn::{Initializer, LinearVisitor, ParamVisitor, Slot, join};
 use burn::tensor::Tensor;
-use cua_grpo_kernels as kernels;
+use cua_grpo_kernels::{self as kernels, Mask};
 
 /// Attention and MLP, each behind a norm and added to the residual stream.
 #[derive(Debug, Clone)]
@@ -29,16 +29,9 @@ impl TextLayer {
 
     /// # Shapes
     /// - x, output: `[batch * time, hidden]`
-    /// - bias: `[batch or 1, 1, time, columns]`
-    pub fn forward(
-        &self,
-        x: Tensor<2>,
-        rope: &RopeTables,
-        bias: &Tensor<4>,
-        cache: Option<&mut LayerCache>,
-    ) -> Tensor<2> {
+    pub fn forward(&self, x: Tensor<2>, rope: &RopeTables, mask: &Mask, cache: Option<&mut LayerCache>) -> Tensor<2> {
         let normed = kernels::rms_norm(x.clone(), self.input_layernorm.clone(), self.eps);
-        let x = x + self.self_attn.forward(normed, rope, bias, cache);
+        let x = x + self.self_attn.forward(normed, rope, mask, cache);
         let normed = kernels::rms_norm(x.clone(), self.post_attention_layernorm.clone(), self.eps);
         x + self.mlp.forward(normed)
     }

@@ -4,7 +4,7 @@ use super::FrameTables;
 use crate::VisionConfig;
 use crate::nn::{Initializer, Linear, LinearConfig, LinearVisitor, ParamVisitor, Slot, join};
 use burn::tensor::Tensor;
-use cua_grpo_kernels as kernels;
+use cua_grpo_kernels::{self as kernels, Mask};
 
 /// Epsilon of every layer norm of the tower.
 pub(super) const EPS: f64 = 1e-6;
@@ -80,7 +80,7 @@ impl VisionBlock {
         let part = |index: usize| qkv.clone().narrow(1, index * self.heads, self.heads);
         let q = kernels::rotate(part(0), tables.cos.clone(), tables.sin.clone());
         let k = kernels::rotate(part(1), tables.cos.clone(), tables.sin.clone());
-        let attended = kernels::attention(q, vec![(k, part(2))], None);
+        let attended = kernels::attention(q, vec![(k, part(2))], &Mask::All);
         self.proj.forward(attended.swap_dims(1, 2).reshape([rows, hidden]))
     }
 

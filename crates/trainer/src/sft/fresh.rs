@@ -18,9 +18,9 @@ const CORPUS_TASKS: u64 = 2000;
 pub fn write_processor(config: &SftConfig, prompts: Prompts, dir: &Path) -> Result<()> {
     std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
     train_tokenizer(corpus(config, prompts)?.into_iter(), config.vocab_size, dir)?;
-    // The budget starts below the screenshot of the simulated phone, so that it is read pixel by pixel.
+    // The screenshot of the simulated phone is read at half size: an icon is one patch, two rows are one row of tokens.
     let images = ImageProcessorConfig {
-        size: PixelBudget { shortest_edge: 4096, longest_edge: 1 << 20 },
+        size: PixelBudget { shortest_edge: 1024, longest_edge: 96 * 192 },
         patch_size: 16,
         temporal_patch_size: 2,
         merge_size: 2,

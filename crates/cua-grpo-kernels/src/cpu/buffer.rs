@@ -1,0 +1,76 @@
+//! Between tensors of the CPU backend and slices of f32.
+
+use burn::backend::flex::{FlexTensor, Layout};
+use burn::tensor::TensorData;
+
+/// Elements of one piece of parallel work: large against the cost of a hand-over, small enough to stay in a core's cache.
+pub(super) const CHUNK: usize = 16 * 1024;
+
+/// Pieces of this many rows of `width` elements.
+pub(super) fn chunk_rows(width: usize) -> usize {
+    (CHUNK / width.max(1)).max(1)
+}
+
+/// `tensor` with its elements in order.
+pub(super) fn dense(tensor: FlexTensor) -> FlexTensor {
+    if tensor.is_contiguous() {
+        tensor
+    } else {
+        tensor.to_contiguous()
+    }
+}
+
+/// The elements of a [`dense`] tensor.
+pub(super) fn elements(tensor: &FlexTensor) -> &[f32] {
+    let start = tensor.layout().start_offset();
+    &tensor.storage::<f32>()[start..start + tensor.layout().num_elements()]
+}
+
+/// A tensor of `shape` over `data`.
+pub(super) fn tensor(data: Vec<f32>, shape: &[usize]) -> FlexTensor {
+    FlexTensor::from_data(TensorData::new(data, shape.to_vec()))
+}
+
+/// The sizes of a tensor of four axes.
+pub(super) fn sizes(tensor: &FlexTensor) -> [usize; 4] {
+    let shape = tensor.layout().shape();
+    [shape[0], shape[1], shape[2], shape[3]]
+}
+
+/// `[batch, heads, time, head_dim]` over data that lies as `[batch, time, heads, head_dim]`.
+///
+/// The model joins heads right after attention and splits them right before: this way neither copies.
+pub(super) fn time_major(data: Vec<f32>, [batch, heads, time, dim]: [usize; 4]) -> FlexTensor {
+    let strides = [time * heads * dim, dim, heads * dim, 1].map(|stride| stride as isize);
+    let flat = tensor(data, &[batch * heads * time * dim]);
+    flat.with_layout(Layout::new(vec![batch, heads, time, dim].into(), strides.to_vec(), 0))
+}
+
+/// A view of four axes whose last one is contiguous.
+#[derive(Debug, Clone)]
+pub(super) struct Heads {
+    tensor: FlexTensor,
+    /// `[batch, heads, time, head_dim]`
+    pub(super) sizes: [usize; 4],
+    /// Distance between neighbours on the first three axes.
+    pub(super) strides: [usize; 3],
+}
+
+impl Heads {
+    /// A view of `tensor`, which is copied where its last axis is not contiguous.
+    pub(super) fn new(tensor: FlexTensor) -> Self {
+        let sizes = sizes(&tensor);
+        let strides = tensor.layout().strides();
+        let plain = strides.iter().all(|&stride| stride >= 0) && (strides[3] == 1 || sizes[3] == 1);
+        let tensor = if plain { tensor } else { tensor.to_contiguous() };
+        let strides = tensor.layout().strides();
+        let strides = [0, 1, 2].map(|axis| strides[axis].unsigned_abs());
+        Self { tensor, sizes, strides }
+    }
+
+    /// What lies at and after head `head` of row `row`; neighbours in time are `strides[2]` apart.
+    pub(super) fn from(&self, row: usize, head: usize) -> &[f32] {
+        let offset = self.tensor.layout().start_offset() + row * self.strides[0] + head * self.strides[1];
+        &self.tensor.storage::<f32>()[offset..]
+    }
+}

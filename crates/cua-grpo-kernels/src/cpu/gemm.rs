@@ -1,0 +1,89 @@
+//! Matrix products of strided views, on the calling thread.
+
+/// A matrix inside a slice that starts at its first element.
+#[derive(Clone, Copy)]
+pub(super) struct Matrix<'a> {
+    data: &'a [f32],
+    rows: usize,
+    columns: usize,
+    row_stride: usize,
+    column_stride: usize,
+}
+
+impl<'a> Matrix<'a> {
+    /// Rows of `columns` neighbours, `stride` apart.
+    ///
+    /// # Panics
+    /// When `data` is too short.
+    pub(super) fn new(data: &'a [f32], rows: usize, columns: usize, stride: usize) -> Self {
+        let fits = rows == 0 || columns == 0 || (rows - 1) * stride + columns <= data.len();
+        assert!(
+            fits,
+            "matrix view: expected {rows} rows of {columns}, {stride} apart; got {} elements",
+            data.len()
+        );
+        Self {
+            data,
+            rows,
+            columns,
+            row_stride: stride,
+            column_stride: 1,
+        }
+    }
+
+    /// The transpose.
+    pub(super) fn transpose(self) -> Self {
+        let Self {
+            data,
+            rows,
+            columns,
+            row_stride,
+            column_stride,
+        } = self;
+        Self {
+            data,
+            rows: columns,
+            columns: rows,
+            row_stride: column_stride,
+            column_stride: row_stride,
+        }
+    }
+}
+
+/// `destination += factor * a b` where `add`, else `destination = factor * a b`; the destination is dense.
+///
+/// # Panics
+/// When the sizes do not match.
+#[allow(unsafe_code)]
+pub(super) fn gemm(destination: &mut [f32], add: bool, factor: f32, a: Matrix<'_>, b: Matrix<'_>) {
+    let (m, n, k) = (a.rows, b.columns, a.columns);
+    assert!(
+        k == b.rows && destination.len() == m * n,
+        "matrix product: expected matching sizes"
+    );
+    // SAFETY: `Matrix` is only made over slices that hold all its elements (a transpose spans the same ones), the
+    // destination holds `m * n` elements, and it is borrowed mutably, so it does not overlap `a` or `b`.
+    unsafe {
+        ::gemm::gemm(
+            m,
+            n,
+            k,
+            destination.as_mut_ptr(),
+            1,
+            n as isize,
+            add,
+            a.data.as_ptr(),
+            a.column_stride as isize,
+            a.row_stride as isize,
+            b.data.as_ptr(),
+            b.column_stride as isize,
+            b.row_stride as isize,
+            1.0,
+            factor,
+            false,
+            false,
+            false,
+            ::gemm::Parallelism::None,
+        );
+    }
+}

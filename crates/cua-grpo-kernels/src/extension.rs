@@ -1,0 +1,224 @@
+//! The fused operations as an extension of Burn's backends: on plain tensors, and on autodiff with a backward pass.
+//!
+//! Only the CPU backend is listed. The functions at the root of the crate decide which tensors come here.
+
+use crate::cpu::{activation, attention, norm, rotary};
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::flex::FlexTensor;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, Backend, Flex, backend_extension};
+
+/// Operations with a fused body. Shapes are those of the functions at the root of the crate, which check them.
+#[backend_extension(Flex, Autodiff)]
+pub trait FusedOps: Backend {
+    /// As [`crate::swiglu`].
+    fn swiglu(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self>;
+    /// As [`crate::gelu_tanh`].
+    fn gelu_tanh(x: FloatTensor<Self>) -> FloatTensor<Self>;
+    /// As [`crate::gelu_erf`].
+    fn gelu_erf(x: FloatTensor<Self>) -> FloatTensor<Self>;
+    /// As [`crate::rms_norm`].
+    fn rms_norm(x: FloatTensor<Self>, weight: FloatTensor<Self>, eps: f64) -> FloatTensor<Self>;
+    /// As [`crate::layer_norm`].
+    fn layer_norm(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        eps: f64,
+    ) -> FloatTensor<Self>;
+    /// As [`crate::rotate`]; no gradient reaches the tables.
+    fn rotate(x: FloatTensor<Self>, cos: FloatTensor<Self>, sin: FloatTensor<Self>) -> FloatTensor<Self>;
+    /// As [`crate::attention`] over one part, with the mask `Causal` or `All`.
+    fn attention(q: FloatTensor<Self>, k: FloatTensor<Self>, v: FloatTensor<Self>, causal: bool) -> FloatTensor<Self>;
+}
+
+impl FusedOps for Flex {
+    fn swiglu(gate: FlexTensor, up: FlexTensor) -> FlexTensor {
+        activation::swiglu(gate, up)
+    }
+
+    fn gelu_tanh(x: FlexTensor) -> FlexTensor {
+        activation::gelu_tanh(x)
+    }
+
+    fn gelu_erf(x: FlexTensor) -> FlexTensor {
+        activation::gelu_erf(x)
+    }
+
+    fn rms_norm(x: FlexTensor, weight: FlexTensor, eps: f64) -> FlexTensor {
+        norm::rms(x, weight, eps).0
+    }
+
+    fn layer_norm(x: FlexTensor, weight: FlexTensor, bias: FlexTensor, eps: f64) -> FlexTensor {
+        norm::layer(x, weight, bias, eps).0
+    }
+
+    fn rotate(x: FlexTensor, cos: FlexTensor, sin: FlexTensor) -> FlexTensor {
+        rotary::rotate(x, cos, sin, 1.0)
+    }
+
+    fn attention(q: FlexTensor, k: FlexTensor, v: FlexTensor, causal: bool) -> FlexTensor {
+        attention::attention(q, k, v, causal).0
+    }
+}
+
+/// A backward pass with what it needs of the forward one.
+trait Derivative<const N: usize>: Clone + Send + std::fmt::Debug + 'static {
+    /// Gradients of the inputs from that of the output; inputs that are not `wanted` may be left out.
+    fn gradients(self, grad: FlexTensor, wanted: [bool; N]) -> [Option<FlexTensor>; N];
+}
+
+/// The step that Burn's autodiff runs for any [`Derivative`].
+#[derive(Debug)]
+struct Step<D>(std::marker::PhantomData<D>);
+
+impl<D: Derivative<N> + Sync, const N: usize> Backward<Flex, N> for Step<D> {
+    type State = D;
+
+    fn backward(self, ops: Ops<D, N>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<Flex>(&ops.node);
+        let wanted = ops.parents.each_ref().map(Option::is_some);
+        let gradients = ops.state.gradients(grad, wanted);
+        for (parent, gradient) in ops.parents.into_iter().zip(gradients) {
+            if let (Some(parent), Some(gradient)) = (parent, gradient) {
+                grads.register::<Flex>(parent.id, gradient);
+            }
+        }
+    }
+}
+
+/// Records an operation: `forward` gives the output and its derivative, and runs at once.
+fn record<C: CheckpointStrategy, D: Derivative<N> + Sync, const N: usize>(
+    inputs: [FloatTensor<Autodiff<Flex, C>>; N],
+    forward: impl FnOnce([FlexTensor; N]) -> (FlexTensor, D),
+) -> FloatTensor<Autodiff<Flex, C>> {
+    let nodes = inputs.each_ref().map(|input| input.node());
+    let (output, derivative) = forward(inputs.map(|input| input.into_primitive()));
+    match Step::<D>(std::marker::PhantomData)
+        .prepare::<C>(nodes)
+        .compute_bound()
+        .stateful()
+    {
+        OpsKind::Tracked(prepared) => prepared.finish(derivative, output),
+        OpsKind::UnTracked(prepared) => prepared.finish(output),
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Swiglu(FlexTensor, FlexTensor);
+
+impl Derivative<2> for Swiglu {
+    fn gradients(self, grad: FlexTensor, _: [bool; 2]) -> [Option<FlexTensor>; 2] {
+        let (d_gate, d_up) = activation::swiglu_backward(grad, self.0, self.1);
+        [Some(d_gate), Some(d_up)]
+    }
+}
+
+#[derive(Debug, Clone)]
+struct GeluTanh(FlexTensor);
+
+impl Derivative<1> for GeluTanh {
+    fn gradients(self, grad: FlexTensor, _: [bool; 1]) -> [Option<FlexTensor>; 1] {
+        [Some(activation::gelu_tanh_backward(grad, self.0))]
+    }
+}
+
+#[derive(Debug, Clone)]
+struct GeluErf(FlexTensor);
+
+impl Derivative<1> for GeluErf {
+    fn gradients(self, grad: FlexTensor, _: [bool; 1]) -> [Option<FlexTensor>; 1] {
+        [Some(activation::gelu_erf_backward(grad, self.0))]
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Rms(norm::Saved<f32>);
+
+impl Derivative<2> for Rms {
+    fn gradients(self, grad: FlexTensor, wanted: [bool; 2]) -> [Option<FlexTensor>; 2] {
+        let (d_x, vectors) = norm::rms_backward(grad, &self.0, wanted[1]);
+        [Some(d_x), vectors.into_iter().next()]
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Layer(norm::Saved<[f32; 2]>);
+
+impl Derivative<3> for Layer {
+    fn gradients(self, grad: FlexTensor, wanted: [bool; 3]) -> [Option<FlexTensor>; 3] {
+        let (d_x, vectors) = norm::layer_backward(grad, &self.0, wanted[1] || wanted[2]);
+        let mut vectors = vectors.into_iter();
+        [Some(d_x), vectors.next(), vectors.next()]
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Rotate(FlexTensor, FlexTensor);
+
+impl Derivative<1> for Rotate {
+    fn gradients(self, grad: FlexTensor, _: [bool; 1]) -> [Option<FlexTensor>; 1] {
+        [Some(rotary::rotate(grad, self.0, self.1, -1.0))]
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Attention(attention::Saved);
+
+impl Derivative<3> for Attention {
+    fn gradients(self, grad: FlexTensor, _: [bool; 3]) -> [Option<FlexTensor>; 3] {
+        attention::attention_backward(grad, &self.0).map(Some)
+    }
+}
+
+impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
+    fn swiglu(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self> {
+        record::<C, _, 2>([gate, up], |[gate, up]| {
+            (activation::swiglu(gate.clone(), up.clone()), Swiglu(gate, up))
+        })
+    }
+
+    fn gelu_tanh(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        record::<C, _, 1>([x], |[x]| (activation::gelu_tanh(x.clone()), GeluTanh(x)))
+    }
+
+    fn gelu_erf(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        record::<C, _, 1>([x], |[x]| (activation::gelu_erf(x.clone()), GeluErf(x)))
+    }
+
+    fn rms_norm(x: FloatTensor<Self>, weight: FloatTensor<Self>, eps: f64) -> FloatTensor<Self> {
+        record::<C, _, 2>([x, weight], |[x, weight]| {
+            let (out, saved) = norm::rms(x, weight, eps);
+            (out, Rms(saved))
+        })
+    }
+
+    fn layer_norm(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        eps: f64,
+    ) -> FloatTensor<Self> {
+        record::<C, _, 3>([x, weight, bias], |[x, weight, bias]| {
+            let (out, saved) = norm::layer(x, weight, bias, eps);
+            (out, Layer(saved))
+        })
+    }
+
+    fn rotate(x: FloatTensor<Self>, cos: FloatTensor<Self>, sin: FloatTensor<Self>) -> FloatTensor<Self> {
+        let (cos, sin) = (cos.into_primitive(), sin.into_primitive());
+        record::<C, _, 1>([x], |[x]| {
+            (rotary::rotate(x, cos.clone(), sin.clone(), 1.0), Rotate(cos, sin))
+        })
+    }
+
+    fn attention(q: FloatTensor<Self>, k: FloatTensor<Self>, v: FloatTensor<Self>, causal: bool) -> FloatTensor<Self> {
+        record::<C, _, 3>([q, k, v], |[q, k, v]| {
+            let (out, saved) = attention::attention(q, k, v, causal);
+            (out, Attention(saved))
+        })
+    }
+}

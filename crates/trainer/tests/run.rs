@@ -1,0 +1,121 @@
+//! The whole loop on the simulated phone, through the real binary: artefacts, exact resume, reruns, faults.
+
+#![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
+
+use std::path::Path;
+use std::process::{Command, Output};
+use trainer::metrics::{Event, deterministic, read_metrics};
+
+/// Small enough for a test, large enough that groups differ and updates are made.
+const SMALL: &[&str] = &[
+    "--batch-size=2",
+    "--num-rollouts=4",
+    "--max-turns=6",
+    "--set=eval_episodes=4",
+    "--set=concurrency=8",
+    "--set=max_new_tokens=48",
+    "--set=save_steps=2",
+    "--set=min_group_std=0",
+    "--set=save_episodes=2",
+];
+
+fn trainer(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_trainer")).args(arguments).current_dir(folder).env_clear().output().unwrap()
+}
+
+fn succeed(folder: &Path, arguments: &[&str]) -> String {
+    let output = trainer(folder, arguments);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{arguments:?}: {text}");
+    text
+}
+
+fn with<'a>(rest: &[&'a str]) -> Vec<&'a str> {
+    SMALL.iter().copied().chain(rest.iter().copied()).collect()
+}
+
+#[test]
+fn a_resumed_run_equals_one_that_was_never_interrupted() {
+    let folder = tempfile::tempdir().unwrap();
+    succeed(folder.path(), &with(&["--max-steps=4", "--output-dir=whole"]));
+    succeed(folder.path(), &with(&["--max-steps=2", "--output-dir=parts"]));
+    let parts = folder.path().join("parts");
+    for name in [
+        "config.yaml",
+        "metrics.jsonl",
+        "report.html",
+        "episodes/train.jsonl",
+        "episodes/eval-0/000/episode.json",
+        "checkpoints/checkpoint-2/adapter_model.safetensors",
+        "checkpoints/checkpoint-2/adapter_config.json",
+        "checkpoints/checkpoint-2/training_state.json",
+        "best_model/adapter_model.safetensors",
+        "final/adapter_config.json",
+    ] {
+        assert!(parts.join(name).is_file(), "the run folder lacks {name}");
+    }
+    succeed(folder.path(), &["--resume=parts/checkpoints/checkpoint-2", "--max-steps=4"]);
+    let lines = |run: &str| -> Vec<_> {
+        read_metrics(&folder.path().join(run)).unwrap().iter().map(deterministic).collect()
+    };
+    let (whole, parts) = (lines("whole"), lines("parts"));
+    assert_eq!(whole.len(), 6, "two evaluations and four steps");
+    assert_eq!(whole, parts, "metrics differ after the resume");
+    let adapter = |run: &str| std::fs::read(folder.path().join(run).join("final/adapter_model.safetensors")).unwrap();
+    assert!(adapter("whole") == adapter("parts"), "the adapters differ after the resume");
+    let log = |run: &str| std::fs::read_to_string(folder.path().join(run).join("episodes/train.jsonl")).unwrap();
+    assert_eq!(log("whole"), log("parts"));
+    let events = read_metrics(&folder.path().join("whole")).unwrap();
+    for event in &events {
+        if let Event::Train(train) = event {
+            assert!((train.ratio_mean - 1.0).abs() < 1e-4, "ratio at staleness 0: {}", train.ratio_mean);
+            assert_eq!(train.staleness_max, 0);
+        }
+    }
+    assert!(events.iter().any(|event| matches!(event, Event::Train(train) if train.grad_norm > 0.0)));
+}
+
+#[test]
+fn without_a_learning_rate_nothing_changes_and_an_earlier_run_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = with(&["--max-steps=1", "--learning-rate=0", "--output-dir=run"]);
+    succeed(folder.path(), &arguments);
+    let events = read_metrics(&folder.path().join("run")).unwrap();
+    let rates: Vec<f64> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Eval(eval) => Some(eval.success_rate),
+            Event::Train(_) => None,
+        })
+        .collect();
+    assert_eq!(rates.len(), 2);
+    assert_eq!(rates[0], rates[1]);
+    let before = std::fs::read(folder.path().join("run/metrics.jsonl")).unwrap();
+    let text = succeed(folder.path(), &arguments);
+    assert!(text.contains("run-2"), "{text}");
+    assert_eq!(before, std::fs::read(folder.path().join("run/metrics.jsonl")).unwrap());
+}
+
+#[test]
+fn an_unreachable_service_and_an_unknown_template_are_one_clear_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let cases: &[(&[&str], &[&str])] = &[
+        (
+            &["--set=gbox_base_url=http://127.0.0.1:9/api/v1", "--set=gbox_api_key=k"],
+            &["127.0.0.1:9", "gbox_base_url"],
+        ),
+        (&["--set=gbox_base_url=http://127.0.0.1:9/api/v1"], &["GBOX_API_KEY", "sim"]),
+        (&["--set=templates=[wify]"], &["wify"]),
+        (&["--model-name=no/such"], &["no/such", "starter"]),
+        (&["--set=lora_target_modules=[q_prog]"], &["q_prog", "q_proj"]),
+    ];
+    for (arguments, words) in cases {
+        let output = trainer(folder.path(), arguments);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {text}");
+        for word in *words {
+            assert!(text.contains(word), "{arguments:?}: expected `{word}` in: {text}");
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "{arguments:?} left something behind");
+    }
+}
