@@ -38,7 +38,10 @@ struct Arguments {
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    eprintln!("{:>11}  {:>10}  {:>8}  {:>14}  {:>8}", "concurrency", "episodes/s", "turns/s", "ms a turn (env)", "verified");
+    eprintln!(
+        "{:>11}  {:>10}  {:>8}  {:>14}  {:>8}",
+        "concurrency", "episodes/s", "turns/s", "ms a turn (env)", "verified"
+    );
     for &concurrency in &arguments.concurrency {
         let line = runtime.block_on(measure(&arguments, concurrency))?;
         eprintln!(
@@ -54,13 +57,32 @@ fn main() -> Result<()> {
 }
 
 async fn measure(arguments: &Arguments, concurrency: usize) -> Result<serde_json::Value> {
-    let latency = Latency { request: Duration::from_millis(arguments.latency_ms), ..Default::default() };
-    let sim = SimServer::start(SimConfig { quota: concurrency, latency, ..Default::default() }).await?;
+    let latency = Latency {
+        request: Duration::from_millis(arguments.latency_ms),
+        ..Default::default()
+    };
+    let sim = SimServer::start(SimConfig {
+        quota: concurrency,
+        latency,
+        ..Default::default()
+    })
+    .await?;
     let client = GboxClient::new(ClientConfig::new("bench").at(sim.base_url()))?;
-    let pool = BoxPool::new(client, PoolConfig { quota: concurrency, ..Default::default() })?;
-    let environment = EnvConfig { settle: Duration::ZERO, ..Default::default() };
+    let pool = BoxPool::new(
+        client,
+        PoolConfig {
+            quota: concurrency,
+            ..Default::default()
+        },
+    )?;
+    let environment = EnvConfig {
+        settle: Duration::ZERO,
+        ..Default::default()
+    };
     let source = TemplateTasks::new(arguments.seed, Split::Train);
-    let tasks: Vec<Task> = (0..arguments.episodes as u64).map(|cursor| source.task(cursor)).collect();
+    let tasks: Vec<Task> = (0..arguments.episodes as u64)
+        .map(|cursor| source.task(cursor))
+        .collect();
     let experts: HashMap<String, Demonstrator> = tasks
         .iter()
         .map(|task| Ok((task.id.clone(), Demonstrator::new(task, Skill::default(), 0)?)))
@@ -68,7 +90,13 @@ async fn measure(arguments: &Arguments, concurrency: usize) -> Result<serde_json
     let experts = Mutex::new(experts);
     let phones = sim.phones();
     let sampler = ScriptedSampler::new(move |context: &SessionContext, _turn| next_reply(context, &experts, &phones));
-    let config = RolloutConfig { concurrency, lockstep: false, max_turns: 20, max_context_tokens: 1 << 20, ..Default::default() };
+    let config = RolloutConfig {
+        concurrency,
+        lockstep: false,
+        max_turns: 20,
+        max_context_tokens: 1 << 20,
+        ..Default::default()
+    };
     let engine = RolloutEngine::new(
         Arc::new(GboxEnvironmentFactory::new(pool, environment)),
         Arc::new(ByteRenderer),
@@ -76,7 +104,10 @@ async fn measure(arguments: &Arguments, concurrency: usize) -> Result<serde_json
         Arc::new(VerifiedSuccess),
         config,
     )?;
-    let requests = tasks.into_iter().map(|task| GroupRequest { task, group_size: 1 }).collect();
+    let requests = tasks
+        .into_iter()
+        .map(|task| GroupRequest { task, group_size: 1 })
+        .collect();
     let stats = engine.collect(requests, 0, never_cancelled()).await?.stats;
     sim.shutdown().await;
     Ok(serde_json::json!({
@@ -101,9 +132,14 @@ fn next_reply(
     phones: &PhoneAccess,
 ) -> Result<String, Fault> {
     let fault = |message: &str| Fault::new(FaultKind::Sampler, "demonstrate", message);
-    let device = context.device.as_deref().ok_or_else(|| fault("the environment names no device"))?;
+    let device = context
+        .device
+        .as_deref()
+        .ok_or_else(|| fault("the environment names no device"))?;
     let mut experts = experts.lock().unwrap_or_else(PoisonError::into_inner);
     let expert = experts.get_mut(&context.task).ok_or_else(|| fault("an unknown task"))?;
-    let action = phones.with_phone(device, |phone| expert.next(phone)).ok_or_else(|| fault("no such phone"))?;
+    let action = phones
+        .with_phone(device, |phone| expert.next(phone))
+        .ok_or_else(|| fault("no such phone"))?;
     Ok(to_reply(&action))
 }

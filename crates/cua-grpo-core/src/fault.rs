@@ -33,6 +33,10 @@ pub struct Fault {
 impl Fault {
     /// A fault of `kind` while doing `operation`.
     pub fn new(kind: FaultKind, operation: impl Into<String>, message: impl ToString) -> Self {
-        Self { kind, operation: operation.into(), message: message.to_string() }
+        Self {
+            kind,
+            operation: operation.into(),
+            message: message.to_string(),
+        }
     }
 }

@@ -58,7 +58,10 @@ pub struct Message {
 impl Message {
     /// A message of text only.
     pub fn text(role: Role, text: impl Into<String>) -> Self {
-        Self { role, content: vec![Chunk::Text(text.into())] }
+        Self {
+            role,
+            content: vec![Chunk::Text(text.into())],
+        }
     }
 
     /// All text of the message, joined with nothing in between.

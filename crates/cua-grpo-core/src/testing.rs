@@ -1,8 +1,8 @@
 //! Scripted doubles of the seams, for tests of the layers above and below them.
 
 use crate::{
-    Completion, Ending, Environment, Facts, Fault, Message, Observation, PolicyVersion, Prompt, Renderer, Role, Sampler,
-    SamplerSession, SamplingParams, SessionContext, Step, StopReason, TokenId,
+    Completion, Ending, Environment, Facts, Fault, Message, Observation, PolicyVersion, Prompt, Renderer, Role,
+    Sampler, SamplerSession, SamplingParams, SessionContext, Step, StopReason, TokenId,
 };
 use async_trait::async_trait;
 
@@ -51,13 +51,21 @@ pub struct ScriptedSampler<F> {
 impl<F: Fn(&SessionContext, usize) -> Result<String, Fault> + Send + Sync + 'static> ScriptedSampler<F> {
     /// A sampler that follows `script`.
     pub fn new(script: F) -> Self {
-        Self { script: std::sync::Arc::new(script), version: 0 }
+        Self {
+            script: std::sync::Arc::new(script),
+            version: 0,
+        }
     }
 }
 
 impl<F: Fn(&SessionContext, usize) -> Result<String, Fault> + Send + Sync + 'static> Sampler for ScriptedSampler<F> {
     fn open(&self, context: SessionContext) -> Box<dyn SamplerSession> {
-        Box::new(ScriptedSession { script: self.script.clone(), version: self.version, context, turn: 0 })
+        Box::new(ScriptedSession {
+            script: self.script.clone(),
+            version: self.version,
+            context,
+            turn: 0,
+        })
     }
 
     fn version(&self) -> PolicyVersion {
@@ -77,7 +85,11 @@ impl<F: Fn(&SessionContext, usize) -> Result<String, Fault> + Send + Sync> Sampl
     async fn sample(&mut self, _prompt: &Prompt, params: &SamplingParams) -> Result<Completion, Fault> {
         let mut tokens = ByteRenderer.encode_reply(&(self.script)(&self.context, self.turn)?);
         self.turn += 1;
-        let stop = if tokens.len() > params.max_new_tokens { StopReason::MaxTokens } else { StopReason::Stop };
+        let stop = if tokens.len() > params.max_new_tokens {
+            StopReason::MaxTokens
+        } else {
+            StopReason::Stop
+        };
         tokens.truncate(params.max_new_tokens);
         let count = tokens.len();
         Ok(Completion {
@@ -101,11 +113,17 @@ pub struct ScriptedEnvironment {
 impl ScriptedEnvironment {
     /// A world whose goal is to say `secret`.
     pub fn new(secret: impl Into<String>) -> Self {
-        Self { secret: secret.into(), facts: Facts::default(), finished: false }
+        Self {
+            secret: secret.into(),
+            facts: Facts::default(),
+            finished: false,
+        }
     }
 
     fn look(&self) -> Observation {
-        Observation { messages: vec![Message::text(Role::User, format!("turn {}", self.facts.turns))] }
+        Observation {
+            messages: vec![Message::text(Role::User, format!("turn {}", self.facts.turns))],
+        }
     }
 }
 
@@ -119,12 +137,21 @@ impl Environment for ScriptedEnvironment {
         assert!(!self.finished, "step after finish: a defect of the engine");
         self.facts.turns += 1;
         self.facts.verified |= reply == self.secret;
-        let action = crate::ActionRecord { summary: reply.to_owned(), ..Default::default() };
+        let action = crate::ActionRecord {
+            summary: reply.to_owned(),
+            ..Default::default()
+        };
         if reply == "stop" {
             self.facts.claimed = Some(true);
-            return Ok(Step { action, observation: None });
+            return Ok(Step {
+                action,
+                observation: None,
+            });
         }
-        Ok(Step { action, observation: Some(self.look()) })
+        Ok(Step {
+            action,
+            observation: Some(self.look()),
+        })
     }
 
     async fn finish(&mut self, _ending: Ending) -> Result<Facts, Fault> {

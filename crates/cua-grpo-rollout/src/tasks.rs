@@ -26,7 +26,10 @@ impl TaskCursor {
     /// A cursor over the same tasks that stands elsewhere.
     #[must_use]
     pub fn at(&self, position: u64) -> Self {
-        Self { source: self.source.clone(), position }
+        Self {
+            source: self.source.clone(),
+            position,
+        }
     }
 
     /// Cursor of the task that comes next.

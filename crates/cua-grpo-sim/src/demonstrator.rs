@@ -22,6 +22,9 @@ pub struct Skill {
     pub hurry: f64,
     /// Probability that a click hits another thing on the screen; the demonstrator then recovers.
     pub slip: f64,
+    /// Probability that a click names something that is not on the screen; the phone answers with an error, and the
+    /// demonstrator goes on. Only for targets named by their label.
+    pub blunder: f64,
     /// How targets are named.
     pub target: TargetStyle,
 }
@@ -180,6 +183,12 @@ impl Demonstrator {
 
     fn click(&mut self, nodes: &[UiNode], label: &str) -> Action {
         let mut label = label.to_owned();
+        if let Some(target) = self.blunder(nodes) {
+            return Action::Click {
+                target,
+                option: ClickOption::Left,
+            };
+        }
         if self.skill.slip > 0.0 && self.rng.random_bool(self.skill.slip.min(1.0)) {
             let other = |node: &&UiNode| {
                 let plain = !matches!(node.kind, NodeKind::Navigation | NodeKind::Key);
@@ -197,6 +206,22 @@ impl Demonstrator {
             },
             None => button(ButtonName::Back),
         }
+    }
+
+    /// The label of something that other screens have.
+    fn blunder(&mut self, nodes: &[UiNode]) -> Option<Target> {
+        let described = self.skill.target == TargetStyle::Description;
+        if !described || self.skill.blunder <= 0.0 || !self.rng.random_bool(self.skill.blunder.min(1.0)) {
+            return None;
+        }
+        let apps = crate::App::ALL.into_iter().map(|app| app.label());
+        let pages = Page::ALL.into_iter().map(|page| page.label());
+        let toggles = Toggle::ALL.into_iter().map(|toggle| toggle.label());
+        let labels = apps.chain(pages).chain(toggles).chain(["OK", "Later", "Dismiss"]);
+        let absent: Vec<&str> = labels
+            .filter(|label| nodes.iter().all(|node| node.label != *label))
+            .collect();
+        absent.choose(&mut self.rng).map(|label| Target::element(*label))
     }
 
     fn name(&self, nodes: &[UiNode], label: &str) -> Option<Target> {

@@ -19,9 +19,15 @@ const STARTER_FILES: &[(&str, &[u8])] = &[
     ("config.json", include_bytes!("../starter/config.json")),
     ("model.safetensors", include_bytes!("../starter/model.safetensors")),
     ("tokenizer.json", include_bytes!("../starter/tokenizer.json")),
-    ("tokenizer_config.json", include_bytes!("../starter/tokenizer_config.json")),
+    (
+        "tokenizer_config.json",
+        include_bytes!("../starter/tokenizer_config.json"),
+    ),
     ("chat_template.jinja", include_bytes!("../starter/chat_template.jinja")),
-    ("preprocessor_config.json", include_bytes!("../starter/preprocessor_config.json")),
+    (
+        "preprocessor_config.json",
+        include_bytes!("../starter/preprocessor_config.json"),
+    ),
 ];
 
 /// A loaded policy and what turns messages into its tokens.
@@ -36,7 +42,10 @@ pub struct Loaded {
 pub fn load(config: &TrainConfig) -> Result<Loaded> {
     let device = device(config.device)?;
     if config.dtype != Dtype::Float32 {
-        bail!("dtype {}: this version computes in float32; set dtype: float32", config.dtype);
+        bail!(
+            "dtype {}: this version computes in float32; set dtype: float32",
+            config.dtype
+        );
     }
     if config.model_name == STARTER {
         // Unpacked beside nothing of the user's: the folder is gone when the files have been read.
@@ -61,7 +70,10 @@ fn load_dir(dir: &Path, device: &burn::tensor::Device, config: &TrainConfig) -> 
     let renderer = ChatRenderer::load(dir)?;
     let images = config.batch_size * config.num_rollouts * config.gradient_accumulation_steps * config.max_turns;
     let images = ImageCache::new(renderer.images().clone(), images.max(256));
-    Ok(Loaded { policy: Policy::new(model, Arc::new(images)), renderer: Arc::new(renderer) })
+    Ok(Loaded {
+        policy: Policy::new(model, Arc::new(images)),
+        renderer: Arc::new(renderer),
+    })
 }
 
 /// The adapter that `config` asks for.

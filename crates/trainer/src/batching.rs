@@ -23,7 +23,10 @@ mod tests {
     use super::*;
 
     fn row(length: usize) -> Row {
-        Row { tokens: vec![0; length], ..Default::default() }
+        Row {
+            tokens: vec![0; length],
+            ..Default::default()
+        }
     }
 
     #[test]

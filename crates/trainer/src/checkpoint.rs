@@ -105,9 +105,15 @@ fn read_moments(learner: &Learner, step: u64, path: &Path) -> Result<AdamWState>
         let found = files.get(&name)?;
         Ok(found.with_context(|| format!("{} lacks {name}", path.display()))?.1)
     };
-    let mut state = AdamWState { step, ..Default::default() };
+    let mut state = AdamWState {
+        step,
+        ..Default::default()
+    };
     for name in learner.adamw.layout().names() {
-        let moments = Moments { first: read(format!("{name}.exp_avg"))?, second: read(format!("{name}.exp_avg_sq"))? };
+        let moments = Moments {
+            first: read(format!("{name}.exp_avg"))?,
+            second: read(format!("{name}.exp_avg_sq"))?,
+        };
         state.moments.insert(name.clone(), moments);
     }
     Ok(state)

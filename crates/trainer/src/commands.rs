@@ -27,18 +27,28 @@ pub async fn eval(config: &TrainConfig, adapter: Option<&Path>) -> Result<()> {
     let progress = Progress::new(0, 0);
     let (shown, verbose) = (progress.clone(), config.verbose);
     let reward = crate::reward::reward(config.reward, config.seed);
-    let result = evaluate_with(&evaluation, &world, renderer, &policy, 0, Arc::clone(&reward), move |now| {
-        shown.episodes("evaluation", now.stats.episodes, now.stats.slots, now.stats.successes);
-        match &now.event {
-            Event::Episode { task, reward, turns, .. } if verbose => {
-                shown.line(format!("{task}  reward {reward}  {turns} turns"));
+    let result = evaluate_with(
+        &evaluation,
+        &world,
+        renderer,
+        &policy,
+        0,
+        Arc::clone(&reward),
+        move |now| {
+            shown.episodes("evaluation", now.stats.episodes, now.stats.slots, now.stats.successes);
+            match &now.event {
+                Event::Episode {
+                    task, reward, turns, ..
+                } if verbose => {
+                    shown.line(format!("{task}  reward {reward}  {turns} turns"));
+                }
+                Event::Turn { task, turn, action, .. } if verbose => {
+                    shown.line(format!("{task}  turn {}: {action}", turn + 1));
+                }
+                _ => {}
             }
-            Event::Turn { task, turn, action, .. } if verbose => {
-                shown.line(format!("{task}  turn {}: {action}", turn + 1));
-            }
-            _ => {}
-        }
-    })
+        },
+    )
     .await;
     progress.finish();
     world.close().await?;
@@ -61,15 +71,31 @@ pub async fn sim(arguments: &SimArgs) -> Result<()> {
         bind: arguments.bind,
         api_key: arguments.api_key.clone(),
         quota: arguments.quota,
-        latency: Latency { request: Duration::from_millis(arguments.latency_ms), ..Default::default() },
-        faults: Faults { unavailable: arguments.fault_rate, seed: arguments.seed, ..Default::default() },
+        latency: Latency {
+            request: Duration::from_millis(arguments.latency_ms),
+            ..Default::default()
+        },
+        faults: Faults {
+            unavailable: arguments.fault_rate,
+            seed: arguments.seed,
+            ..Default::default()
+        },
     };
     let server = SimServer::start(config).await.with_context(|| {
-        format!("cannot serve on {}; choose another address with --bind, port 0 takes a free one", arguments.bind)
+        format!(
+            "cannot serve on {}; choose another address with --bind, port 0 takes a free one",
+            arguments.bind
+        )
     })?;
     eprintln!("simulated phones at {}", server.base_url());
-    eprintln!("use them with: trainer --set gbox_base_url={} --set gbox_api_key=any", server.base_url());
-    eprintln!("or from the official SDK: GBOX_CLIENT_BASE_URL={} GBOX_API_KEY=any", server.base_url());
+    eprintln!(
+        "use them with: trainer --set gbox_base_url={} --set gbox_api_key=any",
+        server.base_url()
+    );
+    eprintln!(
+        "or from the official SDK: GBOX_CLIENT_BASE_URL={} GBOX_API_KEY=any",
+        server.base_url()
+    );
     let mut interrupted = Interrupt::listen().token();
     while !*interrupted.borrow() {
         interrupted.changed().await.context("the Ctrl-C listener ended")?;

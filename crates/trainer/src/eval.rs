@@ -74,12 +74,21 @@ impl Evaluation {
         let started = Instant::now();
         let mut cursor = TaskCursor::new(tasks(self.seed, Split::Eval, &self.templates)?, 0);
         let tasks = cursor.next_tasks(self.episodes);
-        let requests = tasks.into_iter().map(|task| GroupRequest { task, group_size: 1 }).collect();
+        let requests = tasks
+            .into_iter()
+            .map(|task| GroupRequest { task, group_size: 1 })
+            .collect();
         let engine = engine.with_config(self.rollout())?;
         let collection = engine.collect(requests, 0, cancel).await?;
         let groups = collection.groups.into_iter();
-        let episodes: Vec<(Task, Episode)> =
-            groups.flat_map(|group| group.episodes.into_iter().map(move |episode| (group.task.clone(), episode))).collect();
+        let episodes: Vec<(Task, Episode)> = groups
+            .flat_map(|group| {
+                group
+                    .episodes
+                    .into_iter()
+                    .map(move |episode| (group.task.clone(), episode))
+            })
+            .collect();
         let mean = |value: &dyn Fn(&Episode) -> f64| {
             episodes.iter().map(|(_, episode)| value(episode)).sum::<f64>() / episodes.len().max(1) as f64
         };
@@ -115,7 +124,10 @@ impl EvalResult {
             *solved += usize::from(episode.facts.verified);
             *all += 1;
         }
-        counts.iter().map(|(template, (solved, all))| format!("  {template:<28} {solved:>3} of {all}\n")).collect()
+        counts
+            .iter()
+            .map(|(template, (solved, all))| format!("  {template:<28} {solved:>3} of {all}\n"))
+            .collect()
     }
 }
 
@@ -129,7 +141,13 @@ pub fn sampler(
 ) -> Result<ModelSampler> {
     let special = renderer.tokenizer().special();
     let stop = vec![special.im_end, special.endoftext];
-    let generator = Generator::new(policy.model().clone(), version, policy.images().clone(), stop, max_context);
+    let generator = Generator::new(
+        policy.model().clone(),
+        version,
+        policy.images().clone(),
+        stop,
+        max_context,
+    );
     let batching = if lockstep { Batching::Lockstep } else { Batching::Eager };
     Ok(ModelSampler::start(generator, version, batching)?)
 }
@@ -157,7 +175,14 @@ pub async fn evaluate_with(
     progress: impl Fn(&Progress) + Send + Sync + 'static,
 ) -> Result<EvalResult> {
     let sampler = sampler(policy, &renderer, 0, evaluation.max_context_tokens, true)?;
-    let engine =
-        RolloutEngine::new(world.factory.clone(), renderer, Arc::new(sampler), reward, evaluation.rollout())?;
-    evaluation.play(&engine.with_progress(progress), step, never_cancelled()).await
+    let engine = RolloutEngine::new(
+        world.factory.clone(),
+        renderer,
+        Arc::new(sampler),
+        reward,
+        evaluation.rollout(),
+    )?;
+    evaluation
+        .play(&engine.with_progress(progress), step, never_cancelled())
+        .await
 }

@@ -25,7 +25,12 @@ impl Learner {
         });
         let device = policy.model().device();
         let adamw = AdamW::new(config, FlatLayout::new(parameters)?, &device);
-        Ok(Self { policy, adamw, which, max_grad_norm })
+        Ok(Self {
+            policy,
+            adamw,
+            which,
+            max_grad_norm,
+        })
     }
 
     /// A copy of the policy whose trainable tensors collect gradients.
@@ -52,23 +57,35 @@ impl Learner {
     /// # Errors
     /// When the gradient is not finite: nothing is changed then.
     pub fn update(&mut self, gradient: Tensor<1>, learning_rate: f64) -> Result<f64> {
-        let limit = if self.max_grad_norm > 0.0 { self.max_grad_norm } else { f64::INFINITY };
+        let limit = if self.max_grad_norm > 0.0 {
+            self.max_grad_norm
+        } else {
+            f64::INFINITY
+        };
         let (gradient, norm) = clip_grad_norm(gradient, limit)?;
         let mut parameters = Vec::new();
-        self.policy.model_mut().visit_trainable(self.which, &mut |_, slot| parameters.push(flat(&slot)));
+        self.policy
+            .model_mut()
+            .visit_trainable(self.which, &mut |_, slot| parameters.push(flat(&slot)));
         let parameters = self.adamw.layout().flatten(parameters)?;
         let updated = self.adamw.update(parameters, gradient, learning_rate)?;
         let mut updated = self.adamw.layout().split::<1>(updated)?.into_iter();
         let mut complete = true;
-        self.policy.model_mut().visit_trainable(self.which, &mut |_, slot| match (slot, updated.next()) {
-            (Slot::Vector(tensor), Some(new)) => *tensor = new,
-            (Slot::Matrix(tensor), Some(new)) => {
-                let shape = tensor.dims();
-                *tensor = new.reshape(shape);
-            }
-            (_, None) => complete = false,
-        });
-        if complete { Ok(norm) } else { Err(anyhow!("the update lacks tensors of the policy: this is a bug")) }
+        self.policy
+            .model_mut()
+            .visit_trainable(self.which, &mut |_, slot| match (slot, updated.next()) {
+                (Slot::Vector(tensor), Some(new)) => *tensor = new,
+                (Slot::Matrix(tensor), Some(new)) => {
+                    let shape = tensor.dims();
+                    *tensor = new.reshape(shape);
+                }
+                (_, None) => complete = false,
+            });
+        if complete {
+            Ok(norm)
+        } else {
+            Err(anyhow!("the update lacks tensors of the policy: this is a bug"))
+        }
     }
 }
 

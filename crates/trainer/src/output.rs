@@ -6,5 +6,7 @@ use std::io::Write;
 /// One line on standard output.
 pub fn line(text: &str) -> Result<()> {
     let mut output = std::io::stdout().lock();
-    writeln!(output, "{text}").and_then(|()| output.flush()).context("cannot write to standard output")
+    writeln!(output, "{text}")
+        .and_then(|()| output.flush())
+        .context("cannot write to standard output")
 }

@@ -47,7 +47,10 @@ pub async fn run(config: TrainConfig, resume: Option<ResumePoint>) -> Result<()>
     let Loaded { mut policy, renderer } = assemble::load(&config)?;
     let lora_config = assemble::lora(&config);
     let modules = lora::attach(policy.model_mut(), &lora_config, derive_seed(&[config.seed, 0]))?;
-    let adamw = AdamWConfig { weight_decay: config.weight_decay, ..Default::default() };
+    let adamw = AdamWConfig {
+        weight_decay: config.weight_decay,
+        ..Default::default()
+    };
     let mut learner = Learner::new(policy, Trainable::Adapter, adamw, config.max_grad_norm)?;
     let mut state = TrainingState::default();
     if let Some(point) = &resume {
@@ -65,8 +68,13 @@ pub async fn run(config: TrainConfig, resume: Option<ResumePoint>) -> Result<()>
         modules.len(),
         learner.adamw.layout().len()
     ));
-    let sampler =
-        sampler(&learner.policy, &renderer, state.policy_version, config.context_limit(), config.lockstep)?;
+    let sampler = sampler(
+        &learner.policy,
+        &renderer,
+        state.policy_version,
+        config.context_limit(),
+        config.lockstep,
+    )?;
     let engine = RolloutEngine::new(
         world.factory.clone(),
         renderer,
@@ -74,8 +82,11 @@ pub async fn run(config: TrainConfig, resume: Option<ResumePoint>) -> Result<()>
         crate::reward::reward(config.reward, config.seed),
         rollout(&config),
     )?;
-    let checkpoints =
-        Checkpoints { run_dir: dir.path().to_path_buf(), lora: lora_config, base: config.model_name.clone() };
+    let checkpoints = Checkpoints {
+        run_dir: dir.path().to_path_buf(),
+        lora: lora_config,
+        base: config.model_name.clone(),
+    };
     let mut run = Run {
         cursor: TaskCursor::new(source, state.task_cursor),
         schedule: schedule(&config),
@@ -103,7 +114,9 @@ impl Run {
             return self.stopped();
         }
         while self.state.global_step < self.config.max_steps {
-            let Some(event) = self.step().await? else { return self.stopped() };
+            let Some(event) = self.step().await? else {
+                return self.stopped();
+            };
             self.progress.step(&event);
             self.dir.metrics.write(&Event::Train(event))?;
             let (step, last) = (self.state.global_step, self.state.global_step == self.config.max_steps);
@@ -114,7 +127,8 @@ impl Run {
             }
             let enough = self.enough();
             if last || enough.is_some() || due(self.config.save_steps, step) {
-                self.checkpoints.save(&mut self.learner, &self.state, self.config.save_total_limit)?;
+                self.checkpoints
+                    .save(&mut self.learner, &self.state, self.config.save_total_limit)?;
             }
             if let Some(reason) = enough {
                 self.progress.line(reason);
@@ -134,7 +148,12 @@ impl Run {
         let cursor = self.cursor.position();
         let count = self.config.batch_size * self.config.gradient_accumulation_steps;
         let requests = self.cursor.next_tasks(count).into_iter();
-        let requests = requests.map(|task| GroupRequest { task, group_size: self.config.num_rollouts }).collect();
+        let requests = requests
+            .map(|task| GroupRequest {
+                task,
+                group_size: self.config.num_rollouts,
+            })
+            .collect();
         let engine = self.watched(&format!("step {step}: rollout"));
         let collected = engine.collect(requests, step as u64, self.interrupt.token()).await;
         let collection = match collected {
@@ -147,7 +166,11 @@ impl Run {
         };
         let rollout_s = started.elapsed().as_secs_f64();
         let lost_all = collection.stats.episodes == 0;
-        anyhow::ensure!(!lost_all, "step {step}: every episode was lost to faults: {}", first_fault(&collection));
+        anyhow::ensure!(
+            !lost_all,
+            "step {step}: every episode was lost to faults: {}",
+            first_fault(&collection)
+        );
 
         let training = Instant::now();
         self.progress.phase(format!("step {step}: update"));
@@ -165,7 +188,8 @@ impl Run {
         }
         if first.is_some() {
             self.state.policy_version += 1;
-            self.sampler.set_model(self.learner.policy.model().clone(), self.state.policy_version);
+            self.sampler
+                .set_model(self.learner.policy.model().clone(), self.state.policy_version);
         }
         self.state.global_step = step;
         self.state.task_cursor = self.cursor.position();
@@ -186,7 +210,8 @@ impl Run {
         event.train_s = training.elapsed().as_secs_f64();
         event.extra.insert("entropy".into(), stats.entropy.into());
         event.extra.insert("sampler_gap".into(), stats.loss.sampler_gap.into());
-        self.dir.log_episodes(step, &collection.groups, self.config.enable_detailed_logging)?;
+        self.dir
+            .log_episodes(step, &collection.groups, self.config.enable_detailed_logging)?;
         Ok(Some(event))
     }
 
@@ -201,11 +226,18 @@ impl Run {
             Err(error) if matches!(error.downcast_ref(), Some(EngineError::Cancelled { .. })) => return Ok(None),
             Err(error) => return Err(error),
         };
-        anyhow::ensure!(result.event.episodes > 0, "evaluation after step {step}: every episode was lost to faults");
+        anyhow::ensure!(
+            result.event.episodes > 0,
+            "evaluation after step {step}: every episode was lost to faults"
+        );
         self.progress.eval(&result.event);
         self.dir.metrics.write(&Event::Eval(result.event.clone()))?;
         self.dir.save_episodes(step, &result, self.config.save_episodes)?;
-        if self.state.best_accuracy.is_none_or(|best| result.event.success_rate > best) {
+        if self
+            .state
+            .best_accuracy
+            .is_none_or(|best| result.event.success_rate > best)
+        {
             self.state.best_accuracy = Some(result.event.success_rate);
             self.state.best_step = step;
             self.state.evals_without_improvement = 0;
@@ -220,7 +252,10 @@ impl Run {
     fn enough(&self) -> Option<String> {
         let best = self.state.best_accuracy.unwrap_or(0.0);
         if self.state.evaluated && best >= self.config.target_accuracy {
-            return Some(format!("stopping: target_accuracy {} is reached", self.config.target_accuracy));
+            return Some(format!(
+                "stopping: target_accuracy {} is reached",
+                self.config.target_accuracy
+            ));
         }
         let waited = self.state.evals_without_improvement;
         (self.config.patience > 0 && self.state.evaluated && waited >= self.config.patience)
@@ -234,9 +269,14 @@ impl Run {
             eprintln!("interrupted before the first step was done; nothing to resume");
             return Ok(());
         }
-        let folder = self.checkpoints.save(&mut self.learner, &self.state, self.config.save_total_limit)?;
+        let folder = self
+            .checkpoints
+            .save(&mut self.learner, &self.state, self.config.save_total_limit)?;
         let step = self.state.global_step;
-        eprintln!("interrupted after step {step}; go on with: trainer --resume {}", folder.display());
+        eprintln!(
+            "interrupted after step {step}; go on with: trainer --resume {}",
+            folder.display()
+        );
         Ok(())
     }
 
@@ -259,9 +299,16 @@ impl Run {
         let dir = self.dir.path();
         eprintln!("  run folder      {}", dir.display());
         eprintln!("  report          {} (open it in a browser)", report.display());
-        eprintln!("  best model      {} (after step {})", dir.join("best_model").display(), self.state.best_step);
+        eprintln!(
+            "  best model      {} (after step {})",
+            dir.join("best_model").display(),
+            self.state.best_step
+        );
         eprintln!("\nnext:");
-        eprintln!("  cargo run -p trainer -- eval --adapter {} --episodes 100", shown(&adapter));
+        eprintln!(
+            "  cargo run -p trainer -- eval --adapter {} --episodes 100",
+            shown(&adapter)
+        );
         let more = self.state.global_step + self.config.max_steps;
         eprintln!("  cargo run -p trainer -- --resume {} --max-steps {more}", shown(dir));
         Ok(())
@@ -273,13 +320,17 @@ impl Run {
         self.engine.clone().with_progress(move |now| {
             progress.episodes(&what, now.stats.episodes, now.stats.slots, now.stats.successes);
             match &now.event {
-                RolloutEvent::Episode { task, reward, turns, .. } if verbose => {
+                RolloutEvent::Episode {
+                    task, reward, turns, ..
+                } if verbose => {
                     progress.line(format!("{what}: {task}  reward {reward}  {turns} turns"));
                 }
                 RolloutEvent::Turn { task, turn, action, .. } if verbose => {
                     progress.line(format!("{what}: {task}  turn {}: {action}", turn + 1));
                 }
-                RolloutEvent::Fault { task, fault, retried, .. } => {
+                RolloutEvent::Fault {
+                    task, fault, retried, ..
+                } => {
                     let next = if *retried { "trying again" } else { "given up" };
                     progress.line(format!("{what}: {task}  {fault} ({next})"));
                 }
@@ -322,12 +373,20 @@ fn schedule(config: &TrainConfig) -> Schedule {
 
 /// The figures that follow from the episodes alone.
 fn summarise(collection: &Collection, version: u64) -> TrainEvent {
-    let rewards: Vec<f64> =
-        collection.groups.iter().flat_map(Group::rewards).map(f64::from).collect();
+    let rewards: Vec<f64> = collection
+        .groups
+        .iter()
+        .flat_map(Group::rewards)
+        .map(f64::from)
+        .collect();
     let count = rewards.len().max(1) as f64;
     let mean = rewards.iter().sum::<f64>() / count;
     let variance = rewards.iter().map(|reward| (reward - mean).powi(2)).sum::<f64>() / count;
-    let rows = collection.groups.iter().flat_map(|group| &group.episodes).map(|episode| &episode.row);
+    let rows = collection
+        .groups
+        .iter()
+        .flat_map(|group| &group.episodes)
+        .map(|episode| &episode.row);
     let (mut gaps, mut tokens, mut largest) = (0u64, 0u64, 0u64);
     for row in rows {
         for (sampled_by, _) in row.versions.iter().zip(&row.trained).filter(|(_, trained)| **trained) {
@@ -347,15 +406,22 @@ fn summarise(collection: &Collection, version: u64) -> TrainEvent {
         staleness_max: largest,
         ..Default::default()
     };
-    event.extra.insert("turns_mean".into(), (stats.turns as f64 / stats.episodes.max(1) as f64).into());
+    event.extra.insert(
+        "turns_mean".into(),
+        (stats.turns as f64 / stats.episodes.max(1) as f64).into(),
+    );
     event.extra.insert("action_errors".into(), stats.action_errors.into());
-    event.extra.insert("kept_mass_mean".into(), stats.kept_mass_mean().into());
+    event
+        .extra
+        .insert("kept_mass_mean".into(), stats.kept_mass_mean().into());
     event
 }
 
 fn first_fault(collection: &Collection) -> String {
     let mut faults = collection.groups.iter().flat_map(|group| &group.faults);
-    faults.next().map_or_else(|| "none recorded".to_owned(), ToString::to_string)
+    faults
+        .next()
+        .map_or_else(|| "none recorded".to_owned(), ToString::to_string)
 }
 
 fn due(every: usize, step: usize) -> bool {

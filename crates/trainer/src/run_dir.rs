@@ -31,7 +31,12 @@ impl RunDir {
             path = PathBuf::from(format!("{}-{number}", config.output_dir.trim_end_matches('/')));
         }
         let created = std::fs::create_dir_all(path.join("episodes"));
-        created.with_context(|| format!("cannot create the run folder {}; choose another --output-dir", path.display()))?;
+        created.with_context(|| {
+            format!(
+                "cannot create the run folder {}; choose another --output-dir",
+                path.display()
+            )
+        })?;
         let mut saved = config.clone();
         saved.output_dir = path.display().to_string();
         let file = path.join("config.yaml");
@@ -50,7 +55,9 @@ impl RunDir {
         if let Ok(text) = std::fs::read_to_string(&log) {
             let kept = text.lines().filter(|line| {
                 let value: Option<serde_json::Value> = serde_json::from_str(line).ok();
-                value.and_then(|value| value.get("step")?.as_u64()).is_some_and(|step| step <= point.step as u64)
+                value
+                    .and_then(|value| value.get("step")?.as_u64())
+                    .is_some_and(|step| step <= point.step as u64)
             });
             let kept: String = kept.map(|line| format!("{line}\n")).collect();
             std::fs::write(&log, kept).with_context(|| format!("cannot write {}", log.display()))?;

@@ -6,8 +6,8 @@ use crate::learner::Learner;
 use anyhow::Result;
 use burn::tensor::Tensor;
 use cua_grpo_algo::{
-    AdvantageConfig, AdvantageScale, LossConfig, LossInputs, LossKind, LossStats, StatSums, Totals,
-    advantages, policy_loss,
+    AdvantageConfig, AdvantageScale, LossConfig, LossInputs, LossKind, LossStats, StatSums, Totals, advantages,
+    policy_loss,
 };
 use cua_grpo_core::{Group, Row, Scorer};
 
@@ -31,8 +31,19 @@ pub fn select<'a>(config: &TrainConfig, groups: &'a [Group]) -> Result<Selection
         ScaleRewards::None => AdvantageScale::None,
     };
     let rewards_g: Vec<Vec<f32>> = groups.iter().map(Group::rewards).collect();
-    let advantages_g = advantages(&rewards_g, AdvantageConfig { scale, min_group_std: config.min_group_std })?;
-    let mut selection = Selection { rows: Vec::new(), advantages: Vec::new(), kept: 0, filtered: 0 };
+    let advantages_g = advantages(
+        &rewards_g,
+        AdvantageConfig {
+            scale,
+            min_group_std: config.min_group_std,
+        },
+    )?;
+    let mut selection = Selection {
+        rows: Vec::new(),
+        advantages: Vec::new(),
+        kept: 0,
+        filtered: 0,
+    };
     for (group, advantages) in groups.iter().zip(advantages_g) {
         match advantages {
             None => selection.filtered += 1,
@@ -86,7 +97,11 @@ pub fn update(
     learning_rate: f64,
 ) -> Result<UpdateStats> {
     let loss_config = loss_config(config);
-    let temperature = if config.temperature > 0.0 { config.temperature as f32 } else { 1.0 };
+    let temperature = if config.temperature > 0.0 {
+        config.temperature as f32
+    } else {
+        1.0
+    };
     let batches = micro_batches(&selection.rows, config.micro_batch_tokens);
     let max_completion_tokens = config.max_new_tokens * config.max_turns;
     let totals = Totals::of_rows(selection.rows.iter().copied(), batches.len(), max_completion_tokens);
@@ -114,7 +129,13 @@ pub fn update(
             Some(sum) => sum.merge(output.sums),
         });
     }
-    let (Some(gradient), Some(sums)) = (gradient, sums) else { return Ok(UpdateStats::default()) };
+    let (Some(gradient), Some(sums)) = (gradient, sums) else {
+        return Ok(UpdateStats::default());
+    };
     let grad_norm = learner.update(gradient, learning_rate)?;
-    Ok(UpdateStats { loss: sums.read()?, entropy: entropy / totals.tokens.max(1.0), grad_norm })
+    Ok(UpdateStats {
+        loss: sums.read()?,
+        entropy: entropy / totals.tokens.max(1.0),
+        grad_norm,
+    })
 }

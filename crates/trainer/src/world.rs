@@ -52,20 +52,32 @@ impl World {
     pub async fn open(config: WorldConfig<'_>) -> Result<Self> {
         let simulated = config.base_url == "sim";
         let (sim, client) = if simulated {
-            let sim = SimServer::start(SimConfig { quota: config.concurrency, ..Default::default() }).await?;
+            let sim = SimServer::start(SimConfig {
+                quota: config.concurrency,
+                ..Default::default()
+            })
+            .await?;
             let client = ClientConfig::new("sim").at(sim.base_url());
             (Some(sim), client)
         } else {
             let Some(key) = config.api_key else {
-                bail!("no key for {}: set GBOX_API_KEY, or use the simulated phone with --set gbox_base_url=sim", config.base_url);
+                bail!(
+                    "no key for {}: set GBOX_API_KEY, or use the simulated phone with --set gbox_base_url=sim",
+                    config.base_url
+                );
             };
             (None, ClientConfig::new(key).at(config.base_url))
         };
         let address = client.base_url.clone();
-        let pool = PoolConfig { quota: config.concurrency, ..Default::default() };
+        let pool = PoolConfig {
+            quota: config.concurrency,
+            ..Default::default()
+        };
         let pool = BoxPool::new(GboxClient::new(client)?, pool)?;
         let reached = pool.preflight().await;
-        reached.with_context(|| format!("cannot use the GBox service at {address}; check gbox_base_url and GBOX_API_KEY"))?;
+        reached.with_context(|| {
+            format!("cannot use the GBox service at {address}; check gbox_base_url and GBOX_API_KEY")
+        })?;
         let environment = EnvConfig {
             style: match config.prompt_style {
                 PromptStyle::Brief => cua_grpo_gbox::PromptStyle::Brief,
@@ -76,10 +88,17 @@ impl World {
                 Target::Coordinates => cua_grpo_gbox::TargetStyle::Coordinate,
             },
             max_turns: config.max_turns,
-            settle: if simulated { Duration::ZERO } else { Duration::from_millis(500) },
+            settle: if simulated {
+                Duration::ZERO
+            } else {
+                Duration::from_millis(500)
+            },
             ..Default::default()
         };
-        Ok(Self { factory: Arc::new(GboxEnvironmentFactory::new(pool, environment)), sim })
+        Ok(Self {
+            factory: Arc::new(GboxEnvironmentFactory::new(pool, environment)),
+            sim,
+        })
     }
 
     /// Ends every box of this run.

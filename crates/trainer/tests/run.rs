@@ -20,7 +20,12 @@ const SMALL: &[&str] = &[
 ];
 
 fn trainer(folder: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_trainer")).args(arguments).current_dir(folder).env_clear().output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_trainer"))
+        .args(arguments)
+        .current_dir(folder)
+        .env_clear()
+        .output()
+        .unwrap()
 }
 
 fn succeed(folder: &Path, arguments: &[&str]) -> String {
@@ -54,25 +59,43 @@ fn a_resumed_run_equals_one_that_was_never_interrupted() {
     ] {
         assert!(parts.join(name).is_file(), "the run folder lacks {name}");
     }
-    succeed(folder.path(), &["--resume=parts/checkpoints/checkpoint-2", "--max-steps=4"]);
+    succeed(
+        folder.path(),
+        &["--resume=parts/checkpoints/checkpoint-2", "--max-steps=4"],
+    );
     let lines = |run: &str| -> Vec<_> {
-        read_metrics(&folder.path().join(run)).unwrap().iter().map(deterministic).collect()
+        read_metrics(&folder.path().join(run))
+            .unwrap()
+            .iter()
+            .map(deterministic)
+            .collect()
     };
     let (whole, parts) = (lines("whole"), lines("parts"));
     assert_eq!(whole.len(), 6, "two evaluations and four steps");
     assert_eq!(whole, parts, "metrics differ after the resume");
     let adapter = |run: &str| std::fs::read(folder.path().join(run).join("final/adapter_model.safetensors")).unwrap();
-    assert!(adapter("whole") == adapter("parts"), "the adapters differ after the resume");
+    assert!(
+        adapter("whole") == adapter("parts"),
+        "the adapters differ after the resume"
+    );
     let log = |run: &str| std::fs::read_to_string(folder.path().join(run).join("episodes/train.jsonl")).unwrap();
     assert_eq!(log("whole"), log("parts"));
     let events = read_metrics(&folder.path().join("whole")).unwrap();
     for event in &events {
         if let Event::Train(train) = event {
-            assert!((train.ratio_mean - 1.0).abs() < 1e-4, "ratio at staleness 0: {}", train.ratio_mean);
+            assert!(
+                (train.ratio_mean - 1.0).abs() < 1e-4,
+                "ratio at staleness 0: {}",
+                train.ratio_mean
+            );
             assert_eq!(train.staleness_max, 0);
         }
     }
-    assert!(events.iter().any(|event| matches!(event, Event::Train(train) if train.grad_norm > 0.0)));
+    assert!(
+        events
+            .iter()
+            .any(|event| matches!(event, Event::Train(train) if train.grad_norm > 0.0))
+    );
 }
 
 #[test]
@@ -104,7 +127,10 @@ fn an_unreachable_service_and_an_unknown_template_are_one_clear_error() {
             &["--set=gbox_base_url=http://127.0.0.1:9/api/v1", "--set=gbox_api_key=k"],
             &["127.0.0.1:9", "gbox_base_url"],
         ),
-        (&["--set=gbox_base_url=http://127.0.0.1:9/api/v1"], &["GBOX_API_KEY", "sim"]),
+        (
+            &["--set=gbox_base_url=http://127.0.0.1:9/api/v1"],
+            &["GBOX_API_KEY", "sim"],
+        ),
         (&["--set=templates=[wify]"], &["wify"]),
         (&["--model-name=no/such"], &["no/such", "starter"]),
         (&["--set=lora_target_modules=[q_prog]"], &["q_prog", "q_proj"]),
@@ -116,6 +142,10 @@ fn an_unreachable_service_and_an_unknown_template_are_one_clear_error() {
         for word in *words {
             assert!(text.contains(word), "{arguments:?}: expected `{word}` in: {text}");
         }
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "{arguments:?} left something behind");
+        assert_eq!(
+            std::fs::read_dir(folder.path()).unwrap().count(),
+            0,
+            "{arguments:?} left something behind"
+        );
     }
 }

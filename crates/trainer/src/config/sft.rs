@@ -12,6 +12,10 @@ configuration! {
         skill_hurry: f64 = 0.15,
         /// Probability a turn that the demonstrator takes a wrong row or icon.
         skill_slip: f64 = 0.05,
+        /// Probability a click that the demonstrator names something that is not on the screen, and is told so.
+        skill_blunder: f64 = 0.0,
+        /// Model folder to go on from; null starts from random weights, and the sizes below hold.
+        init_from: Option<String> = None,
         /// Width of the language model.
         text_hidden_size: usize = 128,
         /// Layers of the language model.
@@ -105,7 +109,11 @@ impl Configuration for SftConfig {
         ] {
             check.require(value > 0, key, value, "1 or more")?;
         }
-        for (key, value) in [("skill_hurry", self.skill_hurry), ("skill_slip", self.skill_slip)] {
+        for (key, value) in [
+            ("skill_hurry", self.skill_hurry),
+            ("skill_slip", self.skill_slip),
+            ("skill_blunder", self.skill_blunder),
+        ] {
             check.require(
                 (0.0..1.0).contains(&value),
                 key,

@@ -33,7 +33,12 @@ impl Sampler for DemonstratingSampler {
             Some(task) => Demonstrator::new(task, self.skill, seed).map_err(|error| error.to_string()),
         };
         let (phones, renderer) = (self.phones.clone(), self.renderer.clone());
-        Box::new(Session { phones, renderer, demonstrator, device: context.device.unwrap_or_default() })
+        Box::new(Session {
+            phones,
+            renderer,
+            demonstrator,
+            device: context.device.unwrap_or_default(),
+        })
     }
 
     fn version(&self) -> PolicyVersion {

@@ -3,9 +3,9 @@
 use crate::config::{SftConfig, Target};
 use anyhow::{Context, Result};
 use cua_grpo_core::TaskSource;
-use cua_grpo_gbox::{Prompts, TargetStyle};
 use cua_grpo_gbox::action::{Action, to_reply};
 use cua_grpo_gbox::tasks::Split;
+use cua_grpo_gbox::{Prompts, TargetStyle};
 use cua_grpo_model::processor::{ImageProcessorConfig, PixelBudget, Tokenizer, train_tokenizer};
 use cua_grpo_model::{ModelConfig, TextConfig, VisionConfig};
 use cua_grpo_sim::{Demonstrator, Phone, Skill};
@@ -20,7 +20,10 @@ pub fn write_processor(config: &SftConfig, prompts: Prompts, dir: &Path) -> Resu
     train_tokenizer(corpus(config, prompts)?.into_iter(), config.vocab_size, dir)?;
     // The screenshot of the simulated phone is read at half size: an icon is one patch, two rows are one row of tokens.
     let images = ImageProcessorConfig {
-        size: PixelBudget { shortest_edge: 1024, longest_edge: 96 * 192 },
+        size: PixelBudget {
+            shortest_edge: 1024,
+            longest_edge: 96 * 192,
+        },
         patch_size: 16,
         temporal_patch_size: 2,
         merge_size: 2,
@@ -28,6 +31,22 @@ pub fn write_processor(config: &SftConfig, prompts: Prompts, dir: &Path) -> Resu
         image_std: [0.5; 3],
     };
     Ok(images.save(dir)?)
+}
+
+/// Copies tokenizer, template and processor of the model in `from`, whose weights are trained further.
+pub fn copy_processor(from: &Path, dir: &Path) -> Result<()> {
+    std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    for name in [
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "chat_template.jinja",
+        "preprocessor_config.json",
+    ] {
+        let source = from.join(name);
+        std::fs::copy(&source, dir.join(name))
+            .with_context(|| format!("init_from: cannot copy {} to {}", source.display(), dir.display()))?;
+    }
+    Ok(())
 }
 
 /// What the policy reads and writes: instructions, prompts, replies.
@@ -38,7 +57,10 @@ fn corpus(config: &SftConfig, prompts: Prompts) -> Result<Vec<String>> {
     let mut texts = vec![format!("system\n{}", prompts.system())];
     let turns = config.max_turns;
     texts.extend((1..=turns).map(|turn| format!("user\n{}", prompts.turn(turn, turns, None))));
-    let skill = Skill { target: demonstrator_target(config), ..Skill::default() };
+    let skill = Skill {
+        target: demonstrator_target(config),
+        ..Skill::default()
+    };
     for cursor in 0..CORPUS_TASKS {
         let task = tasks.task(cursor);
         texts.push(format!("user\n{}", prompts.task(&task.instruction, turns)));

@@ -1,7 +1,7 @@
 //! The imitation run: demonstrate, train every weight, measure, write the model folder.
 
 use super::demonstrate::DemonstratingSampler;
-use super::fresh::{demonstrator_target, model_config, write_processor};
+use super::fresh::{copy_processor, demonstrator_target, model_config, write_processor};
 use crate::batching::micro_batches;
 use crate::config::{LrScheduler, PromptStyle, SftConfig, Target};
 use crate::eval::{Evaluation, evaluate};
@@ -13,7 +13,7 @@ use cua_grpo_core::{Row, Scorer, VerifiedSuccess, derive_seed};
 use cua_grpo_gbox::Prompts;
 use cua_grpo_gbox::tasks::Split;
 use cua_grpo_model::batch::ImageCache;
-use cua_grpo_model::checkpoint::save_model;
+use cua_grpo_model::checkpoint::{load_model, save_model};
 use cua_grpo_model::processor::ChatRenderer;
 use cua_grpo_model::{Policy, Qwen3Vl, Trainable};
 use cua_grpo_rollout::{GroupRequest, RolloutConfig, RolloutEngine, TaskCursor, never_cancelled};
@@ -46,7 +46,10 @@ pub async fn run(config: &SftConfig) -> Result<()> {
         prompt_style: config.prompt_style,
     })
     .await?;
-    write_processor(config, prompts(config), dir)?;
+    match &config.init_from {
+        None => write_processor(config, prompts(config), dir)?,
+        Some(from) => copy_processor(Path::new(from), dir)?,
+    }
     let renderer = Arc::new(ChatRenderer::load(dir)?);
     let rows = demonstrations(config, &world, renderer.clone()).await?;
     let tokens: usize = rows.iter().map(|row| row.tokens.len()).sum();
@@ -57,9 +60,15 @@ pub async fn run(config: &SftConfig) -> Result<()> {
         started.elapsed().as_secs_f64()
     );
 
-    let model = Qwen3Vl::init(&model_config(config, renderer.tokenizer()), config.seed, &device);
+    let model = match &config.init_from {
+        None => Qwen3Vl::init(&model_config(config, renderer.tokenizer()), config.seed, &device),
+        Some(from) => load_model(Path::new(from), &device)?,
+    };
     let images = Arc::new(ImageCache::new(renderer.images().clone(), 4096));
-    let adamw = AdamWConfig { weight_decay: config.weight_decay, ..Default::default() };
+    let adamw = AdamWConfig {
+        weight_decay: config.weight_decay,
+        ..Default::default()
+    };
     let policy = Policy::new(model, images);
     let mut learner = Learner::new(policy, Trainable::Everything, adamw, config.max_grad_norm)?;
     train(config, &rows, &mut learner)?;
@@ -68,7 +77,7 @@ pub async fn run(config: &SftConfig) -> Result<()> {
     let special = renderer.tokenizer().special();
     save_model(learner.policy.model_mut(), dir, true, special.endoftext, special.im_end)?;
     if config.eval_episodes > 0 {
-        let model = cua_grpo_model::checkpoint::load_model(dir, &device)?;
+        let model = load_model(dir, &device)?;
         let policy = Policy::new(model, learner.policy.images().clone());
         let evaluation = Evaluation {
             episodes: config.eval_episodes,
@@ -90,7 +99,11 @@ pub async fn run(config: &SftConfig) -> Result<()> {
         );
     }
     world.close().await?;
-    eprintln!("wrote {} in {:.0} s; use it with --model-name {0}", dir.display(), started.elapsed().as_secs_f64());
+    eprintln!(
+        "wrote {} in {:.0} s; use it with --model-name {0}",
+        dir.display(),
+        started.elapsed().as_secs_f64()
+    );
     Ok(())
 }
 
@@ -110,8 +123,12 @@ fn prompts(config: &SftConfig) -> Prompts {
 /// Plays the demonstrations and keeps their rows.
 async fn demonstrations(config: &SftConfig, world: &World, renderer: Arc<ChatRenderer>) -> Result<Vec<Row>> {
     let sim = world.sim.as_ref().context("demonstrations need the simulated phone")?;
-    let skill =
-        Skill { hurry: config.skill_hurry, slip: config.skill_slip, target: demonstrator_target(config) };
+    let skill = Skill {
+        hurry: config.skill_hurry,
+        slip: config.skill_slip,
+        blunder: config.skill_blunder,
+        target: demonstrator_target(config),
+    };
     let mut cursor = TaskCursor::new(tasks(config.seed, Split::Train, &config.templates)?, 0);
     let mut rows = Vec::with_capacity(config.demonstrations);
     while rows.len() < config.demonstrations {
@@ -141,10 +158,22 @@ async fn demonstrations(config: &SftConfig, world: &World, renderer: Arc<ChatRen
             Arc::new(VerifiedSuccess),
             rollout,
         )?;
-        let requests = tasks.into_iter().map(|task| GroupRequest { task, group_size: 1 }).collect();
+        let requests = tasks
+            .into_iter()
+            .map(|task| GroupRequest { task, group_size: 1 })
+            .collect();
         let collection = engine.collect(requests, salt, never_cancelled()).await?;
-        rows.extend(collection.groups.into_iter().flat_map(|group| group.episodes).map(|episode| episode.row));
-        anyhow::ensure!(collection.stats.lost < wanted, "all {wanted} demonstrations were lost to faults");
+        rows.extend(
+            collection
+                .groups
+                .into_iter()
+                .flat_map(|group| group.episodes)
+                .map(|episode| episode.row),
+        );
+        anyhow::ensure!(
+            collection.stats.lost < wanted,
+            "all {wanted} demonstrations were lost to faults"
+        );
     }
     Ok(rows)
 }
@@ -173,13 +202,19 @@ fn train(config: &SftConfig, rows: &[Row], learner: &mut Learner) -> Result<()> 
             next.shuffle(&mut rng);
             order.extend(next);
         }
-        let batch: Vec<&Row> =
-            order.drain(..config.batch_size.min(order.len())).map(|number| &rows[number]).collect();
+        let batch: Vec<&Row> = order
+            .drain(..config.batch_size.min(order.len()))
+            .map(|number| &rows[number])
+            .collect();
         sum += imitate(&batch, learner, schedule.learning_rate(step as u64))?;
         count += 1;
         if (step + 1) % config.log_every == 0 || step + 1 == steps {
             let left = started.elapsed().as_secs_f64() / (step + 1) as f64 * (steps - step - 1) as f64;
-            eprintln!("step {}/{steps}  loss {:.4}  {left:.0} s left", step + 1, sum / f64::from(count));
+            eprintln!(
+                "step {}/{steps}  loss {:.4}  {left:.0} s left",
+                step + 1,
+                sum / f64::from(count)
+            );
             (sum, count) = (0.0, 0);
         }
     }
