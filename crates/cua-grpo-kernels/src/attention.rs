@@ -7,6 +7,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 /// Which keys a query sees.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant, reason = "one mask a forward pass, never in a list")]
 pub enum Mask {
     /// All of them.
     All,

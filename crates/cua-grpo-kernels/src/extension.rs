@@ -2,14 +2,24 @@
 //!
 //! Only the CPU backend is listed. The functions at the root of the crate decide which tensors come here.
 
-use crate::cpu::{activation, attention, norm, rotary};
+use crate::cpu::linear::Lora;
+use crate::cpu::{activation, attention, linear, norm, rotary};
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, Backend, Flex, backend_extension};
+use burn::backend::{Autodiff, Backend, ExtensionType, Flex, backend_extension};
+
+/// A bias, where there is one.
+#[derive(ExtensionType)]
+pub enum Bias<B: Backend> {
+    /// `[out]`
+    Given(FloatTensor<B>),
+    /// No bias.
+    Absent,
+}
 
 /// Operations with a fused body. Shapes are those of the functions at the root of the crate, which check them.
 #[backend_extension(Flex, Autodiff)]
@@ -31,8 +41,29 @@ pub trait FusedOps: Backend {
     ) -> FloatTensor<Self>;
     /// As [`crate::rotate`]; no gradient reaches the tables.
     fn rotate(x: FloatTensor<Self>, cos: FloatTensor<Self>, sin: FloatTensor<Self>) -> FloatTensor<Self>;
+    /// As [`crate::linear`].
+    fn linear(x: FloatTensor<Self>, weight: FloatTensor<Self>, #[extension_type] bias: Bias<Self>)
+    -> FloatTensor<Self>;
+    /// As [`crate::linear_lora`].
+    fn linear_lora(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        #[extension_type] bias: Bias<Self>,
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        scaling: f64,
+    ) -> FloatTensor<Self>;
     /// As [`crate::attention`] over one part, with the mask `Causal` or `All`.
     fn attention(q: FloatTensor<Self>, k: FloatTensor<Self>, v: FloatTensor<Self>, causal: bool) -> FloatTensor<Self>;
+}
+
+impl Bias<Flex> {
+    fn into_option(self) -> Option<FlexTensor> {
+        match self {
+            Self::Given(bias) => Some(bias),
+            Self::Absent => None,
+        }
+    }
 }
 
 impl FusedOps for Flex {
@@ -58,6 +89,21 @@ impl FusedOps for Flex {
 
     fn rotate(x: FlexTensor, cos: FlexTensor, sin: FlexTensor) -> FlexTensor {
         rotary::rotate(x, cos, sin, 1.0)
+    }
+
+    fn linear(x: FlexTensor, weight: FlexTensor, bias: Bias<Self>) -> FlexTensor {
+        linear::linear(x, weight, bias.into_option(), None).0
+    }
+
+    fn linear_lora(
+        x: FlexTensor,
+        weight: FlexTensor,
+        bias: Bias<Self>,
+        a: FlexTensor,
+        b: FlexTensor,
+        scaling: f64,
+    ) -> FlexTensor {
+        linear::linear(x, weight, bias.into_option(), Some(Lora(a, b, scaling))).0
     }
 
     fn attention(q: FlexTensor, k: FlexTensor, v: FlexTensor, causal: bool) -> FlexTensor {
@@ -174,6 +220,16 @@ impl Derivative<3> for Attention {
     }
 }
 
+#[derive(Debug, Clone)]
+struct Linear(linear::Saved);
+
+impl<const N: usize> Derivative<N> for Linear {
+    fn gradients(self, grad: FlexTensor, wanted: [bool; N]) -> [Option<FlexTensor>; N] {
+        let mut gradients = linear::linear_backward(grad, &self.0, &wanted).into_iter();
+        std::array::from_fn(|_| gradients.next().flatten())
+    }
+}
+
 impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
     fn swiglu(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self> {
         record::<C, _, 2>([gate, up], |[gate, up]| {
@@ -213,6 +269,35 @@ impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
         record::<C, _, 1>([x], |[x]| {
             (rotary::rotate(x, cos.clone(), sin.clone(), 1.0), Rotate(cos, sin))
         })
+    }
+
+    fn linear(x: FloatTensor<Self>, weight: FloatTensor<Self>, bias: Bias<Self>) -> FloatTensor<Self> {
+        let run = |(out, saved)| (out, Linear(saved));
+        match bias {
+            Bias::Absent => record::<C, _, 2>([x, weight], |[x, w]| run(linear::linear(x, w, None, None))),
+            Bias::Given(bias) => record::<C, _, 3>([x, weight, bias], |[x, w, bias]| {
+                run(linear::linear(x, w, Some(bias), None))
+            }),
+        }
+    }
+
+    fn linear_lora(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: Bias<Self>,
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        scaling: f64,
+    ) -> FloatTensor<Self> {
+        let run = |(out, saved)| (out, Linear(saved));
+        match bias {
+            Bias::Absent => record::<C, _, 4>([x, weight, a, b], |[x, w, a, b]| {
+                run(linear::linear(x, w, None, Some(Lora(a, b, scaling))))
+            }),
+            Bias::Given(bias) => record::<C, _, 5>([x, weight, bias, a, b], |[x, w, bias, a, b]| {
+                run(linear::linear(x, w, Some(bias), Some(Lora(a, b, scaling))))
+            }),
+        }
     }
 
     fn attention(q: FloatTensor<Self>, k: FloatTensor<Self>, v: FloatTensor<Self>, causal: bool) -> FloatTensor<Self> {

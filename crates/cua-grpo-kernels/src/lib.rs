@@ -17,7 +17,7 @@ mod route;
 
 pub use activation::{gelu_erf, gelu_tanh, swiglu};
 pub use attention::{HIDDEN, Mask, attention, causal_bias};
-pub use linear::{linear, lora_delta};
+pub use linear::{linear, linear_lora};
 pub use logprob::{TokenScores, token_scores};
 pub use norm::{layer_norm, rms_norm};
 pub use rotary::rotate;
@@ -26,6 +26,7 @@ pub use rotary::rotate;
 pub mod reference {
     pub use crate::activation::reference::{gelu_erf, gelu_tanh, swiglu};
     pub use crate::attention::reference::attention;
+    pub use crate::linear::reference::{linear, linear_lora};
     pub use crate::norm::reference::{layer_norm, rms_norm};
     pub use crate::rotary::reference::rotate;
 }

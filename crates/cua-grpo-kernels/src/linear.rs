@@ -1,5 +1,8 @@
-//! Linear maps with checkpoint-layout weights, and the low-rank update beside them.
+//! Linear maps with checkpoint-layout weights, alone or with a low-rank update beside them.
 
+use crate::extension::{Bias, FusedOps};
+use crate::route::is_fused;
+use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
 /// `x W^T + b`.
@@ -7,18 +10,76 @@ use burn::tensor::Tensor;
 /// # Shapes
 /// - x: `[rows, in]`; weight: `[out, in]`; bias: `[out]`; output: `[rows, out]`
 pub fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<2> {
-    let y = x.matmul(weight.transpose());
-    match bias {
-        Some(bias) => y + bias.unsqueeze(),
-        None => y,
+    if is_fused(&x) && is_fused(&weight) && bias.as_ref().is_none_or(is_fused) && fits(&x, &weight, bias.as_ref()) {
+        let (weight, bias) = (weight.into_dispatch(), given(bias));
+        Tensor::from_dispatch(<Dispatch as FusedOps>::linear(x.into_dispatch(), weight, bias))
+    } else {
+        reference::linear(x, weight, bias)
     }
 }
 
-/// The low-rank update `scaling * (x A^T) B^T` (LoRA, Hu et al. 2021).
+/// `x W^T + b + scaling * (x A^T) B^T`: a linear map with its low-rank update (LoRA, Hu et al. 2021).
 ///
 /// # Shapes
-/// - x: `[rows, in]`; a: `[r, in]`; b: `[out, r]`; output: `[rows, out]`
-pub fn lora_delta(x: Tensor<2>, a: Tensor<2>, b: Tensor<2>, scaling: f64) -> Tensor<2> {
-    // Scaling the [rows, r] product is cheaper than scaling the [rows, out] one.
-    (x.matmul(a.transpose()) * scaling).matmul(b.transpose())
+/// - x: `[rows, in]`; weight: `[out, in]`; bias: `[out]`; a: `[r, in]`; b: `[out, r]`; output: `[rows, out]`
+pub fn linear_lora(
+    x: Tensor<2>,
+    weight: Tensor<2>,
+    bias: Option<Tensor<1>>,
+    (a, b): (Tensor<2>, Tensor<2>),
+    scaling: f64,
+) -> Tensor<2> {
+    let fused = [&x, &weight, &a, &b].into_iter().all(is_fused) && bias.as_ref().is_none_or(is_fused);
+    let [rank, width] = a.dims();
+    let low = width == x.dims()[1] && b.dims() == [weight.dims()[0], rank];
+    if fused && low && fits(&x, &weight, bias.as_ref()) {
+        let (weight, bias) = (weight.into_dispatch(), given(bias));
+        let (a, b) = (a.into_dispatch(), b.into_dispatch());
+        Tensor::from_dispatch(<Dispatch as FusedOps>::linear_lora(
+            x.into_dispatch(),
+            weight,
+            bias,
+            a,
+            b,
+            scaling,
+        ))
+    } else {
+        reference::linear_lora(x, weight, bias, (a, b), scaling)
+    }
+}
+
+fn given(bias: Option<Tensor<1>>) -> Bias<Dispatch> {
+    bias.map_or(Bias::Absent, |bias| Bias::Given(bias.into_dispatch()))
+}
+
+fn fits(x: &Tensor<2>, weight: &Tensor<2>, bias: Option<&Tensor<1>>) -> bool {
+    let [out, width] = weight.dims();
+    x.dims()[1] == width && bias.is_none_or(|bias| bias.dims() == [out])
+}
+
+/// The same in plain tensor operations.
+pub(crate) mod reference {
+    use burn::tensor::Tensor;
+
+    /// Reference of [`crate::linear`].
+    pub fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<2> {
+        let y = x.matmul(weight.transpose());
+        match bias {
+            Some(bias) => y + bias.unsqueeze(),
+            None => y,
+        }
+    }
+
+    /// Reference of [`crate::linear_lora`].
+    pub fn linear_lora(
+        x: Tensor<2>,
+        weight: Tensor<2>,
+        bias: Option<Tensor<1>>,
+        (a, b): (Tensor<2>, Tensor<2>),
+        scaling: f64,
+    ) -> Tensor<2> {
+        // Scaling the [rows, r] product is cheaper than scaling the [rows, out] one.
+        let update = (x.clone().matmul(a.transpose()) * scaling).matmul(b.transpose());
+        linear(x, weight, bias) + update
+    }
 }

@@ -183,6 +183,50 @@ fn norms() {
 }
 
 #[test]
+fn linear_maps() {
+    for (seed, [rows, depth, width, rank]) in [
+        (1, [1, 1, 1, 1]),
+        (2, [3, 7, 5, 2]),
+        (3, [300, 33, 65, 4]),
+        (4, [128, 24, 16, 8]),
+    ] {
+        let mut numbers = Numbers(seed);
+        let mut make = |shape: [usize; 2]| numbers.tensor::<2>(shape, &plain());
+        let [x, w, bias] = [make([rows, depth]), make([width, depth]), make([1, width])];
+        let (a, b) = (make([rank, depth]), make([width, rank]));
+        let flat = |vector: Tensor<2>| Some(vector.flatten::<1>(0, 1));
+        compare(
+            "linear",
+            [x.clone(), w.clone()],
+            &|[x, w]| fused::linear(x, w, None),
+            &|[x, w]| reference::linear(x, w, None),
+        );
+        compare(
+            "linear with bias",
+            [x.clone(), w.clone(), bias.clone()],
+            &move |[x, w, bias]| fused::linear(x, w, flat(bias)),
+            &move |[x, w, bias]| reference::linear(x, w, flat(bias)),
+        );
+        compare(
+            "low-rank update",
+            [x.clone(), w.clone(), a.clone(), b.clone()],
+            &|[x, w, a, b]| fused::linear_lora(x, w, None, (a, b), 0.5),
+            &|[x, w, a, b]| reference::linear_lora(x, w, None, (a, b), 0.5),
+        );
+        compare(
+            "low-rank update with bias",
+            [x.swap_dims(0, 1), w.swap_dims(0, 1), bias, a, b],
+            &move |[x, w, bias, a, b]| {
+                fused::linear_lora(x.swap_dims(0, 1), w.swap_dims(0, 1), flat(bias), (a, b), 2.0)
+            },
+            &move |[x, w, bias, a, b]| {
+                reference::linear_lora(x.swap_dims(0, 1), w.swap_dims(0, 1), flat(bias), (a, b), 2.0)
+            },
+        );
+    }
+}
+
+#[test]
 fn rotations() {
     for (seed, [batch, heads, time, dim], rows) in [(1, [1, 1, 1, 2], 1), (2, [3, 2, 5, 6], 1), (3, [2, 3, 70, 24], 2)]
     {

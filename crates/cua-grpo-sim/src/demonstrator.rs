@@ -88,7 +88,14 @@ impl Demonstrator {
     pub fn next(&mut self, phone: &Phone) -> Action {
         let nodes = phone.nodes();
         if let Some(startup) = phone.startup() {
-            return self.click(&nodes, &startup.button);
+            // What is written on the button differs; a person would say what everybody sees.
+            return match self.skill.target {
+                TargetStyle::Description => Action::Click {
+                    target: Target::element("dialog button"),
+                    option: ClickOption::Left,
+                },
+                TargetStyle::Coordinate => self.click(&nodes, &startup.button),
+            };
         }
         let before = self.done.iter().filter(|done| **done).count();
         for (goal, done) in self.goals.iter().zip(&mut self.done) {
@@ -217,9 +224,9 @@ impl Demonstrator {
         let apps = crate::App::ALL.into_iter().map(|app| app.label());
         let pages = Page::ALL.into_iter().map(|page| page.label());
         let toggles = Toggle::ALL.into_iter().map(|toggle| toggle.label());
-        let labels = apps.chain(pages).chain(toggles).chain(["OK", "Later", "Dismiss"]);
+        let labels = apps.chain(pages).chain(toggles).chain(["dialog button"]);
         let absent: Vec<&str> = labels
-            .filter(|label| nodes.iter().all(|node| node.label != *label))
+            .filter(|label| crate::ground::find(nodes, label).is_none())
             .collect();
         absent.choose(&mut self.rng).map(|label| Target::element(*label))
     }

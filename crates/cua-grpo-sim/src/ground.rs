@@ -29,6 +29,8 @@ const STOP_WORDS: [&str; 20] = [
     "to",
     "on",
 ];
+/// The word that stands for the dialog shown, as in `dialog button`.
+const DIALOG: &str = "dialog";
 /// The least overlap (twice the shared words, over the words of both) that counts as found.
 const ENOUGH: f64 = 0.5;
 
@@ -79,6 +81,11 @@ fn overlap(label: &str, description: &BTreeSet<String>, pairs: &[String]) -> f64
 /// `None` when nothing is close enough or several are equally close.
 pub(crate) fn find<'a>(nodes: &'a [UiNode], description: &str) -> Option<&'a UiNode> {
     let (telling, pairs) = description_words(description);
+    if telling.iter().map(String::as_str).eq([DIALOG]) {
+        // A dialog's button, whatever is written on it.
+        let mut buttons = nodes.iter().filter(|node| node.kind == NodeKind::Button);
+        return buttons.next().filter(|_| buttons.next().is_none());
+    }
     let mut best: Option<(&UiNode, f64)> = None;
     let mut tied = false;
     for node in nodes {
@@ -123,6 +130,18 @@ mod tests {
             checked: None,
         };
         labels.iter().enumerate().map(node).collect()
+    }
+
+    #[test]
+    fn a_dialog_button_is_found_without_reading_it() {
+        let dialog = screen(&[("Storage is full", NodeKind::Text), ("Dismiss", NodeKind::Button)]);
+        assert_eq!(
+            find(&dialog, "dialog button").map(|node| node.label.as_str()),
+            Some("Dismiss")
+        );
+        assert!(find(&screen(&[("Wi-Fi", NodeKind::Switch)]), "dialog button").is_none());
+        let two = screen(&[("Yes", NodeKind::Button), ("No", NodeKind::Button)]);
+        assert!(find(&two, "dialog button").is_none(), "which of two is not said");
     }
 
     #[test]

@@ -209,7 +209,7 @@ impl Run {
         event.rollout_s = rollout_s;
         event.train_s = training.elapsed().as_secs_f64();
         event.extra.insert("entropy".into(), stats.entropy.into());
-        event.extra.insert("sampler_gap".into(), stats.loss.sampler_gap.into());
+        event.extra.insert("sampler_gap".into(), stats.sampler_gap.into());
         self.dir
             .log_episodes(step, &collection.groups, self.config.enable_detailed_logging)?;
         Ok(Some(event))

@@ -80,6 +80,8 @@ pub fn loss_config(config: &TrainConfig) -> LossConfig {
 pub struct UpdateStats {
     /// Loss, ratio, clipping and divergence.
     pub loss: LossStats,
+    /// Mean distance between the sampler's and the trainer's log-prob of a token, before the update.
+    pub sampler_gap: f64,
     /// Mean entropy of the policy at the trained tokens, in nats.
     pub entropy: f64,
     /// Norm of the gradient before clipping.
@@ -107,7 +109,7 @@ pub fn update(
     let totals = Totals::of_rows(selection.rows.iter().copied(), batches.len(), max_completion_tokens);
     let mut gradient: Option<Tensor<1>> = None;
     let mut sums: Option<StatSums> = None;
-    let mut entropy = 0.0;
+    let (mut entropy, mut gap) = (0.0, 0.0);
     for members in &batches {
         let rows: Vec<&Row> = members.iter().map(|&number| selection.rows[number]).collect();
         let reference = learner.policy.score(&rows, temperature, false)?.logprobs;
@@ -115,6 +117,10 @@ pub fn update(
         let scores = policy.score(&rows, temperature, true)?;
         let advantages: Vec<f32> = members.iter().map(|&number| selection.advantages[number]).collect();
         let mut inputs = LossInputs::from_rows(&rows, &advantages, scores.logprobs)?;
+        if let Some(sampled) = &inputs.sampler {
+            let apart = (inputs.logprobs.clone().inner() - sampled.clone()).abs() * inputs.mask.clone();
+            gap += f64::from(apart.sum().into_scalar::<f32>());
+        }
         entropy += f64::from((scores.entropies * inputs.mask.clone()).sum().into_scalar::<f32>());
         inputs.old = inputs.sampler.clone();
         inputs.reference = Some(reference);
@@ -136,6 +142,7 @@ pub fn update(
     Ok(UpdateStats {
         loss: sums.read()?,
         entropy: entropy / totals.tokens.max(1.0),
+        sampler_gap: gap / totals.tokens.max(1.0),
         grad_norm,
     })
 }

@@ -1,12 +1,12 @@
 //! Element-wise activations and their derivatives.
 
-use super::buffer::{CHUNK, dense, elements, tensor};
+use super::buffer::{CHUNK, Fresh, dense, each, elements, tensor};
 use super::simd::{erf, exp, sigmoid, simd};
 use burn::backend::flex::FlexTensor;
 use rayon::prelude::*;
 
 /// `2 sqrt(2 / pi)`
-const TWICE_ROOT: f32 = 1.595_769_1;
+const TWICE_ROOT: f32 = 1.595_769;
 /// The cubic coefficient of the tanh approximation.
 const CUBIC: f32 = 0.044_715;
 
@@ -71,37 +71,36 @@ simd! {
 
 fn map1(x: FlexTensor, f: Map1) -> FlexTensor {
     let x = dense(x);
-    let x_all = elements(&x);
-    let mut out = vec![0.0f32; x_all.len()];
-    out.par_chunks_mut(CHUNK)
-        .zip(x_all.par_chunks(CHUNK))
-        .for_each(|(out, x)| f(out, x));
-    tensor(out, x.layout().shape())
+    let mut out = Fresh::new(elements(&x).len());
+    let inputs = elements(&x).par_chunks(CHUNK);
+    each(out.pieces(CHUNK).zip(inputs), |(out, x)| f(out, x));
+    tensor(out.finish(), x.layout().shape())
 }
 
 fn map2(a: FlexTensor, b: FlexTensor, f: Map2) -> FlexTensor {
     let (a, b) = (dense(a), dense(b));
-    let mut out = vec![0.0f32; elements(&a).len()];
+    let mut out = Fresh::new(elements(&a).len());
     let inputs = elements(&a).par_chunks(CHUNK).zip(elements(&b).par_chunks(CHUNK));
-    out.par_chunks_mut(CHUNK)
-        .zip(inputs)
-        .for_each(|(out, (a, b))| f(out, a, b));
-    tensor(out, a.layout().shape())
+    each(out.pieces(CHUNK).zip(inputs), |(out, (a, b))| f(out, a, b));
+    tensor(out.finish(), a.layout().shape())
 }
 
 fn map3_into2(a: FlexTensor, b: FlexTensor, c: FlexTensor, f: Map3Into2) -> (FlexTensor, FlexTensor) {
     let (a, b, c) = (dense(a), dense(b), dense(c));
     let count = elements(&a).len();
-    let (mut first, mut second) = (vec![0.0f32; count], vec![0.0f32; count]);
-    let outputs = first.par_chunks_mut(CHUNK).zip(second.par_chunks_mut(CHUNK));
+    let (mut first, mut second) = (Fresh::new(count), Fresh::new(count));
     let inputs = elements(&a)
         .par_chunks(CHUNK)
         .zip(elements(&b).par_chunks(CHUNK))
         .zip(elements(&c).par_chunks(CHUNK));
-    outputs
-        .zip(inputs)
-        .for_each(|((first, second), ((a, b), c))| f(first, second, a, b, c));
-    (tensor(first, a.layout().shape()), tensor(second, a.layout().shape()))
+    let outputs = first.pieces(CHUNK).zip(second.pieces(CHUNK));
+    each(outputs.zip(inputs), |((first, second), ((a, b), c))| {
+        f(first, second, a, b, c)
+    });
+    (
+        tensor(first.finish(), a.layout().shape()),
+        tensor(second.finish(), a.layout().shape()),
+    )
 }
 
 /// `silu(gate) * up`.

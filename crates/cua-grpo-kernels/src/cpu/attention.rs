@@ -4,7 +4,7 @@
 //! scores, from which the backward pass has the weights `P` in one pass (as FlashAttention 2, Dao 2023, does):
 //! `dV = P^T dO`, `dP = dO V^T`, `dS = P * (dP - rowsum(dO * O))`, `dQ = dS K / sqrt d`, `dK = dS^T Q / sqrt d`.
 
-use super::buffer::{Heads, time_major};
+use super::buffer::{Fresh, Heads, each, time_major};
 use super::gemm::{Matrix, gemm};
 use super::simd::{exp, map_sum, max, simd, sum_pairs};
 use burn::backend::flex::FlexTensor;
@@ -136,14 +136,14 @@ fn scale(dim: usize) -> f32 {
 pub(crate) fn attention(q: FlexTensor, k: FlexTensor, v: FlexTensor, causal: bool) -> (FlexTensor, Saved) {
     let (q, k, v) = (Heads::new(q), Heads::new(k), Heads::new(v));
     let shape @ [batch, heads, time, dim] = q.sizes;
-    let mut out = vec![0.0f32; batch * heads * time * dim];
+    let mut out = Fresh::new(batch * heads * time * dim);
     let mut lse = vec![0.0f32; batch * heads * time];
     let pieces = out
-        .par_chunks_mut((heads * time * dim).max(1))
+        .pieces(heads * time * dim)
         .zip(lse.par_chunks_mut((heads * time).max(1)));
-    pieces.enumerate().for_each(|(row, (out, lse))| {
+    each(pieces.enumerate(), |(row, (out, lse))| {
         let done: Vec<Vec<f32>> = lse
-            .par_chunks_mut(time)
+            .par_chunks_mut(time.max(1))
             .enumerate()
             .map(|(head, lse)| forward_head(&q, &k, &v, (row, head), causal, lse))
             .collect();
@@ -151,7 +151,7 @@ pub(crate) fn attention(q: FlexTensor, k: FlexTensor, v: FlexTensor, causal: boo
             place(out, done, head, heads, dim);
         }
     });
-    let out = time_major(out, shape);
+    let out = time_major(out.finish(), shape);
     let saved = Saved {
         q,
         k,
@@ -213,13 +213,13 @@ pub(crate) fn attention_backward(grad: FlexTensor, saved: &Saved) -> [FlexTensor
     let grad = Heads::new(grad);
     let q_shape @ [batch, heads, time, dim] = saved.q.sizes;
     let k_shape @ [_, kv_heads, columns, _] = saved.k.sizes;
-    let mut d_q = vec![0.0f32; batch * heads * time * dim];
-    let mut d_k = vec![0.0f32; batch * kv_heads * columns * dim];
-    let mut d_v = vec![0.0f32; batch * kv_heads * columns * dim];
+    let mut d_q = Fresh::new(batch * heads * time * dim);
+    let mut d_k = Fresh::new(batch * kv_heads * columns * dim);
+    let mut d_v = Fresh::new(batch * kv_heads * columns * dim);
     let kv_piece = (kv_heads * columns * dim).max(1);
-    let pieces = d_k.par_chunks_mut(kv_piece).zip(d_v.par_chunks_mut(kv_piece));
-    let pieces = d_q.par_chunks_mut((heads * time * dim).max(1)).zip(pieces);
-    pieces.enumerate().for_each(|(row, (d_q, (d_k, d_v)))| {
+    let pieces = d_k.pieces(kv_piece).zip(d_v.pieces(kv_piece));
+    let pieces = d_q.pieces(heads * time * dim).zip(pieces);
+    each(pieces.enumerate(), |(row, (d_q, (d_k, d_v)))| {
         let done: Vec<HeadGrads> = (0..kv_heads)
             .into_par_iter()
             .map(|kv| backward_head(&grad, saved, row, kv))
@@ -234,9 +234,9 @@ pub(crate) fn attention_backward(grad: FlexTensor, saved: &Saved) -> [FlexTensor
         }
     });
     [
-        time_major(d_q, q_shape),
-        time_major(d_k, k_shape),
-        time_major(d_v, k_shape),
+        time_major(d_q.finish(), q_shape),
+        time_major(d_k.finish(), k_shape),
+        time_major(d_v.finish(), k_shape),
     ]
 }
 

@@ -2,6 +2,10 @@
 
 use burn::backend::flex::{FlexTensor, Layout};
 use burn::tensor::TensorData;
+use rayon::iter::plumbing::{Producer, ProducerCallback};
+use rayon::prelude::*;
+use std::mem::MaybeUninit;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Elements of one piece of parallel work: large against the cost of a hand-over, small enough to stay in a core's cache.
 pub(super) const CHUNK: usize = 16 * 1024;
@@ -9,6 +13,77 @@ pub(super) const CHUNK: usize = 16 * 1024;
 /// Pieces of this many rows of `width` elements.
 pub(super) fn chunk_rows(width: usize) -> usize {
     (CHUNK / width.max(1)).max(1)
+}
+
+/// Memory for a result that is written in pieces.
+///
+/// A piece is zeroed by the thread that fills it, just before: zeroing all of a large result at once would send it
+/// through memory one time more.
+pub(super) struct Fresh {
+    data: Vec<f32>,
+    length: usize,
+    written: AtomicUsize,
+}
+
+impl Fresh {
+    /// Room for `length` elements.
+    pub(super) fn new(length: usize) -> Self {
+        Self {
+            data: Vec::with_capacity(length),
+            length,
+            written: AtomicUsize::new(0),
+        }
+    }
+
+    /// Pieces of `size` elements, the last one possibly shorter; each holds zeros.
+    #[allow(unsafe_code)]
+    pub(super) fn pieces(&mut self, size: usize) -> impl IndexedParallelIterator<Item = &mut [f32]> {
+        let Self { data, length, written } = self;
+        *written.get_mut() = 0;
+        let written = &*written;
+        let pieces = data.spare_capacity_mut()[..*length].par_chunks_mut(size.max(1));
+        pieces.map(move |piece| {
+            piece.fill(MaybeUninit::new(0.0));
+            written.fetch_add(piece.len(), Ordering::Relaxed);
+            // SAFETY: every element was set in the line before last.
+            unsafe { piece.assume_init_mut() }
+        })
+    }
+
+    /// The result.
+    ///
+    /// # Panics
+    /// When not all pieces were taken.
+    #[allow(unsafe_code)]
+    pub(super) fn finish(mut self) -> Vec<f32> {
+        assert_eq!(
+            self.written.into_inner(),
+            self.length,
+            "result in pieces: expected all of them to be written"
+        );
+        // SAFETY: the pieces do not overlap and their lengths add up to `length`, which is within the capacity, so
+        // all elements up to there are set.
+        unsafe { self.data.set_len(self.length) };
+        self.data
+    }
+}
+
+/// Runs `f` on every piece: on the pool, or right here where there is one piece only (handing it over costs more than
+/// most of them do).
+pub(super) fn each<I: IndexedParallelIterator>(pieces: I, f: impl Fn(I::Item) + Sync + Send) {
+    struct Inline<F>(F);
+    impl<T, F: Fn(T)> ProducerCallback<T> for Inline<F> {
+        type Output = ();
+
+        fn callback<P: Producer<Item = T>>(self, producer: P) {
+            producer.into_iter().for_each(self.0);
+        }
+    }
+    if pieces.len() <= 1 {
+        pieces.with_producer(Inline(f));
+    } else {
+        pieces.for_each(f);
+    }
 }
 
 /// `tensor` with its elements in order.

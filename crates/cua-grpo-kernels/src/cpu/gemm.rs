@@ -1,4 +1,6 @@
-//! Matrix products of strided views, on the calling thread.
+//! Matrix products of strided views.
+
+use ::gemm::Parallelism;
 
 /// A matrix inside a slice that starts at its first element.
 #[derive(Clone, Copy)]
@@ -50,12 +52,34 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// `destination += factor * a b` where `add`, else `destination = factor * a b`; the destination is dense.
+/// `destination += factor * a b` where `add`, else `destination = factor * a b`, on this thread; the destination is
+/// dense.
 ///
 /// # Panics
 /// When the sizes do not match.
-#[allow(unsafe_code)]
 pub(super) fn gemm(destination: &mut [f32], add: bool, factor: f32, a: Matrix<'_>, b: Matrix<'_>) {
+    product(destination, add, factor, a, b, Parallelism::None);
+}
+
+/// As [`gemm`], on all threads where that pays. They share rows and columns, never a sum.
+pub(super) fn gemm_parallel(destination: &mut [f32], add: bool, factor: f32, a: Matrix<'_>, b: Matrix<'_>) {
+    let large = a.rows * a.columns * b.columns > 1 << 22;
+    product(
+        destination,
+        add,
+        factor,
+        a,
+        b,
+        if large {
+            Parallelism::Rayon(0)
+        } else {
+            Parallelism::None
+        },
+    );
+}
+
+#[allow(unsafe_code)]
+fn product(destination: &mut [f32], add: bool, factor: f32, a: Matrix<'_>, b: Matrix<'_>, threads: Parallelism) {
     let (m, n, k) = (a.rows, b.columns, a.columns);
     assert!(
         k == b.rows && destination.len() == m * n,
@@ -83,7 +107,7 @@ pub(super) fn gemm(destination: &mut [f32], add: bool, factor: f32, a: Matrix<'_
             false,
             false,
             false,
-            ::gemm::Parallelism::None,
+            threads,
         );
     }
 }

@@ -1,6 +1,6 @@
 //! Norms over rows and their gradients.
 
-use super::buffer::{chunk_rows, dense, elements, tensor};
+use super::buffer::{Fresh, chunk_rows, dense, each, elements, tensor};
 use super::simd::{simd, sum_pairs};
 use burn::backend::flex::FlexTensor;
 use rayon::prelude::*;
@@ -104,13 +104,14 @@ pub(crate) fn rms(x: FlexTensor, weight: FlexTensor, eps: f64) -> (FlexTensor, S
     let (all, w) = (elements(&x), elements(&weight));
     let rows = chunk_rows(w.len());
     let piece = rows * w.len().max(1);
-    let mut out = vec![0.0f32; all.len()];
+    let mut out = Fresh::new(all.len());
     let mut stats = vec![0.0f32; all.len() / w.len().max(1)];
-    out.par_chunks_mut(piece)
+    let pieces = out
+        .pieces(piece)
         .zip(stats.par_chunks_mut(rows))
-        .zip(all.par_chunks(piece))
-        .for_each(|((out, stats), x)| rms_rows(out, stats, x, w, eps as f32));
-    let out = tensor(out, x.layout().shape());
+        .zip(all.par_chunks(piece));
+    each(pieces, |((out, stats), x)| rms_rows(out, stats, x, w, eps as f32));
+    let out = tensor(out.finish(), x.layout().shape());
     (out, Saved { x, weight, stats })
 }
 
@@ -127,13 +128,14 @@ pub(crate) fn layer(x: FlexTensor, weight: FlexTensor, bias: FlexTensor, eps: f6
     let (all, w, b) = (elements(&x), elements(&weight), elements(&bias));
     let rows = chunk_rows(w.len());
     let piece = rows * w.len().max(1);
-    let mut out = vec![0.0f32; all.len()];
+    let mut out = Fresh::new(all.len());
     let mut stats = vec![[0.0f32; 2]; all.len() / w.len().max(1)];
-    out.par_chunks_mut(piece)
+    let pieces = out
+        .pieces(piece)
         .zip(stats.par_chunks_mut(rows))
-        .zip(all.par_chunks(piece))
-        .for_each(|((out, stats), x)| layer_rows(out, stats, x, w, b, eps as f32));
-    let out = tensor(out, x.layout().shape());
+        .zip(all.par_chunks(piece));
+    each(pieces, |((out, stats), x)| layer_rows(out, stats, x, w, b, eps as f32));
+    let out = tensor(out.finish(), x.layout().shape());
     (out, Saved { x, weight, stats })
 }
 
@@ -166,9 +168,9 @@ fn backward<S: Sync>(
     let width = w.len();
     let rows = chunk_rows(width);
     let piece = rows * width.max(1);
-    let mut d_x = vec![0.0f32; x_all.len()];
+    let mut d_x = Fresh::new(x_all.len());
     let partial: Vec<Vec<f32>> = d_x
-        .par_chunks_mut(piece)
+        .pieces(piece)
         .zip(grad_all.par_chunks(piece))
         .zip(x_all.par_chunks(piece))
         .zip(saved.stats.par_chunks(rows))
@@ -188,5 +190,5 @@ fn backward<S: Sync>(
         .chunks_exact(width.max(1))
         .map(|sum| tensor(sum.to_vec(), &[width]))
         .collect();
-    (tensor(d_x, saved.x.layout().shape()), vectors)
+    (tensor(d_x.finish(), saved.x.layout().shape()), vectors)
 }

@@ -1,6 +1,6 @@
 //! Rotary position embedding and its inverse (the backward pass turns the other way).
 
-use super::buffer::{CHUNK, Heads, dense, elements, sizes, tensor, time_major};
+use super::buffer::{CHUNK, Fresh, Heads, dense, each, elements, sizes, tensor, time_major};
 use super::simd::simd;
 use burn::backend::flex::FlexTensor;
 use rayon::prelude::*;
@@ -37,12 +37,13 @@ pub(crate) fn rotate(x: FlexTensor, cos: FlexTensor, sin: FlexTensor, sign: f32)
     let row_table = if sizes(&cos)[0] == 1 { 0 } else { time * dim };
     let by_time = x.strides[1] < x.strides[2];
     let (outer, inner) = if by_time { (time, heads) } else { (heads, time) };
-    let mut out = vec![0.0f32; batch * heads * time * dim];
+    let mut out = Fresh::new(batch * heads * time * dim);
     let piece = (inner * dim).max(1);
-    out.par_chunks_mut(piece)
-        .with_min_len((CHUNK / piece).max(1))
-        .enumerate()
-        .for_each(|(number, out)| {
+    // Neighbouring pieces go together; a small tensor is one piece of work.
+    let together = (CHUNK / piece).max(1);
+    each(out.pieces(together * piece).enumerate(), |(block, out)| {
+        for (offset, out) in out.chunks_exact_mut(piece).enumerate() {
+            let number = block * together + offset;
             let (row, index) = (number / outer, number % outer);
             let table = row * row_table;
             if by_time {
@@ -71,7 +72,9 @@ pub(crate) fn rotate(x: FlexTensor, cos: FlexTensor, sin: FlexTensor, sign: f32)
                     sign,
                 );
             }
-        });
+        }
+    });
+    let out = out.finish();
     if by_time {
         time_major(out, shape)
     } else {

@@ -65,12 +65,10 @@ impl Linear {
     /// # Shapes
     /// - x: `[rows, in]`; output: `[rows, out]`
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        let (weight, bias) = (self.weight.clone(), self.bias.clone());
         match &self.lora {
-            None => kernels::linear(x, self.weight.clone(), self.bias.clone()),
-            Some(pair) => {
-                let update = kernels::lora_delta(x.clone(), pair.a.clone(), pair.b.clone(), pair.scaling);
-                kernels::linear(x, self.weight.clone(), self.bias.clone()) + update
-            }
+            None => kernels::linear(x, weight, bias),
+            Some(LoraPair { a, b, scaling }) => kernels::linear_lora(x, weight, bias, (a.clone(), b.clone()), *scaling),
         }
     }
 

@@ -1,0 +1,257 @@
+//! Linear maps by blocks of rows: bias, product and low-rank update meet in a core's cache.
+
+use super::buffer::{Fresh, chunk_rows, dense, each, elements, tensor};
+use super::gemm::{Matrix, gemm, gemm_parallel};
+use super::simd::simd;
+use burn::backend::flex::FlexTensor;
+use rayon::prelude::*;
+
+/// Rows of one block of a result: as many as a core's cache holds (the weight is packed again for each block), but in
+/// four blocks at least, so that there is work to share.
+fn block_rows(rows: usize, width: usize) -> usize {
+    const CACHED: usize = 128 * 1024;
+    (CACHED / width.max(1)).min(rows.div_ceil(4)).max(64)
+}
+
+/// A matrix whose rows or columns are contiguous.
+#[derive(Debug, Clone)]
+struct Plane {
+    tensor: FlexTensor,
+    transposed: bool,
+}
+
+impl Plane {
+    fn new(tensor: FlexTensor) -> Self {
+        let (shape, strides) = (tensor.layout().shape(), tensor.layout().strides());
+        let (rows, columns) = (shape[0] as isize, shape[1] as isize);
+        if strides[1] == 1 && strides[0] >= columns {
+            return Self {
+                tensor,
+                transposed: false,
+            };
+        }
+        if strides[0] == 1 && strides[1] >= rows {
+            return Self {
+                tensor,
+                transposed: true,
+            };
+        }
+        Self {
+            tensor: tensor.to_contiguous(),
+            transposed: false,
+        }
+    }
+
+    fn rows(&self) -> usize {
+        self.tensor.layout().shape()[0]
+    }
+
+    fn columns(&self) -> usize {
+        self.tensor.layout().shape()[1]
+    }
+
+    /// Rows `start..start + count`.
+    fn part(&self, start: usize, count: usize) -> Matrix<'_> {
+        let layout = self.tensor.layout();
+        let stride = layout.strides()[usize::from(self.transposed)].unsigned_abs();
+        let step = if self.transposed { 1 } else { stride };
+        let data = &self.tensor.storage::<f32>()[layout.start_offset() + start * step..];
+        if self.transposed {
+            Matrix::new(data, self.columns(), count, stride).transpose()
+        } else {
+            Matrix::new(data, count, self.columns(), stride)
+        }
+    }
+
+    fn all(&self) -> Matrix<'_> {
+        self.part(0, self.rows())
+    }
+}
+
+/// The low-rank factors, their product with the input `[rows, r]`, and the scale.
+#[derive(Debug, Clone)]
+struct LowRank {
+    a: Plane,
+    b: Plane,
+    inner: Vec<f32>,
+    scaling: f32,
+}
+
+/// What the backward pass reads.
+#[derive(Debug, Clone)]
+pub(crate) struct Saved {
+    x: Plane,
+    weight: Plane,
+    low: Option<LowRank>,
+    has_bias: bool,
+}
+
+/// Factors of a low-rank update and its scale.
+pub(crate) struct Lora(pub(crate) FlexTensor, pub(crate) FlexTensor, pub(crate) f64);
+
+simd! {
+    fn add_rows(sum: &mut [f32], rows: &[f32]) {
+        for row in rows.chunks_exact(sum.len()) {
+            for (sum, &value) in sum.iter_mut().zip(row) {
+                *sum += value;
+            }
+        }
+    }
+}
+
+/// `x W^T + b + scaling * (x A^T) B^T`.
+pub(crate) fn linear(
+    x: FlexTensor,
+    weight: FlexTensor,
+    bias: Option<FlexTensor>,
+    lora: Option<Lora>,
+) -> (FlexTensor, Saved) {
+    let (x, weight) = (Plane::new(x), Plane::new(weight));
+    let bias = bias.map(|bias| bias.to_contiguous());
+    let bias = bias.as_ref().map(elements);
+    let (rows, width) = (x.rows(), weight.rows());
+    let low = lora.map(|Lora(a, b, scaling)| {
+        let (a, b) = (Plane::new(a), Plane::new(b));
+        let mut inner = Fresh::new(rows * a.rows());
+        let rank = a.rows();
+        let many = block_rows(rows, rank);
+        each(inner.pieces(many * rank).enumerate(), |(block, inner)| {
+            gemm(
+                inner,
+                false,
+                1.0,
+                x.part(block * many, inner.len() / rank),
+                a.all().transpose(),
+            );
+        });
+        LowRank {
+            a,
+            b,
+            inner: inner.finish(),
+            scaling: scaling as f32,
+        }
+    });
+    let mut out = Fresh::new(rows * width);
+    let many = block_rows(rows, width);
+    each(out.pieces(many * width).enumerate(), |(block, out)| {
+        let (start, count) = (block * many, out.len() / width);
+        if let Some(bias) = bias {
+            out.chunks_exact_mut(width).for_each(|row| row.copy_from_slice(bias));
+        }
+        gemm(out, bias.is_some(), 1.0, x.part(start, count), weight.all().transpose());
+        if let Some(LowRank { a, b, inner, scaling }) = &low {
+            let inner = Matrix::new(&inner[start * a.rows()..], count, a.rows(), a.rows());
+            gemm(out, true, *scaling, inner, b.all().transpose());
+        }
+    });
+    let has_bias = bias.is_some();
+    (
+        tensor(out.finish(), &[rows, width]),
+        Saved {
+            x,
+            weight,
+            low,
+            has_bias,
+        },
+    )
+}
+
+/// Gradients of x, weight, bias (where there is one), a and b (where there are), those of them that are wanted.
+pub(crate) fn linear_backward(grad: FlexTensor, saved: &Saved, wanted: &[bool]) -> Vec<Option<FlexTensor>> {
+    let Saved {
+        x,
+        weight,
+        low,
+        has_bias,
+    } = saved;
+    let grad = Plane::new(grad);
+    let (rows, width, depth) = (x.rows(), weight.rows(), x.columns());
+    let mut wanted = wanted.iter().copied();
+    let mut next = || wanted.next().unwrap_or(false);
+    let (want_x, want_weight) = (next(), next());
+    let want_bias = *has_bias && next();
+    let (want_a, want_b) = (next(), next());
+
+    // scaling * dY B, [rows, r]
+    let inner = low
+        .as_ref()
+        .filter(|_| want_x || want_a)
+        .map(|LowRank { b, scaling, .. }| {
+            let rank = b.columns();
+            let mut inner = Fresh::new(rows * rank);
+            let many = block_rows(rows, rank);
+            each(inner.pieces(many * rank).enumerate(), |(block, inner)| {
+                gemm(
+                    inner,
+                    false,
+                    *scaling,
+                    grad.part(block * many, inner.len() / rank),
+                    b.all(),
+                );
+            });
+            inner.finish()
+        });
+    let d_x = want_x.then(|| {
+        let mut d_x = Fresh::new(rows * depth);
+        let many = block_rows(rows, depth);
+        each(d_x.pieces(many * depth).enumerate(), |(block, d_x)| {
+            let (start, count) = (block * many, d_x.len() / depth);
+            gemm(d_x, false, 1.0, grad.part(start, count), weight.all());
+            if let (Some(inner), Some(LowRank { a, .. })) = (&inner, low) {
+                let rank = a.rows();
+                gemm(
+                    d_x,
+                    true,
+                    1.0,
+                    Matrix::new(&inner[start * rank..], count, rank, rank),
+                    a.all(),
+                );
+            }
+        });
+        tensor(d_x.finish(), &[rows, depth])
+    });
+    let product = |left: Matrix<'_>, right: Matrix<'_>, shape: [usize; 2], factor: f32| {
+        let mut out = vec![0.0f32; shape[0] * shape[1]];
+        gemm_parallel(&mut out, false, factor, left.transpose(), right);
+        tensor(out, &shape)
+    };
+    let d_weight = want_weight.then(|| product(grad.all(), x.all(), [width, depth], 1.0));
+    let mut gradients = vec![d_x, d_weight];
+    if *has_bias {
+        gradients.push(want_bias.then(|| column_sums(&grad)));
+    }
+    if let Some(LowRank {
+        a,
+        inner: forward,
+        scaling,
+        ..
+    }) = low
+    {
+        let rank = a.rows();
+        let pull = inner
+            .as_ref()
+            .filter(|_| want_a)
+            .map(|inner| Matrix::new(inner, rows, rank, rank));
+        gradients.push(pull.map(|pull| product(pull, x.all(), [rank, depth], 1.0)));
+        let forward = Matrix::new(forward, rows, rank, rank);
+        gradients.push(want_b.then(|| product(grad.all(), forward, [width, rank], *scaling)));
+    }
+    gradients
+}
+
+/// Sums over rows; blocks are summed apart and then added in order.
+fn column_sums(grad: &Plane) -> FlexTensor {
+    let width = grad.columns();
+    let grad = dense(grad.tensor.clone());
+    let blocks: Vec<Vec<f32>> = elements(&grad)
+        .par_chunks(chunk_rows(width) * width.max(1))
+        .map(|rows| {
+            let mut sum = vec![0.0f32; width];
+            add_rows(&mut sum, rows);
+            sum
+        })
+        .collect();
+    let mut sum = vec![0.0f32; width];
+    blocks.iter().for_each(|block| add_rows(&mut sum, block));
+    tensor(sum, &[width])
+}
