@@ -1,7 +1,7 @@
 //! Typed GBox client, box pool, action grammar, tasks and device validators: the environment of cua-grpo.
 //!
 //! From the bottom up: [`wire`] is the JSON of the service, [`GboxClient`] a method an endpoint, [`BoxPool`] leases
-//! boxes and never loses one, [`action`] reads replies, [`Device`] carries them out, [`validate`] asks the device what
+//! boxes and never loses one, [`action`] reads replies, [`Device`] carries them out, [`validate()`] asks the device what
 //! is true, [`tasks`] says what shall be, and [`GboxEnvironmentFactory`] plugs it all into core's seams.
 //!
 //! What is retried is decided in one file (`retry.rs`), what is the policy's own error in one enum ([`ActError`]);

@@ -67,7 +67,7 @@ pub(crate) mod reference {
     use super::{Mask, causal_bias};
     use burn::tensor::{Tensor, activation};
 
-    /// Reference of [`crate::attention`].
+    /// Reference of [`crate::attention()`].
     pub fn attention(q: Tensor<4>, parts: Vec<(Tensor<4>, Tensor<4>)>, mask: &Mask) -> Tensor<4> {
         let [batch, heads, time_q, head_dim] = q.dims();
         let kv_heads = parts.first().map_or(heads, |(k, _)| k.dims()[1]);

@@ -41,7 +41,7 @@ pub trait FusedOps: Backend {
     ) -> FloatTensor<Self>;
     /// As [`crate::rotate`]; no gradient reaches the tables.
     fn rotate(x: FloatTensor<Self>, cos: FloatTensor<Self>, sin: FloatTensor<Self>) -> FloatTensor<Self>;
-    /// As [`crate::linear`].
+    /// As [`crate::linear()`].
     fn linear(x: FloatTensor<Self>, weight: FloatTensor<Self>, #[extension_type] bias: Bias<Self>)
     -> FloatTensor<Self>;
     /// As [`crate::linear_lora`].
@@ -53,7 +53,7 @@ pub trait FusedOps: Backend {
         b: FloatTensor<Self>,
         scaling: f64,
     ) -> FloatTensor<Self>;
-    /// As [`crate::attention`] over one part, with the mask `Causal` or `All`.
+    /// As [`crate::attention()`] over one part, with the mask `Causal` or `All`.
     fn attention(q: FloatTensor<Self>, k: FloatTensor<Self>, v: FloatTensor<Self>, causal: bool) -> FloatTensor<Self>;
 }
 

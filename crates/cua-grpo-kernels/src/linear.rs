@@ -61,7 +61,7 @@ fn fits(x: &Tensor<2>, weight: &Tensor<2>, bias: Option<&Tensor<1>>) -> bool {
 pub(crate) mod reference {
     use burn::tensor::Tensor;
 
-    /// Reference of [`crate::linear`].
+    /// Reference of [`crate::linear()`].
     pub fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<2> {
         let y = x.matmul(weight.transpose());
         match bias {

@@ -61,7 +61,7 @@ pub(super) fn gemm(destination: &mut [f32], add: bool, factor: f32, a: Matrix<'_
     product(destination, add, factor, a, b, Parallelism::None);
 }
 
-/// As [`gemm`], on all threads where that pays. They share rows and columns, never a sum.
+/// As `gemm`, on all threads where that pays. They share rows and columns, never a sum.
 pub(super) fn gemm_parallel(destination: &mut [f32], add: bool, factor: f32, a: Matrix<'_>, b: Matrix<'_>) {
     let large = a.rows * a.columns * b.columns > 1 << 22;
     product(

@@ -104,7 +104,7 @@ impl ImageProcessorConfig {
     /// Grid of patches of a picture of `height` x `width` pixels.
     ///
     /// # Errors
-    /// [`ProcessorError::Size`], see [`smart_resize`].
+    /// [`ProcessorError::Size`], see [`smart_resize()`].
     pub fn grid(&self, height: usize, width: usize) -> Result<Grid, ProcessorError> {
         let (h, w) = smart_resize(
             height,
