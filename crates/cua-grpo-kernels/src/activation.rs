@@ -10,6 +10,10 @@ use burn::tensor::Tensor;
 /// # Shapes
 /// - gate, up, output: `[.., width]`
 pub fn swiglu<const D: usize>(gate: Tensor<D>, up: Tensor<D>) -> Tensor<D> {
+    #[cfg(feature = "cuda")]
+    if let Some(output) = crate::cuda::route::swiglu(&gate, &up) {
+        return output;
+    }
     if is_fused(&gate) && is_fused(&up) && gate.dims() == up.dims() {
         Tensor::from_dispatch(<Dispatch as FusedOps>::swiglu(gate.into_dispatch(), up.into_dispatch()))
     } else {
@@ -19,6 +23,10 @@ pub fn swiglu<const D: usize>(gate: Tensor<D>, up: Tensor<D>) -> Tensor<D> {
 
 /// GELU with the tanh approximation (vision blocks): `0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))`.
 pub fn gelu_tanh<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    #[cfg(feature = "cuda")]
+    if let Some(output) = crate::cuda::route::gelu_tanh(&x) {
+        return output;
+    }
     if is_fused(&x) {
         Tensor::from_dispatch(<Dispatch as FusedOps>::gelu_tanh(x.into_dispatch()))
     } else {
@@ -28,6 +36,10 @@ pub fn gelu_tanh<const D: usize>(x: Tensor<D>) -> Tensor<D> {
 
 /// Exact GELU by the error function (mergers): `0.5 x (1 + erf(x / sqrt 2))`.
 pub fn gelu_erf<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    #[cfg(feature = "cuda")]
+    if let Some(output) = crate::cuda::route::gelu_erf(&x) {
+        return output;
+    }
     if is_fused(&x) {
         Tensor::from_dispatch(<Dispatch as FusedOps>::gelu_erf(x.into_dispatch()))
     } else {

@@ -25,6 +25,10 @@ pub enum Mask {
 /// - q: `[batch, heads, time_q, head_dim]`; k, v of part `p`: `[batch, kv_heads, columns_p, head_dim]`
 /// - output: `[batch, heads, time_q, head_dim]`
 pub fn attention(q: Tensor<4>, mut parts: Vec<(Tensor<4>, Tensor<4>)>, mask: &Mask) -> Tensor<4> {
+    #[cfg(feature = "cuda")]
+    if let Some(output) = crate::cuda::route::attention(&q, &parts, mask) {
+        return output;
+    }
     let fused = parts.iter().all(|(k, v)| is_fused(k) && is_fused(v) && fits(&q, k, v)) && is_fused(&q);
     match mask {
         Mask::All | Mask::Causal if fused && parts.len() == 1 => {
@@ -42,7 +46,7 @@ pub fn attention(q: Tensor<4>, mut parts: Vec<(Tensor<4>, Tensor<4>)>, mask: &Ma
 }
 
 /// Whether the heads of keys and values serve those of the queries.
-fn fits(q: &Tensor<4>, k: &Tensor<4>, v: &Tensor<4>) -> bool {
+pub(crate) fn fits(q: &Tensor<4>, k: &Tensor<4>, v: &Tensor<4>) -> bool {
     let ([batch, heads, _, head_dim], [k_batch, kv_heads, _, k_dim]) = (q.dims(), k.dims());
     batch == k_batch && head_dim == k_dim && kv_heads > 0 && heads.is_multiple_of(kv_heads) && k.dims() == v.dims()
 }

@@ -8,6 +8,8 @@
 mod activation;
 mod attention;
 mod cpu;
+#[cfg(feature = "cuda")]
+pub mod cuda;
 pub mod extension;
 mod linear;
 mod logprob;

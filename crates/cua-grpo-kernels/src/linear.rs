@@ -10,6 +10,10 @@ use burn::tensor::Tensor;
 /// # Shapes
 /// - x: `[rows, in]`; weight: `[out, in]`; bias: `[out]`; output: `[rows, out]`
 pub fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<2> {
+    #[cfg(feature = "cuda")]
+    if let Some(output) = crate::cuda::route::linear(&x, &weight, &bias) {
+        return output;
+    }
     if is_fused(&x) && is_fused(&weight) && bias.as_ref().is_none_or(is_fused) && fits(&x, &weight, bias.as_ref()) {
         let (weight, bias) = (weight.into_dispatch(), given(bias));
         Tensor::from_dispatch(<Dispatch as FusedOps>::linear(x.into_dispatch(), weight, bias))
@@ -29,6 +33,10 @@ pub fn linear_lora(
     (a, b): (Tensor<2>, Tensor<2>),
     scaling: f64,
 ) -> Tensor<2> {
+    #[cfg(feature = "cuda")]
+    if let Some(output) = crate::cuda::route::linear_lora(&x, &weight, &bias, &(a.clone(), b.clone()), scaling) {
+        return output;
+    }
     let fused = [&x, &weight, &a, &b].into_iter().all(is_fused) && bias.as_ref().is_none_or(is_fused);
     let [rank, width] = a.dims();
     let low = width == x.dims()[1] && b.dims() == [weight.dims()[0], rank];

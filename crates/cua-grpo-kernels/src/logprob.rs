@@ -22,6 +22,10 @@ pub fn token_scores(
     temperature: f32,
     chunk_rows: usize,
 ) -> TokenScores {
+    #[cfg(feature = "cuda")]
+    if let Some(scores) = crate::cuda::route::token_scores(&hidden, &weight, &targets, temperature, chunk_rows) {
+        return scores;
+    }
     let rows = hidden.dims()[0];
     let mut logprobs = Vec::new();
     let mut entropies = Vec::new();

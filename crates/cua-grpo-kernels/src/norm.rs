@@ -10,6 +10,10 @@ use burn::tensor::Tensor;
 /// # Shapes
 /// - x, output: `[rows, width]`; weight: `[width]`
 pub fn rms_norm(x: Tensor<2>, weight: Tensor<1>, eps: f64) -> Tensor<2> {
+    #[cfg(feature = "cuda")]
+    if let Some(output) = crate::cuda::route::rms_norm(&x, &weight, eps) {
+        return output;
+    }
     if is_fused(&x) && is_fused(&weight) && x.dims()[1] == weight.dims()[0] {
         Tensor::from_dispatch(<Dispatch as FusedOps>::rms_norm(
             x.into_dispatch(),
@@ -26,6 +30,10 @@ pub fn rms_norm(x: Tensor<2>, weight: Tensor<1>, eps: f64) -> Tensor<2> {
 /// # Shapes
 /// - x, output: `[rows, width]`; weight, bias: `[width]`
 pub fn layer_norm(x: Tensor<2>, weight: Tensor<1>, bias: Tensor<1>, eps: f64) -> Tensor<2> {
+    #[cfg(feature = "cuda")]
+    if let Some(output) = crate::cuda::route::layer_norm(&x, &weight, &bias, eps) {
+        return output;
+    }
     let fits = x.dims()[1] == weight.dims()[0] && weight.dims() == bias.dims();
     if is_fused(&x) && is_fused(&weight) && is_fused(&bias) && fits {
         let (weight, bias) = (weight.into_dispatch(), bias.into_dispatch());

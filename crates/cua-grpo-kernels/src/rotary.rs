@@ -16,6 +16,10 @@ pub fn rotate(x: Tensor<4>, cos: Tensor<4>, sin: Tensor<4>) -> Tensor<4> {
     let [batch, _, time, head_dim] = x.dims();
     let table = cos.dims();
     let fits = (table == [batch, 1, time, head_dim] || table == [1, 1, time, head_dim]) && sin.dims() == table;
+    #[cfg(feature = "cuda")]
+    if let Some(output) = crate::cuda::route::rotate(&x, &cos, &sin).filter(|_| fits && head_dim.is_multiple_of(2)) {
+        return output;
+    }
     if is_fused(&x) && is_fused(&cos) && is_fused(&sin) && fits && head_dim.is_multiple_of(2) {
         let (cos, sin) = (cos.into_dispatch(), sin.into_dispatch());
         Tensor::from_dispatch(<Dispatch as FusedOps>::rotate(x.into_dispatch(), cos, sin))

@@ -7,6 +7,7 @@
 //! - [`Policy`] (`policy.rs`) is the only file that ties the model to the seams of `cua-grpo-core`.
 
 pub mod batch;
+pub mod blocks;
 pub mod checkpoint;
 mod config;
 mod error;

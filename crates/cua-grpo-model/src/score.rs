@@ -1,6 +1,10 @@
 //! Log-probs of given tokens: what training differentiates, and what `trainer score` prints.
 
 use crate::batch::{Batch, ImageCache, Prefix, RowInput};
+use crate::blocks::AdapterGradients;
+use crate::processor::Pixels;
+use crate::text::DecoderTape;
+use crate::vision::TowerTape;
 use crate::{ModelError, Qwen3Vl};
 use burn::tensor::{Int, Tensor, TensorData};
 use cua_grpo_core::Row;
@@ -28,6 +32,85 @@ pub fn score_rows(
     rows: &[&Row],
     temperature: f32,
 ) -> Result<RowScores, ModelError> {
+    let batch = assemble(model, images, rows)?;
+    let targets = Targets::of(model, rows, batch.time)?;
+    Ok(targets.score(model, batch.hidden(model, None), temperature))
+}
+
+/// What the backward pass of [`score_rows_by_blocks`] reads.
+pub struct ScoreTape {
+    targets: Targets,
+    temperature: f32,
+    /// The output of the last decoder layer.
+    last: Tensor<2>,
+    decoder: DecoderTape,
+    tower: Option<TowerTape>,
+}
+
+/// As [`score_rows`], without autodiff: only the input of each block is kept, and [`ScoreTape::backward`] computes the
+/// blocks again.
+///
+/// # Errors
+/// As [`score_rows`].
+pub fn score_rows_by_blocks(
+    model: &Qwen3Vl,
+    images: &ImageCache,
+    rows: &[&Row],
+    temperature: f32,
+) -> Result<(RowScores, ScoreTape), ModelError> {
+    let batch = assemble(model, images, rows)?;
+    let targets = Targets::of(model, rows, batch.time)?;
+    let mut input = batch.input.clone();
+    let mut tower = None;
+    if let Some(index) = &batch.visual {
+        let images: Vec<&Pixels> = batch.pixels.iter().map(AsRef::as_ref).collect();
+        let (features, tape) = model.visual.forward_blocks(&images);
+        input.vision = Some((features, index.clone()));
+        tower = Some(tape);
+    }
+    let (last, decoder) = model.language_model.forward_blocks(input);
+    let scores = targets.score(model, model.language_model.finish(last.clone()), temperature);
+    let tape = ScoreTape {
+        targets,
+        temperature,
+        last,
+        decoder,
+        tower,
+    };
+    Ok((scores, tape))
+}
+
+impl ScoreTape {
+    /// Gradients of the adapter factors from that of the log-probs `[rows, completion]`. `model` is
+    /// [`Qwen3Vl::trainable`] for [`crate::Trainable::Adapter`].
+    pub fn backward(self, model: &mut Qwen3Vl, grad: Tensor<2>) -> AdapterGradients {
+        let mut gradients = AdapterGradients::default();
+        let leaf = self.last.autodiff().require_grad();
+        let hidden = model.language_model.finish(leaf.clone());
+        let scores = self.targets.score(model, hidden, self.temperature);
+        let found = (scores.logprobs * grad).sum().backward();
+        let Some(grad) = leaf.grad(&found) else {
+            return gradients;
+        };
+        let decoder = &mut model.language_model;
+        let features = decoder.backward_blocks("model.language_model", self.decoder, grad, &mut gradients);
+        if let (Some(features), Some(tape)) = (features, self.tower) {
+            let mut trained = false;
+            model
+                .visual
+                .visit_linear("", &mut |_, linear| trained |= linear.lora.is_some());
+            if trained {
+                model
+                    .visual
+                    .backward_blocks("model.visual", tape, features, &mut gradients);
+            }
+        }
+        gradients
+    }
+}
+
+/// Right-pads `rows` and reads their images.
+fn assemble(model: &Qwen3Vl, images: &ImageCache, rows: &[&Row]) -> Result<Batch, ModelError> {
     let mut inputs = Vec::with_capacity(rows.len());
     for row in rows {
         model.check_tokens(&row.tokens)?;
@@ -42,47 +125,71 @@ pub fn score_rows(
             sampled: row.trained.clone(),
         });
     }
-    let batch = Batch::assemble(model, &inputs, &Prefix::default())?;
-    let device = model.device();
-    // The hidden state before a token predicts it.
-    let mut before = Vec::new();
-    let mut targets = Vec::new();
-    let mut starts = Vec::with_capacity(rows.len());
-    for (number, row) in rows.iter().enumerate() {
-        starts.push(targets.len());
-        for (index, _) in row.trained.iter().enumerate().filter(|(_, trained)| **trained) {
-            let previous = index.checked_sub(1).ok_or_else(|| ModelError::Input {
-                operation: "score row",
-                expected: "a prompt before the first trained token".to_owned(),
-                got: format!("row {number} trains its token 0"),
-            })?;
-            before.push((number * batch.time + previous) as i64);
-            targets.push(i64::from(row.tokens[index]));
+    Batch::assemble(model, &inputs, &Prefix::default())
+}
+
+/// Which hidden states predict the trained tokens, and where their scores go.
+struct Targets {
+    /// The state before each trained token, in the flattened batch.
+    before: Tensor<1, Int>,
+    ids: Tensor<1, Int>,
+    /// For each place of `[rows, longest]`: its number among the trained tokens, or their count where it is padding.
+    table: Tensor<1, Int>,
+    rows: usize,
+    longest: usize,
+}
+
+impl Targets {
+    fn of(model: &Qwen3Vl, rows: &[&Row], time: usize) -> Result<Self, ModelError> {
+        let mut before = Vec::new();
+        let mut ids = Vec::new();
+        let mut starts = Vec::with_capacity(rows.len());
+        for (number, row) in rows.iter().enumerate() {
+            starts.push(ids.len());
+            for (index, _) in row.trained.iter().enumerate().filter(|(_, trained)| **trained) {
+                let previous = index.checked_sub(1).ok_or_else(|| ModelError::Input {
+                    operation: "score row",
+                    expected: "a prompt before the first trained token".to_owned(),
+                    got: format!("row {number} trains its token 0"),
+                })?;
+                before.push((number * time + previous) as i64);
+                ids.push(i64::from(row.tokens[index]));
+            }
+        }
+        let longest = rows.iter().map(|row| row.trained_tokens()).max().unwrap_or(0);
+        // Entry `ids.len()` of the flat scores is the zero that pads short rows.
+        let mut table = vec![ids.len() as i64; rows.len() * longest];
+        for (number, row) in rows.iter().enumerate() {
+            for offset in 0..row.trained_tokens() {
+                table[number * longest + offset] = (starts[number] + offset) as i64;
+            }
+        }
+        let device = model.device();
+        let ints = |values: Vec<i64>| {
+            let length = values.len();
+            Tensor::<1, Int>::from_data(TensorData::new(values, [length]), &device)
+        };
+        Ok(Self {
+            before: ints(before),
+            ids: ints(ids),
+            table: ints(table),
+            rows: rows.len(),
+            longest,
+        })
+    }
+
+    /// Scores from the hidden states `[rows * time, hidden]` after the final norm.
+    fn score(&self, model: &Qwen3Vl, hidden: Tensor<2>, temperature: f32) -> RowScores {
+        let hidden = hidden.select(0, self.before.clone());
+        let TokenScores { logprobs, entropies } =
+            token_scores(hidden, model.head(), self.ids.clone(), temperature, CHUNK_ROWS);
+        let spread = |flat: Tensor<1>| {
+            let padded = Tensor::cat(vec![flat, Tensor::zeros([1], &model.device())], 0);
+            padded.select(0, self.table.clone()).reshape([self.rows, self.longest])
+        };
+        RowScores {
+            logprobs: spread(logprobs),
+            entropies: spread(entropies),
         }
     }
-    let count = targets.len();
-    let longest = rows.iter().map(|row| row.trained_tokens()).max().unwrap_or(0);
-    // Entry `count` of the flat scores is the zero that pads short rows.
-    let mut table = vec![count as i64; rows.len() * longest];
-    for (number, row) in rows.iter().enumerate() {
-        for offset in 0..row.trained_tokens() {
-            table[number * longest + offset] = (starts[number] + offset) as i64;
-        }
-    }
-    let ints = |values: Vec<i64>| {
-        let length = values.len();
-        Tensor::<1, Int>::from_data(TensorData::new(values, [length]), &device)
-    };
-    let hidden = batch.hidden(model, None).select(0, ints(before));
-    let TokenScores { logprobs, entropies } =
-        token_scores(hidden, model.head(), ints(targets), temperature, CHUNK_ROWS);
-    let table = ints(table);
-    let spread = |flat: Tensor<1>| {
-        let padded = Tensor::cat(vec![flat, Tensor::zeros([1], &device)], 0);
-        padded.select(0, table.clone()).reshape([rows.len(), longest])
-    };
-    Ok(RowScores {
-        logprobs: spread(logprobs),
-        entropies: spread(entropies),
-    })
 }

@@ -11,7 +11,7 @@ use cua_grpo_core::Row;
 use cua_grpo_model::lora::{LoraConfig, Targets, attach};
 use cua_grpo_model::nn::Slot;
 use cua_grpo_model::processor::Pixels;
-use cua_grpo_model::score::score_rows;
+use cua_grpo_model::score::{score_rows, score_rows_by_blocks};
 use cua_grpo_model::{Qwen3Vl, Trainable};
 use std::collections::BTreeMap;
 
@@ -144,6 +144,27 @@ fn gradients(
     (values(loss)[0], all)
 }
 
+/// The same gradients by [`score_rows_by_blocks`]: the loss is differentiated alone, then the blocks.
+fn gradients_by_blocks(
+    model: &Qwen3Vl,
+    set: &str,
+    rows: &[Row],
+    loss: impl Fn(Tensor<2>) -> Tensor<1>,
+) -> (f32, BTreeMap<String, Vec<f32>>) {
+    let (scores, tape) = score_rows_by_blocks(model, &images(set), &rows.iter().collect::<Vec<_>>(), 1.0).unwrap();
+    let leaf = scores.logprobs.autodiff().require_grad();
+    let loss = loss(leaf.clone());
+    let grad = leaf.grad(&loss.backward()).unwrap();
+    let mut model = model.trainable(Trainable::Adapter);
+    let mut gradients = tape.backward(&mut model, grad);
+    let mut all = BTreeMap::new();
+    model.visit_trainable(Trainable::Adapter, &mut |name, _| {
+        let grad = gradients.take(name).unwrap_or_else(|| panic!("{name} has no gradient"));
+        all.insert(name.strip_suffix(".weight").unwrap().to_owned(), values(grad));
+    });
+    (values(loss)[0], all)
+}
+
 fn of<T: Copy>(table: [(&str, T); 2], set: &str) -> T {
     table.into_iter().find(|(name, _)| *name == set).unwrap().1
 }
@@ -191,6 +212,8 @@ fn gradients_of_cross_entropy() {
         let got = gradients(&adapted(set).0, set, &rows, |logprobs| logprobs.mean().neg());
         assert_eq!(got.1.len(), 2 * modules(set).len());
         check_gradients(set, "ce", &got);
+        let got = gradients_by_blocks(&adapted(set).0, set, &rows, |logprobs| logprobs.mean().neg());
+        check_gradients(set, "ce", &got);
     }
 }
 
@@ -217,11 +240,12 @@ fn gradients_of_a_policy_loss_on_a_padded_batch() {
         let got = (0..3).flat_map(|row| flat[row * longest..row * longest + rows[row].trained_tokens()].to_vec());
         close(&got.collect::<Vec<_>>(), &want, 3e-4, &format!("{set}: log-probs"));
 
-        let got = gradients(&model, set, &rows, |logprobs| {
+        let loss = |logprobs: Tensor<2>| {
             // Log-probs beyond the last trained token are 0 and add nothing.
             let weights = Tensor::<2>::from_floats([[advantages[0]], [advantages[1]], [advantages[2]]], &device());
             (logprobs * weights).sum().neg() / trained as f32
-        });
-        check_gradients(set, "pg", &got);
+        };
+        check_gradients(set, "pg", &gradients(&model, set, &rows, loss));
+        check_gradients(set, "pg", &gradients_by_blocks(&model, set, &rows, loss));
     }
 }

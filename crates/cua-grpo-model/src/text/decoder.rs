@@ -30,6 +30,17 @@ pub struct VisualIndex {
     pub add: Tensor<1, Int>,
 }
 
+/// Puts visual rows in the places of the visual tokens.
+pub(crate) fn splice(x: Tensor<2>, rows: Tensor<2>, index: &VisualIndex) -> Tensor<2> {
+    Tensor::cat(vec![x, rows], 0).select(0, index.splice.clone())
+}
+
+/// Adds visual rows at the visual tokens.
+pub(crate) fn inject(x: Tensor<2>, rows: Tensor<2>, index: &VisualIndex) -> Tensor<2> {
+    let nothing = Tensor::zeros([1, rows.dims()[1]], (&x.device(), rows.dtype()));
+    x + Tensor::cat(vec![nothing, rows], 0).select(0, index.add.clone())
+}
+
 /// The text decoder.
 #[derive(Debug, Clone)]
 pub struct TextDecoder {
@@ -64,22 +75,48 @@ impl TextDecoder {
     /// # Shapes
     /// - output: `[batch * time, hidden]`
     pub fn forward(&self, input: DecoderInput, mut cache: Option<&mut Vec<LayerCache>>) -> Tensor<2> {
-        let mut x = self.embed_tokens.clone().select(0, input.tokens);
-        if let Some((features, index)) = &input.vision {
-            let table = Tensor::cat(vec![x, features.merged.clone()], 0);
-            x = table.select(0, index.splice.clone());
-        }
-        for (number, layer) in self.layers.iter().enumerate() {
+        let (rope, mask) = (&input.rope, &input.mask);
+        let mut x = self.embed(&input);
+        for number in 0..self.layers.len() {
             let cache = cache.as_mut().map(|cache| &mut cache[number]);
-            x = layer.forward(x, &input.rope, &input.mask, cache);
+            x = self.layer(number, x, rope, mask, cache);
             if let Some((features, index)) = &input.vision
                 && let Some(feature) = features.deepstack.get(number)
             {
-                let width = feature.dims()[1];
-                let nothing = Tensor::zeros([1, width], &x.device());
-                x = x + Tensor::cat(vec![nothing, feature.clone()], 0).select(0, index.add.clone());
+                x = inject(x, feature.clone(), index);
             }
         }
+        self.finish(x)
+    }
+
+    /// Embeddings, with the merged vision rows in the places of the visual tokens.
+    pub(crate) fn embed(&self, input: &DecoderInput) -> Tensor<2> {
+        let x = self.embed_tokens.clone().select(0, input.tokens.clone());
+        match &input.vision {
+            None => x,
+            Some((features, index)) => splice(x, features.merged.clone(), index),
+        }
+    }
+
+    /// Layer `number`, without what the deepstack adds.
+    pub(crate) fn layer(
+        &self,
+        number: usize,
+        x: Tensor<2>,
+        rope: &RopeTables,
+        mask: &Mask,
+        cache: Option<&mut LayerCache>,
+    ) -> Tensor<2> {
+        self.layers[number].forward(x, rope, mask, cache)
+    }
+
+    /// Layer `number`, to visit its weights.
+    pub(crate) fn layer_mut(&mut self, number: usize) -> &mut TextLayer {
+        &mut self.layers[number]
+    }
+
+    /// The final norm.
+    pub(crate) fn finish(&self, x: Tensor<2>) -> Tensor<2> {
         kernels::rms_norm(x, self.norm.clone(), self.eps)
     }
 

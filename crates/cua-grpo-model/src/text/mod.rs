@@ -5,9 +5,11 @@ mod decoder;
 mod layer;
 mod mlp;
 mod rope;
+mod tape;
 
 pub use attention::{LayerCache, TextAttention};
 pub use decoder::{DecoderInput, TextDecoder, VisualIndex};
 pub use layer::TextLayer;
 pub use mlp::TextMlp;
 pub use rope::{RopeTables, rope_tables};
+pub use tape::DecoderTape;

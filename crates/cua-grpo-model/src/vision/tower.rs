@@ -1,10 +1,10 @@
 //! The tower as a whole: pixels to rows for the text decoder.
 
-use super::{PatchMerger, VisionBlock, frame_tables};
+use super::{FrameTables, PatchMerger, VisionBlock, frame_tables};
 use crate::VisionConfig;
 use crate::nn::{Initializer, Linear, LinearConfig, LinearVisitor, ParamVisitor, Slot, join};
 use crate::processor::Pixels;
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
 /// What the tower gives for a list of images: one row per merged patch, images one after the other.
 #[derive(Debug, Clone)]
@@ -22,10 +22,10 @@ pub struct VisionTower {
     patch_embed: Linear,
     /// Learned positions `[side * side, hidden]`.
     pos_embed: Tensor<2>,
-    blocks: Vec<VisionBlock>,
-    merger: PatchMerger,
-    deepstack_merger_list: Vec<PatchMerger>,
-    config: VisionConfig,
+    pub(super) blocks: Vec<VisionBlock>,
+    pub(super) merger: PatchMerger,
+    pub(super) deepstack_merger_list: Vec<PatchMerger>,
+    pub(super) config: VisionConfig,
 }
 
 impl VisionTower {
@@ -46,102 +46,106 @@ impl VisionTower {
 
     /// Features of `images`, in order. Images of equal grid are run as one batch.
     pub fn forward(&self, images: &[&Pixels]) -> VisionFeatures {
-        let mut groups: Vec<((usize, usize), Vec<usize>)> = Vec::new();
-        for (number, image) in images.iter().enumerate() {
-            let size = (image.grid.h, image.grid.w);
-            match groups.iter_mut().find(|(key, _)| *key == size) {
-                Some((_, members)) => members.push(number),
-                None => groups.push((size, vec![number])),
+        let groups = self.group(images);
+        let features = groups.members.iter().map(|members| {
+            let (mut x, tables) = self.patches(members);
+            let mut deepstack = vec![None; self.deepstack_merger_list.len()];
+            for (number, block) in self.blocks.iter().enumerate() {
+                x = block.forward(x, &tables);
+                if let Some(level) = self.level(number) {
+                    deepstack[level] = Some(self.deepstack_merger_list[level].forward(x.clone()));
+                }
             }
+            VisionFeatures {
+                merged: self.merger.forward(x),
+                deepstack: deepstack.into_iter().flatten().collect(),
+            }
+        });
+        groups.order.join(features.collect())
+    }
+
+    /// Groups of equal grid, and how to bring their rows back to the order of `images`.
+    pub(super) fn group<'a>(&self, images: &[&'a Pixels]) -> Groups<'a> {
+        let mut keys: Vec<(usize, usize)> = Vec::new();
+        let mut members: Vec<Vec<&'a Pixels>> = Vec::new();
+        let mut places = Vec::with_capacity(images.len());
+        for image in images {
+            let key = (image.grid.h, image.grid.w);
+            let group = keys.iter().position(|other| *other == key).unwrap_or_else(|| {
+                keys.push(key);
+                members.push(Vec::new());
+                keys.len() - 1
+            });
+            places.push((group, members[group].len()));
+            members[group].push(image);
         }
-        let features: Vec<VisionFeatures> = groups
+        let merge = self.config.spatial_merge_size.pow(2);
+        let rows = |image: &Pixels| image.grid.patches() / merge;
+        let counts: Vec<usize> = members
             .iter()
-            .map(|((height, width), members)| {
-                let members: Vec<&Pixels> = members.iter().map(|&number| images[number]).collect();
-                self.forward_equal(&members, *height, *width)
+            .map(|members| members.iter().map(|image| rows(image)).sum())
+            .collect();
+        if members.len() <= 1 {
+            let order = RowOrder { counts, order: None };
+            return Groups { members, order };
+        }
+        // Each image is a run of rows in its group's output, and the groups stand one after the other.
+        let mut start = 0;
+        let starts: Vec<Vec<usize>> = members
+            .iter()
+            .map(|members| {
+                let starts = members.iter().map(|image| {
+                    start += rows(image);
+                    start - rows(image)
+                });
+                starts.collect()
             })
             .collect();
-        if groups.len() == 1 {
-            return features
-                .into_iter()
-                .next()
-                .unwrap_or_else(|| unreachable!("one group has one feature"));
-        }
-        // Back to the order of the images: each image is a run of rows in its group's output.
-        let merge = self.config.spatial_merge_size.pow(2);
-        let mut starts = vec![0i64; images.len()];
-        let mut start = 0i64;
-        for (_, members) in &groups {
-            for &number in members {
-                starts[number] = start;
-                start += (images[number].grid.patches() / merge) as i64;
-            }
-        }
-        let order = images.iter().zip(&starts);
-        let order: Vec<i64> = order
-            .flat_map(|(image, &start)| start..start + (image.grid.patches() / merge) as i64)
-            .collect();
-        let device = self.pos_embed.device();
-        let count = order.len();
-        let order = Tensor::<1, burn::tensor::Int>::from_data(TensorData::new(order, [count]), &device);
-        let gather = |parts: Vec<Tensor<2>>| Tensor::cat(parts, 0).select(0, order.clone());
-        VisionFeatures {
-            merged: gather(features.iter().map(|feature| feature.merged.clone()).collect()),
-            deepstack: (0..self.deepstack_merger_list.len())
-                .map(|level| {
-                    gather(
-                        features
-                            .iter()
-                            .map(|feature| feature.deepstack[level].clone())
-                            .collect(),
-                    )
-                })
-                .collect(),
+        let order = images.iter().zip(places).flat_map(|(image, (group, place))| {
+            let first = starts[group][place];
+            (first..first + rows(image)).map(|row| row as i64)
+        });
+        let order = Some(order.collect());
+        Groups {
+            members,
+            order: RowOrder { counts, order },
         }
     }
 
-    /// Features of images whose frames all have `height * width` patches.
-    fn forward_equal(&self, images: &[&Pixels], height: usize, width: usize) -> VisionFeatures {
+    /// Patch embeddings with their learned positions, and the tables of a frame. The images have equal grids.
+    pub(super) fn patches(&self, images: &[&Pixels]) -> (Tensor<2>, FrameTables) {
         let device = self.pos_embed.device();
+        let (height, width) = images.first().map_or((0, 0), |image| (image.grid.h, image.grid.w));
         let tables = frame_tables(&self.config, height, width, &device);
         let values: Vec<f32> = images.iter().flat_map(|image| image.values.iter().copied()).collect();
         let rows: usize = images.iter().map(|image| image.grid.patches()).sum();
-        let pixels = Tensor::<2>::from_data(TensorData::new(values, [rows, self.config.patch_values()]), &device);
+        let data = TensorData::new(values, [rows, self.config.patch_values()]);
+        let pixels = Tensor::<2>::from_data(data, &device).cast(self.pos_embed.dtype());
         let patches = self.patch_embed.forward(pixels);
         let mut positions: Option<Tensor<2>> = None;
         for (rows, weights) in tables.neighbours.iter().zip(&tables.weights) {
-            let part = self.pos_embed.clone().select(0, rows.clone()) * weights.clone();
+            let part = self.pos_embed.clone().select(0, rows.clone()).cast(DType::F32) * weights.clone();
             positions = Some(match positions {
                 None => part,
                 Some(sum) => sum + part,
             });
         }
-        let mut x = match positions {
+        let x = match positions {
             None => patches,
             Some(positions) => {
                 let [frame, hidden] = positions.dims();
                 let shape = [rows / frame, frame, hidden];
+                let positions = positions.cast(patches.dtype());
                 (patches.reshape(shape) + positions.unsqueeze::<3>()).reshape([rows, hidden])
             }
         };
-        let mut deepstack = Vec::new();
-        for (number, block) in self.blocks.iter().enumerate() {
-            x = block.forward(x, &tables);
-            let level = self
-                .config
-                .deepstack_visual_indexes
-                .iter()
-                .position(|&index| index == number);
-            if let Some(level) = level {
-                deepstack.push((level, self.deepstack_merger_list[level].forward(x.clone())));
-            }
-        }
-        deepstack.sort_by_key(|(level, _)| *level);
-        let deepstack = deepstack.into_iter().map(|(_, feature)| feature).collect();
-        VisionFeatures {
-            merged: self.merger.forward(x),
-            deepstack,
-        }
+        (x, tables)
+    }
+
+    /// Which deepstack merger reads the output of block `number`.
+    pub(super) fn level(&self, number: usize) -> Option<usize> {
+        let indexes = &self.config.deepstack_visual_indexes;
+        indexes.iter().position(|&index| index == number)
     }
 
     pub(crate) fn visit(&mut self, path: &str, visitor: &mut ParamVisitor<'_>) {
@@ -165,4 +169,74 @@ impl VisionTower {
             merger.visit_linear(&join(path, &format!("deepstack_merger_list.{number}")), visitor);
         }
     }
+}
+
+/// Images of equal grid, which run as one batch.
+pub(super) struct Groups<'a> {
+    pub(super) members: Vec<Vec<&'a Pixels>>,
+    pub(super) order: RowOrder,
+}
+
+/// Where the rows of the images are in the joined output of the groups.
+pub(super) struct RowOrder {
+    /// Rows of each group.
+    counts: Vec<usize>,
+    /// Row numbers in the joined output, in the order of the images; `None` where that order is theirs.
+    order: Option<Vec<i64>>,
+}
+
+impl RowOrder {
+    /// Features in the order of the images, from those of each group.
+    pub(super) fn join(&self, features: Vec<VisionFeatures>) -> VisionFeatures {
+        let levels = features.first().map_or(0, |feature| feature.deepstack.len());
+        let gather = |parts: Vec<Tensor<2>>| {
+            let joined = Tensor::cat(parts, 0);
+            match &self.order {
+                None => joined,
+                Some(order) => {
+                    let device = joined.device();
+                    joined.select(0, indices(order.clone(), &device))
+                }
+            }
+        };
+        VisionFeatures {
+            merged: gather(features.iter().map(|feature| feature.merged.clone()).collect()),
+            deepstack: (0..levels)
+                .map(|level| {
+                    gather(
+                        features
+                            .iter()
+                            .map(|feature| feature.deepstack[level].clone())
+                            .collect(),
+                    )
+                })
+                .collect(),
+        }
+    }
+
+    /// The inverse of [`RowOrder::join`] for one list of rows: what belongs to each group.
+    pub(super) fn split(&self, rows: Tensor<2>) -> Vec<Tensor<2>> {
+        let rows = match &self.order {
+            None => rows,
+            Some(order) => {
+                let mut inverse = vec![0i64; order.len()];
+                for (place, &row) in order.iter().enumerate() {
+                    inverse[row as usize] = place as i64;
+                }
+                let device = rows.device();
+                rows.select(0, indices(inverse, &device))
+            }
+        };
+        let mut start = 0;
+        let parts = self.counts.iter().map(|&count| {
+            start += count;
+            rows.clone().narrow(0, start - count, count)
+        });
+        parts.collect()
+    }
+}
+
+fn indices(values: Vec<i64>, device: &Device) -> Tensor<1, Int> {
+    let count = values.len();
+    Tensor::from_data(TensorData::new(values, [count]), device)
 }

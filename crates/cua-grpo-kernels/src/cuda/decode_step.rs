@@ -1,0 +1,437 @@
+//! The launches of one decode step, in order; every argument is an address or a constant, so they can be captured.
+
+use super::decode::{DecodeLinear, DecodeModel, DecodeWeight, cube, primitive};
+use super::decode_state::{Buffers, Sizes};
+use super::error::CudaError;
+use super::gemm::{Element, Product};
+use super::section::{Address, Arguments, Section};
+use super::source;
+use burn::tensor::DType;
+use burn_cubecl::kernel::cast;
+use burn_cubecl::tensor::CubeTensor;
+
+/// Columns of the output that a linear map writes: where they start and how far apart rows are.
+#[derive(Clone, Copy)]
+struct Output {
+    at: Address,
+    row: usize,
+}
+
+/// One token a row through the whole model, the draw and the bookkeeping.
+pub(super) fn step(
+    cx: &mut Section<'_>,
+    model: &DecodeModel,
+    cache: &[[CubeTensor; 2]],
+    buffers: &mut Buffers,
+) -> Result<(), CudaError> {
+    let Sizes {
+        rows,
+        hidden,
+        mlp,
+        vocab,
+        ..
+    } = buffers.sizes;
+    let embedding = cx.address(&primitive(&model.embedding)?)?;
+    let mut arguments = Arguments::default()
+        .address(buffers.x)
+        .address(embedding)
+        .address(buffers.ids)
+        .long(rows)
+        .long(hidden)
+        .long(vocab);
+    cx.launch(
+        source::pointwise(DType::BF16),
+        "gather_rows_i32",
+        [rows, 1, 1],
+        256,
+        0,
+        &mut arguments,
+    )?;
+    let mut pending = 0;
+    let wide = (model.heads + 2 * model.kv_heads) * model.head_dim;
+    for (layer, cache) in model.layers.iter().zip(cache) {
+        norm(cx, model, buffers, pending, &primitive(&layer.input_norm)?)?;
+        let outputs = columns(&layer.qkv, buffers.qkv, wide);
+        linears(cx, buffers, &layer.qkv, buffers.normed, hidden, &outputs)?;
+        attend(cx, model, buffers, layer, cache)?;
+        let out = [Output {
+            at: buffers.delta,
+            row: hidden,
+        }];
+        let inner = model.heads * model.head_dim;
+        linears(
+            cx,
+            buffers,
+            std::slice::from_ref(&layer.o),
+            buffers.attended,
+            inner,
+            &out,
+        )?;
+        norm(cx, model, buffers, buffers.delta, &primitive(&layer.mlp_norm)?)?;
+        let outputs = columns(&layer.gate_up, buffers.gate_up, 2 * mlp);
+        linears(cx, buffers, &layer.gate_up, buffers.normed, hidden, &outputs)?;
+        let mut arguments = Arguments::default()
+            .address(buffers.gated)
+            .address(buffers.gate_up)
+            .address(buffers.gate_up + (2 * mlp) as u64)
+            .long(rows)
+            .long(mlp)
+            .long(2 * mlp)
+            .long(2 * mlp)
+            .long(mlp);
+        let blocks = (rows * mlp).div_ceil(256 * 8).min(8 * cx.gpu.multiprocessors);
+        cx.launch(
+            source::pointwise(DType::BF16),
+            "swiglu_forward",
+            [blocks, 1, 1],
+            256,
+            0,
+            &mut arguments,
+        )?;
+        linears(cx, buffers, std::slice::from_ref(&layer.down), buffers.gated, mlp, &out)?;
+        pending = buffers.delta;
+    }
+    norm(cx, model, buffers, pending, &primitive(&model.norm)?)?;
+    let head = cx.address(&primitive(&model.head)?)?;
+    let normed = buffers.normed;
+    draw(cx, buffers, normed, head)
+}
+
+/// Logits in f32, the draw, and what follows from it.
+pub(super) fn draw(cx: &mut Section<'_>, buffers: &Buffers, hidden: Address, head: Address) -> Result<(), CudaError> {
+    let Sizes {
+        rows,
+        vocab,
+        max_len,
+        history,
+        hidden: width,
+        ..
+    } = buffers.sizes;
+    let product = Product {
+        output: Element::F32,
+        ..Product::linear(rows, vocab, width, Element::Bf16)
+    };
+    cx.multiply(product, 1.0, hidden, head, None, buffers.logits)?;
+    let kernel = source::sample(DType::F32);
+    let mut arguments = Arguments::default().address(buffers.token);
+    for score in buffers.scores {
+        arguments = arguments.address(score);
+    }
+    let mut arguments = arguments
+        .address(buffers.logits)
+        .long(vocab)
+        .int(vocab)
+        .address(buffers.temperature)
+        .address(buffers.top_k)
+        .address(buffers.top_p)
+        .address(buffers.seed)
+        .address(buffers.step);
+    cx.launch(kernel, "sample", [8 * rows, 1, 1], 512, 0, &mut arguments)?;
+    let mut arguments = Arguments::default().address(buffers.token);
+    for score in buffers.scores {
+        arguments = arguments.address(score);
+    }
+    let mut arguments = arguments
+        .address(buffers.ids)
+        .address(buffers.column)
+        .address(buffers.lens)
+        .address(buffers.position)
+        .address(buffers.step)
+        .address(buffers.finished)
+        .address(buffers.limit)
+        .address(buffers.stop_ids)
+        .int(buffers.stop_count)
+        .int(buffers.pad as usize)
+        .address(buffers.tokens)
+        .address(buffers.score_history)
+        .int(history)
+        .int(max_len)
+        .int(rows)
+        .address(buffers.active);
+    cx.launch(kernel, "advance", [1, 1, 1], 256, 0, &mut arguments)
+}
+
+/// `x += delta` (where there is one), then `normed = rms(x)`.
+fn norm(
+    cx: &mut Section<'_>,
+    model: &DecodeModel,
+    buffers: &Buffers,
+    delta: Address,
+    weight: &CubeTensor,
+) -> Result<(), CudaError> {
+    let Sizes { rows, hidden, .. } = buffers.sizes;
+    expect_bf16(weight)?;
+    let mut arguments = Arguments::default()
+        .address(buffers.x)
+        .address(buffers.normed)
+        .address(delta)
+        .address(cx.address(weight)?)
+        .long(rows)
+        .int(hidden)
+        .float(model.eps);
+    cx.launch(
+        source::norm(DType::BF16),
+        "residual_rms",
+        [rows, 1, 1],
+        256,
+        0,
+        &mut arguments,
+    )
+}
+
+/// Head norms, rotary embedding, cache write, and attention over the cache.
+fn attend(
+    cx: &mut Section<'_>,
+    model: &DecodeModel,
+    buffers: &Buffers,
+    layer: &super::decode::DecodeLayer,
+    [keys, values]: &[CubeTensor; 2],
+) -> Result<(), CudaError> {
+    let Sizes {
+        rows, max_len, splits, ..
+    } = buffers.sizes;
+    let (heads, kv_heads, width) = (model.heads, model.kv_heads, model.head_dim);
+    let wide = (heads + 2 * kv_heads) * width;
+    let (q_norm, k_norm) = (primitive(&layer.q_norm)?, primitive(&layer.k_norm)?);
+    expect_bf16(&q_norm)?;
+    let (keys, values) = (cx.address(keys)?, cx.address(values)?);
+    let mut arguments = Arguments::default()
+        .address(buffers.q)
+        .address(keys)
+        .address(values)
+        .address(buffers.qkv)
+        .address(cx.address(&q_norm)?)
+        .address(cx.address(&k_norm)?)
+        .address(buffers.position)
+        .address(buffers.column)
+        .address(buffers.frequencies)
+        .int(rows)
+        .int(heads)
+        .int(kv_heads)
+        .int(width)
+        .long(wide)
+        .long(max_len)
+        .int(model.sections[0])
+        .int(model.sections[1])
+        .float(model.eps)
+        .int(1);
+    let blocks = (rows * (heads + 2 * kv_heads)).div_ceil(4);
+    cx.launch(
+        source::rotary(DType::BF16),
+        "qkv_rope_cache",
+        [blocks, 1, 1],
+        128,
+        0,
+        &mut arguments,
+    )?;
+    let kernel = source::attention_decode(width)
+        .ok_or_else(|| CudaError::new("decoder: no attention kernel for heads of", width))?;
+    let name = if heads / kv_heads <= 8 {
+        "attention_decode_8"
+    } else {
+        "attention_decode_16"
+    };
+    let mut arguments = Arguments::default()
+        .address(buffers.q)
+        .address(keys)
+        .address(values)
+        .address(buffers.attended)
+        .address(buffers.lens)
+        .address(buffers.partial)
+        .address(buffers.counters)
+        .int(heads)
+        .int(kv_heads)
+        .int(max_len)
+        .float((width as f64).powf(-0.5));
+    cx.launch(kernel, name, [splits, kv_heads, rows], 128, 0, &mut arguments)
+}
+
+/// Where each map of a group writes in the joined output.
+fn columns(maps: &[DecodeLinear], at: Address, row: usize) -> Vec<Output> {
+    let mut start = 0;
+    let place = maps.iter().map(|map| {
+        let place = Output {
+            at: at + (start * 2) as u64,
+            row,
+        };
+        start += map.shape()[0];
+        place
+    });
+    place.collect()
+}
+
+/// Linear maps that read the same input. Weights that lie one after the other are multiplied as one.
+fn linears(
+    cx: &mut Section<'_>,
+    buffers: &mut Buffers,
+    maps: &[DecodeLinear],
+    x: Address,
+    width: usize,
+    outputs: &[Output],
+) -> Result<(), CudaError> {
+    let rows = buffers.sizes.rows;
+    let mut number = 0;
+    while number < maps.len() {
+        let output = outputs[number];
+        match &maps[number].weight {
+            DecodeWeight::Dense(weight) => {
+                let weight = primitive(weight)?;
+                let first = cx.address(&weight)?;
+                let mut columns = maps[number].shape()[0];
+                while let Some(DecodeWeight::Dense(next)) = maps.get(number + 1).map(|map| &map.weight) {
+                    if cx.address(&primitive(next)?)? != first + (columns * width * 2) as u64 {
+                        break;
+                    }
+                    number += 1;
+                    columns += maps[number].shape()[0];
+                }
+                let product = Product {
+                    d_stride: output.row,
+                    ..Product::linear(rows, columns, width, Element::Bf16)
+                };
+                cx.multiply(product, 1.0, x, first, None, output.at)?;
+            }
+            DecodeWeight::Nf4 { codes, absmax, shape } => {
+                let codes = cube(codes.clone().into_dispatch())?;
+                let absmax = primitive(absmax)?;
+                let (codes, absmax) = (cx.address(&codes)?, cx.address(&absmax)?);
+                four_bits(cx, rows, *shape, x, codes, absmax, output)?;
+            }
+        }
+        number += 1;
+    }
+    adapters(cx, buffers, maps, x, width, outputs)
+}
+
+/// A product that reads four-bit weights as such, at most 32 rows at a time.
+fn four_bits(
+    cx: &mut Section<'_>,
+    rows: usize,
+    [n, k]: [usize; 2],
+    x: Address,
+    codes: Address,
+    absmax: Address,
+    output: Output,
+) -> Result<(), CudaError> {
+    for start in (0..rows).step_by(32) {
+        let count = (rows - start).min(32);
+        let name = match count {
+            0..=8 => "nf4_gemm_8",
+            9..=16 => "nf4_gemm_16",
+            _ => "nf4_gemm_32",
+        };
+        let mut arguments = Arguments::default()
+            .address(output.at + (start * output.row * 2) as u64)
+            .address(x + (start * k * 2) as u64)
+            .address(codes)
+            .address(absmax)
+            .address(0)
+            .int(count)
+            .int(n)
+            .int(k)
+            .long(k)
+            .long(output.row);
+        let blocks = n.div_ceil(16).min(3 * cx.gpu.multiprocessors);
+        cx.launch(source::nf4(DType::BF16), name, [blocks, 1, 1], 256, 0, &mut arguments)?;
+    }
+    Ok(())
+}
+
+/// Adds the low-rank updates of maps that read the same input.
+fn adapters(
+    cx: &mut Section<'_>,
+    buffers: &mut Buffers,
+    maps: &[DecodeLinear],
+    x: Address,
+    width: usize,
+    outputs: &[Output],
+) -> Result<(), CudaError> {
+    let mut words = Vec::new();
+    let (mut rank, mut blocks) = (0, 0);
+    for (map, output) in maps.iter().zip(outputs) {
+        let Some((a, b, scaling)) = &map.lora else { continue };
+        let (a, b) = (cast(primitive(a)?, DType::BF16), cast(primitive(b)?, DType::BF16));
+        let (n, r) = (b.meta.shape()[0], b.meta.shape()[1]);
+        words.extend([cx.address(&a)?, cx.address(&b)?, output.at, output.row as u64]);
+        words.extend([(n as u64) | ((r as u64) << 32), u64::from((*scaling as f32).to_bits())]);
+        rank = rank.max(r);
+        blocks += n.div_ceil(128);
+        buffers.adapters.extend([a, b]);
+    }
+    if words.is_empty() {
+        return Ok(());
+    }
+    if rank > super::decode_state::MOST_RANK {
+        return Err(CudaError::new("decoder: expected adapters of rank 256 at most", rank));
+    }
+    let (count, rows) = (words.len() / 6, buffers.sizes.rows);
+    words.resize(24, 0);
+    let splits = width.div_ceil(512);
+    for start in (0..rows).step_by(64) {
+        let part = (rows - start).min(64);
+        let mut shifted = words.clone();
+        for module in shifted.chunks_exact_mut(6) {
+            module[2] += start as u64 * module[3] * 2;
+        }
+        let mut arguments = Arguments::default()
+            .address(buffers.lora)
+            .address(x + (start * width * 2) as u64)
+            .long(width)
+            .structure(&shifted)
+            .int(count)
+            .int(part)
+            .int(width)
+            .int(splits);
+        cx.launch(
+            source::lora(),
+            "lora_shrink",
+            [splits * count * 4, 1, 1],
+            256,
+            0,
+            &mut arguments,
+        )?;
+        let mut arguments = Arguments::default()
+            .address(buffers.lora)
+            .structure(&shifted)
+            .int(count)
+            .int(part)
+            .int(splits);
+        cx.launch(
+            source::lora(),
+            "lora_expand",
+            [blocks, 1, 1],
+            128,
+            part * rank * 4,
+            &mut arguments,
+        )?;
+    }
+    Ok(())
+}
+
+fn expect_bf16(weight: &CubeTensor) -> Result<(), CudaError> {
+    if weight.dtype == DType::BF16 {
+        Ok(())
+    } else {
+        Err(CudaError::new("decoder: expected norms in bf16", weight.dtype))
+    }
+}
+
+impl DecodeLinear {
+    /// `[out, in]`
+    pub(super) fn shape(&self) -> [usize; 2] {
+        match &self.weight {
+            DecodeWeight::Dense(weight) => weight.dims(),
+            DecodeWeight::Nf4 { shape, .. } => *shape,
+        }
+    }
+}
+
+impl DecodeModel {
+    /// Whether any map has an adapter.
+    pub(super) fn has_adapter(&self) -> bool {
+        self.layers.iter().any(|layer| {
+            let maps = layer.qkv.iter().chain(&layer.gate_up).chain([&layer.o, &layer.down]);
+            maps.into_iter().any(|map| map.lora.is_some())
+        })
+    }
+}

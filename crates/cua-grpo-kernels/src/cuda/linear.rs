@@ -1,0 +1,122 @@
+//! Linear maps on the card: the products of [`super::gemm`], with a low-rank update beside them.
+
+use super::gemm::Product;
+use super::section::{empty, section};
+use super::{element_of, rows_of};
+use burn::tensor::DType;
+use burn_cubecl::kernel::{cast, into_contiguous};
+use burn_cubecl::tensor::CubeTensor;
+
+/// What the backward pass of a linear map reads.
+#[derive(Debug, Clone)]
+pub(super) struct Saved {
+    weight: CubeTensor,
+    lora: Option<SavedLora>,
+}
+
+#[derive(Debug, Clone)]
+struct SavedLora {
+    x: CubeTensor,
+    /// `x A^T`, `[rows, r]`.
+    low: CubeTensor,
+    a: CubeTensor,
+    b: CubeTensor,
+    scaling: f64,
+}
+
+/// The factors of a low-rank update and its scale.
+pub(super) struct Lora(pub CubeTensor, pub CubeTensor, pub f64);
+
+/// `x W^T + b (+ scaling (x A^T) B^T)`; the factors may be f32 beside a bf16 weight.
+pub(super) fn linear(
+    x: CubeTensor,
+    weight: CubeTensor,
+    bias: Option<CubeTensor>,
+    lora: Option<Lora>,
+) -> (CubeTensor, Saved) {
+    let (x, weight) = (into_contiguous(x), into_contiguous(weight));
+    let dtype = x.dtype;
+    let bias = bias.map(|bias| cast(into_contiguous(bias), dtype));
+    let element = element_of(dtype);
+    let [m, k] = rows_of(&x);
+    let n = rows_of(&weight)[0];
+    let out = empty(&x, [m, n], dtype);
+    let Some(Lora(a, b, scaling)) = lora else {
+        section(&x.client, |cx| {
+            let (x, w, out) = (cx.address(&x)?, cx.address(&weight)?, cx.address(&out)?);
+            let bias = bias.as_ref().map(|bias| cx.address(bias)).transpose()?;
+            let product = Product {
+                bias: bias.is_some(),
+                ..Product::linear(m, n, k, element)
+            };
+            cx.multiply(product, 1.0, x, w, bias, out)
+        });
+        return (out, Saved { weight, lora: None });
+    };
+    let (a, b) = (cast(into_contiguous(a), dtype), cast(into_contiguous(b), dtype));
+    let r = rows_of(&a)[0];
+    let low = empty(&x, [m, r], dtype);
+    section(&x.client, |cx| {
+        let (px, pw, pout) = (cx.address(&x)?, cx.address(&weight)?, cx.address(&out)?);
+        let bias = bias.as_ref().map(|bias| cx.address(bias)).transpose()?;
+        let (pa, pb, plow) = (cx.address(&a)?, cx.address(&b)?, cx.address(&low)?);
+        let product = Product {
+            bias: bias.is_some(),
+            ..Product::linear(m, n, k, element)
+        };
+        cx.multiply(product, 1.0, px, pw, bias, pout)?;
+        cx.multiply(Product::linear(m, r, k, element), 1.0, px, pa, None, plow)?;
+        let update = Product {
+            accumulate: true,
+            ..Product::linear(m, n, r, element)
+        };
+        cx.multiply(update, scaling, plow, pb, None, pout)
+    });
+    let lora = Some(SavedLora { x, low, a, b, scaling });
+    (out, Saved { weight, lora })
+}
+
+/// Gradients of x, and of the factors A and B (in f32) where there are some; the weight and the bias are frozen.
+///
+/// With `t = dy B`: `dx = dy W + scaling t A`, `dA = scaling t^T x`, `dB = scaling dy^T (x A^T)`.
+pub(super) fn linear_backward(grad: CubeTensor, saved: &Saved, x_wanted: bool) -> [Option<CubeTensor>; 3] {
+    let grad = into_contiguous(grad);
+    let dtype = saved.weight.dtype;
+    let grad = cast(grad, dtype);
+    let element = element_of(dtype);
+    let [m, n] = rows_of(&grad);
+    let k = rows_of(&saved.weight)[1];
+    let dx = x_wanted.then(|| empty(&grad, [m, k], dtype));
+    let Some(SavedLora { x, low, a, b, scaling }) = &saved.lora else {
+        if let Some(dx) = &dx {
+            section(&grad.client, |cx| {
+                let (grad, w, dx) = (cx.address(&grad)?, cx.address(&saved.weight)?, cx.address(dx)?);
+                cx.multiply(Product::plain(m, k, n, element), 1.0, grad, w, None, dx)
+            });
+        }
+        return [dx, None, None];
+    };
+    let r = rows_of(a)[0];
+    let t = empty(&grad, [m, r], dtype);
+    let da = empty(&grad, [r, k], DType::F32);
+    let db = empty(&grad, [n, r], DType::F32);
+    section(&grad.client, |cx| {
+        let (pgrad, pt) = (cx.address(&grad)?, cx.address(&t)?);
+        let (px, plow, pa, pb) = (cx.address(x)?, cx.address(low)?, cx.address(a)?, cx.address(b)?);
+        let (pda, pdb) = (cx.address(&da)?, cx.address(&db)?);
+        cx.multiply(Product::plain(m, r, n, element), 1.0, pgrad, pb, None, pt)?;
+        cx.multiply(Product::outer(r, k, m, element), *scaling, pt, px, None, pda)?;
+        cx.multiply(Product::outer(n, r, m, element), *scaling, pgrad, plow, None, pdb)?;
+        if let Some(dx) = &dx {
+            let (pdx, pw) = (cx.address(dx)?, cx.address(&saved.weight)?);
+            cx.multiply(Product::plain(m, k, n, element), 1.0, pgrad, pw, None, pdx)?;
+            let update = Product {
+                accumulate: true,
+                ..Product::plain(m, k, r, element)
+            };
+            cx.multiply(update, *scaling, pt, pa, None, pdx)?;
+        }
+        Ok(())
+    });
+    [dx, Some(da), Some(db)]
+}

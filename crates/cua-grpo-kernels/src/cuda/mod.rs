@@ -1,0 +1,48 @@
+//! CUDA bodies: vendor products, and kernels of this crate that are compiled when first used.
+//!
+//! Everything below burn's tensors is here and nowhere else: raw addresses, a stream, events. The `.cu` files say at
+//! their head what each kernel computes and how it is launched; the `.rs` files beside them are the only callers.
+
+#![allow(unsafe_code)] // Calls of the driver and of the vendor libraries; each says why it is sound.
+
+mod attention;
+mod decode;
+mod decode_state;
+mod decode_step;
+mod error;
+pub mod extension;
+mod gemm;
+mod head;
+mod heads;
+mod linear;
+mod module;
+mod norm;
+mod pointwise;
+mod record;
+mod rotary;
+pub(crate) mod route;
+mod section;
+mod source;
+
+pub use decode::{DecodeLayer, DecodeLinear, DecodeModel, DecodeWeight, Decoder};
+pub use decode_state::{History, RowStart};
+pub use error::CudaError;
+
+use burn::tensor::DType;
+use burn_cubecl::tensor::CubeTensor;
+use gemm::Element;
+
+/// The format of a tensor that [`route`] lets in.
+fn element_of(dtype: DType) -> Element {
+    if dtype == DType::F32 {
+        Element::F32
+    } else {
+        Element::Bf16
+    }
+}
+
+/// Rows and width of a matrix.
+fn rows_of(tensor: &CubeTensor) -> [usize; 2] {
+    let shape = tensor.meta.shape();
+    [shape[0], shape[1]]
+}

@@ -1,0 +1,120 @@
+//! Activations on the card, and their gradients.
+
+use super::error::CudaError;
+use super::section::{Arguments, Section, empty, section};
+use super::source;
+use burn_cubecl::kernel::{cast, into_contiguous};
+use burn_cubecl::tensor::CubeTensor;
+
+/// Threads of a block.
+const BLOCK: usize = 256;
+
+/// Which GELU: by tanh (the vision blocks) or by erf (the mergers).
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Gelu {
+    Tanh,
+    Erf,
+}
+
+/// Runs a kernel that loops over `count` elements.
+fn over(
+    cx: &mut Section<'_>,
+    like: &CubeTensor,
+    name: &'static str,
+    count: usize,
+    mut arguments: Arguments,
+) -> Result<(), CudaError> {
+    let per_thread = 16 / like.dtype.size();
+    let blocks = count.div_ceil(BLOCK * per_thread).min(8 * cx.gpu.multiprocessors);
+    cx.launch(
+        source::pointwise(like.dtype),
+        name,
+        [blocks, 1, 1],
+        BLOCK,
+        0,
+        &mut arguments,
+    )
+}
+
+/// As [`crate::swiglu`].
+pub(super) fn swiglu(gate: &CubeTensor, up: &CubeTensor) -> CubeTensor {
+    let (gate, up) = (into_contiguous(gate.clone()), into_contiguous(up.clone()));
+    let (rows, width) = (1, gate.meta.shape().num_elements());
+    let out = empty(&gate, gate.meta.shape().clone(), gate.dtype);
+    section(&gate.client, |cx| {
+        let arguments = Arguments::default()
+            .address(cx.address(&out)?)
+            .address(cx.address(&gate)?)
+            .address(cx.address(&up)?)
+            .long(rows)
+            .long(width)
+            .long(width)
+            .long(width)
+            .long(width);
+        over(cx, &gate, "swiglu_forward", rows * width, arguments)
+    });
+    out
+}
+
+/// Gradients of gate and up.
+pub(super) fn swiglu_backward(grad: CubeTensor, gate: &CubeTensor, up: &CubeTensor) -> [CubeTensor; 2] {
+    let (gate, up) = (into_contiguous(gate.clone()), into_contiguous(up.clone()));
+    let grad = cast(into_contiguous(grad), gate.dtype);
+    let (rows, width) = (1, gate.meta.shape().num_elements());
+    let fresh = || empty(&gate, gate.meta.shape().clone(), gate.dtype);
+    let (d_gate, d_up) = (fresh(), fresh());
+    section(&gate.client, |cx| {
+        let mut arguments = Arguments::default()
+            .address(cx.address(&d_gate)?)
+            .address(cx.address(&d_up)?)
+            .address(cx.address(&grad)?)
+            .address(cx.address(&gate)?)
+            .address(cx.address(&up)?)
+            .long(rows);
+        for _ in 0..6 {
+            arguments = arguments.long(width);
+        }
+        over(cx, &gate, "swiglu_backward", rows * width, arguments)
+    });
+    [d_gate, d_up]
+}
+
+/// As [`crate::gelu_tanh`] or [`crate::gelu_erf`].
+pub(super) fn gelu(x: &CubeTensor, kind: Gelu) -> CubeTensor {
+    let x = into_contiguous(x.clone());
+    let count = x.meta.shape().num_elements();
+    let out = empty(&x, x.meta.shape().clone(), x.dtype);
+    let name = match kind {
+        Gelu::Tanh => "gelu_tanh_forward",
+        Gelu::Erf => "gelu_erf_forward",
+    };
+    section(&x.client, |cx| {
+        let arguments = Arguments::default()
+            .address(cx.address(&out)?)
+            .address(cx.address(&x)?)
+            .long(count);
+        over(cx, &x, name, count, arguments)
+    });
+    out
+}
+
+/// The gradient of x.
+pub(super) fn gelu_backward(grad: CubeTensor, x: &CubeTensor, kind: Gelu) -> CubeTensor {
+    let x = into_contiguous(x.clone());
+    let grad = cast(into_contiguous(grad), x.dtype);
+    let count = x.meta.shape().num_elements();
+    let dx = empty(&x, x.meta.shape().clone(), x.dtype);
+    let name = match kind {
+        Gelu::Tanh => "gelu_tanh_backward",
+        Gelu::Erf => "gelu_erf_backward",
+    };
+    section(&x.client, |cx| {
+        let arguments = Arguments::default()
+            .address(cx.address(&dx)?)
+            .address(cx.address(&grad)?)
+            .address(cx.address(&x)?)
+            .long(count);
+        over(cx, &x, name, count, arguments)
+    });
+    dx
+}

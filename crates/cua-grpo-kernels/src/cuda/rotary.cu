@@ -1,0 +1,133 @@
+//! Rotary position embedding, half-split, and the decode step's head norm + rotary + cache write in one launch.
+//
+// Text to compile: prelude.cuh + this file, once with -DT_BF16=1 and once with -DT_BF16=0. Dynamic shared memory 0.
+//
+// rotary(T *out, const T *x, const float *cos, const float *sin, i64 batch, i64 heads, i64 time, int head_dim,
+//        i64 x_batch, i64 x_head, i64 x_row, i64 out_batch, i64 out_head, i64 out_row, i64 table_batch, float sign,
+//        int round_tables)
+//     block 256, any 1D grid (grid-stride). Strides in elements, unit stride over head_dim (even).
+//     cos, sin: [batch or 1, 1, time, head_dim] contiguous, both halves equal (only the first is read); table_batch is
+//     time * head_dim, or 0 when one table serves the batch. With h = head_dim / 2, for j < h:
+//         out[j] = x[j] cos[j] - sign x[j + h] sin[j];  out[j + h] = x[j + h] cos[j] + sign x[j] sin[j]
+//     sign +1: forward; -1: the inverse rotation, which is the gradient. round_tables != 0: the tables are rounded to `T`
+//     first (the text model's tables, spec section 2); products and sums stay float. out may be x with equal strides.
+//
+// qkv_rope_cache(T *q, T *k_cache, T *v_cache, const T *qkv, const T *q_weight, const T *k_weight, const int *position,
+//                const int *column, const float *inverse_frequency, int batch, int heads, int kv_heads, int head_dim,
+//                i64 qkv_row, i64 max_len, int section_h, int section_w, float eps, int round_tables)
+//     block 128 (a warp a head), grid ceil(batch * (heads + 2 kv_heads) / 4). head_dim even and <= 256.
+//     qkv: [batch, (heads + 2 kv_heads) * head_dim], one new token a row, row stride qkv_row. position: [3, batch] (t, h, w).
+//     q and k heads: RMS norm with q_weight / k_weight [head_dim] (null: no norm), then rotary with angle
+//     position[axis(j)] * inverse_frequency[j], j < head_dim / 2, axis(j) the interleaved M-RoPE of spec section 3
+//     (section_h, section_w are mrope_section[1], [2]; both 0 for plain rotary). inverse_frequency: theta^(-2j/head_dim).
+//     q goes to [batch, heads, head_dim]; k and v go to [batch, kv_heads, max_len, head_dim] at column[row]. A column
+//     outside 0..max_len is not written.
+
+template <int V>
+__device__ __forceinline__ void rotate_runs(T *out, const T *x, const float *cos, const float *sin, i64 batch, i64 heads,
+                                            i64 time, int head_dim, i64 x_batch, i64 x_head, i64 x_row, i64 out_batch,
+                                            i64 out_head, i64 out_row, i64 table_batch, float sign, int round_tables) {
+    int half = head_dim / 2, runs = half / V;
+    i64 total = batch * heads * time * runs;
+    for (i64 i = (i64)blockIdx.x * blockDim.x + threadIdx.x; i < total; i += (i64)gridDim.x * blockDim.x) {
+        // the heads of one time step are neighbours: they share its table rows through the cache
+        i64 rest, run, head, t, b;
+        split_index(i, runs, rest, run);
+        split_index(rest, heads, rest, head);
+        split_index(rest, time, b, t);
+        int j = (int)run * V;
+        const T *from = x + b * x_batch + head * x_head + t * x_row + j;
+        T *to = out + b * out_batch + head * out_head + t * out_row + j;
+        i64 table = b * table_batch + t * head_dim + j;
+        float first[V], second[V], c[V], s[V], low[V], high[V];
+        load<V>(from, first);
+        load<V>(from + half, second);
+        load<V>(cos + table, c);
+        load<V>(sin + table, s);
+#pragma unroll
+        for (int k = 0; k < V; k++) {
+            if (round_tables) c[k] = round_to_t(c[k]), s[k] = round_to_t(s[k]);
+            float turn = sign * s[k];
+            low[k] = fmaf(first[k], c[k], -second[k] * turn);
+            high[k] = fmaf(second[k], c[k], first[k] * turn);
+        }
+        store<V>(to, low);
+        store<V>(to + half, high);
+    }
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+    rotary(T *out, const T *x, const float *cos, const float *sin, i64 batch, i64 heads, i64 time, int head_dim,
+           i64 x_batch, i64 x_head, i64 x_row, i64 out_batch, i64 out_head, i64 out_row, i64 table_batch, float sign,
+           int round_tables) {
+    // every stride, half a head and every pointer in units of 8 or of 4 elements
+    i64 all = x_batch | x_head | x_row | out_batch | out_head | out_row | table_batch | (head_dim / 2);
+    bool tables = aligned16(cos) && aligned16(sin), data = aligned16(x) && aligned16(out);
+    if (PACK == 8 && all % 8 == 0 && tables && data)
+        rotate_runs<PACK>(out, x, cos, sin, batch, heads, time, head_dim, x_batch, x_head, x_row, out_batch, out_head,
+                          out_row, table_batch, sign, round_tables);
+    else if (all % 4 == 0 && tables && data)
+        rotate_runs<4>(out, x, cos, sin, batch, heads, time, head_dim, x_batch, x_head, x_row, out_batch, out_head,
+                       out_row, table_batch, sign, round_tables);
+    else
+        rotate_runs<1>(out, x, cos, sin, batch, heads, time, head_dim, x_batch, x_head, x_row, out_batch, out_head,
+                       out_row, table_batch, sign, round_tables);
+}
+
+/// Cosine and sine of a float angle of any size, by reduction to one turn in double.
+__device__ __forceinline__ void cos_sin(float angle, float &cosine, float &sine) {
+    double turns = (double)angle * 0.15915494309189535;
+    float part = (float)(turns - rint(turns)); // in -0.5 .. 0.5 turns
+    sincospif(2.0f * part, &sine, &cosine);
+}
+
+constexpr int MAX_PAIRS = 4; // pairs a lane holds: head_dim <= 2 * 32 * MAX_PAIRS
+
+extern "C" __global__ void __launch_bounds__(128)
+    qkv_rope_cache(T *q, T *k_cache, T *v_cache, const T *qkv, const T *q_weight, const T *k_weight, const int *position,
+                   const int *column, const float *inverse_frequency, int batch, int heads, int kv_heads, int head_dim,
+                   i64 qkv_row, i64 max_len, int section_h, int section_w, float eps, int round_tables) {
+    int lane = threadIdx.x & 31, slots = heads + 2 * kv_heads;
+    i64 unit = (i64)blockIdx.x * (blockDim.x >> 5) + (threadIdx.x >> 5);
+    if (unit >= (i64)batch * slots) return;
+    int row = (int)(unit / slots), slot = (int)(unit % slots), half = head_dim / 2;
+    const T *from = qkv + row * qkv_row + (i64)slot * head_dim;
+    bool is_q = slot < heads, is_v = slot >= heads + kv_heads;
+    int kv = is_v ? slot - heads - kv_heads : slot - heads;
+    i64 place = column[row];
+    if (!is_q && (place < 0 || place >= max_len)) return;
+    T *to = is_q ? q + ((i64)row * heads + slot) * head_dim
+                 : (is_v ? v_cache : k_cache) + (((i64)row * kv_heads + kv) * max_len + place) * head_dim;
+    if (is_v) {
+        for (int j = lane; j < head_dim; j += 32) to[j] = from[j];
+        return;
+    }
+    const T *weight = is_q ? q_weight : k_weight;
+    float first[MAX_PAIRS], second[MAX_PAIRS], squares = 0.0f;
+#pragma unroll
+    for (int i = 0; i < MAX_PAIRS; i++) {
+        int j = lane + 32 * i;
+        if (j < half) {
+            first[i] = to_float(from[j]);
+            second[i] = to_float(from[j + half]);
+            squares = fmaf(first[i], first[i], fmaf(second[i], second[i], squares));
+        }
+    }
+    float scale = rsqrtf(warp_sum(squares) / (float)head_dim + eps);
+#pragma unroll
+    for (int i = 0; i < MAX_PAIRS; i++) {
+        int j = lane + 32 * i;
+        if (j < half) {
+            float a = first[i], b = second[i], c, s;
+            if (weight) { // rounded where the unfused chain stores: after the cast, after the norm
+                a = round_to_t(to_float(weight[j]) * round_to_t(a * scale));
+                b = round_to_t(to_float(weight[j + half]) * round_to_t(b * scale));
+            }
+            int axis = j % 3 == 1 && j < 3 * section_h ? 1 : j % 3 == 2 && j < 3 * section_w ? 2 : 0;
+            cos_sin((float)position[axis * batch + row] * inverse_frequency[j], c, s);
+            if (round_tables) c = round_to_t(c), s = round_to_t(s);
+            to[j] = from_float<T>(fmaf(a, c, -b * s));
+            to[j + half] = from_float<T>(fmaf(b, c, a * s));
+        }
+    }
+}

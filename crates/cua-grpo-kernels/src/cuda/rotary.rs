@@ -1,0 +1,42 @@
+//! Rotary embedding on the card.
+
+use super::heads::{Heads, heads_first};
+use super::section::{Arguments, section};
+use super::source;
+use burn::tensor::DType;
+use burn_cubecl::kernel::{cast, into_contiguous};
+use burn_cubecl::tensor::CubeTensor;
+
+/// Threads of a block.
+const BLOCK: usize = 256;
+
+/// As [`crate::rotate`]; `sign` -1 turns back, which is the gradient.
+pub(super) fn rotate(x: &CubeTensor, cos: &CubeTensor, sin: &CubeTensor, sign: f64) -> CubeTensor {
+    let x = Heads::of(x.clone());
+    // A bf16 table is the text model's: what it was rounded to is exact in f32.
+    let (cos, sin) = (
+        cast(into_contiguous(cos.clone()), DType::F32),
+        cast(into_contiguous(sin.clone()), DType::F32),
+    );
+    let [batch, heads, time, width] = x.shape;
+    let out = heads_first(&x.tensor, x.shape);
+    let shared = cos.meta.shape()[0] == 1;
+    section(&x.tensor.client, |cx| {
+        let mut arguments = Arguments::default()
+            .address(cx.address(&out.tensor)?)
+            .address(cx.address(&x.tensor)?)
+            .address(cx.address(&cos)?)
+            .address(cx.address(&sin)?)
+            .long(batch)
+            .long(heads)
+            .long(time)
+            .int(width);
+        arguments = out.strides_to(x.strides_to(arguments));
+        arguments = arguments.long(if shared { 0 } else { time * width }).float(sign).int(0);
+        let count = batch * heads * time * width;
+        let blocks = count.div_ceil(BLOCK * 8).min(8 * cx.gpu.multiprocessors);
+        let kernel = source::rotary(x.tensor.dtype);
+        cx.launch(kernel, "rotary", [blocks, 1, 1], BLOCK, 0, &mut arguments)
+    });
+    out.tensor
+}

@@ -1,0 +1,144 @@
+//! Which calls of the crate's functions the CUDA bodies take: `None` leaves a call to the other bodies.
+
+use super::attention;
+use super::extension::CudaOps;
+use crate::attention::Mask;
+use crate::extension::Bias;
+use crate::logprob::TokenScores;
+use burn::backend::Dispatch;
+use burn::tensor::{DType, Device, Int, Tensor};
+
+/// Whether `tensor` lives on a card, in a format that the bodies take. Burn is built for the CPU and CUDA alone.
+fn takes<const D: usize>(tensor: &Tensor<D>) -> bool {
+    tensor.device().inner() != Device::flex() && matches!(tensor.dtype(), DType::BF16 | DType::F32)
+}
+
+/// Whether `tensor` is such a tensor and no leaf of a gradient: weights are frozen in the bodies.
+fn frozen<const D: usize>(tensor: &Tensor<D>) -> bool {
+    takes(tensor) && !tensor.is_tracked()
+}
+
+fn given(bias: &Option<Tensor<1>>) -> Bias<Dispatch> {
+    match bias {
+        None => Bias::Absent,
+        Some(bias) => Bias::Given(bias.clone().into_dispatch()),
+    }
+}
+
+/// [`crate::linear()`].
+pub(crate) fn linear(x: &Tensor<2>, weight: &Tensor<2>, bias: &Option<Tensor<1>>) -> Option<Tensor<2>> {
+    let fits = takes(x) && frozen(weight) && bias.as_ref().is_none_or(frozen) && x.dtype() == weight.dtype();
+    (fits && x.dims()[1] == weight.dims()[1]).then(|| {
+        let (x, weight) = (x.clone().into_dispatch(), weight.clone().into_dispatch());
+        Tensor::from_dispatch(<Dispatch as CudaOps>::cuda_linear(x, weight, given(bias)))
+    })
+}
+
+/// [`crate::linear_lora`].
+pub(crate) fn linear_lora(
+    x: &Tensor<2>,
+    weight: &Tensor<2>,
+    bias: &Option<Tensor<1>>,
+    (a, b): &(Tensor<2>, Tensor<2>),
+    scaling: f64,
+) -> Option<Tensor<2>> {
+    let fits = takes(x) && frozen(weight) && bias.as_ref().is_none_or(frozen) && x.dtype() == weight.dtype();
+    let [rank, width] = a.dims();
+    let low = width == x.dims()[1] && b.dims() == [weight.dims()[0], rank];
+    (fits && low && x.dims()[1] == weight.dims()[1]).then(|| {
+        let (x, weight) = (x.clone().into_dispatch(), weight.clone().into_dispatch());
+        let (a, b) = (a.clone().into_dispatch(), b.clone().into_dispatch());
+        Tensor::from_dispatch(<Dispatch as CudaOps>::cuda_linear_lora(
+            x,
+            weight,
+            given(bias),
+            a,
+            b,
+            scaling,
+        ))
+    })
+}
+
+/// [`crate::attention()`] over one part.
+pub(crate) fn attention(q: &Tensor<4>, parts: &[(Tensor<4>, Tensor<4>)], mask: &Mask) -> Option<Tensor<4>> {
+    let causal = match mask {
+        Mask::All => false,
+        Mask::Causal => true,
+        Mask::Bias(_) => return None,
+    };
+    let [(k, v)] = parts else { return None };
+    let supported = takes(q) && attention::supports(q.dtype(), q.dims()[3]);
+    (supported && k.dtype() == q.dtype() && v.dtype() == q.dtype() && crate::attention::fits(q, k, v)).then(|| {
+        let q = q.clone().into_dispatch();
+        let (k, v) = (k.clone().into_dispatch(), v.clone().into_dispatch());
+        Tensor::from_dispatch(<Dispatch as CudaOps>::cuda_attention(q, k, v, causal))
+    })
+}
+
+/// [`crate::rms_norm`].
+pub(crate) fn rms_norm(x: &Tensor<2>, weight: &Tensor<1>, eps: f64) -> Option<Tensor<2>> {
+    (takes(x) && frozen(weight) && x.dims()[1] == weight.dims()[0]).then(|| {
+        let (x, weight) = (x.clone().into_dispatch(), weight.clone().into_dispatch());
+        Tensor::from_dispatch(<Dispatch as CudaOps>::cuda_rms_norm(x, weight, eps))
+    })
+}
+
+/// [`crate::layer_norm`].
+pub(crate) fn layer_norm(x: &Tensor<2>, weight: &Tensor<1>, bias: &Tensor<1>, eps: f64) -> Option<Tensor<2>> {
+    let fits = x.dims()[1] == weight.dims()[0] && weight.dims() == bias.dims();
+    (fits && takes(x) && frozen(weight) && frozen(bias)).then(|| {
+        let x = x.clone().into_dispatch();
+        let (weight, bias) = (weight.clone().into_dispatch(), bias.clone().into_dispatch());
+        Tensor::from_dispatch(<Dispatch as CudaOps>::cuda_layer_norm(x, weight, bias, eps))
+    })
+}
+
+/// [`crate::rotate`], where the shapes fit.
+pub(crate) fn rotate(x: &Tensor<4>, cos: &Tensor<4>, sin: &Tensor<4>) -> Option<Tensor<4>> {
+    (takes(x) && takes(cos) && takes(sin)).then(|| {
+        let x = x.clone().into_dispatch();
+        let (cos, sin) = (cos.clone().into_dispatch(), sin.clone().into_dispatch());
+        Tensor::from_dispatch(<Dispatch as CudaOps>::cuda_rotate(x, cos, sin))
+    })
+}
+
+/// [`crate::swiglu`].
+pub(crate) fn swiglu<const D: usize>(gate: &Tensor<D>, up: &Tensor<D>) -> Option<Tensor<D>> {
+    (takes(gate) && gate.dtype() == up.dtype() && gate.dims() == up.dims()).then(|| {
+        let (gate, up) = (gate.clone().into_dispatch(), up.clone().into_dispatch());
+        Tensor::from_dispatch(<Dispatch as CudaOps>::cuda_swiglu(gate, up))
+    })
+}
+
+/// [`crate::gelu_tanh`].
+pub(crate) fn gelu_tanh<const D: usize>(x: &Tensor<D>) -> Option<Tensor<D>> {
+    takes(x).then(|| Tensor::from_dispatch(<Dispatch as CudaOps>::cuda_gelu_tanh(x.clone().into_dispatch())))
+}
+
+/// [`crate::gelu_erf`].
+pub(crate) fn gelu_erf<const D: usize>(x: &Tensor<D>) -> Option<Tensor<D>> {
+    takes(x).then(|| Tensor::from_dispatch(<Dispatch as CudaOps>::cuda_gelu_erf(x.clone().into_dispatch())))
+}
+
+/// [`crate::token_scores`].
+pub(crate) fn token_scores(
+    hidden: &Tensor<2>,
+    weight: &Tensor<2>,
+    targets: &Tensor<1, Int>,
+    temperature: f32,
+    chunk_rows: usize,
+) -> Option<TokenScores> {
+    let rows = hidden.dims()[0];
+    (rows > 0 && takes(hidden) && frozen(weight) && hidden.dtype() == weight.dtype()).then(|| {
+        let (hidden, weight) = (hidden.clone().into_dispatch(), weight.clone().into_dispatch());
+        let targets = targets.clone().into_dispatch();
+        let temperature = f64::from(temperature);
+        let both = <Dispatch as CudaOps>::cuda_token_scores(hidden, weight, targets, temperature, chunk_rows);
+        let both: Tensor<2> = Tensor::from_dispatch(both);
+        let row = |number: usize| both.clone().narrow(0, number, 1).reshape([rows]);
+        TokenScores {
+            logprobs: row(0),
+            entropies: row(1).without_autodiff(),
+        }
+    })
+}

@@ -1,0 +1,81 @@
+//! The texts of the kernels, with the macros that choose a number format or a head size.
+
+use super::module::Source;
+use burn::tensor::DType;
+
+const BF16: &[&str] = &["-DT_BF16=1"];
+const F32: &[&str] = &["-DT_BF16=0"];
+
+fn typed(dtype: DType) -> &'static [&'static str] {
+    if dtype == DType::F32 { F32 } else { BF16 }
+}
+
+macro_rules! texts {
+    ($($(#[$doc:meta])* $function:ident, $file:literal;)*) => {
+        $(
+            $(#[$doc])*
+            pub(super) fn $function(dtype: DType) -> Source {
+                Source {
+                    name: $file,
+                    text: concat!(include_str!("prelude.cuh"), include_str!($file)),
+                    options: typed(dtype),
+                }
+            }
+        )*
+    };
+}
+
+texts! {
+    /// Norms.
+    norm, "norm.cu";
+    /// Activations, sums, casts, gather and scatter.
+    pointwise, "pointwise.cu";
+    /// Rotary embedding and the cache write of a decode step.
+    rotary, "rotary.cu";
+    /// Log-probs of given tokens.
+    scores, "scores.cu";
+    /// Drawing tokens.
+    sample, "sample.cu";
+    /// Four-bit weights.
+    nf4, "nf4.cu";
+    /// Keys and values into the cache of a decoder.
+    cache, "cache.cu";
+}
+
+/// Adapters of a decode step, all operands in bf16.
+pub(super) fn lora() -> Source {
+    Source {
+        name: "lora.cu",
+        text: concat!(include_str!("prelude.cuh"), include_str!("lora.cu")),
+        options: &["-DT_BF16=1", "-DAB_BF16=1"],
+    }
+}
+
+macro_rules! heads {
+    ($($(#[$doc:meta])* $function:ident, $file:literal;)*) => {
+        $(
+            $(#[$doc])*
+            pub(super) fn $function(head_dim: usize) -> Option<Source> {
+                let options: &'static [&'static str] = match head_dim {
+                    64 => &["-DHEAD_DIM=64"],
+                    72 => &["-DHEAD_DIM=72"],
+                    80 => &["-DHEAD_DIM=80"],
+                    96 => &["-DHEAD_DIM=96"],
+                    128 => &["-DHEAD_DIM=128"],
+                    _ => return None,
+                };
+                let text = concat!(include_str!("attention_tiles.cuh"), include_str!($file));
+                Some(Source { name: $file, text, options })
+            }
+        )*
+    };
+}
+
+heads! {
+    /// Attention of many queries.
+    attention_forward, "attention_forward.cu";
+    /// Its gradients.
+    attention_backward, "attention_backward.cu";
+    /// Attention of one query a row over a cache; only for head sizes 64 and 128.
+    attention_decode, "attention_decode.cu";
+}

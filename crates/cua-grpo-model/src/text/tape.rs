@@ -1,0 +1,74 @@
+//! The decoder by blocks: a forward pass that keeps the input of each layer, and its backward pass.
+
+use super::decoder::{DecoderInput, TextDecoder, inject, splice};
+use crate::blocks::{AdapterGradients, pull};
+use crate::nn::join;
+use crate::vision::VisionFeatures;
+use burn::tensor::Tensor;
+
+/// What the backward pass of the decoder reads.
+pub struct DecoderTape {
+    input: DecoderInput,
+    /// The input of each layer.
+    states: Vec<Tensor<2>>,
+}
+
+impl TextDecoder {
+    /// The output of the last layer, before the final norm, keeping what [`TextDecoder::backward_blocks`] needs.
+    pub(crate) fn forward_blocks(&self, input: DecoderInput) -> (Tensor<2>, DecoderTape) {
+        let mut x = self.embed(&input);
+        let mut states = Vec::with_capacity(self.num_layers());
+        for number in 0..self.num_layers() {
+            states.push(x.clone());
+            x = self.layer(number, x, &input.rope, &input.mask, None);
+            if let Some((features, index)) = &input.vision
+                && let Some(feature) = features.deepstack.get(number)
+            {
+                x = inject(x, feature.clone(), index);
+            }
+        }
+        (x, DecoderTape { input, states })
+    }
+
+    /// Pulls the gradient of the last layer's output back to the adapters of the decoder, which `self` holds as leaves,
+    /// and to the vision features where there are some.
+    pub(crate) fn backward_blocks(
+        &mut self,
+        path: &str,
+        tape: DecoderTape,
+        mut grad: Tensor<2>,
+        gradients: &mut AdapterGradients,
+    ) -> Option<VisionFeatures> {
+        let DecoderTape { input, mut states } = tape;
+        let mut deepstack = Vec::new();
+        for number in (0..self.num_layers()).rev() {
+            let Some(state) = states.pop() else { break };
+            if let Some((features, index)) = &input.vision
+                && let Some(feature) = features.deepstack.get(number)
+            {
+                // The feature is added: its gradient is the layer's, at the visual tokens.
+                let (part, _) = pull(feature, grad.clone(), |feature| {
+                    inject(grad.zeros_like(), feature, index)
+                });
+                deepstack.push(part);
+            }
+            let (part, found) = pull(&state, grad, |x| self.layer(number, x, &input.rope, &input.mask, None));
+            grad = part;
+            self.visit_layer(number, path, &mut |path, linear| {
+                gradients.collect(path, linear, &found)
+            });
+        }
+        let (features, index) = input.vision?;
+        let (merged, _) = pull(&features.merged, grad.clone(), |rows| {
+            splice(grad.zeros_like(), rows, &index)
+        });
+        deepstack.reverse();
+        Some(VisionFeatures { merged, deepstack })
+    }
+
+    /// Visits the linear maps of layer `number`; `path` is that of the decoder.
+    fn visit_layer(&mut self, number: usize, path: &str, visitor: &mut crate::nn::LinearVisitor<'_>) {
+        let path = join(path, &format!("layers.{number}"));
+        self.layer_mut(number).visit_linear(&path, visitor);
+    }
+}

@@ -1,0 +1,89 @@
+//! The tower by blocks: a forward pass that keeps the input of each block, and its backward pass.
+
+use super::FrameTables;
+use super::tower::{RowOrder, VisionFeatures, VisionTower};
+use crate::blocks::{AdapterGradients, pull};
+use crate::nn::join;
+use crate::processor::Pixels;
+use burn::tensor::Tensor;
+
+/// What the backward pass of the tower reads.
+pub struct TowerTape {
+    order: RowOrder,
+    runs: Vec<Run>,
+}
+
+/// One group of images of equal grid.
+struct Run {
+    tables: FrameTables,
+    /// The input of each block, and last the output of the last one.
+    states: Vec<Tensor<2>>,
+}
+
+impl VisionTower {
+    /// As [`VisionTower::forward`], keeping what [`VisionTower::backward_blocks`] needs.
+    pub(crate) fn forward_blocks(&self, images: &[&Pixels]) -> (VisionFeatures, TowerTape) {
+        let groups = self.group(images);
+        let mut runs = Vec::new();
+        let mut features = Vec::new();
+        for members in &groups.members {
+            let (x, tables) = self.patches(members);
+            let mut states = vec![x.clone()];
+            let mut deepstack = vec![None; self.deepstack_merger_list.len()];
+            let mut x = x;
+            for (number, block) in self.blocks.iter().enumerate() {
+                x = block.forward(x, &tables);
+                states.push(x.clone());
+                if let Some(level) = self.level(number) {
+                    deepstack[level] = Some(self.deepstack_merger_list[level].forward(x.clone()));
+                }
+            }
+            features.push(VisionFeatures {
+                merged: self.merger.forward(x),
+                deepstack: deepstack.into_iter().flatten().collect(),
+            });
+            runs.push(Run { tables, states });
+        }
+        let features = groups.order.join(features);
+        let order = groups.order;
+        (features, TowerTape { order, runs })
+    }
+
+    /// Pulls the gradients of the features back to the adapters of the tower. `self` holds them as leaves.
+    pub(crate) fn backward_blocks(
+        &mut self,
+        path: &str,
+        tape: TowerTape,
+        features: VisionFeatures,
+        gradients: &mut AdapterGradients,
+    ) {
+        let merged = tape.order.split(features.merged);
+        let deepstack: Vec<Vec<Tensor<2>>> = features
+            .deepstack
+            .into_iter()
+            .map(|rows| tape.order.split(rows))
+            .collect();
+        for (number, (mut run, merged)) in tape.runs.into_iter().zip(merged).enumerate() {
+            let Some(mut output) = run.states.pop() else { continue };
+            let (mut grad, found) = pull(&output, merged, |x| self.merger.forward(x));
+            let merger = join(path, "merger");
+            self.merger
+                .visit_linear(&merger, &mut |path, linear| gradients.collect(path, linear, &found));
+            for block in (0..self.blocks.len()).rev() {
+                if let Some(level) = self.level(block) {
+                    let merger = &mut self.deepstack_merger_list[level];
+                    let (part, found) = pull(&output, deepstack[level][number].clone(), |x| merger.forward(x));
+                    grad = grad + part;
+                    let path = join(path, &format!("deepstack_merger_list.{level}"));
+                    merger.visit_linear(&path, &mut |path, linear| gradients.collect(path, linear, &found));
+                }
+                let Some(input) = run.states.pop() else { break };
+                let (part, found) = pull(&input, grad, |x| self.blocks[block].forward(x, &run.tables));
+                grad = part;
+                let path = join(path, &format!("blocks.{block}"));
+                self.blocks[block].visit_linear(&path, &mut |path, linear| gradients.collect(path, linear, &found));
+                output = input;
+            }
+        }
+    }
+}
