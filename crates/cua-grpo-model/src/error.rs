@@ -8,7 +8,7 @@ pub enum ModelError {
     /// A file could not be read or written.
     #[error("cannot {operation} {path}: {source}", path = path.display())]
     Io {
-        /// `read`, `write`, `create`.
+        /// `read`, `write`, `create`, `remove`.
         operation: &'static str,
         /// The file or folder.
         path: PathBuf,

@@ -31,9 +31,17 @@ pub enum Trainable {
 impl Qwen3Vl {
     /// A model with random weights.
     pub fn init(config: &ModelConfig, seed: u64, device: &Device) -> Self {
-        let mut init = Initializer::new(seed, device);
-        let visual = VisionTower::init(&config.vision, &mut init);
-        let language_model = TextDecoder::init(&config.text, &mut init);
+        Self::build(config, &mut Initializer::new(seed, device))
+    }
+
+    /// A model whose matrices have shapes but no storage: every tensor is still to be read.
+    pub(crate) fn unread(config: &ModelConfig, device: &Device) -> Self {
+        Self::build(config, &mut Initializer::placeholder(device))
+    }
+
+    fn build(config: &ModelConfig, init: &mut Initializer) -> Self {
+        let visual = VisionTower::init(&config.vision, init);
+        let language_model = TextDecoder::init(&config.text, init);
         let head =
             (!config.tie_word_embeddings).then(|| init.normal([config.text.vocab_size, config.text.hidden_size], 0.02));
         Self {

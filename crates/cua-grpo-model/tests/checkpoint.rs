@@ -5,7 +5,8 @@
 mod common;
 
 use common::*;
-use cua_grpo_model::checkpoint::{load_model, save_model};
+use cua_grpo_model::Qwen3Vl;
+use cua_grpo_model::checkpoint::{LoadOptions, SaveOptions, WeightDtype, load_model, save_model};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use std::collections::BTreeMap;
@@ -39,7 +40,13 @@ fn changed(change: impl FnOnce(&mut Tensors)) -> tempfile::TempDir {
 }
 
 fn error(dir: &Path) -> String {
-    load_model(dir, &device()).unwrap_err().to_string()
+    load_model(dir, &LoadOptions::default(), &device())
+        .unwrap_err()
+        .to_string()
+}
+
+fn load(dir: &Path) -> Qwen3Vl {
+    load_model(dir, &LoadOptions::default(), &device()).unwrap()
 }
 
 #[test]
@@ -132,11 +139,7 @@ fn names_of_older_tools_load_the_same_model() {
             });
             tensors.extend(renamed);
         });
-        assert_eq!(
-            logits(&load_model(dir.path(), &device()).unwrap(), &rows),
-            want,
-            "{text} {vision}"
-        );
+        assert_eq!(logits(&load(dir.path()), &rows), want, "{text} {vision}");
     }
 }
 
@@ -146,12 +149,15 @@ fn saved_models_load_again_in_both_formats() {
         let rows = [row(set, "one_image")];
         let want = logits(&model(set), &rows);
         let dir = tempfile::tempdir().unwrap();
-        save_model(&mut model(set), dir.path(), false, 480, 482).unwrap();
-        assert_eq!(
-            logits(&load_model(dir.path(), &device()).unwrap(), &rows),
-            want,
-            "{set} f32"
-        );
+        save_model(
+            &mut model(set),
+            dir.path(),
+            &SaveOptions::new(WeightDtype::F32),
+            480,
+            482,
+        )
+        .unwrap();
+        assert_eq!(logits(&load(dir.path()), &rows), want, "{set} f32");
         // Names, shapes (the patch convolution's too) and bytes are those of the original.
         let mut original = Tensors::new();
         for entry in std::fs::read_dir(folder(set)).unwrap() {
@@ -165,8 +171,15 @@ fn saved_models_load_again_in_both_formats() {
             "{set}: tensors differ"
         );
 
-        save_model(&mut model(set), dir.path(), true, 480, 482).unwrap();
-        let rounded = logits(&load_model(dir.path(), &device()).unwrap(), &rows);
+        save_model(
+            &mut model(set),
+            dir.path(),
+            &SaveOptions::new(WeightDtype::Bf16),
+            480,
+            482,
+        )
+        .unwrap();
+        let rounded = logits(&load(dir.path()), &rows);
         let difference = worst(&rounded[0].concat(), &want[0].concat());
         assert!(
             difference > 0.0 && difference < 1.0,

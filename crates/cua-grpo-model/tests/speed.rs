@@ -23,6 +23,7 @@ fn config() -> ModelConfig {
             rope_theta: 10_000.0,
             mrope_section: [6, 5, 5],
             max_position_embeddings: 4096,
+            moe: None,
         },
         vision: VisionConfig {
             depth: 4,

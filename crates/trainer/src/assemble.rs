@@ -4,7 +4,7 @@ use crate::config::{Dtype, TrainConfig};
 use crate::world::device;
 use anyhow::{Context, Result, bail};
 use cua_grpo_model::batch::ImageCache;
-use cua_grpo_model::checkpoint::load_model;
+use cua_grpo_model::checkpoint::{LoadOptions, load_model};
 use cua_grpo_model::lora::{LoraConfig, Targets};
 use cua_grpo_model::processor::ChatRenderer;
 use cua_grpo_model::{Policy, Qwen3Vl};
@@ -66,7 +66,7 @@ pub fn load(config: &TrainConfig) -> Result<Loaded> {
 }
 
 fn load_dir(dir: &Path, device: &burn::tensor::Device, config: &TrainConfig) -> Result<Loaded> {
-    let model: Qwen3Vl = load_model(dir, device)?;
+    let model: Qwen3Vl = load_model(dir, &LoadOptions::default(), device)?;
     let renderer = ChatRenderer::load(dir)?;
     let images = config.batch_size * config.num_rollouts * config.gradient_accumulation_steps * config.max_turns;
     let images = ImageCache::new(renderer.images().clone(), images.max(256));

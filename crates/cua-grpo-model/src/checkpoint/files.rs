@@ -1,41 +1,95 @@
-//! Memory-mapped safetensors files of one folder, found through the index where there is one.
+//! The safetensors files of one folder, found through the index where there is one, read one tensor at a time.
 
+use super::WeightDtype;
+use super::dtype::read_floats;
 use crate::ModelError;
-use half::{bf16, f16};
-use memmap2::Mmap;
-use safetensors::{Dtype, SafeTensors};
-use std::collections::HashMap;
+use burn::tensor::TensorData;
+use safetensors::Dtype;
+use safetensors::tensor::Metadata;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+/// Name of the list of shards.
+pub const INDEX_FILE: &str = "model.safetensors.index.json";
+
+/// Name of an unsharded checkpoint.
+pub const SINGLE_FILE: &str = "model.safetensors";
 
 /// Shape and values of a tensor on the host.
 pub type HostTensor = (Vec<usize>, Vec<f32>);
 
-/// The tensors of a checkpoint folder, memory-mapped: opening reads only the headers.
+/// The tensors of a checkpoint folder: opening reads only the headers.
 pub struct TensorFiles {
-    files: Vec<(PathBuf, Mmap)>,
-    /// Tensor name to file number.
-    places: HashMap<String, usize>,
+    files: Vec<(PathBuf, Mutex<File>)>,
+    places: BTreeMap<String, Place>,
+}
+
+/// Where a tensor lies.
+struct Place {
+    file: usize,
+    dtype: Dtype,
+    shape: Vec<usize>,
+    /// From the start of the file, in bytes.
+    start: u64,
+    /// In bytes.
+    length: usize,
 }
 
 impl TensorFiles {
     /// Opens `model.safetensors`, or the shards that `model.safetensors.index.json` names.
     ///
     /// # Errors
-    /// When neither file is there, or one of them cannot be read or is cut short.
+    /// When neither file is there, a shard is missing or cut short, or the index names a tensor that its shard does not
+    /// hold. A wrong `total_size` is no error: nothing depends on it.
     pub fn open(dir: &Path) -> Result<Self, ModelError> {
-        let index = dir.join("model.safetensors.index.json");
+        let index = dir.join(INDEX_FILE);
         if !index.exists() {
-            return Self::open_files(vec![dir.join("model.safetensors")]);
+            let single = dir.join(SINGLE_FILE);
+            if !single.exists() {
+                return Err(ModelError::format(
+                    dir,
+                    format!(
+                        "expected weights in {SINGLE_FILE}, or in shards with {INDEX_FILE}; found neither (pickled \
+                         weights, *.bin, are not read: save them again with safetensors)"
+                    ),
+                ));
+            }
+            return Self::open_files(vec![single]);
         }
-        let text = std::fs::read_to_string(&index).map_err(ModelError::io("read", &index))?;
-        let value: serde_json::Value =
-            serde_json::from_str(&text).map_err(|error| ModelError::format(&index, error))?;
-        let map = value.get("weight_map").and_then(serde_json::Value::as_object);
-        let map = map.ok_or_else(|| ModelError::format(&index, "expected a key weight_map, found none"))?;
-        let mut names: Vec<&str> = map.values().filter_map(serde_json::Value::as_str).collect();
-        names.sort_unstable();
-        names.dedup();
-        Self::open_files(names.into_iter().map(|name| dir.join(name)).collect())
+        let map = read_index(&index)?;
+        let shards: BTreeSet<&str> = map.values().map(String::as_str).collect();
+        let missing: Vec<&str> = shards
+            .iter()
+            .copied()
+            .filter(|shard| !dir.join(shard).exists())
+            .collect();
+        if !missing.is_empty() {
+            return Err(ModelError::format(
+                &index,
+                format!(
+                    "names {} shards, of which the folder lacks {}: fetch them again",
+                    shards.len(),
+                    missing.join(", ")
+                ),
+            ));
+        }
+        let files = Self::open_files(shards.iter().map(|shard| dir.join(shard)).collect())?;
+        let astray: Vec<String> = map
+            .iter()
+            .filter(|(name, shard)| {
+                let place = files.places.get(*name);
+                place.is_none_or(|place| files.files[place.file].0 != dir.join(shard.as_str()))
+            })
+            .map(|(name, shard)| format!("{name}: expected in {shard} by {INDEX_FILE}, found no such tensor there"))
+            .collect();
+        if astray.is_empty() {
+            Ok(files)
+        } else {
+            Err(ModelError::Tensors(astray))
+        }
     }
 
     /// Opens the given files.
@@ -44,70 +98,166 @@ impl TensorFiles {
     /// When one cannot be read or is not a safetensors file.
     pub fn open_files(paths: Vec<PathBuf>) -> Result<Self, ModelError> {
         let mut files = Vec::new();
-        let mut places = HashMap::new();
+        let mut places = BTreeMap::new();
         for path in paths {
-            let file = std::fs::File::open(&path).map_err(ModelError::io("read", &path))?;
-            // SAFETY: the mapping is read-only. Another process that shortens the file meanwhile would raise SIGBUS,
-            // as with every memory-mapped checkpoint.
-            #[allow(unsafe_code)]
-            let map = unsafe { Mmap::map(&file) }.map_err(ModelError::io("map", &path))?;
-            let tensors = SafeTensors::deserialize(&map).map_err(|error| ModelError::format(&path, error))?;
-            for name in tensors.names() {
-                places.insert(name.to_owned(), files.len());
+            let mut file = File::open(&path).map_err(ModelError::io("read", &path))?;
+            let (metadata, start) = read_header(&mut file, &path)?;
+            for (name, info) in metadata.tensors() {
+                let (from, to) = info.data_offsets;
+                let place = Place {
+                    file: files.len(),
+                    dtype: info.dtype,
+                    shape: info.shape.clone(),
+                    start: start + from as u64,
+                    length: to - from,
+                };
+                places.insert(name, place);
             }
-            drop(tensors);
-            files.push((path, map));
+            files.push((path, Mutex::new(file)));
         }
         Ok(Self { files, places })
     }
 
-    /// All tensor names.
+    /// All tensor names, in alphabetical order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.places.keys().map(String::as_str)
+    }
+
+    /// Format and shape of a tensor; `None` when there is none of that name.
+    pub fn info(&self, name: &str) -> Option<(Dtype, &[usize])> {
+        self.places.get(name).map(|place| (place.dtype, &place.shape[..]))
     }
 
     /// Shape and values of a tensor as f32; `None` when there is none of that name.
     ///
     /// # Errors
-    /// When its dtype is not a float.
+    /// When it cannot be read, or its format is not a float.
     pub fn get(&self, name: &str) -> Result<Option<HostTensor>, ModelError> {
-        let Some(&place) = self.places.get(name) else {
+        let Some(place) = self.places.get(name) else {
             return Ok(None);
         };
-        let (path, map) = &self.files[place];
-        let tensors = SafeTensors::deserialize(map).map_err(|error| ModelError::format(path, error))?;
-        let view = tensors.tensor(name).map_err(|error| ModelError::format(path, error))?;
-        let values = read_f32(view.dtype(), view.data()).ok_or_else(|| {
-            ModelError::format(
+        let data = self.read(name, WeightDtype::F32, &place.shape)?;
+        let values = data
+            .try_into_vec::<f32>()
+            .map_err(|error| ModelError::format(&self.files[place.file].0, format!("{name}: {error:?}")))?;
+        Ok(Some((place.shape.clone(), values)))
+    }
+
+    /// The tensor `name` in the format `dtype`, given the shape `shape` of as many values.
+    ///
+    /// Beside the result only a small buffer is held on the host.
+    ///
+    /// # Errors
+    /// When there is no such tensor, it holds another number of values, cannot be read, or its format is not a float.
+    pub fn read(&self, name: &str, dtype: WeightDtype, shape: &[usize]) -> Result<TensorData, ModelError> {
+        let place = self.place(name)?;
+        let (held, wanted): (usize, usize) = (place.shape.iter().product(), shape.iter().product());
+        if held != wanted {
+            return Err(ModelError::Tensors(vec![format!(
+                "{name}: expected shape {shape:?}, found {:?}",
+                place.shape
+            )]));
+        }
+        self.read_floats(name, place, 0, dtype, shape)
+    }
+
+    /// Part `index` of the tensor `name` along its first axis, in the format `dtype`.
+    ///
+    /// # Errors
+    /// As [`TensorFiles::read`]; also when the tensor has no part of that number.
+    pub fn read_part(&self, name: &str, index: usize, dtype: WeightDtype) -> Result<TensorData, ModelError> {
+        let place = self.place(name)?;
+        match place.shape.split_first() {
+            Some((&parts, shape)) if index < parts => {
+                let start = (place.length / parts * index) as u64;
+                self.read_floats(name, place, start, dtype, shape)
+            }
+            _ => Err(ModelError::Tensors(vec![format!(
+                "{name}: expected at least {} parts along the first axis, found shape {:?}",
+                index + 1,
+                place.shape
+            )])),
+        }
+    }
+
+    /// The bytes of the tensor `name` as they are in the file, whatever its format.
+    ///
+    /// # Errors
+    /// When there is no such tensor or it cannot be read.
+    pub fn read_bytes(&self, name: &str) -> Result<Vec<u8>, ModelError> {
+        let place = self.place(name)?;
+        let (path, file) = &self.files[place.file];
+        let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bytes = vec![0; place.length];
+        file.seek(SeekFrom::Start(place.start))
+            .and_then(|_| file.read_exact(&mut bytes))
+            .map_err(ModelError::io("read", path))?;
+        Ok(bytes)
+    }
+
+    fn place(&self, name: &str) -> Result<&Place, ModelError> {
+        self.places
+            .get(name)
+            .ok_or_else(|| ModelError::Tensors(vec![format!("{name}: found no such tensor")]))
+    }
+
+    fn read_floats(
+        &self,
+        name: &str,
+        place: &Place,
+        skip: u64,
+        dtype: WeightDtype,
+        shape: &[usize],
+    ) -> Result<TensorData, ModelError> {
+        let (path, file) = &self.files[place.file];
+        let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+        file.seek(SeekFrom::Start(place.start + skip))
+            .map_err(ModelError::io("read", path))?;
+        match read_floats(&mut *file, place.dtype, dtype, shape) {
+            Some(data) => data.map_err(ModelError::io("read", path)),
+            None => Err(ModelError::format(
                 path,
-                format!("{name}: expected f32, f16 or bf16, found {:?}", view.dtype()),
-            )
-        })?;
-        Ok(Some((view.shape().to_vec(), values)))
+                format!("{name}: expected f32, f16 or bf16, found {:?}", place.dtype),
+            )),
+        }
     }
 }
 
-/// The values of a float tensor as f32; `None` for other dtypes.
-pub fn read_f32(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
-    match dtype {
-        Dtype::F32 => Some(
-            bytes
-                .chunks_exact(4)
-                .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-                .collect(),
-        ),
-        Dtype::BF16 => Some(
-            bytes
-                .chunks_exact(2)
-                .map(|b| bf16::from_le_bytes([b[0], b[1]]).to_f32())
-                .collect(),
-        ),
-        Dtype::F16 => Some(
-            bytes
-                .chunks_exact(2)
-                .map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32())
-                .collect(),
-        ),
-        _ => None,
+/// The map from tensor name to shard.
+fn read_index(index: &Path) -> Result<BTreeMap<String, String>, ModelError> {
+    let text = std::fs::read_to_string(index).map_err(ModelError::io("read", index))?;
+    let value: serde_json::Value = serde_json::from_str(&text).map_err(|error| ModelError::format(index, error))?;
+    let map = value
+        .get("weight_map")
+        .ok_or_else(|| ModelError::format(index, "expected a key weight_map, found none"))?;
+    serde_json::from_value(map.clone())
+        .map_err(|error| ModelError::format(index, format!("weight_map: expected tensor names and files: {error}")))
+}
+
+/// The header of a safetensors file, and where the values begin.
+fn read_header(file: &mut File, path: &Path) -> Result<(Metadata, u64), ModelError> {
+    let size = file.metadata().map_err(ModelError::io("read", path))?.len();
+    let mut length = [0; 8];
+    let cut = |expected: u64| {
+        ModelError::format(
+            path,
+            format!("expected {expected} bytes, found {size}: not a safetensors file, or cut short; fetch it again"),
+        )
+    };
+    if size < 8 {
+        return Err(cut(8));
     }
+    file.read_exact(&mut length).map_err(ModelError::io("read", path))?;
+    let start = u64::from_le_bytes(length).saturating_add(8);
+    if start > size {
+        return Err(cut(start));
+    }
+    let mut header = vec![0; (start - 8) as usize];
+    file.read_exact(&mut header).map_err(ModelError::io("read", path))?;
+    let metadata: Metadata = serde_json::from_slice(&header).map_err(|error| ModelError::format(path, error))?;
+    let end = start + metadata.data_len() as u64;
+    if end != size {
+        return Err(cut(end));
+    }
+    Ok((metadata, start))
 }

@@ -1,10 +1,14 @@
 //! Checkpoints in safetensors files: single or sharded, under the released names or older ones.
 
+mod dtype;
 mod files;
 mod load;
 mod save;
+mod stream;
 
-pub use files::{HostTensor, TensorFiles, read_f32};
-pub use load::load_model;
+pub use dtype::WeightDtype;
+pub use files::{HostTensor, INDEX_FILE, SINGLE_FILE, TensorFiles};
+pub use load::{LoadOptions, load_model};
 pub(crate) use save::host;
-pub use save::{TensorBytes, save_model, write_safetensors};
+pub use save::{SaveOptions, save_model, save_weights};
+pub use stream::{TensorBytes, write_safetensors};

@@ -1,101 +1,228 @@
-//! Writing checkpoints: a file appears under its name only when it is whole.
+//! Saving a model in shards: one tensor on the host at a time, and files that appear under their names when all are whole.
 
+use super::stream::{Finished, TensorWriter};
+use super::{INDEX_FILE, SINGLE_FILE, WeightDtype};
 use crate::nn::Slot;
-use crate::{ModelError, Qwen3Vl};
-use burn::tensor::{Tensor, TensorData};
-use half::bf16;
-use safetensors::{Dtype, View};
-use std::borrow::Cow;
+use crate::{ModelError, Qwen3Vl, VisionConfig};
+use burn::tensor::{DType, Tensor, TensorData};
+use std::collections::BTreeMap;
 use std::path::Path;
 
-/// A tensor as bytes, ready to be written.
-pub struct TensorBytes {
-    dtype: Dtype,
-    shape: Vec<usize>,
-    bytes: Vec<u8>,
+/// How a model is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SaveOptions {
+    /// Format of every tensor; `None` is the format that the embedding is held in.
+    pub dtype: Option<WeightDtype>,
+    /// Largest size of the tensors of a shard in bytes. A tensor that is larger has a shard to itself.
+    pub max_shard_bytes: u64,
 }
 
-impl TensorBytes {
-    /// f32 values.
-    pub fn f32(shape: Vec<usize>, values: &[f32]) -> Self {
+impl Default for SaveOptions {
+    fn default() -> Self {
         Self {
-            dtype: Dtype::F32,
-            shape,
-            bytes: values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-        }
-    }
-
-    /// Values rounded to bf16.
-    pub fn bf16(shape: Vec<usize>, values: &[f32]) -> Self {
-        let bytes = values
-            .iter()
-            .flat_map(|&value| bf16::from_f32(value).to_le_bytes())
-            .collect();
-        Self {
-            dtype: Dtype::BF16,
-            shape,
-            bytes,
+            dtype: None,
+            max_shard_bytes: 5_000_000_000,
         }
     }
 }
 
-impl View for &TensorBytes {
-    fn dtype(&self) -> Dtype {
-        self.dtype
-    }
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-    fn data(&self) -> Cow<'_, [u8]> {
-        Cow::Borrowed(&self.bytes)
-    }
-    fn data_len(&self) -> usize {
-        self.bytes.len()
+impl SaveOptions {
+    /// Tensors in the format `dtype`, in shards of at most 5 GB.
+    pub fn new(dtype: WeightDtype) -> Self {
+        Self {
+            dtype: Some(dtype),
+            ..Self::default()
+        }
     }
 }
 
-/// Writes tensors, with the `format: pt` mark that Python readers look for. Written beside and renamed when whole.
-///
-/// # Errors
-/// When the file cannot be written.
-pub fn write_safetensors(path: &Path, tensors: &[(String, TensorBytes)]) -> Result<(), ModelError> {
-    let views = tensors.iter().map(|(name, tensor)| (name.clone(), tensor));
-    let metadata = Some([("format".to_owned(), "pt".to_owned())].into());
-    let bytes = safetensors::serialize(views, metadata).map_err(|error| ModelError::format(path, error))?;
-    let partial = path.with_extension("safetensors.partial");
-    std::fs::write(&partial, bytes).map_err(ModelError::io("write", &partial))?;
-    std::fs::rename(&partial, path).map_err(ModelError::io("write", path))
-}
+/// Names and shapes of the tensors of one shard, in the order in which they are visited.
+type Shard = Vec<(String, Vec<usize>)>;
 
-/// Writes `model.safetensors` and `config.json` into `dir`; bf16 halves the size of f32.
+/// Writes the weights and `config.json` into `dir`.
 ///
 /// # Errors
 /// When a file cannot be written.
-pub fn save_model(model: &mut Qwen3Vl, dir: &Path, in_bf16: bool, bos: u32, eos: u32) -> Result<(), ModelError> {
+pub fn save_model(
+    model: &mut Qwen3Vl,
+    dir: &Path,
+    options: &SaveOptions,
+    bos: u32,
+    eos: u32,
+) -> Result<(), ModelError> {
+    let dtype = save_weights(model, dir, options)?;
+    let path = dir.join("config.json");
+    let mut json = model.config.to_json(bos, eos);
+    json["text_config"]["dtype"] = dtype.config_name().into();
+    std::fs::write(&path, format!("{json:#}\n")).map_err(ModelError::io("write", &path))
+}
+
+/// Writes the weights into `dir`: `model.safetensors`, or shards and their index when they are larger than a shard may be.
+/// Weights that the folder held before are removed. Returns the format that was written.
+///
+/// # Errors
+/// When a file cannot be written. What the folder held before is then still there.
+pub fn save_weights(model: &mut Qwen3Vl, dir: &Path, options: &SaveOptions) -> Result<WeightDtype, ModelError> {
     std::fs::create_dir_all(dir).map_err(ModelError::io("create", dir))?;
+    let dtype = options.dtype.unwrap_or_else(|| held(model));
     let vision = model.config.vision.clone();
-    let mut tensors = Vec::new();
-    model.visit(&mut |name, slot| {
-        let (mut shape, values) = match slot {
-            Slot::Vector(tensor) => (tensor.dims().to_vec(), host(tensor.clone())),
-            Slot::Matrix(tensor) => (tensor.dims().to_vec(), host(tensor.clone())),
+    let shards = plan(model, &vision, dtype, options.max_shard_bytes);
+    let count = shards.len();
+    let file_name = |number: usize| match count {
+        1 => SINGLE_FILE.to_owned(),
+        _ => format!("model-{:05}-of-{count:05}.safetensors", number + 1),
+    };
+    let mut writing = Writing {
+        dir,
+        dtype,
+        shards: &shards,
+        current: None,
+        finished: Vec::new(),
+        left: 0,
+    };
+    let mut result = Ok(());
+    model.visit(&mut |_, slot| {
+        if result.is_ok() {
+            result = writing.append(&data(slot), &file_name);
+        }
+    });
+    result?;
+    let finished = writing.finish()?;
+    remove_weights(dir)?;
+    for file in finished {
+        file.rename()?;
+    }
+    if count > 1 {
+        write_index(dir, &shards, dtype, &file_name)?;
+    }
+    Ok(dtype)
+}
+
+/// Shards in progress.
+struct Writing<'a> {
+    dir: &'a Path,
+    dtype: WeightDtype,
+    shards: &'a [Shard],
+    current: Option<TensorWriter>,
+    finished: Vec<Finished>,
+    /// Tensors that the current shard still waits for.
+    left: usize,
+}
+
+impl Writing<'_> {
+    fn append(&mut self, data: &TensorData, file_name: &impl Fn(usize) -> String) -> Result<(), ModelError> {
+        let mut writer = match self.current.take() {
+            Some(writer) => writer,
+            None => {
+                let number = self.finished.len();
+                let shard = &self.shards[number];
+                self.left = shard.len();
+                TensorWriter::create(&self.dir.join(file_name(number)), shard, self.dtype)?
+            }
         };
+        writer.append(data)?;
+        self.left -= 1;
+        if self.left == 0 {
+            self.finished.push(writer.finish()?);
+        } else {
+            self.current = Some(writer);
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Vec<Finished>, ModelError> {
+        match self.current {
+            None => Ok(self.finished),
+            Some(_) => unreachable!("the plan and the writing visit the same tensors"),
+        }
+    }
+}
+
+/// Divides the tensors, in the order of the visit.
+fn plan(model: &mut Qwen3Vl, vision: &VisionConfig, dtype: WeightDtype, limit: u64) -> Vec<Shard> {
+    let mut shards: Vec<Shard> = vec![Vec::new()];
+    let mut used = 0;
+    model.visit(&mut |name, slot| {
+        let mut shape = match slot {
+            Slot::Vector(tensor) => tensor.dims().to_vec(),
+            Slot::Matrix(tensor) => tensor.dims().to_vec(),
+        };
+        let bytes = (shape.iter().product::<usize>() * dtype.size()) as u64;
         if name.ends_with("patch_embed.proj.weight") {
             let side = vision.patch_size;
             shape = vec![shape[0], vision.in_channels, vision.temporal_patch_size, side, side];
         }
-        let tensor = if in_bf16 {
-            TensorBytes::bf16(shape, &values)
-        } else {
-            TensorBytes::f32(shape, &values)
-        };
-        tensors.push((name.to_owned(), tensor));
+        if used > 0 && used + bytes > limit {
+            shards.push(Vec::new());
+            used = 0;
+        }
+        used += bytes;
+        if let Some(shard) = shards.last_mut() {
+            shard.push((name.to_owned(), shape));
+        }
     });
-    write_safetensors(&dir.join("model.safetensors"), &tensors)?;
-    let path = dir.join("config.json");
-    let mut json = model.config.to_json(bos, eos);
-    json["text_config"]["dtype"] = if in_bf16 { "bfloat16" } else { "float32" }.into();
-    std::fs::write(&path, format!("{json:#}\n")).map_err(ModelError::io("write", &path))
+    shards
+}
+
+/// Removes the weights, the index first, so that a reader never follows it to shards of another save.
+fn remove_weights(dir: &Path) -> Result<(), ModelError> {
+    let mut old = vec![dir.join(INDEX_FILE)];
+    for entry in std::fs::read_dir(dir).map_err(ModelError::io("read", dir))? {
+        let path = entry.map_err(ModelError::io("read", dir))?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let shard = name.starts_with("model-") && name.contains("-of-") && name.ends_with(".safetensors");
+        if shard || name == SINGLE_FILE {
+            old.push(path);
+        }
+    }
+    for path in old {
+        if path.exists() {
+            std::fs::remove_file(&path).map_err(ModelError::io("remove", &path))?;
+        }
+    }
+    Ok(())
+}
+
+fn write_index(
+    dir: &Path,
+    shards: &[Shard],
+    dtype: WeightDtype,
+    file_name: &impl Fn(usize) -> String,
+) -> Result<(), ModelError> {
+    let tensors = || {
+        shards
+            .iter()
+            .enumerate()
+            .flat_map(|(number, shard)| shard.iter().map(move |it| (number, it)))
+    };
+    let count: usize = tensors().map(|(_, (_, shape))| shape.iter().product::<usize>()).sum();
+    let map: BTreeMap<&str, String> = tensors()
+        .map(|(number, (name, _))| (name.as_str(), file_name(number)))
+        .collect();
+    let json = serde_json::json!({
+        "metadata": {"total_parameters": count, "total_size": count * dtype.size()},
+        "weight_map": map,
+    });
+    let path = dir.join(INDEX_FILE);
+    let partial = path.with_extension("json.partial");
+    std::fs::write(&partial, format!("{json:#}\n")).map_err(ModelError::io("write", &partial))?;
+    std::fs::rename(&partial, &path).map_err(ModelError::io("write", &path))
+}
+
+/// The format that the embedding is held in.
+fn held(model: &Qwen3Vl) -> WeightDtype {
+    match model.language_model.embed_tokens.dtype() {
+        DType::BF16 => WeightDtype::Bf16,
+        _ => WeightDtype::F32,
+    }
+}
+
+/// The values of a tensor of the model, in the format it is held in.
+fn data(slot: Slot<'_>) -> TensorData {
+    match slot {
+        Slot::Vector(tensor) => tensor.clone().without_autodiff().into_data(),
+        Slot::Matrix(tensor) => tensor.clone().without_autodiff().into_data(),
+    }
 }
 
 /// The values of a float tensor on the host.

@@ -9,7 +9,7 @@ use burn::tensor::{Device, Int, Tensor};
 use cua_grpo_core::{Image, Row};
 use cua_grpo_model::Qwen3Vl;
 use cua_grpo_model::batch::{Batch, ImageCache, Prefix, RowInput};
-use cua_grpo_model::checkpoint::load_model;
+use cua_grpo_model::checkpoint::{LoadOptions, load_model};
 use cua_grpo_model::processor::{ImageProcessorConfig, Pixels, VideoProcessorConfig, decode_rgb};
 use safetensors::SafeTensors;
 use serde_json::Value;
@@ -35,7 +35,7 @@ pub fn folder(set: &str) -> PathBuf {
 
 /// The model of a fixture.
 pub fn model(set: &str) -> Qwen3Vl {
-    load_model(&folder(set), &device()).unwrap()
+    load_model(&folder(set), &LoadOptions::default(), &device()).unwrap()
 }
 
 /// A JSON file of the golden folder.

@@ -107,6 +107,7 @@ pub fn model_config(config: &SftConfig, tokenizer: &Tokenizer) -> ModelConfig {
             rope_theta: 10_000.0,
             mrope_section: [half - 2 * side, side, side],
             max_position_embeddings: 4096,
+            moe: None,
         },
         vision: VisionConfig {
             depth: config.vision_depth,

@@ -13,7 +13,7 @@ use cua_grpo_core::{Row, Scorer, VerifiedSuccess, derive_seed};
 use cua_grpo_gbox::Prompts;
 use cua_grpo_gbox::tasks::Split;
 use cua_grpo_model::batch::ImageCache;
-use cua_grpo_model::checkpoint::{load_model, save_model};
+use cua_grpo_model::checkpoint::{LoadOptions, SaveOptions, WeightDtype, load_model, save_model};
 use cua_grpo_model::processor::ChatRenderer;
 use cua_grpo_model::{Policy, Qwen3Vl, Trainable};
 use cua_grpo_rollout::{GroupRequest, RolloutConfig, RolloutEngine, TaskCursor, never_cancelled};
@@ -62,7 +62,7 @@ pub async fn run(config: &SftConfig) -> Result<()> {
 
     let model = match &config.init_from {
         None => Qwen3Vl::init(&model_config(config, renderer.tokenizer()), config.seed, &device),
-        Some(from) => load_model(Path::new(from), &device)?,
+        Some(from) => load_model(Path::new(from), &LoadOptions::default(), &device)?,
     };
     let images = Arc::new(ImageCache::new(renderer.images().clone(), 4096));
     let adamw = AdamWConfig {
@@ -75,9 +75,16 @@ pub async fn run(config: &SftConfig) -> Result<()> {
 
     // What is measured is what is saved: bf16 weights.
     let special = renderer.tokenizer().special();
-    save_model(learner.policy.model_mut(), dir, true, special.endoftext, special.im_end)?;
+    let options = SaveOptions::new(WeightDtype::Bf16);
+    save_model(
+        learner.policy.model_mut(),
+        dir,
+        &options,
+        special.endoftext,
+        special.im_end,
+    )?;
     if config.eval_episodes > 0 {
-        let model = load_model(dir, &device)?;
+        let model = load_model(dir, &LoadOptions::default(), &device)?;
         let policy = Policy::new(model, learner.policy.images().clone());
         let evaluation = Evaluation {
             episodes: config.eval_episodes,

@@ -29,6 +29,36 @@ pub struct TextConfig {
     pub mrope_section: [usize; 3],
     /// Longest context.
     pub max_position_embeddings: usize,
+    /// The mixture of experts; `None` for a dense decoder.
+    pub moe: Option<MoeConfig>,
+}
+
+/// Sizes of the mixture of experts, with the key names of `config.json`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MoeConfig {
+    /// Experts of a sparse layer.
+    pub num_experts: usize,
+    /// Experts that a token goes through.
+    pub num_experts_per_tok: usize,
+    /// Width of an expert.
+    pub moe_intermediate_size: usize,
+    /// The weights of the chosen experts are scaled to sum 1.
+    pub norm_topk_prob: bool,
+    /// Layer `i` is sparse when `i + 1` is a multiple of this.
+    pub decoder_sparse_step: usize,
+    /// Layers (0-based) that are dense whatever the step says.
+    pub mlp_only_layers: Vec<usize>,
+}
+
+impl TextConfig {
+    /// Whether decoder layer `layer` (0-based) has experts in place of one MLP.
+    pub fn is_sparse(&self, layer: usize) -> bool {
+        self.moe.as_ref().is_some_and(|moe| {
+            moe.num_experts > 0
+                && (layer + 1).is_multiple_of(moe.decoder_sparse_step)
+                && !moe.mlp_only_layers.contains(&layer)
+        })
+    }
 }
 
 /// Sizes of the vision tower.
@@ -141,6 +171,7 @@ impl ModelConfig {
                 rope_theta: theta.ok_or("rope_theta is missing")?,
                 mrope_section: section,
                 max_position_embeddings: size(text, "max_position_embeddings")?,
+                moe: None,
             },
             vision: VisionConfig {
                 depth: size(vision, "depth")?,
