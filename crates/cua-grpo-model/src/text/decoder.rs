@@ -64,7 +64,7 @@ impl TextDecoder {
     /// # Shapes
     /// - output: `[batch * time, hidden]`
     pub fn forward(&self, input: DecoderInput, mut cache: Option<&mut Vec<LayerCache>>) -> Tensor<2> {
-        let mut x = self.embed_tokens.clone().select(0, input.tokens);
+        let mut x = kernels::compute(self.embed_tokens.clone().select(0, input.tokens));
         if let Some((features, index)) = &input.vision {
             let table = Tensor::cat(vec![x, features.merged.clone()], 0);
             x = table.select(0, index.splice.clone());

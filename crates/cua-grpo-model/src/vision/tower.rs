@@ -5,6 +5,7 @@ use crate::VisionConfig;
 use crate::nn::{Initializer, Linear, LinearConfig, LinearVisitor, ParamVisitor, Slot, join};
 use crate::processor::Pixels;
 use burn::tensor::{Tensor, TensorData};
+use cua_grpo_kernels as kernels;
 
 /// What the tower gives for a list of images: one row per merged patch, images one after the other.
 #[derive(Debug, Clone)]
@@ -110,7 +111,7 @@ impl VisionTower {
         let patches = self.patch_embed.forward(pixels);
         let mut positions: Option<Tensor<2>> = None;
         for (rows, weights) in tables.neighbours.iter().zip(&tables.weights) {
-            let part = self.pos_embed.clone().select(0, rows.clone()) * weights.clone();
+            let part = kernels::compute(self.pos_embed.clone().select(0, rows.clone())) * weights.clone();
             positions = Some(match positions {
                 None => part,
                 Some(sum) => sum + part,
