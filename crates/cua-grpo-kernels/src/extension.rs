@@ -3,14 +3,16 @@
 //! Only the CPU backend is listed. The functions at the root of the crate decide which tensors come here.
 
 use crate::cpu::linear::Lora;
+use crate::cpu::packed::Packed;
 use crate::cpu::{activation, attention, linear, norm, rotary};
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::flex::FlexTensor;
-use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, Backend, ExtensionType, Flex, backend_extension};
+use burn::backend::tensor::{FloatTensor, IntTensor};
+use burn::backend::{Autodiff, Backend, Dispatch, ExtensionType, Flex, backend_extension};
+use burn::tensor::Tensor;
 
 /// A bias, where there is one.
 #[derive(ExtensionType)]
@@ -19,6 +21,12 @@ pub enum Bias<B: Backend> {
     Given(FloatTensor<B>),
     /// No bias.
     Absent,
+}
+
+impl From<Option<Tensor<1>>> for Bias<Dispatch> {
+    fn from(bias: Option<Tensor<1>>) -> Self {
+        bias.map_or(Self::Absent, |bias| Self::Given(bias.into_dispatch()))
+    }
 }
 
 /// Operations with a fused body. Shapes are those of the functions at the root of the crate, which check them.
@@ -53,6 +61,26 @@ pub trait FusedOps: Backend {
         b: FloatTensor<Self>,
         scaling: f64,
     ) -> FloatTensor<Self>;
+    /// As [`crate::linear_nf4`] without an update; `width` is that of the output.
+    fn linear_nf4(
+        x: FloatTensor<Self>,
+        codes: IntTensor<Self>,
+        absmax: FloatTensor<Self>,
+        width: usize,
+        #[extension_type] bias: Bias<Self>,
+    ) -> FloatTensor<Self>;
+    /// As [`crate::linear_nf4`] with an update; `width` is that of the output.
+    #[allow(clippy::too_many_arguments)]
+    fn linear_nf4_lora(
+        x: FloatTensor<Self>,
+        codes: IntTensor<Self>,
+        absmax: FloatTensor<Self>,
+        width: usize,
+        #[extension_type] bias: Bias<Self>,
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        scaling: f64,
+    ) -> FloatTensor<Self>;
     /// As [`crate::attention()`] over one part, with the mask `Causal` or `All`.
     fn attention(q: FloatTensor<Self>, k: FloatTensor<Self>, v: FloatTensor<Self>, causal: bool) -> FloatTensor<Self>;
 }
@@ -64,6 +92,11 @@ impl Bias<Flex> {
             Self::Absent => None,
         }
     }
+}
+
+/// The four-bit weight that meets `x`.
+fn packed(x: &FlexTensor, codes: FlexTensor, absmax: FlexTensor, width: usize) -> Packed {
+    Packed::nf4(codes, absmax, [width, x.layout().shape()[1]])
 }
 
 impl FusedOps for Flex {
@@ -104,6 +137,31 @@ impl FusedOps for Flex {
         scaling: f64,
     ) -> FlexTensor {
         linear::linear(x, weight, bias.into_option(), Some(Lora(a, b, scaling))).0
+    }
+
+    fn linear_nf4(
+        x: FlexTensor,
+        codes: FlexTensor,
+        absmax: FlexTensor,
+        width: usize,
+        bias: Bias<Self>,
+    ) -> FlexTensor {
+        let weight = packed(&x, codes, absmax, width);
+        linear::linear_packed(x, weight, bias.into_option(), None).0
+    }
+
+    fn linear_nf4_lora(
+        x: FlexTensor,
+        codes: FlexTensor,
+        absmax: FlexTensor,
+        width: usize,
+        bias: Bias<Self>,
+        a: FlexTensor,
+        b: FlexTensor,
+        scaling: f64,
+    ) -> FlexTensor {
+        let weight = packed(&x, codes, absmax, width);
+        linear::linear_packed(x, weight, bias.into_option(), Some(Lora(a, b, scaling))).0
     }
 
     fn attention(q: FlexTensor, k: FlexTensor, v: FlexTensor, causal: bool) -> FlexTensor {
@@ -230,6 +288,21 @@ impl<const N: usize> Derivative<N> for Linear {
     }
 }
 
+/// A linear map whose weight is not among the inputs of the graph.
+#[derive(Debug, Clone)]
+struct FrozenLinear(linear::Saved);
+
+impl<const N: usize> Derivative<N> for FrozenLinear {
+    fn gradients(self, grad: FlexTensor, wanted: [bool; N]) -> [Option<FlexTensor>; N] {
+        let mut with_weight = wanted.to_vec();
+        with_weight.insert(1.min(N), false);
+        let mut gradients = linear::linear_backward(grad, &self.0, &with_weight);
+        gradients.remove(1);
+        let mut gradients = gradients.into_iter();
+        std::array::from_fn(|_| gradients.next().flatten())
+    }
+}
+
 impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
     fn swiglu(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self> {
         record::<C, _, 2>([gate, up], |[gate, up]| {
@@ -297,6 +370,49 @@ impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
             Bias::Given(bias) => record::<C, _, 5>([x, weight, bias, a, b], |[x, w, bias, a, b]| {
                 run(linear::linear(x, w, Some(bias), Some(Lora(a, b, scaling))))
             }),
+        }
+    }
+
+    fn linear_nf4(
+        x: FloatTensor<Self>,
+        codes: IntTensor<Self>,
+        absmax: FloatTensor<Self>,
+        width: usize,
+        bias: Bias<Self>,
+    ) -> FloatTensor<Self> {
+        let absmax = absmax.into_primitive();
+        let run = |x: FlexTensor, bias| {
+            let weight = packed(&x, codes, absmax, width);
+            let (out, saved) = linear::linear_packed(x, weight, bias, None);
+            (out, FrozenLinear(saved))
+        };
+        match bias {
+            Bias::Absent => record::<C, _, 1>([x], |[x]| run(x, None)),
+            Bias::Given(bias) => record::<C, _, 2>([x, bias], |[x, bias]| run(x, Some(bias))),
+        }
+    }
+
+    fn linear_nf4_lora(
+        x: FloatTensor<Self>,
+        codes: IntTensor<Self>,
+        absmax: FloatTensor<Self>,
+        width: usize,
+        bias: Bias<Self>,
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        scaling: f64,
+    ) -> FloatTensor<Self> {
+        let absmax = absmax.into_primitive();
+        let run = |x: FlexTensor, bias, a, b| {
+            let weight = packed(&x, codes, absmax, width);
+            let (out, saved) = linear::linear_packed(x, weight, bias, Some(Lora(a, b, scaling)));
+            (out, FrozenLinear(saved))
+        };
+        match bias {
+            Bias::Absent => record::<C, _, 3>([x, a, b], |[x, a, b]| run(x, None, a, b)),
+            Bias::Given(bias) => {
+                record::<C, _, 4>([x, bias, a, b], |[x, bias, a, b]| run(x, Some(bias), a, b))
+            }
         }
     }
 

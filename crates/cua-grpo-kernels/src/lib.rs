@@ -4,6 +4,8 @@
 //! backend (`flex`, f32) the functions run one pass over memory forward and one backward ([`extension`] wires them to
 //! autodiff); on every other backend they run the bodies of [`reference`](mod@reference), which the tests hold the fused ones against.
 //! Weights are `[out, in]`, as in checkpoints. Tensors without autodiff are constants.
+//!
+//! On the CPU, bf16 and four bits ([`Nf4`]) are ways to store a weight: arithmetic stays in f32.
 
 mod activation;
 mod attention;
@@ -13,22 +15,28 @@ pub mod cuda;
 pub mod extension;
 mod linear;
 mod logprob;
+mod nf4;
 mod norm;
+mod quantise;
 mod rotary;
 mod route;
 
 pub use activation::{gelu_erf, gelu_tanh, swiglu};
 pub use attention::{HIDDEN, Mask, attention, causal_bias};
-pub use linear::{linear, linear_lora};
+pub use linear::{head, linear, linear_lora};
 pub use logprob::{TokenScores, token_scores};
+pub use nf4::{BLOCK, CODE, Nf4, Nf4Error, linear_nf4};
 pub use norm::{layer_norm, rms_norm};
+pub use quantise::{NESTED_BLOCK, Scales, dequantise_scales, dynamic_map, quantise, quantise_scales};
 pub use rotary::rotate;
+pub use route::{compute, compute_dtype};
 
 /// The bodies in plain tensor operations: what every backend can run, and what tests compare with.
 pub mod reference {
     pub use crate::activation::reference::{gelu_erf, gelu_tanh, swiglu};
     pub use crate::attention::reference::attention;
     pub use crate::linear::reference::{linear, linear_lora};
+    pub use crate::nf4::reference::linear_nf4;
     pub use crate::norm::reference::{layer_norm, rms_norm};
     pub use crate::rotary::reference::rotate;
 }

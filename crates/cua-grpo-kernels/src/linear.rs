@@ -1,7 +1,9 @@
 //! Linear maps with checkpoint-layout weights, alone or with a low-rank update beside them.
+//!
+//! Arithmetic is in the type of `x`; a weight in another type is widened on the way (on the CPU panel by panel).
 
 use crate::extension::{Bias, FusedOps};
-use crate::route::is_fused;
+use crate::route::{is_fused, is_fused_weight, like};
 use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
@@ -14,8 +16,10 @@ pub fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tenso
     if let Some(output) = crate::cuda::route::linear(&x, &weight, &bias) {
         return output;
     }
-    if is_fused(&x) && is_fused(&weight) && bias.as_ref().is_none_or(is_fused) && fits(&x, &weight, bias.as_ref()) {
-        let (weight, bias) = (weight.into_dispatch(), given(bias));
+    let bias = bias.map(|bias| like(bias, &x));
+    let fused = is_fused(&x) && is_fused_weight(&weight) && bias.as_ref().is_none_or(is_fused);
+    if fused && fits(&x, &weight, bias.as_ref()) {
+        let (weight, bias) = (weight.into_dispatch(), Bias::from(bias));
         Tensor::from_dispatch(<Dispatch as FusedOps>::linear(x.into_dispatch(), weight, bias))
     } else {
         reference::linear(x, weight, bias)
@@ -37,11 +41,13 @@ pub fn linear_lora(
     if let Some(output) = crate::cuda::route::linear_lora(&x, &weight, &bias, &(a.clone(), b.clone()), scaling) {
         return output;
     }
-    let fused = [&x, &weight, &a, &b].into_iter().all(is_fused) && bias.as_ref().is_none_or(is_fused);
+    let bias = bias.map(|bias| like(bias, &x));
+    let fused =
+        [&x, &a, &b].into_iter().all(is_fused) && is_fused_weight(&weight) && bias.as_ref().is_none_or(is_fused);
     let [rank, width] = a.dims();
     let low = width == x.dims()[1] && b.dims() == [weight.dims()[0], rank];
     if fused && low && fits(&x, &weight, bias.as_ref()) {
-        let (weight, bias) = (weight.into_dispatch(), given(bias));
+        let (weight, bias) = (weight.into_dispatch(), Bias::from(bias));
         let (a, b) = (a.into_dispatch(), b.into_dispatch());
         Tensor::from_dispatch(<Dispatch as FusedOps>::linear_lora(
             x.into_dispatch(),
@@ -56,8 +62,17 @@ pub fn linear_lora(
     }
 }
 
-fn given(bias: Option<Tensor<1>>) -> Bias<Dispatch> {
-    bias.map_or(Bias::Absent, |bias| Bias::Given(bias.into_dispatch()))
+/// Logits of an output head, `x W^T`, whose weight may be stored in another type than that of `x`.
+///
+/// # Shapes
+/// - x: `[rows, width]`; weight: `[vocab, width]`; output: `[rows, vocab]`
+pub fn head(x: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
+    if x.dtype() == weight.dtype() {
+        // The plain product shares few rows of input among all threads.
+        x.matmul(weight.transpose())
+    } else {
+        linear(x, weight, None)
+    }
 }
 
 fn fits(x: &Tensor<2>, weight: &Tensor<2>, bias: Option<&Tensor<1>>) -> bool {
@@ -67,10 +82,13 @@ fn fits(x: &Tensor<2>, weight: &Tensor<2>, bias: Option<&Tensor<1>>) -> bool {
 
 /// The same in plain tensor operations.
 pub(crate) mod reference {
+    use crate::route::like;
     use burn::tensor::Tensor;
 
     /// Reference of [`crate::linear()`].
     pub fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<2> {
+        let weight = like(weight, &x);
+        let bias = bias.map(|bias| like(bias, &x));
         let y = x.matmul(weight.transpose());
         match bias {
             Some(bias) => y + bias.unsqueeze(),

@@ -1,5 +1,6 @@
 //! Final head, log-probs of given tokens and entropies, in chunks: the logits of a long batch are never held at once.
 
+use crate::linear::head;
 use burn::tensor::{Int, Tensor, activation};
 
 /// Scores of given tokens.
@@ -31,11 +32,7 @@ pub fn token_scores(
     let mut entropies = Vec::new();
     for start in (0..rows).step_by(chunk_rows.max(1)) {
         let count = chunk_rows.min(rows - start);
-        let logits = hidden
-            .clone()
-            .narrow(0, start, count)
-            .matmul(weight.clone().transpose())
-            / temperature;
+        let logits = head(hidden.clone().narrow(0, start, count), weight.clone()) / temperature;
         let table = activation::log_softmax(logits, 1);
         let plain = table.clone().without_autodiff();
         entropies.push((plain.clone().exp() * plain).sum_dim(1).neg().squeeze_dim::<1>(1));

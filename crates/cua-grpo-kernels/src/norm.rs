@@ -1,7 +1,7 @@
-//! Normalisations over the last axis.
+//! Normalisations over the last axis. Weights in another type than that of `x` are converted first.
 
 use crate::extension::FusedOps;
-use crate::route::is_fused;
+use crate::route::{is_fused, like};
 use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
@@ -10,6 +10,7 @@ use burn::tensor::Tensor;
 /// # Shapes
 /// - x, output: `[rows, width]`; weight: `[width]`
 pub fn rms_norm(x: Tensor<2>, weight: Tensor<1>, eps: f64) -> Tensor<2> {
+    let weight = like(weight, &x);
     #[cfg(feature = "cuda")]
     if let Some(output) = crate::cuda::route::rms_norm(&x, &weight, eps) {
         return output;
@@ -30,6 +31,7 @@ pub fn rms_norm(x: Tensor<2>, weight: Tensor<1>, eps: f64) -> Tensor<2> {
 /// # Shapes
 /// - x, output: `[rows, width]`; weight, bias: `[width]`
 pub fn layer_norm(x: Tensor<2>, weight: Tensor<1>, bias: Tensor<1>, eps: f64) -> Tensor<2> {
+    let (weight, bias) = (like(weight, &x), like(bias, &x));
     #[cfg(feature = "cuda")]
     if let Some(output) = crate::cuda::route::layer_norm(&x, &weight, &bias, eps) {
         return output;

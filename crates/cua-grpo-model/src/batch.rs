@@ -5,7 +5,7 @@ use crate::text::{DecoderInput, VisualIndex, rope_tables};
 use crate::{ModelConfig, ModelError, Qwen3Vl};
 use burn::tensor::{Int, Tensor, TensorData};
 use cua_grpo_core::{Image, TokenId};
-use cua_grpo_kernels::{HIDDEN, Mask};
+use cua_grpo_kernels::{self as kernels, HIDDEN, Mask};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
@@ -216,6 +216,8 @@ impl Batch {
             Mask::Bias(prefix_bias(&prefix.visible, rows, time, &device))
         };
         let rope = rope_tables(&config.text, &positions, count, &device);
+        // The released models turn in the type they compute in.
+        let rope = rope.cast(kernels::compute_dtype(&model.language_model.embed_tokens));
         Ok(Self {
             input: DecoderInput {
                 tokens: ints(tokens),

@@ -1,10 +1,11 @@
 //! Qwen3-VL as a whole: both towers, the head, and named access to every weight.
 
-use crate::nn::{Initializer, LinearVisitor, ParamVisitor, Slot};
+use crate::nn::{Initializer, LinearVisitor, ParamVisitor, Slot, Weight, join};
 use crate::text::{DecoderInput, LayerCache, TextDecoder};
 use crate::vision::VisionTower;
 use crate::{ModelConfig, ModelError};
 use burn::tensor::{Device, Tensor};
+use cua_grpo_kernels::Nf4;
 
 /// The model. Its tensors are constants unless [`Qwen3Vl::trainable`] made some of them leaves of a gradient.
 #[derive(Debug, Clone)]
@@ -69,13 +70,22 @@ impl Qwen3Vl {
             .unwrap_or_else(|| self.language_model.embed_tokens.clone())
     }
 
-    /// Visits every base tensor under its checkpoint name.
+    /// Visits every base tensor under its checkpoint name, but for the weights in four bits ([`Qwen3Vl::visit_nf4`]).
     pub fn visit(&mut self, visitor: &mut ParamVisitor<'_>) {
         self.visual.visit("model.visual", visitor);
         self.language_model.visit("model.language_model", visitor);
         if let Some(head) = &mut self.lm_head {
             visitor("lm_head.weight", Slot::Matrix(head));
         }
+    }
+
+    /// Visits every weight in four bits under its checkpoint name.
+    pub fn visit_nf4(&mut self, visitor: &mut dyn FnMut(&str, &mut Nf4)) {
+        self.visit_linear(&mut |path, linear| {
+            if let Weight::Nf4(weight) = &mut linear.weight {
+                visitor(&join(path, "weight"), weight);
+            }
+        });
     }
 
     /// Visits every linear map that an adapter may attach to, under its module path.
@@ -131,6 +141,7 @@ impl Qwen3Vl {
                 Slot::Matrix(tensor) => tensor.dims().iter().product(),
             }
         });
+        self.visit_nf4(&mut |_, weight| count += weight.dims().iter().product::<usize>());
         count
     }
 

@@ -1,7 +1,8 @@
 //! Between tensors of the CPU backend and slices of f32.
 
 use burn::backend::flex::{FlexTensor, Layout};
-use burn::tensor::TensorData;
+use burn::tensor::{Element, TensorData};
+use bytemuck::Pod;
 use rayon::iter::plumbing::{Producer, ProducerCallback};
 use rayon::prelude::*;
 use std::mem::MaybeUninit;
@@ -97,8 +98,13 @@ pub(super) fn dense(tensor: FlexTensor) -> FlexTensor {
 
 /// The elements of a [`dense`] tensor.
 pub(super) fn elements(tensor: &FlexTensor) -> &[f32] {
+    values(tensor)
+}
+
+/// The elements of a [`dense`] tensor of another type.
+pub(super) fn values<E: Element + Pod>(tensor: &FlexTensor) -> &[E] {
     let start = tensor.layout().start_offset();
-    &tensor.storage::<f32>()[start..start + tensor.layout().num_elements()]
+    &tensor.storage::<E>()[start..start + tensor.layout().num_elements()]
 }
 
 /// A tensor of `shape` over `data`.

@@ -1,5 +1,6 @@
 //! Matrix products of strided views.
 
+use super::columns::Block;
 use ::gemm::Parallelism;
 
 /// A matrix inside a slice that starts at its first element.
@@ -58,43 +59,44 @@ impl<'a> Matrix<'a> {
 /// # Panics
 /// When the sizes do not match.
 pub(super) fn gemm(destination: &mut [f32], add: bool, factor: f32, a: Matrix<'_>, b: Matrix<'_>) {
+    let mut whole = Block::all(destination, a.rows, b.columns);
+    product(&mut whole, add, factor, a, b, Parallelism::None);
+}
+
+/// As `gemm`, into columns of a matrix.
+pub(super) fn gemm_columns(destination: &mut Block<'_>, add: bool, factor: f32, a: Matrix<'_>, b: Matrix<'_>) {
     product(destination, add, factor, a, b, Parallelism::None);
 }
 
 /// As `gemm`, on all threads where that pays. They share rows and columns, never a sum.
 pub(super) fn gemm_parallel(destination: &mut [f32], add: bool, factor: f32, a: Matrix<'_>, b: Matrix<'_>) {
     let large = a.rows * a.columns * b.columns > 1 << 22;
-    product(
-        destination,
-        add,
-        factor,
-        a,
-        b,
-        if large {
-            Parallelism::Rayon(0)
-        } else {
-            Parallelism::None
-        },
-    );
+    let threads = if large {
+        Parallelism::Rayon(0)
+    } else {
+        Parallelism::None
+    };
+    let mut whole = Block::all(destination, a.rows, b.columns);
+    product(&mut whole, add, factor, a, b, threads);
 }
 
 #[allow(unsafe_code)]
-fn product(destination: &mut [f32], add: bool, factor: f32, a: Matrix<'_>, b: Matrix<'_>, threads: Parallelism) {
+fn product(out: &mut Block<'_>, add: bool, factor: f32, a: Matrix<'_>, b: Matrix<'_>, threads: Parallelism) {
     let (m, n, k) = (a.rows, b.columns, a.columns);
     assert!(
-        k == b.rows && destination.len() == m * n,
+        k == b.rows && out.rows() == m && out.columns() == n,
         "matrix product: expected matching sizes"
     );
-    // SAFETY: `Matrix` is only made over slices that hold all its elements (a transpose spans the same ones), the
-    // destination holds `m * n` elements, and it is borrowed mutably, so it does not overlap `a` or `b`.
+    // SAFETY: `Matrix` is only made over slices that hold all its elements (a transpose spans the same ones); the
+    // destination owns `m` rows of `n` elements, so it does not overlap `a` or `b`.
     unsafe {
         ::gemm::gemm(
             m,
             n,
             k,
-            destination.as_mut_ptr(),
+            out.pointer(),
             1,
-            n as isize,
+            out.stride() as isize,
             add,
             a.data.as_ptr(),
             a.column_stride as isize,

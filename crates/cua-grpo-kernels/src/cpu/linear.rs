@@ -1,9 +1,15 @@
-//! Linear maps by blocks of rows: bias, product and low-rank update meet in a core's cache.
+//! Linear maps by blocks: bias, product and low-rank update meet in a core's cache.
+//!
+//! A weight in f32 is read in place, for one block of rows of the result after the other. A [`Packed`] weight is widened
+//! panel by panel instead, each into one block of columns of the result, so that it is widened once and never as a whole.
 
 use super::buffer::{Fresh, chunk_rows, dense, each, elements, tensor};
-use super::gemm::{Matrix, gemm, gemm_parallel};
+use super::columns::Block;
+use super::gemm::{Matrix, gemm, gemm_columns, gemm_parallel};
+use super::packed::{Packed, panel_lines};
 use super::simd::simd;
 use burn::backend::flex::FlexTensor;
+use burn::tensor::{DType, TensorData, bf16};
 use rayon::prelude::*;
 
 /// Rows of one block of a result: as many as a core's cache holds (the weight is packed again for each block), but in
@@ -77,11 +83,18 @@ struct LowRank {
     scaling: f32,
 }
 
+/// A weight `[out, in]`.
+#[derive(Debug, Clone)]
+enum Weight {
+    Dense(Plane),
+    Packed(Packed),
+}
+
 /// What the backward pass reads.
 #[derive(Debug, Clone)]
 pub(crate) struct Saved {
     x: Plane,
-    weight: Plane,
+    weight: Weight,
     low: Option<LowRank>,
     has_bias: bool,
 }
@@ -99,17 +112,35 @@ simd! {
     }
 }
 
-/// `x W^T + b + scaling * (x A^T) B^T`.
+/// `x W^T + b + scaling * (x A^T) B^T`, with a weight in f32 or bf16.
 pub(crate) fn linear(
     x: FlexTensor,
     weight: FlexTensor,
     bias: Option<FlexTensor>,
     lora: Option<Lora>,
 ) -> (FlexTensor, Saved) {
-    let (x, weight) = (Plane::new(x), Plane::new(weight));
+    let weight = match weight.dtype() {
+        DType::BF16 => Weight::Packed(Packed::bf16(weight)),
+        _ => Weight::Dense(Plane::new(weight)),
+    };
+    apply(x, weight, bias, lora)
+}
+
+/// As `linear`, with a weight in its stored form.
+pub(crate) fn linear_packed(
+    x: FlexTensor,
+    weight: Packed,
+    bias: Option<FlexTensor>,
+    lora: Option<Lora>,
+) -> (FlexTensor, Saved) {
+    apply(x, Weight::Packed(weight), bias, lora)
+}
+
+fn apply(x: FlexTensor, weight: Weight, bias: Option<FlexTensor>, lora: Option<Lora>) -> (FlexTensor, Saved) {
+    let x = Plane::new(x);
     let bias = bias.map(|bias| bias.to_contiguous());
     let bias = bias.as_ref().map(elements);
-    let (rows, width) = (x.rows(), weight.rows());
+    let rows = x.rows();
     let low = lora.map(|Lora(a, b, scaling)| {
         let (a, b) = (Plane::new(a), Plane::new(b));
         let mut inner = Fresh::new(rows * a.rows());
@@ -131,6 +162,23 @@ pub(crate) fn linear(
             scaling: scaling as f32,
         }
     });
+    let out = match &weight {
+        Weight::Dense(weight) => by_rows(&x, weight, bias, low.as_ref()),
+        Weight::Packed(weight) => by_columns(&x, weight, bias, low.as_ref()),
+    };
+    let has_bias = bias.is_some();
+    let saved = Saved {
+        x,
+        weight,
+        low,
+        has_bias,
+    };
+    (out, saved)
+}
+
+/// The result with a weight in f32, by blocks of rows.
+fn by_rows(x: &Plane, weight: &Plane, bias: Option<&[f32]>, low: Option<&LowRank>) -> FlexTensor {
+    let (rows, width) = (x.rows(), weight.rows());
     let mut out = Fresh::new(rows * width);
     let many = block_rows(rows, width);
     each(out.pieces(many * width).enumerate(), |(block, out)| {
@@ -139,24 +187,39 @@ pub(crate) fn linear(
             out.chunks_exact_mut(width).for_each(|row| row.copy_from_slice(bias));
         }
         gemm(out, bias.is_some(), 1.0, x.part(start, count), weight.all().transpose());
-        if let Some(LowRank { a, b, inner, scaling }) = &low {
+        if let Some(LowRank { a, b, inner, scaling }) = low {
             let inner = Matrix::new(&inner[start * a.rows()..], count, a.rows(), a.rows());
             gemm(out, true, *scaling, inner, b.all().transpose());
         }
     });
-    let has_bias = bias.is_some();
-    (
-        tensor(out.finish(), &[rows, width]),
-        Saved {
-            x,
-            weight,
-            low,
-            has_bias,
-        },
-    )
+    tensor(out.finish(), &[rows, width])
 }
 
-/// Gradients of x, weight, bias (where there is one), a and b (where there are), those of them that are wanted.
+/// The result with a packed weight, by blocks of columns: each of them is one panel of rows of the weight.
+fn by_columns(x: &Plane, weight: &Packed, bias: Option<&[f32]>, low: Option<&LowRank>) -> FlexTensor {
+    let (rows, [width, depth]) = (x.rows(), weight.shape());
+    let mut out = vec![0.0f32; rows * width];
+    let many = panel_lines(rows, width, depth, 16);
+    let blocks = Block::all(&mut out, rows, width).split(many);
+    each(blocks.into_par_iter().enumerate(), |(number, mut out)| {
+        let (start, count) = (number * many, out.columns());
+        if let Some(bias) = bias {
+            out.fill_rows(&bias[start..start + count]);
+        }
+        weight.with_panel(start..start + count, 0..depth, |panel| {
+            let panel = Matrix::new(panel, count, depth, depth);
+            gemm_columns(&mut out, bias.is_some(), 1.0, x.all(), panel.transpose());
+        });
+        if let Some(LowRank { a, b, inner, scaling }) = low {
+            let inner = Matrix::new(inner, rows, a.rows(), a.rows());
+            gemm_columns(&mut out, true, *scaling, inner, b.part(start, count).transpose());
+        }
+    });
+    tensor(out, &[rows, width])
+}
+
+/// Gradients of x, weight, bias (where there is one), a and b (where there are), those of them that are wanted. The
+/// gradient of a weight in bf16 is in bf16; four-bit weights have none.
 pub(crate) fn linear_backward(grad: FlexTensor, saved: &Saved, wanted: &[bool]) -> Vec<Option<FlexTensor>> {
     let Saved {
         x,
@@ -165,7 +228,7 @@ pub(crate) fn linear_backward(grad: FlexTensor, saved: &Saved, wanted: &[bool]) 
         has_bias,
     } = saved;
     let grad = Plane::new(grad);
-    let (rows, width, depth) = (x.rows(), weight.rows(), x.columns());
+    let (rows, width, depth) = (x.rows(), grad.columns(), x.columns());
     let mut wanted = wanted.iter().copied();
     let mut next = || wanted.next().unwrap_or(false);
     let (want_x, want_weight) = (next(), next());
@@ -191,31 +254,23 @@ pub(crate) fn linear_backward(grad: FlexTensor, saved: &Saved, wanted: &[bool]) 
             });
             inner.finish()
         });
-    let d_x = want_x.then(|| {
-        let mut d_x = Fresh::new(rows * depth);
-        let many = block_rows(rows, depth);
-        each(d_x.pieces(many * depth).enumerate(), |(block, d_x)| {
-            let (start, count) = (block * many, d_x.len() / depth);
-            gemm(d_x, false, 1.0, grad.part(start, count), weight.all());
-            if let (Some(inner), Some(LowRank { a, .. })) = (&inner, low) {
-                let rank = a.rows();
-                gemm(
-                    d_x,
-                    true,
-                    1.0,
-                    Matrix::new(&inner[start * rank..], count, rank, rank),
-                    a.all(),
-                );
-            }
-        });
-        tensor(d_x.finish(), &[rows, depth])
+    let pull = inner.as_ref().zip(low.as_ref()).map(|(inner, low)| (&inner[..], &low.a));
+    let d_x = want_x.then(|| match weight {
+        Weight::Dense(weight) => input_by_rows(&grad, weight, pull),
+        Weight::Packed(weight) => input_by_columns(&grad, weight, pull),
     });
     let product = |left: Matrix<'_>, right: Matrix<'_>, shape: [usize; 2], factor: f32| {
         let mut out = vec![0.0f32; shape[0] * shape[1]];
         gemm_parallel(&mut out, false, factor, left.transpose(), right);
         tensor(out, &shape)
     };
-    let d_weight = want_weight.then(|| product(grad.all(), x.all(), [width, depth], 1.0));
+    let d_weight = want_weight.then(|| {
+        let gradient = product(grad.all(), x.all(), [width, depth], 1.0);
+        match weight {
+            Weight::Dense(_) => gradient,
+            Weight::Packed(_) => narrow(&gradient),
+        }
+    });
     let mut gradients = vec![d_x, d_weight];
     if *has_bias {
         gradients.push(want_bias.then(|| column_sums(&grad)));
@@ -237,6 +292,54 @@ pub(crate) fn linear_backward(grad: FlexTensor, saved: &Saved, wanted: &[bool]) 
         gradients.push(want_b.then(|| product(grad.all(), forward, [width, rank], *scaling)));
     }
     gradients
+}
+
+/// Gradient of x, `dY W + (scaling dY B) A`, by blocks of rows; `pull` holds the second product and A.
+fn input_by_rows(grad: &Plane, weight: &Plane, pull: Option<(&[f32], &Plane)>) -> FlexTensor {
+    let (rows, depth) = (grad.rows(), weight.columns());
+    let mut d_x = Fresh::new(rows * depth);
+    let many = block_rows(rows, depth);
+    each(d_x.pieces(many * depth).enumerate(), |(block, d_x)| {
+        let (start, count) = (block * many, d_x.len() / depth);
+        gemm(d_x, false, 1.0, grad.part(start, count), weight.all());
+        add_pull(d_x, start, pull);
+    });
+    tensor(d_x.finish(), &[rows, depth])
+}
+
+/// As `input_by_rows` with a packed weight, by blocks of columns: a sum over the output's width is never split.
+fn input_by_columns(grad: &Plane, weight: &Packed, pull: Option<(&[f32], &Plane)>) -> FlexTensor {
+    let (rows, [width, depth]) = (grad.rows(), weight.shape());
+    let mut d_x = vec![0.0f32; rows * depth];
+    let many = panel_lines(rows, depth, width, 64);
+    let blocks = Block::all(&mut d_x, rows, depth).split(many);
+    each(blocks.into_par_iter().enumerate(), |(number, mut d_x)| {
+        let (start, count) = (number * many, d_x.columns());
+        weight.with_panel(0..width, start..start + count, |panel| {
+            let panel = Matrix::new(panel, width, count, count);
+            gemm_columns(&mut d_x, false, 1.0, grad.all(), panel);
+        });
+    });
+    if pull.is_some() {
+        let many = block_rows(rows, depth);
+        let blocks = d_x.par_chunks_mut((many * depth).max(1)).enumerate();
+        each(blocks, |(block, d_x)| add_pull(d_x, block * many, pull));
+    }
+    tensor(d_x, &[rows, depth])
+}
+
+/// Adds the low-rank part to rows of the gradient of x that begin at row `start`.
+fn add_pull(d_x: &mut [f32], start: usize, pull: Option<(&[f32], &Plane)>) {
+    if let Some((inner, a)) = pull {
+        let (rank, count) = (a.rows(), d_x.len() / a.columns());
+        gemm(d_x, true, 1.0, Matrix::new(&inner[start * rank..], count, rank, rank), a.all());
+    }
+}
+
+/// `tensor` rounded to bf16.
+fn narrow(tensor: &FlexTensor) -> FlexTensor {
+    let values: Vec<bf16> = elements(tensor).iter().map(|&value| bf16::from_f32(value)).collect();
+    FlexTensor::from_data(TensorData::new(values, tensor.layout().shape().to_vec()))
 }
 
 /// Sums over rows; blocks are summed apart and then added in order.

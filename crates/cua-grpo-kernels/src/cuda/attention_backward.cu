@@ -81,7 +81,7 @@ struct KeyArguments {
 
 template <bool CAUSAL> DEVICE void run_keys(const KeyArguments& a) {
     constexpr int STEP = tile_bytes(QUERIES), OWN = tile_bytes(KEY_ROWS);
-    const int thread = threadIdx.x, wg = thread >> 7, warp = (thread >> 5) & 3, lane = thread & 31;
+    const int thread = threadIdx.x, wg = uniform(thread >> 7), warp = (thread >> 5) & 3, lane = thread & 31;
     const int first = blockIdx.y * KEY_ROWS, own = first + wg * 64;
     const int shift = a.keys - a.queries; // key j is seen by the queries from j - shift on
     const u32 tile_k = shared_base(), tile_v = tile_k + OWN, tile_q = tile_v + OWN, tile_do = tile_q + STAGES * STEP,
@@ -202,7 +202,7 @@ struct QueryArguments {
 
 template <bool CAUSAL> DEVICE void run_queries(const QueryArguments& a, int block) {
     constexpr int STEP = tile_bytes(KEYS), OWN = tile_bytes(QUERY_ROWS);
-    const int thread = threadIdx.x, wg = thread >> 7, warp = (thread >> 5) & 3, lane = thread & 31;
+    const int thread = threadIdx.x, wg = uniform(thread >> 7), warp = (thread >> 5) & 3, lane = thread & 31;
     const int first = block * QUERY_ROWS, own = first + wg * 64;
     const int shift = a.keys - a.queries;
     const u32 tile_q = shared_base(), tile_do = tile_q + OWN, tile_k = tile_do + OWN, tile_v = tile_k + STAGES * STEP;

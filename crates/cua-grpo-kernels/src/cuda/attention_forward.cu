@@ -81,7 +81,7 @@ struct Arguments {
 };
 
 template <bool CAUSAL> DEVICE void run(const Arguments& a, int block) {
-    const int thread = threadIdx.x, group = thread >> 7, warp = (thread >> 5) & 3, lane = thread & 31;
+    const int thread = threadIdx.x, group = uniform(thread >> 7), warp = (thread >> 5) & 3, lane = thread & 31;
     const int first = block * ROWS, group_first = first + group * 64;
     const int row = group_first + warp * 16 + (lane >> 2); // and row + 8
     const int shift = a.keys - a.queries;
@@ -145,16 +145,19 @@ template <bool CAUSAL> DEVICE void run(const Arguments& a, int block) {
                 keep(s);
                 mask_step(s, n);
                 soften(s, maximum, sum, before, factor);
-                const bool higher = any_lane(before[0] != 1.f || before[1] != 1.f || sum[0] + sum[1] < 0.f);
+                const bool higher = any_lane(before[0] != 1.f || before[1] != 1.f);
                 keep(s); // during the product, not after it
-                product_wait<0>();
-                keep(out);
                 if (higher) { // a new maximum: rare after the first steps
+                    product_wait<0>();
+                    keep(out);
 #pragma unroll
                     for (int j = 0; j < HEAD_PAD / 8; j++) {
                         out[j][0] *= before[0], out[j][1] *= before[0];
                         out[j][2] *= before[1], out[j][3] *= before[1];
                     }
+                } else {
+                    product_wait<0>();
+                    keep(out);
                 }
                 to_operand<KEYS>(p, s);
             }

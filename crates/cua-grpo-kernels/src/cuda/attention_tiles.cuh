@@ -70,6 +70,9 @@ template <int THREADS> DEVICE void block_barrier() { asm volatile("bar.sync 1, %
 DEVICE void warp_barrier() { __syncwarp(); }
 DEVICE float quad_exchange(float x, int mask) { return __shfl_xor_sync(0xffffffffu, x, mask); }
 
+// The same in all threads of a warp, which the compiler cannot see.
+DEVICE int uniform(int x) { return __shfl_sync(0xffffffffu, x, 0); }
+
 DEVICE void ldmatrix(u32 (&r)[4], u32 address) {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
                  : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(address) : "memory");
@@ -220,10 +223,11 @@ template <int ROWS> DEVICE u32 chunk_offset(int row, int chunk) {
     return (u32)((chunk >> 3) * (ROWS * 128) + row * 128 + (((chunk & 7) ^ (row & 7)) << 4));
 }
 
-// wgmma's description of an operand in the 128-byte swizzle (PTX manual, "matrix descriptor"). Groups of 8 rows are
-// 1024 bytes apart; `block_stride` is the distance of blocks of 64 columns where the columns are not contracted.
-DEVICE u64 descriptor(u32 address, int block_stride) {
-    return (u64)((address & 0x3ffffu) >> 4) | (u64)(block_stride >> 4) << 16 | (u64)(1024 >> 4) << 32 | (u64)1 << 62;
+// wgmma's description of an operand in the 128-byte swizzle (PTX manual, "matrix descriptor"), `offset` bytes into a
+// tile. Groups of 8 rows are 1024 bytes apart; `block_stride` is the distance of blocks of 64 columns, used where the
+// columns are not contracted.
+DEVICE u64 descriptor(u32 address, int block_stride, int offset) {
+    return (u64)(1u << 30 | 1024 >> 4) << 32 | (((address >> 4) | (u32)(block_stride >> 4) << 16) + (u32)(offset >> 4));
 }
 
 // Starts the copy of rows first..first+ROWS of a matrix to a tile, zeros from row `limit` on and in the padding.
@@ -247,9 +251,9 @@ template <int N, int A_ROWS> DEVICE void product_nt(float (&acc)[N / 8][4], u32 
 #if USE_WGMMA
 #pragma unroll
     for (int k = 0; k < HEAD_PAD / 16; k++) {
-        const u32 in_line = (k % 4) * 32, block = k / 4;
-        const u64 left = descriptor(a + block * (A_ROWS * 128) + row * 128 + in_line, 16);
-        const u64 right = descriptor(b + block * (N * 128) + in_line, 16);
+        const int in_line = (k % 4) * 32, block = k / 4;
+        const u64 left = descriptor(a + row * 128, 16, block * (A_ROWS * 128) + in_line);
+        const u64 right = descriptor(b, 16, block * (N * 128) + in_line);
         if (k == 0) wgmma_ss_set(acc, left, right);
         else wgmma_ss_add(acc, left, right);
     }
@@ -275,7 +279,7 @@ template <int K> DEVICE void product_nn(float (&acc)[HEAD_PAD / 8][4], const u32
 #pragma unroll
     for (int k = 0; k < K / 16; k++) {
 #if USE_WGMMA
-        wgmma_rs(acc, a[k], descriptor(b + k * 2048, K * 128));
+        wgmma_rs(acc, a[k], descriptor(b, K * 128, k * 2048));
 #else
         u32 fb[4];
 #pragma unroll

@@ -3,8 +3,8 @@
 // Text to compile: prelude.cuh + this file, once with -DT_BF16=1 and once with -DT_BF16=0.
 //
 // Every kernel here: block 256 threads (asserted by nothing: other sizes give wrong results), grid any 1D size, best
-// `ceil(rows / 8)` when n <= 1024 (a warp a row) and `rows` otherwise (a block a row), at most 2^31 - 1; dynamic shared
-// memory 0. Weights and biases are frozen: only the input gradient is computed. Pointers need the alignment of `T`;
+// `ceil(rows / 8)` when n <= 4096 / sizeof(T) (a warp a row) and `rows` otherwise (a block a row), at most 2^31 - 1;
+// dynamic shared memory 0. Weights and biases are frozen: only the input gradient is computed. Pointers need the alignment of `T`;
 // 16-byte accesses are used when pointers, strides and n allow them. rows >= 0, n >= 1.
 //
 // `x` rows may lie apart: row i starts at `x + (i / inner) * outer_stride + (i % inner) * inner_stride` (elements).
@@ -29,26 +29,76 @@
 
 constexpr int NORM_THREADS = 256;
 
-/// The threads that share a row: one warp, or the block.
-template <bool BLOCK> struct Team {
-    static __device__ __forceinline__ int rank() { return BLOCK ? threadIdx.x : threadIdx.x & 31; }
-    static __device__ __forceinline__ int size() { return BLOCK ? NORM_THREADS : 32; }
+/// LANES threads share a row. Each holds HELD runs of V elements of it in registers; HELD 0: rows are read again instead.
+template <int LANES, int HELD, int V> struct Team {
+    static constexpr int lanes = LANES, held = HELD, run = V;
+    static __device__ __forceinline__ int rank() { return threadIdx.x % LANES; }
     static __device__ __forceinline__ i64 first() {
-        return BLOCK ? (i64)blockIdx.x : (i64)blockIdx.x * (NORM_THREADS / 32) + (threadIdx.x >> 5);
+        return (i64)blockIdx.x * (NORM_THREADS / LANES) + threadIdx.x / LANES;
     }
-    static __device__ __forceinline__ i64 step() { return BLOCK ? (i64)gridDim.x : (i64)gridDim.x * (NORM_THREADS / 32); }
+    static __device__ __forceinline__ i64 step() { return (i64)gridDim.x * (NORM_THREADS / LANES); }
+
     static __device__ __forceinline__ float sum(float x, float *scratch) {
-        if constexpr (BLOCK)
-            return block_sum(x, scratch);
-        else
-            return warp_sum(x);
+        if constexpr (LANES == NORM_THREADS) return block_sum(x, scratch);
+#pragma unroll
+        for (int step = LANES / 2; step > 0; step >>= 1) x += __shfl_xor_sync(FULL_WARP, x, step);
+        return x;
+    }
+
+    /// Calls `f(slot, column)` for the thread's runs of a row of n.
+    template <typename F> static __device__ __forceinline__ void each(int n, F f) {
+        if constexpr (HELD > 0) {
+#pragma unroll
+            for (int slot = 0; slot < HELD; slot++) {
+                int column = (slot * LANES + rank()) * V;
+                if (column < n) f(slot, column);
+            }
+        } else {
+            for (int column = rank() * V; column < n; column += LANES * V) f(0, column);
+        }
     }
 };
+
+/// Runs of a row in registers, or a window on memory when the team holds nothing.
+template <typename Who> struct Held {
+    float value[Who::held > 0 ? Who::held : 1][Who::run];
+
+    /// Reads a run unless it is held already.
+    __device__ __forceinline__ void again(int slot, const T *from) {
+        if constexpr (Who::held == 0) load<Who::run>(from, value[slot]);
+    }
+};
+
+/// Calls `f(Team)` with the team that fits rows of n elements, read in runs of PACK when `wide`.
+template <typename F> __device__ __forceinline__ void with_team(int n, bool wide, F f) {
+    int runs = n / PACK;
+    if (!wide && n <= 1024)
+        f(Team<32, 0, 1>());
+    else if (!wide)
+        f(Team<NORM_THREADS, 0, 1>());
+    else if (runs <= 16)
+        f(Team<16, 1, PACK>());
+    else if (runs <= 32)
+        f(Team<32, 1, PACK>());
+    else if (runs <= 64)
+        f(Team<32, 2, PACK>());
+    else if (runs <= 160)
+        f(Team<32, 5, PACK>());
+    else if (runs <= 256)
+        f(Team<32, 8, PACK>());
+    else if (runs <= 512)
+        f(Team<NORM_THREADS, 2, PACK>());
+    else if (runs <= 1024)
+        f(Team<NORM_THREADS, 4, PACK>());
+    else
+        f(Team<NORM_THREADS, 0, PACK>());
+}
 
 /// Where the rows of an input start.
 struct Rows {
     i64 inner, outer_stride, inner_stride;
     __device__ __forceinline__ i64 offset(i64 row) const {
+        if (inner == 1) return row * outer_stride;
         i64 outer, rest;
         split_index(row, inner, outer, rest);
         return outer * outer_stride + rest * inner_stride;
@@ -56,48 +106,43 @@ struct Rows {
     __device__ __forceinline__ bool packed() const { return packs(outer_stride) && packs(inner_stride); }
 };
 
-template <bool BLOCK, int V>
-__device__ __forceinline__ void rms_rows(T *y, float *rstd, T *x, const T *delta, const T *weight, i64 rows, int n,
-                                         Rows at, float eps, float *scratch) {
-    typedef Team<BLOCK> Who;
+template <typename Who>
+__device__ __forceinline__ void rms_rows(T *y, float *rstd, T *x, const T *delta, const T *weight, i64 rows, int n, Rows at,
+                                         float eps, float *scratch) {
+    constexpr int V = Who::run;
     float inverse_n = 1.0f / (float)n;
-    for (i64 row = Who::first(); row < rows; row += Who::step()) {
-        T *from = x + at.offset(row);
-        T *to = y + row * n;
+    // the rows of a warp's teams start together: lanes past the last row only take part in the sums
+    for (i64 row = Who::first(), leader = row - row % (NORM_THREADS / Who::lanes); leader < rows;
+         row += Who::step(), leader += Who::step()) {
+        bool mine = row < rows;
+        T *from = x + at.offset(mine ? row : 0);
+        Held<Who> held;
         float squares = 0.0f;
-        for (int j = Who::rank() * V; j < n; j += Who::size() * V) {
-            float value[V];
-            load<V>(from + j, value);
-            if (delta) {
-                float more[V];
-                load<V>(delta + row * n + j, more);
+        if (mine)
+            Who::each(n, [&](int slot, int j) {
+                load<V>(from + j, held.value[slot]);
+                if (delta) {
+                    float more[V];
+                    load<V>(delta + row * n + j, more);
 #pragma unroll
-                for (int i = 0; i < V; i++) value[i] = round_to_t(value[i] + more[i]);
-                store<V>(from + j, value);
-            }
+                    for (int i = 0; i < V; i++) held.value[slot][i] = round_to_t(held.value[slot][i] + more[i]);
+                    store<V>(from + j, held.value[slot]);
+                }
 #pragma unroll
-            for (int i = 0; i < V; i++) squares = fmaf(value[i], value[i], squares);
-        }
+                for (int i = 0; i < V; i++) squares = fmaf(held.value[slot][i], held.value[slot][i], squares);
+            });
         float scale = rsqrtf(Who::sum(squares, scratch) * inverse_n + eps);
+        if (!mine) continue;
         if (rstd && Who::rank() == 0) rstd[row] = scale;
-        for (int j = Who::rank() * V; j < n; j += Who::size() * V) {
-            float value[V], w[V];
-            load<V>(from + j, value);
-            load<V>(weight + j, w);
+        Who::each(n, [&](int slot, int j) {
+            float out[V];
+            held.again(slot, from + j);
+            load<V>(weight + j, out);
 #pragma unroll
-            for (int i = 0; i < V; i++) value[i] = w[i] * round_to_t(value[i] * scale);
-            store<V>(to + j, value);
-        }
+            for (int i = 0; i < V; i++) out[i] *= round_to_t(held.value[slot][i] * scale);
+            store<V>(y + row * n + j, out);
+        });
     }
-}
-
-template <int V>
-__device__ __forceinline__ void rms_any(T *y, float *rstd, T *x, const T *delta, const T *weight, i64 rows, int n,
-                                        Rows at, float eps, float *scratch) {
-    if (n <= 1024)
-        rms_rows<false, V>(y, rstd, x, delta, weight, rows, n, at, eps, scratch);
-    else
-        rms_rows<true, V>(y, rstd, x, delta, weight, rows, n, at, eps, scratch);
 }
 
 extern "C" __global__ void __launch_bounds__(NORM_THREADS)
@@ -106,57 +151,62 @@ extern "C" __global__ void __launch_bounds__(NORM_THREADS)
     __shared__ float scratch[32];
     Rows at = {inner, outer_stride, inner_stride};
     T *from = const_cast<T *>(x); // not written: no delta
-    if (packs(n) && at.packed() && aligned16(x) && aligned16(y) && aligned16(weight))
-        rms_any<PACK>(y, rstd, from, nullptr, weight, rows, n, at, eps, scratch);
-    else
-        rms_any<1>(y, rstd, from, nullptr, weight, rows, n, at, eps, scratch);
+    with_team(n, packs(n) && at.packed() && aligned16(x) && aligned16(y) && aligned16(weight), [=](auto team) {
+        rms_rows<decltype(team)>(y, rstd, from, nullptr, weight, rows, n, at, eps, scratch);
+    });
 }
 
 extern "C" __global__ void __launch_bounds__(NORM_THREADS)
     residual_rms(T *x, T *y, const T *delta, const T *weight, i64 rows, int n, float eps) {
     __shared__ float scratch[32];
     Rows at = {1, n, 0};
-    if (packs(n) && aligned16(x) && aligned16(y) && aligned16(delta) && aligned16(weight))
-        rms_any<PACK>(y, nullptr, x, delta, weight, rows, n, at, eps, scratch);
-    else
-        rms_any<1>(y, nullptr, x, delta, weight, rows, n, at, eps, scratch);
+    with_team(n, packs(n) && aligned16(x) && aligned16(y) && aligned16(delta) && aligned16(weight), [=](auto team) {
+        rms_rows<decltype(team)>(y, nullptr, x, delta, weight, rows, n, at, eps, scratch);
+    });
 }
 
-template <bool BLOCK, int V>
+template <typename Who>
 __device__ __forceinline__ void layer_rows(T *y, float *mean, float *rstd, const T *x, const T *weight, const T *bias,
                                            i64 rows, int n, float eps, float *scratch) {
-    typedef Team<BLOCK> Who;
+    constexpr int V = Who::run;
     float inverse_n = 1.0f / (float)n;
-    for (i64 row = Who::first(); row < rows; row += Who::step()) {
-        const T *from = x + row * n;
+    for (i64 row = Who::first(), leader = row - row % (NORM_THREADS / Who::lanes); leader < rows;
+         row += Who::step(), leader += Who::step()) {
+        bool mine = row < rows;
+        const T *from = x + (mine ? row : 0) * n;
+        Held<Who> held;
         float total = 0.0f, squares = 0.0f;
-        for (int j = Who::rank() * V; j < n; j += Who::size() * V) {
-            float value[V];
-            load<V>(from + j, value);
+        if (mine)
+            Who::each(n, [&](int slot, int j) {
+                load<V>(from + j, held.value[slot]);
 #pragma unroll
-            for (int i = 0; i < V; i++) total += value[i];
-        }
+                for (int i = 0; i < V; i++) total += held.value[slot][i];
+            });
         float centre = Who::sum(total, scratch) * inverse_n;
-        for (int j = Who::rank() * V; j < n; j += Who::size() * V) {
-            float value[V];
-            load<V>(from + j, value);
+        if (mine)
+            Who::each(n, [&](int slot, int j) {
+                held.again(slot, from + j);
 #pragma unroll
-            for (int i = 0; i < V; i++) squares = fmaf(value[i] - centre, value[i] - centre, squares);
-        }
+                for (int i = 0; i < V; i++) {
+                    float off = held.value[slot][i] - centre;
+                    squares = fmaf(off, off, squares);
+                }
+            });
         float scale = rsqrtf(Who::sum(squares, scratch) * inverse_n + eps);
+        if (!mine) continue;
         if (Who::rank() == 0) {
             if (mean) mean[row] = centre;
             if (rstd) rstd[row] = scale;
         }
-        for (int j = Who::rank() * V; j < n; j += Who::size() * V) {
-            float value[V], w[V], b[V];
-            load<V>(from + j, value);
+        Who::each(n, [&](int slot, int j) {
+            float w[V], b[V];
+            held.again(slot, from + j);
             load<V>(weight + j, w);
             load<V>(bias + j, b);
 #pragma unroll
-            for (int i = 0; i < V; i++) value[i] = fmaf((value[i] - centre) * scale, w[i], b[i]);
-            store<V>(y + row * n + j, value);
-        }
+            for (int i = 0; i < V; i++) w[i] = fmaf((held.value[slot][i] - centre) * scale, w[i], b[i]);
+            store<V>(y + row * n + j, w);
+        });
     }
 }
 
@@ -164,58 +214,57 @@ extern "C" __global__ void __launch_bounds__(NORM_THREADS)
     layer_norm_forward(T *y, float *mean, float *rstd, const T *x, const T *weight, const T *bias, i64 rows, int n,
                        float eps) {
     __shared__ float scratch[32];
-    bool fits = packs(n) && aligned16(x) && aligned16(y) && aligned16(weight) && aligned16(bias);
-    if (fits && n <= 1024)
-        layer_rows<false, PACK>(y, mean, rstd, x, weight, bias, rows, n, eps, scratch);
-    else if (fits)
-        layer_rows<true, PACK>(y, mean, rstd, x, weight, bias, rows, n, eps, scratch);
-    else if (n <= 1024)
-        layer_rows<false, 1>(y, mean, rstd, x, weight, bias, rows, n, eps, scratch);
-    else
-        layer_rows<true, 1>(y, mean, rstd, x, weight, bias, rows, n, eps, scratch);
+    bool wide = packs(n) && aligned16(x) && aligned16(y) && aligned16(weight) && aligned16(bias);
+    with_team(n, wide, [=](auto team) {
+        layer_rows<decltype(team)>(y, mean, rstd, x, weight, bias, rows, n, eps, scratch);
+    });
 }
 
 /// Input gradient of both norms; RMS norm is the case without a mean.
-template <bool BLOCK, bool CENTRED, int V>
+template <typename Who, bool CENTRED>
 __device__ __forceinline__ void backward_rows(T *dx, const T *dy, const T *x, const T *weight, const float *mean,
                                               const float *rstd, const T *residual, i64 rows, int n, Rows at,
                                               float *scratch) {
-    typedef Team<BLOCK> Who;
+    constexpr int V = Who::run;
     float inverse_n = 1.0f / (float)n;
-    for (i64 row = Who::first(); row < rows; row += Who::step()) {
-        const T *from = x + at.offset(row);
-        const T *grad = dy + row * n;
-        float centre = CENTRED ? mean[row] : 0.0f, scale = rstd[row];
-        float plain = 0.0f, along = 0.0f;
-        for (int j = Who::rank() * V; j < n; j += Who::size() * V) {
-            float value[V], g[V], w[V];
-            load<V>(from + j, value);
-            load<V>(grad + j, g);
+    for (i64 row = Who::first(), leader = row - row % (NORM_THREADS / Who::lanes); leader < rows;
+         row += Who::step(), leader += Who::step()) {
+        bool mine = row < rows;
+        i64 safe = mine ? row : 0;
+        const T *from = x + at.offset(safe);
+        float centre = CENTRED ? mean[safe] : 0.0f, scale = rstd[safe], plain = 0.0f, along = 0.0f;
+        Held<Who> normed, grad; // (x - mean) rstd and dy weight
+        auto read = [&](int slot, int j) {
+            float w[V];
+            load<V>(from + j, normed.value[slot]);
+            load<V>(dy + row * n + j, grad.value[slot]);
             load<V>(weight + j, w);
 #pragma unroll
             for (int i = 0; i < V; i++) {
-                float product = g[i] * w[i];
-                plain += product;
-                along = fmaf(product, (value[i] - centre) * scale, along);
+                normed.value[slot][i] = (normed.value[slot][i] - centre) * scale;
+                grad.value[slot][i] *= w[i];
             }
-        }
+        };
+        if (mine)
+            Who::each(n, [&](int slot, int j) {
+                read(slot, j);
+#pragma unroll
+                for (int i = 0; i < V; i++) {
+                    plain += grad.value[slot][i];
+                    along = fmaf(grad.value[slot][i], normed.value[slot][i], along);
+                }
+            });
         along = Who::sum(along, scratch) * inverse_n;
         plain = CENTRED ? Who::sum(plain, scratch) * inverse_n : 0.0f;
-        for (int j = Who::rank() * V; j < n; j += Who::size() * V) {
-            float value[V], g[V], w[V];
-            load<V>(from + j, value);
-            load<V>(grad + j, g);
-            load<V>(weight + j, w);
+        if (!mine) continue;
+        Who::each(n, [&](int slot, int j) {
+            float out[V] = {};
+            if (Who::held == 0) read(slot, j);
+            if (residual) load<V>(residual + row * n + j, out);
 #pragma unroll
-            for (int i = 0; i < V; i++)
-                g[i] = scale * (g[i] * w[i] - plain - (value[i] - centre) * scale * along);
-            if (residual) {
-                load<V>(residual + row * n + j, w);
-#pragma unroll
-                for (int i = 0; i < V; i++) g[i] += w[i];
-            }
-            store<V>(dx + row * n + j, g);
-        }
+            for (int i = 0; i < V; i++) out[i] += scale * (grad.value[slot][i] - plain - normed.value[slot][i] * along);
+            store<V>(dx + row * n + j, out);
+        });
     }
 }
 
@@ -223,16 +272,12 @@ template <bool CENTRED>
 __device__ __forceinline__ void backward_any(T *dx, const T *dy, const T *x, const T *weight, const float *mean,
                                              const float *rstd, const T *residual, i64 rows, int n, Rows at) {
     __shared__ float scratch[32];
-    bool fits = packs(n) && at.packed() && aligned16(x) && aligned16(dx) && aligned16(dy) && aligned16(weight) &&
+    bool wide = packs(n) && at.packed() && aligned16(x) && aligned16(dx) && aligned16(dy) && aligned16(weight) &&
                 aligned16(residual);
-    if (fits && n <= 1024)
-        backward_rows<false, CENTRED, PACK>(dx, dy, x, weight, mean, rstd, residual, rows, n, at, scratch);
-    else if (fits)
-        backward_rows<true, CENTRED, PACK>(dx, dy, x, weight, mean, rstd, residual, rows, n, at, scratch);
-    else if (n <= 1024)
-        backward_rows<false, CENTRED, 1>(dx, dy, x, weight, mean, rstd, residual, rows, n, at, scratch);
-    else
-        backward_rows<true, CENTRED, 1>(dx, dy, x, weight, mean, rstd, residual, rows, n, at, scratch);
+    float *space = scratch;
+    with_team(n, wide, [=](auto team) {
+        backward_rows<decltype(team), CENTRED>(dx, dy, x, weight, mean, rstd, residual, rows, n, at, space);
+    });
 }
 
 extern "C" __global__ void __launch_bounds__(NORM_THREADS)

@@ -39,7 +39,7 @@ impl SaveOptions {
 /// Names and shapes of the tensors of one shard, in the order in which they are visited.
 type Shard = Vec<(String, Vec<usize>)>;
 
-/// Writes the weights and `config.json` into `dir`.
+/// Writes the weights and `config.json` into `dir`. Weights in four bits are written as the values that they stand for.
 ///
 /// # Errors
 /// When a file cannot be written.
@@ -84,6 +84,11 @@ pub fn save_weights(model: &mut Qwen3Vl, dir: &Path, options: &SaveOptions) -> R
     model.visit(&mut |_, slot| {
         if result.is_ok() {
             result = writing.append(&data(slot), &file_name);
+        }
+    });
+    model.visit_nf4(&mut |_, weight| {
+        if result.is_ok() {
+            result = writing.append(&weight.dequantise().into_data(), &file_name);
         }
     });
     result?;
@@ -142,11 +147,7 @@ impl Writing<'_> {
 fn plan(model: &mut Qwen3Vl, vision: &VisionConfig, dtype: WeightDtype, limit: u64) -> Vec<Shard> {
     let mut shards: Vec<Shard> = vec![Vec::new()];
     let mut used = 0;
-    model.visit(&mut |name, slot| {
-        let mut shape = match slot {
-            Slot::Vector(tensor) => tensor.dims().to_vec(),
-            Slot::Matrix(tensor) => tensor.dims().to_vec(),
-        };
+    let mut place = |name: &str, mut shape: Vec<usize>| {
         let bytes = (shape.iter().product::<usize>() * dtype.size()) as u64;
         if name.ends_with("patch_embed.proj.weight") {
             let side = vision.patch_size;
@@ -160,7 +161,12 @@ fn plan(model: &mut Qwen3Vl, vision: &VisionConfig, dtype: WeightDtype, limit: u
         if let Some(shard) = shards.last_mut() {
             shard.push((name.to_owned(), shape));
         }
+    };
+    model.visit(&mut |name, slot| match slot {
+        Slot::Vector(tensor) => place(name, tensor.dims().to_vec()),
+        Slot::Matrix(tensor) => place(name, tensor.dims().to_vec()),
     });
+    model.visit_nf4(&mut |name, weight| place(name, weight.dims().to_vec()));
     shards
 }
 

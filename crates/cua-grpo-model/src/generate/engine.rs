@@ -12,6 +12,7 @@ use crate::text::LayerCache;
 use crate::{ModelError, Qwen3Vl};
 use burn::tensor::{Int, Tensor, TensorData};
 use cua_grpo_core::{Completion, PolicyVersion, Prompt, SamplingParams, StopReason, TokenId};
+use cua_grpo_kernels as kernels;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use std::collections::HashMap;
@@ -289,7 +290,7 @@ impl Generator {
 
     /// Logits of hidden states `[rows, hidden]`, on the host.
     fn logits(&self, hidden: Tensor<2>) -> Vec<Vec<f32>> {
-        let logits = hidden.matmul(self.model.head().transpose());
+        let logits = kernels::head(hidden, self.model.head());
         let width = logits.dims()[1];
         crate::checkpoint::host(logits)
             .chunks_exact(width)

@@ -44,7 +44,7 @@ pub fn attach(model: &mut Qwen3Vl, config: &LoraConfig, seed: u64) -> Result<Vec
     let mut init = Initializer::new(seed, &device);
     model.visit_linear(&mut |path, linear| {
         linear.lora = modules.iter().any(|module| module == path).then(|| {
-            let [d_output, d_input] = linear.weight.dims();
+            let [d_output, d_input] = linear.dims();
             LoraPair {
                 a: init.uniform([config.r, d_input], (d_input as f32).powf(-0.5)),
                 b: Tensor::zeros([d_output, config.r], &device),

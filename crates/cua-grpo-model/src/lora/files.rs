@@ -96,7 +96,7 @@ pub fn load_adapter(model: &mut Qwen3Vl, dir: &Path) -> Result<LoraConfig, Model
     let mut failure = None;
     model.visit_linear(&mut |path, linear| {
         linear.lora = None;
-        let [d_output, d_input] = linear.weight.dims();
+        let [d_output, d_input] = linear.dims();
         let mut factor = |name: &str, shape: [usize; 2]| -> Option<Tensor<2>> {
             let key = format!("{PREFIX}{path}.{name}.weight");
             match files.get(&key) {

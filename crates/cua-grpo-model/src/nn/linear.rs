@@ -1,8 +1,7 @@
 //! A linear map with an optional low-rank adapter.
 
-use super::{Initializer, LinearVisitor, ParamVisitor, Slot, join};
-use burn::tensor::Tensor;
-use cua_grpo_kernels as kernels;
+use super::{Initializer, LinearVisitor, ParamVisitor, Slot, Weight, join};
+use burn::tensor::{DType, Tensor};
 
 /// Configuration of a [`Linear`].
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -30,7 +29,7 @@ impl LinearConfig {
         let std = (self.d_input as f32).powf(-0.5);
         let weight = init.normal([self.d_output, self.d_input], std);
         Linear {
-            weight,
+            weight: Weight::Dense(weight),
             bias: self.bias.then(|| init.constant(self.d_output, 0.0)),
             lora: None,
         }
@@ -52,7 +51,7 @@ pub struct LoraPair {
 #[derive(Debug, Clone)]
 pub struct Linear {
     /// `[out, in]`
-    pub weight: Tensor<2>,
+    pub weight: Weight,
     /// `[out]`
     pub bias: Option<Tensor<1>>,
     /// The adapter.
@@ -60,27 +59,36 @@ pub struct Linear {
 }
 
 impl Linear {
+    /// `[out, in]`
+    pub fn dims(&self) -> [usize; 2] {
+        self.weight.dims()
+    }
+
     /// Applies the map.
     ///
     /// # Shapes
     /// - x: `[rows, in]`; output: `[rows, out]`
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        let (weight, bias) = (self.weight.clone(), self.bias.clone());
-        match &self.lora {
-            None => kernels::linear(x, weight, bias),
-            Some(LoraPair { a, b, scaling }) => kernels::linear_lora(x, weight, bias, (a.clone(), b.clone()), *scaling),
-        }
+        self.weight.forward(x, self.bias.clone(), self.lora.as_ref())
     }
 
-    /// Adds the update to the weight and drops the adapter: `W += scaling * B A`.
+    /// Adds the update to the weight and drops the adapter: `W += scaling * B A`, summed in f32.
+    ///
+    /// A dense weight keeps its type. A four-bit one becomes dense in f32: rounded to four bits again, it would lose
+    /// most of the update.
     pub fn merge(&mut self) {
         if let Some(pair) = self.lora.take() {
-            self.weight = self.weight.clone() + pair.b.matmul(pair.a) * pair.scaling;
+            let dense = self.weight.dense();
+            let dtype = dense.dtype();
+            let update = pair.b.matmul(pair.a).cast(DType::F32) * pair.scaling;
+            self.weight = Weight::Dense((dense.cast(DType::F32) + update).cast(dtype));
         }
     }
 
     pub(crate) fn visit(&mut self, path: &str, visitor: &mut ParamVisitor<'_>) {
-        visitor(&join(path, "weight"), Slot::Matrix(&mut self.weight));
+        if let Weight::Dense(weight) = &mut self.weight {
+            visitor(&join(path, "weight"), Slot::Matrix(weight));
+        }
         if let Some(bias) = &mut self.bias {
             visitor(&join(path, "bias"), Slot::Vector(bias));
         }

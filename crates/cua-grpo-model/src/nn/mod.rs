@@ -3,7 +3,9 @@
 mod init;
 mod linear;
 mod params;
+mod weight;
 
 pub use init::Initializer;
 pub use linear::{Linear, LinearConfig, LoraPair};
 pub use params::{LinearVisitor, ParamVisitor, Slot, join};
+pub use weight::Weight;

@@ -91,7 +91,7 @@ impl TextDecoder {
 
     /// Embeddings, with the merged vision rows in the places of the visual tokens.
     pub(crate) fn embed(&self, input: &DecoderInput) -> Tensor<2> {
-        let x = self.embed_tokens.clone().select(0, input.tokens.clone());
+        let x = kernels::compute(self.embed_tokens.clone().select(0, input.tokens.clone()));
         match &input.vision {
             None => x,
             Some((features, index)) => splice(x, features.merged.clone(), index),

@@ -1,7 +1,7 @@
 //! Interleaved M-RoPE: which of the axes time, height, width turns which frequency (Qwen3-VL, specification section 3).
 
 use crate::TextConfig;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 
 /// Cosines and sines of a batch of positions.
 #[derive(Debug, Clone)]
@@ -10,6 +10,20 @@ pub struct RopeTables {
     pub cos: Tensor<4>,
     /// As `cos`.
     pub sin: Tensor<4>,
+}
+
+impl RopeTables {
+    /// The tables in another type.
+    #[must_use]
+    pub fn cast(self, dtype: DType) -> Self {
+        if self.cos.dtype() == dtype {
+            return self;
+        }
+        Self {
+            cos: self.cos.cast(dtype),
+            sin: self.sin.cast(dtype),
+        }
+    }
 }
 
 /// Tables for `positions[axis]`, each `[batch * time]` in row-major order.

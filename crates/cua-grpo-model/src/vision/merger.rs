@@ -30,7 +30,7 @@ impl PatchMerger {
     /// # Shapes
     /// - x: `[patches, hidden]` in block-major order; output: `[patches / 4, out_hidden]`
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        let wide = self.linear_fc1.weight.dims()[1];
+        let wide = self.linear_fc1.dims()[1];
         let [patches, hidden] = x.dims();
         let shape = [patches * hidden / wide, wide];
         let x = if self.norm_after_concat {

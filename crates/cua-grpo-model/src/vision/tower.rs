@@ -5,6 +5,7 @@ use crate::VisionConfig;
 use crate::nn::{Initializer, Linear, LinearConfig, LinearVisitor, ParamVisitor, Slot, join};
 use crate::processor::Pixels;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use cua_grpo_kernels as kernels;
 
 /// What the tower gives for a list of images: one row per merged patch, images one after the other.
 #[derive(Debug, Clone)]
@@ -120,7 +121,7 @@ impl VisionTower {
         let values: Vec<f32> = images.iter().flat_map(|image| image.values.iter().copied()).collect();
         let rows: usize = images.iter().map(|image| image.grid.patches()).sum();
         let data = TensorData::new(values, [rows, self.config.patch_values()]);
-        let pixels = Tensor::<2>::from_data(data, &device).cast(self.pos_embed.dtype());
+        let pixels = Tensor::<2>::from_data(data, &device).cast(kernels::compute_dtype(&self.pos_embed));
         let patches = self.patch_embed.forward(pixels);
         let mut positions: Option<Tensor<2>> = None;
         for (rows, weights) in tables.neighbours.iter().zip(&tables.weights) {

@@ -156,7 +156,7 @@ pub fn completion_row(set: &str, case: &str) -> Row {
 /// Logits of a padded batch: for each row, one vector a real token.
 pub fn logits(model: &Qwen3Vl, rows: &[RowInput]) -> Vec<Vec<Vec<f32>>> {
     let batch = Batch::assemble(model, rows, &Prefix::default()).unwrap();
-    let table = batch.hidden(model, None).matmul(model.head().transpose());
+    let table = cua_grpo_kernels::head(batch.hidden(model, None), model.head());
     let vocab = table.dims()[1];
     let values = values(table);
     let all: Vec<Vec<f32>> = values.chunks_exact(vocab).map(<[f32]>::to_vec).collect();

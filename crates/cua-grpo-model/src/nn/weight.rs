@@ -1,0 +1,61 @@
+//! The weight of a linear map: a matrix in f32 or bf16, or frozen in four bits.
+
+use super::LoraPair;
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use cua_grpo_kernels::{self as kernels, Nf4};
+use half::bf16;
+
+/// Weight `[out, in]` of a linear map.
+///
+/// On the CPU, bf16 and four bits only save memory: arithmetic is in f32.
+#[derive(Debug, Clone)]
+pub enum Weight {
+    /// In f32 or bf16.
+    Dense(Tensor<2>),
+    /// In four bits: a constant, which no gradient reaches.
+    Nf4(Nf4),
+}
+
+impl Weight {
+    /// A dense weight from values on the host, rounded to `dtype`.
+    pub fn from_host(values: Vec<f32>, shape: [usize; 2], dtype: DType, device: &Device) -> Self {
+        let data = if dtype == DType::BF16 {
+            let values: Vec<bf16> = values.into_iter().map(bf16::from_f32).collect();
+            TensorData::new(values, shape)
+        } else {
+            TensorData::new(values, shape)
+        };
+        Self::Dense(Tensor::from_data(data, (device, dtype)))
+    }
+
+    /// `[out, in]`
+    pub fn dims(&self) -> [usize; 2] {
+        match self {
+            Self::Dense(weight) => weight.dims(),
+            Self::Nf4(weight) => weight.dims(),
+        }
+    }
+
+    /// Applies the map, with its bias and low-rank update where there are.
+    ///
+    /// # Shapes
+    /// - x: `[rows, in]`; output: `[rows, out]`
+    pub fn forward(&self, x: Tensor<2>, bias: Option<Tensor<1>>, lora: Option<&LoraPair>) -> Tensor<2> {
+        let lora = lora.map(|pair| ((pair.a.clone(), pair.b.clone()), pair.scaling));
+        match (self, lora) {
+            (Self::Nf4(weight), lora) => kernels::linear_nf4(x, weight, bias, lora),
+            (Self::Dense(weight), None) => kernels::linear(x, weight.clone(), bias),
+            (Self::Dense(weight), Some((factors, scaling))) => {
+                kernels::linear_lora(x, weight.clone(), bias, factors, scaling)
+            }
+        }
+    }
+
+    /// The matrix that the weight stands for: in f32 where it is in four bits, as it is stored otherwise.
+    pub fn dense(&self) -> Tensor<2> {
+        match self {
+            Self::Dense(weight) => weight.clone(),
+            Self::Nf4(weight) => weight.dequantise(),
+        }
+    }
+}
