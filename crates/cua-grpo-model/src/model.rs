@@ -4,7 +4,7 @@ use crate::nn::{Initializer, LinearVisitor, ParamVisitor, Slot, Weight, join};
 use crate::text::{DecoderInput, LayerCache, TextDecoder};
 use crate::vision::VisionTower;
 use crate::{ModelConfig, ModelError};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{DType, Device, Distribution, Tensor};
 use cua_grpo_kernels::Nf4;
 
 /// The model. Its tensors are constants unless [`Qwen3Vl::trainable`] made some of them leaves of a gradient.
@@ -33,6 +33,31 @@ impl Qwen3Vl {
     /// A model with random weights.
     pub fn init(config: &ModelConfig, seed: u64, device: &Device) -> Self {
         Self::build(config, &mut Initializer::new(seed, device))
+    }
+
+    /// A model with random weights in `dtype` that are drawn on the device itself: for measurements, because the values
+    /// differ from device to device.
+    pub fn random(config: &ModelConfig, device: &Device, dtype: DType) -> Self {
+        let mut model = Self::build(config, &mut Initializer::placeholder(device));
+        model.visit(&mut |name, slot| match slot {
+            Slot::Vector(tensor) => *tensor = tensor.clone().cast(dtype),
+            Slot::Matrix(tensor) => {
+                let [rows, width] = tensor.dims();
+                let table = name.ends_with("embed_tokens.weight") || name.ends_with("pos_embed.weight");
+                let std = if table { 0.02 } else { (width as f64).powf(-0.5) };
+                *tensor = Tensor::random([rows, width], Distribution::Normal(0.0, std), (device, dtype));
+            }
+        });
+        model
+    }
+
+    /// Casts what is not in `dtype` yet (norms, biases, the position table): the CUDA kernels compute in one type.
+    pub fn cast(&mut self, dtype: DType) {
+        self.visit(&mut |_, slot| match slot {
+            Slot::Vector(tensor) if tensor.dtype() != dtype => *tensor = tensor.clone().cast(dtype),
+            Slot::Matrix(tensor) if tensor.dtype() != dtype => *tensor = tensor.clone().cast(dtype),
+            Slot::Vector(_) | Slot::Matrix(_) => {}
+        });
     }
 
     /// A model whose matrices have shapes but no storage: every tensor is still to be read.

@@ -25,8 +25,20 @@
 #ifndef BACKWARD_KEY_GROUPS
 #define BACKWARD_KEY_GROUPS 2 // warpgroups of 64 keys in a block of kernel 2
 #endif
+#ifndef BACKWARD_KEY_STAGES
+#define BACKWARD_KEY_STAGES 3 // 2 or 3
+#endif
+#ifndef BACKWARD_KEY_BLOCKS
+#define BACKWARD_KEY_BLOCKS 1 // blocks that should fit on a multiprocessor
+#endif
 #ifndef BACKWARD_QUERY_GROUPS
 #define BACKWARD_QUERY_GROUPS 2 // warpgroups of 64 queries in a block of kernel 3
+#endif
+#ifndef BACKWARD_QUERY_STAGES
+#define BACKWARD_QUERY_STAGES 3
+#endif
+#ifndef BACKWARD_QUERY_BLOCKS
+#define BACKWARD_QUERY_BLOCKS 1
 #endif
 #ifndef BACKWARD_KEYS
 #define BACKWARD_KEYS 64 // keys in a step of kernel 3: 64 or 128
@@ -34,9 +46,9 @@
 
 namespace backward {
 
-// Copies of the steps in shared memory: one that arrives, one in use, and one that the products still in flight read
-// (those of a step's gradients end during the next step).
-constexpr int STAGES = 3;
+// Copies of the steps in shared memory: one that arrives, one in use, and with three one that the products still in
+// flight read (those of a step's gradients then end during the next step).
+constexpr int KEY_STAGES = BACKWARD_KEY_STAGES, QUERY_STAGES = BACKWARD_QUERY_STAGES;
 
 struct Matrix {
     const bf16* data; // one head of one batch row
@@ -84,21 +96,25 @@ template <bool CAUSAL> DEVICE void run_keys(const KeyArguments& a) {
     const int thread = threadIdx.x, wg = uniform(thread >> 7), warp = (thread >> 5) & 3, lane = thread & 31;
     const int first = blockIdx.y * KEY_ROWS, own = first + wg * 64;
     const int shift = a.keys - a.queries; // key j is seen by the queries from j - shift on
-    const u32 tile_k = shared_base(), tile_v = tile_k + OWN, tile_q = tile_v + OWN, tile_do = tile_q + STAGES * STEP,
-              tile_rows = tile_do + STAGES * STEP;
+    const u32 tile_k = shared_base(), tile_v = tile_k + OWN, tile_q = tile_v + OWN, tile_do = tile_q + KEY_STAGES * STEP,
+              tile_rows = tile_do + KEY_STAGES * STEP;
 
-    const int begin = CAUSAL ? max(0, first - shift) / QUERIES : 0;
-    const int per_head = first < a.keys ? max(0, (a.queries + QUERIES - 1) / QUERIES - begin) : 0;
-    const int steps = per_head * a.group;
+    // Blocks of queries begin..end of each head; a step takes one.
+    const int begin = CAUSAL ? max(0, first - shift) / QUERIES : 0, end = (a.queries + QUERIES - 1) / QUERIES;
+    const int steps = first < a.keys ? max(0, end - begin) * a.group : 0;
+    auto following = [&](int block) { return block + 1 == end ? begin : block + 1; };
+    int next = begin, next_head = 0; // to be copied
     auto load = [&](int n) {
-        const int head = n / per_head, query = (begin + n % per_head) * QUERIES, stage = n % STAGES;
-        load_tile<QUERIES, KEY_THREADS>(tile_q + stage * STEP, a.q + head * a.q_head, a.q_row, query, a.queries, thread);
-        load_tile<QUERIES, KEY_THREADS>(tile_do + stage * STEP, a.d_o + head * a.do_head, a.do_row, query, a.queries, thread);
+        const int query = next * QUERIES, stage = n % KEY_STAGES;
+        load_tile<QUERIES, KEY_THREADS>(tile_q + stage * STEP, a.q + next_head * a.q_head, a.q_row, query, a.queries, thread);
+        load_tile<QUERIES, KEY_THREADS>(tile_do + stage * STEP, a.d_o + next_head * a.do_head, a.do_row, query, a.queries, thread);
         if (thread < QUERIES) {
             const bool valid = query + thread < a.queries;
-            const float2* rows = a.rows + (i64)head * a.sq;
+            const float2* rows = a.rows + (i64)next_head * a.sq;
             copy8(tile_rows + (stage * QUERIES + thread) * 8, valid ? rows + query + thread : rows, valid);
         }
+        next = following(next);
+        next_head += next == begin;
     };
 
     float dk[HEAD_PAD / 8][4], dv[HEAD_PAD / 8][4];
@@ -111,14 +127,17 @@ template <bool CAUSAL> DEVICE void run_keys(const KeyArguments& a) {
         load(0);
         copy_commit();
     }
-    for (int n = 0; n < steps; n++) {
+    auto copy_next = [&](int n) {
+        if (n + 1 < steps) load(n + 1);
+        copy_commit();
+    };
+    for (int n = 0, block = begin; n < steps; n++, block = following(block)) {
         copy_wait<0>();
         fence_for_products();
         block_barrier<KEY_THREADS>();
-        if (n + 1 < steps) load(n + 1);
-        copy_commit();
-        const int query = (begin + n % per_head) * QUERIES, stage = n % STAGES;
+        const int query = block * QUERIES, stage = n % KEY_STAGES;
         if (own >= a.keys || (CAUSAL && query + QUERIES - 1 + shift < own)) { // nothing is seen
+            copy_next(n);
             product_wait<0>();
             continue;
         }
@@ -133,6 +152,7 @@ template <bool CAUSAL> DEVICE void run_keys(const KeyArguments& a) {
         product_commit();
         product_nt<QUERIES, KEY_ROWS>(ds, tile_v, wg * 64, d_o, warp, lane);
         product_commit();
+        copy_next(n); // while the products run
         product_wait<1>();
         keep(p);
 #pragma unroll
@@ -169,6 +189,11 @@ template <bool CAUSAL> DEVICE void run_keys(const KeyArguments& a) {
         product_begin();
         product_nn<QUERIES>(dk, operand_ds, q, lane);
         product_commit();
+        if (KEY_STAGES < 3) {
+            product_wait<0>();
+            keep(dv);
+            keep(dk);
+        }
     }
     product_wait<0>();
     keep(dv);
@@ -205,7 +230,7 @@ template <bool CAUSAL> DEVICE void run_queries(const QueryArguments& a, int bloc
     const int thread = threadIdx.x, wg = uniform(thread >> 7), warp = (thread >> 5) & 3, lane = thread & 31;
     const int first = block * QUERY_ROWS, own = first + wg * 64;
     const int shift = a.keys - a.queries;
-    const u32 tile_q = shared_base(), tile_do = tile_q + OWN, tile_k = tile_do + OWN, tile_v = tile_k + STAGES * STEP;
+    const u32 tile_q = shared_base(), tile_do = tile_q + OWN, tile_k = tile_do + OWN, tile_v = tile_k + QUERY_STAGES * STEP;
     auto steps_to = [&](int from, int end) {
         if (from >= a.queries) return 0;
         const int keys = CAUSAL ? min(a.keys, min(end, a.queries) + shift) : a.keys;
@@ -213,8 +238,8 @@ template <bool CAUSAL> DEVICE void run_queries(const QueryArguments& a, int bloc
     };
     const int steps = steps_to(first, first + QUERY_ROWS), mine = steps_to(own, own + 64);
     auto load = [&](int n) {
-        load_tile<KEYS, QUERY_THREADS>(tile_k + n % STAGES * STEP, a.k.data, a.k.row, n * KEYS, a.keys, thread);
-        load_tile<KEYS, QUERY_THREADS>(tile_v + n % STAGES * STEP, a.v.data, a.v.row, n * KEYS, a.keys, thread);
+        load_tile<KEYS, QUERY_THREADS>(tile_k + n % QUERY_STAGES * STEP, a.k.data, a.k.row, n * KEYS, a.keys, thread);
+        load_tile<KEYS, QUERY_THREADS>(tile_v + n % QUERY_STAGES * STEP, a.v.data, a.v.row, n * KEYS, a.keys, thread);
     };
 
     const int row = own + warp * 16 + (lane >> 2);
@@ -237,24 +262,33 @@ template <bool CAUSAL> DEVICE void run_queries(const QueryArguments& a, int bloc
         load(0);
         copy_commit();
     }
+    auto copy_next = [&](int n) {
+        if (n + 1 < steps) load(n + 1);
+        copy_commit();
+    };
+    u32 q[HEAD_PAD / 16][4], d_o[HEAD_PAD / 16][4];
     for (int n = 0; n < steps; n++) {
         copy_wait<0>();
         fence_for_products();
         block_barrier<QUERY_THREADS>();
-        if (n + 1 < steps) load(n + 1);
-        copy_commit();
+        if (n == 0) {
+            load_operand<QUERY_ROWS>(q, tile_q, wg * 64, warp, lane);
+            load_operand<QUERY_ROWS>(d_o, tile_do, wg * 64, warp, lane);
+        }
         if (n >= mine) {
+            copy_next(n);
             product_wait<0>();
             continue;
         }
         float p[KEYS / 8][4], ds[KEYS / 8][4];
         u32 operand[KEYS / 16][4];
-        const u32 k = tile_k + n % STAGES * STEP, v = tile_v + n % STAGES * STEP;
+        const u32 k = tile_k + n % QUERY_STAGES * STEP, v = tile_v + n % QUERY_STAGES * STEP;
         product_begin();
-        product_nt<KEYS, QUERY_ROWS>(p, tile_q, wg * 64, k, warp, lane);
+        product_nt<KEYS>(p, q, k, lane);
         product_commit();
-        product_nt<KEYS, QUERY_ROWS>(ds, tile_do, wg * 64, v, warp, lane);
+        product_nt<KEYS>(ds, d_o, v, lane);
         product_commit();
+        copy_next(n); // while the products run
         product_wait<1>();
         keep(p);
 #pragma unroll
@@ -285,6 +319,10 @@ template <bool CAUSAL> DEVICE void run_queries(const QueryArguments& a, int bloc
         product_begin();
         product_nn<KEYS>(dq, operand, k, lane);
         product_commit();
+        if (QUERY_STAGES < 3) {
+            product_wait<0>();
+            keep(dq);
+        }
     }
     product_wait<0>();
     keep(dq);
@@ -305,7 +343,7 @@ attention_backward_prepare(const bf16* o, i64 o_batch, i64 o_head, i64 o_row, co
 }
 
 #define ATTENTION_BACKWARD_KEYS(NAME, CAUSAL)                                                                         \
-    KERNEL(backward::KEY_THREADS, 1)                                                                                  \
+    KERNEL(backward::KEY_THREADS, BACKWARD_KEY_BLOCKS)                                                                \
     NAME(const bf16* q, i64 q_batch, i64 q_head, i64 q_row, const bf16* k, i64 k_batch, i64 k_head, i64 k_row,        \
          const bf16* v, i64 v_batch, i64 v_head, i64 v_row, const bf16* d_o, i64 do_batch, i64 do_head, i64 do_row,   \
          const float2* rows, bf16* dk, i64 dk_batch, i64 dk_head, i64 dk_row, bf16* dv, i64 dv_batch, i64 dv_head,    \
@@ -328,7 +366,7 @@ ATTENTION_BACKWARD_KEYS(attention_backward_keys_full, false)
 ATTENTION_BACKWARD_KEYS(attention_backward_keys_causal, true)
 
 #define ATTENTION_BACKWARD_QUERIES(NAME, CAUSAL)                                                                      \
-    KERNEL(backward::QUERY_THREADS, 1)                                                                                \
+    KERNEL(backward::QUERY_THREADS, BACKWARD_QUERY_BLOCKS)                                                            \
     NAME(const bf16* q, i64 q_batch, i64 q_head, i64 q_row, const bf16* k, i64 k_batch, i64 k_head, i64 k_row,        \
          const bf16* v, i64 v_batch, i64 v_head, i64 v_row, const bf16* d_o, i64 do_batch, i64 do_head, i64 do_row,   \
          const float2* rows, bf16* dq, i64 dq_batch, i64 dq_head, i64 dq_row, int heads, int kv_heads, int sq, int sk,\

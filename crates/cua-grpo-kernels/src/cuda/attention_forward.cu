@@ -12,7 +12,7 @@
 //   int heads, int kv_heads, int sq, int sk, float scale,
 //   const int* q_len, const int* k_len                    [batch], or null: every row has sq queries and sk keys
 // Grid (heads, ceil(sq / ROWS), batch), block THREADS, dynamic shared memory 1024 + (ROWS + 4 * KEYS) * B bytes with
-// ROWS = 128, KEYS = 128, THREADS = 256 (macros change them) and B = 128 for HEAD_DIM 64, else 256.
+// ROWS = 64, KEYS = 64, THREADS = 128 (macros change them) and B = 128 for HEAD_DIM 64, else 256.
 //
 // Query head h reads key head h / (heads / kv_heads). Causal: query i sees key j when j <= i + k_len - q_len (the last
 // query sees every key). Query rows from q_len on, and rows that see no key, become zeros with an LSE of -infinity.
@@ -20,13 +20,13 @@
 // elements, heads a multiple of kv_heads, scale > 0, 0 <= q_len <= sq, 0 <= k_len <= sk, sq > 0. sk may be 0.
 
 #ifndef FORWARD_GROUPS
-#define FORWARD_GROUPS 2 // warpgroups of 64 queries in a block
+#define FORWARD_GROUPS 1 // warpgroups of 64 queries in a block
 #endif
 #ifndef FORWARD_KEYS
-#define FORWARD_KEYS 128 // keys in a step: 64 or 128
+#define FORWARD_KEYS 64 // keys in a step: 64 or 128
 #endif
 #ifndef FORWARD_BLOCKS
-#define FORWARD_BLOCKS 1 // blocks that should fit on a multiprocessor
+#define FORWARD_BLOCKS 2 // blocks that should fit on a multiprocessor
 #endif
 
 namespace forward {
@@ -95,11 +95,14 @@ template <bool CAUSAL> DEVICE void run(const Arguments& a, int block) {
 
     const u32 base = shared_base();
     const u32 tile_q = base, tile_k = base + tile_bytes(ROWS), tile_v = tile_k + 2 * KEY_TILE;
-    // Step n needs K(n) and V(n-1); the copies of K(n+1) and V(n) start once nobody reads K(n-1) and V(n-2) any more.
-    auto advance = [&](int n) {
+    // Step n needs K(n) and V(n-1). Past `arrive` nobody reads K(n-1) and V(n-2) any more: K(n+1) and V(n) replace them,
+    // copied once the products of the step have been started.
+    auto arrive = [&] {
         copy_wait<0>();
         fence_for_products();
         block_barrier<THREADS>();
+    };
+    auto copy_next = [&](int n) {
         if (n + 1 < steps)
             load_tile<KEYS, THREADS>(tile_k + ((n + 1) & 1) * KEY_TILE, a.k, a.k_row, (n + 1) * KEYS, a.keys, thread);
         if (n < steps) load_tile<KEYS, THREADS>(tile_v + (n & 1) * KEY_TILE, a.v, a.v_row, n * KEYS, a.keys, thread);
@@ -121,26 +124,30 @@ template <bool CAUSAL> DEVICE void run(const Arguments& a, int block) {
         load_tile<ROWS, THREADS>(tile_q, a.q, a.q_row, first, a.queries, thread);
         load_tile<KEYS, THREADS>(tile_k, a.k, a.k_row, 0, a.keys, thread);
         copy_commit();
-        advance(0);
+        arrive();
+        if (mine == 0) copy_next(0);
         if (mine > 0) {
             float s[KEYS / 8][4];
-            u32 p[KEYS / 16][4];
+            u32 p[KEYS / 16][4], q[HEAD_PAD / 16][4];
+            load_operand<ROWS>(q, tile_q, group * 64, warp, lane);
             product_begin();
-            product_nt<KEYS, ROWS>(s, tile_q, group * 64, tile_k, warp, lane);
+            product_nt<KEYS>(s, q, tile_k, lane);
             product_commit();
+            copy_next(0);
             product_wait<0>();
             keep(s);
             mask_step(s, 0);
             soften(s, maximum, sum, before, factor);
             to_operand<KEYS>(p, s);
             for (int n = 1; n < mine; n++) {
-                advance(n);
+                arrive();
                 keep(out);
                 product_begin();
-                product_nt<KEYS, ROWS>(s, tile_q, group * 64, tile_k + (n & 1) * KEY_TILE, warp, lane);
+                product_nt<KEYS>(s, q, tile_k + (n & 1) * KEY_TILE, lane);
                 product_commit();
                 product_nn<KEYS>(out, p, tile_v + ((n - 1) & 1) * KEY_TILE, lane);
                 product_commit();
+                copy_next(n);
                 product_wait<1>();
                 keep(s);
                 mask_step(s, n);
@@ -161,15 +168,19 @@ template <bool CAUSAL> DEVICE void run(const Arguments& a, int block) {
                 }
                 to_operand<KEYS>(p, s);
             }
-            advance(mine);
+            arrive();
             keep(out);
             product_begin();
             product_nn<KEYS>(out, p, tile_v + ((mine - 1) & 1) * KEY_TILE, lane);
             product_commit();
+            copy_next(mine);
             product_wait<0>();
             keep(out);
         }
-        for (int n = mine + 1; n <= steps; n++) advance(n);
+        for (int n = mine + 1; n <= steps; n++) { // what the other warpgroups still need
+            arrive();
+            copy_next(n);
+        }
     }
 
     float inverse[2];

@@ -14,8 +14,8 @@
 //     y[m, n] = x[m, k] W^T + bias for m <= 8, 16, 32 rows; W [n, k] as codes; bias [n] or null; sums in float.
 //     W enters the tensor cores as bf16(NF4[code]) and each block's sum is multiplied by its absmax in float: as precise as
 //     W rounded to bf16, not bit-equal to it.
-//     Block 256; any 1D grid, best min(ceil(n / 16), 3 blocks a multiprocessor) (a loop over tiles of 16 columns); dynamic
-//     shared memory 0 (36 to 48 KiB static). k a multiple of 64 (traps otherwise); codes 8-byte, x 16-byte aligned; x_row a
+//     Block 256; any 1D grid, best min(ceil(n / 16), 2 blocks a multiprocessor) (a loop over tiles of 16 outputs); dynamic
+//     shared memory 110592 bytes. k a multiple of 64 (traps otherwise); codes and x 16-byte aligned, absmax 4-byte; x_row a
 //     multiple of 8.
 
 __constant__ float NF4[16] = {-1.0f,
@@ -42,18 +42,19 @@ extern "C" __global__ void __launch_bounds__(256) nf4_dequantise(T *out, const u
     int lane = threadIdx.x & 31;
     i64 thread = (i64)blockIdx.x * 256 + threadIdx.x, threads = (i64)gridDim.x * 256;
     bool wide = ((u64)codes & 3) == 0 && aligned16(out);
-    i64 runs = wide ? count / 8 : 0;
+    i64 runs = wide ? count / PACK : 0; // 16 bytes of `out` each
     for (i64 run = thread; run < runs; run += threads) {
-        u32 word = *reinterpret_cast<const u32 *>(codes + run * 4);
-        float scale = absmax[run >> 3], value[8];
+        i64 start = run * PACK;
+        float scale = absmax[start >> 6], value[PACK];
+        u32 word = PACK == 8 ? reinterpret_cast<const u32 *>(codes)[run] : reinterpret_cast<const u16 *>(codes)[run];
 #pragma unroll
-        for (int i = 0; i < 4; i++) {
+        for (int i = 0; i < PACK / 2; i++) {
             value[2 * i] = table[word >> (8 * i + 4) & 15][lane] * scale;
             value[2 * i + 1] = table[word >> (8 * i) & 15][lane] * scale;
         }
-        store<8>(out + run * 8, value);
+        store<PACK>(out + start, value);
     }
-    for (i64 i = runs * 8 + thread; i < count; i += threads) {
+    for (i64 i = runs * PACK + thread; i < count; i += threads) {
         int code = i & 1 ? codes[i >> 1] & 15 : codes[i >> 1] >> 4;
         out[i] = from_float<T>(table[code][lane] * absmax[i >> 6]);
     }
@@ -62,103 +63,174 @@ extern "C" __global__ void __launch_bounds__(256) nf4_dequantise(T *out, const u
 #if T_BF16
 
 constexpr int GEMM_WARPS = 8;
-constexpr int GEMM_AHEAD = 4; // blocks of 64 whose loads are issued together
+constexpr int GEMM_STAGES = 4;
+constexpr int CHUNK = 256;                    // weights of a row that a warp takes at a time: 128 bytes, 4 scales
+constexpr int STAGE_BYTES = 16 * (CHUNK / 2); // codes of 16 rows
+constexpr int STAGE_SCALES = 16 * (CHUNK / 64);
 
-/// The warps share a tile of 16 outputs and take turns over the blocks of 64 along k, GEMM_AHEAD at a time.
-///
-/// Fragments of mma.m16n8k16: lane (g = lane / 4, t = lane % 4) holds weights of rows g and g + 8 and activations of column
-/// g. The order of k inside a product is free as long as both sides agree: here lane t takes the 16 consecutive weights
-/// 16 t .. 16 t + 15 of a block, four for each of the block's four products.
-template <int TILES>
-__device__ __forceinline__ void nf4_product(u16 *y, const u16 *x, const u8 *codes, const float *absmax, const u16 *bias,
-                                            int m, int n, int k, i64 x_row, i64 y_row, u32 *pairs, float *sums) {
-    int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, g = lane >> 2, t = lane & 3;
-    for (int i = threadIdx.x; i < 256 * 32; i += 256) // byte -> both weights as bf16, a copy a lane
-        pairs[i] = pack_bf16(NF4[i >> 9], NF4[i >> 5 & 15]);
-    if (k % 64) __trap();
-    __syncthreads();
-    int blocks = k / 64, tiles = (n + 15) / 16;
-    const u32 *mine = pairs + lane;
-    for (int tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
-        i64 row0 = tile * 16 + g, row1 = row0 + 8;
-        if (row0 >= n) row0 = n - 1; // read but not written
-        if (row1 >= n) row1 = n - 1;
-        const uint2 *codes0 = reinterpret_cast<const uint2 *>(codes + row0 * (k / 2)) + t;
-        const uint2 *codes1 = reinterpret_cast<const uint2 *>(codes + row1 * (k / 2)) + t;
-        const float *scale0 = absmax + row0 * blocks, *scale1 = absmax + row1 * blocks;
-        float total[TILES][4] = {};
-        for (int first = warp * GEMM_AHEAD; first < blocks; first += GEMM_WARPS * GEMM_AHEAD) {
-            uint2 w0[GEMM_AHEAD], w1[GEMM_AHEAD];
-            float s0[GEMM_AHEAD], s1[GEMM_AHEAD];
+/// Dynamic shared memory of a block, in this order.
+struct GemmShared {
+    u32 pairs[256 * 32]; // byte -> both weights as bf16, a copy a lane: no two lanes meet in a bank
+    u8 codes[GEMM_WARPS][GEMM_STAGES][STAGE_BYTES];
+    float scales[GEMM_WARPS][GEMM_STAGES][STAGE_SCALES];
+    float sums[GEMM_WARPS][128];
+};
+
+/// One warp's share of the work: chunk `warp`, `warp + 8`, ... of every tile of 16 outputs of the block, copied to shared
+/// memory GEMM_STAGES - 1 chunks ahead of the products, from one tile into the next.
+struct Feed {
+    const u8 *codes;
+    const float *absmax;
+    int n, k, tiles, chunks, tile, chunk;
+
+    __device__ __forceinline__ bool done() const { return tile >= tiles; }
+    __device__ __forceinline__ void next() {
+        chunk += GEMM_WARPS;
+        if (chunk >= chunks) chunk = threadIdx.x >> 5, tile += gridDim.x;
+    }
+    /// Starts the copies of the current chunk. Unit u (16 bytes) of row r lies at unit u ^ 2 (r % 4): the eight-byte reads
+    /// of four rows then fall on different banks. Past k the shared memory keeps what it holds, which meets zeros.
+    __device__ __forceinline__ void fetch(u8 *to, float *scales_to) const {
+        int lane = threadIdx.x & 31, blocks = k / 64;
 #pragma unroll
-            for (int i = 0; i < GEMM_AHEAD; i++) {
-                int block = first + i < blocks ? first + i : blocks - 1;
-                w0[i] = codes0[block * 4], w1[i] = codes1[block * 4];
-                s0[i] = scale0[block], s1[i] = scale1[block];
-            }
-#pragma unroll
-            for (int i = 0; i < GEMM_AHEAD; i++) {
-                if (first + i < blocks) {
-                    u32 a[4][4];
-#pragma unroll
-                    for (int s = 0; s < 4; s++) { // bytes 2 s and 2 s + 1 of the lane's eight
-                        u32 word0 = s < 2 ? w0[i].x : w0[i].y, word1 = s < 2 ? w1[i].x : w1[i].y;
-                        int shift = 16 * (s & 1);
-                        a[s][0] = mine[(word0 >> shift & 255) * 32];
-                        a[s][1] = mine[(word1 >> shift & 255) * 32];
-                        a[s][2] = mine[(word0 >> (shift + 8) & 255) * 32];
-                        a[s][3] = mine[(word1 >> (shift + 8) & 255) * 32];
-                    }
-#pragma unroll
-                    for (int j = 0; j < TILES; j++) {
-                        uint4 low = make_uint4(0, 0, 0, 0), high = low;
-                        if (8 * j + g < m) {
-                            const uint4 *from =
-                                reinterpret_cast<const uint4 *>(x + (8 * j + g) * x_row + (first + i) * 64 + 16 * t);
-                            low = from[0], high = from[1];
-                        }
-                        float part[4] = {};
-                        mma_bf16(part, a[0], low.x, low.y);
-                        mma_bf16(part, a[1], low.z, low.w);
-                        mma_bf16(part, a[2], high.x, high.y);
-                        mma_bf16(part, a[3], high.z, high.w);
-                        total[j][0] = fmaf(part[0], s0[i], total[j][0]);
-                        total[j][1] = fmaf(part[1], s0[i], total[j][1]);
-                        total[j][2] = fmaf(part[2], s1[i], total[j][2]);
-                        total[j][3] = fmaf(part[3], s1[i], total[j][3]);
-                    }
-                }
-            }
+        for (int i = 0; i < 4; i++) {
+            int r = 4 * i + lane / 8, unit = lane % 8;
+            i64 row = tile * 16 + r < n ? tile * 16 + r : n - 1; // read again, not written
+            if (chunk * CHUNK + unit * 32 < k)
+                copy_async16(to + r * 128 + (unit ^ 2 * (r & 3)) * 16, codes + row * (k / 2) + chunk * (CHUNK / 2) + unit * 16);
         }
-        // the warps' sums, then bias; the four sums of a lane are (g, 2t), (g, 2t + 1), (g + 8, 2t), (g + 8, 2t + 1)
 #pragma unroll
-        for (int j = 0; j < TILES; j++) {
-            __syncthreads();
+        for (int i = 0; i < 2; i++) {
+            int r = 8 * i + lane / 4, block = chunk * 4 + lane % 4;
+            i64 row = tile * 16 + r < n ? tile * 16 + r : n - 1;
+            if (block < blocks) copy_async4(scales_to + r * 4 + lane % 4, absmax + row * blocks + block);
+        }
+    }
+};
+
+/// The lane's 16 activations of a block of 64 that starts at `column`, for the 8 rows of each tile.
+template <int TILES>
+__device__ __forceinline__ void read_activations(uint4 (&low)[TILES], uint4 (&high)[TILES], const u16 *x, i64 x_row, int m,
+                                                 int column, int k) {
+    int g = (threadIdx.x & 31) >> 2, t = threadIdx.x & 3;
 #pragma unroll
-            for (int c = 0; c < 4; c++) sums[warp * 128 + (2 * t + (c & 1)) * 16 + g + 8 * (c >> 1)] = total[j][c];
-            __syncthreads();
-            if (threadIdx.x < 128) {
-                int row = 8 * j + threadIdx.x / 16, column = tile * 16 + threadIdx.x % 16;
-                float sum = 0.0f;
-#pragma unroll
-                for (int w = 0; w < GEMM_WARPS; w++) sum += sums[w * 128 + threadIdx.x];
-                if (row < m && column < n) y[row * y_row + column] = float_to_bf16(bias ? sum + bf16_to_float(bias[column]) : sum);
-            }
+    for (int j = 0; j < TILES; j++) {
+        low[j] = high[j] = make_uint4(0, 0, 0, 0);
+        if (8 * j + g < m && column < k) {
+            const uint4 *from = reinterpret_cast<const uint4 *>(x + (8 * j + g) * x_row + column + 16 * t);
+            low[j] = from[0], high[j] = from[1];
         }
     }
 }
 
-#define NF4_GEMM(NAME, TILES, BLOCKS)                                                                                          \
-    extern "C" __global__ void __launch_bounds__(256, BLOCKS)                                                                  \
+/// The warps share a tile of 16 outputs and take turns over the chunks along k.
+///
+/// Fragments of mma.m16n8k16: lane (g = lane / 4, t = lane % 4) holds weights of rows g and g + 8 and activations of column
+/// g. The order of k inside a product is free as long as both sides agree: here lane t takes the 16 consecutive weights
+/// 16 t .. 16 t + 15 of a block of 64, four for each of the block's four products.
+template <int TILES>
+__device__ __forceinline__ void nf4_product(u16 *y, const u16 *x, const u8 *codes, const float *absmax, const u16 *bias,
+                                            int m, int n, int k, i64 x_row, i64 y_row, GemmShared &shared) {
+    int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, g = lane >> 2, t = lane & 3;
+    if (k % 64) __trap();
+    int chunks = (k + CHUNK - 1) / CHUNK, tiles = (n + 15) / 16, stage = 0;
+    Feed ahead = {codes, absmax, n, k, tiles, chunks, (int)blockIdx.x, warp};
+    if (warp >= chunks) ahead.tile = tiles; // nothing to do but to meet the others at the barriers
+#pragma unroll
+    for (int i = 0; i < GEMM_STAGES - 1; i++) {
+        if (!ahead.done()) ahead.fetch(shared.codes[warp][i], shared.scales[warp][i]), ahead.next();
+        copy_commit();
+    }
+    for (int i = threadIdx.x; i < 256 * 32; i += 32 * GEMM_WARPS)
+        shared.pairs[i] = pack_bf16(NF4[i >> 9], NF4[i >> 5 & 15]);
+    __syncthreads();
+    const u32 *mine = shared.pairs + lane;
+    for (int tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
+        float total[TILES][4] = {};
+#pragma unroll 1
+        for (int chunk = warp; chunk < chunks; chunk += GEMM_WARPS) {
+            // activations of the chunk; blocks past k and rows past m count as 0
+            uint4 low[TILES == 1 ? 4 : 1][TILES], high[TILES == 1 ? 4 : 1][TILES];
+            if constexpr (TILES == 1) {
+#pragma unroll
+                for (int i = 0; i < 4; i++)
+                    read_activations<TILES>(low[i], high[i], x, x_row, m, chunk * CHUNK + i * 64, k);
+            }
+            copy_wait<GEMM_STAGES - 2>();
+            __syncwarp();
+            int free = stage == 0 ? GEMM_STAGES - 1 : stage - 1; // read in the round before
+            if (!ahead.done()) ahead.fetch(shared.codes[warp][free], shared.scales[warp][free]), ahead.next();
+            copy_commit();
+            const u8 *here = shared.codes[warp][stage] + g * 128 + (t & 1) * 8; // rows g and g + 8 swap units alike
+            const float *scales = shared.scales[warp][stage];
+            float4 scale0 = *reinterpret_cast<const float4 *>(scales + g * 4);
+            float4 scale1 = *reinterpret_cast<const float4 *>(scales + g * 4 + 32);
+            float s0[4] = {scale0.x, scale0.y, scale0.z, scale0.w}, s1[4] = {scale1.x, scale1.y, scale1.z, scale1.w};
+#pragma unroll
+            for (int i = 0; i < 4; i++) {
+                int kept = TILES == 1 ? i : 0;
+                if constexpr (TILES > 1) read_activations<TILES>(low[0], high[0], x, x_row, m, chunk * CHUNK + i * 64, k);
+                int unit = (2 * i + (t >> 1)) ^ 2 * (g & 3);
+                uint2 w0 = *reinterpret_cast<const uint2 *>(here + unit * 16);
+                uint2 w1 = *reinterpret_cast<const uint2 *>(here + unit * 16 + 8 * 128);
+                u32 a[4][4];
+#pragma unroll
+                for (int s = 0; s < 4; s++) { // bytes 2 s and 2 s + 1 of the lane's eight
+                    u32 word0 = s < 2 ? w0.x : w0.y, word1 = s < 2 ? w1.x : w1.y;
+                    int shift = 16 * (s & 1);
+                    a[s][0] = mine[(word0 >> shift & 255) * 32];
+                    a[s][1] = mine[(word1 >> shift & 255) * 32];
+                    a[s][2] = mine[(word0 >> (shift + 8) & 255) * 32];
+                    a[s][3] = mine[(word1 >> (shift + 8) & 255) * 32];
+                }
+                bool inside = chunk * CHUNK + i * 64 < k; // else the scales in shared memory are left from before
+                float up = inside ? s0[i] : 0.0f, down = inside ? s1[i] : 0.0f;
+#pragma unroll
+                for (int j = 0; j < TILES; j++) {
+                    float part[4] = {};
+                    mma_bf16(part, a[0], low[kept][j].x, low[kept][j].y);
+                    mma_bf16(part, a[1], low[kept][j].z, low[kept][j].w);
+                    mma_bf16(part, a[2], high[kept][j].x, high[kept][j].y);
+                    mma_bf16(part, a[3], high[kept][j].z, high[kept][j].w);
+                    total[j][0] = fmaf(part[0], up, total[j][0]);
+                    total[j][1] = fmaf(part[1], up, total[j][1]);
+                    total[j][2] = fmaf(part[2], down, total[j][2]);
+                    total[j][3] = fmaf(part[3], down, total[j][3]);
+                }
+            }
+            stage = stage == GEMM_STAGES - 1 ? 0 : stage + 1;
+        }
+        // the warps' sums, then bias; the four sums of a lane are (g, 2t), (g, 2t + 1), (g + 8, 2t), (g + 8, 2t + 1)
+#pragma unroll
+        for (int j = 0; j < TILES; j++) {
+            if (8 * j < m) {
+                __syncthreads();
+#pragma unroll
+                for (int c = 0; c < 4; c++) shared.sums[warp][(2 * t + (c & 1)) * 16 + g + 8 * (c >> 1)] = total[j][c];
+                __syncthreads();
+                int row = 8 * j + threadIdx.x / 16, column = tile * 16 + threadIdx.x % 16;
+                if (threadIdx.x < 128 && row < m && column < n) {
+                    float sum = bias ? bf16_to_float(bias[column]) : 0.0f;
+#pragma unroll
+                    for (int w = 0; w < GEMM_WARPS; w++) sum += shared.sums[w][threadIdx.x];
+                    y[row * y_row + column] = float_to_bf16(sum);
+                }
+            }
+        }
+    }
+    copy_wait<0>();
+}
+
+#define NF4_GEMM(NAME, TILES)                                                                                                  \
+    extern "C" __global__ void __launch_bounds__(32 * GEMM_WARPS, 2)                                                           \
         NAME(u16 *y, const u16 *x, const u8 *codes, const float *absmax, const u16 *bias, int m, int n, int k, i64 x_row,      \
              i64 y_row) {                                                                                                      \
-        __shared__ u32 pairs[256 * 32];                                                                                        \
-        __shared__ float sums[GEMM_WARPS * 128];                                                                               \
-        nf4_product<TILES>(y, x, codes, absmax, bias, m, n, k, x_row, y_row, pairs, sums);                                     \
+        extern __shared__ __align__(16) float space[];                                                                         \
+        nf4_product<TILES>(y, x, codes, absmax, bias, m, n, k, x_row, y_row, *reinterpret_cast<GemmShared *>(space));          \
     }
 
-NF4_GEMM(nf4_gemm_8, 1, 3)
-NF4_GEMM(nf4_gemm_16, 2, 3)
-NF4_GEMM(nf4_gemm_32, 4, 2)
+NF4_GEMM(nf4_gemm_8, 1)
+NF4_GEMM(nf4_gemm_16, 2)
+NF4_GEMM(nf4_gemm_32, 4)
 
 #endif

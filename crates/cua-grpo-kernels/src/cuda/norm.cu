@@ -3,7 +3,7 @@
 // Text to compile: prelude.cuh + this file, once with -DT_BF16=1 and once with -DT_BF16=0.
 //
 // Every kernel here: block 256 threads (asserted by nothing: other sizes give wrong results), grid any 1D size, best
-// `ceil(rows / 8)` when n <= 4096 / sizeof(T) (a warp a row) and `rows` otherwise (a block a row), at most 2^31 - 1;
+// `ceil(rows / 8)` when n <= 2560 / sizeof(T) (a warp a row) and `rows` otherwise (a block a row), at most 2^31 - 1;
 // dynamic shared memory 0. Weights and biases are frozen: only the input gradient is computed. Pointers need the alignment of `T`;
 // 16-byte accesses are used when pointers, strides and n allow them. rows >= 0, n >= 1.
 //
@@ -39,10 +39,13 @@ template <int LANES, int HELD, int V> struct Team {
     static __device__ __forceinline__ i64 step() { return (i64)gridDim.x * (NORM_THREADS / LANES); }
 
     static __device__ __forceinline__ float sum(float x, float *scratch) {
-        if constexpr (LANES == NORM_THREADS) return block_sum(x, scratch);
+        if constexpr (LANES == NORM_THREADS) {
+            return block_sum(x, scratch);
+        } else {
 #pragma unroll
-        for (int step = LANES / 2; step > 0; step >>= 1) x += __shfl_xor_sync(FULL_WARP, x, step);
-        return x;
+            for (int step = LANES / 2; step > 0; step >>= 1) x += __shfl_xor_sync(FULL_WARP, x, step);
+            return x;
+        }
     }
 
     /// Calls `f(slot, column)` for the thread's runs of a row of n.
@@ -59,39 +62,54 @@ template <int LANES, int HELD, int V> struct Team {
     }
 };
 
-/// Runs of a row in registers, or a window on memory when the team holds nothing.
+/// Runs of a row in registers as they lie in memory, or nothing when the team holds nothing.
 template <typename Who> struct Held {
-    float value[Who::held > 0 ? Who::held : 1][Who::run];
+    static constexpr int V = Who::run;
+    uint4 raw[Who::held > 0 ? Who::held : 1];
 
-    /// Reads a run unless it is held already.
-    __device__ __forceinline__ void again(int slot, const T *from) {
-        if constexpr (Who::held == 0) load<Who::run>(from, value[slot]);
+    __device__ __forceinline__ void read(int slot, const T *from, float (&value)[V]) {
+        if constexpr (Who::held > 0) {
+            raw[slot] = *reinterpret_cast<const uint4 *>(from);
+            unpack(raw[slot], value);
+        } else {
+            load<V>(from, value);
+        }
+    }
+    /// The same values once more; `from` as before.
+    __device__ __forceinline__ void again(int slot, const T *from, float (&value)[V]) {
+        if constexpr (Who::held > 0)
+            unpack(raw[slot], value);
+        else
+            load<V>(from, value);
+    }
+    /// Values, rounded to `T` already, in the place of those read.
+    __device__ __forceinline__ void keep(int slot, T *to, const float (&value)[V]) {
+        store<V>(to, value);
+        if constexpr (Who::held > 0) raw[slot] = repack(value);
     }
 };
 
-/// Calls `f(Team)` with the team that fits rows of n elements, read in runs of PACK when `wide`.
-template <typename F> __device__ __forceinline__ void with_team(int n, bool wide, F f) {
+/// Runs `job` with the team that fits rows of n elements, read in runs of PACK when `wide`.
+template <typename Job> __device__ __forceinline__ void with_team(int n, bool wide, const Job &job) {
     int runs = n / PACK;
     if (!wide && n <= 1024)
-        f(Team<32, 0, 1>());
+        job.template run<Team<32, 0, 1>>();
     else if (!wide)
-        f(Team<NORM_THREADS, 0, 1>());
+        job.template run<Team<NORM_THREADS, 0, 1>>();
     else if (runs <= 16)
-        f(Team<16, 1, PACK>());
+        job.template run<Team<16, 1, PACK>>();
     else if (runs <= 32)
-        f(Team<32, 1, PACK>());
+        job.template run<Team<32, 1, PACK>>();
     else if (runs <= 64)
-        f(Team<32, 2, PACK>());
+        job.template run<Team<32, 2, PACK>>();
     else if (runs <= 160)
-        f(Team<32, 5, PACK>());
-    else if (runs <= 256)
-        f(Team<32, 8, PACK>());
+        job.template run<Team<32, 5, PACK>>();
     else if (runs <= 512)
-        f(Team<NORM_THREADS, 2, PACK>());
+        job.template run<Team<NORM_THREADS, 2, PACK>>();
     else if (runs <= 1024)
-        f(Team<NORM_THREADS, 4, PACK>());
+        job.template run<Team<NORM_THREADS, 4, PACK>>();
     else
-        f(Team<NORM_THREADS, 0, PACK>());
+        job.template run<Team<NORM_THREADS, 0, PACK>>();
 }
 
 /// Where the rows of an input start.
@@ -106,9 +124,20 @@ struct Rows {
     __device__ __forceinline__ bool packed() const { return packs(outer_stride) && packs(inner_stride); }
 };
 
-template <typename Who>
-__device__ __forceinline__ void rms_rows(T *y, float *rstd, T *x, const T *delta, const T *weight, i64 rows, int n, Rows at,
-                                         float eps, float *scratch) {
+struct RmsForward {
+    T *y;
+    float *rstd;
+    T *x;
+    const T *delta, *weight;
+    i64 rows;
+    int n;
+    Rows at;
+    float eps, *scratch;
+
+    template <typename Who> __device__ __forceinline__ void run() const;
+};
+
+template <typename Who> __device__ __forceinline__ void RmsForward::run() const {
     constexpr int V = Who::run;
     float inverse_n = 1.0f / (float)n;
     // the rows of a warp's teams start together: lanes past the last row only take part in the sums
@@ -120,54 +149,61 @@ __device__ __forceinline__ void rms_rows(T *y, float *rstd, T *x, const T *delta
         float squares = 0.0f;
         if (mine)
             Who::each(n, [&](int slot, int j) {
-                load<V>(from + j, held.value[slot]);
+                float value[V];
+                held.read(slot, from + j, value);
                 if (delta) {
                     float more[V];
                     load<V>(delta + row * n + j, more);
 #pragma unroll
-                    for (int i = 0; i < V; i++) held.value[slot][i] = round_to_t(held.value[slot][i] + more[i]);
-                    store<V>(from + j, held.value[slot]);
+                    for (int i = 0; i < V; i++) value[i] = round_to_t(value[i] + more[i]);
+                    held.keep(slot, from + j, value);
                 }
 #pragma unroll
-                for (int i = 0; i < V; i++) squares = fmaf(held.value[slot][i], held.value[slot][i], squares);
+                for (int i = 0; i < V; i++) squares = fmaf(value[i], value[i], squares);
             });
         float scale = rsqrtf(Who::sum(squares, scratch) * inverse_n + eps);
         if (!mine) continue;
         if (rstd && Who::rank() == 0) rstd[row] = scale;
         Who::each(n, [&](int slot, int j) {
-            float out[V];
-            held.again(slot, from + j);
+            float value[V], out[V];
+            held.again(slot, from + j, value);
             load<V>(weight + j, out);
 #pragma unroll
-            for (int i = 0; i < V; i++) out[i] *= round_to_t(held.value[slot][i] * scale);
+            for (int i = 0; i < V; i++) out[i] *= round_to_t(value[i] * scale);
             store<V>(y + row * n + j, out);
         });
     }
 }
 
-extern "C" __global__ void __launch_bounds__(NORM_THREADS)
+extern "C" __global__ void __launch_bounds__(NORM_THREADS, 4)
     rms_norm_forward(T *y, float *rstd, const T *x, const T *weight, i64 rows, int n, i64 inner, i64 outer_stride,
                      i64 inner_stride, float eps) {
     __shared__ float scratch[32];
     Rows at = {inner, outer_stride, inner_stride};
     T *from = const_cast<T *>(x); // not written: no delta
-    with_team(n, packs(n) && at.packed() && aligned16(x) && aligned16(y) && aligned16(weight), [=](auto team) {
-        rms_rows<decltype(team)>(y, rstd, from, nullptr, weight, rows, n, at, eps, scratch);
-    });
+    RmsForward job = {y, rstd, from, nullptr, weight, rows, n, at, eps, scratch};
+    with_team(n, packs(n) && at.packed() && aligned16(x) && aligned16(y) && aligned16(weight), job);
 }
 
-extern "C" __global__ void __launch_bounds__(NORM_THREADS)
+extern "C" __global__ void __launch_bounds__(NORM_THREADS, 4)
     residual_rms(T *x, T *y, const T *delta, const T *weight, i64 rows, int n, float eps) {
     __shared__ float scratch[32];
-    Rows at = {1, n, 0};
-    with_team(n, packs(n) && aligned16(x) && aligned16(y) && aligned16(delta) && aligned16(weight), [=](auto team) {
-        rms_rows<decltype(team)>(y, nullptr, x, delta, weight, rows, n, at, eps, scratch);
-    });
+    RmsForward job = {y, nullptr, x, delta, weight, rows, n, {1, n, 0}, eps, scratch};
+    with_team(n, packs(n) && aligned16(x) && aligned16(y) && aligned16(delta) && aligned16(weight), job);
 }
 
-template <typename Who>
-__device__ __forceinline__ void layer_rows(T *y, float *mean, float *rstd, const T *x, const T *weight, const T *bias,
-                                           i64 rows, int n, float eps, float *scratch) {
+struct LayerForward {
+    T *y;
+    float *mean, *rstd;
+    const T *x, *weight, *bias;
+    i64 rows;
+    int n;
+    float eps, *scratch;
+
+    template <typename Who> __device__ __forceinline__ void run() const;
+};
+
+template <typename Who> __device__ __forceinline__ void LayerForward::run() const {
     constexpr int V = Who::run;
     float inverse_n = 1.0f / (float)n;
     for (i64 row = Who::first(), leader = row - row % (NORM_THREADS / Who::lanes); leader < rows;
@@ -178,19 +214,18 @@ __device__ __forceinline__ void layer_rows(T *y, float *mean, float *rstd, const
         float total = 0.0f, squares = 0.0f;
         if (mine)
             Who::each(n, [&](int slot, int j) {
-                load<V>(from + j, held.value[slot]);
+                float value[V];
+                held.read(slot, from + j, value);
 #pragma unroll
-                for (int i = 0; i < V; i++) total += held.value[slot][i];
+                for (int i = 0; i < V; i++) total += value[i];
             });
         float centre = Who::sum(total, scratch) * inverse_n;
         if (mine)
             Who::each(n, [&](int slot, int j) {
-                held.again(slot, from + j);
+                float value[V];
+                held.again(slot, from + j, value);
 #pragma unroll
-                for (int i = 0; i < V; i++) {
-                    float off = held.value[slot][i] - centre;
-                    squares = fmaf(off, off, squares);
-                }
+                for (int i = 0; i < V; i++) squares = fmaf(value[i] - centre, value[i] - centre, squares);
             });
         float scale = rsqrtf(Who::sum(squares, scratch) * inverse_n + eps);
         if (!mine) continue;
@@ -199,32 +234,41 @@ __device__ __forceinline__ void layer_rows(T *y, float *mean, float *rstd, const
             if (rstd) rstd[row] = scale;
         }
         Who::each(n, [&](int slot, int j) {
-            float w[V], b[V];
-            held.again(slot, from + j);
+            float value[V], w[V], b[V];
+            held.again(slot, from + j, value);
             load<V>(weight + j, w);
             load<V>(bias + j, b);
 #pragma unroll
-            for (int i = 0; i < V; i++) w[i] = fmaf((held.value[slot][i] - centre) * scale, w[i], b[i]);
+            for (int i = 0; i < V; i++) w[i] = fmaf((value[i] - centre) * scale, w[i], b[i]);
             store<V>(y + row * n + j, w);
         });
     }
 }
 
-extern "C" __global__ void __launch_bounds__(NORM_THREADS)
+extern "C" __global__ void __launch_bounds__(NORM_THREADS, 4)
     layer_norm_forward(T *y, float *mean, float *rstd, const T *x, const T *weight, const T *bias, i64 rows, int n,
                        float eps) {
     __shared__ float scratch[32];
     bool wide = packs(n) && aligned16(x) && aligned16(y) && aligned16(weight) && aligned16(bias);
-    with_team(n, wide, [=](auto team) {
-        layer_rows<decltype(team)>(y, mean, rstd, x, weight, bias, rows, n, eps, scratch);
-    });
+    LayerForward job = {y, mean, rstd, x, weight, bias, rows, n, eps, scratch};
+    with_team(n, wide, job);
 }
 
 /// Input gradient of both norms; RMS norm is the case without a mean.
-template <typename Who, bool CENTRED>
-__device__ __forceinline__ void backward_rows(T *dx, const T *dy, const T *x, const T *weight, const float *mean,
-                                              const float *rstd, const T *residual, i64 rows, int n, Rows at,
-                                              float *scratch) {
+template <bool CENTRED> struct Backward {
+    T *dx;
+    const T *dy, *x, *weight;
+    const float *mean, *rstd;
+    const T *residual;
+    i64 rows;
+    int n;
+    Rows at;
+    float *scratch;
+
+    template <typename Who> __device__ __forceinline__ void run() const;
+};
+
+template <bool CENTRED> template <typename Who> __device__ __forceinline__ void Backward<CENTRED>::run() const {
     constexpr int V = Who::run;
     float inverse_n = 1.0f / (float)n;
     for (i64 row = Who::first(), leader = row - row % (NORM_THREADS / Who::lanes); leader < rows;
@@ -233,36 +277,31 @@ __device__ __forceinline__ void backward_rows(T *dx, const T *dy, const T *x, co
         i64 safe = mine ? row : 0;
         const T *from = x + at.offset(safe);
         float centre = CENTRED ? mean[safe] : 0.0f, scale = rstd[safe], plain = 0.0f, along = 0.0f;
-        Held<Who> normed, grad; // (x - mean) rstd and dy weight
-        auto read = [&](int slot, int j) {
-            float w[V];
-            load<V>(from + j, normed.value[slot]);
-            load<V>(dy + row * n + j, grad.value[slot]);
-            load<V>(weight + j, w);
-#pragma unroll
-            for (int i = 0; i < V; i++) {
-                normed.value[slot][i] = (normed.value[slot][i] - centre) * scale;
-                grad.value[slot][i] *= w[i];
-            }
-        };
+        Held<Who> values, grads;
         if (mine)
             Who::each(n, [&](int slot, int j) {
-                read(slot, j);
+                float value[V], grad[V], w[V];
+                values.read(slot, from + j, value);
+                grads.read(slot, dy + row * n + j, grad);
+                load<V>(weight + j, w);
 #pragma unroll
                 for (int i = 0; i < V; i++) {
-                    plain += grad.value[slot][i];
-                    along = fmaf(grad.value[slot][i], normed.value[slot][i], along);
+                    plain = fmaf(grad[i], w[i], plain);
+                    along = fmaf(grad[i] * w[i], (value[i] - centre) * scale, along);
                 }
             });
         along = Who::sum(along, scratch) * inverse_n;
         plain = CENTRED ? Who::sum(plain, scratch) * inverse_n : 0.0f;
         if (!mine) continue;
         Who::each(n, [&](int slot, int j) {
-            float out[V] = {};
-            if (Who::held == 0) read(slot, j);
+            float value[V], grad[V], w[V], out[V] = {};
+            values.again(slot, from + j, value);
+            grads.again(slot, dy + row * n + j, grad);
+            load<V>(weight + j, w);
             if (residual) load<V>(residual + row * n + j, out);
 #pragma unroll
-            for (int i = 0; i < V; i++) out[i] += scale * (grad.value[slot][i] - plain - normed.value[slot][i] * along);
+            for (int i = 0; i < V; i++)
+                out[i] += scale * (fmaf(grad[i], w[i], -plain) - (value[i] - centre) * scale * along);
             store<V>(dx + row * n + j, out);
         });
     }
@@ -274,20 +313,18 @@ __device__ __forceinline__ void backward_any(T *dx, const T *dy, const T *x, con
     __shared__ float scratch[32];
     bool wide = packs(n) && at.packed() && aligned16(x) && aligned16(dx) && aligned16(dy) && aligned16(weight) &&
                 aligned16(residual);
-    float *space = scratch;
-    with_team(n, wide, [=](auto team) {
-        backward_rows<decltype(team), CENTRED>(dx, dy, x, weight, mean, rstd, residual, rows, n, at, space);
-    });
+    Backward<CENTRED> job = {dx, dy, x, weight, mean, rstd, residual, rows, n, at, scratch};
+    with_team(n, wide, job);
 }
 
-extern "C" __global__ void __launch_bounds__(NORM_THREADS)
+extern "C" __global__ void __launch_bounds__(NORM_THREADS, 3)
     rms_norm_backward(T *dx, const T *dy, const T *x, const T *weight, const float *rstd, const T *residual, i64 rows,
                       int n, i64 inner, i64 outer_stride, i64 inner_stride) {
     Rows at = {inner, outer_stride, inner_stride};
     backward_any<false>(dx, dy, x, weight, nullptr, rstd, residual, rows, n, at);
 }
 
-extern "C" __global__ void __launch_bounds__(NORM_THREADS)
+extern "C" __global__ void __launch_bounds__(NORM_THREADS, 3)
     layer_norm_backward(T *dx, const T *dy, const T *x, const T *weight, const float *mean, const float *rstd,
                         const T *residual, i64 rows, int n) {
     Rows at = {1, n, 0};

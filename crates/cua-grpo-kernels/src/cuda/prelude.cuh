@@ -128,13 +128,29 @@ __device__ __forceinline__ void unpack_word(u32 word, float &low, float &high) {
     high = __uint_as_float(word & 0xffff0000u);
 }
 
+/// 16 bytes as the elements they hold, and back (values rounded to the element type).
+__device__ __forceinline__ void unpack(uint4 w, float (&x)[8]) {
+    unpack_word(w.x, x[0], x[1]);
+    unpack_word(w.y, x[2], x[3]);
+    unpack_word(w.z, x[4], x[5]);
+    unpack_word(w.w, x[6], x[7]);
+}
+
+__device__ __forceinline__ void unpack(uint4 w, float (&x)[4]) {
+    x[0] = __uint_as_float(w.x), x[1] = __uint_as_float(w.y), x[2] = __uint_as_float(w.z), x[3] = __uint_as_float(w.w);
+}
+
+__device__ __forceinline__ uint4 repack(const float (&x)[8]) {
+    return make_uint4(pack_bf16(x[0], x[1]), pack_bf16(x[2], x[3]), pack_bf16(x[4], x[5]), pack_bf16(x[6], x[7]));
+}
+
+__device__ __forceinline__ uint4 repack(const float (&x)[4]) {
+    return make_uint4(__float_as_uint(x[0]), __float_as_uint(x[1]), __float_as_uint(x[2]), __float_as_uint(x[3]));
+}
+
 template <int V> __device__ __forceinline__ void load(const u16 *p, float (&x)[V]) {
     if constexpr (V == 8) {
-        uint4 w = *reinterpret_cast<const uint4 *>(p);
-        unpack_word(w.x, x[0], x[1]);
-        unpack_word(w.y, x[2], x[3]);
-        unpack_word(w.z, x[4], x[5]);
-        unpack_word(w.w, x[6], x[7]);
+        unpack(*reinterpret_cast<const uint4 *>(p), x);
     } else if constexpr (V == 4) {
         uint2 w = *reinterpret_cast<const uint2 *>(p);
         unpack_word(w.x, x[0], x[1]);
@@ -160,8 +176,7 @@ template <int V> __device__ __forceinline__ void load(const float *p, float (&x)
 
 template <int V> __device__ __forceinline__ void store(u16 *p, const float (&x)[V]) {
     if constexpr (V == 8) {
-        *reinterpret_cast<uint4 *>(p) =
-            make_uint4(pack_bf16(x[0], x[1]), pack_bf16(x[2], x[3]), pack_bf16(x[4], x[5]), pack_bf16(x[6], x[7]));
+        *reinterpret_cast<uint4 *>(p) = repack(x);
     } else if constexpr (V == 4) {
         *reinterpret_cast<uint2 *>(p) = make_uint2(pack_bf16(x[0], x[1]), pack_bf16(x[2], x[3]));
     } else {

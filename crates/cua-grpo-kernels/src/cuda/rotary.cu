@@ -5,7 +5,7 @@
 // rotary(T *out, const T *x, const float *cos, const float *sin, i64 batch, i64 heads, i64 time, int head_dim,
 //        i64 x_batch, i64 x_head, i64 x_row, i64 out_batch, i64 out_head, i64 out_row, i64 table_batch, float sign,
 //        int round_tables)
-//     block 256, any 1D grid (grid-stride). Strides in elements, unit stride over head_dim (even).
+//     block 256, any 1D grid (grid-stride; best batch * time * ceil(heads / 2) * head_dim / 16 threads in all). Strides in elements, unit stride over head_dim (even).
 //     cos, sin: [batch or 1, 1, time, head_dim] contiguous, both halves equal (only the first is read); table_batch is
 //     time * head_dim, or 0 when one table serves the batch. With h = head_dim / 2, for j < h:
 //         out[j] = x[j] cos[j] - sign x[j + h] sin[j];  out[j + h] = x[j + h] cos[j] + sign x[j] sin[j]
@@ -23,40 +23,54 @@
 //     q goes to [batch, heads, head_dim]; k and v go to [batch, kv_heads, max_len, head_dim] at column[row]. A column
 //     outside 0..max_len is not written.
 
+constexpr int HEADS_AT_ONCE = 2; // heads a thread turns with one reading of the tables
+
 template <int V>
 __device__ __forceinline__ void rotate_runs(T *out, const T *x, const float *cos, const float *sin, i64 batch, i64 heads,
                                             i64 time, int head_dim, i64 x_batch, i64 x_head, i64 x_row, i64 out_batch,
                                             i64 out_head, i64 out_row, i64 table_batch, float sign, int round_tables) {
     int half = head_dim / 2, runs = half / V;
-    i64 total = batch * heads * time * runs;
+    i64 groups = (heads + HEADS_AT_ONCE - 1) / HEADS_AT_ONCE, total = batch * time * groups * runs;
     for (i64 i = (i64)blockIdx.x * blockDim.x + threadIdx.x; i < total; i += (i64)gridDim.x * blockDim.x) {
-        // the heads of one time step are neighbours: they share its table rows through the cache
-        i64 rest, run, head, t, b;
+        i64 rest, run, group, t, b;
         split_index(i, runs, rest, run);
-        split_index(rest, heads, rest, head);
+        split_index(rest, groups, rest, group);
         split_index(rest, time, b, t);
-        int j = (int)run * V;
-        const T *from = x + b * x_batch + head * x_head + t * x_row + j;
-        T *to = out + b * out_batch + head * out_head + t * out_row + j;
+        int j = (int)run * V, count = (int)(heads - group * HEADS_AT_ONCE);
+        const T *from = x + b * x_batch + group * HEADS_AT_ONCE * x_head + t * x_row + j;
+        T *to = out + b * out_batch + group * HEADS_AT_ONCE * out_head + t * out_row + j;
         i64 table = b * table_batch + t * head_dim + j;
-        float first[V], second[V], c[V], s[V], low[V], high[V];
-        load<V>(from, first);
-        load<V>(from + half, second);
+        float first[HEADS_AT_ONCE][V], second[HEADS_AT_ONCE][V], c[V], s[V], low[V], high[V];
+#pragma unroll
+        for (int h = 0; h < HEADS_AT_ONCE; h++) {
+            if (h < count) {
+                load<V>(from + h * x_head, first[h]);
+                load<V>(from + h * x_head + half, second[h]);
+            }
+        }
         load<V>(cos + table, c);
         load<V>(sin + table, s);
 #pragma unroll
         for (int k = 0; k < V; k++) {
             if (round_tables) c[k] = round_to_t(c[k]), s[k] = round_to_t(s[k]);
-            float turn = sign * s[k];
-            low[k] = fmaf(first[k], c[k], -second[k] * turn);
-            high[k] = fmaf(second[k], c[k], first[k] * turn);
+            s[k] *= sign;
         }
-        store<V>(to, low);
-        store<V>(to + half, high);
+#pragma unroll
+        for (int h = 0; h < HEADS_AT_ONCE; h++) {
+            if (h < count) {
+#pragma unroll
+                for (int k = 0; k < V; k++) {
+                    low[k] = fmaf(first[h][k], c[k], -second[h][k] * s[k]);
+                    high[k] = fmaf(second[h][k], c[k], first[h][k] * s[k]);
+                }
+                store<V>(to + h * out_head, low);
+                store<V>(to + h * out_head + half, high);
+            }
+        }
     }
 }
 
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(256, 4)
     rotary(T *out, const T *x, const float *cos, const float *sin, i64 batch, i64 heads, i64 time, int head_dim,
            i64 x_batch, i64 x_head, i64 x_row, i64 out_batch, i64 out_head, i64 out_row, i64 table_batch, float sign,
            int round_tables) {

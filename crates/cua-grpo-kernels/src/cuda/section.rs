@@ -10,7 +10,8 @@ use super::module::{Modules, Source};
 use burn::tensor::{DType, Shape};
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::client::Client;
-use cubecl::cuda::CudaServer;
+use cubecl::cuda::CudaRuntime;
+use cubecl::prelude::Runtime;
 use cudarc::driver::sys as cu;
 use std::collections::HashMap;
 use std::ffi::c_void;
@@ -170,7 +171,7 @@ impl Section<'_> {
     /// Where the first element of `tensor` lies. Strides are the caller's business.
     pub fn address(&self, tensor: &CubeTensor) -> Result<Address, CudaError> {
         // On the device thread this runs at once.
-        let resource = self.client.get_resource::<CudaServer>(tensor.handle.clone());
+        let resource = self.client.get_resource::<<CudaRuntime as Runtime>::Server>(tensor.handle.clone());
         Ok(resource.named("address of a tensor")?.resource().ptr)
     }
 

@@ -1,9 +1,13 @@
 //! The generation engine: one batch of conversations with a shared cache, on a thread of its own.
 
+#[cfg(feature = "cuda")]
+mod card;
 mod engine;
 mod handle;
 mod sampling;
 
+#[cfg(feature = "cuda")]
+pub use card::store_prefill;
 pub use engine::{Generator, Request};
 pub use handle::{Batching, ModelSampler};
 pub use sampling::{Draw, draw};

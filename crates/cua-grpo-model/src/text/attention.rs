@@ -57,16 +57,16 @@ impl LayerCache {
 /// Self-attention of one layer.
 #[derive(Debug, Clone)]
 pub struct TextAttention {
-    q_proj: Linear,
-    k_proj: Linear,
-    v_proj: Linear,
-    o_proj: Linear,
-    q_norm: Tensor<1>,
-    k_norm: Tensor<1>,
-    heads: usize,
-    kv_heads: usize,
-    head_dim: usize,
-    eps: f64,
+    pub(crate) q_proj: Linear,
+    pub(crate) k_proj: Linear,
+    pub(crate) v_proj: Linear,
+    pub(crate) o_proj: Linear,
+    pub(crate) q_norm: Tensor<1>,
+    pub(crate) k_norm: Tensor<1>,
+    pub(crate) heads: usize,
+    pub(crate) kv_heads: usize,
+    pub(crate) head_dim: usize,
+    pub(crate) eps: f64,
 }
 
 impl TextAttention {

@@ -46,9 +46,9 @@ pub(crate) fn inject(x: Tensor<2>, rows: Tensor<2>, index: &VisualIndex) -> Tens
 pub struct TextDecoder {
     /// `[vocab, hidden]`
     pub embed_tokens: Tensor<2>,
-    layers: Vec<TextLayer>,
-    norm: Tensor<1>,
-    eps: f64,
+    pub(crate) layers: Vec<TextLayer>,
+    pub(crate) norm: Tensor<1>,
+    pub(crate) eps: f64,
 }
 
 impl TextDecoder {

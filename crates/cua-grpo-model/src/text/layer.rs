@@ -9,11 +9,11 @@ use cua_grpo_kernels::{self as kernels, Mask};
 /// Attention and MLP, each behind a norm and added to the residual stream.
 #[derive(Debug, Clone)]
 pub struct TextLayer {
-    input_layernorm: Tensor<1>,
-    self_attn: TextAttention,
-    post_attention_layernorm: Tensor<1>,
-    mlp: TextMlp,
-    eps: f64,
+    pub(crate) input_layernorm: Tensor<1>,
+    pub(crate) self_attn: TextAttention,
+    pub(crate) post_attention_layernorm: Tensor<1>,
+    pub(crate) mlp: TextMlp,
+    pub(crate) eps: f64,
 }
 
 impl TextLayer {

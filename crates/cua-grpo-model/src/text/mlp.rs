@@ -8,9 +8,9 @@ use cua_grpo_kernels as kernels;
 /// `down(silu(gate x) * up x)`.
 #[derive(Debug, Clone)]
 pub struct TextMlp {
-    gate_proj: Linear,
-    up_proj: Linear,
-    down_proj: Linear,
+    pub(crate) gate_proj: Linear,
+    pub(crate) up_proj: Linear,
+    pub(crate) down_proj: Linear,
 }
 
 impl TextMlp {

@@ -1,0 +1,164 @@
+//! Prefill and decode: on a card through its decoder, on a CPU through the generation engine.
+
+use crate::limits;
+use crate::workload::Workload;
+use anyhow::Result;
+use burn::tensor::Device;
+use cua_grpo_model::Qwen3Vl;
+
+/// What one measurement found.
+struct Figures {
+    prefill_s: f64,
+    /// Seconds of all steps after the first token, and their number.
+    decode: Option<(f64, usize)>,
+}
+
+/// Measures `batch` conversations: the prefill, and the decode of `new_tokens` tokens where that is not 0.
+pub fn measure(model: &Qwen3Vl, what: &Workload, batch: usize, new_tokens: usize) -> Result<()> {
+    let device = model.device();
+    let figures = if device == Device::flex() {
+        on_cpu(model, what, batch, new_tokens)?
+    } else {
+        on_card(model, what, batch, new_tokens)?
+    };
+    let (prompt, patches) = (what.tokens_of(what.text), what.image_tokens() * 4);
+    let used = limits::used_gib(&device);
+    let flops = limits::forward_flops(&what.config, batch, prompt, patches, 1);
+    let (seconds, speed) = (figures.prefill_s, (batch * prompt) as f64 / figures.prefill_s);
+    let share = flops / limits::FLOPS_PER_S / seconds;
+    eprintln!("prefill {batch:>3} x {prompt:>5} tokens  {seconds:>8.3} s  {speed:>8.0} tok/s  {used:>6.1} GiB  {share:.2} of the limit");
+    println!(
+        "{}",
+        serde_json::json!({"mode": "prefill", "preset": what.preset, "batch": batch, "prompt_tokens": prompt,
+            "prefill_s": seconds, "tok_s": speed, "used_gib": used, "flops": flops, "share_of_limit": share})
+    );
+    let Some((seconds, steps)) = figures.decode else { return Ok(()) };
+    let (step, speed) = (seconds / steps as f64, (batch * steps) as f64 / seconds);
+    let bits = match model.weight_bits() {
+        bits if bits > 16.0 => 32.0,
+        bits => bits,
+    };
+    let limit = limits::decode_step_s(&what.config, batch, prompt + new_tokens / 2, bits);
+    let share = limit / step;
+    eprintln!(
+        "decode  {batch:>3} x {new_tokens:>5} tokens  {:>8.2} ms {speed:>8.1} tok/s  {used:>6.1} GiB  {share:.2} of the limit",
+        step * 1e3
+    );
+    println!(
+        "{}",
+        serde_json::json!({"mode": "decode", "preset": what.preset, "batch": batch, "new_tokens": new_tokens,
+            "ms_per_step": step * 1e3, "tok_s": speed, "used_gib": used, "limit_ms": limit * 1e3, "share_of_limit": share})
+    );
+    Ok(())
+}
+
+#[cfg(feature = "cuda")]
+fn on_card(model: &Qwen3Vl, what: &Workload, batch: usize, new_tokens: usize) -> Result<Figures> {
+    use burn::tensor::{Int, Tensor, TensorData};
+    use cua_grpo_kernels::cuda::{Decoder, RowStart};
+    use cua_grpo_model::batch::{Batch, Prefix};
+    use cua_grpo_model::generate::store_prefill;
+    use cua_grpo_model::text::LayerCache;
+    use std::time::Instant;
+
+    let device = model.device();
+    let prompts = (0..batch).map(|number| what.prompt(number)).collect::<Result<Vec<_>>>()?;
+    let prompt = what.tokens_of(what.text);
+    let history = new_tokens.max(1);
+    let max_len = (prompt + history + 1).next_multiple_of(64);
+    let mut decoder = match new_tokens {
+        0 => None,
+        _ => Some(Decoder::new(model.decode_model()?, batch, max_len, history)?),
+    };
+    let counts = vec![prompt as i32; batch];
+    let rows: Vec<i32> = (0..batch as i32).collect();
+    let mut figures = None;
+    // The first round compiles kernels, makes plans and captures the graph.
+    for _ in 0..3 {
+        device.sync()?;
+        let start = Instant::now();
+        let assembled = Batch::assemble(model, &prompts, &Prefix::default())?;
+        let mut caches = vec![LayerCache::default(); model.language_model.num_layers()];
+        let hidden = assembled.hidden(model, Some(&mut caches));
+        let last: Vec<i64> = (0..batch).map(|row| ((row + 1) * prompt - 1) as i64).collect();
+        let last = Tensor::<1, Int>::from_data(TensorData::new(last, [batch]), &device);
+        let hidden = hidden.select(0, last);
+        let starts: Vec<RowStart> = (0..batch)
+            .map(|row| RowStart {
+                length: prompt,
+                position: assembled.positions[row].next - 1,
+                temperature: 0.7,
+                top_k: 0,
+                top_p: 0.9,
+                seed: row as u64,
+                max_new_tokens: history,
+            })
+            .collect();
+        if let Some(decoder) = &mut decoder {
+            store_prefill(decoder, &caches, &rows, &counts)?;
+            decoder.start(&starts, &[], 0, &hidden)?;
+        }
+        device.sync()?;
+        let prefill_s = start.elapsed().as_secs_f64();
+        drop(caches);
+        let decode = match &mut decoder {
+            None => None,
+            Some(decoder) => {
+                decoder.run(1)?;
+                decoder.active()?;
+                let start = Instant::now();
+                decoder.run(new_tokens - 2)?;
+                decoder.active()?;
+                let seconds = start.elapsed().as_secs_f64();
+                let sampled = decoder.history()?.tokens;
+                anyhow::ensure!(sampled.iter().all(|row| row.len() == new_tokens), "a row stopped early");
+                Some((seconds, new_tokens - 2))
+            }
+        };
+        figures = Some(Figures { prefill_s, decode });
+    }
+    figures.ok_or_else(|| anyhow::anyhow!("no round was run"))
+}
+
+#[cfg(not(feature = "cuda"))]
+fn on_card(_: &Qwen3Vl, _: &Workload, _: usize, _: usize) -> Result<Figures> {
+    anyhow::bail!("build with `--features cuda` to measure on a card")
+}
+
+fn on_cpu(model: &Qwen3Vl, what: &Workload, batch: usize, new_tokens: usize) -> Result<Figures> {
+    use cua_grpo_core::{Prompt, SamplingParams};
+    use cua_grpo_model::generate::{Generator, Request};
+    use std::time::Instant;
+
+    let mut generator = Generator::new(model.clone(), 0, what.images.clone(), Vec::new(), 1 << 20);
+    let mut seconds = Vec::new();
+    for tokens in [1, new_tokens.max(1)] {
+        let requests: Vec<Request> = (0..batch as u64)
+            .map(|session| Request {
+                session,
+                prompt: Prompt {
+                    tokens: what.tokens(what.text, session as usize),
+                    images: vec![what.image.clone()],
+                },
+                params: SamplingParams {
+                    temperature: 0.7,
+                    top_p: 0.9,
+                    max_new_tokens: tokens,
+                    seed: session,
+                    top_k: 0,
+                },
+            })
+            .collect();
+        for request in &requests {
+            generator.open(request.session);
+        }
+        let start = Instant::now();
+        generator.generate(&requests)?;
+        seconds.push(start.elapsed().as_secs_f64());
+        for request in &requests {
+            generator.close(request.session);
+        }
+    }
+    let decode = (new_tokens > 1).then(|| (seconds[1] - seconds[0], new_tokens - 1));
+    Ok(Figures { prefill_s: seconds[0], decode })
+}

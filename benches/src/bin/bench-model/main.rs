@@ -1,0 +1,121 @@
+//! Speed and memory of the model with random weights: decode, prefill, and one training step.
+//!
+//! Run with `cargo xtask bench-model --preset 8b --device cuda:0 --dtype bf16 --mode all`. A line of JSON for each
+//! measurement on standard output, a table on standard error. The shapes and the meaning of the figures are those of
+//! the usual yardstick for transformers and PEFT: a prompt of 512 text tokens and one screenshot, 128 new tokens,
+//! one training step with adapters on both towers. `--check` compares the kernels with their references instead.
+
+#![allow(clippy::print_stdout, reason = "the JSON lines are the output")]
+
+mod check;
+mod decode;
+mod limits;
+mod train;
+mod workload;
+
+use anyhow::{Result, bail};
+use burn::tensor::{DType, Device};
+use clap::{Parser, ValueEnum};
+use cua_grpo_model::{ModelConfig, Qwen3Vl};
+use workload::Workload;
+
+/// Speed and memory of the model with random weights.
+#[derive(Parser)]
+struct Arguments {
+    /// Sizes of the released models: 2b, 4b, 8b, 32b; or tiny
+    #[arg(long, default_value = "tiny")]
+    preset: String,
+    /// cpu, cuda or cuda:N
+    #[arg(long, default_value = "cpu")]
+    device: String,
+    /// Number format of weights and activations; the CPU computes in f32
+    #[arg(long, default_value = "bf16", value_parser = ["bf16", "f32"])]
+    dtype: String,
+    /// Keep the weights of linear maps in four bits (NF4)
+    #[arg(long)]
+    load_in_4bit: bool,
+    /// What to measure
+    #[arg(long, value_enum, default_value_t = Mode::All)]
+    mode: Mode,
+    /// Conversations at once
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 8, 32])]
+    batch: Vec<usize>,
+    /// Text tokens of a prompt
+    #[arg(long, default_value_t = 512)]
+    prompt_text: usize,
+    /// Width and height of the screenshot in pixels
+    #[arg(long, default_value = "544x1216")]
+    image: String,
+    /// Tokens to sample
+    #[arg(long, default_value_t = 128)]
+    new_tokens: usize,
+    /// Training shapes: rows x text tokens
+    #[arg(long, value_delimiter = ',', default_values = ["1x7000", "4x2048"])]
+    train_shapes: Vec<String>,
+    /// Compare kernels and paths with their references on fresh random inputs
+    #[arg(long)]
+    check: bool,
+    /// Seed of the inputs of `--check`
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Mode {
+    Decode,
+    Prefill,
+    Train,
+    All,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let device = device(&arguments.device)?;
+    if arguments.check {
+        return check::run(&device, arguments.seed);
+    }
+    let Some(config) = ModelConfig::preset(&arguments.preset) else {
+        bail!("--preset {}: expected 2b, 4b, 8b, 32b or tiny", arguments.preset);
+    };
+    let on_cpu = device == Device::flex();
+    let dtype = if arguments.dtype == "f32" || on_cpu { DType::F32 } else { DType::BF16 };
+    let mut model = Qwen3Vl::random(&config, &device, dtype);
+    if arguments.load_in_4bit {
+        workload::quantise(&mut model)?;
+    }
+    device.sync()?;
+    let weights = limits::used_gib(&device);
+    let what = Workload::new(&arguments.preset, &config, arguments.prompt_text, &arguments.image)?;
+    eprintln!(
+        "{} on {}, {}{}: {:.3} G parameters, {weights:.1} GiB after loading",
+        arguments.preset,
+        arguments.device,
+        if dtype == DType::F32 { "f32" } else { "bf16" },
+        if arguments.load_in_4bit { " with NF4 weights" } else { "" },
+        config.parameter_count().total() as f64 / 1e9,
+    );
+    for &batch in &arguments.batch {
+        let mode = arguments.mode;
+        let decode = matches!(mode, Mode::Decode | Mode::All);
+        if decode || mode == Mode::Prefill {
+            decode::measure(&model, &what, batch, if decode { arguments.new_tokens } else { 0 })?;
+        }
+    }
+    if matches!(arguments.mode, Mode::Train | Mode::All) {
+        train::measure(&mut model, &what, &arguments.train_shapes)?;
+    }
+    Ok(())
+}
+
+fn device(text: &str) -> Result<Device> {
+    let index = match text.split_once(':') {
+        None if text == "cpu" => return Ok(Device::flex()),
+        None if text == "cuda" => 0,
+        Some(("cuda", index)) => index.parse()?,
+        _ => bail!("--device {text}: expected cpu, cuda or cuda:N"),
+    };
+    #[cfg(feature = "cuda")]
+    return Ok(Device::cuda(index));
+    #[cfg(not(feature = "cuda"))]
+    bail!("--device cuda:{index}: build with `--features cuda`");
+}

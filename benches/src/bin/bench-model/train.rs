@@ -1,0 +1,95 @@
+//! One training step: forward by blocks, backward by blocks, AdamW on the adapters of both towers.
+
+use crate::limits;
+use crate::workload::Workload;
+use anyhow::{Result, bail};
+use burn::tensor::Tensor;
+use cua_grpo_algo::{AdamW, AdamWConfig, FlatLayout};
+use cua_grpo_core::Row;
+use cua_grpo_model::lora::{LoraConfig, Targets, attach};
+use cua_grpo_model::nn::Slot;
+use cua_grpo_model::score::score_rows_by_blocks;
+use cua_grpo_model::{Qwen3Vl, Trainable};
+use std::time::Instant;
+
+/// Steps of a measurement; the median of all but the first counts.
+const STEPS: usize = 4;
+
+/// Measures each shape `ROWSxTEXT`.
+pub fn measure(model: &mut Qwen3Vl, what: &Workload, shapes: &[String]) -> Result<()> {
+    let config = LoraConfig {
+        r: 16,
+        lora_alpha: 32.0,
+        target_modules: Targets::Pattern("all-linear".to_owned()),
+        ..LoraConfig::default()
+    };
+    attach(model, &config, 1)?;
+    let device = model.device();
+    let mut parameters = Vec::new();
+    model.visit_trainable(Trainable::Adapter, &mut |name, slot| {
+        if let Slot::Matrix(tensor) = slot {
+            parameters.push((name.to_owned(), vec![tensor.dims().iter().product()]));
+        }
+    });
+    let mut adamw = AdamW::new(AdamWConfig::default(), FlatLayout::new(parameters)?, &device);
+    for shape in shapes {
+        let sides = shape.split_once('x').map(|(rows, text)| (rows.parse(), text.parse()));
+        let Some((Ok(rows), Ok(text))) = sides else {
+            bail!("--train-shapes {shape}: expected ROWSxTEXT, as 4x2048");
+        };
+        one(model, what, &mut adamw, rows, text)?;
+    }
+    Ok(())
+}
+
+fn one(model: &mut Qwen3Vl, what: &Workload, adamw: &mut AdamW, count: usize, text: usize) -> Result<()> {
+    let device = model.device();
+    let rows: Vec<Row> = (0..count).map(|number| what.row(text, number)).collect();
+    let rows: Vec<&Row> = rows.iter().collect();
+    let mut seconds = Vec::new();
+    for _ in 0..STEPS {
+        device.sync()?;
+        let start = Instant::now();
+        let (scores, tape) = score_rows_by_blocks(model, &what.images, &rows, 1.0)?;
+        // The loss -mean(exp(l - l')) has the gradient -1/n at every log-prob, where l' is l as a constant.
+        let total = rows.iter().map(|row| row.trained_tokens()).sum::<usize>();
+        let grad = scores.logprobs.zeros_like() - 1.0 / total as f32;
+        let mut leaves = model.trainable(Trainable::Adapter);
+        let mut gradients = tape.backward(&mut leaves, grad);
+        let (mut flat, mut values) = (Vec::new(), Vec::new());
+        model.visit_trainable(Trainable::Adapter, &mut |name, slot| {
+            let Slot::Matrix(tensor) = slot else { return };
+            let count = tensor.dims().iter().product::<usize>();
+            flat.push(gradients.take(name).map(|gradient| gradient.reshape([count])));
+            values.push(tensor.clone().reshape([count]));
+        });
+        let gradient = adamw.layout().flatten_gradients(flat, &device)?;
+        let values = adamw.layout().flatten::<1>(values)?;
+        let updated = adamw.update(values, gradient, 1e-5)?;
+        let mut parts = adamw.layout().split::<1>(updated)?.into_iter();
+        model.visit_trainable(Trainable::Adapter, &mut |_, slot| {
+            if let (Slot::Matrix(tensor), Some(part)) = (slot, parts.next()) {
+                let shape = tensor.dims();
+                *tensor = part.reshape(shape);
+            }
+        });
+        device.sync()?;
+        seconds.push(start.elapsed().as_secs_f64());
+    }
+    seconds.remove(0);
+    seconds.sort_by(f64::total_cmp);
+    let step = seconds[seconds.len() / 2];
+    let tokens = what.tokens_of(text);
+    let patches = what.image_tokens() * 4;
+    // Forward, recomputation, and the input gradients: the frozen weights need none of their own.
+    let flops = 3.0 * limits::forward_flops(&what.config, count, tokens, patches, tokens);
+    let share = flops / limits::FLOPS_PER_S / step;
+    let (used, speed) = (limits::used_gib(&device), (count * tokens) as f64 / step);
+    eprintln!("train   {count:>3} x {tokens:>5} tokens  {step:>8.3} s  {speed:>8.0} tok/s  {used:>6.1} GiB  {share:.2} of the limit");
+    println!(
+        "{}",
+        serde_json::json!({"mode": "train", "preset": what.preset, "rows": count, "tokens": count * tokens, "step_s": step,
+            "tok_s": speed, "used_gib": used, "flops": flops, "share_of_limit": share})
+    );
+    Ok(())
+}

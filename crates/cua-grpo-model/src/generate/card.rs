@@ -1,0 +1,77 @@
+//! The decoder of the card over this model's weights, which stay where they are.
+
+use crate::nn::{Linear, Weight};
+use crate::text::LayerCache;
+use crate::{ModelError, Qwen3Vl};
+use cua_grpo_kernels::cuda::{CudaError, DecodeLayer, DecodeLinear, DecodeModel, DecodeWeight, Decoder};
+
+impl Qwen3Vl {
+    /// The text decoder as [`Decoder`] reads it.
+    ///
+    /// # Errors
+    /// When a layer is of a kind that the decoder does not run.
+    pub fn decode_model(&self) -> Result<DecodeModel, ModelError> {
+        let text = &self.config.text;
+        let layers = self.language_model.layers.iter().map(|layer| {
+            let (attention, mlp) = (&layer.self_attn, &layer.mlp);
+            DecodeLayer {
+                input_norm: layer.input_layernorm.clone(),
+                qkv: [&attention.q_proj, &attention.k_proj, &attention.v_proj].map(linear),
+                q_norm: attention.q_norm.clone(),
+                k_norm: attention.k_norm.clone(),
+                o: linear(&attention.o_proj),
+                mlp_norm: layer.post_attention_layernorm.clone(),
+                gate_up: [&mlp.gate_proj, &mlp.up_proj].map(linear),
+                down: linear(&mlp.down_proj),
+            }
+        });
+        Ok(DecodeModel {
+            embedding: self.language_model.embed_tokens.clone(),
+            layers: layers.collect(),
+            norm: self.language_model.norm.clone(),
+            head: self.head(),
+            heads: text.num_attention_heads,
+            kv_heads: text.num_key_value_heads,
+            head_dim: text.head_dim,
+            eps: text.rms_norm_eps,
+            rope_theta: text.rope_theta,
+            sections: [text.mrope_section[1], text.mrope_section[2]],
+        })
+    }
+}
+
+fn linear(map: &Linear) -> DecodeLinear {
+    let weight = match &map.weight {
+        Weight::Dense(weight) => DecodeWeight::Dense(weight.clone()),
+        Weight::Nf4(weight) => DecodeWeight::Nf4 {
+            codes: weight.codes.clone(),
+            absmax: weight.absmax.clone(),
+            shape: weight.dims(),
+        },
+    };
+    let lora = map.lora.as_ref();
+    DecodeLinear {
+        weight,
+        lora: lora.map(|pair| (pair.a.clone(), pair.b.clone(), pair.scaling)),
+    }
+}
+
+/// Copies what a prefill left in `caches`, one a layer, to the rows `rows` of `decoder`; `counts` are the tokens of
+/// each row, the rest is padding.
+///
+/// # Errors
+/// When a launch fails.
+pub fn store_prefill(
+    decoder: &mut Decoder,
+    caches: &[LayerCache],
+    rows: &[i32],
+    counts: &[i32],
+) -> Result<(), CudaError> {
+    let start = vec![0; rows.len()];
+    for (number, cache) in caches.iter().enumerate() {
+        if let Some((k, v)) = cache.newest() {
+            decoder.store(number, [k, v], rows, &start, counts)?;
+        }
+    }
+    Ok(())
+}
