@@ -14,31 +14,31 @@
 //    const bf16* d_o, 3 strides, const float2* rows, bf16* dk, 3 strides, bf16* dv, 3 strides,
 //    int heads, int kv_heads, int sq, int sk, float scale, const int* q_len, const int* k_len): writes dK and dV.
 //    Grid (kv_heads, ceil(sk / KEY_ROWS), batch), block KEY_ROWS * 2,
-//    dynamic shared memory 1024 + (2 * KEY_ROWS + 6 * QUERIES) * B + 24 * QUERIES.
+//    dynamic shared memory 1024 + (2 * KEY_ROWS + 4 * QUERIES) * B + 16 * QUERIES.
 // 3. attention_backward_queries_full, attention_backward_queries_causal(q, 3 strides, k, 3 strides, v, 3 strides,
 //    d_o, 3 strides, rows, bf16* dq, 3 strides, heads, kv_heads, sq, sk, scale, q_len, k_len): writes dQ.
 //    Grid (heads, ceil(sq / QUERY_ROWS), batch), block QUERY_ROWS * 2,
-//    dynamic shared memory 1024 + (2 * QUERY_ROWS + 6 * KEYS) * B.
-// KEY_ROWS = 128, QUERIES = 64, QUERY_ROWS = 128, KEYS = 64 (macros change them); B = 128 for HEAD_DIM 64, else 256.
+//    dynamic shared memory 1024 + (2 * QUERY_ROWS + 4 * KEYS) * B.
+// KEY_ROWS = 64, QUERIES = 64, QUERY_ROWS = 64, KEYS = 64 (macros change them); B = 128 for HEAD_DIM 64, else 256.
 // "3 strides" are long long batch, head and row in elements. Rows past the lengths get zeros. sq > 0, sk > 0.
 
 #ifndef BACKWARD_KEY_GROUPS
-#define BACKWARD_KEY_GROUPS 2 // warpgroups of 64 keys in a block of kernel 2
+#define BACKWARD_KEY_GROUPS 1 // warpgroups of 64 keys in a block of kernel 2
 #endif
 #ifndef BACKWARD_KEY_STAGES
-#define BACKWARD_KEY_STAGES 3 // 2 or 3
+#define BACKWARD_KEY_STAGES 2 // 2 or 3
 #endif
 #ifndef BACKWARD_KEY_BLOCKS
-#define BACKWARD_KEY_BLOCKS 1 // blocks that should fit on a multiprocessor
+#define BACKWARD_KEY_BLOCKS 2 // blocks that should fit on a multiprocessor
 #endif
 #ifndef BACKWARD_QUERY_GROUPS
-#define BACKWARD_QUERY_GROUPS 2 // warpgroups of 64 queries in a block of kernel 3
+#define BACKWARD_QUERY_GROUPS 1 // warpgroups of 64 queries in a block of kernel 3
 #endif
 #ifndef BACKWARD_QUERY_STAGES
-#define BACKWARD_QUERY_STAGES 3
+#define BACKWARD_QUERY_STAGES 2
 #endif
 #ifndef BACKWARD_QUERY_BLOCKS
-#define BACKWARD_QUERY_BLOCKS 1
+#define BACKWARD_QUERY_BLOCKS 2
 #endif
 #ifndef BACKWARD_KEYS
 #define BACKWARD_KEYS 64 // keys in a step of kernel 3: 64 or 128
@@ -99,11 +99,12 @@ template <bool CAUSAL> DEVICE void run_keys(const KeyArguments& a) {
     const u32 tile_k = shared_base(), tile_v = tile_k + OWN, tile_q = tile_v + OWN, tile_do = tile_q + KEY_STAGES * STEP,
               tile_rows = tile_do + KEY_STAGES * STEP;
 
-    // Blocks of queries begin..end of each head; a step takes one.
+    // Blocks of queries begin..end of each head; a step takes one, from the last on: the blocks of keys that run at the
+    // same time, which begin differently, then read the same queries.
     const int begin = CAUSAL ? max(0, first - shift) / QUERIES : 0, end = (a.queries + QUERIES - 1) / QUERIES;
     const int steps = first < a.keys ? max(0, end - begin) * a.group : 0;
-    auto following = [&](int block) { return block + 1 == end ? begin : block + 1; };
-    int next = begin, next_head = 0; // to be copied
+    auto following = [&](int block) { return block == begin ? end - 1 : block - 1; };
+    int next = end - 1, next_head = 0; // to be copied
     auto load = [&](int n) {
         const int query = next * QUERIES, stage = n % KEY_STAGES;
         load_tile<QUERIES, KEY_THREADS>(tile_q + stage * STEP, a.q + next_head * a.q_head, a.q_row, query, a.queries, thread);
@@ -113,8 +114,8 @@ template <bool CAUSAL> DEVICE void run_keys(const KeyArguments& a) {
             const float2* rows = a.rows + (i64)next_head * a.sq;
             copy8(tile_rows + (stage * QUERIES + thread) * 8, valid ? rows + query + thread : rows, valid);
         }
-        next = following(next);
         next_head += next == begin;
+        next = following(next);
     };
 
     float dk[HEAD_PAD / 8][4], dv[HEAD_PAD / 8][4];
@@ -131,7 +132,7 @@ template <bool CAUSAL> DEVICE void run_keys(const KeyArguments& a) {
         if (n + 1 < steps) load(n + 1);
         copy_commit();
     };
-    for (int n = 0, block = begin; n < steps; n++, block = following(block)) {
+    for (int n = 0, block = end - 1; n < steps; n++, block = following(block)) {
         copy_wait<0>();
         fence_for_products();
         block_barrier<KEY_THREADS>();
@@ -266,15 +267,16 @@ template <bool CAUSAL> DEVICE void run_queries(const QueryArguments& a, int bloc
         if (n + 1 < steps) load(n + 1);
         copy_commit();
     };
+    // Read before the loop: ptxas 13.0 gave registers that only the first pass wrote to something else (seen at 64).
     u32 q[HEAD_PAD / 16][4], d_o[HEAD_PAD / 16][4];
+    copy_wait<0>();
+    block_barrier<QUERY_THREADS>();
+    load_operand<QUERY_ROWS>(q, tile_q, wg * 64, warp, lane);
+    load_operand<QUERY_ROWS>(d_o, tile_do, wg * 64, warp, lane);
     for (int n = 0; n < steps; n++) {
         copy_wait<0>();
         fence_for_products();
         block_barrier<QUERY_THREADS>();
-        if (n == 0) {
-            load_operand<QUERY_ROWS>(q, tile_q, wg * 64, warp, lane);
-            load_operand<QUERY_ROWS>(d_o, tile_do, wg * 64, warp, lane);
-        }
         if (n >= mine) {
             copy_next(n);
             product_wait<0>();

@@ -93,7 +93,8 @@ pub(super) struct Buffers {
     pub pad: i32,
     /// Adapters as bf16, kept alive: the graph reads them.
     pub adapters: Vec<CubeTensor>,
-    owner: CubeTensor,
+    /// The memory that all addresses point into.
+    _owner: CubeTensor,
 }
 
 /// Most stop ids.
@@ -208,7 +209,7 @@ impl Buffers {
             stop_count: 0,
             pad: 0,
             adapters: Vec::new(),
-            owner,
+            _owner: owner,
         })
     }
 
@@ -298,10 +299,5 @@ impl Buffers {
             kept_mass: of(3),
             finished: cx.download::<i32>(self.finished, rows)?,
         })
-    }
-
-    /// Bytes of all buffers.
-    pub fn bytes(&self) -> usize {
-        self.owner.meta.shape().num_elements()
     }
 }

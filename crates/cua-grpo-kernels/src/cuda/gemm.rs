@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::ffi::c_void;
 
 /// Scratch memory of the library, in bytes.
-const WORKSPACE: usize = 64 << 20;
+static WORKSPACE: usize = 64 << 20;
 
 /// Number format of an operand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

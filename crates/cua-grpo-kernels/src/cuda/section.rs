@@ -11,7 +11,7 @@ use burn::tensor::{DType, Shape};
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::client::Client;
 use cubecl::cuda::CudaRuntime;
-use cubecl::prelude::Runtime;
+use cubecl_runtime::runtime::Runtime;
 use cudarc::driver::sys as cu;
 use std::collections::HashMap;
 use std::ffi::c_void;
@@ -79,7 +79,7 @@ pub(crate) struct Section<'a> {
 ///
 /// # Panics
 /// When a call of the driver fails: burn's operations have no other way to report it.
-pub(crate) fn section<R: Send>(
+pub(crate) fn section<R: Send + 'static>(
     client: &Client,
     work: impl FnOnce(&mut Section<'_>) -> Result<R, CudaError> + Send,
 ) -> R {
@@ -88,7 +88,7 @@ pub(crate) fn section<R: Send>(
 }
 
 /// As [`section`], with the error given back.
-pub(crate) fn try_section<R: Send>(
+pub(crate) fn try_section<R: Send + 'static>(
     client: &Client,
     work: impl FnOnce(&mut Section<'_>) -> Result<R, CudaError> + Send,
 ) -> Result<R, CudaError> {

@@ -27,6 +27,12 @@ impl LayerCache {
         self.prefix.iter().cloned().chain([tail]).collect()
     }
 
+    /// Keys and values of the columns appended since the last [`LayerCache::settle`], or of all when there are none.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn newest(&self) -> Option<(&Tensor<4>, &Tensor<4>)> {
+        self.tail.as_ref().or(self.prefix.as_ref()).map(|(k, v)| (k, v))
+    }
+
     /// Joins the tail to the prefix.
     pub fn settle(&mut self) {
         self.prefix = match (self.prefix.take(), self.tail.take()) {
