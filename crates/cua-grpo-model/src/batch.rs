@@ -144,7 +144,7 @@ pub(crate) struct Placed {
     /// Whether a row of the vision tower takes the token's place.
     visual: Vec<bool>,
     /// Positions `[3][tokens]`.
-    axes: [Vec<i64>; 3],
+    pub(crate) axes: [Vec<i64>; 3],
     /// Where the next token stands.
     state: PositionState,
 }

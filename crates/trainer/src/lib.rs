@@ -6,6 +6,7 @@ pub mod checkpoint;
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod conversation;
 pub mod error;
 pub mod eval;
 pub mod interrupt;

@@ -53,9 +53,9 @@ fn run(command: Command) -> Result<(), CliError> {
             Ok(())
         }
         Command::Plan(_) => Err(CliError::later("plan")),
-        Command::Generate(_) => Err(CliError::later("generate")),
+        Command::Generate(arguments) => trainer::commands::generate(&arguments),
         Command::Merge(_) => Err(CliError::later("merge")),
         Command::Sim(arguments) => Ok(runtime()?.block_on(trainer::commands::sim(&arguments))?),
-        Command::Score(_) => Err(CliError::later("score")),
+        Command::Score(arguments) => trainer::commands::score(&arguments),
     }
 }

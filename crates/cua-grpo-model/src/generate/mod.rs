@@ -1,9 +1,11 @@
 //! The generation engine: one batch of conversations with a shared cache, on a thread of its own.
 
+mod config;
 mod engine;
 mod handle;
 mod sampling;
 
-pub use engine::{Generator, Request};
+pub use config::GenerationConfig;
+pub use engine::{Generator, Observer, Request};
 pub use handle::{Batching, ModelSampler};
 pub use sampling::{Draw, draw};

@@ -1,6 +1,6 @@
 //! The subcommands.
 
-use super::{EvalArgs, LaterArgs, ReportArgs, ScoreArgs, SftArgs, SimArgs, TrainArgs};
+use super::{EvalArgs, GenerateArgs, LaterArgs, ReportArgs, ScoreArgs, SftArgs, SimArgs, TrainArgs};
 use clap::{Parser, Subcommand};
 
 /// GRPO training of a computer-use agent on an Android phone, real or simulated.
@@ -46,8 +46,8 @@ pub enum Command {
     Report(ReportArgs),
     /// Tell memory and speed before a run (comes later)
     Plan(LaterArgs),
-    /// Let the model answer a prompt (comes later)
-    Generate(LaterArgs),
+    /// Let the model answer a prompt
+    Generate(GenerateArgs),
     /// Merge an adapter into the weights (comes later)
     Merge(LaterArgs),
     /// Log-probs of a conversation under a model, as JSON

@@ -7,6 +7,6 @@ mod run;
 mod tools;
 
 pub use command::{Cli, Command};
-pub use model::{LaterArgs, ScoreArgs};
+pub use model::{GenerateArgs, LaterArgs, ModelArgs, ScoreArgs, SpecialTokens};
 pub use run::{EvalArgs, SftArgs, SharedArgs, TrainArgs};
 pub use tools::{ReportArgs, SimArgs};

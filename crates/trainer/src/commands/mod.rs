@@ -1,7 +1,12 @@
 //! The subcommands besides training, one file each.
 
 mod eval;
+mod generate;
+mod model;
+mod score;
 mod sim;
 
 pub use eval::eval;
+pub use generate::generate;
+pub use score::score;
 pub use sim::sim;
