@@ -158,7 +158,18 @@ impl Conversation {
             variables: Map::new(),
         };
         let tokens = renderer.encode_conversation(&self.messages, &media.images, &options);
-        let tokens = tokens.map_err(|error| CliError::Usage(format!("the conversation: {error}")))?;
+        let tokens = tokens.map_err(|error| {
+            let text = Value::from(self.messages.clone()).to_string();
+            let literal = ["<|image_pad|>", "<|video_pad|>"]
+                .into_iter()
+                .find(|pad| text.contains(pad));
+            let hint = literal.filter(|_| literals == Literals::Tokens).map(|pad| {
+                format!(
+                    "; a literal {pad} in the messages counts as a placeholder, --special-tokens escape makes it text"
+                )
+            });
+            CliError::Usage(format!("the conversation: {error}{}", hint.unwrap_or_default()))
+        })?;
         if tokens.is_empty() {
             return Err(CliError::Usage(
                 "the conversation: the chat template writes nothing for it; give a user message".into(),

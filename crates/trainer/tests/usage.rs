@@ -60,11 +60,8 @@ fn usage_errors_exit_with_2_say_what_to_do_and_leave_nothing() {
         (&["--no-lora"], &[], &["use_lora", "later", "--use-lora"]),
         (&["--resume", "none"], &[], &["--resume none", "no such folder"]),
         (&["plan"], &[], &["`trainer plan`", "later"]),
-        (
-            &["generate", "--prompt", "hello"],
-            &[],
-            &["`trainer generate`", "later"],
-        ),
+        (&["generate", "--prompt", "hello"], &[], &["--model"]),
+        (&["score", "--model", "starter"], &[], &["--messages", "--out"]),
         (&["merge", "--out", "x"], &[], &["`trainer merge`", "later"]),
         (&["--no-such-flag"], &[], &["--no-such-flag", "--help"]),
         (

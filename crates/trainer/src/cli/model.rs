@@ -1,7 +1,7 @@
 //! Flags of the subcommands that use a model without a run: `score`, `generate`.
 
 use clap::builder::RangedU64ValueParser;
-use clap::{Args, ValueEnum};
+use clap::{ArgGroup, Args, ValueEnum};
 use cua_grpo_model::processor::Literals;
 use std::path::PathBuf;
 
@@ -61,6 +61,7 @@ pub struct ScoreArgs {
 
 /// Flags of `generate`.
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("input").required(true).args(["prompt", "messages"])))]
 pub struct GenerateArgs {
     /// The model.
     #[command(flatten)]
