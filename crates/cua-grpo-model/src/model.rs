@@ -35,8 +35,9 @@ impl Qwen3Vl {
         Self::build(config, &mut Initializer::new(seed, device))
     }
 
-    /// A model whose matrices have shapes but no storage: every tensor is still to be read.
-    pub(crate) fn unread(config: &ModelConfig, device: &Device) -> Self {
+    /// A model whose matrices have shapes but no storage: every tensor is still to be read. For loading, and to look at
+    /// the shapes of a model of any size.
+    pub fn unread(config: &ModelConfig, device: &Device) -> Self {
         Self::build(config, &mut Initializer::placeholder(device))
     }
 

@@ -13,6 +13,7 @@ pub mod interrupt;
 pub mod learner;
 pub mod metrics;
 pub mod output;
+pub mod plan;
 pub mod progress;
 pub mod report;
 pub mod resume;

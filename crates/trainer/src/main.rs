@@ -52,7 +52,7 @@ fn run(command: Command) -> Result<(), CliError> {
             eprintln!("report: {}", path.display());
             Ok(())
         }
-        Command::Plan(_) => Err(CliError::later("plan")),
+        Command::Plan(arguments) => trainer::commands::plan(&arguments),
         Command::Generate(arguments) => trainer::commands::generate(&arguments),
         Command::Merge(_) => Err(CliError::later("merge")),
         Command::Sim(arguments) => Ok(runtime()?.block_on(trainer::commands::sim(&arguments))?),

@@ -59,7 +59,12 @@ fn usage_errors_exit_with_2_say_what_to_do_and_leave_nothing() {
         (&["--load-in-4bit"], &[], &["4-bit", "later", "--no-4bit"]),
         (&["--no-lora"], &[], &["use_lora", "later", "--use-lora"]),
         (&["--resume", "none"], &[], &["--resume none", "no such folder"]),
-        (&["plan"], &[], &["`trainer plan`", "later"]),
+        (&["plan", "--memory", "0"], &[], &["--memory", "above 0"]),
+        (
+            &["plan", "--model-name", "none"],
+            &[],
+            &["`none`", "starter", "30b-a3b"],
+        ),
         (&["generate", "--prompt", "hello"], &[], &["--model"]),
         (&["score", "--model", "starter"], &[], &["--messages", "--out"]),
         (&["merge", "--out", "x"], &[], &["`trainer merge`", "later"]),

@@ -1,6 +1,6 @@
 //! The subcommands.
 
-use super::{EvalArgs, GenerateArgs, LaterArgs, ReportArgs, ScoreArgs, SftArgs, SimArgs, TrainArgs};
+use super::{EvalArgs, GenerateArgs, LaterArgs, PlanArgs, ReportArgs, ScoreArgs, SftArgs, SimArgs, TrainArgs};
 use clap::{Parser, Subcommand};
 
 /// GRPO training of a computer-use agent on an Android phone, real or simulated.
@@ -44,8 +44,8 @@ pub enum Command {
     Sim(SimArgs),
     /// Write report.html of a run folder anew
     Report(ReportArgs),
-    /// Tell memory and speed before a run (comes later)
-    Plan(LaterArgs),
+    /// Tell parameters and memory before a run
+    Plan(Box<PlanArgs>),
     /// Let the model answer a prompt
     Generate(GenerateArgs),
     /// Merge an adapter into the weights (comes later)

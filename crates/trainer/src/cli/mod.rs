@@ -8,5 +8,5 @@ mod tools;
 
 pub use command::{Cli, Command};
 pub use model::{GenerateArgs, LaterArgs, ModelArgs, ScoreArgs, SpecialTokens};
-pub use run::{EvalArgs, SftArgs, SharedArgs, TrainArgs};
+pub use run::{EvalArgs, PlanArgs, SftArgs, SharedArgs, TrainArgs};
 pub use tools::{ReportArgs, SimArgs};

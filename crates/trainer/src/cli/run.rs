@@ -1,4 +1,4 @@
-//! Flags of the subcommands that run from a configuration: `train`, `eval`, `sft`.
+//! Flags of the subcommands that run from a configuration: `train`, `eval`, `plan`, `sft`.
 
 use super::given::Given;
 use crate::config::{ConfigError, Flag, SftConfig, TrainConfig, load_process};
@@ -107,6 +107,20 @@ pub struct EvalArgs {
     /// Number of episodes
     #[arg(long, value_name = "N")]
     pub episodes: Option<usize>,
+}
+
+/// Flags of `plan`: those of `train`, and its own.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// Flags of the run.
+    #[command(flatten)]
+    pub train: TrainArgs,
+    /// Memory to plan for, in place of what this machine has free
+    #[arg(long, value_name = "GIB")]
+    pub memory: Option<f64>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Flags of `sft`.

@@ -3,10 +3,12 @@
 mod eval;
 mod generate;
 mod model;
+mod plan;
 mod score;
 mod sim;
 
 pub use eval::eval;
 pub use generate::generate;
+pub use plan::plan;
 pub use score::score;
 pub use sim::sim;
