@@ -1,7 +1,6 @@
 //! The plan of one run: its sizes, its memory, and how far it could grow.
 
-use super::memory::Phase;
-use super::{Available, Component, Load, Memory, ModelSizes, find_config};
+use super::{Available, Component, Load, Memory, ModelSizes, Phase, find_config};
 use crate::assemble;
 use crate::config::{DeviceSpec, TrainConfig};
 use crate::error::CliError;
@@ -60,24 +59,24 @@ pub struct Parameters {
     pub trainable: u64,
 }
 
-/// The largest values of one key that fit, the others as they are; 0 when none does.
+/// The largest values of one key that fit in what is free, the other keys as they are; 0 when none does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Fit {
     /// The run fits as it is.
     pub fits: bool,
-    /// `concurrency`.
+    /// `concurrency`, while sampling.
     pub batch: u64,
-    /// `max_seq_length`.
+    /// `max_seq_length`, with one row in a micro-batch.
     pub context: u64,
-    /// `micro_batch_tokens`.
+    /// `micro_batch_tokens`, while updating; at most all rows of a step.
     pub micro_batch: u64,
 }
 
 /// Tokens of the conversation that [`Plan::score_bytes`] is for.
 const SCORED: u64 = 256;
 
-/// What the process holds beside tensors: code, allocator, threads.
-const PROCESS: u64 = 64 << 20;
+/// What the process holds beside tensors: code, buffers of the files, what the allocator keeps (measured: 170 MiB).
+const PROCESS: u64 = 128 << 20;
 
 impl Plan {
     /// The plan of `config`, against `memory` GiB instead of what the device has when given.
@@ -106,15 +105,16 @@ impl Plan {
             Err(reason) => (None, Some(reason)),
         };
         let fit = available.map(|available| {
-            let largest =
-                |most: u64, with: &dyn Fn(u64) -> Load| largest(most, &|value| peak(&with(value)) <= available.free);
+            let fits = |phase, load: &Load| storage.during(phase, &sizes, load) + process <= available.free;
+            let rows = with_micro_batch(config, u64::MAX).micro_batch;
             Fit {
                 fits: peak(&load) <= available.free,
-                batch: largest(1 << 16, &|batch| Load { batch, ..load }),
+                batch: largest(1 << 16, &|batch| fits(Phase::Sampling, &Load { batch, ..load })),
                 context: largest(model.text.max_position_embeddings as u64, &|context| {
-                    with_context(config, context)
+                    let load = with_context(config, context);
+                    fits(Phase::Sampling, &load) && fits(Phase::Updating, &load)
                 }),
-                micro_batch: largest(1 << 24, &|tokens| with_micro_batch(config, tokens)),
+                micro_batch: largest(rows, &|tokens| fits(Phase::Updating, &with_micro_batch(config, tokens))),
             }
         });
         Ok(Self {
@@ -138,7 +138,7 @@ impl Plan {
     }
 
     /// Sum of what is alive in `phase`, in bytes.
-    pub(super) fn phase(&self, phase: Phase) -> u64 {
+    pub fn phase(&self, phase: Phase) -> u64 {
         let lines = self.components.iter();
         lines
             .filter(|line| line.phase == phase || line.phase == Phase::Always)
@@ -182,13 +182,14 @@ fn with_micro_batch(config: &TrainConfig, tokens: u64) -> Load {
     }
 }
 
+/// One row of `context` tokens in a micro-batch.
 fn with_context(config: &TrainConfig, context: u64) -> Load {
     let config = TrainConfig {
         max_seq_length: context as usize,
         max_context_tokens: None,
         ..config.clone()
     };
-    load(&config)
+    with_micro_batch(&config, context)
 }
 
 /// The largest value up to `most` for which `fits` holds, where it holds for every smaller one too; 0 when for none.
@@ -219,21 +220,36 @@ mod tests {
         config.model_name = "2b".into();
         config.dtype = Dtype::Bfloat16;
         let plan = Plan::of(&config, Some(64.0)).unwrap();
-        let fit = plan.fit.unwrap();
-        config.concurrency = fit.batch as usize;
-        config.batch_size = fit.batch as usize;
-        assert!(fit.batch > 0 && fit.context > 0);
         let (total, free) = (plan.parameters.total, plan.available.unwrap().free);
         assert_eq!((total, free), (2_127_532_032, 64 << 30));
+        let fit = plan.fit.unwrap();
+        assert!(fit.batch > 1 && fit.context > 1 && fit.micro_batch > 2048, "{fit:?}");
+        let needs = |change: &dyn Fn(&mut TrainConfig), phase| {
+            let mut config = config.clone();
+            change(&mut config);
+            Plan::of(&config, None).unwrap().phase(phase) + PROCESS
+        };
+        for extra in [0, 1] {
+            let found = [
+                needs(
+                    &|config| {
+                        config.concurrency = fit.batch as usize + extra;
+                        config.batch_size = config.concurrency;
+                    },
+                    Phase::Sampling,
+                ),
+                needs(
+                    &|config| config.micro_batch_tokens = fit.micro_batch as usize + extra,
+                    Phase::Updating,
+                ),
+            ];
+            assert!(
+                found.iter().all(|&bytes| (bytes <= free) == (extra == 0)),
+                "{extra} {found:?}"
+            );
+        }
         let none = Plan::of(&config, Some(1.0)).unwrap().fit.unwrap();
-        assert_eq!(
-            none,
-            Fit {
-                fits: false,
-                batch: 0,
-                context: 0,
-                micro_batch: 0
-            }
-        );
+        assert!(!none.fits);
+        assert_eq!((none.batch, none.context, none.micro_batch), (0, 0, 0));
     }
 }

@@ -8,5 +8,5 @@ mod sizes;
 
 pub use estimate::{Fit, Plan};
 pub use machine::{Available, Source};
-pub use memory::{Component, Load, Memory};
+pub use memory::{Component, Load, Memory, Phase};
 pub use sizes::{ModelSizes, find_config};

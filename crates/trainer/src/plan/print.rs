@@ -1,7 +1,6 @@
 //! The plan as a table.
 
-use super::memory::Phase;
-use super::{Plan, Source};
+use super::{Phase, Plan, Source};
 use std::fmt;
 
 /// Bytes in GiB.
@@ -88,26 +87,22 @@ impl fmt::Display for Plan {
             }
         }
         let Some(fit) = &self.fit else { return Ok(()) };
+        let verdict = if fit.fits { "fits" } else { "does not fit" };
         writeln!(
             f,
-            "\n{}",
-            if fit.fits {
-                "fits. The largest that would, one key at a time:"
-            } else {
-                "does not fit. What would, one key at a time:"
-            }
+            "\n{verdict}; the largest that would fit, the other keys as they are:"
         )?;
-        for (key, value) in [
-            ("concurrency", fit.batch),
-            ("max_seq_length", fit.context),
-            ("micro_batch_tokens", fit.micro_batch),
+        for (key, value, why) in [
+            ("concurrency", fit.batch, "while sampling"),
+            ("max_seq_length", fit.context, "with one row in a micro-batch"),
+            ("micro_batch_tokens", fit.micro_batch, "while updating"),
         ] {
             let value = if value == 0 {
                 "nothing".to_owned()
             } else {
                 grouped(value)
             };
-            writeln!(f, "  {key:<22}{value:>18}")?;
+            writeln!(f, "  {key:<22}{value:>18}  {why}")?;
         }
         Ok(())
     }
