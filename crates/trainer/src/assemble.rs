@@ -108,10 +108,9 @@ pub fn load(config: &TrainConfig) -> Result<Loaded> {
 
 /// The adapter that `config` asks for.
 pub fn lora(config: &TrainConfig) -> LoraConfig {
-    LoraConfig {
-        r: config.lora_r,
-        lora_alpha: config.lora_alpha,
-        use_rslora: false,
-        target_modules: Targets::Names(config.lora_target_modules.clone()),
-    }
+    LoraConfig::new(
+        config.lora_r,
+        config.lora_alpha,
+        Targets::Names(config.lora_target_modules.clone()),
+    )
 }
