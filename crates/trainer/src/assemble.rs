@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 use cua_grpo_model::batch::ImageCache;
 use cua_grpo_model::checkpoint::{LoadOptions, WeightDtype, load_model};
-use cua_grpo_model::lora::{LoraConfig, Targets};
+use cua_grpo_model::lora::{LoraConfig, OneOrMany, Targets};
 use cua_grpo_model::processor::ChatRenderer;
 use cua_grpo_model::{Policy, Qwen3Vl};
 use std::path::{Path, PathBuf};
@@ -108,9 +108,19 @@ pub fn load(config: &TrainConfig) -> Result<Loaded> {
 
 /// The adapter that `config` asks for.
 pub fn lora(config: &TrainConfig) -> LoraConfig {
-    LoraConfig::new(
-        config.lora_r,
-        config.lora_alpha,
-        Targets::Names(config.lora_target_modules.clone()),
-    )
+    let layers = &config.lora_layers_to_transform;
+    let before = &config.lora_layers_pattern;
+    let exclude = &config.lora_exclude_modules;
+    LoraConfig {
+        r: config.lora_r,
+        lora_alpha: config.lora_alpha,
+        use_rslora: config.use_rslora,
+        lora_dropout: config.lora_dropout,
+        target_modules: config.lora_target_modules.clone(),
+        exclude_modules: (*exclude != Targets::Names(Vec::new())).then(|| exclude.clone()),
+        layers_to_transform: (!layers.is_empty()).then(|| OneOrMany::Many(layers.clone())),
+        layers_pattern: (!before.is_empty()).then(|| OneOrMany::Many(before.clone())),
+        rank_pattern: config.lora_rank_pattern.clone(),
+        alpha_pattern: config.lora_alpha_pattern.clone(),
+    }
 }

@@ -59,17 +59,17 @@ pub fn resolve(model: &mut Qwen3Vl, config: &LoraConfig) -> Result<Vec<Adapted>,
         let naming = || targets.iter().filter(|entry| entry.matches(path));
         naming().any(|entry| entry.text == **path) || naming().next().is_some() && layers.keep(path)
     });
+    let named: Vec<&String> = linear
+        .iter()
+        .filter(|path| !is_excluded(path) && targets.iter().any(|entry| entry.matches(path)))
+        .collect();
+    layers.check(&named)?;
     if chosen.is_empty() {
         return Err(ModelError::Config(
             "lora_target_modules: no module is left after lora_exclude_modules and lora_layers_to_transform; exclude less"
                 .to_owned(),
         ));
     }
-    let named: Vec<&String> = linear
-        .iter()
-        .filter(|path| !is_excluded(path) && targets.iter().any(|entry| entry.matches(path)))
-        .collect();
-    layers.check(&named)?;
     let chosen: Vec<String> = chosen.into_iter().cloned().collect();
     check_patterns("lora_rank_pattern", &ranks.ranks, &chosen)?;
     check_patterns("lora_alpha_pattern", &ranks.alphas, &chosen)?;
