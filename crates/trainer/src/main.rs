@@ -54,7 +54,7 @@ fn run(command: Command) -> Result<(), CliError> {
         }
         Command::Plan(arguments) => trainer::commands::plan(&arguments),
         Command::Generate(arguments) => trainer::commands::generate(&arguments),
-        Command::Merge(_) => Err(CliError::later("merge")),
+        Command::Merge(arguments) => trainer::commands::merge(&arguments),
         Command::Sim(arguments) => Ok(runtime()?.block_on(trainer::commands::sim(&arguments))?),
         Command::Score(arguments) => trainer::commands::score(&arguments),
     }

@@ -1,6 +1,6 @@
 //! The subcommands.
 
-use super::{EvalArgs, GenerateArgs, LaterArgs, PlanArgs, ReportArgs, ScoreArgs, SftArgs, SimArgs, TrainArgs};
+use super::{EvalArgs, GenerateArgs, MergeArgs, PlanArgs, ReportArgs, ScoreArgs, SftArgs, SimArgs, TrainArgs};
 use clap::{Parser, Subcommand};
 
 /// GRPO training of a computer-use agent on an Android phone, real or simulated.
@@ -48,8 +48,8 @@ pub enum Command {
     Plan(Box<PlanArgs>),
     /// Let the model answer a prompt
     Generate(GenerateArgs),
-    /// Merge an adapter into the weights (comes later)
-    Merge(LaterArgs),
+    /// Merge an adapter into the weights, as a model folder of its own
+    Merge(MergeArgs),
     /// Log-probs of a conversation under a model, as JSON
     Score(ScoreArgs),
 }

@@ -7,6 +7,6 @@ mod run;
 mod tools;
 
 pub use command::{Cli, Command};
-pub use model::{GenerateArgs, LaterArgs, ModelArgs, ScoreArgs, SpecialTokens};
+pub use model::{GenerateArgs, MergeArgs, ModelArgs, ScoreArgs, SpecialTokens};
 pub use run::{EvalArgs, PlanArgs, SftArgs, SharedArgs, TrainArgs};
 pub use tools::{ReportArgs, SimArgs};

@@ -1,4 +1,4 @@
-//! Flags of the subcommands that use a model without a run: `score`, `generate`.
+//! Flags of the subcommands that use a model without a run: `score`, `generate`, `merge`.
 
 use clap::builder::RangedU64ValueParser;
 use clap::{ArgGroup, Args, ValueEnum};
@@ -106,10 +106,19 @@ pub struct GenerateArgs {
     pub json: Option<PathBuf>,
 }
 
-/// Whatever is given to a subcommand that comes later.
+/// Flags of `merge`.
 #[derive(Debug, Args)]
-pub struct LaterArgs {
-    /// Ignored: the subcommand stops with a message
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
-    pub rest: Vec<String>,
+pub struct MergeArgs {
+    /// `starter`, or a folder in the Hugging Face layout: the model that the adapter was trained on
+    #[arg(long, value_name = "DIR")]
+    pub model: String,
+    /// Adapter folder
+    #[arg(long, value_name = "DIR")]
+    pub adapter: PathBuf,
+    /// Folder to make; it must not exist or be empty
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Number format of the weights [default: that of the model, by its config.json; f32 where it is neither]
+    #[arg(long, value_parser = ["f32", "bf16"])]
+    pub dtype: Option<String>,
 }

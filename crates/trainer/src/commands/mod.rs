@@ -2,6 +2,7 @@
 
 mod eval;
 mod generate;
+mod merge;
 mod model;
 mod plan;
 mod score;
@@ -9,6 +10,7 @@ mod sim;
 
 pub use eval::eval;
 pub use generate::generate;
+pub use merge::merge;
 pub use plan::plan;
 pub use score::score;
 pub use sim::sim;

@@ -1,7 +1,7 @@
 //! `trainer sim`: serves the simulated phone.
 
 use crate::cli::SimArgs;
-use crate::interrupt::Interrupt;
+use crate::interrupt::{Interrupt, Notice};
 use anyhow::{Context, Result};
 use cua_grpo_sim::{Faults, Latency, SimConfig, SimServer};
 use std::time::Duration;
@@ -37,7 +37,7 @@ pub async fn sim(arguments: &SimArgs) -> Result<()> {
         "or from the official SDK: GBOX_CLIENT_BASE_URL={} GBOX_API_KEY=any",
         server.base_url()
     );
-    let mut interrupted = Interrupt::listen().token();
+    let mut interrupted = Interrupt::listen(Notice::SERVING).token();
     while !*interrupted.borrow() {
         interrupted.changed().await.context("the Ctrl-C listener ended")?;
     }
