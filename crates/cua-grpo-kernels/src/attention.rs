@@ -58,7 +58,7 @@ pub const HIDDEN: f32 = -1.0e30;
 ///
 /// # Shapes
 /// - output: `[1, 1, time, time]`
-pub fn causal_bias(time: usize, device: &Device) -> Tensor<4> {
+pub(crate) fn causal_bias(time: usize, device: &Device) -> Tensor<4> {
     let mut data = vec![0.0f32; time * time];
     for query in 0..time {
         data[query * time + query + 1..(query + 1) * time].fill(HIDDEN);

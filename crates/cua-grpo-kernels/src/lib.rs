@@ -22,7 +22,7 @@ mod rotary;
 mod route;
 
 pub use activation::{gelu_erf, gelu_tanh, swiglu};
-pub use attention::{HIDDEN, Mask, attention, causal_bias};
+pub use attention::{HIDDEN, Mask, attention};
 pub use linear::{head, linear, linear_lora};
 pub use logprob::{TokenScores, token_scores};
 pub use nf4::{BLOCK, CODE, Nf4, Nf4Error, linear_nf4};

@@ -84,7 +84,9 @@ pub fn quantise_scales(scales: &[f32]) -> Scales {
     let mut absmax = vec![0f32; scales.len().div_ceil(NESTED_BLOCK)];
     let blocks = scales.chunks(NESTED_BLOCK).zip(codes.chunks_mut(NESTED_BLOCK));
     for ((scales, codes), absmax) in blocks.zip(&mut absmax) {
-        *absmax = scales.iter().fold(0.0f32, |largest, scale| largest.max((scale - offset).abs()));
+        *absmax = scales
+            .iter()
+            .fold(0.0f32, |largest, scale| largest.max((scale - offset).abs()));
         for (code, scale) in codes.iter_mut().zip(scales) {
             *code = nearest(&map, (scale - offset) / absmax.max(TINY));
         }

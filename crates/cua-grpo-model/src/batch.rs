@@ -76,6 +76,34 @@ impl RowInput {
         }
     }
 
+    /// The tokens of a row that was padded on either side, as transformers makes batches: those whose `attention` is
+    /// false are left out. Rows of a [`Batch`] have no padding of their own; a pad token among them is a token.
+    ///
+    /// # Errors
+    /// When `attention` has another length than `tokens`, or hides tokens between others.
+    pub fn unpadded(tokens: &[TokenId], attention: &[bool], pixels: Vec<Arc<Pixels>>) -> Result<Self, ModelError> {
+        let wrong = |expected: String, got: String| ModelError::Input {
+            operation: "strip padding",
+            expected,
+            got,
+        };
+        if tokens.len() != attention.len() {
+            return Err(wrong(
+                format!("a mask of {} entries, one a token", tokens.len()),
+                format!("{} entries", attention.len()),
+            ));
+        }
+        let seen = attention.iter().filter(|&&seen| seen).count();
+        let start = attention.iter().position(|&seen| seen).unwrap_or(0);
+        if let Some(hole) = attention[start..start + seen].iter().position(|&seen| !seen) {
+            return Err(wrong(
+                "padding at the ends of the row only".to_owned(),
+                format!("a hidden token {} between others", start + hole),
+            ));
+        }
+        Ok(Self::given(tokens[start..start + seen].to_vec(), pixels))
+    }
+
     /// Tokens that the policy sampled.
     pub fn sampled(tokens: Vec<TokenId>) -> Self {
         let sampled = vec![true; tokens.len()];
@@ -144,7 +172,7 @@ pub(crate) struct Placed {
     /// Whether a row of the vision tower takes the token's place.
     visual: Vec<bool>,
     /// Positions `[3][tokens]`.
-    axes: [Vec<i64>; 3],
+    pub(crate) axes: [Vec<i64>; 3],
     /// Where the next token stands.
     state: PositionState,
 }

@@ -1,10 +1,11 @@
 //! Qwen3-VL as a whole: both towers, the head, and named access to every weight.
 
-use crate::nn::{Initializer, LinearVisitor, ParamVisitor, Slot, Weight, join};
+use crate::nn::{Dropout, Initializer, LinearVisitor, ParamVisitor, Slot, Weight, join};
 use crate::text::{DecoderInput, LayerCache, TextDecoder};
 use crate::vision::VisionTower;
 use crate::{ModelConfig, ModelError};
 use burn::tensor::{DType, Device, Distribution, Tensor};
+use cua_grpo_core::derive_seed;
 use cua_grpo_kernels::Nf4;
 
 /// The model. Its tensors are constants unless [`Qwen3Vl::trainable`] made some of them leaves of a gradient.
@@ -60,8 +61,9 @@ impl Qwen3Vl {
         });
     }
 
-    /// A model whose matrices have shapes but no storage: every tensor is still to be read.
-    pub(crate) fn unread(config: &ModelConfig, device: &Device) -> Self {
+    /// A model whose matrices have shapes but no storage: every tensor is still to be read. For loading, and to look at
+    /// the shapes of a model of any size.
+    pub fn unread(config: &ModelConfig, device: &Device) -> Self {
         Self::build(config, &mut Initializer::placeholder(device))
     }
 
@@ -149,6 +151,24 @@ impl Qwen3Vl {
     pub fn without_adapter(&self) -> Self {
         let mut copy = self.clone();
         copy.visit_linear(&mut |_, linear| linear.lora = None);
+        copy
+    }
+
+    /// A copy (weights are shared, not copied) whose adapter drops `rate` of its inputs: for the forward passes of an
+    /// update alone. The masks follow from `seed`, the module and the place in the batch; a rate of 0 drops nothing.
+    #[must_use]
+    pub fn with_dropout(&self, rate: f64, seed: u64) -> Self {
+        let mut copy = self.clone();
+        let mut number = 0;
+        copy.visit_linear(&mut |_, linear| {
+            if let Some(pair) = &mut linear.lora {
+                pair.dropout = (rate > 0.0).then(|| Dropout {
+                    rate,
+                    seed: derive_seed(&[seed, number]),
+                });
+            }
+            number += 1;
+        });
         copy
     }
 

@@ -43,6 +43,15 @@ impl Policy {
             images: self.images.clone(),
         }
     }
+
+    /// A copy whose adapter drops `rate` of its inputs, as [`Qwen3Vl::with_dropout`] says.
+    #[must_use]
+    pub fn with_dropout(&self, rate: f64, seed: u64) -> Self {
+        Self {
+            model: self.model.with_dropout(rate, seed),
+            images: self.images.clone(),
+        }
+    }
 }
 
 impl Scorer for Policy {

@@ -193,3 +193,51 @@ impl Targets {
         }
     }
 }
+
+/// Logits that [`score_sequence`] holds at once.
+const SEQUENCE_LOGITS: usize = 1 << 25;
+
+/// Scores of every token of one sequence.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SequenceScores {
+    /// Natural log-prob of tokens `1..` given all before each, at temperature 1: one entry fewer than tokens.
+    pub logprobs: Vec<f32>,
+    /// Positions of all tokens: time, height, width.
+    pub positions: [Vec<i64>; 3],
+}
+
+/// Scores one sequence under `model` (and its adapter), without gradient.
+///
+/// # Errors
+/// When the sequence is empty, does not fit the model, or a score is not finite.
+pub fn score_sequence(model: &Qwen3Vl, row: &RowInput) -> Result<SequenceScores, ModelError> {
+    let input = |expected: &str, got: String| ModelError::Input {
+        operation: "score sequence",
+        expected: expected.to_owned(),
+        got,
+    };
+    if row.tokens.is_empty() {
+        return Err(input("at least one token", "none".to_owned()));
+    }
+    model.check_tokens(&row.tokens)?;
+    let positions = row.place(&model.config, Default::default())?.axes;
+    let count = row.tokens.len() - 1;
+    if count == 0 {
+        let logprobs = Vec::new();
+        return Ok(SequenceScores { logprobs, positions });
+    }
+    let batch = Batch::assemble(model, std::slice::from_ref(row), &Prefix::default())?;
+    let targets: Vec<i64> = row.tokens[1..].iter().map(|&token| i64::from(token)).collect();
+    let targets = Tensor::<1, Int>::from_data(TensorData::new(targets, [count]), &model.device());
+    let hidden = batch.hidden(model, None).narrow(0, 0, count);
+    let chunk = (SEQUENCE_LOGITS / model.config.text.vocab_size).max(1);
+    let scores = token_scores(hidden, model.head(), targets, 1.0, chunk);
+    let logprobs = crate::checkpoint::host(scores.logprobs);
+    match logprobs.iter().position(|value| !value.is_finite()) {
+        None => Ok(SequenceScores { logprobs, positions }),
+        Some(index) => Err(input(
+            "finite log-probs; are the weights damaged?",
+            format!("{} at token {}", logprobs[index], index + 1),
+        )),
+    }
+}

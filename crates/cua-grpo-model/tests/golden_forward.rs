@@ -185,6 +185,61 @@ fn rotary_tables_follow_the_positions_of_transformers() {
 }
 
 #[test]
+fn padding_on_either_side_gives_the_logits_of_transformers() {
+    for set in SETS {
+        let model = model(set);
+        let mut sides = Vec::new();
+        for side in ["left", "right"] {
+            let golden = Golden::open(set, &format!("forward_batch_{side}"));
+            let (tokens, attention) = (golden.ids("input_ids"), golden.ints("attention_mask"));
+            let time = golden.shape("input_ids")[1];
+            let mut rows = Vec::new();
+            for (number, case) in BATCH.iter().enumerate() {
+                let span = number * time..(number + 1) * time;
+                let seen: Vec<bool> = attention[span.clone()].iter().map(|&seen| seen == 1).collect();
+                rows.push(RowInput::unpadded(&tokens[span], &seen, row(set, case).pixels).unwrap());
+            }
+            let all = logits(&model, &rows);
+            for (number, logits) in all.iter().enumerate() {
+                let first = attention[number * time..].iter().position(|&seen| seen == 1).unwrap() as i64;
+                let at = golden.ints(&format!("row{number}.positions"));
+                let got = at.iter().flat_map(|&at| logits[(at - first) as usize].clone());
+                let want = golden.floats(&format!("row{number}.logits"));
+                close(
+                    &got.collect::<Vec<_>>(),
+                    &want,
+                    LOGITS,
+                    &format!("{set} {side} row {number}"),
+                );
+                let best: Vec<i64> = logits.iter().map(|row| argmax(row)).collect();
+                let span = number * time + first as usize..;
+                assert_eq!(
+                    best[..],
+                    golden.ints("argmax")[span][..best.len()],
+                    "{set} {side} row {number}"
+                );
+            }
+            sides.push(all);
+        }
+        assert_eq!(sides[0], sides[1], "{set}: the side of the padding is gone");
+    }
+}
+
+#[test]
+fn masks_that_are_no_padding_are_refused() {
+    let error = |attention: &[bool]| {
+        RowInput::unpadded(&[5, 6, 7, 8], attention, Vec::new())
+            .unwrap_err()
+            .to_string()
+    };
+    assert!(error(&[true; 3]).contains("expected a mask of 4 entries, one a token, got 3 entries"));
+    assert!(error(&[false, true, false, true]).contains("a hidden token 2 between others"));
+    let tokens = |attention: &[bool]| RowInput::unpadded(&[5, 6, 7, 8], attention, Vec::new()).unwrap().tokens;
+    assert_eq!(tokens(&[false, true, true, false]), [6, 7]);
+    assert!(tokens(&[false; 4]).is_empty());
+}
+
+#[test]
 fn a_padded_batch_equals_its_rows_alone() {
     for set in SETS {
         let model = model(set);

@@ -71,12 +71,7 @@ fn without_its_adapter_the_policy_is_the_reference() {
             logits(&model(set), &rows)
         );
         let mut fresh = model(set);
-        let config = LoraConfig {
-            r: 3,
-            lora_alpha: 6.0,
-            use_rslora: false,
-            target_modules: Targets::Pattern("all-linear".into()),
-        };
+        let config = LoraConfig::new(3, 6.0, Targets::Pattern("all-linear".into()));
         attach(&mut fresh, &config, 1).unwrap();
         assert_eq!(
             logits(&fresh, &rows),

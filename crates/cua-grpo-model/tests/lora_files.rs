@@ -1,4 +1,4 @@
-//! Adapter files and target modules: what is saved loads again, and names match as in PEFT.
+//! Adapter files: what is saved loads again, in PEFT too, and what is not understood is refused.
 
 #![allow(clippy::unwrap_used)] // Helpers of tests are not seen as tests by the lint.
 
@@ -6,7 +6,9 @@ mod common;
 
 use common::adapters::*;
 use common::*;
-use cua_grpo_model::lora::{LoraConfig, Targets, attach, load_adapter, matched_modules, save_adapter};
+use cua_grpo_model::lora::{
+    LoraConfig, OneOrMany, Targets, attach, load_adapter, matched_modules, read_config, resolve, save_adapter,
+};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -47,6 +49,79 @@ fn a_saved_adapter_loads_as_it_was() {
 }
 
 #[test]
+fn patterns_dropout_and_exclusions_survive_saving() {
+    let names = |list: &[&str]| Targets::Names(list.iter().map(|&name| name.to_owned()).collect());
+    let config = LoraConfig {
+        use_rslora: true,
+        lora_dropout: 0.25,
+        exclude_modules: Some(names(&["layers.2.mlp.up_proj"])),
+        layers_to_transform: Some(OneOrMany::Many(vec![1, 2])),
+        layers_pattern: Some(OneOrMany::One("layers".to_owned())),
+        // Not in alphabetical order: the first that matches holds.
+        rank_pattern: [("q_proj".to_owned(), 2), ("mlp.down_proj".to_owned(), 9)]
+            .into_iter()
+            .collect(),
+        alpha_pattern: [("q_proj".to_owned(), 1.5)].into_iter().collect(),
+        ..LoraConfig::new(4, 8.0, names(&["q_proj", "up_proj", "down_proj"]))
+    };
+    let mut first = model("a");
+    let paths = attach(&mut first, &config, 5).unwrap();
+    assert_eq!(paths.len(), 5);
+    let dir = tempfile::tempdir().unwrap();
+    save_adapter(&mut first, &config, "base", dir.path()).unwrap();
+    let mut second = model("a");
+    let loaded = load_adapter(&mut second, dir.path()).unwrap();
+    assert_eq!(loaded, read_config(dir.path()).unwrap());
+    assert_eq!(factors(&mut first), factors(&mut second));
+    assert_eq!(scales(&mut first), scales(&mut second));
+    assert_eq!(loaded.rank_pattern, config.rank_pattern);
+    assert_eq!(loaded.alpha_pattern, config.alpha_pattern);
+    assert_eq!(
+        (loaded.lora_dropout, loaded.exclude_modules),
+        (0.25, config.exclude_modules)
+    );
+    // The file names the modules of the chosen layers in full; the layers are not chosen once more.
+    assert_eq!(loaded.target_modules, Targets::Names(paths.clone()));
+    assert_eq!((loaded.layers_to_transform, loaded.layers_pattern), (None, None));
+    let again: Vec<String> = resolve(&mut second, &read_config(dir.path()).unwrap())
+        .unwrap()
+        .into_iter()
+        .map(|one| one.path)
+        .collect();
+    assert_eq!(again, paths);
+}
+
+/// Factor of each adapted module's update.
+fn scales(model: &mut cua_grpo_model::Qwen3Vl) -> Vec<(String, f64)> {
+    let mut all = Vec::new();
+    model.visit_linear(&mut |path, linear| all.extend(linear.lora.iter().map(|pair| (path.to_owned(), pair.scaling))));
+    all
+}
+
+#[test]
+fn half_a_pair_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = folder("a").join("adapter");
+    std::fs::copy(
+        source.join("adapter_config.json"),
+        dir.path().join("adapter_config.json"),
+    )
+    .unwrap();
+    let bytes = std::fs::read(source.join("adapter_model.safetensors")).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let gone = "base_model.model.model.language_model.layers.0.mlp.up_proj.lora_B.weight";
+    let kept: Vec<_> = file.tensors().into_iter().filter(|(name, _)| name != gone).collect();
+    assert_eq!(kept.len() + 1, file.len());
+    let bytes = safetensors::serialize(kept, None).unwrap();
+    std::fs::write(dir.path().join("adapter_model.safetensors"), bytes).unwrap();
+    let error = load_adapter(&mut model("a"), dir.path()).unwrap_err().to_string();
+    assert!(
+        error.contains("up_proj.lora_B.weight: expected beside lora_A"),
+        "{error}"
+    );
+}
+
+#[test]
 fn adapters_that_do_not_fit_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let source = folder("a").join("adapter");
@@ -65,11 +140,43 @@ fn adapters_that_do_not_fit_are_refused() {
             .map_err(|error| error.to_string())
     };
     load(&|_| ()).unwrap();
+    // Values that mean nothing are not refused; a key that matches nothing had no effect in PEFT either.
+    load(&|config| {
+        for (key, value) in [
+            ("modules_to_save", json!([])),
+            ("rank_pattern", json!(null)),
+            ("init_lora_weights", json!("gaussian")),
+            ("exclude_modules", json!(["no_such_module"])),
+            ("alpha_pattern", json!({"no_such_module": 3})),
+        ] {
+            config[key] = value;
+        }
+    })
+    .unwrap();
     for (key, value, expected) in [
-        ("use_dora", json!(true), "use_dora is not supported"),
+        ("use_dora", json!(true), "use_dora is not supported; merge the adapter"),
         ("fan_in_fan_out", json!(true), "fan_in_fan_out is not supported"),
         ("peft_type", json!("IA3"), "peft_type: expected \"LORA\""),
-        ("rank_pattern", json!({"q_proj": 8}), "rank_pattern: one rank"),
+        (
+            "modules_to_save",
+            json!(["lm_head"]),
+            "modules_to_save is not supported; merge",
+        ),
+        ("trainable_token_indices", json!([1]), "trainable_token_indices is not"),
+        ("target_parameters", json!(["gate_up_proj"]), "target_parameters is not"),
+        (
+            "bias",
+            json!("lora_only"),
+            "bias: expected \"none\", found \"lora_only\"",
+        ),
+        ("init_lora_weights", json!("pissa_niter_4"), "changes the base weights"),
+        ("kasa_config", json!({"beta": 1}), "kasa_config is not supported"),
+        ("lora_dropout", json!(1.5), "lora_dropout: expected a fraction"),
+        (
+            "rank_pattern",
+            json!({"q_proj": 8}),
+            "q_proj.lora_A.weight: expected shape [8, 64], found [4, 64]",
+        ),
         ("r", json!(5), "expected shape [5, 64], found [4, 64]"),
     ] {
         let error = load(&|config| config[key] = value.clone()).unwrap_err();
@@ -80,84 +187,5 @@ fn adapters_that_do_not_fit_are_refused() {
     assert!(
         error.contains("lora_A.weight: expected shape [4, 48], found [4, 64]"),
         "{error}"
-    );
-}
-
-#[test]
-fn targets_match_as_in_peft() {
-    let mut model = model("a");
-    let mut all = Vec::new();
-    model.visit_linear(&mut |path, _| all.push(path.to_owned()));
-    let count = |pattern: &dyn Fn(&str) -> bool| all.iter().filter(|path| pattern(path)).count();
-    let names = |list: &[&str]| Targets::Names(list.iter().map(|&name| name.to_owned()).collect());
-    let pattern = |text: &str| Targets::Pattern(text.to_owned());
-    let q_proj = count(&|path| path.ends_with(".q_proj"));
-    assert_eq!(q_proj, 4);
-    let table: Vec<(Targets, usize)> = vec![
-        (names(&["q_proj"]), q_proj),
-        (names(&["q_proj", "v_proj", "self_attn.q_proj"]), 2 * q_proj),
-        (
-            names(&["attn.proj"]),
-            count(&|path| path.contains("visual.blocks") && path.ends_with("attn.proj")),
-        ),
-        // A bare `proj` is the end of `attn.proj`, not of `q_proj`; the patch convolution takes no adapter here.
-        (names(&["proj"]), count(&|path| path.ends_with(".proj"))),
-        (names(&["linear_fc1"]), count(&|path| path.ends_with(".linear_fc1"))),
-        (names(&["model.language_model.layers.0.mlp.up_proj"]), 1),
-        (names(&["layers.1.self_attn.o_proj"]), 1),
-        // A string is a pattern of the whole path.
-        (pattern(r".*\.layers\.[01]\.self_attn\.[qk]_proj"), 4),
-        (pattern("all-linear"), all.len()),
-        (names(&["all-linear"]), all.len()),
-        (pattern("language"), 4 * 7),
-        (pattern("vision"), count(&|path| path.contains("visual.blocks"))),
-        (pattern("merger"), count(&|path| path.contains("merger"))),
-    ];
-    for (targets, count) in table {
-        assert_eq!(
-            matched_modules(&mut model, &targets).unwrap().len(),
-            count,
-            "{targets:?}"
-        );
-    }
-    for targets in [
-        names(&["q_proj", "o_porj"]),
-        names(&["_proj"]),
-        pattern("q_proj"),
-        pattern("("),
-    ] {
-        assert!(matched_modules(&mut model, &targets).is_err(), "{targets:?}");
-    }
-    for set in SETS {
-        let config: LoraConfig =
-            serde_json::from_str(&std::fs::read_to_string(folder(set).join("adapter/adapter_config.json")).unwrap())
-                .unwrap();
-        let mut matched = matched_modules(&mut common::model(set), &config.target_modules).unwrap();
-        matched.sort();
-        assert_eq!(matched, modules(set), "{set}: what PEFT adapted");
-    }
-}
-
-#[test]
-fn an_unknown_target_names_what_is_near() {
-    let targets = Targets::Names(vec!["self_attn.q_prj".to_owned()]);
-    let config = LoraConfig {
-        r: 4,
-        lora_alpha: 8.0,
-        use_rslora: false,
-        target_modules: targets,
-    };
-    let mut model = model("a");
-    let error = attach(&mut model, &config, 0).unwrap_err().to_string();
-    assert!(
-        error.contains("`self_attn.q_prj` matches no linear module") && error.contains("self_attn.q_proj"),
-        "{error}"
-    );
-    let config = LoraConfig { r: 0, ..config };
-    assert!(
-        attach(&mut model, &config, 0)
-            .unwrap_err()
-            .to_string()
-            .contains("rank of at least 1")
     );
 }

@@ -2,20 +2,12 @@
 
 #![allow(clippy::unwrap_used)] // Helpers of tests are not seen as tests by the lint.
 
+mod common;
+
+use common::{SETS, folder, json};
 use cua_grpo_model::processor::*;
 use safetensors::SafeTensors;
 use serde_json::Value;
-use std::path::{Path, PathBuf};
-
-const SETS: [&str; 2] = ["a", "b"];
-
-fn folder(set: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(set)
-}
-
-fn json(set: &str, name: &str) -> Value {
-    serde_json::from_str(&std::fs::read_to_string(folder(set).join("golden").join(name)).unwrap()).unwrap()
-}
 
 fn tensors(set: &str, name: &str) -> Vec<u8> {
     std::fs::read(folder(set).join("golden").join(name)).unwrap()

@@ -2,33 +2,12 @@
 
 #![allow(clippy::unwrap_used)] // Helpers of tests are not seen as tests by the lint.
 
+mod common;
+
+use common::{SETS, folder, ids, image as picture, json as golden};
 use cua_grpo_core::{Chunk, Image, Message, Renderer, Role, TokenId};
 use cua_grpo_model::processor::*;
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
-
-const SETS: [&str; 2] = ["a", "b"];
-
-fn folder(set: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(set)
-}
-
-fn golden(set: &str, name: &str) -> Value {
-    serde_json::from_str(&std::fs::read_to_string(folder(set).join("golden").join(name)).unwrap()).unwrap()
-}
-
-fn picture(set: &str, name: &str) -> Image {
-    Image::new(std::fs::read(folder(set).join("images").join(name)).unwrap())
-}
-
-fn ids(value: &Value) -> Vec<TokenId> {
-    value
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|id| id.as_u64().unwrap() as TokenId)
-        .collect()
-}
 
 fn renderer(set: &str) -> ChatRenderer {
     ChatRenderer::load(&folder(set)).unwrap()

@@ -2,30 +2,13 @@
 
 #![allow(clippy::unwrap_used)] // Helpers of tests are not seen as tests by the lint.
 
+mod common;
+
+use common::{SETS, folder, ids, json as golden};
 use cua_grpo_core::{Message, Renderer, Role, TokenId};
 use cua_grpo_model::processor::*;
 use serde_json::{Map, Value, json};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-const SETS: [&str; 2] = ["a", "b"];
-
-fn folder(set: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(set)
-}
-
-fn golden(set: &str, name: &str) -> Value {
-    serde_json::from_str(&std::fs::read_to_string(folder(set).join("golden").join(name)).unwrap()).unwrap()
-}
-
-fn ids(value: &Value) -> Vec<TokenId> {
-    value
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|id| id.as_u64().unwrap() as TokenId)
-        .collect()
-}
 
 #[test]
 fn tokenizer_cases_match_both_ways() {

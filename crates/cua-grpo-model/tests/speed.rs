@@ -76,12 +76,7 @@ fn training_step() {
     for which in [Trainable::Everything, Trainable::Adapter] {
         if matches!(which, Trainable::Adapter) {
             let targets = Targets::Names(names.split(' ').map(str::to_owned).collect());
-            let config = LoraConfig {
-                r: 16,
-                lora_alpha: 32.0,
-                use_rslora: false,
-                target_modules: targets,
-            };
+            let config = LoraConfig::new(16, 32.0, targets);
             attach(&mut model, &config, 1).unwrap();
         }
         let mut best = [f64::INFINITY; 4];

@@ -3,9 +3,10 @@
 use crate::config::{Dtype, TrainConfig};
 use crate::world::device;
 use anyhow::{Context, Result, bail};
+use burn::tensor::Device;
 use cua_grpo_model::batch::ImageCache;
-use cua_grpo_model::checkpoint::{LoadOptions, load_model};
-use cua_grpo_model::lora::{LoraConfig, Targets};
+use cua_grpo_model::checkpoint::{LoadOptions, WeightDtype, load_model};
+use cua_grpo_model::lora::{LoraConfig, OneOrMany, Targets};
 use cua_grpo_model::processor::ChatRenderer;
 use cua_grpo_model::{Policy, Qwen3Vl};
 use std::path::{Path, PathBuf};
@@ -30,6 +31,58 @@ const STARTER_FILES: &[(&str, &[u8])] = &[
     ),
 ];
 
+/// The files of a model.
+#[derive(Debug)]
+pub struct ModelFolder {
+    path: PathBuf,
+    /// Where the starter model was unpacked; removed when this is dropped.
+    _unpacked: Option<tempfile::TempDir>,
+}
+
+impl ModelFolder {
+    /// The folder of the model `name`: [`STARTER`], or a folder in the Hugging Face layout.
+    ///
+    /// # Errors
+    /// When there is no such folder.
+    pub fn open(name: &str) -> Result<Self> {
+        if name == STARTER {
+            // Unpacked beside nothing of the user's.
+            let folder = tempfile::tempdir().context("cannot unpack the starter model")?;
+            for (name, bytes) in STARTER_FILES {
+                std::fs::write(folder.path().join(name), bytes).context("cannot unpack the starter model")?;
+            }
+            return Ok(Self {
+                path: folder.path().to_owned(),
+                _unpacked: Some(folder),
+            });
+        }
+        let path = PathBuf::from(name);
+        if !path.is_dir() {
+            bail!(
+                "expected `{STARTER}` or a folder with config.json and model.safetensors; download the model first, e.g. with `hf download`"
+            );
+        }
+        Ok(Self { path, _unpacked: None })
+    }
+
+    /// Where the files are.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The model with its weights in `dtype` on `device`, without adapter.
+    ///
+    /// # Errors
+    /// When a file is missing or wrong.
+    pub fn weights(&self, device: &Device, dtype: Dtype) -> Result<Qwen3Vl> {
+        let dtype = match dtype {
+            Dtype::Float32 => WeightDtype::F32,
+            Dtype::Bfloat16 => WeightDtype::Bf16,
+        };
+        Ok(load_model(&self.path, &LoadOptions::new(dtype), device)?)
+    }
+}
+
 /// A loaded policy and what turns messages into its tokens.
 pub struct Loaded {
     /// The policy, without adapter.
@@ -41,33 +94,10 @@ pub struct Loaded {
 /// Loads the model that `config` names.
 pub fn load(config: &TrainConfig) -> Result<Loaded> {
     let device = device(config.device)?;
-    if config.dtype != Dtype::Float32 {
-        bail!(
-            "dtype {}: this version computes in float32; set dtype: float32",
-            config.dtype
-        );
-    }
-    if config.model_name == STARTER {
-        // Unpacked beside nothing of the user's: the folder is gone when the files have been read.
-        let folder = tempfile::tempdir().context("cannot unpack the starter model")?;
-        for (name, bytes) in STARTER_FILES {
-            std::fs::write(folder.path().join(name), bytes).context("cannot unpack the starter model")?;
-        }
-        return load_dir(folder.path(), &device, config);
-    }
-    let dir = PathBuf::from(&config.model_name);
-    if !dir.is_dir() {
-        bail!(
-            "model_name `{}`: expected `{STARTER}` or a folder with config.json and model.safetensors; download the model first, e.g. with `hf download`",
-            config.model_name
-        );
-    }
-    load_dir(&dir, &device, config)
-}
-
-fn load_dir(dir: &Path, device: &burn::tensor::Device, config: &TrainConfig) -> Result<Loaded> {
-    let model: Qwen3Vl = load_model(dir, &LoadOptions::default(), device)?;
-    let renderer = ChatRenderer::load(dir)?;
+    let folder =
+        ModelFolder::open(&config.model_name).with_context(|| format!("model_name `{}`", config.model_name))?;
+    let model = folder.weights(&device, config.dtype)?;
+    let renderer = ChatRenderer::load(folder.path())?;
     let images = config.batch_size * config.num_rollouts * config.gradient_accumulation_steps * config.max_turns;
     let images = ImageCache::new(renderer.images().clone(), images.max(256));
     Ok(Loaded {
@@ -78,10 +108,19 @@ fn load_dir(dir: &Path, device: &burn::tensor::Device, config: &TrainConfig) -> 
 
 /// The adapter that `config` asks for.
 pub fn lora(config: &TrainConfig) -> LoraConfig {
+    let layers = &config.lora_layers_to_transform;
+    let before = &config.lora_layers_pattern;
+    let exclude = &config.lora_exclude_modules;
     LoraConfig {
         r: config.lora_r,
         lora_alpha: config.lora_alpha,
-        use_rslora: false,
-        target_modules: Targets::Names(config.lora_target_modules.clone()),
+        use_rslora: config.use_rslora,
+        lora_dropout: config.lora_dropout,
+        target_modules: config.lora_target_modules.clone(),
+        exclude_modules: (*exclude != Targets::Names(Vec::new())).then(|| exclude.clone()),
+        layers_to_transform: (!layers.is_empty()).then(|| OneOrMany::Many(layers.clone())),
+        layers_pattern: (!before.is_empty()).then(|| OneOrMany::Many(before.clone())),
+        rank_pattern: config.lora_rank_pattern.clone(),
+        alpha_pattern: config.lora_alpha_pattern.clone(),
     }
 }

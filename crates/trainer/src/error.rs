@@ -19,29 +19,12 @@ pub enum CliError {
     /// What was asked for cannot be done; the message says what to do.
     #[error("{0}")]
     Usage(String),
-    /// A subcommand or feature that this version lacks.
-    #[error("{feature} comes in a later version. {advice}")]
-    Later {
-        /// What is missing.
-        feature: String,
-        /// What to do instead.
-        advice: String,
-    },
     /// The run failed.
     #[error("{0:#}")]
     Failed(#[from] anyhow::Error),
 }
 
 impl CliError {
-    /// The error of a subcommand that comes later.
-    pub fn later(subcommand: &str) -> Self {
-        let advice = "`trainer --help` lists what works now.".into();
-        Self::Later {
-            feature: format!("`trainer {subcommand}`"),
-            advice,
-        }
-    }
-
     /// 2 for errors of usage, 1 for failed runs.
     pub fn exit_code(&self) -> u8 {
         match self {

@@ -52,10 +52,10 @@ fn run(command: Command) -> Result<(), CliError> {
             eprintln!("report: {}", path.display());
             Ok(())
         }
-        Command::Plan(_) => Err(CliError::later("plan")),
-        Command::Generate(_) => Err(CliError::later("generate")),
-        Command::Merge(_) => Err(CliError::later("merge")),
+        Command::Plan(arguments) => trainer::commands::plan(&arguments),
+        Command::Generate(arguments) => trainer::commands::generate(&arguments),
+        Command::Merge(arguments) => trainer::commands::merge(&arguments),
         Command::Sim(arguments) => Ok(runtime()?.block_on(trainer::commands::sim(&arguments))?),
-        Command::Score(_) => Err(CliError::later("score")),
+        Command::Score(arguments) => trainer::commands::score(&arguments),
     }
 }

@@ -1,7 +1,10 @@
-//! What a command prints for other programs.
+//! What a command prints or writes for other programs.
 
+use crate::error::CliError;
 use anyhow::{Context, Result};
+use serde::Serialize;
 use std::io::Write;
+use std::path::{Path, PathBuf};
 
 /// One line on standard output.
 pub fn line(text: &str) -> Result<()> {
@@ -9,4 +12,55 @@ pub fn line(text: &str) -> Result<()> {
     writeln!(output, "{text}")
         .and_then(|()| output.flush())
         .context("cannot write to standard output")
+}
+
+/// A piece of a line on standard output, shown at once.
+pub fn piece(text: &str) -> Result<()> {
+    let mut output = std::io::stdout().lock();
+    write!(output, "{text}")
+        .and_then(|()| output.flush())
+        .context("cannot write to standard output")
+}
+
+/// Checks that a file can appear at `path`, before hours of work for it.
+///
+/// # Errors
+/// [`CliError::Usage`] that names `flag`.
+pub fn check_target(flag: &str, path: &Path) -> Result<(), CliError> {
+    let wrong = |message: &str| CliError::Usage(format!("{flag} {}: {message}", path.display()));
+    if path.is_dir() || path.file_name().is_none() {
+        return Err(wrong("is a folder; name a file"));
+    }
+    if !folder_of(path).is_dir() {
+        return Err(wrong("its folder does not exist; create it first"));
+    }
+    Ok(())
+}
+
+/// Writes JSON beside `path` and renames it when it is whole.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
+    let context = || format!("cannot write {}", path.display());
+    let mut name = std::ffi::OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(".partial");
+    let partial = folder_of(path).join(name);
+    let mut text = serde_json::to_vec(value).with_context(context)?;
+    text.push(b'\n');
+    let written = std::fs::write(&partial, text).and_then(|()| std::fs::rename(&partial, path));
+    if written.is_err() {
+        // What is left of a file that could not be written whole; it may not even exist.
+        let _ = std::fs::remove_file(&partial);
+    }
+    written.with_context(context)
+}
+
+/// The folder that holds `path`.
+fn folder_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
 }

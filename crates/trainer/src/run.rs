@@ -2,9 +2,9 @@
 
 use crate::assemble::{self, Loaded};
 use crate::checkpoint::{Checkpoints, TrainingState, load as load_checkpoint};
-use crate::config::{LrScheduler, TrainConfig};
+use crate::config::TrainConfig;
 use crate::eval::{EvalResult, Evaluation, sampler};
-use crate::interrupt::Interrupt;
+use crate::interrupt::{Interrupt, Notice};
 use crate::learner::Learner;
 use crate::metrics::{EvalEvent, Event, TrainEvent};
 use crate::progress::{Progress, before_after};
@@ -13,7 +13,7 @@ use crate::run_dir::RunDir;
 use crate::step::{UpdateStats, select, update};
 use crate::world::{World, WorldConfig, tasks};
 use anyhow::{Context, Result};
-use cua_grpo_algo::{AdamWConfig, Decay, Schedule};
+use cua_grpo_algo::{AdamWConfig, Schedule};
 use cua_grpo_core::{Group, derive_seed};
 use cua_grpo_gbox::tasks::Split;
 use cua_grpo_model::generate::ModelSampler;
@@ -90,7 +90,7 @@ pub async fn run(config: TrainConfig, resume: Option<ResumePoint>) -> Result<()>
     let mut run = Run {
         cursor: TaskCursor::new(source, state.task_cursor),
         schedule: schedule(&config),
-        interrupt: Interrupt::listen(),
+        interrupt: Interrupt::listen(Notice::TRAINING),
         config,
         dir,
         learner,
@@ -362,11 +362,7 @@ fn schedule(config: &TrainConfig) -> Schedule {
         base: config.learning_rate,
         warmup_steps: config.warmup_steps as u64,
         max_steps: config.max_steps as u64,
-        decay: match config.lr_scheduler {
-            LrScheduler::Constant => Decay::Constant,
-            LrScheduler::Linear => Decay::Linear,
-            LrScheduler::Cosine => Decay::Cosine,
-        },
+        decay: config.lr_scheduler.into(),
         final_fraction: 0.0,
     }
 }

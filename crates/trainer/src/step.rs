@@ -9,7 +9,10 @@ use cua_grpo_algo::{
     AdvantageConfig, AdvantageScale, LossConfig, LossInputs, LossKind, LossStats, StatSums, Totals, advantages,
     policy_loss,
 };
-use cua_grpo_core::{Group, Row, Scorer};
+use cua_grpo_core::{Group, Row, Scorer, derive_seed};
+
+/// Which of the run's random streams draws the masks of dropout.
+const DROPOUT: u64 = 2;
 
 /// Rows that are trained on, with one advantage each.
 pub struct Selection<'a> {
@@ -91,7 +94,10 @@ pub struct UpdateStats {
 /// One update on the selected rows.
 ///
 /// The ratio is that of the policy now to the policy that sampled, by the sampler's own log-probs: at staleness 0 it
-/// is 1 up to rounding, and how far it is from 1 measures whether sampling and training agree.
+/// is 1 up to rounding, and how far it is from 1 measures whether sampling and training agree. With `lora_dropout` above
+/// 0 the policy that is trained drops entries and the one that sampled did not, so ratio and `sampler_gap` show the
+/// noise of dropout too. (TRL draws masks for the old log-probs as well unless `disable_dropout` is set; verl computes
+/// them in evaluation mode, as here.)
 pub fn update(
     config: &TrainConfig,
     selection: &Selection<'_>,
@@ -110,10 +116,14 @@ pub fn update(
     let mut gradient: Option<Tensor<1>> = None;
     let mut sums: Option<StatSums> = None;
     let (mut entropy, mut gap) = (0.0, 0.0);
-    for members in &batches {
+    for (number, members) in batches.iter().enumerate() {
         let rows: Vec<&Row> = members.iter().map(|&number| selection.rows[number]).collect();
         let reference = learner.policy.score(&rows, temperature, false)?.logprobs;
-        let mut policy = learner.differentiable();
+        // The masks follow from the update and the micro-batch: a repeated forward pass drops the same entries.
+        let mut policy = learner.differentiable().with_dropout(
+            config.lora_dropout,
+            derive_seed(&[config.seed, DROPOUT, learner.adamw.steps(), number as u64]),
+        );
         let scores = policy.score(&rows, temperature, true)?;
         let advantages: Vec<f32> = members.iter().map(|&number| selection.advantages[number]).collect();
         let mut inputs = LossInputs::from_rows(&rows, &advantages, scores.logprobs)?;

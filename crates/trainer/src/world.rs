@@ -79,14 +79,8 @@ impl World {
             format!("cannot use the GBox service at {address}; check gbox_base_url and GBOX_API_KEY")
         })?;
         let environment = EnvConfig {
-            style: match config.prompt_style {
-                PromptStyle::Brief => cua_grpo_gbox::PromptStyle::Brief,
-                PromptStyle::Full => cua_grpo_gbox::PromptStyle::Full,
-            },
-            targets: match config.target {
-                Target::Description => cua_grpo_gbox::TargetStyle::Description,
-                Target::Coordinates => cua_grpo_gbox::TargetStyle::Coordinate,
-            },
+            style: config.prompt_style.into(),
+            targets: config.target.into(),
             max_turns: config.max_turns,
             settle: if simulated {
                 Duration::ZERO

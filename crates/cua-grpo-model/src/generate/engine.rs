@@ -39,6 +39,9 @@ struct Conversation {
     length: usize,
 }
 
+/// Sees every token as it is drawn: the number of its session, and the token.
+pub type Observer = Box<dyn FnMut(u64, TokenId) + Send>;
+
 /// Samples for many conversations at once.
 pub struct Generator {
     model: Qwen3Vl,
@@ -50,6 +53,7 @@ pub struct Generator {
     /// For each row of the cache, which columns it sees.
     visible: Vec<Vec<bool>>,
     conversations: HashMap<u64, Conversation>,
+    observer: Option<Observer>,
 }
 
 impl Generator {
@@ -72,7 +76,15 @@ impl Generator {
             cache,
             visible,
             conversations,
+            observer: None,
         }
+    }
+
+    /// Shows every token to `observer` as it is drawn, e.g. to print a reply while it grows.
+    #[must_use]
+    pub fn observed(mut self, observer: Observer) -> Self {
+        self.observer = Some(observer);
+        self
     }
 
     /// Replaces the weights. Conversations that are open keep their cache, which the old weights filled: close them
@@ -299,8 +311,11 @@ impl Generator {
     }
 
     /// Draws a token and decides whether the request is done.
-    fn extend(&self, output: &mut Output, request: &Request, logits: &[f32]) {
+    fn extend(&mut self, output: &mut Output, request: &Request, logits: &[f32]) {
         let drawn = draw(logits, &request.params, &mut output.rng);
+        if let Some(observer) = &mut self.observer {
+            observer(request.session, drawn.token);
+        }
         let completion = &mut output.completion;
         completion.tokens.push(drawn.token);
         completion.logprobs.push(drawn.logprob);

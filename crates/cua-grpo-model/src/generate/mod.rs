@@ -2,12 +2,14 @@
 
 #[cfg(feature = "cuda")]
 mod card;
+mod config;
 mod engine;
 mod handle;
 mod sampling;
 
 #[cfg(feature = "cuda")]
 pub use card::store_prefill;
-pub use engine::{Generator, Request};
+pub use config::GenerationConfig;
+pub use engine::{Generator, Observer, Request};
 pub use handle::{Batching, ModelSampler};
 pub use sampling::{Draw, draw};

@@ -118,4 +118,85 @@ mod tests {
             assert_eq!(draw(&logits, &params(1.0, 1.0, 1), &mut rng).token, 0);
         }
     }
+
+    /// Cuts as transformers states them: its warpers one after the other, each on the softmax of what is left.
+    fn kept_by_warpers(logits: &[f32], params: &SamplingParams) -> (Vec<usize>, f64) {
+        let scaled: Vec<f64> = logits
+            .iter()
+            .map(|&logit| f64::from(logit) / f64::from(params.temperature))
+            .collect();
+        let softmax = |kept: &[usize]| -> Vec<f64> {
+            let weights: Vec<f64> = kept.iter().map(|&token| scaled[token].exp()).collect();
+            let sum: f64 = weights.iter().sum();
+            weights.iter().map(|weight| weight / sum).collect()
+        };
+        let all: Vec<usize> = (0..logits.len()).collect();
+        let full = softmax(&all);
+        let mut kept = all;
+        kept.sort_by(|&left, &right| scaled[right].total_cmp(&scaled[left]));
+        if params.top_k > 0 {
+            kept.truncate(params.top_k);
+        }
+        if params.top_p < 1.0 {
+            // From the smallest up, everything within the first 1 - top_p goes; the largest always stays.
+            let masses = softmax(&kept);
+            let (mut sum, mut gone) = (0.0, 0);
+            for mass in masses.iter().rev().take(masses.len() - 1) {
+                sum += mass;
+                if sum > 1.0 - f64::from(params.top_p) {
+                    break;
+                }
+                gone += 1;
+            }
+            kept.truncate(kept.len() - gone);
+        }
+        let mass = kept.iter().map(|&token| full[token]).sum();
+        (kept, mass)
+    }
+
+    /// Mutations tried: top-p before top-k, top-p of the full mass, log-probs of the truncated distribution, kept mass
+    /// of what top-k alone leaves.
+    #[test]
+    fn draws_stay_in_what_the_warpers_of_transformers_keep() {
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        for round in 0..300 {
+            let size = rng.random_range(1..40usize);
+            let logits: Vec<f32> = (0..size).map(|_| rng.random_range(-6.0..6.0)).collect();
+            let temperature = rng.random_range(0.2..2.0f32);
+            let top_p = if round % 3 == 0 {
+                1.0
+            } else {
+                rng.random_range(0.05..1.0)
+            };
+            let params = params(temperature, top_p, rng.random_range(0..size + 3));
+            let (kept, mass) = kept_by_warpers(&logits, &params);
+            let total: f64 = logits
+                .iter()
+                .map(|&l| (f64::from(l) / f64::from(temperature)).exp())
+                .sum();
+            let mut seen = vec![false; size];
+            for _ in 0..400 {
+                let drawn = draw(&logits, &params, &mut rng);
+                let token = drawn.token as usize;
+                assert!(kept.contains(&token), "{params:?} {logits:?}");
+                assert!((f64::from(drawn.kept_mass) - mass).abs() < 1e-5, "{params:?}");
+                let full = f64::from(logits[token]) / f64::from(temperature) - total.ln();
+                assert!(
+                    (f64::from(drawn.logprob) - full).abs() < 1e-5,
+                    "of the full distribution"
+                );
+                // Under the truncated one the token is likelier, by the mass that was cut.
+                assert!(drawn.logprob - drawn.kept_mass.ln() <= 1e-5);
+                seen[token] = true;
+            }
+            // What has a fair share of the kept mass comes up.
+            for &token in &kept {
+                let share = (f64::from(logits[token]) / f64::from(temperature)).exp() / total / mass;
+                assert!(
+                    seen[token] || share < 0.05,
+                    "{params:?}: token {token} of share {share} never came"
+                );
+            }
+        }
+    }
 }

@@ -1,10 +1,12 @@
 //! Adapter files as PEFT writes and reads them: `adapter_model.safetensors` and `adapter_config.json`.
 
-use super::attach::LoraConfig;
+use super::config::LoraConfig;
 use crate::checkpoint::{TensorBytes, TensorFiles, write_safetensors};
 use crate::nn::LoraPair;
 use crate::{ModelError, Qwen3Vl};
 use burn::tensor::{Tensor, TensorData};
+use serde_json::Value;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// What PEFT puts before each module path.
@@ -31,21 +33,27 @@ pub fn save_adapter(model: &mut Qwen3Vl, config: &LoraConfig, base: &str, dir: &
         }
     });
     write_safetensors(&dir.join("adapter_model.safetensors"), &tensors)?;
-    // The full paths: exact, and free of PEFT's suffix matching (a bare `proj` would match the patch convolution).
+    // The full paths: exact, and free of PEFT's suffix matching (a bare `proj` would match the patch convolution). They
+    // are those of the chosen layers already; PEFT may shorten long lists to suffixes, to which it would apply
+    // `layers_to_transform` once more, so that key stays null.
     let json = serde_json::json!({
         "auto_mapping": null,
         "base_model_name_or_path": base,
         "bias": "none",
+        "exclude_modules": config.exclude_modules,
         "fan_in_fan_out": false,
         "inference_mode": true,
         "init_lora_weights": true,
+        "layers_pattern": null,
+        "layers_to_transform": null,
         "lora_alpha": config.lora_alpha,
-        "lora_dropout": 0.0,
+        "lora_bias": false,
+        "lora_dropout": config.lora_dropout,
         "modules_to_save": null,
         "peft_type": "LORA",
         "r": config.r,
-        "rank_pattern": {},
-        "alpha_pattern": {},
+        "rank_pattern": config.rank_pattern,
+        "alpha_pattern": config.alpha_pattern,
         "target_modules": modules,
         "task_type": "CAUSAL_LM",
         "use_dora": false,
@@ -55,48 +63,98 @@ pub fn save_adapter(model: &mut Qwen3Vl, config: &LoraConfig, base: &str, dir: &
     std::fs::write(&path, format!("{json:#}\n")).map_err(ModelError::io("write", &path))
 }
 
-/// Loads the adapter folder `dir` onto `model`, replacing any adapter there. Returns its configuration.
+/// Reads `adapter_config.json` of the adapter folder `dir`.
 ///
 /// # Errors
-/// When a file is missing, the adapter is of a kind that is not understood (DoRA, embeddings, saved modules), or a
-/// tensor belongs to no module or has another shape: nothing is dropped.
-pub fn load_adapter(model: &mut Qwen3Vl, dir: &Path) -> Result<LoraConfig, ModelError> {
+/// When it cannot be read, or the adapter is of a kind that is not understood.
+pub fn read_config(dir: &Path) -> Result<LoraConfig, ModelError> {
     let path = dir.join("adapter_config.json");
     let text = std::fs::read_to_string(&path).map_err(ModelError::io("read", &path))?;
-    let json: serde_json::Value = serde_json::from_str(&text).map_err(|error| ModelError::format(&path, error))?;
-    let config: LoraConfig = serde_json::from_value(json.clone()).map_err(|error| ModelError::format(&path, error))?;
-    if json.get("peft_type").and_then(serde_json::Value::as_str) != Some("LORA") {
-        return Err(ModelError::format(&path, "peft_type: expected \"LORA\""));
+    let json: Value = serde_json::from_str(&text).map_err(|error| ModelError::format(&path, error))?;
+    refuse_other_kinds(&json).map_err(|message| ModelError::format(&path, message))?;
+    serde_json::from_value(json).map_err(|error| ModelError::format(&path, error))
+}
+
+/// What changes an adapter's arithmetic and is not understood: the key, and what to do about it.
+const OTHER_KINDS: [(&str, &str); 15] = [
+    ("use_dora", "merge the adapter with PEFT, or train it without DoRA"),
+    ("fan_in_fan_out", "export the adapter with weights as [out, in]"),
+    ("lora_bias", "train the adapter with lora_bias false"),
+    (
+        "modules_to_save",
+        "merge the adapter with PEFT, or train it without saved modules",
+    ),
+    (
+        "trainable_token_indices",
+        "merge the adapter with PEFT, or train it without new tokens",
+    ),
+    ("target_parameters", "train the adapter on target_modules alone"),
+    ("layer_replication", "merge the adapter with PEFT"),
+    ("use_qalora", "train the adapter without QA-LoRA"),
+    ("use_bdlora", "merge the adapter with PEFT"),
+    ("alora_invocation_tokens", "train the adapter without invocation tokens"),
+    ("arrow_config", "merge the adapter with PEFT"),
+    ("kasa_config", "merge the adapter with PEFT"),
+    ("monteclora_config", "merge the adapter with PEFT"),
+    ("velora_config", "merge the adapter with PEFT"),
+    ("megatron_config", "export the adapter without Megatron"),
+];
+
+fn refuse_other_kinds(json: &Value) -> Result<(), String> {
+    let text = |key: &str| json.get(key).and_then(Value::as_str);
+    if text("peft_type") != Some("LORA") {
+        return Err("peft_type: expected \"LORA\"".to_owned());
     }
-    for key in ["use_dora", "fan_in_fan_out", "lora_bias"] {
-        if json.get(key).and_then(serde_json::Value::as_bool) == Some(true) {
-            return Err(ModelError::format(
-                &path,
-                format!("{key} is not supported; export the adapter without it"),
-            ));
+    for (key, advice) in OTHER_KINDS {
+        let given = match json.get(key) {
+            None | Some(Value::Null | Value::Bool(false)) => false,
+            Some(Value::Array(list)) => !list.is_empty(),
+            Some(_) => true,
+        };
+        if given {
+            return Err(format!("{key} is not supported; {advice}"));
         }
     }
-    for key in ["rank_pattern", "alpha_pattern"] {
-        if json
-            .get(key)
-            .and_then(serde_json::Value::as_object)
-            .is_some_and(|pattern| !pattern.is_empty())
-        {
-            return Err(ModelError::format(
-                &path,
-                format!("{key}: one rank and alpha for all modules is expected"),
-            ));
-        }
+    if let Some(bias) = text("bias").filter(|bias| *bias != "none") {
+        return Err(format!(
+            "bias: expected \"none\", found \"{bias}\"; merge the adapter with PEFT, or train it with bias \"none\""
+        ));
     }
+    // These take something out of the base weights before training; the rest of `init_lora_weights` only starts A and B.
+    let init = text("init_lora_weights").unwrap_or_default();
+    if ["pissa", "olora", "corda", "loftq", "lora_ga"]
+        .iter()
+        .any(|kind| init.starts_with(kind))
+    {
+        return Err(format!(
+            "init_lora_weights: \"{init}\" changes the base weights; convert the adapter with PEFT (path_initial_model_for_weight_conversion)"
+        ));
+    }
+    Ok(())
+}
+
+/// Loads the adapter folder `dir` onto `model`, replacing any adapter there. Returns its configuration.
+///
+/// As in PEFT, the tensors of the file say which modules are adapted. A key of `rank_pattern` or `alpha_pattern` that
+/// matches none of them is logged: PEFT ignored it when the adapter was made.
+///
+/// # Errors
+/// When a file is missing, the adapter is of a kind that is not understood (DoRA, embeddings, saved modules, ...), a
+/// tensor belongs to no module or has another shape, or one of a pair is missing: nothing is dropped.
+pub fn load_adapter(model: &mut Qwen3Vl, dir: &Path) -> Result<LoraConfig, ModelError> {
+    let config = read_config(dir)?;
+    let ranks = config.ranks()?;
     let file = dir.join("adapter_model.safetensors");
-    let files = TensorFiles::open_files(vec![file.clone()])?;
+    let files = TensorFiles::open_files(vec![file])?;
     let device = model.device();
-    let mut left: Vec<String> = files.names().map(str::to_owned).collect();
+    let mut left: BTreeSet<String> = files.names().map(str::to_owned).collect();
     let mut problems = Vec::new();
     let mut failure = None;
+    let mut adapted = Vec::new();
     model.visit_linear(&mut |path, linear| {
         linear.lora = None;
         let [d_output, d_input] = linear.dims();
+        let (rank, scaling) = ranks.of(path);
         let mut factor = |name: &str, shape: [usize; 2]| -> Option<Tensor<2>> {
             let key = format!("{PREFIX}{path}.{name}.weight");
             match files.get(&key) {
@@ -106,7 +164,7 @@ pub fn load_adapter(model: &mut Qwen3Vl, dir: &Path) -> Result<LoraConfig, Model
                 }
                 Ok(None) => None,
                 Ok(Some((found, values))) => {
-                    left.retain(|name| *name != key);
+                    left.remove(&key);
                     if found != shape {
                         problems.push(format!("{key}: expected shape {shape:?}, found {found:?}"));
                         return None;
@@ -115,16 +173,24 @@ pub fn load_adapter(model: &mut Qwen3Vl, dir: &Path) -> Result<LoraConfig, Model
                 }
             }
         };
-        let (a, b) = (
-            factor("lora_A", [config.r, d_input]),
-            factor("lora_B", [d_output, config.r]),
-        );
-        if let (Some(a), Some(b)) = (a, b) {
-            linear.lora = Some(LoraPair {
-                a,
-                b,
-                scaling: config.scaling(),
-            });
+        let (a, b) = (factor("lora_A", [rank, d_input]), factor("lora_B", [d_output, rank]));
+        match (a, b) {
+            (Some(a), Some(b)) => {
+                adapted.push(path.to_owned());
+                linear.lora = Some(LoraPair {
+                    a,
+                    b,
+                    scaling,
+                    dropout: None,
+                });
+            }
+            (None, None) => {}
+            (a, _) => {
+                let (there, missing) = if a.is_some() { ("A", "B") } else { ("B", "A") };
+                problems.push(format!(
+                    "{PREFIX}{path}.lora_{missing}.weight: expected beside lora_{there}, found no fitting tensor"
+                ));
+            }
         }
     });
     if let Some(error) = failure {
@@ -134,9 +200,14 @@ pub fn load_adapter(model: &mut Qwen3Vl, dir: &Path) -> Result<LoraConfig, Model
         left.into_iter()
             .map(|name| format!("{name}: belongs to no linear module of the model")),
     );
-    if problems.is_empty() {
-        Ok(config)
-    } else {
-        Err(ModelError::Tensors(problems))
+    if !problems.is_empty() {
+        return Err(ModelError::Tensors(problems));
     }
+    for key in ranks.unmatched(&adapted) {
+        tracing::warn!(
+            "{}: {key} matches no adapted module, so it has no effect",
+            dir.display()
+        );
+    }
+    Ok(config)
 }

@@ -1,25 +1,25 @@
-//! Which modules an adapter attaches to, by PEFT's matching rules.
+//! Lists and patterns of module names, by PEFT's matching rules.
 
+use super::pattern::Regex;
 use crate::{ModelError, Qwen3Vl};
-use regex::Regex;
 use serde::{Deserialize, Serialize};
 
-/// `target_modules` of an adapter.
+/// `target_modules` or `exclude_modules` of an adapter.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Targets {
-    /// A regular expression that must match the whole module path; or one of the words `all-linear` (every linear map
-    /// but the head), `language`, `vision` (the blocks), `merger` (the merger and the deepstack mergers).
+    /// A regular expression (Python's) that must match the whole module path; or one of the words `all-linear` (every
+    /// linear map but the head), `language`, `vision` (the blocks), `merger` (the merger and the deepstack mergers).
     Pattern(String),
     /// Module paths, or their last parts: an entry matches a path that equals it or ends in `.` and the entry. The
     /// words of `Pattern` are understood here too.
     Names(Vec<String>),
 }
 
-/// The regular expression of a shorthand word.
-fn shorthand(word: &str) -> Option<&'static str> {
+/// The regular expression of a shorthand word, over the paths of linear maps.
+pub(super) fn shorthand(word: &str) -> Option<&'static str> {
     match word {
-        "all-linear" => Some(r".*"),
+        "all-linear" => Some(r"model\..*"),
         "language" => Some(r"model\.language_model\..*"),
         "vision" => Some(r"model\.visual\.blocks\..*"),
         "merger" => Some(r"model\.visual\.(merger|deepstack_merger_list\.\d+)\..*"),
@@ -27,7 +27,8 @@ fn shorthand(word: &str) -> Option<&'static str> {
     }
 }
 
-/// The module paths of `model` that `targets` names, in model order.
+/// The paths of all linear maps of `model` that `targets` names, in model order. What else an adapter's configuration
+/// says is not looked at: see [`super::resolve`].
 ///
 /// # Errors
 /// When an entry matches no module: the error lists the nearest names. (Silently training less than was asked for is
@@ -35,24 +36,9 @@ fn shorthand(word: &str) -> Option<&'static str> {
 pub fn matched_modules(model: &mut Qwen3Vl, targets: &Targets) -> Result<Vec<String>, ModelError> {
     let mut paths = Vec::new();
     model.visit_linear(&mut |path, _| paths.push(path.to_owned()));
-    let entries: Vec<Entry> = match targets {
-        Targets::Pattern(pattern) => vec![Entry::pattern(pattern, shorthand(pattern).unwrap_or(pattern))?],
-        Targets::Names(names) => names.iter().map(|name| Entry::name(name)).collect::<Result<_, _>>()?,
-    };
+    let entries = Entry::all("lora_target_modules", targets)?;
     for entry in &entries {
-        if !paths.iter().any(|path| entry.matches(path)) {
-            let mut near: Vec<(f64, &str)> = paths
-                .iter()
-                .map(|path| (closeness(&entry.text, path), path.as_str()))
-                .collect();
-            near.sort_by(|left, right| right.0.total_cmp(&left.0));
-            let near: Vec<&str> = near.into_iter().take(3).map(|(_, path)| path).collect();
-            return Err(ModelError::Config(format!(
-                "lora_target_modules: `{}` matches no linear module; the nearest are {}",
-                entry.text,
-                near.join(", ")
-            )));
-        }
+        entry.check("linear module", &paths)?;
     }
     Ok(paths
         .into_iter()
@@ -60,37 +46,70 @@ pub fn matched_modules(model: &mut Qwen3Vl, targets: &Targets) -> Result<Vec<Str
         .collect())
 }
 
-struct Entry {
-    text: String,
+/// One entry of a list, or the pattern.
+pub(super) struct Entry {
+    /// The configuration key it stands under.
+    key: &'static str,
+    /// As it was written.
+    pub text: String,
     regex: Option<Regex>,
+    /// Whether the entry is a word of ours.
+    pub shorthand: bool,
 }
 
 impl Entry {
-    fn pattern(text: &str, pattern: &str) -> Result<Self, ModelError> {
-        let regex = Regex::new(&format!("^(?:{pattern})$"))
-            .map_err(|error| ModelError::Config(format!("lora_target_modules: `{text}` is no pattern: {error}")))?;
+    /// All entries of `targets`, which stand under `key`.
+    pub fn all(key: &'static str, targets: &Targets) -> Result<Vec<Self>, ModelError> {
+        match targets {
+            Targets::Pattern(pattern) => Ok(vec![Self::new(key, pattern, true)?]),
+            Targets::Names(names) => names.iter().map(|name| Self::new(key, name, false)).collect(),
+        }
+    }
+
+    fn new(key: &'static str, text: &str, pattern: bool) -> Result<Self, ModelError> {
+        let word = shorthand(text);
+        let regex = match word.or(pattern.then_some(text)) {
+            None => None,
+            Some(pattern) => Some(Regex::whole(key, text, pattern)?),
+        };
         Ok(Self {
+            key,
             text: text.to_owned(),
-            regex: Some(regex),
+            regex,
+            shorthand: word.is_some(),
         })
     }
 
-    fn name(text: &str) -> Result<Self, ModelError> {
-        match shorthand(text) {
-            Some(pattern) => Self::pattern(text, pattern),
-            None => Ok(Self {
-                text: text.to_owned(),
-                regex: None,
-            }),
-        }
-    }
-
-    fn matches(&self, path: &str) -> bool {
+    /// Whether the entry names the module at `path`.
+    pub fn matches(&self, path: &str) -> bool {
         match &self.regex {
-            Some(regex) => regex.is_match(path),
+            Some(regex) => regex.matches(path),
             None => path == self.text || path.strip_suffix(&self.text).is_some_and(|rest| rest.ends_with('.')),
         }
     }
+
+    /// An error unless the entry matches one of `paths`; `what` is what those are.
+    pub fn check(&self, what: &str, paths: &[String]) -> Result<(), ModelError> {
+        if paths.iter().any(|path| self.matches(path)) {
+            Ok(())
+        } else {
+            Err(unmatched(self.key, &self.text, what, paths))
+        }
+    }
+}
+
+/// The error for a name or pattern that matches none of `paths`.
+pub(super) fn unmatched(key: &str, text: &str, what: &str, paths: &[String]) -> ModelError {
+    let mut near: Vec<(f64, &str)> = paths
+        .iter()
+        .map(|path| (closeness(text, path), path.as_str()))
+        .collect();
+    near.sort_by(|left, right| right.0.total_cmp(&left.0));
+    let near: Vec<&str> = near.into_iter().take(3).map(|(_, path)| path).collect();
+    ModelError::Config(format!(
+        "{key}: `{text}` matches no {what}; the nearest are {}",
+        near.join(", ")
+    ))
 }
 
 /// How near a wanted name is to a path: the best match with any tail of the path.

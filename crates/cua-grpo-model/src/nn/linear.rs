@@ -1,7 +1,8 @@
 //! A linear map with an optional low-rank adapter.
 
-use super::{Initializer, LinearVisitor, ParamVisitor, Slot, Weight, join};
+use super::{Dropout, Initializer, LinearVisitor, ParamVisitor, Slot, Weight, join};
 use burn::tensor::{DType, Tensor};
+use cua_grpo_kernels as kernels;
 
 /// Configuration of a [`Linear`].
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -45,6 +46,8 @@ pub struct LoraPair {
     pub b: Tensor<2>,
     /// `alpha / r`, or `alpha / sqrt(r)` with rank stabilisation.
     pub scaling: f64,
+    /// What is dropped of the update's input; only in forward passes that are trained on.
+    pub dropout: Option<Dropout>,
 }
 
 /// `y = W x + b + scaling * B A x`, with the last term only while an adapter is attached.
@@ -69,7 +72,14 @@ impl Linear {
     /// # Shapes
     /// - x: `[rows, in]`; output: `[rows, out]`
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        self.weight.forward(x, self.bias.clone(), self.lora.as_ref())
+        let Some((pair, dropout)) = self.lora.as_ref().and_then(|pair| Some((pair, pair.dropout?))) else {
+            return self.weight.forward(x, self.bias.clone(), self.lora.as_ref());
+        };
+        // In f32, as the factors are.
+        let low = kernels::linear(dropout.forward(x.clone().cast(DType::F32)), pair.a.clone(), None) * pair.scaling;
+        let y = self.weight.forward(x, self.bias.clone(), None);
+        let dtype = y.dtype();
+        y + kernels::linear(low, pair.b.clone(), None).cast(dtype)
     }
 
     /// Adds the update to the weight and drops the adapter: `W += scaling * B A`, summed in f32.

@@ -1,10 +1,12 @@
 //! Building blocks shared by both towers.
 
+mod dropout;
 mod init;
 mod linear;
 mod params;
 mod weight;
 
+pub use dropout::Dropout;
 pub use init::Initializer;
 pub use linear::{Linear, LinearConfig, LoraPair};
 pub use params::{LinearVisitor, ParamVisitor, Slot, join};

@@ -11,6 +11,16 @@ pub enum Slot<'a> {
     Matrix(&'a mut Tensor<2>),
 }
 
+impl Slot<'_> {
+    /// The shape of the tensor.
+    pub fn dims(&self) -> Vec<usize> {
+        match self {
+            Self::Vector(tensor) => tensor.dims().to_vec(),
+            Self::Matrix(tensor) => tensor.dims().to_vec(),
+        }
+    }
+}
+
 /// Receives the name and the place of each base tensor (adapters are not among them).
 pub type ParamVisitor<'a> = dyn FnMut(&str, Slot<'_>) + 'a;
 

@@ -33,7 +33,7 @@ pub use image::{ImageProcessorConfig, PixelBudget, RgbImage, decode_rgb, image_s
 pub use positions::{PadIds, PositionState, rope_index};
 pub use prompt::{VideoSpan, expand_pads, expand_videos};
 pub use python_json::python_json;
-pub use renderer::{ChatRenderer, ConversationOptions};
+pub use renderer::{ChatRenderer, ConversationOptions, Literals};
 pub use resize::resize_bicubic;
 pub use smart_resize::{smart_resize, smart_resize_video};
 pub use template::ChatTemplate;

@@ -20,9 +20,21 @@ pub struct ChatRenderer {
     tools: Vec<Value>,
 }
 
+/// What literals of added tokens inside the messages mean.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Literals {
+    /// What [`Trust`] allows: data cannot forge control tokens. Episodes are always read so.
+    #[default]
+    Guarded,
+    /// The tokens, wherever they stand: how transformers reads a conversation.
+    Tokens,
+}
+
 /// How a whole conversation is rendered.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ConversationOptions {
+    /// How literals of added tokens in the messages are read.
+    pub literals: Literals,
     /// End with the header of the next assistant message.
     pub add_generation_prompt: bool,
     /// Tools in JSON-schema form instead of the renderer's own.
@@ -76,7 +88,7 @@ impl ChatRenderer {
 
     /// Ids of a whole conversation in the chat form of the Python libraries; `grids` are those of its pictures, in order.
     ///
-    /// Literals of control tokens in the messages are plain text, see [`Trust`].
+    /// Literals of control tokens in the messages are plain text, see [`Trust`], unless the options say otherwise.
     ///
     /// # Errors
     /// [`ProcessorError::Template`], [`ProcessorError::Tokenizer`], or [`ProcessorError::Mismatch`] when the placeholders that
@@ -88,7 +100,10 @@ impl ChatRenderer {
         options: &ConversationOptions,
     ) -> Result<Vec<TokenId>, ProcessorError> {
         let tools = options.tools.as_ref().unwrap_or(&self.tools);
-        let guard = self.guard(messages, tools)?;
+        let guard = match options.literals {
+            Literals::Guarded => self.guard(messages, tools)?,
+            Literals::Tokens => self.tokenizer.open_guard(&self.sources(messages, tools))?,
+        };
         let text = self.render_text(
             messages,
             tools,
@@ -135,12 +150,17 @@ impl ChatRenderer {
 
     /// A guard whose marker occurs in nothing that is rendered.
     fn guard(&self, messages: &[Value], tools: &[Value]) -> Result<Guard, ProcessorError> {
+        self.tokenizer.guard(&self.sources(messages, tools))
+    }
+
+    /// Every text that a rendering may contain.
+    fn sources<'a>(&'a self, messages: &'a [Value], tools: &'a [Value]) -> Vec<&'a str> {
         let mut sources = vec![self.template.source()];
         messages
             .iter()
             .chain(tools)
             .for_each(|value| collect_strings(value, &mut sources));
-        self.tokenizer.guard(&sources)
+        sources
     }
 
     /// The rendered text with markers in it.

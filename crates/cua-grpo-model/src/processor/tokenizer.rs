@@ -181,6 +181,11 @@ impl Tokenizer {
         )
     }
 
+    /// A guard that breaks no literal: every one in the messages means its token.
+    pub(super) fn open_guard(&self, sources: &[&str]) -> Result<Guard, ProcessorError> {
+        Guard::new([], sources)
+    }
+
     /// The text of tokens, literals of added tokens included. An id that has no token (an unused embedding row) reads
     /// as U+FFFD, and so do bytes that are not UTF-8.
     pub fn decode(&self, tokens: &[TokenId]) -> String {

@@ -43,6 +43,11 @@ pub fn json(set: &str, name: &str) -> Value {
     serde_json::from_str(&std::fs::read_to_string(folder(set).join("golden").join(name)).unwrap()).unwrap()
 }
 
+/// A JSON list of token ids.
+pub fn ids(value: &Value) -> Vec<u32> {
+    serde_json::from_value(value.clone()).unwrap()
+}
+
 /// A tensor file of the golden folder.
 pub struct Golden(Vec<u8>);
 

@@ -113,6 +113,34 @@ choice! {
     }
 }
 
+impl From<LrScheduler> for cua_grpo_algo::Decay {
+    fn from(scheduler: LrScheduler) -> Self {
+        match scheduler {
+            LrScheduler::Constant => Self::Constant,
+            LrScheduler::Linear => Self::Linear,
+            LrScheduler::Cosine => Self::Cosine,
+        }
+    }
+}
+
+impl From<Target> for cua_grpo_gbox::TargetStyle {
+    fn from(target: Target) -> Self {
+        match target {
+            Target::Description => Self::Description,
+            Target::Coordinates => Self::Coordinate,
+        }
+    }
+}
+
+impl From<PromptStyle> for cua_grpo_gbox::PromptStyle {
+    fn from(style: PromptStyle) -> Self {
+        match style {
+            PromptStyle::Full => Self::Full,
+            PromptStyle::Brief => Self::Brief,
+        }
+    }
+}
+
 /// Where tensors live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

@@ -2,6 +2,7 @@
 
 #[macro_use]
 mod keys;
+mod adapter;
 mod choices;
 mod error;
 mod layer;

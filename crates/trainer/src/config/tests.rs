@@ -1,6 +1,7 @@
 //! Tests of the configuration: precedence, errors, the files in `configs/`, and `docs/CONFIG.md` in step with the code.
 
 use super::*;
+use cua_grpo_model::lora::Targets;
 use std::path::PathBuf;
 
 fn root() -> PathBuf {
@@ -143,6 +144,49 @@ fn what_is_saved_is_read_back_equal() {
     assert_eq!(read_yaml::<TrainConfig>(&path).unwrap(), config);
     std::fs::write(&path, to_yaml(&SftConfig::default()).unwrap()).unwrap();
     assert_eq!(read_yaml::<SftConfig>(&path).unwrap(), SftConfig::default());
+}
+
+#[test]
+fn keys_of_the_adapter_take_lists_patterns_and_maps() {
+    let yaml = "lora_target_modules: '.*(?<!k)_proj'\nlora_exclude_modules: [up_proj]\nuse_rslora: true\n\
+        lora_rank_pattern: {q_proj: 8, mlp.down_proj: 4}\nlora_alpha_pattern: {'layers.0.*': 2.5}\nlora_dropout: 0.1";
+    let flags = ["lora_layers_to_transform=1,2", "lora_layers_pattern=layers"];
+    let config = with(yaml, &[("LORA_EXCLUDE_MODULES", "up_proj, attn.qkv")], &flags).unwrap();
+    let lora = crate::assemble::lora(&config);
+    let names = |list: &[&str]| Targets::Names(list.iter().map(|&name| name.to_owned()).collect());
+    assert_eq!(lora.target_modules, Targets::Pattern(".*(?<!k)_proj".into()));
+    assert_eq!(lora.exclude_modules, Some(names(&["up_proj", "attn.qkv"])));
+    assert_eq!(lora.layers_to_transform.as_ref().unwrap().values(), [1, 2]);
+    assert_eq!(lora.layers_pattern.as_ref().unwrap().values(), ["layers"]);
+    assert_eq!((lora.use_rslora, lora.lora_dropout), (true, 0.1));
+    assert_eq!(
+        lora.ranks().unwrap().of("x.layers.0.self_attn.q_proj"),
+        (8, 2.5 / 8f64.sqrt())
+    );
+    assert_eq!(lora.ranks().unwrap().of("x.layers.1.mlp.down_proj").0, 4);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.yaml");
+    std::fs::write(&path, to_yaml(&config).unwrap()).unwrap();
+    assert_eq!(read_yaml::<TrainConfig>(&path).unwrap(), config);
+
+    let plain = crate::assemble::lora(&with("", &[], &["lora_target_modules=q_proj"]).unwrap());
+    assert_eq!(plain.target_modules, names(&["q_proj"]));
+    assert!(plain.exclude_modules.is_none() && plain.layers_to_transform.is_none() && plain.layers_pattern.is_none());
+    let flag = with("", &[], &["lora_target_modules=.*\\.q_proj"]).unwrap();
+    assert_eq!(flag.lora_target_modules, Targets::Pattern(".*\\.q_proj".into()));
+    for (yaml, words) in [
+        ("lora_dropout: 1", ["`lora_dropout`", "less than 1"]),
+        ("lora_rank_pattern: {q_proj: 0}", ["`lora_rank_pattern`", "q_proj: 0"]),
+        ("lora_rank_pattern: 8", ["`lora_rank_pattern`", "a map from names to"]),
+        (
+            "lora_alpha_pattern: {q_proj: -1.0}",
+            ["`lora_alpha_pattern`", "above 0"],
+        ),
+        ("lora_target_modules: []", ["`lora_target_modules`", "at least one"]),
+    ] {
+        let text = message(with(yaml, &[], &[]));
+        assert!(words.iter().all(|word| text.contains(word)), "{words:?} in: {text}");
+    }
 }
 
 #[test]

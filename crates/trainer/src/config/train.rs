@@ -5,9 +5,10 @@ use super::{
     ConfigError, Configuration, DeviceSpec, Dtype, Key, LossType, LrScheduler, PromptStyle, RewardKind, ScaleRewards,
     Secret, Target,
 };
+use cua_grpo_model::lora::{Patterns, Targets};
 
-fn names(list: &[&str]) -> Vec<String> {
-    list.iter().map(|&name| name.to_owned()).collect()
+fn names(list: &[&str]) -> Targets {
+    Targets::Names(list.iter().map(|&name| name.to_owned()).collect())
 }
 
 configuration! {
@@ -27,11 +28,25 @@ configuration! {
         lora_r: usize = 16,
         /// Adapters are scaled by `lora_alpha / lora_r`.
         lora_alpha: f64 = 32.0,
-        /// Fraction of adapter inputs dropped in training.
+        /// Fraction of adapter inputs dropped in updates, by masks that follow from `seed`. Sampling and reference
+        /// drop none, so above 0 the ratio is not 1 on fresh episodes.
         lora_dropout: f64 = 0.0,
-        /// Ends of the module names that get adapters, language and vision alike.
-        lora_target_modules: Vec<String> =
+        /// Ends of the module names that get adapters, language and vision alike; the words `language`, `vision`,
+        /// `merger`, `all-linear`; or one Python pattern of the whole path.
+        lora_target_modules: Targets =
             names(&["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]),
+        /// Modules that get no adapter although `lora_target_modules` names them, in the same forms.
+        lora_exclude_modules: Targets = names(&[]),
+        /// Numbers of the layers that get adapters; empty means all.
+        lora_layers_to_transform: Vec<usize> = Vec::new(),
+        /// What stands before those numbers, as patterns (`layers`, `blocks`); empty means anything.
+        lora_layers_pattern: Vec<String> = Vec::new(),
+        /// Scale adapters by `lora_alpha / sqrt(lora_r)` instead.
+        use_rslora: bool = false,
+        /// Ranks other than `lora_r`, by patterns of the ends of module names: `{q_proj: 8}`.
+        lora_rank_pattern: Patterns<usize> = Patterns::default(),
+        /// Alphas other than `lora_alpha`, by patterns of the ends of module names.
+        lora_alpha_pattern: Patterns<f64> = Patterns::default(),
         /// Peak learning rate of AdamW.
         learning_rate: f64 = 1e-5,
         /// Weight of the KL divergence from the reference, which is the model with the adapter off.
@@ -218,17 +233,22 @@ impl Configuration for TrainConfig {
         )?;
         check.require(self.lora_alpha > 0.0, "lora_alpha", self.lora_alpha, "more than 0")?;
         let dropout = self.lora_dropout;
-        check.later(
-            dropout != 0.0,
-            ["lora_dropout", &dropout.to_string(), "adapter dropout"],
-            "Set lora_dropout to 0: with dropout the ratio could not be exactly 1.",
-        )?;
         check.require(
-            !self.lora_target_modules.is_empty(),
-            "lora_target_modules",
-            "empty",
-            "at least one name",
+            (0.0..1.0).contains(&dropout),
+            "lora_dropout",
+            dropout,
+            "0 or more and less than 1",
         )?;
+        for (name, rank) in self.lora_rank_pattern.iter() {
+            let value = format!("{name}: {rank}");
+            check.require(*rank > 0, "lora_rank_pattern", value, "ranks of 1 or more")?;
+        }
+        for (name, alpha) in self.lora_alpha_pattern.iter() {
+            let value = format!("{name}: {alpha}");
+            check.require(*alpha > 0.0, "lora_alpha_pattern", value, "alphas above 0")?;
+        }
+        let targets = !matches!(&self.lora_target_modules, Targets::Names(names) if names.is_empty());
+        check.require(targets, "lora_target_modules", "empty", "at least one name")?;
         let room = self.max_new_tokens < self.context_limit();
         check.require(
             room,

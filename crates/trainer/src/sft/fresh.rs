@@ -1,11 +1,11 @@
 //! A tiny model with random weights, and a tokenizer made for the phone's language.
 
-use crate::config::{SftConfig, Target};
+use crate::config::SftConfig;
 use anyhow::{Context, Result};
 use cua_grpo_core::TaskSource;
+use cua_grpo_gbox::Prompts;
 use cua_grpo_gbox::action::{Action, to_reply};
 use cua_grpo_gbox::tasks::Split;
-use cua_grpo_gbox::{Prompts, TargetStyle};
 use cua_grpo_model::processor::{ImageProcessorConfig, PixelBudget, Tokenizer, train_tokenizer};
 use cua_grpo_model::{ModelConfig, TextConfig, VisionConfig};
 use cua_grpo_sim::{Demonstrator, Phone, Skill};
@@ -58,7 +58,7 @@ fn corpus(config: &SftConfig, prompts: Prompts) -> Result<Vec<String>> {
     let turns = config.max_turns;
     texts.extend((1..=turns).map(|turn| format!("user\n{}", prompts.turn(turn, turns, None))));
     let skill = Skill {
-        target: demonstrator_target(config),
+        target: config.target.into(),
         ..Skill::default()
     };
     for cursor in 0..CORPUS_TASKS {
@@ -78,14 +78,6 @@ fn corpus(config: &SftConfig, prompts: Prompts) -> Result<Vec<String>> {
         }
     }
     Ok(texts)
-}
-
-/// How the demonstrator names places.
-pub fn demonstrator_target(config: &SftConfig) -> TargetStyle {
-    match config.target {
-        Target::Description => TargetStyle::Description,
-        Target::Coordinates => TargetStyle::Coordinate,
-    }
 }
 
 /// The model that the configuration describes, for a tokenizer that is there already.

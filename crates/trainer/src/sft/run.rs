@@ -1,14 +1,14 @@
 //! The imitation run: demonstrate, train every weight, measure, write the model folder.
 
 use super::demonstrate::DemonstratingSampler;
-use super::fresh::{copy_processor, demonstrator_target, model_config, write_processor};
+use super::fresh::{copy_processor, model_config, write_processor};
 use crate::batching::micro_batches;
-use crate::config::{LrScheduler, PromptStyle, SftConfig, Target};
+use crate::config::SftConfig;
 use crate::eval::{Evaluation, evaluate};
 use crate::learner::Learner;
 use crate::world::{World, WorldConfig, device, tasks};
 use anyhow::{Context, Result};
-use cua_grpo_algo::{AdamWConfig, Decay, Schedule};
+use cua_grpo_algo::{AdamWConfig, Schedule};
 use cua_grpo_core::{Row, Scorer, VerifiedSuccess, derive_seed};
 use cua_grpo_gbox::Prompts;
 use cua_grpo_gbox::tasks::Split;
@@ -116,14 +116,8 @@ pub async fn run(config: &SftConfig) -> Result<()> {
 
 fn prompts(config: &SftConfig) -> Prompts {
     Prompts {
-        style: match config.prompt_style {
-            PromptStyle::Brief => cua_grpo_gbox::PromptStyle::Brief,
-            PromptStyle::Full => cua_grpo_gbox::PromptStyle::Full,
-        },
-        targets: match config.target {
-            Target::Description => cua_grpo_gbox::TargetStyle::Description,
-            Target::Coordinates => cua_grpo_gbox::TargetStyle::Coordinate,
-        },
+        style: config.prompt_style.into(),
+        targets: config.target.into(),
     }
 }
 
@@ -134,7 +128,7 @@ async fn demonstrations(config: &SftConfig, world: &World, renderer: Arc<ChatRen
         hurry: config.skill_hurry,
         slip: config.skill_slip,
         blunder: config.skill_blunder,
-        target: demonstrator_target(config),
+        target: config.target.into(),
     };
     let mut cursor = TaskCursor::new(tasks(config.seed, Split::Train, &config.templates)?, 0);
     let mut rows = Vec::with_capacity(config.demonstrations);
@@ -193,11 +187,7 @@ fn train(config: &SftConfig, rows: &[Row], learner: &mut Learner) -> Result<()> 
         base: config.learning_rate,
         warmup_steps: config.warmup_steps as u64,
         max_steps: steps as u64,
-        decay: match config.lr_scheduler {
-            LrScheduler::Constant => Decay::Constant,
-            LrScheduler::Linear => Decay::Linear,
-            LrScheduler::Cosine => Decay::Cosine,
-        },
+        decay: config.lr_scheduler.into(),
         final_fraction: 0.0,
     };
     let mut order: Vec<usize> = Vec::new();

@@ -1,61 +1,11 @@
-//! The command line: subcommands, their flags, and which exit code an error has.
+//! Flags of the subcommands that run from a configuration: `train`, `eval`, `plan`, `sft`.
 
+use super::given::Given;
 use crate::config::{ConfigError, Flag, SftConfig, TrainConfig, load_process};
 use crate::error::CliError;
 use crate::resume::ResumePoint;
-use clap::{Args, Parser, Subcommand};
+use clap::Args;
 use std::path::PathBuf;
-
-/// GRPO training of a computer-use agent on an Android phone, real or simulated.
-///
-/// Without arguments the quickstart runs: a tiny Qwen3-VL learns on a simulated phone, on the CPU, with no account
-/// and no network. Values come from flags, then environment variables (upper-case key names), then the file of
-/// --config, then the defaults. docs/CONFIG.md lists every key.
-#[derive(Debug, Parser)]
-#[command(
-    name = "trainer",
-    version,
-    args_conflicts_with_subcommands = true,
-    subcommand_negates_reqs = true
-)]
-pub struct Cli {
-    /// What to do; `train` when left out.
-    #[command(subcommand)]
-    pub command: Option<Command>,
-    /// Flags of `train`, which may be given without its name.
-    #[command(flatten)]
-    pub train: TrainArgs,
-}
-
-impl Cli {
-    /// The command, with `train` filled in when none was named.
-    pub fn into_command(self) -> Command {
-        self.command.unwrap_or(Command::Train(Box::new(self.train)))
-    }
-}
-
-/// The subcommands.
-#[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Train with GRPO (the default)
-    Train(Box<TrainArgs>),
-    /// Measure a policy: greedy episodes on task instances that training never sees
-    Eval(Box<EvalArgs>),
-    /// Make a starter model by imitation of scripted demonstrations
-    Sft(SftArgs),
-    /// Serve the simulated phone behind the GBox API
-    Sim(SimArgs),
-    /// Write report.html of a run folder anew
-    Report(ReportArgs),
-    /// Tell memory and speed before a run (comes later)
-    Plan(LaterArgs),
-    /// Let the model answer a prompt (comes later)
-    Generate(LaterArgs),
-    /// Merge an adapter into the weights (comes later)
-    Merge(LaterArgs),
-    /// Log-probs of a conversation under a model, as JSON
-    Score(ScoreArgs),
-}
 
 /// Flags that `train` and `eval` share.
 #[derive(Debug, Default, Args)]
@@ -159,6 +109,20 @@ pub struct EvalArgs {
     pub episodes: Option<usize>,
 }
 
+/// Flags of `plan`: those of `train`, and its own.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// Flags of the run.
+    #[command(flatten)]
+    pub train: TrainArgs,
+    /// Memory to plan for, in place of what this machine has free
+    #[arg(long, value_name = "GIB")]
+    pub memory: Option<f64>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Flags of `sft`.
 #[derive(Debug, Args)]
 pub struct SftArgs {
@@ -183,98 +147,6 @@ pub struct SftArgs {
     /// Set any key of the configuration; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-}
-
-/// Flags of `sim`.
-#[derive(Debug, Args)]
-pub struct SimArgs {
-    /// Address to listen on; port 0 picks a free one
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8780")]
-    pub bind: std::net::SocketAddr,
-    /// Boxes that may exist at the same time
-    #[arg(long, value_name = "N", default_value_t = 64)]
-    pub quota: usize,
-    /// Key that clients must send; without it any is accepted
-    #[arg(long, value_name = "KEY", env = "GBOX_API_KEY", hide_env_values = true)]
-    pub api_key: Option<String>,
-    /// Milliseconds that every request takes on top
-    #[arg(long, value_name = "MS", default_value_t = 0)]
-    pub latency_ms: u64,
-    /// Fraction of requests that fail, to try out robustness
-    #[arg(long, value_name = "FRACTION", default_value_t = 0.0)]
-    pub fault_rate: f64,
-    /// Seed of the injected faults
-    #[arg(long, value_name = "S", default_value_t = 0)]
-    pub seed: u64,
-}
-
-/// Flags of `report`.
-#[derive(Debug, Args)]
-pub struct ReportArgs {
-    /// The run folder
-    #[arg(value_name = "RUN")]
-    pub run: PathBuf,
-}
-
-/// Flags of `score`.
-#[derive(Debug, Args)]
-pub struct ScoreArgs {
-    /// `starter`, or a folder in the Hugging Face layout
-    #[arg(long, value_name = "DIR")]
-    pub model: String,
-    /// Adapter folder
-    #[arg(long, value_name = "DIR")]
-    pub adapter: Option<PathBuf>,
-    /// cpu, cuda or cuda:N
-    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
-    pub device: String,
-    /// Number format
-    #[arg(long, default_value = "f32", value_parser = ["f32", "bf16"])]
-    pub dtype: String,
-    /// JSON file with the conversation: {"messages": [...], "tools": [...]}
-    #[arg(long, value_name = "IN")]
-    pub messages: PathBuf,
-    /// JSON file to write
-    #[arg(long, value_name = "OUT")]
-    pub out: PathBuf,
-}
-
-/// Whatever is given to a subcommand that comes later.
-#[derive(Debug, Args)]
-pub struct LaterArgs {
-    /// Ignored: the subcommand stops with a message
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
-    pub rest: Vec<String>,
-}
-
-/// Collects the flags that were given, in the order of calls.
-#[derive(Default)]
-struct Given(Vec<Flag>);
-
-impl Given {
-    fn value(mut self, key: &str, value: &Option<impl ToString>) -> Self {
-        self.0
-            .extend(value.as_ref().map(|value| Flag::new(key, value.to_string())));
-        self
-    }
-
-    fn switch(mut self, given: bool, key: &str, value: bool, flag: &str) -> Self {
-        if given {
-            self.0.push(Flag {
-                key: key.into(),
-                value: value.to_string(),
-                flag: flag.into(),
-            });
-        }
-        self
-    }
-
-    fn assignments(mut self, texts: &[String]) -> Result<Vec<Flag>, ConfigError> {
-        for text in texts {
-            self.0.push(Flag::assignment(text)?);
-        }
-        Ok(self.0)
-    }
 }
 
 impl SharedArgs {

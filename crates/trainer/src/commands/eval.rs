@@ -1,19 +1,15 @@
-//! The short subcommands: `eval` measures a policy, `sim` serves the phone.
+//! `trainer eval`: measures a policy on task instances that training never sees.
 
 use crate::assemble::{self, Loaded};
-use crate::cli::SimArgs;
 use crate::config::TrainConfig;
 use crate::eval::{Evaluation, evaluate_with};
-use crate::interrupt::Interrupt;
 use crate::progress::Progress;
 use crate::world::{World, WorldConfig};
 use anyhow::{Context, Result};
 use cua_grpo_model::lora::load_adapter;
 use cua_grpo_rollout::Event;
-use cua_grpo_sim::{Faults, Latency, SimConfig, SimServer};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Greedy episodes on unseen task instances; a line a template on standard error, the figures as JSON on standard
 /// output.
@@ -63,43 +59,4 @@ pub async fn eval(config: &TrainConfig, adapter: Option<&Path>) -> Result<()> {
     );
     let line = serde_json::to_string(&crate::metrics::Event::Eval(result.event))?;
     crate::output::line(&line)
-}
-
-/// Serves simulated phones until Ctrl-C.
-pub async fn sim(arguments: &SimArgs) -> Result<()> {
-    let config = SimConfig {
-        bind: arguments.bind,
-        api_key: arguments.api_key.clone(),
-        quota: arguments.quota,
-        latency: Latency {
-            request: Duration::from_millis(arguments.latency_ms),
-            ..Default::default()
-        },
-        faults: Faults {
-            unavailable: arguments.fault_rate,
-            seed: arguments.seed,
-            ..Default::default()
-        },
-    };
-    let server = SimServer::start(config).await.with_context(|| {
-        format!(
-            "cannot serve on {}; choose another address with --bind, port 0 takes a free one",
-            arguments.bind
-        )
-    })?;
-    eprintln!("simulated phones at {}", server.base_url());
-    eprintln!(
-        "use them with: trainer --set gbox_base_url={} --set gbox_api_key=any",
-        server.base_url()
-    );
-    eprintln!(
-        "or from the official SDK: GBOX_CLIENT_BASE_URL={} GBOX_API_KEY=any",
-        server.base_url()
-    );
-    let mut interrupted = Interrupt::listen().token();
-    while !*interrupted.borrow() {
-        interrupted.changed().await.context("the Ctrl-C listener ended")?;
-    }
-    server.shutdown().await;
-    Ok(())
 }

@@ -1,0 +1,55 @@
+//! The subcommands.
+
+use super::{EvalArgs, GenerateArgs, MergeArgs, PlanArgs, ReportArgs, ScoreArgs, SftArgs, SimArgs, TrainArgs};
+use clap::{Parser, Subcommand};
+
+/// GRPO training of a computer-use agent on an Android phone, real or simulated.
+///
+/// Without arguments the quickstart runs: a tiny Qwen3-VL learns on a simulated phone, on the CPU, with no account
+/// and no network. Values come from flags, then environment variables (upper-case key names), then the file of
+/// --config, then the defaults. docs/CONFIG.md lists every key.
+#[derive(Debug, Parser)]
+#[command(
+    name = "trainer",
+    version,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true
+)]
+pub struct Cli {
+    /// What to do; `train` when left out.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Flags of `train`, which may be given without its name.
+    #[command(flatten)]
+    pub train: TrainArgs,
+}
+
+impl Cli {
+    /// The command, with `train` filled in when none was named.
+    pub fn into_command(self) -> Command {
+        self.command.unwrap_or(Command::Train(Box::new(self.train)))
+    }
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Train with GRPO (the default)
+    Train(Box<TrainArgs>),
+    /// Measure a policy: greedy episodes on task instances that training never sees
+    Eval(Box<EvalArgs>),
+    /// Make a starter model by imitation of scripted demonstrations
+    Sft(SftArgs),
+    /// Serve the simulated phone behind the GBox API
+    Sim(SimArgs),
+    /// Write report.html of a run folder anew
+    Report(ReportArgs),
+    /// Tell parameters and memory before a run
+    Plan(Box<PlanArgs>),
+    /// Let the model answer a prompt
+    Generate(GenerateArgs),
+    /// Merge an adapter into the weights, as a model folder of its own
+    Merge(MergeArgs),
+    /// Log-probs of a conversation under a model, as JSON
+    Score(ScoreArgs),
+}

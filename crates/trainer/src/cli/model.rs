@@ -1,0 +1,124 @@
+//! Flags of the subcommands that use a model without a run: `score`, `generate`, `merge`.
+
+use clap::builder::RangedU64ValueParser;
+use clap::{ArgGroup, Args, ValueEnum};
+use cua_grpo_model::processor::Literals;
+use std::path::PathBuf;
+
+/// Flags that name a model.
+#[derive(Debug, Args)]
+pub struct ModelArgs {
+    /// `starter`, or a folder in the Hugging Face layout
+    #[arg(long, value_name = "DIR")]
+    pub model: String,
+    /// Adapter folder
+    #[arg(long, value_name = "DIR")]
+    pub adapter: Option<PathBuf>,
+    /// cpu, cuda or cuda:N
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    pub device: String,
+    /// Number format of the weights
+    #[arg(long, default_value = "f32", value_parser = ["f32", "bf16"])]
+    pub dtype: String,
+    /// What a literal such as <|im_end|> inside a message means
+    #[arg(long, value_enum, value_name = "HOW", default_value_t = SpecialTokens::Parse)]
+    pub special_tokens: SpecialTokens,
+}
+
+/// How literals of control tokens inside messages are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SpecialTokens {
+    /// The control token, as transformers reads it
+    Parse,
+    /// Plain text, as training reads what comes from a device or a task
+    Escape,
+}
+
+impl SpecialTokens {
+    /// The same for the renderer.
+    pub fn literals(self) -> Literals {
+        match self {
+            Self::Parse => Literals::Tokens,
+            Self::Escape => Literals::Guarded,
+        }
+    }
+}
+
+/// Flags of `score`.
+#[derive(Debug, Args)]
+pub struct ScoreArgs {
+    /// The model.
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// JSON file with the conversation: {"messages": [...], "tools": [...]}; pictures as {"type": "image", "image": PATH},
+    /// relative to the file
+    #[arg(long, value_name = "IN")]
+    pub messages: PathBuf,
+    /// JSON file to write: input_ids, logprobs, position_ids, image_grid_thw
+    #[arg(long, value_name = "OUT")]
+    pub out: PathBuf,
+}
+
+/// Flags of `generate`.
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("input").required(true).args(["prompt", "messages"])))]
+pub struct GenerateArgs {
+    /// The model.
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// What the user says
+    #[arg(
+        long,
+        value_name = "TEXT",
+        required_unless_present = "messages",
+        conflicts_with = "messages"
+    )]
+    pub prompt: Option<String>,
+    /// Picture shown before the prompt; may be repeated
+    #[arg(long, value_name = "FILE", requires = "prompt")]
+    pub image: Vec<PathBuf>,
+    /// JSON file with the conversation so far, as for `score`
+    #[arg(long, value_name = "IN")]
+    pub messages: Option<PathBuf>,
+    /// Most tokens of the reply [default: of generation_config.json, else 512]
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
+    pub max_new_tokens: Option<usize>,
+    /// Divides the logits, 0 takes the likeliest token [default: of generation_config.json]
+    #[arg(long, value_name = "T")]
+    pub temperature: Option<f32>,
+    /// Keep the smallest set of tokens whose mass reaches this [default: of generation_config.json]
+    #[arg(long, value_name = "P")]
+    pub top_p: Option<f32>,
+    /// Keep this many tokens, 0 keeps all [default: of generation_config.json]
+    #[arg(long, value_name = "K")]
+    pub top_k: Option<usize>,
+    /// Tokens that end the reply [default: eos_token_id of generation_config.json]
+    #[arg(long, value_name = "ID", num_args = 1.., conflicts_with = "ignore_eos")]
+    pub stop_token: Vec<u32>,
+    /// Go on after tokens that end a reply
+    #[arg(long)]
+    pub ignore_eos: bool,
+    /// Seed of the draws
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub seed: u64,
+    /// JSON file to write: prompt_ids, ids, text, logprobs, kept_mass, stop, sampling
+    #[arg(long, value_name = "OUT")]
+    pub json: Option<PathBuf>,
+}
+
+/// Flags of `merge`.
+#[derive(Debug, Args)]
+pub struct MergeArgs {
+    /// `starter`, or a folder in the Hugging Face layout: the model that the adapter was trained on
+    #[arg(long, value_name = "DIR")]
+    pub model: String,
+    /// Adapter folder
+    #[arg(long, value_name = "DIR")]
+    pub adapter: PathBuf,
+    /// Folder to make; it must not exist or be empty
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Number format of the weights [default: that of the model, by its config.json; f32 where it is neither]
+    #[arg(long, value_parser = ["f32", "bf16"])]
+    pub dtype: Option<String>,
+}

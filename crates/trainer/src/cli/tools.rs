@@ -1,0 +1,35 @@
+//! Flags of `sim` and `report`.
+
+use clap::Args;
+use std::path::PathBuf;
+
+/// Flags of `sim`.
+#[derive(Debug, Args)]
+pub struct SimArgs {
+    /// Address to listen on; port 0 picks a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8780")]
+    pub bind: std::net::SocketAddr,
+    /// Boxes that may exist at the same time
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    pub quota: usize,
+    /// Key that clients must send; without it any is accepted
+    #[arg(long, value_name = "KEY", env = "GBOX_API_KEY", hide_env_values = true)]
+    pub api_key: Option<String>,
+    /// Milliseconds that every request takes on top
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    pub latency_ms: u64,
+    /// Fraction of requests that fail, to try out robustness
+    #[arg(long, value_name = "FRACTION", default_value_t = 0.0)]
+    pub fault_rate: f64,
+    /// Seed of the injected faults
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub seed: u64,
+}
+
+/// Flags of `report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// The run folder
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+}

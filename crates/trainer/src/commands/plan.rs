@@ -1,0 +1,21 @@
+//! `trainer plan`: parameters and memory before a run.
+
+use crate::cli::PlanArgs;
+use crate::error::CliError;
+use crate::output;
+use crate::plan::Plan;
+
+/// Prints the plan on standard output, as a table or as JSON.
+pub fn plan(arguments: &PlanArgs) -> Result<(), CliError> {
+    if arguments.memory.is_some_and(|gib| !(gib > 0.0 && gib.is_finite())) {
+        return Err(CliError::Usage("--memory: expected a number of GiB above 0".into()));
+    }
+    let (config, _) = arguments.train.load()?;
+    let plan = Plan::of(&config, arguments.memory)?;
+    let text = if arguments.json {
+        serde_json::to_string(&plan).map_err(anyhow::Error::from)?
+    } else {
+        plan.to_string().trim_end().to_owned()
+    };
+    Ok(output::line(&text)?)
+}

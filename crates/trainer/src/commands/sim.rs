@@ -1,0 +1,46 @@
+//! `trainer sim`: serves the simulated phone.
+
+use crate::cli::SimArgs;
+use crate::interrupt::{Interrupt, Notice};
+use anyhow::{Context, Result};
+use cua_grpo_sim::{Faults, Latency, SimConfig, SimServer};
+use std::time::Duration;
+
+/// Serves simulated phones until Ctrl-C.
+pub async fn sim(arguments: &SimArgs) -> Result<()> {
+    let config = SimConfig {
+        bind: arguments.bind,
+        api_key: arguments.api_key.clone(),
+        quota: arguments.quota,
+        latency: Latency {
+            request: Duration::from_millis(arguments.latency_ms),
+            ..Default::default()
+        },
+        faults: Faults {
+            unavailable: arguments.fault_rate,
+            seed: arguments.seed,
+            ..Default::default()
+        },
+    };
+    let server = SimServer::start(config).await.with_context(|| {
+        format!(
+            "cannot serve on {}; choose another address with --bind, port 0 takes a free one",
+            arguments.bind
+        )
+    })?;
+    eprintln!("simulated phones at {}", server.base_url());
+    eprintln!(
+        "use them with: trainer --set gbox_base_url={} --set gbox_api_key=any",
+        server.base_url()
+    );
+    eprintln!(
+        "or from the official SDK: GBOX_CLIENT_BASE_URL={} GBOX_API_KEY=any",
+        server.base_url()
+    );
+    let mut interrupted = Interrupt::listen(Notice::SERVING).token();
+    while !*interrupted.borrow() {
+        interrupted.changed().await.context("the Ctrl-C listener ended")?;
+    }
+    server.shutdown().await;
+    Ok(())
+}

@@ -1,0 +1,255 @@
+//! The plan of one run: its sizes, its memory, and how far it could grow.
+
+use super::{Available, Component, Load, Memory, ModelSizes, Phase, find_config};
+use crate::assemble;
+use crate::config::{DeviceSpec, TrainConfig};
+use crate::error::CliError;
+use cua_grpo_model::ParameterCount;
+use serde::Serialize;
+
+/// What is known before a run.
+#[derive(Debug, Clone, Serialize)]
+pub struct Plan {
+    /// Name of the model.
+    pub model: String,
+    /// Where its sizes are from.
+    pub sizes_from: String,
+    /// Where tensors live.
+    pub device: String,
+    /// How the weights are stored.
+    pub weights_in: String,
+    /// Weights by component.
+    pub parameters: Parameters,
+    /// What is done at once.
+    pub load: Load,
+    /// Memory by component.
+    pub components: Vec<Component>,
+    /// Bytes that are needed at once.
+    pub peak_bytes: u64,
+    /// Bytes of `trainer score` on a conversation of 256 tokens.
+    pub score_bytes: u64,
+    /// Memory of the device; `None` when it is not known.
+    pub available: Option<Available>,
+    /// Why it is not known.
+    pub unknown: Option<String>,
+    /// How far the run could grow in what is free.
+    pub fit: Option<Fit>,
+}
+
+/// Weights by component.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Parameters {
+    /// All of them, the adapter not counted.
+    pub total: u64,
+    /// The vision tower.
+    pub vision: u64,
+    /// The token embedding.
+    pub embedding: u64,
+    /// Attention of the decoder.
+    pub attention: u64,
+    /// MLPs of the decoder: dense ones, experts and routers.
+    pub mlp: u64,
+    /// Norms of the decoder.
+    pub norms: u64,
+    /// The output head; 0 when it is the embedding.
+    pub head: u64,
+    /// Those that one token goes through.
+    pub active: u64,
+    /// Those that are trained.
+    pub trainable: u64,
+}
+
+/// The largest values of one key that fit in what is free, the other keys as they are; 0 when none does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Fit {
+    /// The run fits as it is.
+    pub fits: bool,
+    /// `concurrency`, while sampling.
+    pub batch: u64,
+    /// `max_seq_length`, with one row in a micro-batch.
+    pub context: u64,
+    /// `micro_batch_tokens`, while updating; at most all rows of a step.
+    pub micro_batch: u64,
+}
+
+/// Tokens of the conversation that [`Plan::score_bytes`] is for.
+const SCORED: u64 = 256;
+
+/// What the process holds beside tensors: code, buffers of the files, what the allocator keeps (measured: 170 MiB).
+const PROCESS: u64 = 128 << 20;
+
+impl Plan {
+    /// The plan of `config`, against `memory` GiB instead of what the device has when given.
+    ///
+    /// # Errors
+    /// [`CliError::Usage`] when the model is not known or an adapter target matches nothing.
+    pub fn of(config: &TrainConfig, memory: Option<f64>) -> Result<Self, CliError> {
+        let (model, sizes_from) = find_config(&config.model_name)?;
+        let lora = config.use_lora.then(|| assemble::lora(config));
+        let sizes = ModelSizes::of(&model, lora.as_ref()).map_err(|error| CliError::Usage(error.to_string()))?;
+        let storage = Memory {
+            dtype: config.dtype,
+            four_bits: config.load_in_4bit,
+            cpu: config.device == DeviceSpec::Cpu,
+            recompute: config.device != DeviceSpec::Cpu,
+        };
+        let load = load(config);
+        let process = if storage.cpu { PROCESS } else { 0 };
+        let peak = |load: &Load| storage.peak(&sizes, load) + process;
+        let found = match memory {
+            Some(gib) => Ok(Available::of_flag(gib)),
+            None => Available::of_device(config.device),
+        };
+        let (available, unknown) = match found {
+            Ok(available) => (Some(available), None),
+            Err(reason) => (None, Some(reason)),
+        };
+        let fit = available.map(|available| {
+            let fits = |phase, load: &Load| storage.during(phase, &sizes, load) + process <= available.free;
+            let rows = with_micro_batch(config, u64::MAX).micro_batch;
+            Fit {
+                fits: peak(&load) <= available.free,
+                batch: largest(1 << 16, &|batch| fits(Phase::Sampling, &Load { batch, ..load })),
+                context: largest(model.text.max_position_embeddings as u64, &|context| {
+                    let load = with_context(config, context);
+                    fits(Phase::Sampling, &load) && fits(Phase::Updating, &load)
+                }),
+                micro_batch: largest(rows, &|tokens| fits(Phase::Updating, &with_micro_batch(config, tokens))),
+            }
+        });
+        Ok(Self {
+            model: config.model_name.clone(),
+            sizes_from,
+            device: config.device.to_string(),
+            weights_in: if config.load_in_4bit {
+                format!("4 bits (NF4), {}", config.dtype)
+            } else {
+                config.dtype.to_string()
+            },
+            parameters: parameters(&sizes.count, sizes.adapter),
+            load,
+            components: storage.components(&sizes, &load),
+            peak_bytes: peak(&load),
+            score_bytes: storage.weights(&sizes) + storage.scoring(&sizes, SCORED) + process,
+            available,
+            unknown,
+            fit,
+        })
+    }
+
+    /// Sum of what is alive in `phase`, in bytes.
+    pub fn phase(&self, phase: Phase) -> u64 {
+        let lines = self.components.iter();
+        lines
+            .filter(|line| line.phase == phase || line.phase == Phase::Always)
+            .map(|line| line.bytes)
+            .sum()
+    }
+}
+
+fn parameters(count: &ParameterCount, trainable: u64) -> Parameters {
+    Parameters {
+        total: count.total(),
+        vision: count.vision(),
+        embedding: count.embedding,
+        attention: count.attention,
+        mlp: count.mlp + count.experts + count.routers,
+        norms: count.norms,
+        head: count.head,
+        active: count.active(),
+        trainable,
+    }
+}
+
+/// What `config` does at once: a conversation fills its context in its turns, and replies are as long as they may be.
+fn load(config: &TrainConfig) -> Load {
+    with_micro_batch(config, config.micro_batch_tokens as u64)
+}
+
+fn with_micro_batch(config: &TrainConfig, tokens: u64) -> Load {
+    let episodes = config.batch_size * config.num_rollouts * config.gradient_accumulation_steps;
+    let context = config.context_limit() as u64;
+    let turns = config.max_turns.max(1) as u64;
+    let replies = (config.max_new_tokens as u64 * turns).min(context);
+    // No batch is larger than all rows, and a row that is longer than a micro-batch stands alone.
+    let micro_batch = tokens.min(context * episodes as u64).max(context);
+    Load {
+        batch: config.concurrency.min(episodes).max(1) as u64,
+        context,
+        turn: context.div_ceil(turns),
+        micro_batch,
+        trained: micro_batch * replies / context.max(1),
+    }
+}
+
+/// One row of `context` tokens in a micro-batch.
+fn with_context(config: &TrainConfig, context: u64) -> Load {
+    let config = TrainConfig {
+        max_seq_length: context as usize,
+        max_context_tokens: None,
+        ..config.clone()
+    };
+    with_micro_batch(&config, context)
+}
+
+/// The largest value up to `most` for which `fits` holds, where it holds for every smaller one too; 0 when for none.
+fn largest(most: u64, fits: &dyn Fn(u64) -> bool) -> u64 {
+    let (mut good, mut bad) = (0, most + 1);
+    while bad - good > 1 {
+        let middle = good + (bad - good) / 2;
+        if fits(middle) { good = middle } else { bad = middle }
+    }
+    good
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Dtype, Sources, load};
+
+    #[test]
+    fn the_largest_is_found() {
+        for limit in [0, 1, 17, 99, 100] {
+            assert_eq!(largest(100, &|value| value <= limit), limit);
+        }
+    }
+
+    #[test]
+    fn what_fits_fits_and_one_more_does_not() {
+        let mut config: TrainConfig = load(&Sources::default()).unwrap();
+        config.model_name = "2b".into();
+        config.dtype = Dtype::Bfloat16;
+        let plan = Plan::of(&config, Some(64.0)).unwrap();
+        let (total, free) = (plan.parameters.total, plan.available.unwrap().free);
+        assert_eq!((total, free), (2_127_532_032, 64 << 30));
+        let fit = plan.fit.unwrap();
+        assert!(fit.batch > 1 && fit.context > 1 && fit.micro_batch > 2048, "{fit:?}");
+        let needs = |change: &dyn Fn(&mut TrainConfig), phase| {
+            let mut config = config.clone();
+            change(&mut config);
+            Plan::of(&config, None).unwrap().phase(phase) + PROCESS
+        };
+        for extra in [0, 1] {
+            let found = [
+                needs(
+                    &|config| {
+                        config.concurrency = fit.batch as usize + extra;
+                        config.batch_size = config.concurrency;
+                    },
+                    Phase::Sampling,
+                ),
+                needs(
+                    &|config| config.micro_batch_tokens = fit.micro_batch as usize + extra,
+                    Phase::Updating,
+                ),
+            ];
+            assert!(
+                found.iter().all(|&bytes| (bytes <= free) == (extra == 0)),
+                "{extra} {found:?}"
+            );
+        }
+        let none = Plan::of(&config, Some(1.0)).unwrap().fit.unwrap();
+        assert!(!none.fits);
+        assert_eq!((none.batch, none.context, none.micro_batch), (0, 0, 0));
+    }
+}

@@ -1,0 +1,109 @@
+//! The plan as a table.
+
+use super::{Phase, Plan, Source};
+use std::fmt;
+
+/// Bytes in GiB.
+fn gib(bytes: u64) -> String {
+    format!("{:.2} GiB", bytes as f64 / f64::from(1 << 30))
+}
+
+/// A count with its thousands apart.
+fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let groups: Vec<&str> = digits
+        .as_bytes()
+        .rchunks(3)
+        .rev()
+        .filter_map(|group| std::str::from_utf8(group).ok())
+        .collect();
+    groups.join(",")
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{} (by {}) on {}, weights in {}",
+            self.model, self.sizes_from, self.device, self.weights_in
+        )?;
+        writeln!(f, "\nparameters")?;
+        let p = &self.parameters;
+        let rows = [
+            ("vision tower", p.vision),
+            ("embedding", p.embedding),
+            ("attention", p.attention),
+            ("MLP", p.mlp),
+            ("norms", p.norms),
+            ("head", p.head),
+            ("total", p.total),
+            ("active for a token", p.active),
+            ("trainable (adapter)", p.trainable),
+        ];
+        for (name, count) in rows {
+            writeln!(f, "  {name:<22}{:>18}", grouped(count))?;
+        }
+        let load = &self.load;
+        writeln!(
+            f,
+            "\nmemory: {} conversations of {} tokens at once, {} tokens in a micro-batch, {} of them trained",
+            load.batch, load.context, load.micro_batch, load.trained
+        )?;
+        for line in &self.components {
+            let when = match line.phase {
+                Phase::Always => "always",
+                Phase::Sampling => "sampling",
+                Phase::Updating => "updating",
+            };
+            writeln!(f, "  {:<22}{:>18}  {when}", line.name, gib(line.bytes))?;
+        }
+        for (name, phase) in [("sampling", Phase::Sampling), ("updating", Phase::Updating)] {
+            writeln!(f, "  {:<22}{:>18}", format!("at once, {name}"), gib(self.phase(phase)))?;
+        }
+        writeln!(f, "  {:<22}{:>18}", "needed", gib(self.peak_bytes))?;
+        writeln!(f, "  {:<22}{:>18}", "trainer score", gib(self.score_bytes))?;
+        match (&self.available, &self.unknown) {
+            (Some(available), _) => {
+                let who = match available.source {
+                    Source::Host => "this machine",
+                    Source::Gpu => "the GPU",
+                    Source::Flag => "--memory",
+                };
+                writeln!(
+                    f,
+                    "  {:<22}{:>18}  of {} ({who})",
+                    "free",
+                    gib(available.free),
+                    gib(available.total)
+                )?;
+            }
+            (None, reason) => {
+                let reason = reason.as_deref().unwrap_or("unknown");
+                writeln!(
+                    f,
+                    "  {:<22}{reason}; plan for another machine with --memory GIB",
+                    "free"
+                )?;
+            }
+        }
+        let Some(fit) = &self.fit else { return Ok(()) };
+        let verdict = if fit.fits { "fits" } else { "does not fit" };
+        writeln!(
+            f,
+            "\n{verdict}; the largest that would fit, the other keys as they are:"
+        )?;
+        for (key, value, why) in [
+            ("concurrency", fit.batch, "while sampling"),
+            ("max_seq_length", fit.context, "with one row in a micro-batch"),
+            ("micro_batch_tokens", fit.micro_batch, "while updating"),
+        ] {
+            let value = if value == 0 {
+                "nothing".to_owned()
+            } else {
+                grouped(value)
+            };
+            writeln!(f, "  {key:<22}{value:>18}  {why}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,168 @@
+//! `trainer generate` through the real binary, against the golden replies of transformers.
+
+#![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
+
+mod common;
+
+use common::{SETS, fixture, folder_with_images, golden, messages, read_json, succeed, trainer};
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// Standard output, standard error and the file of `--json`.
+fn generate(folder: &Path, set: &str, rest: &[&str]) -> (String, String, Value) {
+    let model = fixture(set);
+    let mut arguments = vec!["generate", "--model", model.to_str().unwrap(), "--json", "out.json"];
+    arguments.extend(rest);
+    let (stdout, stderr) = succeed(folder, &arguments);
+    (stdout, stderr, read_json(&folder.join("out.json")))
+}
+
+/// Writes the conversation of a golden case up to its last reply.
+fn prompt_file(folder: &Path, set: &str, case: &str) {
+    let mut messages = messages(set, case);
+    messages.as_array_mut().unwrap().pop();
+    std::fs::write(folder.join("in.json"), json!({"messages": messages}).to_string()).unwrap();
+}
+
+#[test]
+fn greedy_replies_are_those_of_transformers() {
+    for set in SETS {
+        let folder = folder_with_images(set);
+        let cases = golden(set, "generate.json");
+        for case in ["text_only", "one_image", "two_images"] {
+            let what = format!("{set} {case}");
+            let want = &cases["cases"][case];
+            prompt_file(folder.path(), set, case);
+            let greedy = ["--messages", "in.json", "--temperature", "0", "--max-new-tokens", "16"];
+            let (stdout, stderr, file) = generate(folder.path(), set, &[&greedy[..], &["--ignore-eos"]].concat());
+            assert_eq!(file["ids"], want["generated"][0], "{what}");
+            let text = file["text"].as_str().unwrap();
+            // An id without a token reads as U+FFFD here and as nothing there.
+            let known = |text: &str| text.replace('\u{FFFD}', "");
+            assert_eq!(known(text), known(want["text"][0].as_str().unwrap()), "{what}");
+            assert_eq!(stdout, format!("{text}\n"), "{what}: printed piece by piece");
+            assert_eq!(file["stop"], "max_tokens");
+            assert!(stderr.contains("16 tokens"), "{stderr}");
+            let (_, _, stopping) = generate(folder.path(), set, &greedy);
+            assert_eq!(stopping["ids"], want["generated_with_eos_stop"][0], "{what}");
+            assert_eq!(
+                stopping["stop_tokens"],
+                read_json(&fixture(set).join("generation_config.json"))["eos_token_id"]
+            );
+        }
+    }
+}
+
+#[test]
+fn a_stop_token_ends_the_reply_and_is_not_printed() {
+    let folder = folder_with_images("a");
+    prompt_file(folder.path(), "a", "text_only");
+    let ids = golden("a", "generate.json")["cases"]["text_only"]["generated"][0].clone();
+    let stop = ids[5].to_string();
+    let flags = ["--messages", "in.json", "--temperature=0", "--stop-token", &stop, "511"];
+    let (stdout, stderr, file) = generate(folder.path(), "a", &flags);
+    assert_eq!(file["ids"].as_array().unwrap()[..], ids.as_array().unwrap()[..6]);
+    assert_eq!(file["stop"], "stop");
+    assert_eq!(stdout, format!("{}\n", file["text"].as_str().unwrap()));
+    assert!(stderr.contains("a stop token"), "{stderr}");
+}
+
+#[test]
+fn a_prompt_with_a_picture_is_the_same_as_the_conversation() {
+    let folder = folder_with_images("a");
+    prompt_file(folder.path(), "a", "one_image");
+    let (_, _, from_file) = generate(
+        folder.path(),
+        "a",
+        &["--messages=in.json", "--max-new-tokens=4", "--seed=3"],
+    );
+    let flags = [
+        "--prompt=Describe it.",
+        "--image=images/img0.png",
+        "--max-new-tokens=4",
+        "--seed=3",
+    ];
+    let (_, _, from_flags) = generate(folder.path(), "a", &flags);
+    assert_eq!(from_file, from_flags);
+    let sampling = &from_file["sampling"];
+    assert_eq!(sampling["top_k"], 20);
+    assert!((sampling["temperature"].as_f64().unwrap() - 0.7).abs() < 1e-6);
+    assert!((sampling["top_p"].as_f64().unwrap() - 0.8).abs() < 1e-6);
+    assert!(
+        from_file["kept_mass"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|mass| mass.as_f64().unwrap() < 1.0)
+    );
+    let (_, _, other) = generate(folder.path(), "a", &[&flags[..3], &["--seed=4"]].concat());
+    assert_ne!(other["ids"], from_file["ids"], "another seed");
+}
+
+#[test]
+fn an_adapter_changes_the_reply() {
+    let folder = folder_with_images("b");
+    prompt_file(folder.path(), "b", "one_image");
+    let flags = ["--messages=in.json", "--max-new-tokens=8", "--temperature=0"];
+    let adapter = fixture("b").join("adapter");
+    let (_, _, plain) = generate(folder.path(), "b", &flags);
+    let (_, _, adapted) = generate(
+        folder.path(),
+        "b",
+        &[&flags[..], &["--adapter", adapter.to_str().unwrap()]].concat(),
+    );
+    assert_eq!(plain["prompt_ids"], adapted["prompt_ids"]);
+    assert_ne!(plain["ids"], adapted["ids"]);
+}
+
+#[test]
+fn the_starter_model_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, stderr) = succeed(
+        folder.path(),
+        &["generate", "--model=starter", "--prompt=Hi", "--max-new-tokens=3"],
+    );
+    assert!(stderr.contains("no generation_config.json: greedy"), "{stderr}");
+}
+
+#[test]
+fn wrong_flags_exit_with_2() {
+    let folder = tempfile::tempdir().unwrap();
+    for (flags, words) in [
+        (&["--model=starter"][..], &["--prompt", "--messages"][..]),
+        (
+            &["--model=starter", "--prompt=a", "--messages=b"],
+            &["cannot be used with"],
+        ),
+        (
+            &["--model=starter", "--prompt=a", "--temperature=-1"],
+            &["--temperature", "0 or more"],
+        ),
+        (
+            &["--model=starter", "--prompt=a", "--top-p=0"],
+            &["--top-p", "more than 0"],
+        ),
+        (
+            &["--model=starter", "--prompt=a", "--max-new-tokens=0"],
+            &["--max-new-tokens"],
+        ),
+        (
+            &["--model=starter", "--prompt=a", "--image=none.png"],
+            &["none.png", "No such file"],
+        ),
+        (
+            &["--model=starter", "--prompt=a", "--stop-token=4000000"],
+            &["--stop-token", "4000000"],
+        ),
+        (&["--model=none", "--prompt=a"], &["--model none"]),
+    ] {
+        let output = trainer(folder.path(), &[&["generate"], flags].concat());
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{flags:?}: {stderr}");
+        assert!(
+            words.iter().all(|word| stderr.contains(word)),
+            "{flags:?} {words:?}: {stderr}"
+        );
+        assert!(output.stdout.is_empty());
+    }
+}

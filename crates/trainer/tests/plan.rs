@@ -1,0 +1,74 @@
+//! `trainer plan` through the real binary: the table, the JSON, and machines other than this one.
+
+#![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
+
+mod common;
+
+use common::{fixture, succeed};
+use serde_json::Value;
+
+fn json(arguments: &[&str]) -> Value {
+    let folder = tempfile::tempdir().unwrap();
+    let (stdout, _) = succeed(folder.path(), &[&["plan", "--json"], arguments].concat());
+    assert_eq!(stdout.lines().count(), 1);
+    serde_json::from_str(&stdout).unwrap()
+}
+
+#[test]
+fn without_a_config_the_quickstart_is_planned() {
+    let folder = tempfile::tempdir().unwrap();
+    let (table, stderr) = succeed(folder.path(), &["plan"]);
+    assert_eq!(stderr, "");
+    for words in [
+        "starter (by its config.json) on cpu",
+        "trainable (adapter)",
+        "KV cache",
+        "this machine",
+        "fits",
+    ] {
+        assert!(table.contains(words), "{words}: {table}");
+    }
+    let plan = json(&[]);
+    assert_eq!(plan["load"]["batch"], 64, "concurrency of the quickstart");
+    assert_eq!(plan["load"]["context"], 2048);
+    assert_eq!(plan["fit"]["fits"], true);
+    assert!(
+        std::fs::read_dir(folder.path()).unwrap().next().is_none(),
+        "nothing is written"
+    );
+}
+
+#[test]
+fn released_models_are_planned_by_name_for_a_given_memory() {
+    let flags = ["--model-name", "Qwen/Qwen3-VL-8B-Instruct", "--set", "dtype=bfloat16"];
+    let small = json(&[&flags[..], &["--memory", "16"]].concat());
+    assert_eq!(small["parameters"]["total"], 8_767_123_696_u64);
+    assert_eq!(small["sizes_from"], "the released sizes of 8b");
+    assert_eq!(small["fit"]["fits"], false, "the weights alone take 17.5 GB");
+    assert_eq!(small["fit"]["context"], 0);
+    let large = json(&[&flags[..], &["--memory", "4000"]].concat());
+    assert_eq!(large["fit"]["fits"], true);
+    assert!(large["fit"]["batch"].as_u64() > Some(64));
+    let weights = &large["components"][0];
+    assert_eq!(weights["name"], "weights");
+    assert!((weights["bytes"].as_f64().unwrap() / 17.53e9 - 1.0).abs() < 0.01);
+}
+
+#[test]
+fn a_folder_is_planned_by_its_own_sizes() {
+    let model = fixture("b");
+    let plan = json(&[
+        "--model-name",
+        model.to_str().unwrap(),
+        "--device",
+        "cuda",
+        "--memory",
+        "1",
+    ]);
+    let weights = std::fs::read_dir(&model).unwrap().map(|entry| entry.unwrap());
+    let files = weights.filter(|entry| entry.path().extension().is_some_and(|kind| kind == "safetensors"));
+    let stored: u64 = files.map(|entry| entry.metadata().unwrap().len()).sum();
+    let total = plan["parameters"]["total"].as_u64().unwrap();
+    // The files hold four bytes a weight and three headers.
+    assert!(stored > 4 * total && stored < 4 * total + 100_000, "{stored} {total}");
+}
