@@ -139,13 +139,7 @@ impl FusedOps for Flex {
         linear::linear(x, weight, bias.into_option(), Some(Lora(a, b, scaling))).0
     }
 
-    fn linear_nf4(
-        x: FlexTensor,
-        codes: FlexTensor,
-        absmax: FlexTensor,
-        width: usize,
-        bias: Bias<Self>,
-    ) -> FlexTensor {
+    fn linear_nf4(x: FlexTensor, codes: FlexTensor, absmax: FlexTensor, width: usize, bias: Bias<Self>) -> FlexTensor {
         let weight = packed(&x, codes, absmax, width);
         linear::linear_packed(x, weight, bias.into_option(), None).0
     }
@@ -410,9 +404,7 @@ impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
         };
         match bias {
             Bias::Absent => record::<C, _, 3>([x, a, b], |[x, a, b]| run(x, None, a, b)),
-            Bias::Given(bias) => {
-                record::<C, _, 4>([x, bias, a, b], |[x, bias, a, b]| run(x, Some(bias), a, b))
-            }
+            Bias::Given(bias) => record::<C, _, 4>([x, bias, a, b], |[x, bias, a, b]| run(x, Some(bias), a, b)),
         }
     }
 

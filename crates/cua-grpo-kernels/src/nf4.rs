@@ -94,6 +94,15 @@ impl Nf4 {
         })
     }
 
+    /// A shape without values, for a weight that is about to be read.
+    pub fn placeholder(shape: [usize; 2], device: &Device) -> Self {
+        Self {
+            codes: Tensor::zeros([1], (device, DType::U8)),
+            absmax: Tensor::zeros([1], (device, DType::F32)),
+            shape,
+        }
+    }
+
     /// `[out, in]`
     pub fn dims(&self) -> [usize; 2] {
         self.shape
@@ -103,7 +112,10 @@ impl Nf4 {
     pub fn dequantise(&self) -> Tensor<2> {
         let count = self.shape[0] * self.shape[1];
         let codes = self.codes.clone().cast(DType::I64);
-        let (high, low) = (codes.clone().bitwise_right_shift_scalar(4), codes.bitwise_and_scalar(15));
+        let (high, low) = (
+            codes.clone().bitwise_right_shift_scalar(4),
+            codes.bitwise_and_scalar(15),
+        );
         let codes: Tensor<1, Int> = Tensor::stack::<2>(vec![high, low], 1).flatten(0, 1);
         let device = self.absmax.device();
         let table = Tensor::<1>::from_data(TensorData::new(CODE.to_vec(), [16]), (&device, DType::F32));
@@ -128,7 +140,8 @@ pub fn linear_nf4(
 ) -> Tensor<2> {
     let bias = bias.map(|bias| like(bias, &x));
     let [out, width] = weight.shape;
-    let stored = is_fused(&weight.absmax) && weight.codes.dtype() == DType::U8 && weight.codes.device() == Device::flex();
+    let stored =
+        is_fused(&weight.absmax) && weight.codes.dtype() == DType::U8 && weight.codes.device() == Device::flex();
     let fits = x.dims()[1] == width && bias.as_ref().is_none_or(|bias| is_fused(bias) && bias.dims() == [out]);
     let low = lora.as_ref().is_none_or(|((a, b), _)| {
         let rank = a.dims()[0];
@@ -138,7 +151,10 @@ pub fn linear_nf4(
         return reference::linear_nf4(x, weight, bias, lora);
     }
     let (x, bias) = (x.into_dispatch(), Bias::from(bias));
-    let (codes, absmax) = (weight.codes.clone().into_dispatch(), weight.absmax.clone().into_dispatch());
+    let (codes, absmax) = (
+        weight.codes.clone().into_dispatch(),
+        weight.absmax.clone().into_dispatch(),
+    );
     Tensor::from_dispatch(match lora {
         None => <Dispatch as FusedOps>::linear_nf4(x, codes, absmax, out, bias),
         Some(((a, b), scaling)) => {

@@ -50,9 +50,12 @@ fn four_bit_maps_equal_dense_ones() {
         let weight = &Nf4::quantise(&values(weight), [width, depth], seed % 2 == 1, &plain()).unwrap();
         let dense = &by_definition(weight);
         assert_eq!(values(weight.dequantise()), values(dense.clone()), "{seed}: dequantise");
-        compare("nf4", [x.clone()], &|[x]| fused::linear_nf4(x, weight, None, None), &|[x]| {
-            reference::linear(x, dense.clone(), None)
-        });
+        compare(
+            "nf4",
+            [x.clone()],
+            &|[x]| fused::linear_nf4(x, weight, None, None),
+            &|[x]| reference::linear(x, dense.clone(), None),
+        );
         compare(
             "nf4 with bias",
             [x.clone(), bias.clone()],
@@ -69,9 +72,7 @@ fn four_bit_maps_equal_dense_ones() {
             "nf4 with bias and update, strided input",
             [x.swap_dims(0, 1), bias, a, b],
             &|[x, bias, a, b]| fused::linear_nf4(x.swap_dims(0, 1), weight, flat(bias), Some(((a, b), 2.0))),
-            &|[x, bias, a, b]| {
-                reference::linear_lora(x.swap_dims(0, 1), dense.clone(), flat(bias), (a, b), 2.0)
-            },
+            &|[x, bias, a, b]| reference::linear_lora(x.swap_dims(0, 1), dense.clone(), flat(bias), (a, b), 2.0),
         );
     }
 }
@@ -194,7 +195,10 @@ fn every_value_takes_the_nearest_code() {
             let code = if index % 2 == 0 { byte >> 4 } else { byte & 15 };
             let error = |code: f32| (code * scale - value).abs();
             let best = CODE.iter().fold(f32::INFINITY, |best, &code| best.min(error(code)));
-            assert!(error(CODE[usize::from(code)]) <= best + 1e-6, "{count}: element {index}");
+            assert!(
+                error(CODE[usize::from(code)]) <= best + 1e-6,
+                "{count}: element {index}"
+            );
         }
         if count % 2 == 1 {
             assert_eq!(codes[count / 2] & 15, 7, "{count}: the odd nibble means 0");
@@ -228,12 +232,15 @@ fn zeros_stay_zeros() {
 fn eight_bit_scales_are_within_their_steps() {
     let mut numbers = Numbers(13);
     let scales: Vec<f32> = (0..700).map(|_| numbers.next().abs() * 0.1 + 0.01).collect();
-    let stored = fused::quantise_scales(&scales);
+    let stored = fused::quantise_scales(&scales, fused::mean(&scales));
     assert_eq!((stored.codes.len(), stored.absmax.len()), (700, 3));
     let got = fused::dequantise_scales(&stored, &fused::dynamic_map(), fused::NESTED_BLOCK);
     for ((scale, got), block) in scales.iter().zip(got).zip((0..700).map(|index| index / 256)) {
         // The coarsest step of the map is 0.9 / 64 of the largest value: nearest is within half of it.
-        assert!((scale - got).abs() <= stored.absmax[block] * 0.45 / 64.0 + 1e-6, "{scale} {got}");
+        assert!(
+            (scale - got).abs() <= stored.absmax[block] * 0.45 / 64.0 + 1e-6,
+            "{scale} {got}"
+        );
     }
 }
 
@@ -244,7 +251,10 @@ fn numbers_that_make_no_matrix_are_refused() {
     let want = "NF4 weight of shape [3, 3]: expected 5 bytes of codes, got 3";
     assert_eq!(error.to_string(), want);
     let error = Nf4::new(vec![0; 5], vec![0.0; 2], [3, 3], &device).unwrap_err();
-    assert_eq!(error.to_string(), "NF4 weight of shape [3, 3]: expected 1 scales, got 2");
+    assert_eq!(
+        error.to_string(),
+        "NF4 weight of shape [3, 3]: expected 1 scales, got 2"
+    );
     let error = Nf4::quantise(&[1.0, f32::NAN], [1, 2], true, &device).unwrap_err();
     assert_eq!(
         error,

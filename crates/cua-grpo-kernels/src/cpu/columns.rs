@@ -44,7 +44,11 @@ impl<'a> Block<'a> {
             .map(|first| Self {
                 // SAFETY: `first` is below the width of a row, so the pointer stays inside the matrix (or is not
                 // read where there are no rows).
-                start: if self.rows == 0 { self.start } else { unsafe { self.start.add(first) } },
+                start: if self.rows == 0 {
+                    self.start
+                } else {
+                    unsafe { self.start.add(first) }
+                },
                 columns: many.min(self.columns - first),
                 ..self
             })
@@ -77,7 +81,11 @@ impl<'a> Block<'a> {
     /// When there are not as many values as columns.
     #[allow(unsafe_code)]
     pub(super) fn fill_rows(&mut self, values: &[f32]) {
-        assert_eq!(values.len(), self.columns, "block of columns: expected a value for each");
+        assert_eq!(
+            values.len(),
+            self.columns,
+            "block of columns: expected a value for each"
+        );
         for row in 0..self.rows {
             // SAFETY: the block owns `columns` elements of each row, and `row` is one of them.
             let row = unsafe { std::slice::from_raw_parts_mut(self.start.add(row * self.stride), self.columns) };

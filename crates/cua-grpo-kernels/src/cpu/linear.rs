@@ -254,7 +254,10 @@ pub(crate) fn linear_backward(grad: FlexTensor, saved: &Saved, wanted: &[bool]) 
             });
             inner.finish()
         });
-    let pull = inner.as_ref().zip(low.as_ref()).map(|(inner, low)| (&inner[..], &low.a));
+    let pull = inner
+        .as_ref()
+        .zip(low.as_ref())
+        .map(|(inner, low)| (&inner[..], &low.a));
     let d_x = want_x.then(|| match weight {
         Weight::Dense(weight) => input_by_rows(&grad, weight, pull),
         Weight::Packed(weight) => input_by_columns(&grad, weight, pull),
@@ -332,7 +335,13 @@ fn input_by_columns(grad: &Plane, weight: &Packed, pull: Option<(&[f32], &Plane)
 fn add_pull(d_x: &mut [f32], start: usize, pull: Option<(&[f32], &Plane)>) {
     if let Some((inner, a)) = pull {
         let (rank, count) = (a.rows(), d_x.len() / a.columns());
-        gemm(d_x, true, 1.0, Matrix::new(&inner[start * rank..], count, rank, rank), a.all());
+        gemm(
+            d_x,
+            true,
+            1.0,
+            Matrix::new(&inner[start * rank..], count, rank, rank),
+            a.all(),
+        );
     }
 }
 

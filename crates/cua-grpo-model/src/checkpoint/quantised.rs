@@ -1,8 +1,8 @@
 //! Linear weights in four bits: read from a bitsandbytes checkpoint, or rounded when a dense one is loaded.
 
+use super::TensorFiles;
 use super::load::find;
 use super::skip::Skip;
-use super::TensorFiles;
 use crate::nn::{Weight, join};
 use crate::{ModelError, Qwen3Vl};
 use burn::tensor::Device;
@@ -56,6 +56,7 @@ pub(super) fn mark(
     files: &TensorFiles,
     dir: &Path,
     options: Option<&Nf4Options>,
+    device: &Device,
 ) -> Result<(), ModelError> {
     let config = quantization_config(dir)?;
     let listed = config.as_ref().and_then(|config| config.get("llm_int8_skip_modules"));
@@ -68,8 +69,7 @@ pub(super) fn mark(
     model.visit_linear(&mut |path, linear| {
         let stored = find(files, &join(path, "weight")).is_some_and(|name| is_stored(files, &name));
         if stored || round && !skip.covers(path) {
-            let device = linear.weight.device();
-            linear.weight = Weight::Nf4(Nf4::unread(linear.dims(), &device));
+            linear.weight = Weight::Nf4(Nf4::placeholder(linear.dims(), device));
         }
     });
     Ok(())
@@ -148,11 +148,15 @@ pub(super) fn read_stored(
     let wrong = |message: String| ModelError::Tensors(vec![format!("{name}: {message}")]);
     if !state.blocksize.is_multiple_of(BLOCK) || state.blocksize == 0 {
         let found = state.blocksize;
-        return Err(wrong(format!("expected a blocksize that {BLOCK} divides, found {found}")));
+        return Err(wrong(format!(
+            "expected a blocksize that {BLOCK} divides, found {found}"
+        )));
     }
     let map = floats(files, &format!("{name}.quant_map"))?;
     if map.len() != CODE.len() || map.iter().zip(CODE).any(|(found, code)| (found - code).abs() > 1e-6) {
-        return Err(wrong("expected the values of NF4 in quant_map, found others".to_owned()));
+        return Err(wrong(
+            "expected the values of NF4 in quant_map, found others".to_owned(),
+        ));
     }
     let absmax = format!("{name}.absmax");
     let scales = match (state.nested_blocksize, state.nested_offset) {
@@ -209,7 +213,11 @@ pub(super) fn read(
 /// The description of a weight in four bits.
 fn state(files: &TensorFiles, name: &str) -> Result<Option<QuantState>, ModelError> {
     let prefix = format!("{name}.{STATE}");
-    let Some(key) = files.names().find(|other| other.starts_with(&prefix)).map(str::to_owned) else {
+    let Some(key) = files
+        .names()
+        .find(|other| other.starts_with(&prefix))
+        .map(str::to_owned)
+    else {
         return Ok(None);
     };
     let wrong = |message: String| ModelError::Tensors(vec![format!("{key}: {message}")]);
