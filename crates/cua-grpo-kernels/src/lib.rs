@@ -27,7 +27,7 @@ pub use linear::{head, linear, linear_lora};
 pub use logprob::{TokenScores, token_scores};
 pub use nf4::{BLOCK, CODE, Nf4, Nf4Error, linear_nf4};
 pub use norm::{layer_norm, rms_norm};
-pub use quantise::{NESTED_BLOCK, Scales, dequantise_scales, dynamic_map, quantise, quantise_scales};
+pub use quantise::{NESTED_BLOCK, Scales, dequantise_scales, dynamic_map, mean, quantise, quantise_scales};
 pub use rotary::rotate;
 pub use route::{compute, compute_dtype};
 

@@ -94,6 +94,15 @@ impl Nf4 {
         })
     }
 
+    /// A shape without values, for a weight that is about to be read.
+    pub fn placeholder(shape: [usize; 2], device: &Device) -> Self {
+        Self {
+            codes: Tensor::zeros([1], (device, DType::U8)),
+            absmax: Tensor::zeros([1], (device, DType::F32)),
+            shape,
+        }
+    }
+
     /// `[out, in]`
     pub fn dims(&self) -> [usize; 2] {
         self.shape

@@ -1,4 +1,4 @@
-//! Quantisation on the host, bit for bit as bitsandbytes does it on a CPU: four-bit codes, and eight-bit scales.
+//! Quantisation on the host as bitsandbytes does it: four-bit codes (bit for bit), and eight-bit scales.
 
 use crate::nf4::{BLOCK, CODE, Nf4, Nf4Error};
 use burn::tensor::Device;
@@ -41,7 +41,7 @@ impl Nf4 {
         }
         let (codes, mut absmax) = quantise(values);
         if double {
-            absmax = dequantise_scales(&quantise_scales(&absmax), &dynamic_map(), NESTED_BLOCK);
+            absmax = dequantise_scales(&quantise_scales(&absmax, mean(&absmax)), &dynamic_map(), NESTED_BLOCK);
         }
         Self::new(codes, absmax, shape, device)
     }
@@ -72,14 +72,21 @@ pub fn quantise(values: &[f32]) -> (Vec<u8>, Vec<f32>) {
     (codes, absmax)
 }
 
-/// Rounds scales to eight bits.
+/// The offset of [`quantise_scales`]: the mean, summed in f64 and rounded once.
 ///
-/// The mean is summed in f64. (PyTorch sums in f32, in an order that depends on the machine: there the last bit of the
-/// offset may differ.)
-pub fn quantise_scales(scales: &[f32]) -> Scales {
-    let map = dynamic_map();
+/// PyTorch sums in f32, in an order that depends on the instruction set and the number of threads: bitsandbytes' offset
+/// may differ from this one in its last bits.
+pub fn mean(scales: &[f32]) -> f32 {
     let sum: f64 = scales.iter().map(|&scale| f64::from(scale)).sum();
-    let offset = (sum / scales.len().max(1) as f64) as f32;
+    (sum / scales.len().max(1) as f64) as f32
+}
+
+/// Rounds scales, less an offset, to the nearest of eight bits.
+///
+/// bitsandbytes' CUDA kernel takes the nearest too. Its CPU library looks codes up at a coarser step: one scale in a
+/// thousand, half-way between two codes within 1e-5 of the largest, goes to the other one there.
+pub fn quantise_scales(scales: &[f32], offset: f32) -> Scales {
+    let map = dynamic_map();
     let mut codes = vec![0u8; scales.len()];
     let mut absmax = vec![0f32; scales.len().div_ceil(NESTED_BLOCK)];
     let blocks = scales.chunks(NESTED_BLOCK).zip(codes.chunks_mut(NESTED_BLOCK));

@@ -3,8 +3,8 @@
 //! By hand: `cargo test -p cua-grpo-kernels --test speed -- --ignored --nocapture`.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::type_complexity)]
 
-use burn::tensor::{Device, Distribution, Tensor};
-use cua_grpo_kernels::{self as fused, Mask, reference};
+use burn::tensor::{DType, Device, Distribution, Tensor};
+use cua_grpo_kernels::{self as fused, Mask, Nf4, reference};
 use std::time::Instant;
 
 /// Best of some runs, in milliseconds: forward, then backward.
@@ -104,4 +104,28 @@ fn operations() {
         &|[x, w, a, b]| fused::linear_lora(x, w, None, (a, b), 2.0),
         &|[x, w, a, b]| reference::linear_lora(x, w, None, (a, b), 2.0),
     );
+}
+
+/// Linear maps by how their weight is stored, at a size of the 2B model: one conversation, a few, and training.
+#[test]
+#[ignore = "measures time"]
+fn stored_weights() {
+    let (depth, width) = (2048, 6144);
+    let random = |shape: [usize; 2]| Tensor::<2>::random(shape, Distribution::Normal(0.0, 1.0), &Device::flex());
+    let weight = random([width, depth]);
+    let narrow = weight.clone().cast(DType::BF16);
+    let values = weight.clone().into_data().try_into_vec::<f32>().unwrap();
+    let four_bits = Nf4::quantise(&values, [width, depth], false, &Device::flex()).unwrap();
+    for rows in [1, 8, 64, 1024] {
+        let x = [random([rows, depth])];
+        let ways: [(&str, &dyn Fn([Tensor<2>; 1]) -> Tensor<2>); 3] = [
+            ("f32", &|[x]| fused::linear(x, weight.clone(), None)),
+            ("bf16", &|[x]| fused::linear(x, narrow.clone(), None)),
+            ("nf4", &|[x]| fused::linear_nf4(x, &four_bits, None, None)),
+        ];
+        for (name, way) in ways {
+            let (forward, backward) = time(&x, way);
+            println!("{rows:>5} rows, {name:<5} forward {forward:>8.2} ms, backward {backward:>8.2} ms");
+        }
+    }
 }

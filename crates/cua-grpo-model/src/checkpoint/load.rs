@@ -1,5 +1,6 @@
 //! Loading a model: tensor by tensor from the files to the device, wrong ones listed before anything is read.
 
+use super::quantised::{self, Nf4Options};
 use super::{TensorFiles, WeightDtype};
 use crate::nn::Slot;
 use crate::{ModelConfig, ModelError, Qwen3Vl};
@@ -8,17 +9,24 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// How the weights of a checkpoint are held.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LoadOptions {
     /// Format of the matrices: weights of linear maps, embedding, head. Norms, biases, the position table of the vision
     /// tower and routers stay f32: they are small, and enter sums.
     pub dtype: WeightDtype,
+    /// Round the linear maps to four bits. A checkpoint of bitsandbytes in four bits is held so in any case.
+    pub nf4: Option<Nf4Options>,
 }
 
 impl LoadOptions {
     /// Matrices in the format `dtype`.
     pub fn new(dtype: WeightDtype) -> Self {
-        Self { dtype }
+        Self { dtype, nf4: None }
+    }
+
+    /// Linear maps in four bits, the other matrices in the format `dtype`.
+    pub fn quantised(dtype: WeightDtype, nf4: Nf4Options) -> Self {
+        Self { dtype, nf4: Some(nf4) }
     }
 
     /// The format of the tensor of that name and kind.
@@ -43,11 +51,19 @@ pub fn load_model(dir: &Path, options: &LoadOptions, device: &Device) -> Result<
     let config = ModelConfig::load(dir)?;
     let files = TensorFiles::open(dir)?;
     let mut model = Qwen3Vl::unread(&config, device);
+    quantised::mark(&mut model, &files, dir, options.nf4.as_ref(), device)?;
     check_tensors(&mut model, &files, dir)?;
     let mut result = Ok(());
     model.visit(&mut |name, slot| {
         if result.is_ok() {
             result = fill(name, slot, &files, options, device);
+        }
+    });
+    let double_quant = options.nf4.as_ref().is_some_and(|nf4| nf4.double_quant);
+    model.visit_nf4(&mut |name, weight| {
+        if result.is_ok() {
+            let stored = find(&files, name).unwrap_or_else(|| name.to_owned());
+            result = quantised::read(&files, &stored, weight.shape, double_quant, device).map(|read| *weight = read);
         }
     });
     result.map(|()| model)
@@ -69,8 +85,14 @@ fn fill(
             *tensor = Tensor::from_data(data, (device, dtype.burn()));
         }
         Slot::Matrix(tensor) => {
-            let data = files.read(&stored, dtype, &tensor.dims())?;
-            *tensor = Tensor::from_data(data, (device, dtype.burn()));
+            // What is no linear map of the towers (a head) is held dense even where the file has it in four bits.
+            *tensor = match quantised::read_stored(files, &stored, tensor.dims(), device)? {
+                Some(weight) => weight.dequantise().cast(dtype.burn()),
+                None => {
+                    let data = files.read(&stored, dtype, &tensor.dims())?;
+                    Tensor::from_data(data, (device, dtype.burn()))
+                }
+            };
         }
     }
     Ok(())
@@ -80,13 +102,20 @@ fn fill(
 fn check_tensors(model: &mut Qwen3Vl, files: &TensorFiles, dir: &Path) -> Result<(), ModelError> {
     let mut problems = Vec::new();
     let mut used = BTreeSet::new();
-    model.visit(&mut |name, slot| {
-        let expected = match slot {
-            Slot::Vector(tensor) => tensor.dims().to_vec(),
-            Slot::Matrix(tensor) => tensor.dims().to_vec(),
-        };
+    let mut failure = Ok(());
+    let mut check = |name: &str, expected: Vec<usize>| {
         let found = find(files, name).and_then(|stored| {
-            let shape = files.info(&stored)?.1;
+            let shape = match quantised::stored_shape(files, &stored) {
+                Ok(Some(shape)) => {
+                    used.extend(quantised::companions(files, &stored));
+                    shape
+                }
+                Ok(None) => files.info(&stored)?.1.to_vec(),
+                Err(error) => {
+                    failure = Err(error);
+                    expected.clone()
+                }
+            };
             used.insert(stored);
             Some(shape)
         });
@@ -99,7 +128,13 @@ fn check_tensors(model: &mut Qwen3Vl, files: &TensorFiles, dir: &Path) -> Result
         if shape != expected && (!name.ends_with("patch_embed.proj.weight") || flat[..] != expected[..]) {
             problems.push(format!("{name}: expected shape {expected:?}, found {shape:?}"));
         }
+    };
+    model.visit(&mut |name, slot| match slot {
+        Slot::Vector(tensor) => check(name, tensor.dims().to_vec()),
+        Slot::Matrix(tensor) => check(name, tensor.dims().to_vec()),
     });
+    model.visit_nf4(&mut |name, weight| check(name, weight.dims().to_vec()));
+    failure?;
     if !problems.is_empty() {
         return Err(ModelError::Tensors(problems));
     }
@@ -120,7 +155,7 @@ fn is_known_extra(name: &str, tied: bool) -> bool {
 }
 
 /// The name in the files of the model's tensor `name`: the released one or an older one.
-fn find(files: &TensorFiles, name: &str) -> Option<String> {
+pub(super) fn find(files: &TensorFiles, name: &str) -> Option<String> {
     let candidates = [
         name.to_owned(),
         name.replacen("model.language_model.", "model.", 1),

@@ -1,9 +1,8 @@
 //! The weight of a linear map: a matrix in f32 or bf16, or frozen in four bits.
 
 use super::LoraPair;
-use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn::tensor::Tensor;
 use cua_grpo_kernels::{self as kernels, Nf4};
-use half::bf16;
 
 /// Weight `[out, in]` of a linear map.
 ///
@@ -17,17 +16,6 @@ pub enum Weight {
 }
 
 impl Weight {
-    /// A dense weight from values on the host, rounded to `dtype`.
-    pub fn from_host(values: Vec<f32>, shape: [usize; 2], dtype: DType, device: &Device) -> Self {
-        let data = if dtype == DType::BF16 {
-            let values: Vec<bf16> = values.into_iter().map(bf16::from_f32).collect();
-            TensorData::new(values, shape)
-        } else {
-            TensorData::new(values, shape)
-        };
-        Self::Dense(Tensor::from_data(data, (device, dtype)))
-    }
-
     /// `[out, in]`
     pub fn dims(&self) -> [usize; 2] {
         match self {

@@ -80,6 +80,11 @@ impl Golden {
             .collect()
     }
 
+    /// Bytes of a tensor.
+    pub fn bytes(&self, name: &str) -> Vec<u8> {
+        self.file().tensor(name).unwrap().data().to_vec()
+    }
+
     /// Values of an i64 tensor.
     pub fn ints(&self, name: &str) -> Vec<i64> {
         let file = self.file();
