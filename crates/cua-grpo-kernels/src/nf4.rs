@@ -138,6 +138,10 @@ pub fn linear_nf4(
     bias: Option<Tensor<1>>,
     lora: Option<((Tensor<2>, Tensor<2>), f64)>,
 ) -> Tensor<2> {
+    #[cfg(feature = "cuda")]
+    if let Some(output) = crate::cuda::route::linear_nf4(&x, weight, &bias, &lora) {
+        return output;
+    }
     let bias = bias.map(|bias| like(bias, &x));
     let [out, width] = weight.shape;
     let stored =

@@ -34,10 +34,7 @@ pub fn measure(model: &Qwen3Vl, what: &Workload, batch: usize, new_tokens: usize
     );
     let Some((seconds, steps)) = figures.decode else { return Ok(()) };
     let (step, speed) = (seconds / steps as f64, (batch * steps) as f64 / seconds);
-    let bits = match model.weight_bits() {
-        bits if bits > 16.0 => 32.0,
-        bits => bits,
-    };
+    let bits = what.weight_bits;
     let limit = limits::decode_step_s(&what.config, batch, prompt + new_tokens / 2, bits);
     let share = limit / step;
     eprintln!(

@@ -16,7 +16,7 @@ mod workload;
 use anyhow::{Result, bail};
 use burn::tensor::{DType, Device};
 use clap::{Parser, ValueEnum};
-use cua_grpo_model::{ModelConfig, Qwen3Vl};
+use cua_grpo_model::Qwen3Vl;
 use workload::Workload;
 
 /// Speed and memory of the model with random weights.
@@ -74,18 +74,24 @@ fn main() -> Result<()> {
     if arguments.check {
         return check::run(&device, arguments.seed);
     }
-    let Some(config) = ModelConfig::preset(&arguments.preset) else {
+    let Some(config) = workload::preset(&arguments.preset) else {
         bail!("--preset {}: expected 2b, 4b, 8b, 32b or tiny", arguments.preset);
     };
     let on_cpu = device == Device::flex();
     let dtype = if arguments.dtype == "f32" || on_cpu { DType::F32 } else { DType::BF16 };
     let mut model = Qwen3Vl::random(&config, &device, dtype);
     if arguments.load_in_4bit {
-        workload::quantise(&mut model)?;
+        workload::four_bits(&mut model);
     }
     device.sync()?;
     let weights = limits::used_gib(&device);
-    let what = Workload::new(&arguments.preset, &config, arguments.prompt_text, &arguments.image)?;
+    let mut what = Workload::new(&arguments.preset, &config, arguments.prompt_text, &arguments.image)?;
+    what.weight_bits = match (arguments.load_in_4bit, dtype) {
+        // A code of four bits, and a scale in f32 for each 64.
+        (true, _) => 4.5,
+        (false, DType::F32) => 32.0,
+        (false, _) => 16.0,
+    };
     eprintln!(
         "{} on {}, {}{}: {:.3} G parameters, {weights:.1} GiB after loading",
         arguments.preset,

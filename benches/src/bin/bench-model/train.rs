@@ -3,7 +3,6 @@
 use crate::limits;
 use crate::workload::Workload;
 use anyhow::{Result, bail};
-use burn::tensor::Tensor;
 use cua_grpo_algo::{AdamW, AdamWConfig, FlatLayout};
 use cua_grpo_core::Row;
 use cua_grpo_model::lora::{LoraConfig, Targets, attach};
@@ -17,12 +16,7 @@ const STEPS: usize = 4;
 
 /// Measures each shape `ROWSxTEXT`.
 pub fn measure(model: &mut Qwen3Vl, what: &Workload, shapes: &[String]) -> Result<()> {
-    let config = LoraConfig {
-        r: 16,
-        lora_alpha: 32.0,
-        target_modules: Targets::Pattern("all-linear".to_owned()),
-        ..LoraConfig::default()
-    };
+    let config = LoraConfig::new(16, 32.0, Targets::Pattern("all-linear".to_owned()));
     attach(model, &config, 1)?;
     let device = model.device();
     let mut parameters = Vec::new();

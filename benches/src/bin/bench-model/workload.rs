@@ -1,8 +1,11 @@
 //! What is measured: prompts of random tokens with one screenshot each.
 
 use anyhow::{Context, Result, bail};
+use burn::tensor::{DType, Distribution, Int, Tensor};
 use cua_grpo_core::{Image, Row};
+use cua_grpo_kernels::Nf4;
 use cua_grpo_model::batch::{ImageCache, RowInput};
+use cua_grpo_model::nn::Weight;
 use cua_grpo_model::processor::{ImageProcessorConfig, PixelBudget};
 use cua_grpo_model::{ModelConfig, Qwen3Vl};
 use std::sync::Arc;
@@ -19,6 +22,8 @@ pub struct Workload {
     pub size: (usize, usize),
     /// The screenshot.
     pub image: Image,
+    /// Bits of a weight of the decoder layers.
+    pub weight_bits: f64,
     /// Its pixels, read once.
     pub images: Arc<ImageCache>,
 }
@@ -50,7 +55,8 @@ impl Workload {
                 shortest_edge: side * side,
                 longest_edge: width * height,
             },
-            ..ImageProcessorConfig::default()
+            image_mean: [0.5; 3],
+            image_std: [0.5; 3],
         };
         Ok(Self {
             preset: preset.to_owned(),
@@ -58,6 +64,7 @@ impl Workload {
             text,
             size: (width, height),
             image: Image::new(bytes.into_inner()),
+            weight_bits: 16.0,
             images: Arc::new(ImageCache::new(processor, 64)),
         })
     }
@@ -121,13 +128,39 @@ impl Workload {
     }
 }
 
-/// Puts the weights of all linear maps in four bits.
-pub fn quantise(model: &mut Qwen3Vl) -> Result<()> {
-    let mut result = Ok(());
+/// Sizes by name; `tiny` is small enough for a CPU and has the heads that the CUDA kernels take.
+pub fn preset(name: &str) -> Option<ModelConfig> {
+    if name != "tiny" {
+        return ModelConfig::preset(name);
+    }
+    let mut config = ModelConfig::preset("2b")?;
+    let (text, vision) = (&mut config.text, &mut config.vision);
+    (text.vocab_size, text.hidden_size, text.intermediate_size) = (4096, 256, 512);
+    (text.num_hidden_layers, text.num_attention_heads, text.num_key_value_heads) = (4, 4, 2);
+    (vision.depth, vision.hidden_size, vision.intermediate_size, vision.num_heads) = (4, 128, 256, 2);
+    vision.out_hidden_size = text.hidden_size;
+    vision.deepstack_visual_indexes = vec![0, 1, 2];
+    config.image_token_id = 4090;
+    config.video_token_id = 4091;
+    config.vision_start_token_id = 4092;
+    config.vision_end_token_id = 4093;
+    Some(config)
+}
+
+/// Replaces the weights of all linear maps by random codes of four bits, of about the same size.
+pub fn four_bits(model: &mut Qwen3Vl) {
+    let device = model.device();
     model.visit_linear(&mut |_, linear| {
-        if result.is_ok() {
-            result = linear.weight.quantise();
-        }
+        let [out, width] = linear.dims();
+        let count = out * width;
+        let bytes = Distribution::Uniform(0.0, 256.0);
+        let codes = Tensor::<1, Int>::random([count.div_ceil(2)], bytes, (&device, DType::U8));
+        let scale = 2.0 / (width as f32).sqrt();
+        let absmax = Tensor::<1>::full([count.div_ceil(64)], scale, (&device, DType::F32));
+        linear.weight = Weight::Nf4(Nf4 {
+            codes,
+            absmax,
+            shape: [out, width],
+        });
     });
-    result.context("--load-in-4bit")
 }

@@ -267,12 +267,6 @@ template <bool CAUSAL> DEVICE void run_queries(const QueryArguments& a, int bloc
         if (n + 1 < steps) load(n + 1);
         copy_commit();
     };
-    // Read before the loop: ptxas 13.0 gave registers that only the first pass wrote to something else (seen at 64).
-    u32 q[HEAD_PAD / 16][4], d_o[HEAD_PAD / 16][4];
-    copy_wait<0>();
-    block_barrier<QUERY_THREADS>();
-    load_operand<QUERY_ROWS>(q, tile_q, wg * 64, warp, lane);
-    load_operand<QUERY_ROWS>(d_o, tile_do, wg * 64, warp, lane);
     for (int n = 0; n < steps; n++) {
         copy_wait<0>();
         fence_for_products();
@@ -286,9 +280,9 @@ template <bool CAUSAL> DEVICE void run_queries(const QueryArguments& a, int bloc
         u32 operand[KEYS / 16][4];
         const u32 k = tile_k + n % QUERY_STAGES * STEP, v = tile_v + n % QUERY_STAGES * STEP;
         product_begin();
-        product_nt<KEYS>(p, q, k, lane);
+        product_nt<KEYS, QUERY_ROWS>(p, tile_q, wg * 64, k, warp, lane);
         product_commit();
-        product_nt<KEYS>(ds, d_o, v, lane);
+        product_nt<KEYS, QUERY_ROWS>(ds, tile_do, wg * 64, v, warp, lane);
         product_commit();
         copy_next(n); // while the products run
         product_wait<1>();

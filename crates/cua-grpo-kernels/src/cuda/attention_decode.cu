@@ -15,6 +15,7 @@
 //   int heads, int kv_heads, int max_len, float scale
 // Grid (splits, kv_heads, batch), block 128, no dynamic shared memory. Any splits >= 1 is right for any lens: a graph
 // captured once can be replayed with other lengths. Pointers at multiples of 16 bytes; heads a multiple of kv_heads.
+// Fastest on an H200: about 264 blocks, so splits = clamp(264 / (batch * kv_heads), 1, 8).
 // Two launches that share `partial` or `counters` must not overlap. The result does not depend on which block is last.
 
 #ifndef DECODE_BLOCKS

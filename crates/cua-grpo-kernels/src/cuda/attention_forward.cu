@@ -128,10 +128,9 @@ template <bool CAUSAL> DEVICE void run(const Arguments& a, int block) {
         if (mine == 0) copy_next(0);
         if (mine > 0) {
             float s[KEYS / 8][4];
-            u32 p[KEYS / 16][4], q[HEAD_PAD / 16][4];
-            load_operand<ROWS>(q, tile_q, group * 64, warp, lane);
+            u32 p[KEYS / 16][4];
             product_begin();
-            product_nt<KEYS>(s, q, tile_k, lane);
+            product_nt<KEYS, ROWS>(s, tile_q, group * 64, tile_k, warp, lane);
             product_commit();
             copy_next(0);
             product_wait<0>();
@@ -143,7 +142,7 @@ template <bool CAUSAL> DEVICE void run(const Arguments& a, int block) {
                 arrive();
                 keep(out);
                 product_begin();
-                product_nt<KEYS>(s, q, tile_k + (n & 1) * KEY_TILE, lane);
+                product_nt<KEYS, ROWS>(s, tile_q, group * 64, tile_k + (n & 1) * KEY_TILE, warp, lane);
                 product_commit();
                 product_nn<KEYS>(out, p, tile_v + ((n - 1) & 1) * KEY_TILE, lane);
                 product_commit();

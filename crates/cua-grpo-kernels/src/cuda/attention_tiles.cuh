@@ -153,28 +153,6 @@ DEVICE void wgmma_ss_add(float (&d)[8][4], u64 a, u64 b) { WGMMA_SS_64("+f", 1);
         : FOUR_TILES(C, d, 0), FOUR_TILES(C, d, 4), FOUR_TILES(C, d, 8), FOUR_TILES(C, d, 12) : "l"(a), "l"(b), "n"(ADD))
 DEVICE void wgmma_ss_set(float (&d)[16][4], u64 a, u64 b) { WGMMA_SS_128("=f", 0); }
 DEVICE void wgmma_ss_add(float (&d)[16][4], u64 a, u64 b) { WGMMA_SS_128("+f", 1); }
-// The same with A in registers.
-#define WGMMA_RS_64(C, ADD) \
-    asm volatile("{.reg .pred p;\n setp.ne.b32 p, %37, 0;\n" \
-        "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {" \
-        "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, " \
-        "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31}, " \
-        "{%32, %33, %34, %35}, %36, p, 1, 1, 0;}\n" \
-        : FOUR_TILES(C, d, 0), FOUR_TILES(C, d, 4) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "n"(ADD))
-DEVICE void wgmma_rs_set(float (&d)[8][4], const u32 (&a)[4], u64 b) { WGMMA_RS_64("=f", 0); }
-DEVICE void wgmma_rs_add(float (&d)[8][4], const u32 (&a)[4], u64 b) { WGMMA_RS_64("+f", 1); }
-
-#define WGMMA_RS_128(C, ADD) \
-    asm volatile("{.reg .pred p;\n setp.ne.b32 p, %69, 0;\n" \
-        "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {" \
-        "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, " \
-        "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, " \
-        "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, " \
-        "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63}, " \
-        "{%64, %65, %66, %67}, %68, p, 1, 1, 0;}\n" \
-        : FOUR_TILES(C, d, 0), FOUR_TILES(C, d, 4), FOUR_TILES(C, d, 8), FOUR_TILES(C, d, 12) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "n"(ADD))
-DEVICE void wgmma_rs_set(float (&d)[16][4], const u32 (&a)[4], u64 b) { WGMMA_RS_128("=f", 0); }
-DEVICE void wgmma_rs_add(float (&d)[16][4], const u32 (&a)[4], u64 b) { WGMMA_RS_128("+f", 1); }
 // d += A B, A in registers, B in shared memory with its columns contiguous.
 DEVICE void wgmma_rs(float (&d)[8][4], const u32 (&a)[4], u64 b) {
     asm volatile("{.reg .pred p;\n setp.eq.b32 p, 0, 0;\n"
@@ -268,7 +246,8 @@ DEVICE void load_tile(u32 tile, const bf16* from, i64 row_stride, int first, int
     }
 }
 
-// acc = A B^T for 64 rows of tile A from `row` on and the N rows of tile B.
+// acc = A B^T for 64 rows of tile A from `row` on and the N rows of tile B. A is read from shared memory each time: kept
+// in registers over a loop, ptxas 13.0 wrote other values to them (seen at HEAD_DIM 64; no faster elsewhere).
 template <int N, int A_ROWS> DEVICE void product_nt(float (&acc)[N / 8][4], u32 a, int row, u32 b, int warp, int lane) {
 #if USE_WGMMA
 #pragma unroll
@@ -291,38 +270,6 @@ template <int N, int A_ROWS> DEVICE void product_nt(float (&acc)[N / 8][4], u32 
             ldmatrix(fb, b + chunk_offset<N>(j * 16 + (lane & 7) + ((lane >> 4) << 3), k * 2 + ((lane >> 3) & 1)));
             mma(acc[2 * j], fa, fb[0], fb[1]);
             mma(acc[2 * j + 1], fa, fb[2], fb[3]);
-        }
-    }
-#endif
-}
-
-// The left operand of product_nt, read once: rows `row`.. +64 of tile A.
-template <int A_ROWS> DEVICE void load_operand(u32 (&x)[HEAD_PAD / 16][4], u32 a, int row, int warp, int lane) {
-#pragma unroll
-    for (int k = 0; k < HEAD_PAD / 16; k++)
-        ldmatrix(x[k], a + chunk_offset<A_ROWS>(row + warp * 16 + (lane & 15), k * 2 + (lane >> 4)));
-}
-
-// acc = A B^T for A of 64 rows in registers (load_operand) and the N rows of tile B.
-template <int N> DEVICE void product_nt(float (&acc)[N / 8][4], const u32 (&a)[HEAD_PAD / 16][4], u32 b, int lane) {
-#if USE_WGMMA
-#pragma unroll
-    for (int k = 0; k < HEAD_PAD / 16; k++) {
-        const u64 right = descriptor(b, 16, (k / 4) * (N * 128) + (k % 4) * 32);
-        if (k == 0) wgmma_rs_set(acc, a[k], right);
-        else wgmma_rs_add(acc, a[k], right);
-    }
-#else
-#pragma unroll
-    for (int j = 0; j < N / 8; j++) acc[j][0] = acc[j][1] = acc[j][2] = acc[j][3] = 0.f;
-#pragma unroll
-    for (int k = 0; k < HEAD_PAD / 16; k++) {
-        u32 fb[4];
-#pragma unroll
-        for (int j = 0; j < N / 16; j++) {
-            ldmatrix(fb, b + chunk_offset<N>(j * 16 + (lane & 7) + ((lane >> 4) << 3), k * 2 + ((lane >> 3) & 1)));
-            mma(acc[2 * j], a[k], fb[0], fb[1]);
-            mma(acc[2 * j + 1], a[k], fb[2], fb[3]);
         }
     }
 #endif

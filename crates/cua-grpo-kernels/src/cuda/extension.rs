@@ -2,7 +2,7 @@
 //!
 //! The functions at the root of the crate decide which tensors come here ([`super::takes`]).
 
-use super::linear::{Lora, linear, linear_backward};
+use super::linear::{Frozen, Lora, linear, linear_backward};
 use super::record::{Derivative, record};
 use super::{attention, head, norm, pointwise, rotary};
 use crate::extension::Bias;
@@ -46,6 +46,26 @@ pub trait CudaOps: Backend {
         b: FloatTensor<Self>,
         scaling: f64,
     ) -> FloatTensor<Self>;
+    /// As [`crate::linear_nf4`] without an adapter; the bias is frozen.
+    fn cuda_linear_nf4(
+        x: FloatTensor<Self>,
+        codes: IntTensor<Self>,
+        absmax: FloatTensor<Self>,
+        out: usize,
+        #[extension_type] bias: Bias<Self>,
+    ) -> FloatTensor<Self>;
+    /// As [`crate::linear_nf4`] with an adapter; the bias is frozen.
+    #[allow(clippy::too_many_arguments, reason = "tensors and numbers of one operation")]
+    fn cuda_linear_nf4_lora(
+        x: FloatTensor<Self>,
+        codes: IntTensor<Self>,
+        absmax: FloatTensor<Self>,
+        out: usize,
+        #[extension_type] bias: Bias<Self>,
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        scaling: f64,
+    ) -> FloatTensor<Self>;
     /// As [`crate::attention()`] over one part, with the mask `Causal` or `All`.
     fn cuda_attention(
         q: FloatTensor<Self>,
@@ -69,6 +89,12 @@ fn given(bias: Bias<Cube>) -> Option<CubeTensor> {
         Bias::Given(bias) => Some(bias),
         Bias::Absent => None,
     }
+}
+
+/// The four-bit weight that is multiplied with `x`.
+fn four_bits(x: &CubeTensor, codes: CubeTensor, absmax: CubeTensor, out: usize) -> Frozen {
+    let width = x.meta.shape()[1];
+    Frozen::Nf4(codes, absmax, [out, width])
 }
 
 impl CudaOps for Cube {
@@ -97,7 +123,7 @@ impl CudaOps for Cube {
     }
 
     fn cuda_linear(x: CubeTensor, weight: CubeTensor, bias: Bias<Self>) -> CubeTensor {
-        linear(x, weight, given(bias), None).0
+        linear(x, Frozen::Dense(weight), given(bias), None).0
     }
 
     fn cuda_linear_lora(
@@ -108,6 +134,31 @@ impl CudaOps for Cube {
         b: CubeTensor,
         scaling: f64,
     ) -> CubeTensor {
+        linear(x, Frozen::Dense(weight), given(bias), Some(Lora(a, b, scaling))).0
+    }
+
+    fn cuda_linear_nf4(
+        x: CubeTensor,
+        codes: CubeTensor,
+        absmax: CubeTensor,
+        out: usize,
+        bias: Bias<Self>,
+    ) -> CubeTensor {
+        let weight = four_bits(&x, codes, absmax, out);
+        linear(x, weight, given(bias), None).0
+    }
+
+    fn cuda_linear_nf4_lora(
+        x: CubeTensor,
+        codes: CubeTensor,
+        absmax: CubeTensor,
+        out: usize,
+        bias: Bias<Self>,
+        a: CubeTensor,
+        b: CubeTensor,
+        scaling: f64,
+    ) -> CubeTensor {
+        let weight = four_bits(&x, codes, absmax, out);
         linear(x, weight, given(bias), Some(Lora(a, b, scaling))).0
     }
 
@@ -249,7 +300,7 @@ impl<C: CheckpointStrategy> CudaOps for Autodiff<Cube, C> {
     fn cuda_linear(x: FloatTensor<Self>, weight: FloatTensor<Self>, bias: Bias<Self>) -> FloatTensor<Self> {
         let (weight, bias) = (weight.into_primitive(), plain(bias));
         record::<C, _, 1>([x], |[x]| {
-            let (out, saved) = linear(x, weight, bias, None);
+            let (out, saved) = linear(x, Frozen::Dense(weight), bias, None);
             (out, Linear(saved))
         })
     }
@@ -264,6 +315,39 @@ impl<C: CheckpointStrategy> CudaOps for Autodiff<Cube, C> {
     ) -> FloatTensor<Self> {
         let (weight, bias) = (weight.into_primitive(), plain(bias));
         record::<C, _, 3>([x, a, b], |[x, a, b]| {
+            let (out, saved) = linear(x, Frozen::Dense(weight), bias, Some(Lora(a, b, scaling)));
+            (out, Linear(saved))
+        })
+    }
+
+    fn cuda_linear_nf4(
+        x: FloatTensor<Self>,
+        codes: IntTensor<Self>,
+        absmax: FloatTensor<Self>,
+        out: usize,
+        bias: Bias<Self>,
+    ) -> FloatTensor<Self> {
+        let (absmax, bias) = (absmax.into_primitive(), plain(bias));
+        record::<C, _, 1>([x], |[x]| {
+            let weight = four_bits(&x, codes, absmax, out);
+            let (out, saved) = linear(x, weight, bias, None);
+            (out, Linear(saved))
+        })
+    }
+
+    fn cuda_linear_nf4_lora(
+        x: FloatTensor<Self>,
+        codes: IntTensor<Self>,
+        absmax: FloatTensor<Self>,
+        out: usize,
+        bias: Bias<Self>,
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        scaling: f64,
+    ) -> FloatTensor<Self> {
+        let (absmax, bias) = (absmax.into_primitive(), plain(bias));
+        record::<C, _, 3>([x, a, b], |[x, a, b]| {
+            let weight = four_bits(&x, codes, absmax, out);
             let (out, saved) = linear(x, weight, bias, Some(Lora(a, b, scaling)));
             (out, Linear(saved))
         })

@@ -1,16 +1,50 @@
 //! Linear maps on the card: the products of [`super::gemm`], with a low-rank update beside them.
 
 use super::gemm::Product;
-use super::section::{empty, section};
-use super::{element_of, rows_of};
+use super::section::{Arguments, empty, section};
+use super::{element_of, rows_of, source};
 use burn::tensor::DType;
 use burn_cubecl::kernel::{cast, into_contiguous};
 use burn_cubecl::tensor::CubeTensor;
 
+/// A frozen weight `[out, in]`.
+#[derive(Debug, Clone)]
+pub(super) enum Frozen {
+    /// As it is multiplied.
+    Dense(CubeTensor),
+    /// In four bits: codes, scales of blocks of 64, and the shape. Expanded for each product, and dropped after it.
+    Nf4(CubeTensor, CubeTensor, [usize; 2]),
+}
+
+impl Frozen {
+    /// The dense matrix in `dtype`.
+    fn dense(&self, dtype: DType) -> CubeTensor {
+        match self {
+            Self::Dense(weight) => into_contiguous(weight.clone()),
+            Self::Nf4(codes, absmax, shape) => {
+                let out = empty(absmax, *shape, dtype);
+                let count = shape[0] * shape[1];
+                section(&absmax.client, |cx| {
+                    let mut arguments = Arguments::default()
+                        .address(cx.address(&out)?)
+                        .address(cx.address(codes)?)
+                        .address(cx.address(absmax)?)
+                        .long(count);
+                    let blocks = count.div_ceil(256 * 8).min(16 * cx.gpu.multiprocessors);
+                    let kernel = source::nf4(dtype);
+                    cx.launch(kernel, "nf4_dequantise", [blocks, 1, 1], 256, 0, &mut arguments)
+                });
+                out
+            }
+        }
+    }
+}
+
 /// What the backward pass of a linear map reads.
 #[derive(Debug, Clone)]
 pub(super) struct Saved {
-    weight: CubeTensor,
+    weight: Frozen,
+    dtype: DType,
     lora: Option<SavedLora>,
 }
 
@@ -30,12 +64,13 @@ pub(super) struct Lora(pub CubeTensor, pub CubeTensor, pub f64);
 /// `x W^T + b (+ scaling (x A^T) B^T)`; the factors may be f32 beside a bf16 weight.
 pub(super) fn linear(
     x: CubeTensor,
-    weight: CubeTensor,
+    frozen: Frozen,
     bias: Option<CubeTensor>,
     lora: Option<Lora>,
 ) -> (CubeTensor, Saved) {
-    let (x, weight) = (into_contiguous(x), into_contiguous(weight));
+    let x = into_contiguous(x);
     let dtype = x.dtype;
+    let weight = frozen.dense(dtype);
     let bias = bias.map(|bias| cast(into_contiguous(bias), dtype));
     let element = element_of(dtype);
     let [m, k] = rows_of(&x);
@@ -51,7 +86,12 @@ pub(super) fn linear(
             };
             cx.multiply(product, 1.0, x, w, bias, out)
         });
-        return (out, Saved { weight, lora: None });
+        let saved = Saved {
+            weight: frozen,
+            dtype,
+            lora: None,
+        };
+        return (out, saved);
     };
     let (a, b) = (cast(into_contiguous(a), dtype), cast(into_contiguous(b), dtype));
     let r = rows_of(&a)[0];
@@ -73,7 +113,12 @@ pub(super) fn linear(
         cx.multiply(update, scaling, plow, pb, None, pout)
     });
     let lora = Some(SavedLora { x, low, a, b, scaling });
-    (out, Saved { weight, lora })
+    let saved = Saved {
+        weight: frozen,
+        dtype,
+        lora,
+    };
+    (out, saved)
 }
 
 /// Gradients of x, and of the factors A and B (in f32) where there are some; the weight and the bias are frozen.
@@ -81,16 +126,20 @@ pub(super) fn linear(
 /// With `t = dy B`: `dx = dy W + scaling t A`, `dA = scaling t^T x`, `dB = scaling dy^T (x A^T)`.
 pub(super) fn linear_backward(grad: CubeTensor, saved: &Saved, x_wanted: bool) -> [Option<CubeTensor>; 3] {
     let grad = into_contiguous(grad);
-    let dtype = saved.weight.dtype;
+    let dtype = saved.dtype;
     let grad = cast(grad, dtype);
+    let weight = x_wanted.then(|| saved.weight.dense(dtype));
     let element = element_of(dtype);
     let [m, n] = rows_of(&grad);
-    let k = rows_of(&saved.weight)[1];
+    let k = match &saved.weight {
+        Frozen::Dense(weight) => rows_of(weight)[1],
+        Frozen::Nf4(_, _, shape) => shape[1],
+    };
     let dx = x_wanted.then(|| empty(&grad, [m, k], dtype));
     let Some(SavedLora { x, low, a, b, scaling }) = &saved.lora else {
-        if let Some(dx) = &dx {
+        if let (Some(dx), Some(weight)) = (&dx, &weight) {
             section(&grad.client, |cx| {
-                let (grad, w, dx) = (cx.address(&grad)?, cx.address(&saved.weight)?, cx.address(dx)?);
+                let (grad, w, dx) = (cx.address(&grad)?, cx.address(weight)?, cx.address(dx)?);
                 cx.multiply(Product::plain(m, k, n, element), 1.0, grad, w, None, dx)
             });
         }
@@ -107,8 +156,8 @@ pub(super) fn linear_backward(grad: CubeTensor, saved: &Saved, x_wanted: bool) -
         cx.multiply(Product::plain(m, r, n, element), 1.0, pgrad, pb, None, pt)?;
         cx.multiply(Product::outer(r, k, m, element), *scaling, pt, px, None, pda)?;
         cx.multiply(Product::outer(n, r, m, element), *scaling, pgrad, plow, None, pdb)?;
-        if let Some(dx) = &dx {
-            let (pdx, pw) = (cx.address(dx)?, cx.address(&saved.weight)?);
+        if let (Some(dx), Some(weight)) = (&dx, &weight) {
+            let (pdx, pw) = (cx.address(dx)?, cx.address(weight)?);
             cx.multiply(Product::plain(m, k, n, element), 1.0, pgrad, pw, None, pdx)?;
             let update = Product {
                 accumulate: true,

@@ -32,6 +32,18 @@ use burn::tensor::DType;
 use burn_cubecl::tensor::CubeTensor;
 use gemm::Element;
 
+/// Free and total bytes of the card `device`.
+///
+/// # Errors
+/// When `device` is no CUDA card.
+pub fn memory(device: &burn::tensor::Device) -> Result<(usize, usize), CudaError> {
+    let probe = burn::tensor::Tensor::<1>::zeros([1], device);
+    let probe = decode::primitive(&probe)?;
+    section::try_section(&probe.client, |_| {
+        cudarc::driver::result::mem_get_info().map_err(|error| CudaError::new("cuMemGetInfo", error))
+    })
+}
+
 /// The format of a tensor that [`route`] lets in.
 fn element_of(dtype: DType) -> Element {
     if dtype == DType::F32 {

@@ -14,8 +14,8 @@
 //     y[m, n] = x[m, k] W^T + bias for m <= 8, 16, 32 rows; W [n, k] as codes; bias [n] or null; sums in float.
 //     W enters the tensor cores as bf16(NF4[code]) and each block's sum is multiplied by its absmax in float: as precise as
 //     W rounded to bf16, not bit-equal to it.
-//     Block 256; any 1D grid, best min(ceil(n / 16), 2 blocks a multiprocessor) (a loop over tiles of 16 outputs); dynamic
-//     shared memory 110592 bytes. k a multiple of 64 (traps otherwise); codes and x 16-byte aligned, absmax 4-byte; x_row a
+//     Block 512; any 1D grid, best min(ceil(n / 16), multiprocessors) (a loop over tiles of 16 outputs); dynamic shared
+//     memory 229376 bytes. k a multiple of 64 (traps otherwise); codes and x 16-byte aligned, absmax 4-byte; x_row a
 //     multiple of 8.
 
 __constant__ float NF4[16] = {-1.0f,
@@ -62,7 +62,7 @@ extern "C" __global__ void __launch_bounds__(256) nf4_dequantise(T *out, const u
 
 #if T_BF16
 
-constexpr int GEMM_WARPS = 8;
+constexpr int GEMM_WARPS = 16;
 constexpr int GEMM_STAGES = 4;
 constexpr int CHUNK = 256;                    // weights of a row that a warp takes at a time: 128 bytes, 4 scales
 constexpr int STAGE_BYTES = 16 * (CHUNK / 2); // codes of 16 rows
@@ -70,40 +70,53 @@ constexpr int STAGE_SCALES = 16 * (CHUNK / 64);
 
 /// Dynamic shared memory of a block, in this order.
 struct GemmShared {
-    u32 pairs[256 * 32]; // byte -> both weights as bf16, a copy a lane: no two lanes meet in a bank
+    /// Byte -> both weights as bf16, a copy a lane, so that no two lanes meet in a bank. 256 bytes a row, of which half is
+    /// used: the byte and the lane make the address with one permutation of bytes.
+    u32 pairs[256][64];
     u8 codes[GEMM_WARPS][GEMM_STAGES][STAGE_BYTES];
     float scales[GEMM_WARPS][GEMM_STAGES][STAGE_SCALES];
-    float sums[GEMM_WARPS][128];
+    float sums[2][GEMM_WARPS][128];
 };
 
-/// One warp's share of the work: chunk `warp`, `warp + 8`, ... of every tile of 16 outputs of the block, copied to shared
+/// One warp's share of the work: chunk `warp`, `warp + 16`, ... of every tile of 16 outputs of the block, copied to shared
 /// memory GEMM_STAGES - 1 chunks ahead of the products, from one tile into the next.
 struct Feed {
     const u8 *codes;
     const float *absmax;
-    int n, k, tiles, chunks, tile, chunk;
+    int n, k, tile, chunk;
+    const u8 *from;          // this lane's 16 bytes of the first of its four rows
+    const float *scale_from; // its scale of the first of its two rows
 
-    __device__ __forceinline__ bool done() const { return tile >= tiles; }
-    __device__ __forceinline__ void next() {
-        chunk += GEMM_WARPS;
-        if (chunk >= chunks) chunk = threadIdx.x >> 5, tile += gridDim.x;
+    /// Points at the current tile and chunk.
+    __device__ __forceinline__ void aim() {
+        int lane = threadIdx.x & 31;
+        from = codes + ((i64)tile * 16 + lane / 8) * (k / 2) + chunk * (CHUNK / 2) + lane % 8 * 16;
+        scale_from = absmax + ((i64)tile * 16 + lane / 4) * (k / 64) + chunk * 4 + lane % 4;
     }
-    /// Starts the copies of the current chunk. Unit u (16 bytes) of row r lies at unit u ^ 2 (r % 4): the eight-byte reads
-    /// of four rows then fall on different banks. Past k the shared memory keeps what it holds, which meets zeros.
-    __device__ __forceinline__ void fetch(u8 *to, float *scales_to) const {
-        int lane = threadIdx.x & 31, blocks = k / 64;
+    /// Starts the copies of the current chunk, if there is one, and goes on to the next. Unit u (16 bytes) of row r lies at
+    /// unit u ^ 2 (r % 4): the eight-byte reads of four rows then fall on different banks. Past n and k the shared memory
+    /// keeps what it holds: rows past n are not written, columns past k meet zeros.
+    __device__ __forceinline__ void fetch(u8 *to, float *scales_to) {
+        if (tile * 16 >= n) return;
+        int lane = threadIdx.x & 31, r = lane / 8, unit = lane % 8, left = n - tile * 16;
+        if (chunk * CHUNK + unit * 32 < k) {
+            u8 *place = to + r * 128 + (unit ^ 2 * r) * 16;
 #pragma unroll
-        for (int i = 0; i < 4; i++) {
-            int r = 4 * i + lane / 8, unit = lane % 8;
-            i64 row = tile * 16 + r < n ? tile * 16 + r : n - 1; // read again, not written
-            if (chunk * CHUNK + unit * 32 < k)
-                copy_async16(to + r * 128 + (unit ^ 2 * (r & 3)) * 16, codes + row * (k / 2) + chunk * (CHUNK / 2) + unit * 16);
+            for (int i = 0; i < 4; i++)
+                if (4 * i + r < left) copy_async16(place + 512 * i, from + (i64)(2 * k) * i);
         }
+        if (chunk * 4 + lane % 4 < k / 64) {
 #pragma unroll
-        for (int i = 0; i < 2; i++) {
-            int r = 8 * i + lane / 4, block = chunk * 4 + lane % 4;
-            i64 row = tile * 16 + r < n ? tile * 16 + r : n - 1;
-            if (block < blocks) copy_async4(scales_to + r * 4 + lane % 4, absmax + row * blocks + block);
+            for (int i = 0; i < 2; i++)
+                if (8 * i + lane / 4 < left) copy_async4(scales_to + lane + 32 * i, scale_from + (k / 8) * i);
+        }
+        chunk += GEMM_WARPS;
+        if (chunk * CHUNK < k) {
+            from += GEMM_WARPS * (CHUNK / 2);
+            scale_from += GEMM_WARPS * (CHUNK / 64);
+        } else {
+            chunk = threadIdx.x >> 5, tile += gridDim.x;
+            aim();
         }
     }
 };
@@ -133,18 +146,23 @@ __device__ __forceinline__ void nf4_product(u16 *y, const u16 *x, const u8 *code
                                             int m, int n, int k, i64 x_row, i64 y_row, GemmShared &shared) {
     int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, g = lane >> 2, t = lane & 3;
     if (k % 64) __trap();
-    int chunks = (k + CHUNK - 1) / CHUNK, tiles = (n + 15) / 16, stage = 0;
-    Feed ahead = {codes, absmax, n, k, tiles, chunks, (int)blockIdx.x, warp};
-    if (warp >= chunks) ahead.tile = tiles; // nothing to do but to meet the others at the barriers
-#pragma unroll
+    int chunks = (k + CHUNK - 1) / CHUNK, tiles = (n + 15) / 16, stage = 0, round = 0;
+    // a warp without a chunk starts past the last tile: it only meets the others at the barriers
+    Feed ahead = {codes, absmax, n, k, warp < chunks ? (int)blockIdx.x : tiles, warp, codes, absmax};
+    ahead.aim();
+#pragma unroll 1
     for (int i = 0; i < GEMM_STAGES - 1; i++) {
-        if (!ahead.done()) ahead.fetch(shared.codes[warp][i], shared.scales[warp][i]), ahead.next();
+        ahead.fetch(shared.codes[warp][i], shared.scales[warp][i]);
         copy_commit();
     }
     for (int i = threadIdx.x; i < 256 * 32; i += 32 * GEMM_WARPS)
-        shared.pairs[i] = pack_bf16(NF4[i >> 9], NF4[i >> 5 & 15]);
+        shared.pairs[i >> 5][i & 31] = pack_bf16(NF4[i >> 9], NF4[i >> 5 & 15]);
     __syncthreads();
-    const u32 *mine = shared.pairs + lane;
+    u32 here_lane = lane * 4;
+    const u8 *table = reinterpret_cast<const u8 *>(shared.pairs);
+    auto weights = [=](u32 word, u32 which) { // both weights of byte `which`
+        return *reinterpret_cast<const u32 *>(table + __byte_perm(word, here_lane, 0x7704 | which << 4));
+    };
     for (int tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
         float total[TILES][4] = {};
 #pragma unroll 1
@@ -159,7 +177,7 @@ __device__ __forceinline__ void nf4_product(u16 *y, const u16 *x, const u8 *code
             copy_wait<GEMM_STAGES - 2>();
             __syncwarp();
             int free = stage == 0 ? GEMM_STAGES - 1 : stage - 1; // read in the round before
-            if (!ahead.done()) ahead.fetch(shared.codes[warp][free], shared.scales[warp][free]), ahead.next();
+            ahead.fetch(shared.codes[warp][free], shared.scales[warp][free]);
             copy_commit();
             const u8 *here = shared.codes[warp][stage] + g * 128 + (t & 1) * 8; // rows g and g + 8 swap units alike
             const float *scales = shared.scales[warp][stage];
@@ -177,11 +195,10 @@ __device__ __forceinline__ void nf4_product(u16 *y, const u16 *x, const u8 *code
 #pragma unroll
                 for (int s = 0; s < 4; s++) { // bytes 2 s and 2 s + 1 of the lane's eight
                     u32 word0 = s < 2 ? w0.x : w0.y, word1 = s < 2 ? w1.x : w1.y;
-                    int shift = 16 * (s & 1);
-                    a[s][0] = mine[(word0 >> shift & 255) * 32];
-                    a[s][1] = mine[(word1 >> shift & 255) * 32];
-                    a[s][2] = mine[(word0 >> (shift + 8) & 255) * 32];
-                    a[s][3] = mine[(word1 >> (shift + 8) & 255) * 32];
+                    a[s][0] = weights(word0, 2 * (s & 1));
+                    a[s][1] = weights(word1, 2 * (s & 1));
+                    a[s][2] = weights(word0, 2 * (s & 1) + 1);
+                    a[s][3] = weights(word1, 2 * (s & 1) + 1);
                 }
                 bool inside = chunk * CHUNK + i * 64 < k; // else the scales in shared memory are left from before
                 float up = inside ? s0[i] : 0.0f, down = inside ? s1[i] : 0.0f;
@@ -204,17 +221,18 @@ __device__ __forceinline__ void nf4_product(u16 *y, const u16 *x, const u8 *code
 #pragma unroll
         for (int j = 0; j < TILES; j++) {
             if (8 * j < m) {
-                __syncthreads();
+                // two copies of the sums: one barrier a tile is enough
 #pragma unroll
-                for (int c = 0; c < 4; c++) shared.sums[warp][(2 * t + (c & 1)) * 16 + g + 8 * (c >> 1)] = total[j][c];
+                for (int c = 0; c < 4; c++) shared.sums[round][warp][(2 * t + (c & 1)) * 16 + g + 8 * (c >> 1)] = total[j][c];
                 __syncthreads();
                 int row = 8 * j + threadIdx.x / 16, column = tile * 16 + threadIdx.x % 16;
                 if (threadIdx.x < 128 && row < m && column < n) {
                     float sum = bias ? bf16_to_float(bias[column]) : 0.0f;
 #pragma unroll
-                    for (int w = 0; w < GEMM_WARPS; w++) sum += shared.sums[w][threadIdx.x];
+                    for (int w = 0; w < GEMM_WARPS; w++) sum += shared.sums[round][w][threadIdx.x];
                     y[row * y_row + column] = float_to_bf16(sum);
                 }
+                round ^= 1;
             }
         }
     }
@@ -222,7 +240,7 @@ __device__ __forceinline__ void nf4_product(u16 *y, const u16 *x, const u8 *code
 }
 
 #define NF4_GEMM(NAME, TILES)                                                                                                  \
-    extern "C" __global__ void __launch_bounds__(32 * GEMM_WARPS, 2)                                                           \
+    extern "C" __global__ void __launch_bounds__(32 * GEMM_WARPS, 1)                                                           \
         NAME(u16 *y, const u16 *x, const u8 *codes, const float *absmax, const u16 *bias, int m, int n, int k, i64 x_row,      \
              i64 y_row) {                                                                                                      \
         extern __shared__ __align__(16) float space[];                                                                         \

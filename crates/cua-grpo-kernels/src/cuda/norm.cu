@@ -89,7 +89,8 @@ template <typename Who> struct Held {
     }
 };
 
-/// Runs `job` with the team that fits rows of n elements, read in runs of PACK when `wide`.
+/// Runs `job` with the team that fits rows of n elements, read in runs of PACK when `wide`. `Job::holds`: whether long rows
+/// are held in registers too; with two rows to hold the registers cost more than the second reading.
 template <typename Job> __device__ __forceinline__ void with_team(int n, bool wide, const Job &job) {
     int runs = n / PACK;
     if (!wide && n <= 1024)
@@ -103,11 +104,11 @@ template <typename Job> __device__ __forceinline__ void with_team(int n, bool wi
     else if (runs <= 64)
         job.template run<Team<32, 2, PACK>>();
     else if (runs <= 160)
-        job.template run<Team<32, 5, PACK>>();
+        job.template run<Team<32, Job::holds ? 5 : 0, PACK>>();
     else if (runs <= 512)
-        job.template run<Team<NORM_THREADS, 2, PACK>>();
+        job.template run<Team<NORM_THREADS, Job::holds ? 2 : 0, PACK>>();
     else if (runs <= 1024)
-        job.template run<Team<NORM_THREADS, 4, PACK>>();
+        job.template run<Team<NORM_THREADS, Job::holds ? 4 : 0, PACK>>();
     else
         job.template run<Team<NORM_THREADS, 0, PACK>>();
 }
@@ -125,6 +126,7 @@ struct Rows {
 };
 
 struct RmsForward {
+    static constexpr bool holds = true;
     T *y;
     float *rstd;
     T *x;
@@ -193,6 +195,7 @@ extern "C" __global__ void __launch_bounds__(NORM_THREADS, 4)
 }
 
 struct LayerForward {
+    static constexpr bool holds = true;
     T *y;
     float *mean, *rstd;
     const T *x, *weight, *bias;
@@ -256,6 +259,7 @@ extern "C" __global__ void __launch_bounds__(NORM_THREADS, 4)
 
 /// Input gradient of both norms; RMS norm is the case without a mean.
 template <bool CENTRED> struct Backward {
+    static constexpr bool holds = false;
     T *dx;
     const T *dy, *x, *weight;
     const float *mean, *rstd;
@@ -317,14 +321,14 @@ __device__ __forceinline__ void backward_any(T *dx, const T *dy, const T *x, con
     with_team(n, wide, job);
 }
 
-extern "C" __global__ void __launch_bounds__(NORM_THREADS, 3)
+extern "C" __global__ void __launch_bounds__(NORM_THREADS, 5)
     rms_norm_backward(T *dx, const T *dy, const T *x, const T *weight, const float *rstd, const T *residual, i64 rows,
                       int n, i64 inner, i64 outer_stride, i64 inner_stride) {
     Rows at = {inner, outer_stride, inner_stride};
     backward_any<false>(dx, dy, x, weight, nullptr, rstd, residual, rows, n, at);
 }
 
-extern "C" __global__ void __launch_bounds__(NORM_THREADS, 3)
+extern "C" __global__ void __launch_bounds__(NORM_THREADS, 5)
     layer_norm_backward(T *dx, const T *dy, const T *x, const T *weight, const float *mean, const float *rstd,
                         const T *residual, i64 rows, int n) {
     Rows at = {1, n, 0};

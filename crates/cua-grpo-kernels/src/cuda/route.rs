@@ -3,6 +3,7 @@
 use super::attention;
 use super::extension::CudaOps;
 use crate::attention::Mask;
+use crate::nf4::Nf4;
 use crate::extension::Bias;
 use crate::logprob::TokenScores;
 use burn::backend::Dispatch;
@@ -56,6 +57,30 @@ pub(crate) fn linear_lora(
             b,
             scaling,
         ))
+    })
+}
+
+/// [`crate::linear_nf4`].
+pub(crate) fn linear_nf4(
+    x: &Tensor<2>,
+    weight: &Nf4,
+    bias: &Option<Tensor<1>>,
+    lora: &Option<((Tensor<2>, Tensor<2>), f64)>,
+) -> Option<Tensor<2>> {
+    let [out, width] = weight.shape;
+    let fits = takes(x) && frozen(&weight.absmax) && bias.as_ref().is_none_or(frozen) && x.dims()[1] == width;
+    let low = lora.as_ref().is_none_or(|((a, b), _)| a.dims()[1] == width && b.dims() == [out, a.dims()[0]]);
+    (fits && low && weight.codes.dtype() == DType::U8).then(|| {
+        let x = x.clone().into_dispatch();
+        let codes = weight.codes.clone().into_dispatch();
+        let absmax = weight.absmax.clone().into_dispatch();
+        Tensor::from_dispatch(match lora {
+            None => <Dispatch as CudaOps>::cuda_linear_nf4(x, codes, absmax, out, given(bias)),
+            Some(((a, b), scaling)) => {
+                let (a, b) = (a.clone().into_dispatch(), b.clone().into_dispatch());
+                <Dispatch as CudaOps>::cuda_linear_nf4_lora(x, codes, absmax, out, given(bias), a, b, *scaling)
+            }
+        })
     })
 }
 

@@ -1,0 +1,212 @@
+//! Each kernel against its reference in f32 on the CPU, and the paths of the model against each other.
+//!
+//! Errors are `|got - want| / |want|` over all elements, in f64. Inputs are fresh random numbers, rounded to bf16 first,
+//! so that both sides read the same. Bounds: rounding the output to bf16 alone costs about 1.7e-3.
+
+use anyhow::{Result, bail};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use cua_grpo_kernels::{self as kernels, Mask, reference};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// Largest relative error of a bf16 kernel.
+const BF16: f64 = 6e-3;
+/// Largest relative error of an f32 kernel.
+const F32: f64 = 2e-5;
+
+/// Draws inputs, compares, and counts what is too far off.
+struct Checker {
+    rng: ChaCha8Rng,
+    device: Device,
+    dtype: DType,
+    failures: usize,
+}
+
+/// The same numbers on the card and on the CPU.
+#[derive(Clone)]
+struct Pair<const D: usize> {
+    card: Tensor<D>,
+    host: Tensor<D>,
+}
+
+impl Checker {
+    fn draw<const D: usize>(&mut self, shape: [usize; D], scale: f32) -> Pair<D> {
+        let count = shape.iter().product();
+        let values: Vec<f32> = (0..count)
+            .map(|_| (0..4).map(|_| self.rng.random_range(-1.0..1.0f32)).sum::<f32>() * 0.866 * scale)
+            .collect();
+        let card = Tensor::<D>::from_data(TensorData::new(values, shape), &self.device).cast(self.dtype);
+        let data = card.clone().into_data().convert::<f32>();
+        let host = Tensor::from_data(data, &Device::flex());
+        Pair { card, host }
+    }
+
+    fn compare<const D: usize>(&mut self, name: &str, got: Tensor<D>, want: Tensor<D>) {
+        let read = |tensor: Tensor<D>| tensor.without_autodiff().into_data().convert::<f32>().try_to_vec::<f32>();
+        let (Ok(got), Ok(want)) = (read(got), read(want)) else {
+            eprintln!("{name:<44} cannot be read");
+            self.failures += 1;
+            return;
+        };
+        let square = |values: &mut dyn Iterator<Item = f64>| values.map(|x| x * x).sum::<f64>();
+        let apart = square(&mut got.iter().zip(&want).map(|(a, b)| f64::from(*a) - f64::from(*b)));
+        let size = square(&mut want.iter().map(|x| f64::from(*x)));
+        let error = (apart / size.max(1e-30)).sqrt();
+        let bound = if self.dtype == DType::F32 { F32 } else { BF16 };
+        // NaN is no error below the bound.
+        let good = error < bound && got.len() == want.len();
+        self.failures += usize::from(!good);
+        let mark = if good { "" } else { "  TOO LARGE" };
+        eprintln!("{name:<44} {error:.2e}{mark}");
+        println!("{}", serde_json::json!({"check": name, "relative_error": error, "good": good}));
+    }
+
+    /// Compares a function and the gradients of its inputs.
+    fn with_gradients<const N: usize, const D: usize>(
+        &mut self,
+        name: &str,
+        inputs: [Pair<D>; N],
+        fused: impl Fn([Tensor<D>; N]) -> Tensor<D>,
+        plain: impl Fn([Tensor<D>; N]) -> Tensor<D>,
+    ) {
+        let leaf = |tensor: Tensor<D>| tensor.autodiff().require_grad();
+        let card = inputs.clone().map(|pair| leaf(pair.card));
+        let host = inputs.map(|pair| leaf(pair.host));
+        let (got, want) = (fused(card.clone()), plain(host.clone()));
+        let weights = self.draw(want.dims(), 1.0);
+        self.compare(name, got.clone(), want.clone());
+        let (got, want) = ((got * weights.card).sum().backward(), (want * weights.host).sum().backward());
+        for (number, (card, host)) in card.into_iter().zip(host).enumerate() {
+            let (Some(card), Some(host)) = (card.grad(&got), host.grad(&want)) else { continue };
+            self.compare(&format!("{name}, gradient {number}"), card, host);
+        }
+    }
+}
+
+/// Checks everything; an error when something is too far off.
+pub fn run(device: &Device, seed: u64) -> Result<()> {
+    let mut failures = 0;
+    for dtype in [DType::F32, DType::BF16] {
+        eprintln!("-- {dtype:?}");
+        let mut checker = Checker {
+            rng: ChaCha8Rng::seed_from_u64(seed),
+            device: device.clone(),
+            dtype,
+            failures: 0,
+        };
+        maps(&mut checker);
+        pointwise(&mut checker);
+        attention(&mut checker);
+        head(&mut checker);
+        failures += checker.failures;
+    }
+    if failures > 0 {
+        bail!("{failures} results are too far from their reference");
+    }
+    Ok(())
+}
+
+fn maps(c: &mut Checker) {
+    for (m, n, k) in [(1, 256, 512), (37, 384, 1152), (300, 512, 4096)] {
+        let x = c.draw([m, k], 1.0);
+        let w = c.draw([n, k], (k as f32).powf(-0.5));
+        let b = c.draw([1, n], 1.0);
+        let (bias, host_bias) = (b.card.reshape([n]), b.host.reshape([n]));
+        c.with_gradients(
+            &format!("linear {m}x{k} to {n}"),
+            [x.clone()],
+            |[x]| kernels::linear(x, w.card.clone(), Some(bias.clone())),
+            |[x]| reference::linear(x, w.host.clone(), Some(host_bias.clone())),
+        );
+        let (a, b) = (c.draw([16, k], (k as f32).powf(-0.5)), c.draw([n, 16], 0.5));
+        c.with_gradients(
+            &format!("linear + LoRA {m}x{k} to {n}"),
+            [x, a, b],
+            |[x, a, b]| kernels::linear_lora(x, w.card.clone(), Some(bias.clone()), (a, b), 2.0),
+            |[x, a, b]| reference::linear_lora(x, w.host.clone(), Some(host_bias.clone()), (a, b), 2.0),
+        );
+    }
+}
+
+fn pointwise(c: &mut Checker) {
+    for (rows, width) in [(5, 72), (200, 128), (33, 1152), (7, 4096)] {
+        let (x, w, b) = (c.draw([rows, width], 2.0), c.draw([1, width], 1.0), c.draw([1, width], 1.0));
+        let vector = |pair: &Pair<2>| (pair.card.clone().reshape([width]), pair.host.clone().reshape([width]));
+        let ((w, hw), (b, hb)) = (vector(&w), vector(&b));
+        c.with_gradients(
+            &format!("rms_norm {rows}x{width}"),
+            [x.clone()],
+            |[x]| kernels::rms_norm(x, w.clone(), 1e-6),
+            |[x]| reference::rms_norm(x, hw.clone(), 1e-6),
+        );
+        c.with_gradients(
+            &format!("layer_norm {rows}x{width}"),
+            [x.clone()],
+            |[x]| kernels::layer_norm(x, w.clone(), b.clone(), 1e-6),
+            |[x]| reference::layer_norm(x, hw.clone(), hb.clone(), 1e-6),
+        );
+        let up = c.draw([rows, width], 1.0);
+        c.with_gradients(
+            &format!("swiglu {rows}x{width}"),
+            [x.clone(), up],
+            |[gate, up]| kernels::swiglu(gate, up),
+            |[gate, up]| reference::swiglu(gate, up),
+        );
+        let name = format!("gelu_tanh {rows}x{width}");
+        c.with_gradients(&name, [x.clone()], |[x]| kernels::gelu_tanh(x), |[x]| reference::gelu_tanh(x));
+        let name = format!("gelu_erf {rows}x{width}");
+        c.with_gradients(&name, [x], |[x]| kernels::gelu_erf(x), |[x]| reference::gelu_erf(x));
+    }
+    let x = c.draw([2, 3, 17, 72], 1.0);
+    let (cos, sin) = (c.draw([1, 1, 17, 36], 1.0), c.draw([1, 1, 17, 36], 1.0));
+    let twice = |pair: &Tensor<4>| Tensor::cat(vec![pair.clone(), pair.clone()], 3);
+    c.with_gradients(
+        "rotate",
+        [x],
+        |[x]| kernels::rotate(x, twice(&cos.card), twice(&sin.card)),
+        |[x]| reference::rotate(x, twice(&cos.host), twice(&sin.host)),
+    );
+}
+
+fn attention(c: &mut Checker) {
+    // Batch, query heads, key heads, tokens, head size, causal.
+    for (batch, heads, kv_heads, time, width, causal) in [
+        (2, 4, 2, 65, 128, true),
+        (1, 8, 2, 300, 128, true),
+        (3, 2, 2, 200, 72, false),
+        (1, 4, 4, 129, 64, false),
+    ] {
+        let mask = if causal { Mask::Causal } else { Mask::All };
+        // As the model has them: heads beside each other, seen from the side.
+        let mut seen = |heads: usize| {
+            let pair = c.draw([batch, time, heads, width], 1.0);
+            Pair {
+                card: pair.card.swap_dims(1, 2),
+                host: pair.host.swap_dims(1, 2),
+            }
+        };
+        let (q, k, v) = (seen(heads), seen(kv_heads), seen(kv_heads));
+        c.with_gradients(
+            &format!("attention {batch}x{heads}/{kv_heads}x{time}x{width} causal {causal}"),
+            [q, k, v],
+            |[q, k, v]| kernels::attention(q, vec![(k, v)], &mask),
+            |[q, k, v]| reference::attention(q, vec![(k, v)], &mask),
+        );
+    }
+}
+
+fn head(c: &mut Checker) {
+    let (rows, width, vocab) = (37, 256, 5003);
+    let (x, w) = (c.draw([rows, width], 1.0), c.draw([vocab, width], 0.2));
+    let ids: Vec<i64> = (0..rows).map(|_| c.rng.random_range(0..vocab as i64)).collect();
+    let targets = |device: &Device| Tensor::<1, Int>::from_data(TensorData::new(ids.clone(), [rows]), device);
+    let (card, host) = (targets(&c.device), targets(&Device::flex()));
+    for temperature in [1.0, 0.7] {
+        c.with_gradients(
+            &format!("token_scores at temperature {temperature}"),
+            [x.clone()],
+            |[x]| kernels::token_scores(x, w.card.clone(), card.clone(), temperature, 16).logprobs.reshape([1, rows]),
+            |[x]| kernels::token_scores(x, w.host.clone(), host.clone(), temperature, 16).logprobs.reshape([1, rows]),
+        );
+    }
+}
