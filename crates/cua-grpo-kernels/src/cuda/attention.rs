@@ -36,8 +36,8 @@ fn text(found: Option<Source>) -> Result<Source, CudaError> {
 
 /// As [`crate::attention()`] with the mask `Causal` or `All`.
 pub(super) fn attention(q: CubeTensor, k: CubeTensor, v: CubeTensor, causal: bool) -> (CubeTensor, Saved) {
-    const ROWS: usize = 128;
-    const KEYS: usize = 128;
+    const ROWS: usize = 64;
+    const KEYS: usize = 64;
     let [q, k, v] = [q, k, v].map(Heads::aligned);
     let [batch, heads, time_q, width] = q.shape;
     let [_, kv_heads, time_k, _] = k.shape;
@@ -68,7 +68,7 @@ pub(super) fn attention(q: CubeTensor, k: CubeTensor, v: CubeTensor, causal: boo
             text(source::attention_forward(width))?,
             name,
             grid,
-            256,
+            2 * ROWS,
             shared,
             &mut arguments,
         )
@@ -156,7 +156,7 @@ fn backward_keys(
     outputs: [&Heads; 2],
     causal: bool,
 ) -> Result<(), CudaError> {
-    const KEY_ROWS: usize = 128;
+    const KEY_ROWS: usize = 64;
     const QUERIES: usize = 64;
     let mut arguments = common(cx, inputs, rows, &outputs)?;
     let [batch, kv_heads, time_k, width] = inputs[1].shape;
@@ -178,7 +178,7 @@ fn backward_queries(
     output: &Heads,
     causal: bool,
 ) -> Result<(), CudaError> {
-    const QUERY_ROWS: usize = 128;
+    const QUERY_ROWS: usize = 64;
     const KEYS: usize = 64;
     let mut arguments = common(cx, inputs, rows, &[output])?;
     let [batch, heads, time_q, width] = inputs[0].shape;

@@ -65,7 +65,8 @@ DEVICE void prepare(const bf16* o, i64 o_row, const bf16* d_o, i64 do_row, const
     const int row = blockIdx.x * 16 + (threadIdx.x >> 4), chunk = threadIdx.x & 15;
     float sum = 0.f;
     if (row < queries && chunk < HEAD_CHUNKS) {
-        const uint4 x = *(const uint4*)(o + row * o_row + chunk * 8), y = *(const uint4*)(d_o + row * do_row + chunk * 8);
+        const uint4 x = *(const uint4*)(o + row * o_row + chunk * 8);
+        const uint4 y = *(const uint4*)(d_o + row * do_row + chunk * 8);
         const u32 a[4] = {x.x, x.y, x.z, x.w}, b[4] = {y.x, y.y, y.z, y.w};
 #pragma unroll
         for (int i = 0; i < 4; i++) sum += low_float(a[i]) * low_float(b[i]) + high_float(a[i]) * high_float(b[i]);
@@ -96,8 +97,8 @@ template <bool CAUSAL> DEVICE void run_keys(const KeyArguments& a) {
     const int thread = threadIdx.x, wg = uniform(thread >> 7), warp = (thread >> 5) & 3, lane = thread & 31;
     const int first = blockIdx.y * KEY_ROWS, own = first + wg * 64;
     const int shift = a.keys - a.queries; // key j is seen by the queries from j - shift on
-    const u32 tile_k = shared_base(), tile_v = tile_k + OWN, tile_q = tile_v + OWN, tile_do = tile_q + KEY_STAGES * STEP,
-              tile_rows = tile_do + KEY_STAGES * STEP;
+    const u32 tile_k = shared_base(), tile_v = tile_k + OWN, tile_q = tile_v + OWN,
+              tile_do = tile_q + KEY_STAGES * STEP, tile_rows = tile_do + KEY_STAGES * STEP;
 
     // Blocks of queries begin..end of each head; a step takes one, from the last on: the blocks of keys that run at the
     // same time, which begin differently, then read the same queries.
@@ -107,8 +108,9 @@ template <bool CAUSAL> DEVICE void run_keys(const KeyArguments& a) {
     int next = end - 1, next_head = 0; // to be copied
     auto load = [&](int n) {
         const int query = next * QUERIES, stage = n % KEY_STAGES;
-        load_tile<QUERIES, KEY_THREADS>(tile_q + stage * STEP, a.q + next_head * a.q_head, a.q_row, query, a.queries, thread);
-        load_tile<QUERIES, KEY_THREADS>(tile_do + stage * STEP, a.d_o + next_head * a.do_head, a.do_row, query, a.queries, thread);
+        const bf16 *q = a.q + next_head * a.q_head, *d_o = a.d_o + next_head * a.do_head;
+        load_tile<QUERIES, KEY_THREADS>(tile_q + stage * STEP, q, a.q_row, query, a.queries, thread);
+        load_tile<QUERIES, KEY_THREADS>(tile_do + stage * STEP, d_o, a.do_row, query, a.queries, thread);
         if (thread < QUERIES) {
             const bool valid = query + thread < a.queries;
             const float2* rows = a.rows + (i64)next_head * a.sq;
@@ -231,7 +233,8 @@ template <bool CAUSAL> DEVICE void run_queries(const QueryArguments& a, int bloc
     const int thread = threadIdx.x, wg = uniform(thread >> 7), warp = (thread >> 5) & 3, lane = thread & 31;
     const int first = block * QUERY_ROWS, own = first + wg * 64;
     const int shift = a.keys - a.queries;
-    const u32 tile_q = shared_base(), tile_do = tile_q + OWN, tile_k = tile_do + OWN, tile_v = tile_k + QUERY_STAGES * STEP;
+    const u32 tile_q = shared_base(), tile_do = tile_q + OWN, tile_k = tile_do + OWN,
+              tile_v = tile_k + QUERY_STAGES * STEP;
     auto steps_to = [&](int from, int end) {
         if (from >= a.queries) return 0;
         const int keys = CAUSAL ? min(a.keys, min(end, a.queries) + shift) : a.keys;

@@ -45,7 +45,8 @@ DEVICE void load_keys(uint4 (&x)[2][BLOCKS_32], const bf16* k, int key, int end,
         const int row = key + j * 8 + (lane >> 2);
 #pragma unroll
         for (int i = 0; i < BLOCKS_32; i++)
-            x[j][i] = row < end ? load_stream(k + (i64)row * HEAD_DIM + i * 32 + (lane & 3) * 8) : make_uint4(0, 0, 0, 0);
+            x[j][i] = row < end ? load_stream(k + (i64)row * HEAD_DIM + i * 32 + (lane & 3) * 8)
+                                : make_uint4(0, 0, 0, 0);
     }
 }
 
@@ -56,9 +57,14 @@ DEVICE void load_values(uint4 (&x)[BLOCKS_64][4], const bf16* v, int key, int en
 #pragma unroll
         for (int r = 0; r < 4; r++) {
             const int row = key + (lane & 3) * 2 + (r & 1) + (r >> 1) * 8;
-            x[h][r] = row < end ? load_stream(v + (i64)row * HEAD_DIM + h * 64 + (lane >> 2) * 8) : make_uint4(0, 0, 0, 0);
+            x[h][r] = row < end ? load_stream(v + (i64)row * HEAD_DIM + h * 64 + (lane >> 2) * 8)
+                                : make_uint4(0, 0, 0, 0);
         }
     }
+}
+
+DEVICE void store_scaled(bf16* to, const float4& x, float factor) {
+    *(uint2*)to = make_uint2(pack(x.x * factor, x.y * factor), pack(x.z * factor, x.w * factor));
 }
 
 DEVICE u32 word(const uint4& x, int i) { return i == 0 ? x.x : i == 1 ? x.y : i == 2 ? x.z : x.w; }
@@ -100,8 +106,9 @@ template <int HALVES> DEVICE void run(const Arguments& a, float* shared) {
             s[j][0] = s[j][1] = s[j][2] = s[j][3] = 0.f;
 #pragma unroll
             for (int i = 0; i < BLOCKS_32; i++) {
-                const u32 low[4] = {q[0][i][0], HALVES == 2 ? q[HALVES - 1][i][0] : 0u, q[0][i][1], HALVES == 2 ? q[HALVES - 1][i][1] : 0u};
-                const u32 high[4] = {q[0][i][2], HALVES == 2 ? q[HALVES - 1][i][2] : 0u, q[0][i][3], HALVES == 2 ? q[HALVES - 1][i][3] : 0u};
+                const u32(&lower)[4] = q[0][i], (&upper)[4] = q[HALVES - 1][i];
+                const u32 low[4] = {lower[0], HALVES == 2 ? upper[0] : 0u, lower[1], HALVES == 2 ? upper[1] : 0u};
+                const u32 high[4] = {lower[2], HALVES == 2 ? upper[2] : 0u, lower[3], HALVES == 2 ? upper[3] : 0u};
                 mma(s[j], low, k[j][i].x, k[j][i].y);
                 mma(s[j], high, k[j][i].z, k[j][i].w);
             }
@@ -196,7 +203,7 @@ template <int HALVES> DEVICE void run(const Arguments& a, float* shared) {
         }
         if (splits == 1) {
             const float inverse = total > 0.f ? 1.f / total : 0.f;
-            *(uint2*)(a.o + head * HEAD_DIM + column) = make_uint2(pack(x.x * inverse, x.y * inverse), pack(x.z * inverse, x.w * inverse));
+            store_scaled(a.o + head * HEAD_DIM + column, x, inverse);
         } else {
             *(float4*)(a.partial_o + ((i64)head * splits + split) * HEAD_DIM + column) = x;
             if (column == 0) a.partial_sums[head * splits + split] = make_float2(top, total);
@@ -221,13 +228,14 @@ template <int HALVES> DEVICE void run(const Arguments& a, float* shared) {
 #pragma unroll 4
         for (int i = 0; i < splits; i++) {
             const float2 y = __ldcg(&sums_of[i]);
-            const float4 z = __ldcg((const float4*)(a.partial_o + ((i64)head * splits + i) * HEAD_DIM + column));
+            const float4 z =
+                __ldcg((const float4*)(a.partial_o + ((i64)head * splits + i) * HEAD_DIM + column));
             const float weight = exp2_fast(y.x - top);
             total += weight * y.y;
             x.x += weight * z.x, x.y += weight * z.y, x.z += weight * z.z, x.w += weight * z.w;
         }
         const float inverse = total > 0.f ? 1.f / total : 0.f;
-        *(uint2*)(a.o + head * HEAD_DIM + column) = make_uint2(pack(x.x * inverse, x.y * inverse), pack(x.z * inverse, x.w * inverse));
+        store_scaled(a.o + head * HEAD_DIM + column, x, inverse);
     }
 }
 

@@ -75,11 +75,15 @@ DEVICE int uniform(int x) { return __shfl_sync(0xffffffffu, x, 0); }
 
 DEVICE void ldmatrix(u32 (&r)[4], u32 address) {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
-                 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(address) : "memory");
+                 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+                 : "r"(address)
+                 : "memory");
 }
 DEVICE void ldmatrix_transposed(u32 (&r)[4], u32 address) {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
-                 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(address) : "memory");
+                 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+                 : "r"(address)
+                 : "memory");
 }
 DEVICE void mma(float (&d)[4], const u32 (&a)[4], u32 b0, u32 b1) {
     asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
@@ -90,12 +94,18 @@ DEVICE void mma(float (&d)[4], const u32 (&a)[4], u32 b0, u32 b1) {
 DEVICE void store_shared4(u32 to, u32 x) { asm volatile("st.shared.b32 [%0], %1;" ::"r"(to), "r"(x) : "memory"); }
 DEVICE uint4 load_shared16(u32 from) {
     uint4 x;
-    asm volatile("ld.shared.v4.b32 {%0, %1, %2, %3}, [%4];" : "=r"(x.x), "=r"(x.y), "=r"(x.z), "=r"(x.w) : "r"(from) : "memory");
+    asm volatile("ld.shared.v4.b32 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(x.x), "=r"(x.y), "=r"(x.z), "=r"(x.w)
+                 : "r"(from)
+                 : "memory");
     return x;
 }
 DEVICE float4 load_shared_floats(u32 from) {
     float4 x;
-    asm volatile("ld.shared.v4.f32 {%0, %1, %2, %3}, [%4];" : "=f"(x.x), "=f"(x.y), "=f"(x.z), "=f"(x.w) : "r"(from) : "memory");
+    asm volatile("ld.shared.v4.f32 {%0, %1, %2, %3}, [%4];"
+                 : "=f"(x.x), "=f"(x.y), "=f"(x.z), "=f"(x.w)
+                 : "r"(from)
+                 : "memory");
     return x;
 }
 // 2^x, flushing to zero far below.
@@ -127,7 +137,9 @@ DEVICE float infinity() { return __int_as_float(0x7f800000); }
 #if USE_WGMMA
 DEVICE void product_begin() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
 DEVICE void product_commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
-template <int PENDING> DEVICE void product_wait() { asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(PENDING) : "memory"); }
+template <int PENDING> DEVICE void product_wait() {
+    asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(PENDING) : "memory");
+}
 #define ONE_TILE(C, d, i) C(d[i][0]), C(d[i][1]), C(d[i][2]), C(d[i][3])
 #define FOUR_TILES(C, d, i) ONE_TILE(C, d, i), ONE_TILE(C, d, i + 1), ONE_TILE(C, d, i + 2), ONE_TILE(C, d, i + 3)
 
@@ -138,7 +150,8 @@ template <int PENDING> DEVICE void product_wait() { asm volatile("wgmma.wait_gro
         "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, " \
         "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31}, " \
         "%32, %33, p, 1, 1, 0, 0;}\n" \
-        : FOUR_TILES(C, d, 0), FOUR_TILES(C, d, 4) : "l"(a), "l"(b), "n"(ADD))
+        : FOUR_TILES(C, d, 0), FOUR_TILES(C, d, 4) \
+        : "l"(a), "l"(b), "n"(ADD))
 DEVICE void wgmma_ss_set(float (&d)[8][4], u64 a, u64 b) { WGMMA_SS_64("=f", 0); }
 DEVICE void wgmma_ss_add(float (&d)[8][4], u64 a, u64 b) { WGMMA_SS_64("+f", 1); }
 
@@ -150,7 +163,8 @@ DEVICE void wgmma_ss_add(float (&d)[8][4], u64 a, u64 b) { WGMMA_SS_64("+f", 1);
         "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, " \
         "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63}, " \
         "%64, %65, p, 1, 1, 0, 0;}\n" \
-        : FOUR_TILES(C, d, 0), FOUR_TILES(C, d, 4), FOUR_TILES(C, d, 8), FOUR_TILES(C, d, 12) : "l"(a), "l"(b), "n"(ADD))
+        : FOUR_TILES(C, d, 0), FOUR_TILES(C, d, 4), FOUR_TILES(C, d, 8), FOUR_TILES(C, d, 12) \
+        : "l"(a), "l"(b), "n"(ADD))
 DEVICE void wgmma_ss_set(float (&d)[16][4], u64 a, u64 b) { WGMMA_SS_128("=f", 0); }
 DEVICE void wgmma_ss_add(float (&d)[16][4], u64 a, u64 b) { WGMMA_SS_128("+f", 1); }
 // d += A B, A in registers, B in shared memory with its columns contiguous.
@@ -160,7 +174,8 @@ DEVICE void wgmma_rs(float (&d)[8][4], const u32 (&a)[4], u64 b) {
         "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
         "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31}, "
         "{%32, %33, %34, %35}, %36, p, 1, 1, 1;}\n"
-        : FOUR_TILES("+f", d, 0), FOUR_TILES("+f", d, 4) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
+        : FOUR_TILES("+f", d, 0), FOUR_TILES("+f", d, 4)
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
 }
 
 DEVICE void wgmma_rs(float (&d)[10][4], const u32 (&a)[4], u64 b) {
@@ -170,7 +185,8 @@ DEVICE void wgmma_rs(float (&d)[10][4], const u32 (&a)[4], u64 b) {
         "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
         "%32, %33, %34, %35, %36, %37, %38, %39}, "
         "{%40, %41, %42, %43}, %44, p, 1, 1, 1;}\n"
-        : FOUR_TILES("+f", d, 0), FOUR_TILES("+f", d, 4), ONE_TILE("+f", d, 8), ONE_TILE("+f", d, 9) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
+        : FOUR_TILES("+f", d, 0), FOUR_TILES("+f", d, 4), ONE_TILE("+f", d, 8), ONE_TILE("+f", d, 9)
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
 }
 
 DEVICE void wgmma_rs(float (&d)[12][4], const u32 (&a)[4], u64 b) {
@@ -180,7 +196,8 @@ DEVICE void wgmma_rs(float (&d)[12][4], const u32 (&a)[4], u64 b) {
         "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
         "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47}, "
         "{%48, %49, %50, %51}, %52, p, 1, 1, 1;}\n"
-        : FOUR_TILES("+f", d, 0), FOUR_TILES("+f", d, 4), FOUR_TILES("+f", d, 8) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
+        : FOUR_TILES("+f", d, 0), FOUR_TILES("+f", d, 4), FOUR_TILES("+f", d, 8)
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
 }
 
 DEVICE void wgmma_rs(float (&d)[16][4], const u32 (&a)[4], u64 b) {
@@ -191,7 +208,8 @@ DEVICE void wgmma_rs(float (&d)[16][4], const u32 (&a)[4], u64 b) {
         "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "
         "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63}, "
         "{%64, %65, %66, %67}, %68, p, 1, 1, 1;}\n"
-        : FOUR_TILES("+f", d, 0), FOUR_TILES("+f", d, 4), FOUR_TILES("+f", d, 8), FOUR_TILES("+f", d, 12) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
+        : FOUR_TILES("+f", d, 0), FOUR_TILES("+f", d, 4), FOUR_TILES("+f", d, 8), FOUR_TILES("+f", d, 12)
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
 }
 #else
 DEVICE void product_begin() {}
@@ -312,8 +330,10 @@ DEVICE void store_rows(float (&acc)[HEAD_PAD / 8][4], float factor0, float facto
     const int row = warp_row + (lane >> 2);
 #pragma unroll
     for (int j = 0; j < HEAD_PAD / 8; j++) {
-        store_shared4(tile + chunk_offset<ROWS>(row, j) + (lane & 3) * 4, pack(acc[j][0] * factor0, acc[j][1] * factor0));
-        store_shared4(tile + chunk_offset<ROWS>(row + 8, j) + (lane & 3) * 4, pack(acc[j][2] * factor1, acc[j][3] * factor1));
+        const u32 upper = tile + chunk_offset<ROWS>(row, j) + (lane & 3) * 4;
+        const u32 lower = tile + chunk_offset<ROWS>(row + 8, j) + (lane & 3) * 4;
+        store_shared4(upper, pack(acc[j][0] * factor0, acc[j][1] * factor0));
+        store_shared4(lower, pack(acc[j][2] * factor1, acc[j][3] * factor1));
     }
     warp_barrier();
     for (int i = lane; i < 16 * HEAD_CHUNKS; i += 32) {

@@ -9,7 +9,7 @@ use super::decode_step::step;
 use super::error::{CudaError, Named};
 use super::heads::Heads;
 use super::section::{Arguments, Section, empty, try_section};
-use super::source;
+use super::{dense, source};
 use burn::tensor::{DType, Tensor};
 use burn_cubecl::kernel::cast;
 use burn_cubecl::tensor::CubeTensor;
@@ -220,7 +220,7 @@ impl Decoder {
         pad: i32,
         hidden: &Tensor<2>,
     ) -> Result<(), CudaError> {
-        let hidden = cast(primitive(hidden)?, DType::BF16);
+        let hidden = dense(primitive(hidden)?, DType::BF16);
         let (model, buffers) = (&self.model, &mut self.buffers);
         let head = primitive(&model.head)?;
         try_section(&head.client, |cx| {

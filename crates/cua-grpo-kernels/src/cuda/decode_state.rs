@@ -127,11 +127,9 @@ impl Buffers {
             Some(DecodeWeight::Nf4 { shape, .. }) => shape[0],
             None => return Err(CudaError::new("decoder: expected at least one layer", 0)),
         };
-        // Two waves of blocks over the card, at least 64 keys each.
+        // Two waves of blocks over the card; more than eight parts cost more to combine than they gain.
         let multiprocessors = try_section(&like.client, |cx| Ok(cx.gpu.multiprocessors))?;
-        let splits = (2 * multiprocessors)
-            .div_ceil(model.kv_heads * rows)
-            .clamp(1, max_len.div_ceil(64));
+        let splits = (2 * multiprocessors / (model.kv_heads * rows)).clamp(1, 8);
         let sizes = Sizes {
             rows,
             hidden,

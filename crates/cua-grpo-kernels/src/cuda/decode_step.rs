@@ -5,9 +5,8 @@ use super::decode_state::{Buffers, Sizes};
 use super::error::CudaError;
 use super::gemm::{Element, Product};
 use super::section::{Address, Arguments, Section};
-use super::source;
+use super::{dense, source};
 use burn::tensor::DType;
-use burn_cubecl::kernel::cast;
 use burn_cubecl::tensor::CubeTensor;
 
 /// Columns of the output that a linear map writes: where they start and how far apart rows are.
@@ -31,7 +30,7 @@ pub(super) fn step(
         vocab,
         ..
     } = buffers.sizes;
-    let embedding = cx.address(&primitive(&model.embedding)?)?;
+    let embedding = cx.address(&whole(primitive(&model.embedding)?)?)?;
     let mut arguments = Arguments::default()
         .address(buffers.x)
         .address(embedding)
@@ -92,7 +91,7 @@ pub(super) fn step(
         pending = buffers.delta;
     }
     norm(cx, model, buffers, pending, &primitive(&model.norm)?)?;
-    let head = cx.address(&primitive(&model.head)?)?;
+    let head = cx.address(&whole(primitive(&model.head)?)?)?;
     let normed = buffers.normed;
     draw(cx, buffers, normed, head)
 }
@@ -275,11 +274,11 @@ fn linears(
         let output = outputs[number];
         match &maps[number].weight {
             DecodeWeight::Dense(weight) => {
-                let weight = primitive(weight)?;
+                let weight = whole(primitive(weight)?)?;
                 let first = cx.address(&weight)?;
                 let mut columns = maps[number].shape()[0];
                 while let Some(DecodeWeight::Dense(next)) = maps.get(number + 1).map(|map| &map.weight) {
-                    if cx.address(&primitive(next)?)? != first + (columns * width * 2) as u64 {
+                    if cx.address(&whole(primitive(next)?)?)? != first + (columns * width * 2) as u64 {
                         break;
                     }
                     number += 1;
@@ -350,7 +349,7 @@ fn adapters(
     let (mut rank, mut blocks) = (0, 0);
     for (map, output) in maps.iter().zip(outputs) {
         let Some((a, b, scaling)) = &map.lora else { continue };
-        let (a, b) = (cast(primitive(a)?, DType::BF16), cast(primitive(b)?, DType::BF16));
+        let (a, b) = (dense(primitive(a)?, DType::BF16), dense(primitive(b)?, DType::BF16));
         let (n, r) = (b.meta.shape()[0], b.meta.shape()[1]);
         words.extend([cx.address(&a)?, cx.address(&b)?, output.at, output.row as u64]);
         words.extend([(n as u64) | ((r as u64) << 32), u64::from((*scaling as f32).to_bits())]);
@@ -406,6 +405,17 @@ fn adapters(
         )?;
     }
     Ok(())
+}
+
+/// Weights are read by address: burn must not have padded their rows.
+fn whole(weight: CubeTensor) -> Result<CubeTensor, CudaError> {
+    let strides = weight.meta.strides();
+    if strides[strides.len() - 1] == 1 && strides[0] == weight.meta.shape()[strides.len() - 1] {
+        Ok(weight)
+    } else {
+        let found = format!("shape {:?} with strides {strides:?}", weight.meta.shape());
+        Err(CudaError::new("decoder: expected a weight without gaps between its rows", found))
+    }
 }
 
 fn expect_bf16(weight: &CubeTensor) -> Result<(), CudaError> {

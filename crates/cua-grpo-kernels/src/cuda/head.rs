@@ -2,9 +2,9 @@
 
 use super::gemm::{Element, Product};
 use super::section::{Address, Arguments, Section, empty, section};
-use super::{CudaError, element_of, rows_of, source};
+use super::{CudaError, dense, element_of, rows_of, source};
 use burn::tensor::DType;
-use burn_cubecl::kernel::{cast, into_contiguous};
+use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
 
 /// Threads of a block.
@@ -61,7 +61,7 @@ pub(super) fn scores(
     chunk_rows: usize,
 ) -> (CubeTensor, Saved) {
     let (hidden, weight) = (into_contiguous(hidden), into_contiguous(weight));
-    let targets = cast(into_contiguous(targets), DType::I32);
+    let targets = dense(targets, DType::I32);
     let ([rows, width], vocab) = (rows_of(&hidden), rows_of(&weight)[0]);
     let out = empty(&hidden, [2, rows], DType::F32);
     let lse = empty(&hidden, [rows], DType::F32);
@@ -115,7 +115,7 @@ pub(super) fn backward(grad: CubeTensor, saved: &Saved) -> CubeTensor {
         temperature,
         chunk_rows,
     } = saved;
-    let grad = cast(into_contiguous(grad), DType::F32);
+    let grad = dense(grad, DType::F32);
     let ([rows, width], vocab, dtype) = (rows_of(hidden), rows_of(weight)[0], hidden.dtype);
     let d_hidden = empty(hidden, [rows, width], dtype);
     let most = (*chunk_rows).min(rows);

@@ -2,9 +2,9 @@
 
 use super::gemm::Product;
 use super::section::{Arguments, empty, section};
-use super::{element_of, rows_of, source};
+use super::{dense, element_of, rows_of, source};
 use burn::tensor::DType;
-use burn_cubecl::kernel::{cast, into_contiguous};
+use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
 
 /// A frozen weight `[out, in]`.
@@ -71,7 +71,7 @@ pub(super) fn linear(
     let x = into_contiguous(x);
     let dtype = x.dtype;
     let weight = frozen.dense(dtype);
-    let bias = bias.map(|bias| cast(into_contiguous(bias), dtype));
+    let bias = bias.map(|bias| dense(bias, dtype));
     let element = element_of(dtype);
     let [m, k] = rows_of(&x);
     let n = rows_of(&weight)[0];
@@ -93,7 +93,7 @@ pub(super) fn linear(
         };
         return (out, saved);
     };
-    let (a, b) = (cast(into_contiguous(a), dtype), cast(into_contiguous(b), dtype));
+    let (a, b) = (dense(a, dtype), dense(b, dtype));
     let r = rows_of(&a)[0];
     let low = empty(&x, [m, r], dtype);
     section(&x.client, |cx| {
@@ -125,9 +125,8 @@ pub(super) fn linear(
 ///
 /// With `t = dy B`: `dx = dy W + scaling t A`, `dA = scaling t^T x`, `dB = scaling dy^T (x A^T)`.
 pub(super) fn linear_backward(grad: CubeTensor, saved: &Saved, x_wanted: bool) -> [Option<CubeTensor>; 3] {
-    let grad = into_contiguous(grad);
     let dtype = saved.dtype;
-    let grad = cast(grad, dtype);
+    let grad = dense(grad, dtype);
     let weight = x_wanted.then(|| saved.weight.dense(dtype));
     let element = element_of(dtype);
     let [m, n] = rows_of(&grad);

@@ -29,6 +29,7 @@ pub use decode_state::{History, RowStart};
 pub use error::CudaError;
 
 use burn::tensor::DType;
+use burn_cubecl::kernel::{cast, into_contiguous};
 use burn_cubecl::tensor::CubeTensor;
 use gemm::Element;
 
@@ -51,6 +52,11 @@ fn element_of(dtype: DType) -> Element {
     } else {
         Element::Bf16
     }
+}
+
+/// The tensor in `dtype`, one row after the other: burn pads the rows of some tensors, also those that a cast makes.
+fn dense(tensor: CubeTensor, dtype: DType) -> CubeTensor {
+    into_contiguous(cast(tensor, dtype))
 }
 
 /// Rows and width of a matrix.

@@ -14,7 +14,7 @@
 //     y[m, n] = x[m, k] W^T + bias for m <= 8, 16, 32 rows; W [n, k] as codes; bias [n] or null; sums in float.
 //     W enters the tensor cores as bf16(NF4[code]) and each block's sum is multiplied by its absmax in float: as precise as
 //     W rounded to bf16, not bit-equal to it.
-//     Block 512; any 1D grid, best min(ceil(n / 16), multiprocessors) (a loop over tiles of 16 outputs); dynamic shared
+//     Block 640; any 1D grid, best min(ceil(n / 16), multiprocessors) (a loop over tiles of 16 outputs); dynamic shared
 //     memory 229376 bytes. k a multiple of 64 (traps otherwise); codes and x 16-byte aligned, absmax 4-byte; x_row a
 //     multiple of 8.
 
@@ -62,7 +62,8 @@ extern "C" __global__ void __launch_bounds__(256) nf4_dequantise(T *out, const u
 
 #if T_BF16
 
-constexpr int GEMM_WARPS = 16;
+constexpr int GEMM_WARPS = 16; // multiply; four more add up what these leave
+constexpr int GEMM_THREADS = 32 * GEMM_WARPS + 128;
 constexpr int GEMM_STAGES = 4;
 constexpr int CHUNK = 256;                    // weights of a row that a warp takes at a time: 128 bytes, 4 scales
 constexpr int STAGE_BYTES = 16 * (CHUNK / 2); // codes of 16 rows
@@ -136,6 +137,29 @@ __device__ __forceinline__ void read_activations(uint4 (&low)[TILES], uint4 (&hi
     }
 }
 
+constexpr int SUMS_READY = 1, SUMS_FREE = 3; // barriers, one for each of the two copies of the sums
+
+/// What the last four warps do: the sum of the others' sums, in their order, and bias.
+template <int TILES>
+__device__ __forceinline__ void add_up(u16 *y, const u16 *bias, int m, int n, i64 y_row, GemmShared &shared) {
+    int thread = threadIdx.x - 32 * GEMM_WARPS, tiles = (n + 15) / 16, round = 0, left = 0;
+    for (int tile = blockIdx.x; tile < tiles; tile += gridDim.x) left += (m + 7) / 8;
+    for (int tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
+        int column = tile * 16 + thread % 16;
+        float start = bias && column < n ? bf16_to_float(bias[column]) : 0.0f;
+#pragma unroll 1
+        for (int row = thread / 16; row - thread / 16 < m; row += 8) {
+            barrier_wait(SUMS_READY + round, GEMM_THREADS);
+            float sum = start;
+#pragma unroll
+            for (int w = 0; w < GEMM_WARPS; w++) sum += shared.sums[round][w][thread];
+            if (left > 2) barrier_arrive(SUMS_FREE + round, GEMM_THREADS); // the others come back for it
+            if (row < m && column < n) y[row * y_row + column] = float_to_bf16(sum);
+            round ^= 1, left--;
+        }
+    }
+}
+
 /// The warps share a tile of 16 outputs and take turns over the chunks along k.
 ///
 /// Fragments of mma.m16n8k16: lane (g = lane / 4, t = lane % 4) holds weights of rows g and g + 8 and activations of column
@@ -146,8 +170,8 @@ __device__ __forceinline__ void nf4_product(u16 *y, const u16 *x, const u8 *code
                                             int m, int n, int k, i64 x_row, i64 y_row, GemmShared &shared) {
     int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, g = lane >> 2, t = lane & 3;
     if (k % 64) __trap();
-    int chunks = (k + CHUNK - 1) / CHUNK, tiles = (n + 15) / 16, stage = 0, round = 0;
-    // a warp without a chunk starts past the last tile: it only meets the others at the barriers
+    int chunks = (k + CHUNK - 1) / CHUNK, tiles = (n + 15) / 16, stage = 0, round = 0, filled = 0;
+    // a warp without a chunk starts past the last tile: it only leaves zeros
     Feed ahead = {codes, absmax, n, k, warp < chunks ? (int)blockIdx.x : tiles, warp, codes, absmax};
     ahead.aim();
 #pragma unroll 1
@@ -155,24 +179,34 @@ __device__ __forceinline__ void nf4_product(u16 *y, const u16 *x, const u8 *code
         ahead.fetch(shared.codes[warp][i], shared.scales[warp][i]);
         copy_commit();
     }
-    for (int i = threadIdx.x; i < 256 * 32; i += 32 * GEMM_WARPS)
-        shared.pairs[i >> 5][i & 31] = pack_bf16(NF4[i >> 9], NF4[i >> 5 & 15]);
+    if (warp < 16) { // 16 rows of the table
+        u32 pair = pack_bf16(NF4[warp], NF4[lane & 15]);
+#pragma unroll
+        for (int i = 0; i < 16; i++) shared.pairs[warp * 16 + i][lane] = __shfl_sync(FULL_WARP, pair, i);
+    }
     __syncthreads();
+    if (warp >= GEMM_WARPS) {
+        add_up<TILES>(y, bias, m, n, y_row, shared);
+        return;
+    }
     u32 here_lane = lane * 4;
     const u8 *table = reinterpret_cast<const u8 *>(shared.pairs);
     auto weights = [=](u32 word, u32 which) { // both weights of byte `which`
         return *reinterpret_cast<const u32 *>(table + __byte_perm(word, here_lane, 0x7704 | which << 4));
     };
+    // one tile: the activations of a chunk stay until another chunk's turn; up to k = 4096 they are read once
+    uint4 low[TILES == 1 ? 4 : 1][TILES] = {}, high[TILES == 1 ? 4 : 1][TILES] = {};
+    int held = -1;
     for (int tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
         float total[TILES][4] = {};
 #pragma unroll 1
         for (int chunk = warp; chunk < chunks; chunk += GEMM_WARPS) {
             // activations of the chunk; blocks past k and rows past m count as 0
-            uint4 low[TILES == 1 ? 4 : 1][TILES], high[TILES == 1 ? 4 : 1][TILES];
-            if constexpr (TILES == 1) {
+            if (TILES == 1 && chunk != held) {
 #pragma unroll
                 for (int i = 0; i < 4; i++)
                     read_activations<TILES>(low[i], high[i], x, x_row, m, chunk * CHUNK + i * 64, k);
+                held = chunk;
             }
             copy_wait<GEMM_STAGES - 2>();
             __syncwarp();
@@ -217,22 +251,15 @@ __device__ __forceinline__ void nf4_product(u16 *y, const u16 *x, const u8 *code
             }
             stage = stage == GEMM_STAGES - 1 ? 0 : stage + 1;
         }
-        // the warps' sums, then bias; the four sums of a lane are (g, 2t), (g, 2t + 1), (g + 8, 2t), (g + 8, 2t + 1)
+        // the four sums of a lane are (g, 2t), (g, 2t + 1), (g + 8, 2t), (g + 8, 2t + 1)
 #pragma unroll
         for (int j = 0; j < TILES; j++) {
             if (8 * j < m) {
-                // two copies of the sums: one barrier a tile is enough
+                if (filled >= 2) barrier_wait(SUMS_FREE + round, GEMM_THREADS);
 #pragma unroll
                 for (int c = 0; c < 4; c++) shared.sums[round][warp][(2 * t + (c & 1)) * 16 + g + 8 * (c >> 1)] = total[j][c];
-                __syncthreads();
-                int row = 8 * j + threadIdx.x / 16, column = tile * 16 + threadIdx.x % 16;
-                if (threadIdx.x < 128 && row < m && column < n) {
-                    float sum = bias ? bf16_to_float(bias[column]) : 0.0f;
-#pragma unroll
-                    for (int w = 0; w < GEMM_WARPS; w++) sum += shared.sums[round][w][threadIdx.x];
-                    y[row * y_row + column] = float_to_bf16(sum);
-                }
-                round ^= 1;
+                barrier_arrive(SUMS_READY + round, GEMM_THREADS);
+                round ^= 1, filled++;
             }
         }
     }
@@ -240,7 +267,7 @@ __device__ __forceinline__ void nf4_product(u16 *y, const u16 *x, const u8 *code
 }
 
 #define NF4_GEMM(NAME, TILES)                                                                                                  \
-    extern "C" __global__ void __launch_bounds__(32 * GEMM_WARPS, 1)                                                           \
+    extern "C" __global__ void __launch_bounds__(GEMM_THREADS, 1)                                                              \
         NAME(u16 *y, const u16 *x, const u8 *codes, const float *absmax, const u16 *bias, int m, int n, int k, i64 x_row,      \
              i64 y_row) {                                                                                                      \
         extern __shared__ __align__(16) float space[];                                                                         \

@@ -321,14 +321,14 @@ __device__ __forceinline__ void backward_any(T *dx, const T *dy, const T *x, con
     with_team(n, wide, job);
 }
 
-extern "C" __global__ void __launch_bounds__(NORM_THREADS, 5)
+extern "C" __global__ void __launch_bounds__(NORM_THREADS, 4)
     rms_norm_backward(T *dx, const T *dy, const T *x, const T *weight, const float *rstd, const T *residual, i64 rows,
                       int n, i64 inner, i64 outer_stride, i64 inner_stride) {
     Rows at = {inner, outer_stride, inner_stride};
     backward_any<false>(dx, dy, x, weight, nullptr, rstd, residual, rows, n, at);
 }
 
-extern "C" __global__ void __launch_bounds__(NORM_THREADS, 5)
+extern "C" __global__ void __launch_bounds__(NORM_THREADS, 4)
     layer_norm_backward(T *dx, const T *dy, const T *x, const T *weight, const float *mean, const float *rstd,
                         const T *residual, i64 rows, int n) {
     Rows at = {1, n, 0};

@@ -1,9 +1,9 @@
 //! RMS norm and layer norm on the card, and their input gradients.
 
 use super::section::{Arguments, empty, section};
-use super::{rows_of, source};
+use super::{dense, rows_of, source};
 use burn::tensor::DType;
-use burn_cubecl::kernel::{cast, into_contiguous};
+use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
 
 /// Threads of a block.
@@ -28,7 +28,7 @@ fn grid(rows: usize, width: usize) -> [usize; 3] {
 /// As [`crate::rms_norm`].
 pub(super) fn rms(x: CubeTensor, weight: CubeTensor, eps: f64) -> (CubeTensor, Saved) {
     let x = into_contiguous(x);
-    let weight = cast(into_contiguous(weight), x.dtype);
+    let weight = dense(weight, x.dtype);
     let [rows, width] = rows_of(&x);
     let (out, rstd) = (empty(&x, [rows, width], x.dtype), empty(&x, [rows], DType::F32));
     section(&x.client, |cx| {
@@ -53,8 +53,8 @@ pub(super) fn rms(x: CubeTensor, weight: CubeTensor, eps: f64) -> (CubeTensor, S
 /// As [`crate::layer_norm`].
 pub(super) fn layer(x: CubeTensor, weight: CubeTensor, bias: CubeTensor, eps: f64) -> (CubeTensor, Saved) {
     let x = into_contiguous(x);
-    let weight = cast(into_contiguous(weight), x.dtype);
-    let bias = cast(into_contiguous(bias), x.dtype);
+    let weight = dense(weight, x.dtype);
+    let bias = dense(bias, x.dtype);
     let [rows, width] = rows_of(&x);
     let out = empty(&x, [rows, width], x.dtype);
     let (mean, rstd) = (empty(&x, [rows], DType::F32), empty(&x, [rows], DType::F32));
@@ -86,7 +86,7 @@ pub(super) fn layer(x: CubeTensor, weight: CubeTensor, bias: CubeTensor, eps: f6
 /// The gradient of x.
 pub(super) fn backward(grad: CubeTensor, saved: &Saved) -> CubeTensor {
     let Saved { x, weight, mean, rstd } = saved;
-    let grad = cast(into_contiguous(grad), x.dtype);
+    let grad = dense(grad, x.dtype);
     let [rows, width] = rows_of(x);
     let dx = empty(x, [rows, width], x.dtype);
     section(&x.client, |cx| {

@@ -2,8 +2,8 @@
 
 use super::error::CudaError;
 use super::section::{Arguments, Section, empty, section};
-use super::source;
-use burn_cubecl::kernel::{cast, into_contiguous};
+use super::{dense, source};
+use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
 
 /// Threads of a block.
@@ -59,7 +59,7 @@ pub(super) fn swiglu(gate: &CubeTensor, up: &CubeTensor) -> CubeTensor {
 /// Gradients of gate and up.
 pub(super) fn swiglu_backward(grad: CubeTensor, gate: &CubeTensor, up: &CubeTensor) -> [CubeTensor; 2] {
     let (gate, up) = (into_contiguous(gate.clone()), into_contiguous(up.clone()));
-    let grad = cast(into_contiguous(grad), gate.dtype);
+    let grad = dense(grad, gate.dtype);
     let (rows, width) = (1, gate.meta.shape().num_elements());
     let fresh = || empty(&gate, gate.meta.shape().clone(), gate.dtype);
     let (d_gate, d_up) = (fresh(), fresh());
@@ -101,7 +101,7 @@ pub(super) fn gelu(x: &CubeTensor, kind: Gelu) -> CubeTensor {
 /// The gradient of x.
 pub(super) fn gelu_backward(grad: CubeTensor, x: &CubeTensor, kind: Gelu) -> CubeTensor {
     let x = into_contiguous(x.clone());
-    let grad = cast(into_contiguous(grad), x.dtype);
+    let grad = dense(grad, x.dtype);
     let count = x.meta.shape().num_elements();
     let dx = empty(&x, x.meta.shape().clone(), x.dtype);
     let name = match kind {

@@ -89,6 +89,16 @@ template <int PENDING> __device__ __forceinline__ void copy_wait() {
     asm volatile("cp.async.wait_group %0;" ::"n"(PENDING) : "memory");
 }
 
+// ---- numbered barriers of a block (0 is __syncthreads): `threads` of it meet, of which those that arrive do not wait ----
+
+__device__ __forceinline__ void barrier_arrive(int id, int threads) {
+    asm volatile("barrier.cta.arrive %0, %1;" ::"r"(id), "r"(threads) : "memory");
+}
+
+__device__ __forceinline__ void barrier_wait(int id, int threads) {
+    asm volatile("barrier.cta.sync %0, %1;" ::"r"(id), "r"(threads) : "memory");
+}
+
 // ---- thread block clusters ----
 
 /// Number of this block in its cluster.

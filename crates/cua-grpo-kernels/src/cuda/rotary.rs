@@ -2,9 +2,8 @@
 
 use super::heads::{Heads, heads_first};
 use super::section::{Arguments, section};
-use super::source;
+use super::{dense, source};
 use burn::tensor::DType;
-use burn_cubecl::kernel::{cast, into_contiguous};
 use burn_cubecl::tensor::CubeTensor;
 
 /// Threads of a block.
@@ -15,8 +14,8 @@ pub(super) fn rotate(x: &CubeTensor, cos: &CubeTensor, sin: &CubeTensor, sign: f
     let x = Heads::of(x.clone());
     // A bf16 table is the text model's: what it was rounded to is exact in f32.
     let (cos, sin) = (
-        cast(into_contiguous(cos.clone()), DType::F32),
-        cast(into_contiguous(sin.clone()), DType::F32),
+        dense(cos.clone(), DType::F32),
+        dense(sin.clone(), DType::F32),
     );
     let [batch, heads, time, width] = x.shape;
     let out = heads_first(&x.tensor, x.shape);

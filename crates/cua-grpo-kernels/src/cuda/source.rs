@@ -56,12 +56,13 @@ macro_rules! heads {
         $(
             $(#[$doc])*
             pub(super) fn $function(head_dim: usize) -> Option<Source> {
+                // The sizes of tiles that the launches in attention.rs count on.
                 let options: &'static [&'static str] = match head_dim {
-                    64 => &["-DHEAD_DIM=64"],
-                    72 => &["-DHEAD_DIM=72"],
-                    80 => &["-DHEAD_DIM=80"],
-                    96 => &["-DHEAD_DIM=96"],
-                    128 => &["-DHEAD_DIM=128"],
+                    64 => &["-DHEAD_DIM=64", "-DFORWARD_GROUPS=1", "-DFORWARD_KEYS=64", "-DBACKWARD_KEY_GROUPS=1", "-DBACKWARD_QUERY_GROUPS=1", "-DBACKWARD_KEYS=64"],
+                    72 => &["-DHEAD_DIM=72", "-DFORWARD_GROUPS=1", "-DFORWARD_KEYS=64", "-DBACKWARD_KEY_GROUPS=1", "-DBACKWARD_QUERY_GROUPS=1", "-DBACKWARD_KEYS=64"],
+                    80 => &["-DHEAD_DIM=80", "-DFORWARD_GROUPS=1", "-DFORWARD_KEYS=64", "-DBACKWARD_KEY_GROUPS=1", "-DBACKWARD_QUERY_GROUPS=1", "-DBACKWARD_KEYS=64"],
+                    96 => &["-DHEAD_DIM=96", "-DFORWARD_GROUPS=1", "-DFORWARD_KEYS=64", "-DBACKWARD_KEY_GROUPS=1", "-DBACKWARD_QUERY_GROUPS=1", "-DBACKWARD_KEYS=64"],
+                    128 => &["-DHEAD_DIM=128", "-DFORWARD_GROUPS=1", "-DFORWARD_KEYS=64", "-DBACKWARD_KEY_GROUPS=1", "-DBACKWARD_QUERY_GROUPS=1", "-DBACKWARD_KEYS=64"],
                     _ => return None,
                 };
                 let text = concat!(include_str!("attention_tiles.cuh"), include_str!($file));
