@@ -1,6 +1,11 @@
 //! Four-bit weights: blocks bit for bit as bitsandbytes makes them, its checkpoints, and what is refused.
 //!
 //! The checkpoints in `fixtures/nf4` are written by transformers (`make.py` beside them).
+//!
+//! Mistakes that were made on purpose, one at a time, to see a test of this file fail: the middle between two codes
+//! going up; values divided by their scale rather than multiplied by its inverse; the mean of the scales left out, when
+//! rounding or when reading; steps of the eight-bit map counted from one end; the checkpoint's list of modules ignored;
+//! blocks of 128 taken for ours; a checkpoint in four bits rounded again; a head in four bits read as its bytes.
 
 #![allow(clippy::unwrap_used)] // Helpers of tests are not seen as tests by the lint.
 
