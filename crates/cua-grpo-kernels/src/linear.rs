@@ -104,8 +104,9 @@ pub(crate) mod reference {
         (a, b): (Tensor<2>, Tensor<2>),
         scaling: f64,
     ) -> Tensor<2> {
-        // Scaling the [rows, r] product is cheaper than scaling the [rows, out] one.
-        let update = (x.clone().matmul(a.transpose()) * scaling).matmul(b.transpose());
+        // Scaling the [rows, r] product is cheaper than scaling the [rows, out] one; it is in the type of the factors.
+        let update = (like(x.clone(), &a).matmul(a.transpose()) * scaling).matmul(b.transpose());
+        let update = like(update, &x);
         linear(x, weight, bias) + update
     }
 }

@@ -4,39 +4,16 @@
 
 mod common;
 
+use common::edited::{self, Tensors, tensors};
 use common::*;
 use cua_grpo_model::Qwen3Vl;
 use cua_grpo_model::checkpoint::{LoadOptions, SaveOptions, WeightDtype, load_model, save_model};
-use safetensors::tensor::TensorView;
-use safetensors::{Dtype, SafeTensors};
-use std::collections::BTreeMap;
+use safetensors::Dtype;
 use std::path::Path;
-
-type Tensors = BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>;
-
-fn tensors(file: &Path) -> Tensors {
-    let bytes = std::fs::read(file).unwrap();
-    let file = SafeTensors::deserialize(&bytes).unwrap();
-    let all = file.tensors().into_iter();
-    all.map(|(name, t)| (name, (t.dtype(), t.shape().to_vec(), t.data().to_vec())))
-        .collect()
-}
 
 /// Fixture a with its tensors changed, in a folder of its own.
 fn changed(change: impl FnOnce(&mut Tensors)) -> tempfile::TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    std::fs::copy(folder("a").join("config.json"), dir.path().join("config.json")).unwrap();
-    let mut all = tensors(&folder("a").join("model.safetensors"));
-    change(&mut all);
-    let views = all
-        .iter()
-        .map(|(name, (dtype, shape, data))| (name, TensorView::new(*dtype, shape.clone(), data).unwrap()));
-    std::fs::write(
-        dir.path().join("model.safetensors"),
-        safetensors::serialize(views, None).unwrap(),
-    )
-    .unwrap();
-    dir
+    edited::changed(&folder("a"), |tensors, _| change(tensors))
 }
 
 fn error(dir: &Path) -> String {

@@ -1,5 +1,8 @@
 //! Whole models with narrow weights (bf16, four bits) against the dense f32 model of the same values: logits, gradients
 //! of adapters, generation, merging and saving.
+//!
+//! Mistakes that were made on purpose, one at a time, to see a test fail: weights in four bits not saved; updates merged
+//! in bf16.
 
 #![allow(clippy::unwrap_used)] // Helpers of tests are not seen as tests by the lint.
 

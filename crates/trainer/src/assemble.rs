@@ -5,7 +5,7 @@ use crate::world::device;
 use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 use cua_grpo_model::batch::ImageCache;
-use cua_grpo_model::checkpoint::{LoadOptions, WeightDtype, load_model};
+use cua_grpo_model::checkpoint::{LoadOptions, Nf4Options, WeightDtype, load_model};
 use cua_grpo_model::lora::{LoraConfig, OneOrMany, Targets};
 use cua_grpo_model::processor::ChatRenderer;
 use cua_grpo_model::{Policy, Qwen3Vl};
@@ -70,16 +70,20 @@ impl ModelFolder {
         &self.path
     }
 
-    /// The model with its weights in `dtype` on `device`, without adapter.
+    /// The model on `device`, without adapter: its weights in `dtype`, or those of its linear maps in four bits (NF4
+    /// with double quantisation, as QLoRA setups have it).
     ///
     /// # Errors
     /// When a file is missing or wrong.
-    pub fn weights(&self, device: &Device, dtype: Dtype) -> Result<Qwen3Vl> {
-        let dtype = match dtype {
-            Dtype::Float32 => WeightDtype::F32,
-            Dtype::Bfloat16 => WeightDtype::Bf16,
+    pub fn weights(&self, device: &Device, dtype: Dtype, four_bits: bool) -> Result<Qwen3Vl> {
+        let options = LoadOptions {
+            dtype: match dtype {
+                Dtype::Float32 => WeightDtype::F32,
+                Dtype::Bfloat16 => WeightDtype::Bf16,
+            },
+            nf4: four_bits.then(Nf4Options::default),
         };
-        Ok(load_model(&self.path, &LoadOptions::new(dtype), device)?)
+        Ok(load_model(&self.path, &options, device)?)
     }
 }
 
@@ -96,7 +100,7 @@ pub fn load(config: &TrainConfig) -> Result<Loaded> {
     let device = device(config.device)?;
     let folder =
         ModelFolder::open(&config.model_name).with_context(|| format!("model_name `{}`", config.model_name))?;
-    let model = folder.weights(&device, config.dtype)?;
+    let model = folder.weights(&device, config.dtype, config.load_in_4bit)?;
     let renderer = ChatRenderer::load(folder.path())?;
     let images = config.batch_size * config.num_rollouts * config.gradient_accumulation_steps * config.max_turns;
     let images = ImageCache::new(renderer.images().clone(), images.max(256));

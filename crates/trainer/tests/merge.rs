@@ -208,7 +208,7 @@ fn what_cannot_be_merged_exits_with_2_and_leaves_nothing() {
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .collect();
-    assert_eq!(left, [full.clone()]);
+    assert_eq!(left, std::slice::from_ref(&full));
     assert_eq!(std::fs::read_dir(full).unwrap().count(), 1);
     // An empty folder is as good as none.
     std::fs::create_dir(folder.path().join("empty")).unwrap();

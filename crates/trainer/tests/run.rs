@@ -149,3 +149,24 @@ fn an_unreachable_service_and_an_unknown_template_are_one_clear_error() {
         );
     }
 }
+
+#[test]
+fn a_policy_in_four_bits_is_trained_like_any_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let flags = [
+        "--max-steps=1",
+        "--load-in-4bit",
+        "--output-dir=four",
+        "--set=eval_episodes=2",
+    ];
+    succeed(folder.path(), &with(&flags));
+    let losses: Vec<f64> = read_metrics(&folder.path().join("four"))
+        .unwrap()
+        .iter()
+        .filter_map(|event| match event {
+            Event::Train(line) => Some(line.loss),
+            Event::Eval(_) => None,
+        })
+        .collect();
+    assert!(losses.len() == 1 && losses[0].is_finite(), "{losses:?}");
+}

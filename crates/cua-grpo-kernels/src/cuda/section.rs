@@ -171,7 +171,9 @@ impl Section<'_> {
     /// Where the first element of `tensor` lies. Strides are the caller's business.
     pub fn address(&self, tensor: &CubeTensor) -> Result<Address, CudaError> {
         // On the device thread this runs at once.
-        let resource = self.client.get_resource::<<CudaRuntime as Runtime>::Server>(tensor.handle.clone());
+        let resource = self
+            .client
+            .get_resource::<<CudaRuntime as Runtime>::Server>(tensor.handle.clone());
         Ok(resource.named("address of a tensor")?.resource().ptr)
     }
 

@@ -8,6 +8,7 @@ use cua_grpo_kernels::{self as kernels, Nf4};
 ///
 /// On the CPU, bf16 and four bits only save memory: arithmetic is in f32.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant)] // A model holds some hundred of them, and no list of them.
 pub enum Weight {
     /// In f32 or bf16.
     Dense(Tensor<2>),

@@ -3,6 +3,7 @@
 #![allow(dead_code, clippy::unwrap_used)] // Each test file uses a part; helpers of tests are not seen as tests by the lint.
 
 pub mod adapters;
+pub mod edited;
 pub mod sessions;
 
 use burn::tensor::{Device, Int, Tensor};

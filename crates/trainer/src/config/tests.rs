@@ -101,8 +101,8 @@ fn a_bad_value_names_key_value_expectation_and_origin() {
             ["`enable_wandb`", "Weights & Biases", "later", "my.yaml"],
         ),
         (
-            with("", &[], &["load_in_4bit=true"]),
-            ["`load_in_4bit`", "--no-4bit", "later", "--set"],
+            with("", &[], &["use_lora=false"]),
+            ["`use_lora`", "--use-lora", "later", "--set"],
         ),
         (
             with("- a list", &[], &[]),

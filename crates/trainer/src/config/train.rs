@@ -268,11 +268,6 @@ impl Configuration for TrainConfig {
             check.require(!value.trim().is_empty(), key, "empty", "a name")?;
         }
         check.later(
-            self.load_in_4bit,
-            ["load_in_4bit", "true", "4-bit loading"],
-            "Use --no-4bit, or load_in_4bit: false in the file; the weights are then kept as `dtype` says.",
-        )?;
-        check.later(
             !self.use_lora,
             ["use_lora", "false", "training all weights"],
             "Use --use-lora.",

@@ -129,12 +129,7 @@ mod tests {
     fn the_adapter_of_the_8b_has_the_size_that_peft_reports() {
         // r (in + out) over 36 layers: q 4096+4096, k and v 4096+1024, o 4096+4096.
         let names = ["q_proj", "k_proj", "v_proj", "o_proj"].map(str::to_owned).to_vec();
-        let lora = LoraConfig {
-            r: 8,
-            lora_alpha: 16.0,
-            use_rslora: false,
-            target_modules: Targets::Names(names),
-        };
+        let lora = LoraConfig::new(8, 16.0, Targets::Names(names));
         let sizes = ModelSizes::of(&ModelConfig::preset("8b").unwrap(), Some(&lora)).unwrap();
         assert_eq!(sizes.adapter, 8 * 36 * (2 * 8192 + 2 * 5120));
         assert_eq!((sizes.layer_ranks, sizes.vision_adapter), (32, false));
