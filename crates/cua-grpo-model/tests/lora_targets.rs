@@ -1,6 +1,10 @@
 //! Which modules an adapter gets, at which rank and scale: PEFT's answers, and errors where PEFT drops something.
 //!
 //! `golden/peft_modules.json` holds what PEFT 0.21.2 made of each configuration on the model of fixture a.
+//!
+//! Mistakes that were made on purpose to see these tests fail: the last of the patterns that match wins, a key matches
+//! the end of a word, a pattern matches the start of a path, exclusions ignored, layers hold for whole paths too, a
+//! layer's number looked for at the wrong place, the name before a layer ignored, `alpha / r` under rank stabilisation.
 
 #![allow(clippy::unwrap_used)] // Helpers of tests are not seen as tests by the lint.
 
@@ -68,6 +72,23 @@ fn modules_ranks_and_scales_are_those_of_peft() {
             }
         }
     }
+}
+
+#[test]
+fn a_key_matches_whole_parts_of_a_path() {
+    let config = LoraConfig {
+        rank_pattern: [("proj", 9), ("attn.q_proj", 8), (r"layers\.1", 7), ("v_proj", 6)]
+            .map(|(key, rank)| (key.to_owned(), rank))
+            .into_iter()
+            .collect(),
+        ..LoraConfig::new(4, 8.0, Targets::Pattern("all-linear".to_owned()))
+    };
+    let ranks = config.ranks().unwrap();
+    let path = |end: &str| format!("model.language_model.layers.1.self_attn.{end}");
+    assert_eq!(ranks.of(&path("q_proj")).0, 4);
+    assert_eq!(ranks.of(&path("v_proj")).0, 6);
+    assert_eq!(ranks.of("model.visual.blocks.0.attn.proj").0, 9);
+    assert_eq!(ranks.of("v_proj").0, 6);
 }
 
 #[test]
@@ -301,6 +322,8 @@ fn targets_match_as_in_peft() {
         );
     }
     for targets in [
+        // `re.fullmatch`: the start of a path is no match.
+        pattern(".*self_attn"),
         names(&["q_proj", "o_porj"]),
         names(&["_proj"]),
         pattern("q_proj"),

@@ -1,7 +1,4 @@
 //! `trainer merge`: the weights that PEFT merges, in a folder that loads again, and nothing half-written.
-//!
-//! Mistakes that were made on purpose to see these tests fail: the update left out, its scale left out, `config.json`
-//! written by the starter's recipe, the processor's files not copied, the partial folder left after an error.
 
 #![allow(clippy::unwrap_used)] // Helpers of tests are not seen as tests by the lint.
 

@@ -3,7 +3,7 @@
 use crate::assemble::{ModelFolder, STARTER};
 use crate::error::CliError;
 use burn::tensor::Device;
-use cua_grpo_model::lora::{LoraConfig, matched_modules};
+use cua_grpo_model::lora::{LoraConfig, resolve};
 use cua_grpo_model::nn::Slot;
 use cua_grpo_model::{ModelConfig, ModelError, PRESETS, ParameterCount, Qwen3Vl};
 use std::path::Path;
@@ -49,14 +49,14 @@ impl ModelSizes {
             }
         });
         let adapted = match lora {
-            Some(lora) => matched_modules(&mut outline, &lora.target_modules)?,
+            Some(lora) => resolve(&mut outline, lora)?,
             None => Vec::new(),
         };
-        let rank = lora.map_or(0, |lora| lora.r as u64);
         outline.visit_linear(&mut |path, linear| {
             let [output, input] = linear.weight.dims();
             sizes.linear += (output * input) as u64;
-            if adapted.iter().any(|module| module == path) {
+            if let Some(module) = adapted.iter().find(|module| module.path == path) {
+                let rank = module.rank as u64;
                 sizes.adapter += rank * (output + input) as u64;
                 sizes.vision_adapter |= path.starts_with("model.visual.");
                 if path.starts_with("model.language_model.layers.0.") {
@@ -129,10 +129,16 @@ mod tests {
     fn the_adapter_of_the_8b_has_the_size_that_peft_reports() {
         // r (in + out) over 36 layers: q 4096+4096, k and v 4096+1024, o 4096+4096.
         let names = ["q_proj", "k_proj", "v_proj", "o_proj"].map(str::to_owned).to_vec();
-        let lora = LoraConfig::new(8, 16.0, Targets::Names(names));
+        let mut lora = LoraConfig::new(8, 16.0, Targets::Names(names));
         let sizes = ModelSizes::of(&ModelConfig::preset("8b").unwrap(), Some(&lora)).unwrap();
         assert_eq!(sizes.adapter, 8 * 36 * (2 * 8192 + 2 * 5120));
         assert_eq!((sizes.layer_ranks, sizes.vision_adapter), (32, false));
+        // Ranks and exclusions of single modules count: q of rank 2, no v in the first layer.
+        lora.rank_pattern = [("q_proj".to_owned(), 2)].into_iter().collect();
+        lora.exclude_modules = Some(Targets::Names(vec!["layers.0.self_attn.v_proj".to_owned()]));
+        let sizes = ModelSizes::of(&ModelConfig::preset("8b").unwrap(), Some(&lora)).unwrap();
+        assert_eq!(sizes.adapter, 36 * (2 * 8192 + 8 * (8192 + 2 * 5120)) - 8 * 5120);
+        assert_eq!(sizes.layer_ranks, 2 + 8 + 8);
     }
 
     #[test]
