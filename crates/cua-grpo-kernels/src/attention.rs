@@ -85,7 +85,7 @@ pub(crate) mod reference {
         let q = (q * (head_dim as f64).powf(-0.5)).reshape([batch, kv_heads, group * time_q, head_dim]);
         let scores: Vec<Tensor<4>> = parts
             .iter()
-            .map(|(k, _)| q.clone().matmul(k.clone().swap_dims(2, 3)))
+            .map(|(k, _)| matmul(q.clone(), k.clone().swap_dims(2, 3)))
             .collect();
         let scores = cat(scores, 3); // [batch, kv_heads, group * time_q, columns]
         let columns = scores.dims()[3];
@@ -108,7 +108,7 @@ pub(crate) mod reference {
             } else {
                 weights.clone().narrow(3, start, count)
             };
-            let attended = part.matmul(v);
+            let attended = matmul(part, v);
             output = Some(match output {
                 None => attended,
                 Some(sum) => sum + attended,
@@ -118,6 +118,15 @@ pub(crate) mod reference {
         // No part means no key: nothing to attend to.
         let output = output.unwrap_or_else(|| q.zeros_like());
         output.reshape([batch, heads, time_q, head_dim])
+    }
+
+    /// The product of the last two axes, never with rounded operands.
+    fn matmul(a: Tensor<4>, b: Tensor<4>) -> Tensor<4> {
+        #[cfg(feature = "cuda")]
+        if let Some(output) = crate::cuda::route::matmul(&a, &b) {
+            return output;
+        }
+        a.matmul(b)
     }
 
     fn cat(mut tensors: Vec<Tensor<4>>, dim: usize) -> Tensor<4> {

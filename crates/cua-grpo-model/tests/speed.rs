@@ -58,10 +58,7 @@ fn row(seed: u32, turns: usize) -> RowInput {
         let values = (0..288 * 1536)
             .map(|i| ((i as u32 ^ seed ^ turn) % 97) as f32 / 48.0 - 1.0)
             .collect();
-        pixels.push(Arc::new(Pixels {
-            values,
-            grid: Grid::new(1, 24, 12),
-        }));
+        pixels.push(Arc::new(Pixels::new(values, Grid::new(1, 24, 12))));
     }
     RowInput::given(tokens, pixels)
 }

@@ -5,7 +5,7 @@
 
 use anyhow::{Result, bail};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use cua_grpo_kernels::{self as kernels, Mask, reference};
+use cua_grpo_kernels::{self as kernels, Mask, Nf4, reference};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -42,7 +42,13 @@ impl Checker {
     }
 
     fn compare<const D: usize>(&mut self, name: &str, got: Tensor<D>, want: Tensor<D>) {
-        let read = |tensor: Tensor<D>| tensor.without_autodiff().into_data().convert::<f32>().try_to_vec::<f32>();
+        let read = |tensor: Tensor<D>| {
+            tensor
+                .without_autodiff()
+                .into_data()
+                .convert::<f32>()
+                .try_to_vec::<f32>()
+        };
         let (Ok(got), Ok(want)) = (read(got), read(want)) else {
             eprintln!("{name:<44} cannot be read");
             self.failures += 1;
@@ -58,7 +64,10 @@ impl Checker {
         self.failures += usize::from(!good);
         let mark = if good { "" } else { "  TOO LARGE" };
         eprintln!("{name:<44} {error:.2e}{mark}");
-        println!("{}", serde_json::json!({"check": name, "relative_error": error, "good": good}));
+        println!(
+            "{}",
+            serde_json::json!({"check": name, "relative_error": error, "good": good})
+        );
     }
 
     /// Compares a function and the gradients of its inputs.
@@ -75,9 +84,14 @@ impl Checker {
         let (got, want) = (fused(card.clone()), plain(host.clone()));
         let weights = self.draw(want.dims(), 1.0);
         self.compare(name, got.clone(), want.clone());
-        let (got, want) = ((got * weights.card).sum().backward(), (want * weights.host).sum().backward());
+        let (got, want) = (
+            (got * weights.card).sum().backward(),
+            (want * weights.host).sum().backward(),
+        );
         for (number, (card, host)) in card.into_iter().zip(host).enumerate() {
-            let (Some(card), Some(host)) = (card.grad(&got), host.grad(&want)) else { continue };
+            let (Some(card), Some(host)) = (card.grad(&got), host.grad(&want)) else {
+                continue;
+            };
             self.compare(&format!("{name}, gradient {number}"), card, host);
         }
     }
@@ -98,6 +112,9 @@ pub fn run(device: &Device, seed: u64) -> Result<()> {
         pointwise(&mut checker);
         attention(&mut checker);
         head(&mut checker);
+        if dtype == DType::BF16 {
+            four_bits(&mut checker);
+        }
         failures += checker.failures;
     }
     if failures > 0 {
@@ -128,9 +145,43 @@ fn maps(c: &mut Checker) {
     }
 }
 
+fn four_bits(c: &mut Checker) {
+    for (m, n, k) in [(3, 256, 512), (40, 128, 1152)] {
+        let count = n * k;
+        let codes: Vec<u8> = (0..count / 2).map(|_| c.rng.random()).collect();
+        let absmax: Vec<f32> = (0..count / 64).map(|_| c.rng.random_range(0.01..0.1)).collect();
+        let build = |device: &Device| Nf4::new(codes.clone(), absmax.clone(), [n, k], device);
+        let (Ok(card), Ok(host)) = (build(&c.device), build(&Device::flex())) else {
+            c.failures += 1;
+            continue;
+        };
+        let (x, a, b) = (
+            c.draw([m, k], 1.0),
+            c.draw([16, k], (k as f32).powf(-0.5)),
+            c.draw([n, 16], 0.1),
+        );
+        c.with_gradients(
+            &format!("linear_nf4 {m}x{k} to {n}"),
+            [x.clone()],
+            |[x]| kernels::linear_nf4(x, &card, None, None),
+            |[x]| kernels::linear_nf4(x, &host, None, None),
+        );
+        c.with_gradients(
+            &format!("linear_nf4 + LoRA {m}x{k} to {n}"),
+            [x, a, b],
+            |[x, a, b]| kernels::linear_nf4(x, &card, None, Some(((a, b), 2.0))),
+            |[x, a, b]| kernels::linear_nf4(x, &host, None, Some(((a, b), 2.0))),
+        );
+    }
+}
+
 fn pointwise(c: &mut Checker) {
     for (rows, width) in [(5, 72), (200, 128), (33, 1152), (7, 4096)] {
-        let (x, w, b) = (c.draw([rows, width], 2.0), c.draw([1, width], 1.0), c.draw([1, width], 1.0));
+        let (x, w, b) = (
+            c.draw([rows, width], 2.0),
+            c.draw([1, width], 1.0),
+            c.draw([1, width], 1.0),
+        );
         let vector = |pair: &Pair<2>| (pair.card.clone().reshape([width]), pair.host.clone().reshape([width]));
         let ((w, hw), (b, hb)) = (vector(&w), vector(&b));
         c.with_gradients(
@@ -153,7 +204,12 @@ fn pointwise(c: &mut Checker) {
             |[gate, up]| reference::swiglu(gate, up),
         );
         let name = format!("gelu_tanh {rows}x{width}");
-        c.with_gradients(&name, [x.clone()], |[x]| kernels::gelu_tanh(x), |[x]| reference::gelu_tanh(x));
+        c.with_gradients(
+            &name,
+            [x.clone()],
+            |[x]| kernels::gelu_tanh(x),
+            |[x]| reference::gelu_tanh(x),
+        );
         let name = format!("gelu_erf {rows}x{width}");
         c.with_gradients(&name, [x], |[x]| kernels::gelu_erf(x), |[x]| reference::gelu_erf(x));
     }
@@ -196,7 +252,7 @@ fn attention(c: &mut Checker) {
 }
 
 fn head(c: &mut Checker) {
-    let (rows, width, vocab) = (37, 256, 5003);
+    let (rows, width, vocab) = (37, 256, 5008);
     let (x, w) = (c.draw([rows, width], 1.0), c.draw([vocab, width], 0.2));
     let ids: Vec<i64> = (0..rows).map(|_| c.rng.random_range(0..vocab as i64)).collect();
     let targets = |device: &Device| Tensor::<1, Int>::from_data(TensorData::new(ids.clone(), [rows]), device);
@@ -205,8 +261,16 @@ fn head(c: &mut Checker) {
         c.with_gradients(
             &format!("token_scores at temperature {temperature}"),
             [x.clone()],
-            |[x]| kernels::token_scores(x, w.card.clone(), card.clone(), temperature, 16).logprobs.reshape([1, rows]),
-            |[x]| kernels::token_scores(x, w.host.clone(), host.clone(), temperature, 16).logprobs.reshape([1, rows]),
+            |[x]| {
+                kernels::token_scores(x, w.card.clone(), card.clone(), temperature, 16)
+                    .logprobs
+                    .reshape([1, rows])
+            },
+            |[x]| {
+                kernels::token_scores(x, w.host.clone(), host.clone(), temperature, 16)
+                    .logprobs
+                    .reshape([1, rows])
+            },
         );
     }
 }

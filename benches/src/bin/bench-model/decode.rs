@@ -9,6 +9,8 @@ use cua_grpo_model::Qwen3Vl;
 /// What one measurement found.
 struct Figures {
     prefill_s: f64,
+    /// Seconds of the vision tower alone, which the prefill holds too.
+    vision_s: Option<f64>,
     /// Seconds of all steps after the first token, and their number.
     decode: Option<(f64, usize)>,
 }
@@ -26,13 +28,18 @@ pub fn measure(model: &Qwen3Vl, what: &Workload, batch: usize, new_tokens: usize
     let flops = limits::forward_flops(&what.config, batch, prompt, patches, 1);
     let (seconds, speed) = (figures.prefill_s, (batch * prompt) as f64 / figures.prefill_s);
     let share = flops / limits::FLOPS_PER_S / seconds;
-    eprintln!("prefill {batch:>3} x {prompt:>5} tokens  {seconds:>8.3} s  {speed:>8.0} tok/s  {used:>6.1} GiB  {share:.2} of the limit");
+    eprintln!(
+        "prefill {batch:>3} x {prompt:>5} tokens  {seconds:>8.3} s  {speed:>8.0} tok/s  {used:>6.1} GiB  {share:.2} of the limit, vision {:.3} s",
+        figures.vision_s.unwrap_or_default()
+    );
     println!(
         "{}",
         serde_json::json!({"mode": "prefill", "preset": what.preset, "batch": batch, "prompt_tokens": prompt,
-            "prefill_s": seconds, "tok_s": speed, "used_gib": used, "flops": flops, "share_of_limit": share})
+            "prefill_s": seconds, "vision_s": figures.vision_s, "tok_s": speed, "used_gib": used, "flops": flops, "share_of_limit": share})
     );
-    let Some((seconds, steps)) = figures.decode else { return Ok(()) };
+    let Some((seconds, steps)) = figures.decode else {
+        return Ok(());
+    };
     let (step, speed) = (seconds / steps as f64, (batch * steps) as f64 / seconds);
     let bits = what.weight_bits;
     let limit = limits::decode_step_s(&what.config, batch, prompt + new_tokens / 2, bits);
@@ -59,7 +66,9 @@ fn on_card(model: &Qwen3Vl, what: &Workload, batch: usize, new_tokens: usize) ->
     use std::time::Instant;
 
     let device = model.device();
-    let prompts = (0..batch).map(|number| what.prompt(number)).collect::<Result<Vec<_>>>()?;
+    let prompts = (0..batch)
+        .map(|number| what.prompt(number))
+        .collect::<Result<Vec<_>>>()?;
     let prompt = what.tokens_of(what.text);
     let history = new_tokens.max(1);
     let max_len = (prompt + history + 1).next_multiple_of(64);
@@ -73,6 +82,14 @@ fn on_card(model: &Qwen3Vl, what: &Workload, batch: usize, new_tokens: usize) ->
     // The first round compiles kernels, makes plans and captures the graph.
     for _ in 0..3 {
         device.sync()?;
+        let start = Instant::now();
+        let images: Vec<_> = prompts
+            .iter()
+            .flat_map(|prompt| prompt.pixels.iter().map(AsRef::as_ref))
+            .collect();
+        drop(model.visual.forward(&images));
+        device.sync()?;
+        let vision_s = start.elapsed().as_secs_f64();
         let start = Instant::now();
         let assembled = Batch::assemble(model, &prompts, &Prefix::default())?;
         let mut caches = vec![LayerCache::default(); model.language_model.num_layers()];
@@ -112,7 +129,11 @@ fn on_card(model: &Qwen3Vl, what: &Workload, batch: usize, new_tokens: usize) ->
                 Some((seconds, new_tokens - 2))
             }
         };
-        figures = Some(Figures { prefill_s, decode });
+        figures = Some(Figures {
+            vision_s: Some(vision_s),
+            prefill_s,
+            decode,
+        });
     }
     figures.ok_or_else(|| anyhow::anyhow!("no round was run"))
 }
@@ -157,5 +178,9 @@ fn on_cpu(model: &Qwen3Vl, what: &Workload, batch: usize, new_tokens: usize) -> 
         }
     }
     let decode = (new_tokens > 1).then(|| (seconds[1] - seconds[0], new_tokens - 1));
-    Ok(Figures { prefill_s: seconds[0], decode })
+    Ok(Figures {
+        prefill_s: seconds[0],
+        vision_s: None,
+        decode,
+    })
 }

@@ -50,7 +50,8 @@ pub fn forward_flops(config: &ModelConfig, rows: usize, tokens: usize, patches: 
     let (n, p) = (tokens as f64, patches as f64);
     let attention = 2.0 * n * n * (text.num_attention_heads * text.head_dim * text.num_hidden_layers) as f64;
     let vision_attention = 4.0 * p * p * (config.vision.hidden_size * config.vision.depth) as f64;
-    let products = 2.0 * (n * decoder_weights(config) + p * vision_weights(config) + scored as f64 * head_weights(config));
+    let products =
+        2.0 * (n * decoder_weights(config) + p * vision_weights(config) + scored as f64 * head_weights(config));
     rows as f64 * (products + attention + vision_attention)
 }
 

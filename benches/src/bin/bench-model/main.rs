@@ -10,6 +10,7 @@
 mod check;
 mod decode;
 mod limits;
+mod paths;
 mod train;
 mod workload;
 
@@ -72,13 +73,18 @@ fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let device = device(&arguments.device)?;
     if arguments.check {
-        return check::run(&device, arguments.seed);
+        check::run(&device, arguments.seed)?;
+        return paths::run(&device);
     }
     let Some(config) = workload::preset(&arguments.preset) else {
         bail!("--preset {}: expected 2b, 4b, 8b, 32b or tiny", arguments.preset);
     };
     let on_cpu = device == Device::flex();
-    let dtype = if arguments.dtype == "f32" || on_cpu { DType::F32 } else { DType::BF16 };
+    let dtype = if arguments.dtype == "f32" || on_cpu {
+        DType::F32
+    } else {
+        DType::BF16
+    };
     let mut model = Qwen3Vl::random(&config, &device, dtype);
     if arguments.load_in_4bit {
         workload::four_bits(&mut model);
@@ -97,7 +103,11 @@ fn main() -> Result<()> {
         arguments.preset,
         arguments.device,
         if dtype == DType::F32 { "f32" } else { "bf16" },
-        if arguments.load_in_4bit { " with NF4 weights" } else { "" },
+        if arguments.load_in_4bit {
+            " with NF4 weights"
+        } else {
+            ""
+        },
         config.parameter_count().total() as f64 / 1e9,
     );
     for &batch in &arguments.batch {

@@ -79,7 +79,9 @@ fn one(model: &mut Qwen3Vl, what: &Workload, adamw: &mut AdamW, count: usize, te
     let flops = 3.0 * limits::forward_flops(&what.config, count, tokens, patches, tokens);
     let share = flops / limits::FLOPS_PER_S / step;
     let (used, speed) = (limits::used_gib(&device), (count * tokens) as f64 / step);
-    eprintln!("train   {count:>3} x {tokens:>5} tokens  {step:>8.3} s  {speed:>8.0} tok/s  {used:>6.1} GiB  {share:.2} of the limit");
+    eprintln!(
+        "train   {count:>3} x {tokens:>5} tokens  {step:>8.3} s  {speed:>8.0} tok/s  {used:>6.1} GiB  {share:.2} of the limit"
+    );
     println!(
         "{}",
         serde_json::json!({"mode": "train", "preset": what.preset, "rows": count, "tokens": count * tokens, "step_s": step,

@@ -30,7 +30,9 @@ pub struct Workload {
 
 impl Workload {
     pub fn new(preset: &str, config: &ModelConfig, text: usize, size: &str) -> Result<Self> {
-        let sides = size.split_once('x').map(|(width, height)| (width.parse(), height.parse()));
+        let sides = size
+            .split_once('x')
+            .map(|(width, height)| (width.parse(), height.parse()));
         let Some((Ok(width), Ok(height))) = sides else {
             bail!("--image {size}: expected WIDTHxHEIGHT, as 544x1216");
         };
@@ -46,7 +48,9 @@ impl Workload {
             image::Rgb([a, b, c])
         });
         let mut bytes = std::io::Cursor::new(Vec::new());
-        noise.write_to(&mut bytes, image::ImageFormat::Png).context("encode the screenshot")?;
+        noise
+            .write_to(&mut bytes, image::ImageFormat::Png)
+            .context("encode the screenshot")?;
         let processor = ImageProcessorConfig {
             patch_size: config.vision.patch_size,
             merge_size: config.vision.spatial_merge_size,
@@ -91,7 +95,9 @@ impl Workload {
             self.config.vision_end_token_id,
         ];
         let mut random = || loop {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             let token = ((state >> 33) % vocab) as u32;
             if !special.contains(&token) {
                 return token;
@@ -136,8 +142,17 @@ pub fn preset(name: &str) -> Option<ModelConfig> {
     let mut config = ModelConfig::preset("2b")?;
     let (text, vision) = (&mut config.text, &mut config.vision);
     (text.vocab_size, text.hidden_size, text.intermediate_size) = (4096, 256, 512);
-    (text.num_hidden_layers, text.num_attention_heads, text.num_key_value_heads) = (4, 4, 2);
-    (vision.depth, vision.hidden_size, vision.intermediate_size, vision.num_heads) = (4, 128, 256, 2);
+    (
+        text.num_hidden_layers,
+        text.num_attention_heads,
+        text.num_key_value_heads,
+    ) = (4, 4, 2);
+    (
+        vision.depth,
+        vision.hidden_size,
+        vision.intermediate_size,
+        vision.num_heads,
+    ) = (4, 128, 256, 2);
     vision.out_hidden_size = text.hidden_size;
     vision.deepstack_visual_indexes = vec![0, 1, 2];
     config.image_token_id = 4090;
@@ -154,7 +169,7 @@ pub fn four_bits(model: &mut Qwen3Vl) {
         let [out, width] = linear.dims();
         let count = out * width;
         let bytes = Distribution::Uniform(0.0, 256.0);
-        let codes = Tensor::<1, Int>::random([count.div_ceil(2)], bytes, (&device, DType::U8));
+        let codes = Tensor::<1, Int>::random([count.div_ceil(2)], bytes, (&device, DType::I32)).cast(DType::U8);
         let scale = 2.0 / (width as f32).sqrt();
         let absmax = Tensor::<1>::full([count.div_ceil(64)], scale, (&device, DType::F32));
         linear.weight = Weight::Nf4(Nf4 {

@@ -414,7 +414,10 @@ fn whole(weight: CubeTensor) -> Result<CubeTensor, CudaError> {
         Ok(weight)
     } else {
         let found = format!("shape {:?} with strides {strides:?}", weight.meta.shape());
-        Err(CudaError::new("decoder: expected a weight without gaps between its rows", found))
+        Err(CudaError::new(
+            "decoder: expected a weight without gaps between its rows",
+            found,
+        ))
     }
 }
 

@@ -3,6 +3,7 @@
 //! The functions at the root of the crate decide which tensors come here ([`super::takes`]).
 
 use super::linear::{Frozen, Lora, linear, linear_backward};
+use super::matmul::matmul;
 use super::record::{Derivative, record};
 use super::{attention, head, norm, pointwise, rotary};
 use crate::extension::Bias;
@@ -73,7 +74,9 @@ pub trait CudaOps: Backend {
         v: FloatTensor<Self>,
         causal: bool,
     ) -> FloatTensor<Self>;
-    /// Log-probs and entropies `[rows, 2]` in f32, as [`crate::token_scores`]; a gradient flows from the log-probs to
+    /// Product of the last two axes of `[batch, heads, m, k]` and `[batch, heads, k, n]` in f32.
+    fn cuda_matmul(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self>;
+    /// Log-probs and entropies `[2, rows]` in f32, as [`crate::token_scores`]; a gradient flows from the log-probs to
     /// `hidden`. The head is frozen.
     fn cuda_token_scores(
         hidden: FloatTensor<Self>,
@@ -166,6 +169,10 @@ impl CudaOps for Cube {
         attention::attention(q, k, v, causal).0
     }
 
+    fn cuda_matmul(a: CubeTensor, b: CubeTensor) -> CubeTensor {
+        matmul(&a, false, &b, false)
+    }
+
     fn cuda_token_scores(
         hidden: CubeTensor,
         weight: CubeTensor,
@@ -235,6 +242,18 @@ struct Attention(attention::Saved);
 impl Derivative<3> for Attention {
     fn gradients(self, grad: CubeTensor, _: [bool; 3]) -> [Option<CubeTensor>; 3] {
         attention::backward(grad, &self.0).map(Some)
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Matmul(CubeTensor, CubeTensor);
+
+impl Derivative<2> for Matmul {
+    fn gradients(self, grad: CubeTensor, wanted: [bool; 2]) -> [Option<CubeTensor>; 2] {
+        let Self(a, b) = self;
+        let d_a = wanted[0].then(|| matmul(&grad, false, &b, true));
+        let d_b = wanted[1].then(|| matmul(&a, true, &grad, false));
+        [d_a, d_b]
     }
 }
 
@@ -363,6 +382,10 @@ impl<C: CheckpointStrategy> CudaOps for Autodiff<Cube, C> {
             let (out, saved) = attention::attention(q, k, v, causal);
             (out, Attention(saved))
         })
+    }
+
+    fn cuda_matmul(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self> {
+        record::<C, _, 2>([a, b], |[a, b]| (matmul(&a, false, &b, false), Matmul(a, b)))
     }
 
     fn cuda_token_scores(

@@ -15,6 +15,7 @@ mod gemm;
 mod head;
 mod heads;
 mod linear;
+mod matmul;
 mod module;
 mod norm;
 mod pointwise;

@@ -174,12 +174,14 @@ __device__ __forceinline__ void nf4_product(u16 *y, const u16 *x, const u8 *code
     // a warp without a chunk starts past the last tile: it only leaves zeros
     Feed ahead = {codes, absmax, n, k, warp < chunks ? (int)blockIdx.x : tiles, warp, codes, absmax};
     ahead.aim();
+    if (warp < GEMM_WARPS) {
 #pragma unroll 1
-    for (int i = 0; i < GEMM_STAGES - 1; i++) {
-        ahead.fetch(shared.codes[warp][i], shared.scales[warp][i]);
-        copy_commit();
+        for (int i = 0; i < GEMM_STAGES - 1; i++) {
+            ahead.fetch(shared.codes[warp][i], shared.scales[warp][i]);
+            copy_commit();
+        }
     }
-    if (warp < 16) { // 16 rows of the table
+    if (warp < 16) { // each fills 16 rows of the table
         u32 pair = pack_bf16(NF4[warp], NF4[lane & 15]);
 #pragma unroll
         for (int i = 0; i < 16; i++) shared.pairs[warp * 16 + i][lane] = __shfl_sync(FULL_WARP, pair, i);

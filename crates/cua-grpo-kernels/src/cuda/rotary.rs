@@ -13,10 +13,7 @@ const BLOCK: usize = 256;
 pub(super) fn rotate(x: &CubeTensor, cos: &CubeTensor, sin: &CubeTensor, sign: f64) -> CubeTensor {
     let x = Heads::of(x.clone());
     // A bf16 table is the text model's: what it was rounded to is exact in f32.
-    let (cos, sin) = (
-        dense(cos.clone(), DType::F32),
-        dense(sin.clone(), DType::F32),
-    );
+    let (cos, sin) = (dense(cos.clone(), DType::F32), dense(sin.clone(), DType::F32));
     let [batch, heads, time, width] = x.shape;
     let out = heads_first(&x.tensor, x.shape);
     let shared = cos.meta.shape()[0] == 1;

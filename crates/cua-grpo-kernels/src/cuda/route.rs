@@ -3,9 +3,9 @@
 use super::attention;
 use super::extension::CudaOps;
 use crate::attention::Mask;
-use crate::nf4::Nf4;
 use crate::extension::Bias;
 use crate::logprob::TokenScores;
+use crate::nf4::Nf4;
 use burn::backend::Dispatch;
 use burn::tensor::{DType, Device, Int, Tensor};
 
@@ -19,6 +19,11 @@ fn frozen<const D: usize>(tensor: &Tensor<D>) -> bool {
     takes(tensor) && !tensor.is_tracked()
 }
 
+/// Whether rows of `width` elements start at multiples of 16 bytes, as the matrix units read bf16.
+fn aligned(dtype: DType, width: usize) -> bool {
+    dtype == DType::F32 || width.is_multiple_of(8)
+}
+
 fn given(bias: &Option<Tensor<1>>) -> Bias<Dispatch> {
     match bias {
         None => Bias::Absent,
@@ -29,7 +34,8 @@ fn given(bias: &Option<Tensor<1>>) -> Bias<Dispatch> {
 /// [`crate::linear()`].
 pub(crate) fn linear(x: &Tensor<2>, weight: &Tensor<2>, bias: &Option<Tensor<1>>) -> Option<Tensor<2>> {
     let fits = takes(x) && frozen(weight) && bias.as_ref().is_none_or(frozen) && x.dtype() == weight.dtype();
-    (fits && x.dims()[1] == weight.dims()[1]).then(|| {
+    let even = weight.dims().iter().all(|&width| aligned(x.dtype(), width));
+    (fits && even && x.dims()[1] == weight.dims()[1]).then(|| {
         let (x, weight) = (x.clone().into_dispatch(), weight.clone().into_dispatch());
         Tensor::from_dispatch(<Dispatch as CudaOps>::cuda_linear(x, weight, given(bias)))
     })
@@ -46,7 +52,12 @@ pub(crate) fn linear_lora(
     let fits = takes(x) && frozen(weight) && bias.as_ref().is_none_or(frozen) && x.dtype() == weight.dtype();
     let [rank, width] = a.dims();
     let low = width == x.dims()[1] && b.dims() == [weight.dims()[0], rank];
-    (fits && low && x.dims()[1] == weight.dims()[1]).then(|| {
+    let even = weight
+        .dims()
+        .into_iter()
+        .chain([rank])
+        .all(|width| aligned(x.dtype(), width));
+    (fits && low && even && x.dims()[1] == weight.dims()[1]).then(|| {
         let (x, weight) = (x.clone().into_dispatch(), weight.clone().into_dispatch());
         let (a, b) = (a.clone().into_dispatch(), b.clone().into_dispatch());
         Tensor::from_dispatch(<Dispatch as CudaOps>::cuda_linear_lora(
@@ -69,8 +80,11 @@ pub(crate) fn linear_nf4(
 ) -> Option<Tensor<2>> {
     let [out, width] = weight.shape;
     let fits = takes(x) && frozen(&weight.absmax) && bias.as_ref().is_none_or(frozen) && x.dims()[1] == width;
-    let low = lora.as_ref().is_none_or(|((a, b), _)| a.dims()[1] == width && b.dims() == [out, a.dims()[0]]);
-    (fits && low && weight.codes.dtype() == DType::U8).then(|| {
+    let low = lora
+        .as_ref()
+        .is_none_or(|((a, b), _)| a.dims()[1] == width && b.dims() == [out, a.dims()[0]]);
+    let even = aligned(x.dtype(), out) && aligned(x.dtype(), width);
+    (fits && low && even && weight.codes.dtype() == DType::U8).then(|| {
         let x = x.clone().into_dispatch();
         let codes = weight.codes.clone().into_dispatch();
         let absmax = weight.absmax.clone().into_dispatch();
@@ -97,6 +111,15 @@ pub(crate) fn attention(q: &Tensor<4>, parts: &[(Tensor<4>, Tensor<4>)], mask: &
         let q = q.clone().into_dispatch();
         let (k, v) = (k.clone().into_dispatch(), v.clone().into_dispatch());
         Tensor::from_dispatch(<Dispatch as CudaOps>::cuda_attention(q, k, v, causal))
+    })
+}
+
+/// The product of the last two axes, in f32.
+pub(crate) fn matmul(a: &Tensor<4>, b: &Tensor<4>) -> Option<Tensor<4>> {
+    let fits = a.dims()[..2] == b.dims()[..2] && a.dims()[3] == b.dims()[2];
+    (fits && takes(a) && takes(b) && a.dtype() == DType::F32 && b.dtype() == DType::F32).then(|| {
+        let (a, b) = (a.clone().into_dispatch(), b.clone().into_dispatch());
+        Tensor::from_dispatch(<Dispatch as CudaOps>::cuda_matmul(a, b))
     })
 }
 
@@ -154,7 +177,8 @@ pub(crate) fn token_scores(
     chunk_rows: usize,
 ) -> Option<TokenScores> {
     let rows = hidden.dims()[0];
-    (rows > 0 && takes(hidden) && frozen(weight) && hidden.dtype() == weight.dtype()).then(|| {
+    let even = weight.dims().iter().all(|&width| aligned(hidden.dtype(), width));
+    (rows > 0 && even && takes(hidden) && frozen(weight) && hidden.dtype() == weight.dtype()).then(|| {
         let (hidden, weight) = (hidden.clone().into_dispatch(), weight.clone().into_dispatch());
         let targets = targets.clone().into_dispatch();
         let temperature = f64::from(temperature);

@@ -142,10 +142,7 @@ impl ImageProcessorConfig {
         let (height, width) = (grid.h * self.patch_size, grid.w * self.patch_size);
         let resized = resize_bicubic(&image.data, image.height, image.width, height, width);
         let frames = vec![resized.as_slice(); self.temporal_patch_size];
-        Ok(Pixels {
-            values: self.patchify(&frames, grid),
-            grid,
-        })
+        Ok(Pixels::new(self.patchify(&frames, grid), grid))
     }
 
     /// Rows `[t * h * w, C * T * P * P]` of equally sized frames (`[height, width, 3]` each, `grid.t * T` of them).

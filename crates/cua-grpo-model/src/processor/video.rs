@@ -55,10 +55,7 @@ impl VideoProcessorConfig {
         let padded: Vec<&[u8]> = (0..grid.t * depth)
             .map(|index| resized[index.min(last)].as_slice())
             .collect();
-        Ok(Pixels {
-            values: config.patchify(&padded, grid),
-            grid,
-        })
+        Ok(Pixels::new(config.patchify(&padded, grid), grid))
     }
 }
 

@@ -118,10 +118,15 @@ impl VisionTower {
         let device = self.pos_embed.device();
         let (height, width) = images.first().map_or((0, 0), |image| (image.grid.h, image.grid.w));
         let tables = frame_tables(&self.config, height, width, &device);
-        let values: Vec<f32> = images.iter().flat_map(|image| image.values.iter().copied()).collect();
         let rows: usize = images.iter().map(|image| image.grid.patches()).sum();
-        let data = TensorData::new(values, [rows, self.config.patch_values()]);
-        let pixels = Tensor::<2>::from_data(data, &device).cast(kernels::compute_dtype(&self.pos_embed));
+        let dtype = kernels::compute_dtype(&self.pos_embed);
+        let pixels = if device.clone().inner() == Device::flex() {
+            let values: Vec<f32> = images.iter().flat_map(|image| image.values.iter().copied()).collect();
+            let data = TensorData::new(values, [rows, self.config.patch_values()]);
+            Tensor::<2>::from_data(data, &device).cast(dtype)
+        } else {
+            Tensor::cat(images.iter().map(|image| image.on_card(&device, dtype)).collect(), 0)
+        };
         let patches = self.patch_embed.forward(pixels);
         let mut positions: Option<Tensor<2>> = None;
         for (rows, weights) in tables.neighbours.iter().zip(&tables.weights) {

@@ -1,0 +1,195 @@
+//! The paths of one model against each other: decode, scoring and training by blocks on the card, and the CPU in f32.
+
+use crate::workload::{self, Workload};
+use anyhow::{Result, ensure};
+use burn::tensor::{DType, Device, Tensor};
+use cua_grpo_core::Row;
+use cua_grpo_model::lora::{LoraConfig, Targets, attach};
+use cua_grpo_model::nn::Slot;
+use cua_grpo_model::score::{score_rows, score_rows_by_blocks};
+use cua_grpo_model::{Qwen3Vl, Trainable};
+
+/// The largest mean distance of log-probs between two paths in bf16, in nats: the rounding of activations.
+const MEAN: f32 = 0.03;
+/// The largest relative distance of adapter gradients from those of the CPU in f32: the same, once more.
+const GRADIENT: f64 = 0.05;
+
+/// Compares the paths on a small random model.
+pub fn run(device: &Device) -> Result<()> {
+    let config = workload::preset("tiny").unwrap_or_else(|| unreachable!("the preset exists"));
+    let what = Workload::new("tiny", &config, 60, "64x96")?;
+    let mut host = Qwen3Vl::init(&config, 3, &Device::flex());
+    attach(
+        &mut host,
+        &LoraConfig::new(8, 16.0, Targets::Pattern("all-linear".to_owned())),
+        1,
+    )?;
+    let mut seed = 1u64;
+    // An adapter that does something.
+    host.visit_linear(&mut |_, linear| {
+        if let Some(pair) = &mut linear.lora {
+            seed += 1;
+            pair.b = pair.b.random_like(burn::tensor::Distribution::Normal(0.0, 0.02));
+        }
+    });
+    let rows: Vec<Row> = [60, 40]
+        .iter()
+        .enumerate()
+        .map(|(number, &text)| what.row(text, number))
+        .collect();
+    let rows: Vec<&Row> = rows.iter().collect();
+    let (want, want_gradients) = scores_and_gradients(&host, &what, &rows)?;
+    for dtype in [DType::F32, DType::BF16] {
+        let mut card = host.clone();
+        move_to(&mut card, device, dtype);
+        let plain = values(score_rows(&card, &what.images, &rows, 1.0)?.logprobs);
+        let (blocks, gradients) = scores_and_gradients(&card, &what, &rows)?;
+        let (apart, by_blocks) = (mean_distance(&plain, &want), mean_distance(&plain, &blocks));
+        let gradient = relative(&gradients, &want_gradients);
+        eprintln!(
+            "{dtype:?}: log-probs card - CPU {apart:.2e}, blocks - whole {by_blocks:.2e} (mean); gradients {gradient:.2e}"
+        );
+        println!(
+            "{}",
+            serde_json::json!({"check": "paths", "dtype": format!("{dtype:?}"), "logprobs_card_cpu": apart,
+                "logprobs_blocks_whole": by_blocks, "gradients_card_cpu": gradient})
+        );
+        let (mean, bound) = if dtype == DType::F32 {
+            (1e-5, 1e-4)
+        } else {
+            (MEAN, GRADIENT)
+        };
+        ensure!(
+            apart < mean && by_blocks < mean && gradient < bound,
+            "the paths differ by more than {mean} or {bound}"
+        );
+    }
+    decode(&host, device, &what)
+}
+
+/// Tokens that the decoder sampled are scored again by the training path.
+#[cfg(feature = "cuda")]
+fn decode(host: &Qwen3Vl, device: &Device, what: &Workload) -> Result<()> {
+    use burn::tensor::{Int, TensorData};
+    use cua_grpo_kernels::cuda::{Decoder, RowStart};
+    use cua_grpo_model::batch::{Batch, Prefix};
+    use cua_grpo_model::generate::store_prefill;
+    use cua_grpo_model::text::LayerCache;
+
+    let (batch, new_tokens) = (3, 24);
+    let mut model = host.clone();
+    move_to(&mut model, device, DType::BF16);
+    let prompts = (0..batch)
+        .map(|number| what.prompt(number))
+        .collect::<Result<Vec<_>>>()?;
+    let length = what.tokens_of(what.text);
+    let mut decoder = Decoder::new(model.decode_model()?, batch, 256, new_tokens)?;
+    let assembled = Batch::assemble(&model, &prompts, &Prefix::default())?;
+    let mut caches = vec![LayerCache::default(); model.language_model.num_layers()];
+    let hidden = assembled.hidden(&model, Some(&mut caches));
+    let last: Vec<i64> = (0..batch).map(|row| ((row + 1) * length - 1) as i64).collect();
+    let last = Tensor::<1, Int>::from_data(TensorData::new(last, [batch]), device);
+    store_prefill(&mut decoder, &caches, &[0, 1, 2], &vec![length as i32; batch])?;
+    let temperatures = [1.0, 0.7, 0.0];
+    let starts: Vec<RowStart> = (0..batch)
+        .map(|row| RowStart {
+            length,
+            position: assembled.positions[row].next - 1,
+            temperature: temperatures[row],
+            top_k: 0,
+            top_p: 0.95,
+            seed: 7,
+            max_new_tokens: new_tokens,
+        })
+        .collect();
+    decoder.start(&starts, &[], 0, &hidden.select(0, last))?;
+    decoder.run(new_tokens - 1)?;
+    let history = decoder.history()?;
+    let mut worst = 0.0f32;
+    let mut sum = 0.0;
+    for row in 0..batch {
+        let mut scored = what.row(what.text, row);
+        scored.trained.fill(false);
+        scored.tokens.extend(&history.tokens[row]);
+        scored.trained.resize(scored.tokens.len(), true);
+        scored.logprobs.resize(scored.tokens.len(), 0.0);
+        scored.versions.resize(scored.tokens.len(), 0);
+        let again = values(score_rows(&model, &what.images, &[&scored], 1.0)?.logprobs);
+        ensure!(
+            again.len() == new_tokens,
+            "row {row}: {} tokens were sampled",
+            again.len()
+        );
+        for (a, b) in again.iter().zip(&history.plain_logprobs[row]) {
+            ensure!((a - b).is_finite(), "row {row}: a log-prob is no number");
+            worst = worst.max((a - b).abs());
+            sum += (a - b).abs() / (batch * new_tokens) as f32;
+        }
+    }
+    eprintln!("BF16: log-probs decode - training path: mean {sum:.2e}, largest {worst:.2e}");
+    println!(
+        "{}",
+        serde_json::json!({"check": "decode", "mean": sum, "largest": worst})
+    );
+    ensure!(
+        sum < MEAN && worst < 10.0 * MEAN,
+        "decode and training path differ by more than {MEAN} in the mean"
+    );
+    Ok(())
+}
+
+#[cfg(not(feature = "cuda"))]
+fn decode(_: &Qwen3Vl, _: &Device, _: &Workload) -> Result<()> {
+    Ok(())
+}
+
+/// Log-probs and all adapter gradients of their mean, by blocks.
+fn scores_and_gradients(model: &Qwen3Vl, what: &Workload, rows: &[&Row]) -> Result<(Vec<f32>, Vec<f32>)> {
+    let (scores, tape) = score_rows_by_blocks(model, &what.images, rows, 1.0)?;
+    let grad = scores.logprobs.ones_like() / 100.0;
+    let mut leaves = model.trainable(Trainable::Adapter);
+    let mut gradients = tape.backward(&mut leaves, grad);
+    let mut all = Vec::new();
+    leaves.visit_trainable(Trainable::Adapter, &mut |name, _| {
+        all.extend(gradients.take(name).map(values).unwrap_or_default());
+    });
+    Ok((values(scores.logprobs), all))
+}
+
+/// Moves every tensor, in `dtype`; adapters stay in f32.
+fn move_to(model: &mut Qwen3Vl, device: &Device, dtype: DType) {
+    model.visit(&mut |_, slot| match slot {
+        Slot::Vector(tensor) => *tensor = tensor.clone().to_device(device).cast(dtype),
+        Slot::Matrix(tensor) => *tensor = tensor.clone().to_device(device).cast(dtype),
+    });
+    model.visit_linear(&mut |_, linear| {
+        if let Some(pair) = &mut linear.lora {
+            pair.a = pair.a.clone().to_device(device);
+            pair.b = pair.b.clone().to_device(device);
+        }
+    });
+}
+
+fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    let data = tensor.without_autodiff().into_data().convert::<f32>();
+    data.try_to_vec().unwrap_or_default()
+}
+
+fn mean_distance(a: &[f32], b: &[f32]) -> f32 {
+    let sum: f32 = a.iter().zip(b).map(|(a, b)| (a - b).abs()).sum();
+    if a.len() == b.len() {
+        sum / a.len().max(1) as f32
+    } else {
+        f32::NAN
+    }
+}
+
+fn relative(a: &[f32], b: &[f32]) -> f64 {
+    let apart: f64 = a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum();
+    let size: f64 = b.iter().map(|b| f64::from(*b).powi(2)).sum();
+    if a.len() == b.len() {
+        (apart / size).sqrt()
+    } else {
+        f64::NAN
+    }
+}
