@@ -10,7 +10,7 @@ use burn::tensor::Tensor;
 /// as the reference. Returns the module paths.
 ///
 /// # Errors
-/// Those of [`resolve`].
+/// Those of [`resolve()`].
 pub fn attach(model: &mut Qwen3Vl, config: &LoraConfig, seed: u64) -> Result<Vec<String>, ModelError> {
     let adapted = resolve(model, config)?;
     let device = model.device();

@@ -28,7 +28,7 @@ pub(super) fn shorthand(word: &str) -> Option<&'static str> {
 }
 
 /// The paths of all linear maps of `model` that `targets` names, in model order. What else an adapter's configuration
-/// says is not looked at: see [`super::resolve`].
+/// says is not looked at: see [`super::resolve()`].
 ///
 /// # Errors
 /// When an entry matches no module: the error lists the nearest names. (Silently training less than was asked for is
