@@ -85,7 +85,7 @@ impl Checker {
         let weights = self.draw(want.dims(), 1.0);
         self.compare(name, got.clone(), want.clone());
         let (got, want) = (
-            (got * weights.card).sum().backward(),
+            (got.clone() * weights.card.cast(got.dtype())).sum().backward(),
             (want * weights.host).sum().backward(),
         );
         for (number, (card, host)) in card.into_iter().zip(host).enumerate() {

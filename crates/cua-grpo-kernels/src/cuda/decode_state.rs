@@ -142,7 +142,7 @@ impl Buffers {
         let (heads, width) = (model.heads, model.head_dim);
         let mut plan = Plan(0);
         let wide = (heads + 2 * model.kv_heads) * width;
-        let shrink = mlp.max(hidden).max(heads * width).div_ceil(512) * 4 * rows * MOST_RANK * 4;
+        let shrink = super::decode_step::lora_scratch(mlp.max(hidden).max(heads * width)) * 4;
         let places = [
             rows * hidden * 2,
             rows * hidden * 2,

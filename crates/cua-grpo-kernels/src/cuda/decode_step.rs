@@ -330,8 +330,8 @@ fn four_bits(
             .int(k)
             .long(k)
             .long(output.row);
-        let blocks = n.div_ceil(16).min(3 * cx.gpu.multiprocessors);
-        cx.launch(source::nf4(DType::BF16), name, [blocks, 1, 1], 256, 0, &mut arguments)?;
+        let blocks = n.div_ceil(16).min(cx.gpu.multiprocessors);
+        cx.launch(source::nf4(DType::BF16), name, [blocks, 1, 1], 640, 229_376, &mut arguments)?;
     }
     Ok(())
 }
@@ -365,9 +365,9 @@ fn adapters(
     }
     let (count, rows) = (words.len() / 6, buffers.sizes.rows);
     words.resize(24, 0);
-    let splits = width.div_ceil(512);
-    for start in (0..rows).step_by(64) {
-        let part = (rows - start).min(64);
+    for start in (0..rows).step_by(LORA_ROWS) {
+        let part = (rows - start).min(LORA_ROWS);
+        let splits = lora_splits(width, part * rank);
         let mut shifted = words.clone();
         for module in shifted.chunks_exact_mut(6) {
             module[2] += start as u64 * module[3] * 2;
@@ -384,8 +384,8 @@ fn adapters(
         cx.launch(
             source::lora(),
             "lora_shrink",
-            [splits * count * 4, 1, 1],
-            256,
+            [splits * count * part.div_ceil(8) * rank.div_ceil(16), 1, 1],
+            128,
             0,
             &mut arguments,
         )?;
@@ -398,13 +398,27 @@ fn adapters(
         cx.launch(
             source::lora(),
             "lora_expand",
-            [blocks, 1, 1],
+            [part.div_ceil(8) * blocks, 1, 1],
             128,
-            part * rank * 4,
+            0,
             &mut arguments,
         )?;
     }
     Ok(())
+}
+
+/// Rows that the adapter kernels take at a time.
+const LORA_ROWS: usize = 64;
+
+/// Into how many parts `width` columns are cut for `numbers` sums.
+fn lora_splits(width: usize, numbers: usize) -> usize {
+    width.div_ceil(if numbers <= 512 { 256 } else { 1024 })
+}
+
+/// Floats of scratch that [`adapters`] needs for maps of at most `width` inputs.
+pub(super) fn lora_scratch(width: usize) -> usize {
+    let most = LORA_ROWS * super::decode_state::MOST_RANK;
+    4 * (lora_splits(width, 512) * 512).max(lora_splits(width, most) * most)
 }
 
 /// Weights are read by address: burn must not have padded their rows.

@@ -12,6 +12,7 @@
 // nf4_gemm_8, nf4_gemm_16, nf4_gemm_32(u16 *y, const u16 *x, const u8 *codes, const float *absmax, const u16 *bias, int m,
 //                                      int n, int k, i64 x_row, i64 y_row)
 //     y[m, n] = x[m, k] W^T + bias for m <= 8, 16, 32 rows; W [n, k] as codes; bias [n] or null; sums in float.
+//     Each reads the weights once; with few rows take the smallest that fits.
 //     W enters the tensor cores as bf16(NF4[code]) and each block's sum is multiplied by its absmax in float: as precise as
 //     W rounded to bf16, not bit-equal to it.
 //     Block 640; any 1D grid, best min(ceil(n / 16), multiprocessors) (a loop over tiles of 16 outputs); dynamic shared

@@ -20,8 +20,9 @@ pub(super) struct Saved {
 }
 
 /// A warp a row where rows are short, a block a row elsewhere.
-fn grid(rows: usize, width: usize) -> [usize; 3] {
-    let blocks = if width <= 1024 { rows.div_ceil(BLOCK / 32) } else { rows };
+fn grid(rows: usize, width: usize, dtype: DType) -> [usize; 3] {
+    let short = width * dtype.size() <= 2560;
+    let blocks = if short { rows.div_ceil(BLOCK / 32) } else { rows };
     [blocks, 1, 1]
 }
 
@@ -44,7 +45,7 @@ pub(super) fn rms(x: CubeTensor, weight: CubeTensor, eps: f64) -> (CubeTensor, S
             .long(0)
             .float(eps);
         let kernel = source::norm(x.dtype);
-        cx.launch(kernel, "rms_norm_forward", grid(rows, width), BLOCK, 0, &mut arguments)
+        cx.launch(kernel, "rms_norm_forward", grid(rows, width, x.dtype), BLOCK, 0, &mut arguments)
     });
     let mean = None;
     (out, Saved { x, weight, mean, rstd })
@@ -73,7 +74,7 @@ pub(super) fn layer(x: CubeTensor, weight: CubeTensor, bias: CubeTensor, eps: f6
         cx.launch(
             kernel,
             "layer_norm_forward",
-            grid(rows, width),
+            grid(rows, width, x.dtype),
             BLOCK,
             0,
             &mut arguments,
@@ -117,7 +118,7 @@ pub(super) fn backward(grad: CubeTensor, saved: &Saved) -> CubeTensor {
                 "layer_norm_backward"
             }
         };
-        cx.launch(source::norm(x.dtype), name, grid(rows, width), BLOCK, 0, &mut arguments)
+        cx.launch(source::norm(x.dtype), name, grid(rows, width, x.dtype), BLOCK, 0, &mut arguments)
     });
     dx
 }

@@ -5,7 +5,8 @@
 // rotary(T *out, const T *x, const float *cos, const float *sin, i64 batch, i64 heads, i64 time, int head_dim,
 //        i64 x_batch, i64 x_head, i64 x_row, i64 out_batch, i64 out_head, i64 out_row, i64 table_batch, float sign,
 //        int round_tables)
-//     block 256, any 1D grid (grid-stride; best at most 4 blocks a multiprocessor). Strides in elements, unit stride over head_dim (even).
+//     block 256, any 1D grid (grid-stride; best at most 4 blocks a multiprocessor). Strides in elements, unit stride over
+//     head_dim (even).
 //     cos, sin: [batch or 1, 1, time, head_dim] contiguous, both halves equal (only the first is read); table_batch is
 //     time * head_dim, or 0 when one table serves the batch. With h = head_dim / 2, for j < h:
 //         out[j] = x[j] cos[j] - sign x[j + h] sin[j];  out[j + h] = x[j + h] cos[j] + sign x[j] sin[j]
