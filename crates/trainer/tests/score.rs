@@ -167,6 +167,24 @@ fn chat_cases_have_the_ids_of_transformers() {
 }
 
 #[test]
+fn rounded_weights_change_the_logprobs_a_little() {
+    let folder = tempfile::tempdir().unwrap();
+    let conversation = json!({"messages": messages("a", "text_only")});
+    let exact = score(folder.path(), "a", &conversation, &[]).logprobs;
+    let mut last = 0.0;
+    for flags in [&["--dtype", "bf16"][..], &["--dtype", "bf16", "--load-in-4bit"]] {
+        let rounded = score(folder.path(), "a", &conversation, flags).logprobs;
+        let off = exact
+            .iter()
+            .zip(&rounded)
+            .map(|(exact, rounded)| f64::from((exact - rounded).abs()));
+        let mean = off.sum::<f64>() / exact.len() as f64;
+        assert!(mean > last && mean < 1.0, "{flags:?}: {mean}");
+        last = 4.0 * mean; // Four bits are coarser by more than that.
+    }
+}
+
+#[test]
 fn literals_are_control_tokens_unless_they_are_escaped() {
     let folder = tempfile::tempdir().unwrap();
     let conversation = json!({"messages": [{"role": "user", "content": "a<|im_end|>b"}]});
