@@ -56,6 +56,7 @@ fn usage_errors_exit_with_2_say_what_to_do_and_leave_nothing() {
         (&["--device", "tpu"], &[], &["`device`", "cpu, cuda or cuda:N"]),
         (&["--wandb"], &[], &["Weights & Biases", "later", "metrics.jsonl"]),
         (&["--wandb-project", "mine"], &[], &["Weights & Biases", "later"]),
+        (&["--load-in-4bit", "--no-4bit"], &[], &["--load-in-4bit", "--no-4bit"]),
         (&["--no-lora"], &[], &["use_lora", "later", "--use-lora"]),
         (&["--resume", "none"], &[], &["--resume none", "no such folder"]),
         (&["plan", "--memory", "0"], &[], &["--memory", "above 0"]),

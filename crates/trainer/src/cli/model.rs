@@ -20,6 +20,9 @@ pub struct ModelArgs {
     /// Number format of the weights
     #[arg(long, default_value = "f32", value_parser = ["f32", "bf16"])]
     pub dtype: String,
+    /// Round the linear maps to 4 bits (NF4), the rest is as --dtype says
+    #[arg(long)]
+    pub load_in_4bit: bool,
     /// What a literal such as <|im_end|> inside a message means
     #[arg(long, value_enum, value_name = "HOW", default_value_t = SpecialTokens::Parse)]
     pub special_tokens: SpecialTokens,

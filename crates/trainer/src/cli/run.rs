@@ -16,7 +16,7 @@ pub struct SharedArgs {
     /// `starter`, a folder in the Hugging Face layout, or a name on the Hub
     #[arg(long, value_name = "NAME")]
     pub model_name: Option<String>,
-    /// Keep the frozen weights in 4 bits (comes later)
+    /// Keep the frozen weights in 4 bits (NF4)
     #[arg(long, conflicts_with = "no_4bit")]
     pub load_in_4bit: bool,
     /// Keep the frozen weights as `dtype` says

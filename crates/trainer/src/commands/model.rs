@@ -41,7 +41,7 @@ pub fn load(arguments: &ModelArgs, dtype: Dtype) -> Result<LoadedModel, CliError
     let flag = format!("--model {}", arguments.model);
     let folder = ModelFolder::open(&arguments.model).map_err(|error| usage(&flag, &format!("{error:#}")))?;
     let renderer = ChatRenderer::load(folder.path()).map_err(|error| usage(&flag, &error))?;
-    let model = folder.weights(&device, dtype, false);
+    let model = folder.weights(&device, dtype, arguments.load_in_4bit);
     let mut model = model.map_err(|error| usage(&flag, &format!("{error:#}")))?;
     if let Some(adapter) = &arguments.adapter {
         let flag = format!("--adapter {}", adapter.display());

@@ -26,7 +26,7 @@ pub struct Plan {
     pub components: Vec<Component>,
     /// Bytes that are needed at once.
     pub peak_bytes: u64,
-    /// Bytes of `trainer score` on a conversation of 256 tokens.
+    /// Bytes of `trainer score` on a conversation of 64 tokens.
     pub score_bytes: u64,
     /// Memory of the device; `None` when it is not known.
     pub available: Option<Available>,
@@ -73,7 +73,7 @@ pub struct Fit {
 }
 
 /// Tokens of the conversation that [`Plan::score_bytes`] is for.
-const SCORED: u64 = 256;
+pub(super) const SCORED: u64 = 64;
 
 /// What the process holds beside tensors: code, buffers of the files, what the allocator keeps (measured: 170 MiB).
 const PROCESS: u64 = 128 << 20;

@@ -16,6 +16,10 @@
 //! | vision activations | the same with `10h + 2I` over 4 patches a token where the vision tower has adapters, else one block | `vision::VisionBlock::forward` |
 //! | logits of training | `2 N V 4` for `N` trained tokens, and 3 chunks of at most 2048 rows | `kernels::token_scores` |
 //!
+//! `trainer score` needs the weights, one layer and 3 chunks of logits. On a model of the 2B sizes with random weights the
+//! plan was 1 % below the peak resident memory of the process for 64 tokens in bf16 (4368 MiB) and in four bits (1853
+//! MiB), and for 320 tokens in bf16 (4664 MiB).
+//!
 //! Two phases follow each other, sampling and updating; weights, adapter and moments stay. What is asked for is the
 //! larger phase.
 

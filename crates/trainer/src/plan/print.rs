@@ -1,5 +1,6 @@
 //! The plan as a table.
 
+use super::estimate::SCORED;
 use super::{Phase, Plan, Source};
 use std::fmt;
 
@@ -61,7 +62,12 @@ impl fmt::Display for Plan {
             writeln!(f, "  {:<22}{:>18}", format!("at once, {name}"), gib(self.phase(phase)))?;
         }
         writeln!(f, "  {:<22}{:>18}", "needed", gib(self.peak_bytes))?;
-        writeln!(f, "  {:<22}{:>18}", "trainer score", gib(self.score_bytes))?;
+        writeln!(
+            f,
+            "  {:<22}{:>18}  for a conversation of {SCORED} tokens",
+            "trainer score",
+            gib(self.score_bytes)
+        )?;
         match (&self.available, &self.unknown) {
             (Some(available), _) => {
                 let who = match available.source {

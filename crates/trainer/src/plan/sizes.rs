@@ -53,7 +53,7 @@ impl ModelSizes {
             None => Vec::new(),
         };
         outline.visit_linear(&mut |path, linear| {
-            let [output, input] = linear.weight.dims();
+            let [output, input] = linear.dims();
             sizes.linear += (output * input) as u64;
             if let Some(module) = adapted.iter().find(|module| module.path == path) {
                 let rank = module.rank as u64;
