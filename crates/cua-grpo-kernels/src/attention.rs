@@ -69,10 +69,17 @@ pub(crate) fn causal_bias(time: usize, device: &Device) -> Tensor<4> {
 /// The same in plain tensor operations.
 pub(crate) mod reference {
     use super::{Mask, causal_bias};
-    use burn::tensor::{Tensor, activation};
+    use burn::tensor::{DType, Tensor, activation};
 
     /// Reference of [`crate::attention()`].
     pub fn attention(q: Tensor<4>, parts: Vec<(Tensor<4>, Tensor<4>)>, mask: &Mask) -> Tensor<4> {
+        let dtype = q.dtype();
+        if dtype != DType::F32 {
+            // Scores and their softmax are in f32 whatever the model computes in.
+            let wide = |tensor: Tensor<4>| tensor.cast(DType::F32);
+            let parts = parts.into_iter().map(|(k, v)| (wide(k), wide(v))).collect();
+            return attention(wide(q), parts, mask).cast(dtype);
+        }
         let [batch, heads, time_q, head_dim] = q.dims();
         let kv_heads = parts.first().map_or(heads, |(k, _)| k.dims()[1]);
         let group = heads / kv_heads;

@@ -36,20 +36,19 @@ impl Qwen3Vl {
         Self::build(config, &mut Initializer::new(seed, device))
     }
 
-    /// A model with random weights in `dtype` that are drawn on the device itself: for measurements, because the values
-    /// differ from device to device.
-    pub fn random(config: &ModelConfig, device: &Device, dtype: DType) -> Self {
-        let mut model = Self::build(config, &mut Initializer::placeholder(device));
-        model.visit(&mut |name, slot| match slot {
+    /// Fills a model with random weights in `dtype` that are drawn on the device itself: for measurements, because the
+    /// values differ from device to device. Weights in four bits stay as they are.
+    pub fn randomise(&mut self, dtype: DType) {
+        let device = self.device();
+        self.visit(&mut |name, slot| match slot {
             Slot::Vector(tensor) => *tensor = tensor.clone().cast(dtype),
             Slot::Matrix(tensor) => {
                 let [rows, width] = tensor.dims();
                 let table = name.ends_with("embed_tokens.weight") || name.ends_with("pos_embed.weight");
                 let std = if table { 0.02 } else { (width as f64).powf(-0.5) };
-                *tensor = Tensor::random([rows, width], Distribution::Normal(0.0, std), (device, dtype));
+                *tensor = Tensor::random([rows, width], Distribution::Normal(0.0, std), (&device, dtype));
             }
         });
-        model
     }
 
     /// Casts what is not in `dtype` yet (norms, biases, the position table): the CUDA kernels compute in one type.

@@ -85,10 +85,11 @@ fn main() -> Result<()> {
     } else {
         DType::BF16
     };
-    let mut model = Qwen3Vl::random(&config, &device, dtype);
+    let mut model = Qwen3Vl::unread(&config, &device);
     if arguments.load_in_4bit {
         workload::four_bits(&mut model);
     }
+    model.randomise(dtype);
     device.sync()?;
     let weights = limits::used_gib(&device);
     let mut what = Workload::new(&arguments.preset, &config, arguments.prompt_text, &arguments.image)?;

@@ -74,6 +74,8 @@ pub trait CudaOps: Backend {
         v: FloatTensor<Self>,
         causal: bool,
     ) -> FloatTensor<Self>;
+    /// As [`crate::logits`]: no gradient is recorded.
+    fn cuda_logits(hidden: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self>;
     /// Product of the last two axes of `[batch, heads, m, k]` and `[batch, heads, k, n]` in f32.
     fn cuda_matmul(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self>;
     /// Log-probs and entropies `[2, rows]` in f32, as [`crate::token_scores`]; a gradient flows from the log-probs to
@@ -167,6 +169,10 @@ impl CudaOps for Cube {
 
     fn cuda_attention(q: CubeTensor, k: CubeTensor, v: CubeTensor, causal: bool) -> CubeTensor {
         attention::attention(q, k, v, causal).0
+    }
+
+    fn cuda_logits(hidden: CubeTensor, weight: CubeTensor) -> CubeTensor {
+        super::linear::wide(hidden, weight)
     }
 
     fn cuda_matmul(a: CubeTensor, b: CubeTensor) -> CubeTensor {
@@ -382,6 +388,10 @@ impl<C: CheckpointStrategy> CudaOps for Autodiff<Cube, C> {
             let (out, saved) = attention::attention(q, k, v, causal);
             (out, Attention(saved))
         })
+    }
+
+    fn cuda_logits(hidden: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::from_inner(super::linear::wide(hidden.into_primitive(), weight.into_primitive()))
     }
 
     fn cuda_matmul(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self> {

@@ -1,6 +1,6 @@
 //! Linear maps on the card: the products of [`super::gemm`], with a low-rank update beside them.
 
-use super::gemm::Product;
+use super::gemm::{Element, Product};
 use super::section::{Arguments, empty, section};
 use super::{dense, element_of, rows_of, source};
 use burn::tensor::DType;
@@ -167,4 +167,21 @@ pub(super) fn linear_backward(grad: CubeTensor, saved: &Saved, x_wanted: bool) -
         Ok(())
     });
     [dx, Some(da), Some(db)]
+}
+
+/// `x W^T` in f32, whatever the format of the operands: logits.
+pub(super) fn wide(x: CubeTensor, weight: CubeTensor) -> CubeTensor {
+    let weight = into_contiguous(weight);
+    let x = dense(x, weight.dtype);
+    let ([m, k], n) = (rows_of(&x), rows_of(&weight)[0]);
+    let out = empty(&x, [m, n], DType::F32);
+    section(&x.client, |cx| {
+        let product = Product {
+            output: Element::F32,
+            ..Product::linear(m, n, k, element_of(weight.dtype))
+        };
+        let (x, weight, out) = (cx.address(&x)?, cx.address(&weight)?, cx.address(&out)?);
+        cx.multiply(product, 1.0, x, weight, None, out)
+    });
+    out
 }

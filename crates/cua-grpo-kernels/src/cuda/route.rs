@@ -168,6 +168,15 @@ pub(crate) fn gelu_erf<const D: usize>(x: &Tensor<D>) -> Option<Tensor<D>> {
     takes(x).then(|| Tensor::from_dispatch(<Dispatch as CudaOps>::cuda_gelu_erf(x.clone().into_dispatch())))
 }
 
+/// [`crate::logits`].
+pub(crate) fn logits(hidden: &Tensor<2>, weight: &Tensor<2>) -> Option<Tensor<2>> {
+    let even = weight.dims().iter().all(|&width| aligned(weight.dtype(), width));
+    (even && frozen(hidden) && frozen(weight)).then(|| {
+        let (hidden, weight) = (hidden.clone().into_dispatch(), weight.clone().into_dispatch());
+        Tensor::from_dispatch(<Dispatch as CudaOps>::cuda_logits(hidden, weight))
+    })
+}
+
 /// [`crate::token_scores`].
 pub(crate) fn token_scores(
     hidden: &Tensor<2>,
