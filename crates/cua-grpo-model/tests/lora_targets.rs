@@ -13,7 +13,6 @@ mod common;
 use common::adapters::*;
 use common::*;
 use cua_grpo_model::lora::{LoraConfig, OneOrMany, Patterns, Targets, attach, matched_modules, resolve};
-use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Rank and scale by module, as PEFT made them.
@@ -136,7 +135,7 @@ fn shorthands_select_what_patterns_of_peft_select() {
         let cases = golden["cases"].as_array().unwrap().iter();
         let mut fitting = cases.filter(|case| {
             let config = case["config"].as_object().unwrap();
-            config["target_modules"] == Value::from(pattern) && config.len() == 3
+            config["target_modules"] == pattern && config.len() == 3
         });
         let want: Modules = serde_json::from_value(fitting.next().unwrap()["modules"].clone()).unwrap();
         for targets in [Targets::Pattern(word.to_owned()), Targets::Names(vec![word.to_owned()])] {
