@@ -67,6 +67,10 @@ pub fn linear_lora(
 /// # Shapes
 /// - x: `[rows, width]`; weight: `[vocab, width]`; output: `[rows, vocab]`
 pub fn head(x: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
+    #[cfg(feature = "cuda")]
+    if let Some(output) = crate::cuda::route::logits(&x, &weight) {
+        return output;
+    }
     if x.dtype() == weight.dtype() {
         // The plain product shares few rows of input among all threads.
         x.matmul(weight.transpose())

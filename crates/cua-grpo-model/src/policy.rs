@@ -2,7 +2,7 @@
 
 use crate::batch::ImageCache;
 use crate::model::Trainable;
-use crate::score::{RowScores, score_rows};
+use crate::score::{RowScores, ScoreTape, score_rows, score_rows_by_blocks};
 use crate::{ModelError, Qwen3Vl};
 use cua_grpo_core::{Row, Scorer};
 use std::sync::Arc;
@@ -51,6 +51,16 @@ impl Policy {
             model: self.model.with_dropout(rate, seed),
             images: self.images.clone(),
         }
+    }
+}
+
+impl Policy {
+    /// As [`Scorer::score`] with the adapter on, by blocks: without autodiff, with what the backward pass needs.
+    ///
+    /// # Errors
+    /// As [`score_rows`].
+    pub fn score_by_blocks(&self, rows: &[&Row], temperature: f32) -> Result<(RowScores, ScoreTape), ModelError> {
+        score_rows_by_blocks(&self.model, &self.images, rows, temperature)
     }
 }
 

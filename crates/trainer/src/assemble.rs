@@ -83,7 +83,13 @@ impl ModelFolder {
             },
             nf4: four_bits.then(Nf4Options::default),
         };
-        Ok(load_model(&self.path, &options, device)?)
+        let dtype = options.dtype.burn();
+        let mut model = load_model(&self.path, &options, device)?;
+        if *device != Device::flex() {
+            // On a card everything is computed in one type; on the CPU narrow types only save memory.
+            model.cast(dtype);
+        }
+        Ok(model)
     }
 }
 

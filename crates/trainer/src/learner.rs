@@ -1,9 +1,10 @@
 //! The update: gradients of many micro-batches, one clipped AdamW step, on whichever tensors are trained.
 
 use anyhow::{Result, anyhow};
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 use cua_grpo_algo::{AdamW, AdamWConfig, FlatLayout, clip_grad_norm};
 use cua_grpo_model::nn::Slot;
+use cua_grpo_model::score::ScoreTape;
 use cua_grpo_model::{Policy, Trainable};
 
 /// A policy and the optimiser of its trainable tensors.
@@ -47,6 +48,28 @@ impl Learner {
                 Slot::Vector(tensor) => tensor.grad(&gradients).map(|gradient| flat_tensor(&gradient)),
                 Slot::Matrix(tensor) => tensor.grad(&gradients).map(|gradient| flat_tensor(&gradient)),
             });
+        });
+        let device = self.policy.model().device();
+        Ok(self.adamw.layout().flatten_gradients(parts, &device)?)
+    }
+
+    /// Whether training keeps only the input of each block and computes the block again (`score_rows_by_blocks`): on a
+    /// card, where memory is short and the forward pass is cheap, and for adapters.
+    pub fn by_blocks(&self) -> bool {
+        self.which == Trainable::Adapter && self.policy.model().device() != Device::flex()
+    }
+
+    /// The gradient for `differentiable` from that of the log-probs, by blocks, as one flat tensor.
+    pub fn gradient_by_blocks(
+        &self,
+        differentiable: &mut Policy,
+        tape: ScoreTape,
+        logprobs: Tensor<2>,
+    ) -> Result<Tensor<1>> {
+        let mut gradients = tape.backward(differentiable.model_mut(), logprobs);
+        let mut parts = Vec::new();
+        differentiable.model_mut().visit_trainable(self.which, &mut |name, _| {
+            parts.push(gradients.take(name).map(|gradient| flat_tensor(&gradient)));
         });
         let device = self.policy.model().device();
         Ok(self.adamw.layout().flatten_gradients(parts, &device)?)

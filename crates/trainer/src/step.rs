@@ -10,6 +10,7 @@ use cua_grpo_algo::{
     policy_loss,
 };
 use cua_grpo_core::{Group, Row, Scorer, derive_seed};
+use cua_grpo_model::score::RowScores;
 
 /// Which of the run's random streams draws the masks of dropout.
 const DROPOUT: u64 = 2;
@@ -120,11 +121,18 @@ pub fn update(
         let rows: Vec<&Row> = members.iter().map(|&number| selection.rows[number]).collect();
         let reference = learner.policy.score(&rows, temperature, false)?.logprobs;
         // The masks follow from the update and the micro-batch: a repeated forward pass drops the same entries.
-        let mut policy = learner.differentiable().with_dropout(
-            config.lora_dropout,
-            derive_seed(&[config.seed, DROPOUT, learner.adamw.steps(), number as u64]),
-        );
-        let scores = policy.score(&rows, temperature, true)?;
+        let seed = derive_seed(&[config.seed, DROPOUT, learner.adamw.steps(), number as u64]);
+        let mut policy = learner.differentiable().with_dropout(config.lora_dropout, seed);
+        let (scores, tape) = if learner.by_blocks() {
+            let constant = learner.policy.with_dropout(config.lora_dropout, seed);
+            let (scores, tape) = constant.score_by_blocks(&rows, temperature)?;
+            let logprobs = scores.logprobs.autodiff().require_grad();
+            let entropies = scores.entropies;
+            (RowScores { logprobs, entropies }, Some(tape))
+        } else {
+            (policy.score(&rows, temperature, true)?, None)
+        };
+        let logprobs = scores.logprobs.clone();
         let advantages: Vec<f32> = members.iter().map(|&number| selection.advantages[number]).collect();
         let mut inputs = LossInputs::from_rows(&rows, &advantages, scores.logprobs)?;
         if let Some(sampled) = &inputs.sampler {
@@ -135,7 +143,14 @@ pub fn update(
         inputs.old = inputs.sampler.clone();
         inputs.reference = Some(reference);
         let output = policy_loss(&loss_config, &inputs, &totals)?;
-        let part = learner.gradient(&mut policy, &output.loss)?;
+        let part = match tape {
+            None => learner.gradient(&mut policy, &output.loss)?,
+            Some(tape) => {
+                let grad = logprobs.grad(&output.loss.backward());
+                let grad = grad.unwrap_or_else(|| logprobs.zeros_like().inner());
+                learner.gradient_by_blocks(&mut policy, tape, grad)?
+            }
+        };
         gradient = Some(match gradient {
             None => part,
             Some(sum) => sum + part,

@@ -331,7 +331,14 @@ fn four_bits(
             .long(k)
             .long(output.row);
         let blocks = n.div_ceil(16).min(cx.gpu.multiprocessors);
-        cx.launch(source::nf4(DType::BF16), name, [blocks, 1, 1], 640, 229_376, &mut arguments)?;
+        cx.launch(
+            source::nf4(DType::BF16),
+            name,
+            [blocks, 1, 1],
+            640,
+            229_376,
+            &mut arguments,
+        )?;
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use super::{attention, head, norm, pointwise, rotary};
 use crate::extension::Bias;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::tensor::{FloatTensor, IntTensor};
-use burn::backend::{Autodiff, Backend, Cube, backend_extension};
+use burn::backend::{Autodiff, AutodiffBackend, Backend, Cube, backend_extension};
 use burn_cubecl::tensor::CubeTensor;
 
 /// Operations with a CUDA body. Shapes are those of the functions at the root of the crate, which check them.
@@ -74,7 +74,7 @@ pub trait CudaOps: Backend {
         v: FloatTensor<Self>,
         causal: bool,
     ) -> FloatTensor<Self>;
-    /// As [`crate::logits`]: no gradient is recorded.
+    /// As [`crate::head`]: no gradient is recorded.
     fn cuda_logits(hidden: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self>;
     /// Product of the last two axes of `[batch, heads, m, k]` and `[batch, heads, k, n]` in f32.
     fn cuda_matmul(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self>;

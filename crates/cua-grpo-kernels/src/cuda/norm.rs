@@ -45,7 +45,14 @@ pub(super) fn rms(x: CubeTensor, weight: CubeTensor, eps: f64) -> (CubeTensor, S
             .long(0)
             .float(eps);
         let kernel = source::norm(x.dtype);
-        cx.launch(kernel, "rms_norm_forward", grid(rows, width, x.dtype), BLOCK, 0, &mut arguments)
+        cx.launch(
+            kernel,
+            "rms_norm_forward",
+            grid(rows, width, x.dtype),
+            BLOCK,
+            0,
+            &mut arguments,
+        )
     });
     let mean = None;
     (out, Saved { x, weight, mean, rstd })
@@ -118,7 +125,14 @@ pub(super) fn backward(grad: CubeTensor, saved: &Saved) -> CubeTensor {
                 "layer_norm_backward"
             }
         };
-        cx.launch(source::norm(x.dtype), name, grid(rows, width, x.dtype), BLOCK, 0, &mut arguments)
+        cx.launch(
+            source::norm(x.dtype),
+            name,
+            grid(rows, width, x.dtype),
+            BLOCK,
+            0,
+            &mut arguments,
+        )
     });
     dx
 }

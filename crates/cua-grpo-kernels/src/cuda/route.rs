@@ -168,7 +168,7 @@ pub(crate) fn gelu_erf<const D: usize>(x: &Tensor<D>) -> Option<Tensor<D>> {
     takes(x).then(|| Tensor::from_dispatch(<Dispatch as CudaOps>::cuda_gelu_erf(x.clone().into_dispatch())))
 }
 
-/// [`crate::logits`].
+/// [`crate::head`].
 pub(crate) fn logits(hidden: &Tensor<2>, weight: &Tensor<2>) -> Option<Tensor<2>> {
     let even = weight.dims().iter().all(|&width| aligned(weight.dtype(), width));
     (even && frozen(hidden) && frozen(weight)).then(|| {
