@@ -1,10 +1,11 @@
 //! Loading a model: tensor by tensor from the files to the device, wrong ones listed before anything is read.
 
+use super::experts::{ExpertLayout, ExpertPart, transposed};
 use super::quantised::{self, Nf4Options};
 use super::{TensorFiles, WeightDtype};
 use crate::nn::Slot;
 use crate::{ModelConfig, ModelError, Qwen3Vl};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -33,7 +34,9 @@ impl LoadOptions {
     fn dtype_of(&self, name: &str, slot: &Slot<'_>) -> WeightDtype {
         match slot {
             Slot::Vector(_) => WeightDtype::F32,
-            Slot::Matrix(_) if name.ends_with(".pos_embed.weight") => WeightDtype::F32,
+            Slot::Matrix(_) if name.ends_with(".pos_embed.weight") || name.ends_with(".mlp.gate.weight") => {
+                WeightDtype::F32
+            }
             Slot::Matrix(_) => self.dtype,
         }
     }
@@ -77,14 +80,18 @@ fn fill(
     options: &LoadOptions,
     device: &Device,
 ) -> Result<(), ModelError> {
-    let stored = find(files, name).unwrap_or_else(|| name.to_owned());
     let dtype = options.dtype_of(name, &slot);
-    match slot {
-        Slot::Vector(tensor) => {
+    let stored = find(files, name).unwrap_or_else(|| name.to_owned());
+    match (slot, ExpertPart::of(name)) {
+        (Slot::Matrix(tensor), Some(part)) => {
+            let data = read_expert(files, &part, dtype, tensor.dims())?;
+            *tensor = Tensor::from_data(data, (device, dtype.burn()));
+        }
+        (Slot::Vector(tensor), _) => {
             let data = files.read(&stored, dtype, &tensor.dims())?;
             *tensor = Tensor::from_data(data, (device, dtype.burn()));
         }
-        Slot::Matrix(tensor) => {
+        (Slot::Matrix(tensor), None) => {
             // What is no linear map of the towers (a head) is held dense even where the file has it in four bits.
             *tensor = match quantised::read_stored(files, &stored, tensor.dims(), device)? {
                 Some(weight) => weight.dequantise().cast(dtype.burn()),
@@ -98,36 +105,62 @@ fn fill(
     Ok(())
 }
 
+/// The matrix `[out, in]` of one expert.
+fn read_expert(
+    files: &TensorFiles,
+    part: &ExpertPart,
+    dtype: WeightDtype,
+    shape: [usize; 2],
+) -> Result<TensorData, ModelError> {
+    let stored = find(files, &part.tensor).unwrap_or_else(|| part.tensor.clone());
+    let data = files.read_part(&stored, part.index, dtype)?;
+    let experts = files.info(&stored).and_then(|(_, shape)| shape.first().copied());
+    match ExpertLayout::find(files, &stored, experts.unwrap_or(0), shape) {
+        Some(ExpertLayout::InOut) => Ok(transposed(data)),
+        _ => Ok(data),
+    }
+}
+
 /// Compares names and shapes of the files with those of the model.
 fn check_tensors(model: &mut Qwen3Vl, files: &TensorFiles, dir: &Path) -> Result<(), ModelError> {
+    let experts = model.config.text.moe.as_ref().map_or(0, |moe| moe.num_experts);
     let mut problems = Vec::new();
     let mut used = BTreeSet::new();
     let mut failure = Ok(());
-    let mut check = |name: &str, expected: Vec<usize>| {
-        let found = find(files, name).and_then(|stored| {
-            let shape = match quantised::stored_shape(files, &stored) {
-                Ok(Some(shape)) => {
-                    used.extend(quantised::companions(files, &stored));
-                    shape
-                }
-                Ok(None) => files.info(&stored)?.1.to_vec(),
-                Err(error) => {
-                    failure = Err(error);
-                    expected.clone()
-                }
-            };
-            used.insert(stored);
-            Some(shape)
-        });
-        let Some(shape) = found else {
+    let mut check = |name: &str, shape: Vec<usize>| {
+        let (name, expected) = match (ExpertPart::of(name), &shape[..]) {
+            // All experts of a layer are one tensor.
+            (Some(part), _) if part.index > 0 => return,
+            (Some(part), &[out, input]) => (part.tensor, vec![experts, input, out]),
+            _ => (name.to_owned(), shape),
+        };
+        let Some(stored) = find(files, &name) else {
             problems.push(format!("{name}: expected shape {expected:?}, found no such tensor"));
             return;
         };
-        // The patch convolution is stored with its kernel axes apart.
-        let flat = [shape.first().copied().unwrap_or(0), shape.iter().skip(1).product()];
-        if shape != expected && (!name.ends_with("patch_embed.proj.weight") || flat[..] != expected[..]) {
-            problems.push(format!("{name}: expected shape {expected:?}, found {shape:?}"));
+        let found = match quantised::stored_shape(files, &stored) {
+            Ok(Some(shape)) => {
+                used.extend(quantised::companions(files, &stored));
+                shape
+            }
+            Ok(None) => files.info(&stored).map_or_else(Vec::new, |(_, shape)| shape.to_vec()),
+            Err(error) => {
+                failure = Err(error);
+                expected.clone()
+            }
+        };
+        let fits = match expected[..] {
+            [experts, input, out] => ExpertLayout::find(files, &stored, experts, [out, input]).is_some(),
+            // The patch convolution is stored with its kernel axes apart.
+            [rows, columns] if name.ends_with("patch_embed.proj.weight") => {
+                found.first() == Some(&rows) && found.iter().skip(1).product::<usize>() == columns
+            }
+            _ => found == expected,
+        };
+        if !fits {
+            problems.push(format!("{name}: expected shape {expected:?}, found {found:?}"));
         }
+        used.insert(stored);
     };
     model.visit(&mut |name, slot| match slot {
         Slot::Vector(tensor) => check(name, tensor.dims().to_vec()),

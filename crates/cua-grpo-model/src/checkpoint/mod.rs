@@ -1,6 +1,7 @@
 //! Checkpoints in safetensors files: single or sharded, under the released names or older ones.
 
 mod dtype;
+mod experts;
 mod files;
 mod load;
 mod quantised;

@@ -1,9 +1,10 @@
 //! Saving a model in shards: one tensor on the host at a time, and files that appear under their names when all are whole.
 
+use super::experts::{ExpertPart, transposed};
 use super::stream::{Finished, TensorWriter};
 use super::{INDEX_FILE, SINGLE_FILE, WeightDtype};
 use crate::nn::Slot;
-use crate::{ModelError, Qwen3Vl, VisionConfig};
+use crate::{ModelError, Qwen3Vl};
 use burn::tensor::{DType, Tensor, TensorData};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -36,8 +37,14 @@ impl SaveOptions {
     }
 }
 
-/// Names and shapes of the tensors of one shard, in the order in which they are visited.
-type Shard = Vec<(String, Vec<usize>)>;
+/// What goes into one file.
+#[derive(Default)]
+struct Shard {
+    /// Names and shapes of the tensors, in the order in which they are visited.
+    tensors: Vec<(String, Vec<usize>)>,
+    /// How many visits fill them: the experts of a layer are visited one by one and stored as one tensor.
+    visits: usize,
+}
 
 /// Writes the weights and `config.json` into `dir`. Weights in four bits are written as the values that they stand for.
 ///
@@ -65,8 +72,7 @@ pub fn save_model(
 pub fn save_weights(model: &mut Qwen3Vl, dir: &Path, options: &SaveOptions) -> Result<WeightDtype, ModelError> {
     std::fs::create_dir_all(dir).map_err(ModelError::io("create", dir))?;
     let dtype = options.dtype.unwrap_or_else(|| held(model));
-    let vision = model.config.vision.clone();
-    let shards = plan(model, &vision, dtype, options.max_shard_bytes);
+    let shards = plan(model, dtype, options.max_shard_bytes);
     let count = shards.len();
     let file_name = |number: usize| match count {
         1 => SINGLE_FILE.to_owned(),
@@ -81,9 +87,14 @@ pub fn save_weights(model: &mut Qwen3Vl, dir: &Path, options: &SaveOptions) -> R
         left: 0,
     };
     let mut result = Ok(());
-    model.visit(&mut |_, slot| {
+    model.visit(&mut |name, slot| {
         if result.is_ok() {
-            result = writing.append(&data(slot), &file_name);
+            let data = match ExpertPart::of(name) {
+                None => data(slot),
+                // The layout of the released checkpoints, which every version of transformers reads.
+                Some(_) => transposed(data(slot)),
+            };
+            result = writing.append(&data, &file_name);
         }
     });
     model.visit_nf4(&mut |_, weight| {
@@ -110,7 +121,7 @@ struct Writing<'a> {
     shards: &'a [Shard],
     current: Option<TensorWriter>,
     finished: Vec<Finished>,
-    /// Tensors that the current shard still waits for.
+    /// Visits that the current shard still waits for.
     left: usize,
 }
 
@@ -121,8 +132,8 @@ impl Writing<'_> {
             None => {
                 let number = self.finished.len();
                 let shard = &self.shards[number];
-                self.left = shard.len();
-                TensorWriter::create(&self.dir.join(file_name(number)), shard, self.dtype)?
+                self.left = shard.visits;
+                TensorWriter::create(&self.dir.join(file_name(number)), &shard.tensors, self.dtype)?
             }
         };
         writer.append(data)?;
@@ -144,22 +155,36 @@ impl Writing<'_> {
 }
 
 /// Divides the tensors, in the order of the visit.
-fn plan(model: &mut Qwen3Vl, vision: &VisionConfig, dtype: WeightDtype, limit: u64) -> Vec<Shard> {
-    let mut shards: Vec<Shard> = vec![Vec::new()];
+fn plan(model: &mut Qwen3Vl, dtype: WeightDtype, limit: u64) -> Vec<Shard> {
+    let vision = model.config.vision.clone();
+    let experts = model.config.text.moe.as_ref().map_or(0, |moe| moe.num_experts);
+    let mut shards = vec![Shard::default()];
     let mut used = 0;
     let mut place = |name: &str, mut shape: Vec<usize>| {
-        let bytes = (shape.iter().product::<usize>() * dtype.size()) as u64;
+        let mut name = name.to_owned();
         if name.ends_with("patch_embed.proj.weight") {
             let side = vision.patch_size;
             shape = vec![shape[0], vision.in_channels, vision.temporal_patch_size, side, side];
         }
+        if let Some(part) = ExpertPart::of(&name) {
+            if part.index > 0 {
+                if let Some(shard) = shards.last_mut() {
+                    shard.visits += 1;
+                }
+                return;
+            }
+            name = part.tensor;
+            shape = vec![experts, shape[1], shape[0]];
+        }
+        let bytes = (shape.iter().product::<usize>() * dtype.size()) as u64;
         if used > 0 && used + bytes > limit {
-            shards.push(Vec::new());
+            shards.push(Shard::default());
             used = 0;
         }
         used += bytes;
         if let Some(shard) = shards.last_mut() {
-            shard.push((name.to_owned(), shape));
+            shard.tensors.push((name, shape));
+            shard.visits += 1;
         }
     };
     model.visit(&mut |name, slot| match slot {
@@ -196,10 +221,8 @@ fn write_index(
     file_name: &impl Fn(usize) -> String,
 ) -> Result<(), ModelError> {
     let tensors = || {
-        shards
-            .iter()
-            .enumerate()
-            .flat_map(|(number, shard)| shard.iter().map(move |it| (number, it)))
+        let numbered = shards.iter().enumerate();
+        numbered.flat_map(|(number, shard)| shard.tensors.iter().map(move |tensor| (number, tensor)))
     };
     let count: usize = tensors().map(|(_, (_, shape))| shape.iter().product::<usize>()).sum();
     let map: BTreeMap<&str, String> = tensors()

@@ -42,8 +42,6 @@ pub struct MoeConfig {
     pub num_experts_per_tok: usize,
     /// Width of an expert.
     pub moe_intermediate_size: usize,
-    /// The weights of the chosen experts are scaled to sum 1.
-    pub norm_topk_prob: bool,
     /// Layer `i` is sparse when `i + 1` is a multiple of this.
     pub decoder_sparse_step: usize,
     /// Layers (0-based) that are dense whatever the step says.
@@ -138,8 +136,10 @@ impl ModelConfig {
     /// Names the key that is missing or wrong.
     pub fn from_json(value: &Value) -> Result<Self, String> {
         let kind = value.get("model_type").and_then(Value::as_str).unwrap_or("none");
-        if kind != "qwen3_vl" {
-            return Err(format!("model_type: expected \"qwen3_vl\", found \"{kind}\""));
+        if kind != "qwen3_vl" && kind != "qwen3_vl_moe" {
+            return Err(format!(
+                "model_type: expected \"qwen3_vl\" or \"qwen3_vl_moe\", found \"{kind}\""
+            ));
         }
         let text = value.get("text_config").ok_or("text_config is missing")?;
         let vision = value.get("vision_config").ok_or("vision_config is missing")?;
@@ -171,7 +171,7 @@ impl ModelConfig {
                 rope_theta: theta.ok_or("rope_theta is missing")?,
                 mrope_section: section,
                 max_position_embeddings: size(text, "max_position_embeddings")?,
-                moe: None,
+                moe: (kind == "qwen3_vl_moe").then(|| moe(text)).transpose()?,
             },
             vision: VisionConfig {
                 depth: size(vision, "depth")?,
@@ -244,7 +244,7 @@ impl ModelConfig {
     /// The JSON of a `config.json` in the released (4.57) layout, which every version reads.
     pub fn to_json(&self, bos: u32, eos: u32) -> Value {
         let (text, vision) = (&self.text, &self.vision);
-        json!({
+        let mut json = json!({
             "architectures": ["Qwen3VLForConditionalGeneration"],
             "image_token_id": self.image_token_id,
             "model_type": "qwen3_vl",
@@ -295,8 +295,60 @@ impl ModelConfig {
             },
             "vision_end_token_id": self.vision_end_token_id,
             "vision_start_token_id": self.vision_start_token_id
-        })
+        });
+        if let Some(moe) = &text.moe {
+            json["architectures"] = json!(["Qwen3VLMoeForConditionalGeneration"]);
+            json["model_type"] = "qwen3_vl_moe".into();
+            json["vision_config"]["model_type"] = "qwen3_vl_moe".into();
+            let text = &mut json["text_config"];
+            text["model_type"] = "qwen3_vl_moe_text".into();
+            text["num_experts"] = moe.num_experts.into();
+            text["num_experts_per_tok"] = moe.num_experts_per_tok.into();
+            text["moe_intermediate_size"] = moe.moe_intermediate_size.into();
+            text["norm_topk_prob"] = true.into();
+            text["decoder_sparse_step"] = moe.decoder_sparse_step.into();
+            text["mlp_only_layers"] = json!(moe.mlp_only_layers);
+        }
+        json
     }
+}
+
+/// The keys of the mixture of experts.
+fn moe(text: &Value) -> Result<MoeConfig, String> {
+    // 4.57 writes num_experts, 5.x num_local_experts.
+    let experts = if text.get("num_experts").is_some() {
+        "num_experts"
+    } else {
+        "num_local_experts"
+    };
+    let layers = match text.get("mlp_only_layers") {
+        None | Some(Value::Null) => Vec::new(),
+        Some(_) => usizes(text, "mlp_only_layers")?,
+    };
+    // transformers scales the chosen probabilities to sum 1 whatever this key says, other engines follow it.
+    if text
+        .get("norm_topk_prob")
+        .is_some_and(|value| *value != Value::Bool(true))
+    {
+        return Err("norm_topk_prob: expected true, as transformers computes".to_owned());
+    }
+    let config = MoeConfig {
+        num_experts: size(text, experts)?,
+        num_experts_per_tok: size(text, "num_experts_per_tok")?,
+        moe_intermediate_size: size(text, "moe_intermediate_size")?,
+        decoder_sparse_step: size(text, "decoder_sparse_step")?,
+        mlp_only_layers: layers,
+    };
+    if config.num_experts_per_tok == 0 || config.num_experts_per_tok > config.num_experts {
+        return Err(format!(
+            "num_experts_per_tok: expected 1 to {} (the experts), found {}",
+            config.num_experts, config.num_experts_per_tok
+        ));
+    }
+    if config.decoder_sparse_step == 0 {
+        return Err("decoder_sparse_step: expected at least 1, found 0".to_owned());
+    }
+    Ok(config)
 }
 
 fn size(value: &Value, key: &str) -> Result<usize, String> {
@@ -344,7 +396,7 @@ mod tests {
         assert!(
             ModelConfig::from_json(&value)
                 .unwrap_err()
-                .contains("expected \"qwen3_vl\", found \"llama\"")
+                .contains("expected \"qwen3_vl\" or \"qwen3_vl_moe\", found \"llama\"")
         );
     }
 }

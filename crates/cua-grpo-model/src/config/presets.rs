@@ -83,7 +83,6 @@ fn experts() -> MoeConfig {
         num_experts: 128,
         num_experts_per_tok: 8,
         moe_intermediate_size: 768,
-        norm_topk_prob: true,
         decoder_sparse_step: 1,
         mlp_only_layers: Vec::new(),
     }

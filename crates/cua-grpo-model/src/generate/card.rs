@@ -1,7 +1,7 @@
 //! The decoder of the card over this model's weights, which stay where they are.
 
 use crate::nn::{Linear, Weight};
-use crate::text::LayerCache;
+use crate::text::{FeedForward, LayerCache};
 use crate::{ModelError, Qwen3Vl};
 use cua_grpo_kernels::cuda::{CudaError, DecodeLayer, DecodeLinear, DecodeModel, DecodeWeight, Decoder};
 
@@ -13,8 +13,15 @@ impl Qwen3Vl {
     pub fn decode_model(&self) -> Result<DecodeModel, ModelError> {
         let text = &self.config.text;
         let layers = self.language_model.layers.iter().map(|layer| {
-            let (attention, mlp) = (&layer.self_attn, &layer.mlp);
-            DecodeLayer {
+            let attention = &layer.self_attn;
+            let FeedForward::Dense(mlp) = &layer.mlp else {
+                return Err(ModelError::Input {
+                    operation: "decode by a graph",
+                    expected: "dense layers".to_owned(),
+                    got: "a mixture of experts, which decodes layer by layer".to_owned(),
+                });
+            };
+            Ok(DecodeLayer {
                 input_norm: layer.input_layernorm.clone(),
                 qkv: [&attention.q_proj, &attention.k_proj, &attention.v_proj].map(linear),
                 q_norm: attention.q_norm.clone(),
@@ -23,11 +30,11 @@ impl Qwen3Vl {
                 mlp_norm: layer.post_attention_layernorm.clone(),
                 gate_up: [&mlp.gate_proj, &mlp.up_proj].map(linear),
                 down: linear(&mlp.down_proj),
-            }
+            })
         });
         Ok(DecodeModel {
             embedding: self.language_model.embed_tokens.clone(),
-            layers: layers.collect(),
+            layers: layers.collect::<Result<_, _>>()?,
             norm: self.language_model.norm.clone(),
             head: self.head(),
             heads: text.num_attention_heads,

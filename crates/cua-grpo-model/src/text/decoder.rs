@@ -56,7 +56,7 @@ impl TextDecoder {
         Self {
             embed_tokens: init.normal([config.vocab_size, config.hidden_size], 0.05),
             layers: (0..config.num_hidden_layers)
-                .map(|_| TextLayer::init(config, init))
+                .map(|layer| TextLayer::init(config, layer, init))
                 .collect(),
             norm: init.constant(config.hidden_size, 1.0),
             eps: config.rms_norm_eps,

@@ -1,28 +1,38 @@
 //! One decoder layer.
 
-use super::{LayerCache, RopeTables, TextAttention, TextMlp};
+use super::{LayerCache, RopeTables, SparseMlp, TextAttention, TextMlp};
 use crate::TextConfig;
 use crate::nn::{Initializer, LinearVisitor, ParamVisitor, Slot, join};
 use burn::tensor::Tensor;
 use cua_grpo_kernels::{self as kernels, Mask};
 
-/// Attention and MLP, each behind a norm and added to the residual stream.
+/// What follows the attention of a layer.
+#[derive(Debug, Clone)]
+pub(crate) enum FeedForward {
+    Dense(TextMlp),
+    Sparse(SparseMlp),
+}
+
+/// Attention and MLP (or experts), each behind a norm and added to the residual stream.
 #[derive(Debug, Clone)]
 pub struct TextLayer {
     pub(crate) input_layernorm: Tensor<1>,
     pub(crate) self_attn: TextAttention,
     pub(crate) post_attention_layernorm: Tensor<1>,
-    pub(crate) mlp: TextMlp,
+    pub(crate) mlp: FeedForward,
     pub(crate) eps: f64,
 }
 
 impl TextLayer {
-    pub(crate) fn init(config: &TextConfig, init: &mut Initializer) -> Self {
+    pub(crate) fn init(config: &TextConfig, layer: usize, init: &mut Initializer) -> Self {
         Self {
             input_layernorm: init.constant(config.hidden_size, 1.0),
             self_attn: TextAttention::init(config, init),
             post_attention_layernorm: init.constant(config.hidden_size, 1.0),
-            mlp: TextMlp::init(config, init),
+            mlp: match &config.moe {
+                Some(moe) if config.is_sparse(layer) => FeedForward::Sparse(SparseMlp::init(config, moe, init)),
+                _ => FeedForward::Dense(TextMlp::init(config, init)),
+            },
             eps: config.rms_norm_eps,
         }
     }
@@ -33,7 +43,10 @@ impl TextLayer {
         let normed = kernels::rms_norm(x.clone(), self.input_layernorm.clone(), self.eps);
         let x = x + self.self_attn.forward(normed, rope, mask, cache);
         let normed = kernels::rms_norm(x.clone(), self.post_attention_layernorm.clone(), self.eps);
-        x + self.mlp.forward(normed)
+        x + match &self.mlp {
+            FeedForward::Dense(mlp) => mlp.forward(normed),
+            FeedForward::Sparse(mlp) => mlp.forward(normed),
+        }
     }
 
     pub(crate) fn visit(&mut self, path: &str, visitor: &mut ParamVisitor<'_>) {
@@ -46,11 +59,18 @@ impl TextLayer {
             &join(path, "post_attention_layernorm.weight"),
             Slot::Vector(&mut self.post_attention_layernorm),
         );
-        self.mlp.visit(&join(path, "mlp"), visitor);
+        match &mut self.mlp {
+            FeedForward::Dense(mlp) => mlp.visit(&join(path, "mlp"), visitor),
+            FeedForward::Sparse(mlp) => mlp.visit(&join(path, "mlp"), visitor),
+        }
     }
 
     pub(crate) fn visit_linear(&mut self, path: &str, visitor: &mut LinearVisitor<'_>) {
         self.self_attn.visit_linear(&join(path, "self_attn"), visitor);
-        self.mlp.visit_linear(&join(path, "mlp"), visitor);
+        match &mut self.mlp {
+            FeedForward::Dense(mlp) => mlp.visit_linear(&join(path, "mlp"), visitor),
+            // Experts and router are no linear modules to PEFT.
+            FeedForward::Sparse(_) => {}
+        }
     }
 }

@@ -1,0 +1,168 @@
+//! The mixture of experts in place of the MLP of a sparse decoder layer (Qwen3-VL-MoE, specification section 9).
+//!
+//! Tokens are sorted by expert on the host, so that each expert with tokens runs one matrix product over them. Reading
+//! the router's probabilities back costs one synchronisation a layer. Padding is routed as tokens are: each token's
+//! output depends on itself alone.
+
+use crate::nn::{Initializer, Linear, LinearConfig, ParamVisitor, join};
+use crate::{MoeConfig, TextConfig};
+use burn::tensor::activation::softmax;
+use burn::tensor::{DType, Int, Tensor, TensorData};
+use cua_grpo_kernels as kernels;
+
+/// One gated MLP of the mixture.
+#[derive(Debug, Clone)]
+struct Expert {
+    /// `[2 * width, hidden]`: the gate, then the up projection.
+    gate_up_proj: Linear,
+    /// `[hidden, width]`
+    down_proj: Linear,
+}
+
+/// Router and experts. No adapter attaches here: PEFT sees experts and router as parameters, not as linear modules.
+#[derive(Debug, Clone)]
+pub struct SparseMlp {
+    /// The router `[experts, hidden]`.
+    gate: Linear,
+    experts: Vec<Expert>,
+    experts_per_token: usize,
+}
+
+impl SparseMlp {
+    pub(crate) fn init(config: &TextConfig, moe: &MoeConfig, init: &mut Initializer) -> Self {
+        let (hidden, width) = (config.hidden_size, moe.moe_intermediate_size);
+        Self {
+            gate: LinearConfig::new(hidden, moe.num_experts, false).init(init),
+            experts: (0..moe.num_experts)
+                .map(|_| Expert {
+                    gate_up_proj: LinearConfig::new(hidden, 2 * width, false).init(init),
+                    down_proj: LinearConfig::new(width, hidden, false).init(init),
+                })
+                .collect(),
+            experts_per_token: moe.num_experts_per_tok,
+        }
+    }
+
+    /// The sum of the chosen experts' outputs, weighted by the router's probabilities, which are scaled to sum 1 over the
+    /// chosen. The choice itself has no gradient; the probabilities have.
+    ///
+    /// # Shapes
+    /// - x, output: `[tokens, hidden]`
+    pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        let [tokens, hidden] = x.dims();
+        let count = self.experts_per_token;
+        let device = x.device().without_autodiff();
+        let probabilities = softmax(self.gate.forward(x.clone().cast(DType::F32)), 1);
+        let routes = Routes::choose(&crate::checkpoint::host(probabilities.clone()), tokens, count);
+
+        let indices = |values: Vec<i64>| {
+            let length = values.len();
+            Tensor::<1, Int>::from_data(TensorData::new(values, [length]), &device)
+        };
+        let mut outputs = Vec::new();
+        for (expert, rows) in self.experts.iter().zip(routes.tokens_of_expert) {
+            if !rows.is_empty() {
+                outputs.push(expert.forward(x.clone().select(0, indices(rows))));
+            }
+        }
+        // Back to the order of the tokens, each with its experts from the most probable on.
+        let outputs = Tensor::cat(outputs, 0)
+            .select(0, indices(routes.row_of_choice))
+            .reshape([tokens, count, hidden]);
+        let chosen = indices(routes.expert_of_choice).reshape([tokens, count]);
+        let weights = probabilities.gather(1, chosen);
+        let weights = weights.clone() / weights.sum_dim(1);
+        let weights = weights.cast(x.dtype()).unsqueeze_dim::<3>(2);
+        (outputs * weights).sum_dim(1).reshape([tokens, hidden])
+    }
+
+    /// Experts are visited one by one: `experts.gate_up_proj.3.weight` is part 3 of the checkpoint's
+    /// `experts.gate_up_proj`.
+    pub(crate) fn visit(&mut self, path: &str, visitor: &mut ParamVisitor<'_>) {
+        self.gate.visit(&join(path, "gate"), visitor);
+        for (number, expert) in self.experts.iter_mut().enumerate() {
+            let path = join(path, &format!("experts.gate_up_proj.{number}"));
+            expert.gate_up_proj.visit(&path, visitor);
+        }
+        for (number, expert) in self.experts.iter_mut().enumerate() {
+            let path = join(path, &format!("experts.down_proj.{number}"));
+            expert.down_proj.visit(&path, visitor);
+        }
+    }
+}
+
+impl Expert {
+    fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        let both = self.gate_up_proj.forward(x);
+        let width = both.dims()[1] / 2;
+        let (gate, up) = (both.clone().narrow(1, 0, width), both.narrow(1, width, width));
+        self.down_proj.forward(kernels::swiglu(gate, up))
+    }
+}
+
+/// Which tokens go to which expert.
+struct Routes {
+    /// For each expert, the tokens that chose it, in order.
+    tokens_of_expert: Vec<Vec<i64>>,
+    /// For each token its experts, the most probable first: `[tokens * count]`.
+    expert_of_choice: Vec<i64>,
+    /// For each entry of `expert_of_choice` its row when the outputs of all experts stand one after the other.
+    row_of_choice: Vec<i64>,
+}
+
+impl Routes {
+    /// The `count` most probable experts of each token; of equal ones the first.
+    fn choose(probabilities: &[f32], tokens: usize, count: usize) -> Self {
+        let experts = probabilities.len() / tokens.max(1);
+        let mut tokens_of_expert = vec![Vec::new(); experts];
+        let mut expert_of_choice = Vec::with_capacity(tokens * count);
+        // Row within the expert's own tokens, for now.
+        let mut row_of_choice = Vec::with_capacity(tokens * count);
+        let mut order: Vec<usize> = Vec::with_capacity(experts);
+        for (token, row) in probabilities.chunks_exact(experts.max(1)).enumerate() {
+            order.clear();
+            order.extend(0..experts);
+            order.sort_by(|&left, &right| row[right].total_cmp(&row[left]));
+            for &expert in order.iter().take(count) {
+                expert_of_choice.push(expert as i64);
+                row_of_choice.push(tokens_of_expert[expert].len() as i64);
+                tokens_of_expert[expert].push(token as i64);
+            }
+        }
+        let mut start = 0;
+        let starts: Vec<i64> = tokens_of_expert
+            .iter()
+            .map(|tokens| {
+                let first = start;
+                start += tokens.len() as i64;
+                first
+            })
+            .collect();
+        for (row, &expert) in row_of_choice.iter_mut().zip(&expert_of_choice) {
+            *row += starts[expert as usize];
+        }
+        Self {
+            tokens_of_expert,
+            expert_of_choice,
+            row_of_choice,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn routes_sort_tokens_by_expert() {
+        let probabilities = [
+            [0.1, 0.6, 0.1, 0.2], //
+            [0.5, 0.2, 0.2, 0.1],
+            [0.0, 0.3, 0.6, 0.1],
+        ];
+        let routes = Routes::choose(&probabilities.concat(), 3, 2);
+        assert_eq!(routes.expert_of_choice, [1, 3, 0, 1, 2, 1]);
+        assert_eq!(routes.tokens_of_expert, [vec![1], vec![0, 1, 2], vec![2], vec![0]]);
+        assert_eq!(routes.row_of_choice, [1, 5, 0, 2, 4, 3]);
+    }
+}
