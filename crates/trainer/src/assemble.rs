@@ -1,8 +1,9 @@
 //! From a configuration to objects: the only place that chooses concrete types.
 
 use crate::config::{Dtype, TrainConfig};
+use crate::hub;
 use crate::world::device;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use burn::tensor::Device;
 use cua_grpo_model::batch::ImageCache;
 use cua_grpo_model::checkpoint::{LoadOptions, Nf4Options, WeightDtype, load_model};
@@ -40,10 +41,11 @@ pub struct ModelFolder {
 }
 
 impl ModelFolder {
-    /// The folder of the model `name`: [`STARTER`], or a folder in the Hugging Face layout.
+    /// The folder of the model `name`: [`STARTER`], a folder in the Hugging Face layout, or a name on the Hub, whose files
+    /// are fetched where the cache lacks them.
     ///
     /// # Errors
-    /// When there is no such folder.
+    /// When there is no such folder and no such model; as [`hub::resolve`].
     pub fn open(name: &str) -> Result<Self> {
         if name == STARTER {
             // Unpacked beside nothing of the user's.
@@ -56,12 +58,7 @@ impl ModelFolder {
                 _unpacked: Some(folder),
             });
         }
-        let path = PathBuf::from(name);
-        if !path.is_dir() {
-            bail!(
-                "expected `{STARTER}` or a folder with config.json and model.safetensors; download the model first, e.g. with `hf download`"
-            );
-        }
+        let path = hub::resolve(name)?;
         Ok(Self { path, _unpacked: None })
     }
 

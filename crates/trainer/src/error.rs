@@ -28,7 +28,8 @@ impl CliError {
     /// 2 for errors of usage, 1 for failed runs.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Failed(_) => 1,
+            // An error of usage may come from below.
+            Self::Failed(error) => error.downcast_ref::<Self>().map_or(1, Self::exit_code),
             Self::Report(error) if !matches!(error, ReportError::Empty { .. }) => 1,
             _ => 2,
         }

@@ -9,6 +9,7 @@ pub mod config;
 pub mod conversation;
 pub mod error;
 pub mod eval;
+pub mod hub;
 pub mod interrupt;
 pub mod learner;
 pub mod metrics;

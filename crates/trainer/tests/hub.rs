@@ -1,0 +1,293 @@
+//! Models by name: against a small server that plays the Hub.
+//!
+//! Mutations tried: the cache not looked at; a download begun anew in place of continued; a missing optional file taken
+//! for a missing model; a second look for files that are known to be missing.
+
+#![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use trainer::hub::Hub;
+
+const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+const WEIGHTS: usize = 300_000;
+
+/// What the server has, and what it was asked for.
+#[derive(Default)]
+struct Site {
+    files: BTreeMap<String, Vec<u8>>,
+    /// `file range` of each request for content.
+    asked: Vec<String>,
+    /// A file that is cut off halfway, once.
+    cut: Option<String>,
+}
+
+type Shared = Arc<Mutex<Site>>;
+
+/// Answers one request, then closes the connection.
+fn answer(site: &Shared, mut stream: TcpStream) {
+    let mut lines = BufReader::new(stream.try_clone().unwrap())
+        .lines()
+        .map_while(Result::ok);
+    let Some(request) = lines.next() else { return };
+    let headers: BTreeMap<String, String> = lines
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| {
+            line.split_once(": ")
+                .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
+        })
+        .collect();
+    let path = request.split(' ').nth(1).unwrap();
+    let (model, file) = path.trim_start_matches('/').split_once("/resolve/main/").unwrap();
+    let mut site = site.lock().unwrap();
+    let mut plain = |status: &str| {
+        write!(
+            stream,
+            "HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        )
+        .unwrap();
+    };
+    if model == "closed/model" {
+        return match headers.get("authorization") {
+            Some(_) => plain("403 Forbidden"),
+            None => plain("401 Unauthorized"),
+        };
+    }
+    let range = headers.get("range").cloned().unwrap_or_default();
+    site.asked.push(format!("{file} {range}"));
+    let Some(bytes) = site.files.get(file).filter(|_| model == "org/tiny").cloned() else {
+        return plain("404 Not Found");
+    };
+    let (start, end) = range.strip_prefix("bytes=").unwrap().split_once('-').unwrap();
+    let start: usize = start.parse().unwrap();
+    let end = end
+        .parse::<usize>()
+        .map_or(bytes.len(), |end| (end + 1).min(bytes.len()));
+    let head = format!(
+        "HTTP/1.1 206 Partial Content\r\nETag: \"{file}-1\"\r\nX-Repo-Commit: {COMMIT}\r\nContent-Length: {}\r\n\
+         Content-Range: bytes {start}-{}/{}\r\nConnection: close\r\n\r\n",
+        end - start,
+        end - 1,
+        bytes.len()
+    );
+    let mut content = &bytes[start..end];
+    if content.len() > 1 && site.cut.as_deref() == Some(file) {
+        site.cut = None;
+        content = &content[..content.len() / 2];
+    }
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(content).unwrap();
+}
+
+/// A hub on a port of its own, with the sharded model `org/tiny`.
+fn hub() -> (Hub, Shared, tempfile::TempDir) {
+    let mut files = BTreeMap::new();
+    for name in ["config.json", "tokenizer.json", "preprocessor_config.json"] {
+        files.insert(name.to_owned(), format!("{{\"name\": \"{name}\"}}").into_bytes());
+    }
+    let index = r#"{"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}"#;
+    files.insert("model.safetensors.index.json".to_owned(), index.into());
+    let shards = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"];
+    for (number, name) in shards.into_iter().enumerate() {
+        files.insert(name.to_owned(), (0..WEIGHTS).map(|i| (i * 7 + number) as u8).collect());
+    }
+    let site = Shared::new(Mutex::new(Site {
+        files,
+        ..Site::default()
+    }));
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let served = site.clone();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            answer(&served, stream.unwrap());
+        }
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let hub = Hub {
+        endpoint,
+        cache: folder.path().to_owned(),
+        token: None,
+        offline: false,
+        retries: 0,
+    };
+    (hub, site, folder)
+}
+
+fn asked(site: &Shared) -> Vec<String> {
+    std::mem::take(&mut site.lock().unwrap().asked)
+}
+
+#[test]
+fn a_model_is_fetched_once() {
+    let (hub, site, _folder) = hub();
+    let dir = hub.fetch("org/tiny").unwrap();
+    for (name, bytes) in &site.lock().unwrap().files {
+        assert!(std::fs::read(dir.join(name)).unwrap() == *bytes, "{name}");
+    }
+    assert!(!dir.join("chat_template.jinja").exists());
+    let first = asked(&site);
+    assert!(
+        !first.iter().any(|line| line.starts_with("model.safetensors ")),
+        "{first:?}"
+    );
+
+    // The second time nothing is asked for, not even what is missing; offline it is the same.
+    for offline in [false, true] {
+        let hub = Hub { offline, ..hub.clone() };
+        assert_eq!(hub.fetch("org/tiny").unwrap(), dir);
+    }
+    assert_eq!(asked(&site), Vec::<String>::new());
+}
+
+#[test]
+fn a_single_file_needs_no_index() {
+    let (hub, site, _folder) = hub();
+    {
+        let mut site = site.lock().unwrap();
+        site.files.retain(|name, _| !name.starts_with("model"));
+        site.files.insert("model.safetensors".into(), vec![5; 10]);
+    }
+    let dir = hub.fetch("org/tiny").unwrap();
+    assert_eq!(std::fs::read(dir.join("model.safetensors")).unwrap(), [5; 10]);
+
+    site.lock().unwrap().files.clear();
+    let dir = hub.fetch("org/tiny").unwrap();
+    assert!(dir.join("config.json").exists());
+}
+
+#[test]
+fn a_download_goes_on_where_it_was_cut() {
+    let (hub, site, folder) = hub();
+    let shard = "model-00002-of-00002.safetensors";
+    site.lock().unwrap().cut = Some(shard.to_owned());
+    let error = format!("{:#}", hub.fetch("org/tiny").unwrap_err());
+    assert!(
+        error.contains(shard) && error.contains("what has arrived is kept"),
+        "{error}"
+    );
+    asked(&site);
+    let dir = hub.fetch("org/tiny").unwrap();
+    let content = asked(&site)
+        .into_iter()
+        .rfind(|line| !line.ends_with("bytes=0-0"))
+        .unwrap();
+    let start: usize = content
+        .strip_prefix(&format!("{shard} bytes="))
+        .unwrap()
+        .trim_end_matches('-')
+        .parse()
+        .unwrap();
+    assert!(start > 0 && start <= WEIGHTS / 2, "{content}");
+    assert!(std::fs::read(dir.join(shard)).unwrap() == site.lock().unwrap().files[shard]);
+
+    // With retries the first call succeeds.
+    std::fs::remove_dir_all(folder.path().join("models--org--tiny")).unwrap();
+    site.lock().unwrap().cut = Some(shard.to_owned());
+    let hub = Hub { retries: 2, ..hub };
+    let dir = hub.fetch("org/tiny").unwrap();
+    assert!(std::fs::read(dir.join(shard)).unwrap() == site.lock().unwrap().files[shard]);
+}
+
+#[test]
+fn errors_say_what_to_do() {
+    let (hub, site, _folder) = hub();
+    let message = |hub: &Hub, name: &str| {
+        let error = hub.fetch(name).unwrap_err();
+        let code = trainer::error::CliError::from(error);
+        (format!("{code}"), code.exit_code())
+    };
+    let (error, code) = message(&hub, "org/none");
+    assert!(error.contains("has no model `org/none`"), "{error}");
+    assert_eq!(code, 2);
+
+    let (error, code) = message(&hub, "closed/model");
+    assert!(
+        error.contains("accept the model's terms") && error.contains("HF_TOKEN"),
+        "{error}"
+    );
+    assert_eq!(code, 2);
+    let with_token = Hub {
+        token: Some("wrong".into()),
+        ..hub.clone()
+    };
+    let (error, _) = message(&with_token, "closed/model");
+    assert!(error.contains("the token may not read `closed/model`"), "{error}");
+
+    let offline = Hub {
+        offline: true,
+        ..hub.clone()
+    };
+    let (error, code) = message(&offline, "org/tiny");
+    assert!(
+        error.contains("HF_HUB_OFFLINE") && error.contains("config.json"),
+        "{error}"
+    );
+    assert_eq!(code, 2);
+
+    site.lock().unwrap().files.remove("tokenizer.json");
+    let (error, _) = message(&hub, "org/tiny");
+    assert!(error.contains("`org/tiny` has no tokenizer.json"), "{error}");
+
+    let unreachable = Hub {
+        endpoint: "http://127.0.0.1:1".into(),
+        ..hub
+    };
+    let (error, code) = message(&unreachable, "org/other");
+    assert!(
+        error.contains("Check the network") && error.contains("127.0.0.1:1"),
+        "{error}"
+    );
+    assert_eq!(code, 1);
+}
+
+#[test]
+fn names_that_are_no_model_names_never_reach_the_network() {
+    for name in ["./missing", "/missing/folder", "a/b/c", "missing", "../up", "org/"] {
+        let error = trainer::hub::resolve(name).unwrap_err().to_string();
+        assert!(
+            error.contains(&format!("`{name}`")) && error.contains("org/name"),
+            "{error}"
+        );
+    }
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(
+        trainer::hub::resolve(folder.path().to_str().unwrap()).unwrap(),
+        folder.path()
+    );
+}
+
+#[test]
+fn the_environment_is_that_of_the_python_tools() {
+    let with = |pairs: &[(&str, &str)]| {
+        let pairs: BTreeMap<String, String> = pairs.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
+        Hub::from_variables(move |name| pairs.get(name).cloned())
+    };
+    let hub = with(&[("HOME", "home")]);
+    assert_eq!(hub.cache, std::path::Path::new("home/.cache/huggingface/hub"));
+    assert_eq!(
+        (hub.endpoint.as_str(), hub.token, hub.offline),
+        ("https://huggingface.co", None, false)
+    );
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("token"), "from-file\n").unwrap();
+    let home = folder.path().to_str().unwrap();
+    let hub = with(&[
+        ("HF_HOME", home),
+        ("HF_HUB_OFFLINE", "1"),
+        ("HF_ENDPOINT", "http://mirror"),
+    ]);
+    assert_eq!(hub.cache, folder.path().join("hub"));
+    assert_eq!((hub.endpoint.as_str(), hub.offline), ("http://mirror", true));
+    assert_eq!(hub.token.as_deref(), Some("from-file"));
+    let hub = with(&[
+        ("HF_HOME", home),
+        ("HF_TOKEN", "given"),
+        ("HF_HUB_CACHE", "elsewhere"),
+        ("HF_HUB_OFFLINE", "0"),
+    ]);
+    assert_eq!((hub.token.as_deref(), hub.offline), (Some("given"), false));
+    assert_eq!(hub.cache, std::path::Path::new("elsewhere"));
+}
