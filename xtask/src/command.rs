@@ -53,7 +53,11 @@ pub fn output(program: &str, arguments: &[&str]) -> Result<String, String> {
 
 /// Builds and runs a binary of the package `benches`.
 pub fn bench(name: &str, rest: &[String]) -> Outcome {
-    let mut arguments = vec!["run", "--package", "benches", "--bin", name, "--"];
+    let mut arguments = vec!["run", "--package", "benches", "--bin", name];
+    if rest.iter().any(|argument| argument.contains("cuda")) {
+        arguments.extend(["--features", "cuda"]);
+    }
+    arguments.push("--");
     arguments.extend(rest.iter().map(String::as_str));
     run(&cargo(), &arguments, &[])
 }

@@ -15,6 +15,7 @@ usage: cargo xtask TASK
   ci              format, clippy, tidy, tests, docs: what the continuous integration runs
   tidy            house rules: headers, file sizes, crate arrows, licences, duplicate versions
   setup-cuda      prepare a Debian machine for building with the cargo feature `cuda` [--dry-run]
+  bench-model     build and run the model benches, with the feature `cuda` for `--device cuda`; arguments are passed on
   bench-rollout   build and run the rollout benches; arguments are passed on";
 
 fn main() -> ExitCode {
@@ -24,7 +25,7 @@ fn main() -> ExitCode {
         Some("ci") => ci::run(),
         Some("tidy") => tidy::run(),
         Some("setup-cuda") => setup_cuda::run(rest),
-        Some(bench @ "bench-rollout") => command::bench(bench, rest),
+        Some(bench @ ("bench-rollout" | "bench-model")) => command::bench(bench, rest),
         other => {
             if let Some(other) = other.filter(|name| !matches!(*name, "help" | "--help" | "-h")) {
                 eprintln!("error: there is no task `{other}`\n");

@@ -85,6 +85,8 @@ impl ModelFolder {
         if *device != Device::flex() {
             // On a card everything is computed in one type; on the CPU narrow types only save memory.
             model.cast(dtype);
+            #[cfg(feature = "cuda")]
+            model.join_projections();
         }
         Ok(model)
     }

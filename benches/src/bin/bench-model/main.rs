@@ -90,6 +90,10 @@ fn main() -> Result<()> {
         workload::four_bits(&mut model);
     }
     model.randomise(dtype);
+    #[cfg(feature = "cuda")]
+    if !on_cpu {
+        model.join_projections();
+    }
     device.sync()?;
     let weights = limits::used_gib(&device);
     let mut what = Workload::new(&arguments.preset, &config, arguments.prompt_text, &arguments.image)?;

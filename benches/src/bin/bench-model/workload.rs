@@ -4,7 +4,9 @@ use anyhow::{Context, Result, bail};
 use burn::tensor::{DType, Distribution, Int, Tensor};
 use cua_grpo_core::{Image, Row};
 use cua_grpo_kernels::Nf4;
-use cua_grpo_model::batch::{ImageCache, RowInput};
+use cua_grpo_model::batch::ImageCache;
+#[cfg(feature = "cuda")]
+use cua_grpo_model::batch::RowInput;
 use cua_grpo_model::nn::Weight;
 use cua_grpo_model::processor::{ImageProcessorConfig, PixelBudget};
 use cua_grpo_model::{ModelConfig, Qwen3Vl};
@@ -113,6 +115,7 @@ impl Workload {
     }
 
     /// A prompt for the model.
+    #[cfg(feature = "cuda")]
     pub fn prompt(&self, number: usize) -> Result<RowInput> {
         let pixels = self.images.pixels(&self.image)?;
         Ok(RowInput::given(self.tokens(self.text, number), vec![pixels]))

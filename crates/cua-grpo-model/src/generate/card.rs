@@ -3,6 +3,7 @@
 use crate::nn::{Linear, Weight};
 use crate::text::{FeedForward, LayerCache};
 use crate::{ModelError, Qwen3Vl};
+use burn::tensor::Tensor;
 use cua_grpo_kernels::cuda::{CudaError, DecodeLayer, DecodeLinear, DecodeModel, DecodeWeight, Decoder};
 
 impl Qwen3Vl {
@@ -44,6 +45,38 @@ impl Qwen3Vl {
             rope_theta: text.rope_theta,
             sections: [text.mrope_section[1], text.mrope_section[2]],
         })
+    }
+}
+
+impl Qwen3Vl {
+    /// Lays the weights of projections that read the same input (queries, keys, values; gate and up) one after the
+    /// other in memory, where the decoder multiplies them as one. Values and names stay; four-bit weights stay apart.
+    pub fn join_projections(&mut self) {
+        for layer in &mut self.language_model.layers {
+            let attention = &mut layer.self_attn;
+            join([&mut attention.q_proj, &mut attention.k_proj, &mut attention.v_proj]);
+            if let FeedForward::Dense(mlp) = &mut layer.mlp {
+                join([&mut mlp.gate_proj, &mut mlp.up_proj]);
+            }
+        }
+    }
+}
+
+fn join<const N: usize>(maps: [&mut Linear; N]) {
+    let dense = maps.each_ref().map(|map| match &map.weight {
+        Weight::Dense(weight) => Some(weight.clone()),
+        Weight::Nf4(_) => None,
+    });
+    let dense: Vec<Tensor<2>> = dense.into_iter().flatten().collect();
+    if dense.len() != N {
+        return;
+    }
+    let joined = Tensor::cat(dense, 0);
+    let mut start = 0;
+    for map in maps {
+        let rows = map.dims()[0];
+        map.weight = Weight::Dense(joined.clone().narrow(0, start, rows));
+        start += rows;
     }
 }
 
