@@ -3,7 +3,10 @@
 //! The fixture `moe` has a dense layer between two sparse ones and was made by `fixtures/moe/make_moe.py`; transformers
 //! 4.57.6 and 5.23.0 agree on its logits.
 //!
-//! MUTATIONS
+//! Mistakes that were made on purpose, one at a time, each seen to fail a test here: probabilities not scaled to sum 1;
+//! gate and up exchanged; one expert too many; a sigmoid for the softmax; the least probable experts; outputs put back
+//! without the experts' starts; no gradient through the router (the gradient test alone); the experts' matrices not
+//! transposed on loading, or on saving; a square matrix always taken for the older layout; the router held in bf16.
 
 #![allow(clippy::unwrap_used)] // Helpers of tests are not seen as tests by the lint.
 
@@ -12,7 +15,9 @@ mod common;
 use burn::tensor::DType;
 use common::sessions::*;
 use common::*;
-use cua_grpo_model::checkpoint::{LoadOptions, SaveOptions, TensorFiles, WeightDtype, load_model, save_model};
+use cua_grpo_model::checkpoint::{
+    LoadOptions, Nf4Options, SaveOptions, TensorFiles, WeightDtype, load_model, save_model,
+};
 use cua_grpo_model::generate::Request;
 use cua_grpo_model::lora::{Targets, matched_modules};
 use cua_grpo_model::nn::Slot;
@@ -182,11 +187,11 @@ fn all_linear_is_what_peft_takes_it_for() {
     assert!(error.to_string().contains("matches no linear module"), "{error}");
 }
 
-/// The fixture with the expert tensors changed.
-fn changed(change: impl Fn(&str, &[usize], &[u8]) -> (Vec<usize>, Vec<u8>)) -> tempfile::TempDir {
+/// The checkpoint `source` with the expert tensors changed.
+fn changed(source: &Path, change: impl Fn(&str, &[usize], &[u8]) -> (Vec<usize>, Vec<u8>)) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
-    std::fs::copy(folder(SET).join("config.json"), dir.path().join("config.json")).unwrap();
-    let bytes = std::fs::read(folder(SET).join("model.safetensors")).unwrap();
+    std::fs::copy(source.join("config.json"), dir.path().join("config.json")).unwrap();
+    let bytes = std::fs::read(source.join("model.safetensors")).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
     let tensors: Vec<_> = file
         .tensors()
@@ -231,7 +236,7 @@ fn swapped(shape: &[usize], data: &[u8]) -> (Vec<usize>, Vec<u8>) {
 fn experts_load_from_either_layout() {
     let rows = [row(SET, "one_image")];
     let want = logits(&model(SET), &rows);
-    let newer = changed(|_, shape, data| swapped(shape, data));
+    let newer = changed(&folder(SET), |_, shape, data| swapped(shape, data));
     assert_eq!(logits(&load(newer.path()), &rows), want);
     // What is saved is in the layout of the released checkpoints, in shards too, and from bf16 weights.
     let dir = tempfile::tempdir().unwrap();
@@ -272,8 +277,28 @@ fn the_router_is_held_in_f32() {
 }
 
 #[test]
+fn weights_held_in_bf16_and_four_bits_compute() {
+    // The file is bf16, so nothing is rounded.
+    let rows = BATCH.map(|case| row(SET, case));
+    let want: Vec<f32> = logits(&model(SET), &rows).concat().concat();
+    let held = load_model(&folder(SET), &LoadOptions::new(WeightDtype::Bf16), &device()).unwrap();
+    close(&logits(&held, &rows).concat().concat(), &want, 1e-5, "bf16");
+    // Experts and router are no linear modules: as in bitsandbytes, they are not rounded to four bits.
+    let options = LoadOptions::quantised(WeightDtype::F32, Nf4Options::default());
+    let mut held = load_model(&folder(SET), &options, &device()).unwrap();
+    let mut names = Vec::new();
+    held.visit_nf4(&mut |name, _| names.push(name.trim_end_matches(".weight").to_owned()));
+    names.sort();
+    let golden = json(SET, "modules.json");
+    let modules: Vec<String> = serde_json::from_value(golden["all-linear"].clone()).unwrap();
+    assert_eq!(names, modules);
+    let difference = worst(&logits(&held, &rows).concat().concat(), &want);
+    assert!(difference > 1e-3 && difference.is_finite(), "{difference}");
+}
+
+#[test]
 fn experts_of_another_number_or_shape_are_named_once() {
-    let dir = changed(|name, shape, data| {
+    let dir = changed(&folder(SET), |name, shape, data| {
         if name.contains("layers.0.mlp.experts.down_proj") {
             let size = data.len() / shape[0];
             return (vec![shape[0] - 1, shape[1], shape[2]], data[size..].to_vec());
@@ -299,7 +324,11 @@ fn a_square_matrix_is_placed_by_its_neighbour() {
     let config = ModelConfig::from_json(&json).unwrap();
     let mut square = Qwen3Vl::init(&config, 3, &device());
     let dir = tempfile::tempdir().unwrap();
-    save_model(&mut square, dir.path(), &SaveOptions::new(WeightDtype::F32), 0, 1).unwrap();
+    save_model(&mut square, dir.path(), &SaveOptions::new(WeightDtype::Bf16), 0, 1).unwrap();
+    let older = load(dir.path());
+    let newer = load(changed(dir.path(), |_, shape, data| swapped(shape, data)).path());
     let rows = [row(SET, "text_only")];
-    assert_eq!(logits(&load(dir.path()), &rows), logits(&square, &rows));
+    assert_eq!(logits(&newer, &rows), logits(&older, &rows));
+    let difference = worst(&logits(&older, &rows)[0].concat(), &logits(&square, &rows)[0].concat());
+    assert!(difference < 0.1, "{difference}");
 }

@@ -69,7 +69,7 @@ impl ExpertLayout {
 
 /// The transposed matrix, for f32 and bf16 values; other values are returned as they are, and fail later by their type.
 pub(super) fn transposed(data: TensorData) -> TensorData {
-    let &[rows, columns] = &data.shape().as_slice()[..] else {
+    let &[rows, columns] = data.shape().as_slice() else {
         return data;
     };
     match data.dtype() {

@@ -9,8 +9,8 @@ use cua_grpo_kernels::{self as kernels, Mask};
 /// What follows the attention of a layer.
 #[derive(Debug, Clone)]
 pub(crate) enum FeedForward {
-    Dense(TextMlp),
-    Sparse(SparseMlp),
+    Dense(Box<TextMlp>),
+    Sparse(Box<SparseMlp>),
 }
 
 /// Attention and MLP (or experts), each behind a norm and added to the residual stream.
@@ -30,8 +30,10 @@ impl TextLayer {
             self_attn: TextAttention::init(config, init),
             post_attention_layernorm: init.constant(config.hidden_size, 1.0),
             mlp: match &config.moe {
-                Some(moe) if config.is_sparse(layer) => FeedForward::Sparse(SparseMlp::init(config, moe, init)),
-                _ => FeedForward::Dense(TextMlp::init(config, init)),
+                Some(moe) if config.is_sparse(layer) => {
+                    FeedForward::Sparse(Box::new(SparseMlp::init(config, moe, init)))
+                }
+                _ => FeedForward::Dense(Box::new(TextMlp::init(config, init))),
             },
             eps: config.rms_norm_eps,
         }
