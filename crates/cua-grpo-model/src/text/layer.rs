@@ -8,6 +8,7 @@ use cua_grpo_kernels::{self as kernels, Mask};
 
 /// What follows the attention of a layer.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant, reason = "one a layer, never moved")]
 pub(crate) enum FeedForward {
     Dense(Box<TextMlp>),
     Sparse(Box<SparseMlp>),
