@@ -142,7 +142,7 @@ impl Buffers {
         let (heads, width) = (model.heads, model.head_dim);
         let mut plan = Plan(0);
         let wide = (heads + 2 * model.kv_heads) * width;
-        let shrink = super::decode_step::lora_scratch(mlp.max(hidden).max(heads * width)) * 4;
+        let shrink = super::decode_linear::lora_scratch(mlp.max(hidden).max(heads * width)) * 4;
         let places = [
             rows * hidden * 2,
             rows * hidden * 2,

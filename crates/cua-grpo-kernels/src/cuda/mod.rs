@@ -7,6 +7,7 @@
 
 mod attention;
 mod decode;
+mod decode_linear;
 mod decode_state;
 mod decode_step;
 mod error;
