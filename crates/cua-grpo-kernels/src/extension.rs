@@ -5,10 +5,8 @@
 use crate::cpu::linear::Lora;
 use crate::cpu::packed::Packed;
 use crate::cpu::{activation, attention, linear, norm, rotary};
-use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use crate::record::{Derivative, record};
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
-use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, Backend, Dispatch, ExtensionType, Flex, backend_extension};
@@ -163,52 +161,10 @@ impl FusedOps for Flex {
     }
 }
 
-/// A backward pass with what it needs of the forward one.
-trait Derivative<const N: usize>: Clone + Send + std::fmt::Debug + 'static {
-    /// Gradients of the inputs from that of the output; inputs that are not `wanted` may be left out.
-    fn gradients(self, grad: FlexTensor, wanted: [bool; N]) -> [Option<FlexTensor>; N];
-}
-
-/// The step that Burn's autodiff runs for any [`Derivative`].
-#[derive(Debug)]
-struct Step<D>(std::marker::PhantomData<D>);
-
-impl<D: Derivative<N> + Sync, const N: usize> Backward<Flex, N> for Step<D> {
-    type State = D;
-
-    fn backward(self, ops: Ops<D, N>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let grad = grads.consume::<Flex>(&ops.node);
-        let wanted = ops.parents.each_ref().map(Option::is_some);
-        let gradients = ops.state.gradients(grad, wanted);
-        for (parent, gradient) in ops.parents.into_iter().zip(gradients) {
-            if let (Some(parent), Some(gradient)) = (parent, gradient) {
-                grads.register::<Flex>(parent.id, gradient);
-            }
-        }
-    }
-}
-
-/// Records an operation: `forward` gives the output and its derivative, and runs at once.
-fn record<C: CheckpointStrategy, D: Derivative<N> + Sync, const N: usize>(
-    inputs: [FloatTensor<Autodiff<Flex, C>>; N],
-    forward: impl FnOnce([FlexTensor; N]) -> (FlexTensor, D),
-) -> FloatTensor<Autodiff<Flex, C>> {
-    let nodes = inputs.each_ref().map(|input| input.node());
-    let (output, derivative) = forward(inputs.map(|input| input.into_primitive()));
-    match Step::<D>(std::marker::PhantomData)
-        .prepare::<C>(nodes)
-        .compute_bound()
-        .stateful()
-    {
-        OpsKind::Tracked(prepared) => prepared.finish(derivative, output),
-        OpsKind::UnTracked(prepared) => prepared.finish(output),
-    }
-}
-
 #[derive(Debug, Clone)]
 struct Swiglu(FlexTensor, FlexTensor);
 
-impl Derivative<2> for Swiglu {
+impl Derivative<Flex, 2> for Swiglu {
     fn gradients(self, grad: FlexTensor, _: [bool; 2]) -> [Option<FlexTensor>; 2] {
         let (d_gate, d_up) = activation::swiglu_backward(grad, self.0, self.1);
         [Some(d_gate), Some(d_up)]
@@ -218,7 +174,7 @@ impl Derivative<2> for Swiglu {
 #[derive(Debug, Clone)]
 struct GeluTanh(FlexTensor);
 
-impl Derivative<1> for GeluTanh {
+impl Derivative<Flex, 1> for GeluTanh {
     fn gradients(self, grad: FlexTensor, _: [bool; 1]) -> [Option<FlexTensor>; 1] {
         [Some(activation::gelu_tanh_backward(grad, self.0))]
     }
@@ -227,7 +183,7 @@ impl Derivative<1> for GeluTanh {
 #[derive(Debug, Clone)]
 struct GeluErf(FlexTensor);
 
-impl Derivative<1> for GeluErf {
+impl Derivative<Flex, 1> for GeluErf {
     fn gradients(self, grad: FlexTensor, _: [bool; 1]) -> [Option<FlexTensor>; 1] {
         [Some(activation::gelu_erf_backward(grad, self.0))]
     }
@@ -236,7 +192,7 @@ impl Derivative<1> for GeluErf {
 #[derive(Debug, Clone)]
 struct Rms(norm::Saved<f32>);
 
-impl Derivative<2> for Rms {
+impl Derivative<Flex, 2> for Rms {
     fn gradients(self, grad: FlexTensor, wanted: [bool; 2]) -> [Option<FlexTensor>; 2] {
         let (d_x, vectors) = norm::rms_backward(grad, &self.0, wanted[1]);
         [Some(d_x), vectors.into_iter().next()]
@@ -246,7 +202,7 @@ impl Derivative<2> for Rms {
 #[derive(Debug, Clone)]
 struct Layer(norm::Saved<[f32; 2]>);
 
-impl Derivative<3> for Layer {
+impl Derivative<Flex, 3> for Layer {
     fn gradients(self, grad: FlexTensor, wanted: [bool; 3]) -> [Option<FlexTensor>; 3] {
         let (d_x, vectors) = norm::layer_backward(grad, &self.0, wanted[1] || wanted[2]);
         let mut vectors = vectors.into_iter();
@@ -257,7 +213,7 @@ impl Derivative<3> for Layer {
 #[derive(Debug, Clone)]
 struct Rotate(FlexTensor, FlexTensor);
 
-impl Derivative<1> for Rotate {
+impl Derivative<Flex, 1> for Rotate {
     fn gradients(self, grad: FlexTensor, _: [bool; 1]) -> [Option<FlexTensor>; 1] {
         [Some(rotary::rotate(grad, self.0, self.1, -1.0))]
     }
@@ -266,7 +222,7 @@ impl Derivative<1> for Rotate {
 #[derive(Debug, Clone)]
 struct Attention(attention::Saved);
 
-impl Derivative<3> for Attention {
+impl Derivative<Flex, 3> for Attention {
     fn gradients(self, grad: FlexTensor, _: [bool; 3]) -> [Option<FlexTensor>; 3] {
         attention::attention_backward(grad, &self.0).map(Some)
     }
@@ -275,7 +231,7 @@ impl Derivative<3> for Attention {
 #[derive(Debug, Clone)]
 struct Linear(linear::Saved);
 
-impl<const N: usize> Derivative<N> for Linear {
+impl<const N: usize> Derivative<Flex, N> for Linear {
     fn gradients(self, grad: FlexTensor, wanted: [bool; N]) -> [Option<FlexTensor>; N] {
         let mut gradients = linear::linear_backward(grad, &self.0, &wanted).into_iter();
         std::array::from_fn(|_| gradients.next().flatten())
@@ -286,7 +242,7 @@ impl<const N: usize> Derivative<N> for Linear {
 #[derive(Debug, Clone)]
 struct FrozenLinear(linear::Saved);
 
-impl<const N: usize> Derivative<N> for FrozenLinear {
+impl<const N: usize> Derivative<Flex, N> for FrozenLinear {
     fn gradients(self, grad: FlexTensor, wanted: [bool; N]) -> [Option<FlexTensor>; N] {
         let mut with_weight = wanted.to_vec();
         with_weight.insert(1.min(N), false);
@@ -299,21 +255,21 @@ impl<const N: usize> Derivative<N> for FrozenLinear {
 
 impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
     fn swiglu(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self> {
-        record::<C, _, 2>([gate, up], |[gate, up]| {
+        record::<Flex, C, _, 2>([gate, up], |[gate, up]| {
             (activation::swiglu(gate.clone(), up.clone()), Swiglu(gate, up))
         })
     }
 
     fn gelu_tanh(x: FloatTensor<Self>) -> FloatTensor<Self> {
-        record::<C, _, 1>([x], |[x]| (activation::gelu_tanh(x.clone()), GeluTanh(x)))
+        record::<Flex, C, _, 1>([x], |[x]| (activation::gelu_tanh(x.clone()), GeluTanh(x)))
     }
 
     fn gelu_erf(x: FloatTensor<Self>) -> FloatTensor<Self> {
-        record::<C, _, 1>([x], |[x]| (activation::gelu_erf(x.clone()), GeluErf(x)))
+        record::<Flex, C, _, 1>([x], |[x]| (activation::gelu_erf(x.clone()), GeluErf(x)))
     }
 
     fn rms_norm(x: FloatTensor<Self>, weight: FloatTensor<Self>, eps: f64) -> FloatTensor<Self> {
-        record::<C, _, 2>([x, weight], |[x, weight]| {
+        record::<Flex, C, _, 2>([x, weight], |[x, weight]| {
             let (out, saved) = norm::rms(x, weight, eps);
             (out, Rms(saved))
         })
@@ -325,7 +281,7 @@ impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
         bias: FloatTensor<Self>,
         eps: f64,
     ) -> FloatTensor<Self> {
-        record::<C, _, 3>([x, weight, bias], |[x, weight, bias]| {
+        record::<Flex, C, _, 3>([x, weight, bias], |[x, weight, bias]| {
             let (out, saved) = norm::layer(x, weight, bias, eps);
             (out, Layer(saved))
         })
@@ -333,7 +289,7 @@ impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
 
     fn rotate(x: FloatTensor<Self>, cos: FloatTensor<Self>, sin: FloatTensor<Self>) -> FloatTensor<Self> {
         let (cos, sin) = (cos.into_primitive(), sin.into_primitive());
-        record::<C, _, 1>([x], |[x]| {
+        record::<Flex, C, _, 1>([x], |[x]| {
             (rotary::rotate(x, cos.clone(), sin.clone(), 1.0), Rotate(cos, sin))
         })
     }
@@ -341,8 +297,8 @@ impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
     fn linear(x: FloatTensor<Self>, weight: FloatTensor<Self>, bias: Bias<Self>) -> FloatTensor<Self> {
         let run = |(out, saved)| (out, Linear(saved));
         match bias {
-            Bias::Absent => record::<C, _, 2>([x, weight], |[x, w]| run(linear::linear(x, w, None, None))),
-            Bias::Given(bias) => record::<C, _, 3>([x, weight, bias], |[x, w, bias]| {
+            Bias::Absent => record::<Flex, C, _, 2>([x, weight], |[x, w]| run(linear::linear(x, w, None, None))),
+            Bias::Given(bias) => record::<Flex, C, _, 3>([x, weight, bias], |[x, w, bias]| {
                 run(linear::linear(x, w, Some(bias), None))
             }),
         }
@@ -358,10 +314,10 @@ impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
     ) -> FloatTensor<Self> {
         let run = |(out, saved)| (out, Linear(saved));
         match bias {
-            Bias::Absent => record::<C, _, 4>([x, weight, a, b], |[x, w, a, b]| {
+            Bias::Absent => record::<Flex, C, _, 4>([x, weight, a, b], |[x, w, a, b]| {
                 run(linear::linear(x, w, None, Some(Lora(a, b, scaling))))
             }),
-            Bias::Given(bias) => record::<C, _, 5>([x, weight, bias, a, b], |[x, w, bias, a, b]| {
+            Bias::Given(bias) => record::<Flex, C, _, 5>([x, weight, bias, a, b], |[x, w, bias, a, b]| {
                 run(linear::linear(x, w, Some(bias), Some(Lora(a, b, scaling))))
             }),
         }
@@ -381,8 +337,8 @@ impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
             (out, FrozenLinear(saved))
         };
         match bias {
-            Bias::Absent => record::<C, _, 1>([x], |[x]| run(x, None)),
-            Bias::Given(bias) => record::<C, _, 2>([x, bias], |[x, bias]| run(x, Some(bias))),
+            Bias::Absent => record::<Flex, C, _, 1>([x], |[x]| run(x, None)),
+            Bias::Given(bias) => record::<Flex, C, _, 2>([x, bias], |[x, bias]| run(x, Some(bias))),
         }
     }
 
@@ -403,13 +359,13 @@ impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
             (out, FrozenLinear(saved))
         };
         match bias {
-            Bias::Absent => record::<C, _, 3>([x, a, b], |[x, a, b]| run(x, None, a, b)),
-            Bias::Given(bias) => record::<C, _, 4>([x, bias, a, b], |[x, bias, a, b]| run(x, Some(bias), a, b)),
+            Bias::Absent => record::<Flex, C, _, 3>([x, a, b], |[x, a, b]| run(x, None, a, b)),
+            Bias::Given(bias) => record::<Flex, C, _, 4>([x, bias, a, b], |[x, bias, a, b]| run(x, Some(bias), a, b)),
         }
     }
 
     fn attention(q: FloatTensor<Self>, k: FloatTensor<Self>, v: FloatTensor<Self>, causal: bool) -> FloatTensor<Self> {
-        record::<C, _, 3>([q, k, v], |[q, k, v]| {
+        record::<Flex, C, _, 3>([q, k, v], |[q, k, v]| {
             let (out, saved) = attention::attention(q, k, v, causal);
             (out, Attention(saved))
         })

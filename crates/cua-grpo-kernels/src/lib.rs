@@ -18,6 +18,7 @@ mod logprob;
 mod nf4;
 mod norm;
 mod quantise;
+mod record;
 mod rotary;
 mod route;
 

@@ -122,23 +122,26 @@ fn without_a_learning_rate_nothing_changes_and_an_earlier_run_is_kept() {
 #[test]
 fn an_unreachable_service_and_an_unknown_template_are_one_clear_error() {
     let folder = tempfile::tempdir().unwrap();
-    let cases: &[(&[&str], &[&str])] = &[
+    // Arguments, exit code (2: the user can mend it), words of the message.
+    let cases: &[(&[&str], i32, &[&str])] = &[
         (
             &["--set=gbox_base_url=http://127.0.0.1:9/api/v1", "--set=gbox_api_key=k"],
+            1,
             &["127.0.0.1:9", "gbox_base_url"],
         ),
         (
             &["--set=gbox_base_url=http://127.0.0.1:9/api/v1"],
+            1,
             &["GBOX_API_KEY", "sim"],
         ),
-        (&["--set=templates=[wify]"], &["wify"]),
-        (&["--model-name=no/such"], &["no/such", "starter"]),
-        (&["--set=lora_target_modules=[q_prog]"], &["q_prog", "q_proj"]),
+        (&["--set=templates=[wify]"], 1, &["wify"]),
+        (&["--model-name=no-such"], 2, &["no-such", "starter", "org/name"]),
+        (&["--set=lora_target_modules=[q_prog]"], 1, &["q_prog", "q_proj"]),
     ];
-    for (arguments, words) in cases {
+    for (arguments, code, words) in cases {
         let output = trainer(folder.path(), arguments);
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {text}");
+        assert_eq!(output.status.code(), Some(*code), "{arguments:?}: {text}");
         for word in *words {
             assert!(text.contains(word), "{arguments:?}: expected `{word}` in: {text}");
         }

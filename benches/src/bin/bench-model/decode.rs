@@ -146,40 +146,50 @@ fn on_card(_: &Qwen3Vl, _: &Workload, _: usize, _: usize) -> Result<Figures> {
 fn on_cpu(model: &Qwen3Vl, what: &Workload, batch: usize, new_tokens: usize) -> Result<Figures> {
     use cua_grpo_core::{Prompt, SamplingParams};
     use cua_grpo_model::generate::{Generator, Request};
+    use std::sync::{Arc, Mutex, PoisonError};
     use std::time::Instant;
 
-    let mut generator = Generator::new(model.clone(), 0, what.images.clone(), Vec::new(), 1 << 20);
-    let mut seconds = Vec::new();
-    for tokens in [1, new_tokens.max(1)] {
-        let requests: Vec<Request> = (0..batch as u64)
-            .map(|session| Request {
-                session,
-                prompt: Prompt {
-                    tokens: what.tokens(what.text, session as usize),
-                    images: vec![what.image.clone()],
-                },
-                params: SamplingParams {
-                    temperature: 0.7,
-                    top_p: 0.9,
-                    max_new_tokens: tokens,
-                    seed: session,
-                    top_k: 0,
-                },
-            })
-            .collect();
-        for request in &requests {
-            generator.open(request.session);
-        }
-        let start = Instant::now();
-        generator.generate(&requests)?;
-        seconds.push(start.elapsed().as_secs_f64());
-        for request in &requests {
-            generator.close(request.session);
-        }
+    // When the last token of the first round was drawn.
+    let drawn = Arc::new(Mutex::new(Vec::new()));
+    let times = Arc::clone(&drawn);
+    let observer = Box::new(move |_, _| {
+        times
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(Instant::now())
+    });
+    let generator = Generator::new(model.clone(), 0, what.images.clone(), Vec::new(), 1 << 20);
+    let mut generator = generator.observed(observer);
+    let requests: Vec<Request> = (0..batch as u64)
+        .map(|session| Request {
+            session,
+            prompt: Prompt {
+                tokens: what.tokens(what.text, session as usize),
+                images: vec![what.image.clone()],
+            },
+            params: SamplingParams {
+                temperature: 0.7,
+                top_p: 0.9,
+                max_new_tokens: new_tokens.max(1),
+                seed: session,
+                top_k: 0,
+            },
+        })
+        .collect();
+    for request in &requests {
+        generator.open(request.session);
     }
-    let decode = (new_tokens > 1).then(|| (seconds[1] - seconds[0], new_tokens - 1));
+    let start = Instant::now();
+    generator.generate(&requests)?;
+    let seconds = start.elapsed().as_secs_f64();
+    let drawn = drawn.lock().unwrap_or_else(PoisonError::into_inner);
+    let first = drawn
+        .get(batch - 1)
+        .ok_or_else(|| anyhow::anyhow!("a row drew no token"))?;
+    let prefill_s = first.duration_since(start).as_secs_f64();
+    let decode = (new_tokens > 1).then(|| (seconds - prefill_s, new_tokens - 1));
     Ok(Figures {
-        prefill_s: seconds[0],
+        prefill_s,
         vision_s: None,
         decode,
     })

@@ -4,9 +4,9 @@
 
 use super::linear::{Frozen, Lora, linear, linear_backward};
 use super::matmul::matmul;
-use super::record::{Derivative, record};
 use super::{attention, head, norm, pointwise, rotary};
 use crate::extension::Bias;
+use crate::record::{Derivative, record};
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, AutodiffBackend, Backend, Cube, backend_extension};
@@ -193,7 +193,7 @@ impl CudaOps for Cube {
 #[derive(Debug, Clone)]
 struct Swiglu(CubeTensor, CubeTensor);
 
-impl Derivative<2> for Swiglu {
+impl Derivative<Cube, 2> for Swiglu {
     fn gradients(self, grad: CubeTensor, _: [bool; 2]) -> [Option<CubeTensor>; 2] {
         pointwise::swiglu_backward(grad, &self.0, &self.1).map(Some)
     }
@@ -202,7 +202,7 @@ impl Derivative<2> for Swiglu {
 #[derive(Debug, Clone)]
 struct Gelu(CubeTensor, pointwise::Gelu);
 
-impl Derivative<1> for Gelu {
+impl Derivative<Cube, 1> for Gelu {
     fn gradients(self, grad: CubeTensor, _: [bool; 1]) -> [Option<CubeTensor>; 1] {
         [Some(pointwise::gelu_backward(grad, &self.0, self.1))]
     }
@@ -211,7 +211,7 @@ impl Derivative<1> for Gelu {
 #[derive(Debug, Clone)]
 struct Norm(norm::Saved);
 
-impl Derivative<1> for Norm {
+impl Derivative<Cube, 1> for Norm {
     fn gradients(self, grad: CubeTensor, _: [bool; 1]) -> [Option<CubeTensor>; 1] {
         [Some(norm::backward(grad, &self.0))]
     }
@@ -220,7 +220,7 @@ impl Derivative<1> for Norm {
 #[derive(Debug, Clone)]
 struct Rotate(CubeTensor, CubeTensor);
 
-impl Derivative<1> for Rotate {
+impl Derivative<Cube, 1> for Rotate {
     fn gradients(self, grad: CubeTensor, _: [bool; 1]) -> [Option<CubeTensor>; 1] {
         [Some(rotary::rotate(&grad, &self.0, &self.1, -1.0))]
     }
@@ -229,14 +229,14 @@ impl Derivative<1> for Rotate {
 #[derive(Debug, Clone)]
 struct Linear(super::linear::Saved);
 
-impl Derivative<1> for Linear {
+impl Derivative<Cube, 1> for Linear {
     fn gradients(self, grad: CubeTensor, wanted: [bool; 1]) -> [Option<CubeTensor>; 1] {
         let [dx, ..] = linear_backward(grad, &self.0, wanted[0]);
         [dx]
     }
 }
 
-impl Derivative<3> for Linear {
+impl Derivative<Cube, 3> for Linear {
     fn gradients(self, grad: CubeTensor, wanted: [bool; 3]) -> [Option<CubeTensor>; 3] {
         linear_backward(grad, &self.0, wanted[0])
     }
@@ -245,7 +245,7 @@ impl Derivative<3> for Linear {
 #[derive(Debug, Clone)]
 struct Attention(attention::Saved);
 
-impl Derivative<3> for Attention {
+impl Derivative<Cube, 3> for Attention {
     fn gradients(self, grad: CubeTensor, _: [bool; 3]) -> [Option<CubeTensor>; 3] {
         attention::backward(grad, &self.0).map(Some)
     }
@@ -254,7 +254,7 @@ impl Derivative<3> for Attention {
 #[derive(Debug, Clone)]
 struct Matmul(CubeTensor, CubeTensor);
 
-impl Derivative<2> for Matmul {
+impl Derivative<Cube, 2> for Matmul {
     fn gradients(self, grad: CubeTensor, wanted: [bool; 2]) -> [Option<CubeTensor>; 2] {
         let Self(a, b) = self;
         let d_a = wanted[0].then(|| matmul(&grad, false, &b, true));
@@ -266,7 +266,7 @@ impl Derivative<2> for Matmul {
 #[derive(Debug, Clone)]
 struct Scores(head::Saved);
 
-impl Derivative<1> for Scores {
+impl Derivative<Cube, 1> for Scores {
     fn gradients(self, grad: CubeTensor, _: [bool; 1]) -> [Option<CubeTensor>; 1] {
         [Some(head::backward(grad, &self.0))]
     }
@@ -281,24 +281,24 @@ fn plain(bias: Bias<Autodiff<Cube, impl CheckpointStrategy>>) -> Option<CubeTens
 
 impl<C: CheckpointStrategy> CudaOps for Autodiff<Cube, C> {
     fn cuda_swiglu(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self> {
-        record::<C, _, 2>([gate, up], |[gate, up]| {
+        record::<Cube, C, _, 2>([gate, up], |[gate, up]| {
             (pointwise::swiglu(&gate, &up), Swiglu(gate, up))
         })
     }
 
     fn cuda_gelu_tanh(x: FloatTensor<Self>) -> FloatTensor<Self> {
         let kind = pointwise::Gelu::Tanh;
-        record::<C, _, 1>([x], |[x]| (pointwise::gelu(&x, kind), Gelu(x, kind)))
+        record::<Cube, C, _, 1>([x], |[x]| (pointwise::gelu(&x, kind), Gelu(x, kind)))
     }
 
     fn cuda_gelu_erf(x: FloatTensor<Self>) -> FloatTensor<Self> {
         let kind = pointwise::Gelu::Erf;
-        record::<C, _, 1>([x], |[x]| (pointwise::gelu(&x, kind), Gelu(x, kind)))
+        record::<Cube, C, _, 1>([x], |[x]| (pointwise::gelu(&x, kind), Gelu(x, kind)))
     }
 
     fn cuda_rms_norm(x: FloatTensor<Self>, weight: FloatTensor<Self>, eps: f64) -> FloatTensor<Self> {
         let weight = weight.into_primitive();
-        record::<C, _, 1>([x], |[x]| {
+        record::<Cube, C, _, 1>([x], |[x]| {
             let (out, saved) = norm::rms(x, weight, eps);
             (out, Norm(saved))
         })
@@ -311,7 +311,7 @@ impl<C: CheckpointStrategy> CudaOps for Autodiff<Cube, C> {
         eps: f64,
     ) -> FloatTensor<Self> {
         let (weight, bias) = (weight.into_primitive(), bias.into_primitive());
-        record::<C, _, 1>([x], |[x]| {
+        record::<Cube, C, _, 1>([x], |[x]| {
             let (out, saved) = norm::layer(x, weight, bias, eps);
             (out, Norm(saved))
         })
@@ -319,12 +319,12 @@ impl<C: CheckpointStrategy> CudaOps for Autodiff<Cube, C> {
 
     fn cuda_rotate(x: FloatTensor<Self>, cos: FloatTensor<Self>, sin: FloatTensor<Self>) -> FloatTensor<Self> {
         let (cos, sin) = (cos.into_primitive(), sin.into_primitive());
-        record::<C, _, 1>([x], |[x]| (rotary::rotate(&x, &cos, &sin, 1.0), Rotate(cos, sin)))
+        record::<Cube, C, _, 1>([x], |[x]| (rotary::rotate(&x, &cos, &sin, 1.0), Rotate(cos, sin)))
     }
 
     fn cuda_linear(x: FloatTensor<Self>, weight: FloatTensor<Self>, bias: Bias<Self>) -> FloatTensor<Self> {
         let (weight, bias) = (weight.into_primitive(), plain(bias));
-        record::<C, _, 1>([x], |[x]| {
+        record::<Cube, C, _, 1>([x], |[x]| {
             let (out, saved) = linear(x, Frozen::Dense(weight), bias, None);
             (out, Linear(saved))
         })
@@ -339,7 +339,7 @@ impl<C: CheckpointStrategy> CudaOps for Autodiff<Cube, C> {
         scaling: f64,
     ) -> FloatTensor<Self> {
         let (weight, bias) = (weight.into_primitive(), plain(bias));
-        record::<C, _, 3>([x, a, b], |[x, a, b]| {
+        record::<Cube, C, _, 3>([x, a, b], |[x, a, b]| {
             let (out, saved) = linear(x, Frozen::Dense(weight), bias, Some(Lora(a, b, scaling)));
             (out, Linear(saved))
         })
@@ -353,7 +353,7 @@ impl<C: CheckpointStrategy> CudaOps for Autodiff<Cube, C> {
         bias: Bias<Self>,
     ) -> FloatTensor<Self> {
         let (absmax, bias) = (absmax.into_primitive(), plain(bias));
-        record::<C, _, 1>([x], |[x]| {
+        record::<Cube, C, _, 1>([x], |[x]| {
             let weight = four_bits(&x, codes, absmax, out);
             let (out, saved) = linear(x, weight, bias, None);
             (out, Linear(saved))
@@ -371,7 +371,7 @@ impl<C: CheckpointStrategy> CudaOps for Autodiff<Cube, C> {
         scaling: f64,
     ) -> FloatTensor<Self> {
         let (absmax, bias) = (absmax.into_primitive(), plain(bias));
-        record::<C, _, 3>([x, a, b], |[x, a, b]| {
+        record::<Cube, C, _, 3>([x, a, b], |[x, a, b]| {
             let weight = four_bits(&x, codes, absmax, out);
             let (out, saved) = linear(x, weight, bias, Some(Lora(a, b, scaling)));
             (out, Linear(saved))
@@ -384,7 +384,7 @@ impl<C: CheckpointStrategy> CudaOps for Autodiff<Cube, C> {
         v: FloatTensor<Self>,
         causal: bool,
     ) -> FloatTensor<Self> {
-        record::<C, _, 3>([q, k, v], |[q, k, v]| {
+        record::<Cube, C, _, 3>([q, k, v], |[q, k, v]| {
             let (out, saved) = attention::attention(q, k, v, causal);
             (out, Attention(saved))
         })
@@ -395,7 +395,7 @@ impl<C: CheckpointStrategy> CudaOps for Autodiff<Cube, C> {
     }
 
     fn cuda_matmul(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self> {
-        record::<C, _, 2>([a, b], |[a, b]| (matmul(&a, false, &b, false), Matmul(a, b)))
+        record::<Cube, C, _, 2>([a, b], |[a, b]| (matmul(&a, false, &b, false), Matmul(a, b)))
     }
 
     fn cuda_token_scores(
@@ -406,7 +406,7 @@ impl<C: CheckpointStrategy> CudaOps for Autodiff<Cube, C> {
         chunk_rows: usize,
     ) -> FloatTensor<Self> {
         let weight = weight.into_primitive();
-        record::<C, _, 1>([hidden], |[hidden]| {
+        record::<Cube, C, _, 1>([hidden], |[hidden]| {
             let (out, saved) = head::scores(hidden, weight, targets, temperature, chunk_rows);
             (out, Scores(saved))
         })

@@ -20,7 +20,6 @@ mod matmul;
 mod module;
 mod norm;
 mod pointwise;
-mod record;
 mod rotary;
 pub(crate) mod route;
 mod section;

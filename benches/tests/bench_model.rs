@@ -1,0 +1,71 @@
+//! The model benches on the CPU, small: they run, print what they promise, and their checks hold.
+
+use serde_json::Value;
+use std::process::Command;
+
+fn lines(arguments: &[&str]) -> Vec<Value> {
+    let output = Command::new(env!("CARGO_BIN_EXE_bench-model"))
+        .args(arguments)
+        .output()
+        .expect("it starts");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {errors}");
+    let text = String::from_utf8(output.stdout).expect("text");
+    text.lines()
+        .map(|line| serde_json::from_str(line).expect("a line of JSON"))
+        .collect()
+}
+
+#[test]
+fn every_mode_prints_its_figures() {
+    let small = [
+        "--preset",
+        "tiny",
+        "--prompt-text",
+        "40",
+        "--image",
+        "64x96",
+        "--new-tokens",
+        "4",
+    ];
+    let found = lines(&[&small[..], &["--batch", "1,2", "--train-shapes", "2x40"]].concat());
+    let modes: Vec<&str> = found
+        .iter()
+        .map(|line| line["mode"].as_str().expect("a mode"))
+        .collect();
+    assert_eq!(modes, ["prefill", "decode", "prefill", "decode", "train"]);
+    for line in &found {
+        assert!(line["tok_s"].as_f64().expect("a speed") > 0.0, "{line}");
+    }
+    // 40 of text, 6 merged patches, 2 marks.
+    assert_eq!(
+        (&found[0]["prompt_tokens"], &found[4]["tokens"]),
+        (&Value::from(48), &Value::from(96))
+    );
+}
+
+#[test]
+fn kernels_and_paths_agree_with_their_references() {
+    let found = lines(&["--check", "--seed", "5"]);
+    assert!(found.len() > 60, "{} checks", found.len());
+    assert!(found.iter().any(|line| line["check"] == "paths"));
+}
+
+#[test]
+fn bad_arguments_say_what_to_give() {
+    for (arguments, expected) in [
+        (["--preset", "9b"], "expected 2b, 4b, 8b, 32b or tiny"),
+        (["--device", "gpu"], "expected cpu, cuda or cuda:N"),
+        (["--image", "100x100"], "multiples of 32"),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_bench-model"))
+            .args(arguments)
+            .output()
+            .expect("it starts");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            !output.status.success() && errors.contains(expected),
+            "{arguments:?}: {errors}"
+        );
+    }
+}
