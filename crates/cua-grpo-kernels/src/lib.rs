@@ -2,7 +2,8 @@
 //!
 //! The model calls these functions and nothing below them, so a faster body is a change inside this crate. On the CPU
 //! backend (`flex`, f32) the functions run one pass over memory forward and one backward ([`extension`] wires them to
-//! autodiff); on every other backend they run the bodies of [`reference`](mod@reference), which the tests hold the fused ones against.
+//! autodiff); on a CUDA card, with the feature `cuda`, they run the kernels of `cuda`; elsewhere the bodies of
+//! [`reference`](mod@reference), which the tests hold the others against.
 //! Weights are `[out, in]`, as in checkpoints. Tensors without autodiff are constants.
 //!
 //! On the CPU, bf16 and four bits ([`Nf4`]) are ways to store a weight: arithmetic stays in f32.

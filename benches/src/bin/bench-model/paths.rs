@@ -159,7 +159,7 @@ fn scores_and_gradients(model: &Qwen3Vl, what: &Workload, rows: &[&Row]) -> Resu
     Ok((values(scores.logprobs), all))
 }
 
-/// Moves every tensor, in `dtype`; adapters stay in f32.
+/// Moves every tensor, in `dtype`, as loading would; adapters stay in f32.
 fn move_to(model: &mut Qwen3Vl, device: &Device, dtype: DType) {
     model.visit(&mut |_, slot| match slot {
         Slot::Vector(tensor) => *tensor = tensor.clone().to_device(device).cast(dtype),
@@ -171,6 +171,11 @@ fn move_to(model: &mut Qwen3Vl, device: &Device, dtype: DType) {
             pair.b = pair.b.clone().to_device(device);
         }
     });
+    #[cfg(feature = "cuda")]
+    if *device != Device::flex() {
+        // As a loaded model has them.
+        model.join_projections();
+    }
 }
 
 fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
