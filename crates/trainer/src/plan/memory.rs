@@ -14,7 +14,7 @@
 //! | logits of sampling | `3 B V 4` | `generate::Generator::logits` |
 //! | activations | `T s` times `4h + 4q + 3kv + 3I` and the ranks, what the backward pass reads of a layer: of all layers and once more for its gradients; with recomputation `h` of every layer and two layers | the `Saved` types of `kernels` |
 //! | vision activations | the same with `10h + 2I` over 4 patches a token where the vision tower has adapters, else one block | `vision::VisionBlock::forward` |
-//! | logits of training | `2 N V 4` for `N` trained tokens, and 3 chunks of at most 2048 rows | `kernels::token_scores` |
+//! | logits of training | `2 N V 4` for `N` trained tokens, and 3 chunks of at most 2048 rows; on a card one chunk, `V (4 + 2)` a row | `kernels::token_scores` |
 //!
 //! `trainer score` needs the weights, one layer and 3 chunks of logits. On a model of the 2B sizes with random weights the
 //! plan was 1 % below the peak resident memory of the process for 64 tokens in bf16 (4368 MiB) and in four bits (1853
@@ -204,9 +204,13 @@ impl Memory {
         }
     }
 
-    /// Distributions over the vocabulary that the backward pass reads, and the chunk in the making.
+    /// Distributions over the vocabulary that the backward pass reads, and the chunk in the making. On a card a chunk is
+    /// computed again in the backward pass: its logits in f32, and their gradient in the type of the weights.
     fn training_logits(&self, sizes: &ModelSizes, load: &Load) -> u64 {
         let row = 4 * sizes.config.text.vocab_size as u64;
+        if !self.cpu {
+            return load.trained.min(CHUNK_ROWS) * (row + row / 2);
+        }
         (2 * load.trained + LOGIT_COPIES * load.trained.min(CHUNK_ROWS)) * row
     }
 }
@@ -299,6 +303,15 @@ mod tests {
             },
         );
         assert_eq!(bytes, 147_456 / 36 * 37);
+    }
+
+    #[test]
+    fn a_card_holds_one_chunk_of_logits_however_many_tokens_are_trained() {
+        let sizes = sizes("8b");
+        let card = Memory { cpu: false, ..CPU };
+        let of = |trained| card.training_logits(&sizes, &Load { trained, ..LOAD });
+        assert_eq!(of(100), 100 * 151_936 * 6);
+        assert_eq!((of(2048), of(50_000)), (2048 * 151_936 * 6, 2048 * 151_936 * 6));
     }
 
     #[test]
