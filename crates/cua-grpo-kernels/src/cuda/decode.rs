@@ -17,6 +17,7 @@ use cudarc::driver::sys as cu;
 
 /// A frozen weight of the decoder.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant, reason = "handles of tensors, one a weight")]
 pub enum DecodeWeight {
     /// `[out, in]` in bf16.
     Dense(Tensor<2>),

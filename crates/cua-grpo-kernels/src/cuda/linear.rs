@@ -9,6 +9,7 @@ use burn_cubecl::tensor::CubeTensor;
 
 /// A frozen weight `[out, in]`.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant, reason = "handles of tensors, one an operation")]
 pub(super) enum Frozen {
     /// As it is multiplied.
     Dense(CubeTensor),
