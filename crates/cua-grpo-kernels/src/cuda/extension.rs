@@ -1,6 +1,6 @@
 //! The CUDA operations as an extension of burn's backends: on plain tensors, and on autodiff with a backward pass.
 //!
-//! The functions at the root of the crate decide which tensors come here ([`super::takes`]).
+//! The functions at the root of the crate decide which tensors come here ([`super::route`]).
 
 use super::linear::{Frozen, Lora, linear, linear_backward};
 use super::matmul::matmul;
