@@ -74,19 +74,30 @@ impl TextDecoder {
     ///
     /// # Shapes
     /// - output: `[batch * time, hidden]`
-    pub fn forward(&self, input: DecoderInput, mut cache: Option<&mut Vec<LayerCache>>) -> Tensor<2> {
-        let (rope, mask) = (&input.rope, &input.mask);
-        let mut x = self.embed(&input);
+    pub fn forward(&self, input: DecoderInput, cache: Option<&mut Vec<LayerCache>>) -> Tensor<2> {
+        let x = self.run(&input, cache, |_| {});
+        self.finish(x)
+    }
+
+    /// The output of the last layer, before the final norm; `keep` sees the input of each layer.
+    pub(super) fn run(
+        &self,
+        input: &DecoderInput,
+        mut cache: Option<&mut Vec<LayerCache>>,
+        mut keep: impl FnMut(&Tensor<2>),
+    ) -> Tensor<2> {
+        let mut x = self.embed(input);
         for number in 0..self.layers.len() {
+            keep(&x);
             let cache = cache.as_mut().map(|cache| &mut cache[number]);
-            x = self.layer(number, x, rope, mask, cache);
+            x = self.layer(number, x, &input.rope, &input.mask, cache);
             if let Some((features, index)) = &input.vision
                 && let Some(feature) = features.deepstack.get(number)
             {
                 x = inject(x, feature.clone(), index);
             }
         }
-        self.finish(x)
+        x
     }
 
     /// Embeddings, with the merged vision rows in the places of the visual tokens.

@@ -16,17 +16,8 @@ pub struct DecoderTape {
 impl TextDecoder {
     /// The output of the last layer, before the final norm, keeping what [`TextDecoder::backward_blocks`] needs.
     pub(crate) fn forward_blocks(&self, input: DecoderInput) -> (Tensor<2>, DecoderTape) {
-        let mut x = self.embed(&input);
         let mut states = Vec::with_capacity(self.num_layers());
-        for number in 0..self.num_layers() {
-            states.push(x.clone());
-            x = self.layer(number, x, &input.rope, &input.mask, None);
-            if let Some((features, index)) = &input.vision
-                && let Some(feature) = features.deepstack.get(number)
-            {
-                x = inject(x, feature.clone(), index);
-            }
-        }
+        let x = self.run(&input, None, |x| states.push(x.clone()));
         (x, DecoderTape { input, states })
     }
 

@@ -27,21 +27,9 @@ impl VisionTower {
         let mut runs = Vec::new();
         let mut features = Vec::new();
         for members in &groups.members {
-            let (x, tables) = self.patches(members);
-            let mut states = vec![x.clone()];
-            let mut deepstack = vec![None; self.deepstack_merger_list.len()];
-            let mut x = x;
-            for (number, block) in self.blocks.iter().enumerate() {
-                x = block.forward(x, &tables);
-                states.push(x.clone());
-                if let Some(level) = self.level(number) {
-                    deepstack[level] = Some(self.deepstack_merger_list[level].forward(x.clone()));
-                }
-            }
-            features.push(VisionFeatures {
-                merged: self.merger.forward(x),
-                deepstack: deepstack.into_iter().flatten().collect(),
-            });
+            let mut states = Vec::with_capacity(self.blocks.len() + 1);
+            let (found, tables) = self.run(members, |x| states.push(x.clone()));
+            features.push(found);
             runs.push(Run { tables, states });
         }
         let features = groups.order.join(features);

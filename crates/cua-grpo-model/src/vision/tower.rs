@@ -48,21 +48,28 @@ impl VisionTower {
     /// Features of `images`, in order. Images of equal grid are run as one batch.
     pub fn forward(&self, images: &[&Pixels]) -> VisionFeatures {
         let groups = self.group(images);
-        let features = groups.members.iter().map(|members| {
-            let (mut x, tables) = self.patches(members);
-            let mut deepstack = vec![None; self.deepstack_merger_list.len()];
-            for (number, block) in self.blocks.iter().enumerate() {
-                x = block.forward(x, &tables);
-                if let Some(level) = self.level(number) {
-                    deepstack[level] = Some(self.deepstack_merger_list[level].forward(x.clone()));
-                }
-            }
-            VisionFeatures {
-                merged: self.merger.forward(x),
-                deepstack: deepstack.into_iter().flatten().collect(),
-            }
-        });
+        let features = groups.members.iter().map(|members| self.run(members, |_| {}).0);
         groups.order.join(features.collect())
+    }
+
+    /// Features of images of equal grid, and the tables of their frames; `keep` sees the input of each block, and last
+    /// the output of the last one.
+    pub(super) fn run(&self, images: &[&Pixels], mut keep: impl FnMut(&Tensor<2>)) -> (VisionFeatures, FrameTables) {
+        let (mut x, tables) = self.patches(images);
+        let mut deepstack = vec![None; self.deepstack_merger_list.len()];
+        keep(&x);
+        for (number, block) in self.blocks.iter().enumerate() {
+            x = block.forward(x, &tables);
+            keep(&x);
+            if let Some(level) = self.level(number) {
+                deepstack[level] = Some(self.deepstack_merger_list[level].forward(x.clone()));
+            }
+        }
+        let features = VisionFeatures {
+            merged: self.merger.forward(x),
+            deepstack: deepstack.into_iter().flatten().collect(),
+        };
+        (features, tables)
     }
 
     /// Groups of equal grid, and how to bring their rows back to the order of `images`.
@@ -114,7 +121,7 @@ impl VisionTower {
     }
 
     /// Patch embeddings with their learned positions, and the tables of a frame. The images have equal grids.
-    pub(super) fn patches(&self, images: &[&Pixels]) -> (Tensor<2>, FrameTables) {
+    fn patches(&self, images: &[&Pixels]) -> (Tensor<2>, FrameTables) {
         let device = self.pos_embed.device();
         let (height, width) = images.first().map_or((0, 0), |image| (image.grid.h, image.grid.w));
         let tables = frame_tables(&self.config, height, width, &device);
