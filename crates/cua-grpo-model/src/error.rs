@@ -29,6 +29,9 @@ pub enum ModelError {
     /// A checkpoint lacks tensors or has them in other shapes.
     #[error("checkpoint does not fit the model:\n  {}", .0.join("\n  "))]
     Tensors(Vec<String>),
+    /// The card refused.
+    #[error("decode on the card: {0}")]
+    Card(String),
     /// Rows given to the model do not fit it (too long, images and pad tokens disagree, ...).
     #[error("{operation}: expected {expected}, got {got}")]
     Input {

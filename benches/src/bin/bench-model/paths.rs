@@ -67,7 +67,70 @@ pub fn run(device: &Device) -> Result<()> {
     if *device == Device::flex() {
         return Ok(());
     }
-    decode(&host, device, &what)
+    decode(&host, device, &what)?;
+    turns(&host, device, &what)
+}
+
+/// Two turns of three conversations of different lengths, as rollouts have them: what the generation engine reports is
+/// what the training path computes.
+fn turns(host: &Qwen3Vl, device: &Device, what: &Workload) -> Result<()> {
+    use cua_grpo_core::{Prompt, SamplingParams};
+    use cua_grpo_model::generate::{Generator, Request};
+
+    let mut model = host.clone();
+    move_to(&mut model, device, DType::BF16);
+    let temperature = 0.8;
+    let mut generator = Generator::new(model.clone(), 1, what.images.clone(), vec![3], 400);
+    let mut rows = vec![Row::default(); 3];
+    for turn in 0..2 {
+        let requests: Vec<Request> = (0..3u64)
+            .map(|session| Request {
+                session,
+                prompt: Prompt {
+                    tokens: what.tokens(30 + 7 * session as usize, session as usize + 10 * turn),
+                    images: vec![what.image.clone()],
+                },
+                params: SamplingParams {
+                    temperature,
+                    top_p: 1.0,
+                    top_k: 0,
+                    max_new_tokens: 9 + 4 * session as usize,
+                    seed: session + 100 * turn as u64,
+                },
+            })
+            .collect();
+        if turn == 0 {
+            requests.iter().for_each(|request| generator.open(request.session));
+        }
+        let completions = generator.generate(&requests)?;
+        for ((row, request), completion) in rows.iter_mut().zip(&requests).zip(&completions) {
+            row.push_prompt(&request.prompt);
+            row.push_completion(completion);
+        }
+    }
+    let (mut sum, mut count, mut worst) = (0.0, 0, 0.0f32);
+    for row in &rows {
+        let again = values(score_rows(&model, &what.images, &[row], temperature)?.logprobs);
+        let sampled = row.logprobs.iter().zip(&row.trained).filter(|(_, trained)| **trained);
+        for (a, (b, _)) in again.iter().zip(sampled) {
+            ensure!((a - b).is_finite(), "a log-prob is no number");
+            worst = worst.max((a - b).abs());
+            (sum, count) = (sum + (a - b).abs(), count + 1);
+        }
+    }
+    let mean = sum / count as f32;
+    eprintln!(
+        "BF16: log-probs of {count} tokens of two turns, engine - training path: mean {mean:.2e}, largest {worst:.2e}"
+    );
+    println!(
+        "{}",
+        serde_json::json!({"check": "turns", "tokens": count, "mean": mean, "largest": worst})
+    );
+    ensure!(
+        count > 40 && mean < MEAN && worst < 10.0 * MEAN,
+        "engine and training path differ by more than {MEAN}"
+    );
+    Ok(())
 }
 
 /// Tokens that the decoder sampled are scored again by the training path.

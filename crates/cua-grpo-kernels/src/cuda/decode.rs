@@ -109,6 +109,8 @@ pub struct Decoder {
     model: DecodeModel,
     /// Keys and values of each layer `[rows, kv_heads, max_len, head_dim]`.
     cache: Vec<[CubeTensor; 2]>,
+    /// The same as tensors.
+    tensors: Vec<[Tensor<4>; 2]>,
     buffers: Buffers,
     graph: Option<Graph>,
     rows: usize,
@@ -142,15 +144,19 @@ impl Decoder {
             return Err(CudaError::new("decoder: expected weights in bf16", like.dtype));
         }
         let shape = [rows, model.kv_heads, max_len, model.head_dim];
-        let cache: Vec<[CubeTensor; 2]> = model
-            .layers
+        let device = model.embedding.device();
+        // Made flat: burn would leave gaps between rows of 64 or 128 elements.
+        let flat = || Tensor::<1>::zeros([shape.iter().product::<usize>()], (&device, DType::BF16)).reshape(shape);
+        let tensors: Vec<[Tensor<4>; 2]> = model.layers.iter().map(|_| [flat(), flat()]).collect();
+        let cache: Vec<[CubeTensor; 2]> = tensors
             .iter()
-            .map(|_| [(); 2].map(|()| empty(&like, shape, DType::BF16)))
-            .collect();
+            .map(|[k, v]| Ok([primitive(k)?, primitive(v)?]))
+            .collect::<Result<_, CudaError>>()?;
         let buffers = Buffers::new(&like, &model, rows, max_len, history)?;
         let mut decoder = Self {
             model,
             cache,
+            tensors,
             buffers,
             graph: None,
             rows,
@@ -229,6 +235,29 @@ impl Decoder {
             let (hidden, head) = (cx.address(&hidden)?, cx.address(&head)?);
             super::decode_step::draw(cx, buffers, hidden, head)
         })
+    }
+
+    /// As [`Decoder::start`], where the first tokens `ids` were drawn elsewhere: `length` and `position` count them. A row
+    /// with `max_new_tokens` 0 is finished.
+    ///
+    /// # Errors
+    /// When a launch fails.
+    pub fn resume(&mut self, starts: &[RowStart], stop_ids: &[i32], pad: i32, ids: &[i32]) -> Result<(), CudaError> {
+        let buffers = &mut self.buffers;
+        try_section(&self.cache[0][0].client, |cx| {
+            buffers.upload(cx, starts, stop_ids, pad)?;
+            cx.upload(buffers.ids, ids)
+        })
+    }
+
+    /// Keys and values of layer `layer`, `[rows, kv_heads, max_len, head_dim]`: what the cache holds when they are read.
+    pub fn keys_and_values(&self, layer: usize) -> &[Tensor<4>; 2] {
+        &self.tensors[layer]
+    }
+
+    /// Columns of the cache.
+    pub fn max_len(&self) -> usize {
+        self.max_len
     }
 
     /// Replays `steps` steps without waiting for them. Rows that are finished stay as they are.

@@ -260,8 +260,10 @@ impl Buffers {
         cx.upload(self.seed, &starts.iter().map(|start| start.seed).collect::<Vec<u64>>())?;
         cx.upload(self.stop_ids, stop_ids)?;
         cx.zero(self.step, 4 * rows)?;
-        cx.zero(self.finished, 4 * rows)?;
-        cx.upload(self.active, &[rows as i32])?;
+        let finished: Vec<i32> = limits.iter().map(|&limit| if limit == 0 { 2 } else { 0 }).collect();
+        cx.upload(self.finished, &finished)?;
+        let active = finished.iter().filter(|&&finished| finished == 0).count();
+        cx.upload(self.active, &[active as i32])?;
         // The graph holds these two by value: it is captured for the first run's, and they must not change.
         self.stop_count = MOST_STOP_IDS;
         let mut padded = stop_ids.to_vec();

@@ -10,7 +10,7 @@ use crate::batch::{Batch, ImageCache, Prefix, RowInput};
 use crate::processor::PositionState;
 use crate::text::LayerCache;
 use crate::{ModelError, Qwen3Vl};
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use cua_grpo_core::{Completion, PolicyVersion, Prompt, SamplingParams, StopReason, TokenId};
 use cua_grpo_kernels as kernels;
 use rand::SeedableRng;
@@ -29,14 +29,14 @@ pub struct Request {
 }
 
 /// State of one conversation.
-struct Conversation {
+pub(super) struct Conversation {
     /// Its row in the cache, once it has one.
-    row: Option<usize>,
-    positions: PositionState,
+    pub(super) row: Option<usize>,
+    pub(super) positions: PositionState,
     /// Sampled but not yet in the cache.
-    pending: Vec<TokenId>,
+    pub(super) pending: Vec<TokenId>,
     /// Tokens in the cache or pending.
-    length: usize,
+    pub(super) length: usize,
 }
 
 /// Sees every token as it is drawn: the number of its session, and the token.
@@ -44,16 +44,16 @@ pub type Observer = Box<dyn FnMut(u64, TokenId) + Send>;
 
 /// Samples for many conversations at once.
 pub struct Generator {
-    model: Qwen3Vl,
-    version: PolicyVersion,
-    images: Arc<ImageCache>,
-    stop_tokens: Vec<TokenId>,
-    max_context: usize,
-    cache: Vec<LayerCache>,
+    pub(super) model: Qwen3Vl,
+    pub(super) version: PolicyVersion,
+    pub(super) images: Arc<ImageCache>,
+    pub(super) stop_tokens: Vec<TokenId>,
+    pub(super) max_context: usize,
+    pub(super) cache: Vec<LayerCache>,
     /// For each row of the cache, which columns it sees.
-    visible: Vec<Vec<bool>>,
-    conversations: HashMap<u64, Conversation>,
-    observer: Option<Observer>,
+    pub(super) visible: Vec<Vec<bool>>,
+    pub(super) conversations: HashMap<u64, Conversation>,
+    pub(super) observer: Option<Observer>,
 }
 
 impl Generator {
@@ -121,6 +121,10 @@ impl Generator {
             .collect::<Result<_, _>>()?;
         self.place(requests)?;
         let mut outputs = self.prefill(requests, &inputs)?;
+        #[cfg(feature = "cuda")]
+        if self.has_decoder() {
+            self.decode_on_card(requests, &mut outputs)?;
+        }
         self.decode(requests, &mut outputs)?;
         for layer in &mut self.cache {
             layer.settle();
@@ -283,8 +287,13 @@ impl Generator {
                 .and_then(|session| self.conversations.get(&session))
                 .map_or_else(PositionState::default, |c| c.positions)
         });
+        let mut visible = self.visible.clone();
+        if self.model.device() != Device::flex() && visible.iter().all(Vec::is_empty) {
+            // Nothing cached: on a card the causal kernel takes the prompts.
+            visible.clear();
+        }
         let prefix = Prefix {
-            visible: self.visible.clone(),
+            visible,
             positions: positions.collect(),
         };
         let batch = Batch::assemble(&self.model, &rows, &prefix)?;
@@ -340,17 +349,17 @@ impl Generator {
         }
     }
 
-    fn ints(&self, values: Vec<i64>) -> Tensor<1, Int> {
+    pub(super) fn ints(&self, values: Vec<i64>) -> Tensor<1, Int> {
         let length = values.len();
         Tensor::from_data(TensorData::new(values, [length]), &self.model.device())
     }
 }
 
 /// A completion in the making.
-struct Output {
-    completion: Completion,
-    rng: ChaCha8Rng,
-    done: bool,
+pub(super) struct Output {
+    pub(super) completion: Completion,
+    pub(super) rng: ChaCha8Rng,
+    pub(super) done: bool,
 }
 
 impl Output {

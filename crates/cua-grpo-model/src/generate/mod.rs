@@ -2,6 +2,8 @@
 
 #[cfg(feature = "cuda")]
 mod card;
+#[cfg(feature = "cuda")]
+mod card_decode;
 mod config;
 mod engine;
 mod handle;

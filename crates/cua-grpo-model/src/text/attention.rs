@@ -18,7 +18,7 @@ pub struct LayerCache {
 
 impl LayerCache {
     /// Appends columns and returns all keys and values, in parts that stand one after the other.
-    fn append(&mut self, k: Tensor<4>, v: Tensor<4>) -> Vec<(Tensor<4>, Tensor<4>)> {
+    pub(crate) fn append(&mut self, k: Tensor<4>, v: Tensor<4>) -> Vec<(Tensor<4>, Tensor<4>)> {
         let tail = match self.tail.take() {
             None => (k, v),
             Some((old_k, old_v)) => (Tensor::cat(vec![old_k, k], 2), Tensor::cat(vec![old_v, v], 2)),
