@@ -14,6 +14,7 @@ mod cpu;
 #[cfg(feature = "cuda")]
 pub mod cuda;
 pub mod extension;
+mod host;
 mod linear;
 mod logprob;
 mod nf4;
@@ -25,6 +26,7 @@ mod route;
 
 pub use activation::{gelu_erf, gelu_tanh, swiglu};
 pub use attention::{HIDDEN, Mask, attention};
+pub use host::host;
 pub use linear::{head, linear, linear_lora};
 pub use logprob::{TokenScores, token_scores};
 pub use nf4::{BLOCK, CODE, Nf4, Nf4Error, linear_nf4};

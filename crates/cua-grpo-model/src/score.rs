@@ -232,7 +232,7 @@ pub fn score_sequence(model: &Qwen3Vl, row: &RowInput) -> Result<SequenceScores,
     let hidden = batch.hidden(model, None).narrow(0, 0, count);
     let chunk = (SEQUENCE_LOGITS / model.config.text.vocab_size).max(1);
     let scores = token_scores(hidden, model.head(), targets, 1.0, chunk);
-    let logprobs = crate::checkpoint::host(scores.logprobs);
+    let logprobs = cua_grpo_kernels::host(scores.logprobs);
     match logprobs.iter().position(|value| !value.is_finite()) {
         None => Ok(SequenceScores { logprobs, positions }),
         Some(index) => Err(input(

@@ -4,6 +4,7 @@ use crate::workload::{self, Workload};
 use anyhow::{Result, ensure};
 use burn::tensor::{DType, Device, Tensor};
 use cua_grpo_core::Row;
+use cua_grpo_kernels as kernels;
 use cua_grpo_model::lora::{LoraConfig, Targets, attach};
 use cua_grpo_model::nn::Slot;
 use cua_grpo_model::score::{score_rows, score_rows_by_blocks};
@@ -42,7 +43,7 @@ pub fn run(device: &Device) -> Result<()> {
     for &dtype in crate::check::formats(device) {
         let mut card = host.clone();
         move_to(&mut card, device, dtype);
-        let plain = values(score_rows(&card, &what.images, &rows, 1.0)?.logprobs);
+        let plain = kernels::host(score_rows(&card, &what.images, &rows, 1.0)?.logprobs);
         let (blocks, gradients) = scores_and_gradients(&card, &what, &rows)?;
         let (apart, by_blocks) = (mean_distance(&plain, &want), mean_distance(&plain, &blocks));
         let gradient = relative(&gradients, &want_gradients);
@@ -110,7 +111,7 @@ fn turns(host: &Qwen3Vl, device: &Device, what: &Workload) -> Result<()> {
     }
     let (mut sum, mut count, mut worst) = (0.0, 0, 0.0f32);
     for row in &rows {
-        let again = values(score_rows(&model, &what.images, &[row], temperature)?.logprobs);
+        let again = kernels::host(score_rows(&model, &what.images, &[row], temperature)?.logprobs);
         let sampled = row.logprobs.iter().zip(&row.trained).filter(|(_, trained)| **trained);
         for (a, (b, _)) in again.iter().zip(sampled) {
             ensure!((a - b).is_finite(), "a log-prob is no number");
@@ -180,7 +181,7 @@ fn decode(host: &Qwen3Vl, device: &Device, what: &Workload) -> Result<()> {
         scored.trained.resize(scored.tokens.len(), true);
         scored.logprobs.resize(scored.tokens.len(), 0.0);
         scored.versions.resize(scored.tokens.len(), 0);
-        let again = values(score_rows(&model, &what.images, &[&scored], 1.0)?.logprobs);
+        let again = kernels::host(score_rows(&model, &what.images, &[&scored], 1.0)?.logprobs);
         ensure!(
             again.len() == new_tokens,
             "row {row}: {} tokens were sampled",
@@ -217,9 +218,9 @@ fn scores_and_gradients(model: &Qwen3Vl, what: &Workload, rows: &[&Row]) -> Resu
     let mut gradients = tape.backward(&mut leaves, grad);
     let mut all = Vec::new();
     leaves.visit_trainable(Trainable::Adapter, &mut |name, _| {
-        all.extend(gradients.take(name).map(values).unwrap_or_default());
+        all.extend(gradients.take(name).map(kernels::host).unwrap_or_default());
     });
-    Ok((values(scores.logprobs), all))
+    Ok((kernels::host(scores.logprobs), all))
 }
 
 /// Moves every tensor, in `dtype`, as loading would; adapters stay in f32.
@@ -239,11 +240,6 @@ fn move_to(model: &mut Qwen3Vl, device: &Device, dtype: DType) {
         // As a loaded model has them.
         model.join_projections();
     }
-}
-
-fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    let data = tensor.without_autodiff().into_data().convert::<f32>();
-    data.try_to_vec().unwrap_or_default()
 }
 
 fn mean_distance(a: &[f32], b: &[f32]) -> f32 {

@@ -2,7 +2,7 @@
 
 use super::heads::{Heads, heads_first};
 use super::module::Source;
-use super::section::{Arguments, Section, empty, section};
+use super::section::{Address, Arguments, Section, empty, section};
 use super::{CudaError, source};
 use burn::tensor::DType;
 use burn_cubecl::kernel::cast;
@@ -43,13 +43,15 @@ pub(super) fn attention(q: CubeTensor, k: CubeTensor, v: CubeTensor, causal: boo
     let [_, kv_heads, time_k, _] = k.shape;
     let out = heads_first(&q.tensor, q.shape);
     let lse = empty(&q.tensor, [batch, heads, time_q], DType::F32);
-    section(&q.tensor.client, |cx| {
+    let strides = [&q, &k, &v, &out].map(|heads| heads.strides);
+    let tensors = [&q.tensor, &k.tensor, &v.tensor, &out.tensor, &lse];
+    section(tensors, move |cx, [q, k, v, out, lse]| {
         let mut arguments = Arguments::default();
-        for heads in [&q, &k, &v, &out] {
-            arguments = heads.strides_to(arguments.address(cx.address(&heads.tensor)?));
+        for (address, strides) in [q, k, v, out].into_iter().zip(strides) {
+            arguments = arguments.address(address).strides(strides);
         }
         let mut arguments = arguments
-            .address(cx.address(&lse)?)
+            .address(lse)
             .int(heads)
             .int(kv_heads)
             .int(time_q)
@@ -84,6 +86,19 @@ pub(super) fn attention(q: CubeTensor, k: CubeTensor, v: CubeTensor, causal: boo
     (out.tensor, saved)
 }
 
+/// What both gradient kernels are launched with.
+struct Shapes {
+    batch: usize,
+    heads: usize,
+    kv_heads: usize,
+    time_q: usize,
+    time_k: usize,
+    width: usize,
+    /// Of queries, keys, values and the gradient of the output.
+    strides: [[usize; 3]; 4],
+    causal: bool,
+}
+
 /// Gradients of queries, keys and values.
 pub(super) fn backward(grad: CubeTensor, saved: &Saved) -> [CubeTensor; 3] {
     let Saved {
@@ -95,99 +110,110 @@ pub(super) fn backward(grad: CubeTensor, saved: &Saved) -> [CubeTensor; 3] {
         causal,
     } = saved;
     let grad = Heads::aligned(cast(grad, q.tensor.dtype));
-    let [batch, heads, time_q, _] = q.shape;
+    let [batch, heads, time_q, width] = q.shape;
+    let [_, kv_heads, time_k, _] = k.shape;
     let d_q = heads_first(&q.tensor, q.shape);
     let d_k = heads_first(&k.tensor, k.shape);
     let d_v = heads_first(&v.tensor, v.shape);
     let rows = empty(&q.tensor, [batch, heads, time_q, 2], DType::F32);
-    section(&q.tensor.client, |cx| {
-        let kernel = text(source::attention_backward(q.shape[3]))?;
-        let mut arguments = Arguments::default();
-        for heads in [out, &grad] {
-            arguments = heads.strides_to(arguments.address(cx.address(&heads.tensor)?));
-        }
-        let mut arguments = arguments
-            .address(cx.address(lse)?)
-            .address(cx.address(&rows)?)
+    let shapes = Shapes {
+        batch,
+        heads,
+        kv_heads,
+        time_q,
+        time_k,
+        width,
+        strides: [q, k, v, &grad].map(|heads| heads.strides),
+        causal: *causal,
+    };
+    let (out_strides, d_strides) = (out.strides, [&d_q, &d_k, &d_v].map(|heads| heads.strides));
+    let tensors = [
+        &q.tensor,
+        &k.tensor,
+        &v.tensor,
+        &grad.tensor,
+        &out.tensor,
+        lse,
+        &rows,
+        &d_q.tensor,
+        &d_k.tensor,
+        &d_v.tensor,
+    ];
+    section(tensors, move |cx, [q, k, v, grad, out, lse, rows, d_q, d_k, d_v]| {
+        let kernel = text(source::attention_backward(width))?;
+        let mut arguments = Arguments::addresses([out])
+            .strides(out_strides)
+            .address(grad)
+            .strides(shapes.strides[3])
+            .address(lse)
+            .address(rows)
             .int(heads)
             .int(time_q)
             .address(0);
         let grid = [time_q.div_ceil(16), heads, batch];
         cx.launch(kernel, "attention_backward_prepare", grid, 256, 0, &mut arguments)?;
-        let inputs = [q, k, v, &grad];
-        backward_keys(cx, kernel, inputs, &rows, [&d_k, &d_v], *causal)?;
-        backward_queries(cx, kernel, inputs, &rows, &d_q, *causal)
+        let inputs = [q, k, v, grad];
+        let [d_q, d_k, d_v] = [(d_q, d_strides[0]), (d_k, d_strides[1]), (d_v, d_strides[2])];
+        backward_keys(cx, kernel, shapes.arguments(inputs, rows, &[d_k, d_v]), &shapes)?;
+        backward_queries(cx, kernel, shapes.arguments(inputs, rows, &[d_q]), &shapes)
     });
     [d_q.tensor, d_k.tensor, d_v.tensor]
 }
 
-/// The arguments that both gradient kernels begin with.
-fn common(
-    cx: &Section<'_>,
-    inputs: [&Heads; 4],
-    rows: &CubeTensor,
-    outputs: &[&Heads],
-) -> Result<Arguments, CudaError> {
-    let mut arguments = Arguments::default();
-    for heads in inputs {
-        arguments = heads.strides_to(arguments.address(cx.address(&heads.tensor)?));
+impl Shapes {
+    /// The arguments of a gradient kernel that writes `outputs`, each an address with its strides.
+    fn arguments(&self, inputs: [Address; 4], rows: Address, outputs: &[(Address, [usize; 3])]) -> Arguments {
+        let mut arguments = Arguments::default();
+        for (address, strides) in inputs.into_iter().zip(self.strides) {
+            arguments = arguments.address(address).strides(strides);
+        }
+        arguments = arguments.address(rows);
+        for &(address, strides) in outputs {
+            arguments = arguments.address(address).strides(strides);
+        }
+        arguments
+            .int(self.heads)
+            .int(self.kv_heads)
+            .int(self.time_q)
+            .int(self.time_k)
+            .float((self.width as f64).powf(-0.5))
+            .address(0)
+            .address(0)
     }
-    arguments = arguments.address(cx.address(rows)?);
-    for heads in outputs {
-        arguments = heads.strides_to(arguments.address(cx.address(&heads.tensor)?));
-    }
-    let [q, k, ..] = inputs;
-    let ([_, heads, time_q, width], [_, kv_heads, time_k, _]) = (q.shape, k.shape);
-    Ok(arguments
-        .int(heads)
-        .int(kv_heads)
-        .int(time_q)
-        .int(time_k)
-        .float((width as f64).powf(-0.5))
-        .address(0)
-        .address(0))
 }
 
 fn backward_keys(
     cx: &mut Section<'_>,
     kernel: Source,
-    inputs: [&Heads; 4],
-    rows: &CubeTensor,
-    outputs: [&Heads; 2],
-    causal: bool,
+    mut arguments: Arguments,
+    shapes: &Shapes,
 ) -> Result<(), CudaError> {
     const KEY_ROWS: usize = 64;
     const QUERIES: usize = 64;
-    let mut arguments = common(cx, inputs, rows, &outputs)?;
-    let [batch, kv_heads, time_k, width] = inputs[1].shape;
-    let name = if causal {
+    let name = if shapes.causal {
         "attention_backward_keys_causal"
     } else {
         "attention_backward_keys_full"
     };
-    let grid = [kv_heads, time_k.div_ceil(KEY_ROWS), batch];
-    let shared = 1024 + (2 * KEY_ROWS + 4 * QUERIES) * tile_row(width) + 16 * QUERIES;
+    let grid = [shapes.kv_heads, shapes.time_k.div_ceil(KEY_ROWS), shapes.batch];
+    let shared = 1024 + (2 * KEY_ROWS + 4 * QUERIES) * tile_row(shapes.width) + 16 * QUERIES;
     cx.launch(kernel, name, grid, KEY_ROWS * 2, shared, &mut arguments)
 }
 
 fn backward_queries(
     cx: &mut Section<'_>,
     kernel: Source,
-    inputs: [&Heads; 4],
-    rows: &CubeTensor,
-    output: &Heads,
-    causal: bool,
+    mut arguments: Arguments,
+    shapes: &Shapes,
 ) -> Result<(), CudaError> {
     const QUERY_ROWS: usize = 64;
     const KEYS: usize = 64;
-    let mut arguments = common(cx, inputs, rows, &[output])?;
-    let [batch, heads, time_q, width] = inputs[0].shape;
-    let name = if causal {
+    let name = if shapes.causal {
         "attention_backward_queries_causal"
     } else {
         "attention_backward_queries_full"
     };
-    let grid = [heads, time_q.div_ceil(QUERY_ROWS), batch];
-    let shared = 1024 + (2 * QUERY_ROWS + 4 * KEYS) * tile_row(width);
+    let grid = [shapes.heads, shapes.time_q.div_ceil(QUERY_ROWS), shapes.batch];
+    let shared = 1024 + (2 * QUERY_ROWS + 4 * KEYS) * tile_row(shapes.width);
     cx.launch(kernel, name, grid, QUERY_ROWS * 2, shared, &mut arguments)
 }

@@ -198,8 +198,8 @@ impl Decoder {
                     .long(heads)
                     .long(time)
                     .int(width);
-                let mut arguments = x
-                    .strides_to(arguments)
+                let mut arguments = arguments
+                    .strides(x.strides)
                     .address(at)
                     .address(at + bytes)
                     .address(at + 2 * bytes)

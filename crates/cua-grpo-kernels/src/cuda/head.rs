@@ -66,11 +66,11 @@ pub(super) fn scores(
     let out = empty(&hidden, [2, rows], DType::F32);
     let lse = empty(&hidden, [rows], DType::F32);
     let buffer = empty(&hidden, [chunk_rows.min(rows), vocab], DType::F32);
-    section(&hidden.client, |cx| {
-        let (phidden, pweight, pbuffer) = (cx.address(&hidden)?, cx.address(&weight)?, cx.address(&buffer)?);
-        let (ptargets, plse, pout) = (cx.address(&targets)?, cx.address(&lse)?, cx.address(&out)?);
+    let dtype = hidden.dtype;
+    let tensors = [&hidden, &weight, &buffer, &targets, &lse, &out];
+    section(tensors, move |cx, [phidden, pweight, pbuffer, ptargets, plse, pout]| {
         for chunk in chunks(rows, chunk_rows) {
-            logits(cx, &chunk, phidden, pweight, pbuffer, (vocab, width, hidden.dtype))?;
+            logits(cx, &chunk, phidden, pweight, pbuffer, (vocab, width, dtype))?;
             let offset = (chunk.start * 4) as u64;
             let mut arguments = Arguments::default()
                 .address(plse + offset)
@@ -121,12 +121,20 @@ pub(super) fn backward(grad: CubeTensor, saved: &Saved) -> CubeTensor {
     let most = (*chunk_rows).min(rows);
     let buffer = empty(hidden, [most, vocab], DType::F32);
     let narrow = (dtype != DType::F32).then(|| empty(hidden, [most, vocab], dtype));
-    section(&hidden.client, |cx| {
-        let (phidden, pweight, pbuffer) = (cx.address(hidden)?, cx.address(weight)?, cx.address(&buffer)?);
-        let (ptargets, plse, pgrad) = (cx.address(targets)?, cx.address(lse)?, cx.address(&grad)?);
-        let pd_hidden = cx.address(&d_hidden)?;
-        let pnarrow = narrow.as_ref().map(|narrow| cx.address(narrow)).transpose()?;
-        for chunk in chunks(rows, *chunk_rows) {
+    let (temperature, narrowed) = (*temperature, narrow.is_some());
+    let tensors = [
+        hidden,
+        weight,
+        &buffer,
+        targets,
+        lse,
+        &grad,
+        &d_hidden,
+        narrow.as_ref().unwrap_or(&buffer),
+    ];
+    section(tensors, move |cx, addresses| {
+        let [phidden, pweight, pbuffer, ptargets, plse, pgrad, pd_hidden, pnarrow] = addresses;
+        for chunk in chunks(rows, most) {
             logits(cx, &chunk, phidden, pweight, pbuffer, (vocab, width, dtype))?;
             let offset = (chunk.start * 4) as u64;
             let mut arguments = Arguments::default()
@@ -152,7 +160,7 @@ pub(super) fn backward(grad: CubeTensor, saved: &Saved) -> CubeTensor {
                 &mut arguments,
             )?;
             let mut d_logits = pbuffer;
-            if let Some(pnarrow) = pnarrow {
+            if narrowed {
                 let count = chunk.rows * vocab;
                 let mut arguments = Arguments::default().address(pnarrow).address(pbuffer).long(count);
                 let blocks = count.div_ceil(256 * 8).min(8 * cx.gpu.multiprocessors);

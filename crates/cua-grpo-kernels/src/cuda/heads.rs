@@ -1,6 +1,6 @@
 //! Tensors `[batch, heads, time, head_dim]` as kernels read them: by strides, with the last axis dense.
 
-use super::section::{Arguments, empty};
+use super::section::empty;
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::ops::permute;
 use burn_cubecl::tensor::CubeTensor;
@@ -10,7 +10,8 @@ use burn_cubecl::tensor::CubeTensor;
 pub(super) struct Heads {
     pub tensor: CubeTensor,
     pub shape: [usize; 4],
-    strides: [usize; 3],
+    /// From one batch, head and row to the next.
+    pub strides: [usize; 3],
 }
 
 impl Heads {
@@ -32,12 +33,6 @@ impl Heads {
         } else {
             Self::of(into_contiguous(heads.tensor))
         }
-    }
-
-    /// Appends the strides of batch, head and row.
-    pub fn strides_to(&self, arguments: Arguments) -> Arguments {
-        let [batch, head, row] = self.strides;
-        arguments.long(batch).long(head).long(row)
     }
 }
 

@@ -25,12 +25,8 @@ impl Frozen {
             Self::Nf4(codes, absmax, shape) => {
                 let out = empty(absmax, *shape, dtype);
                 let count = shape[0] * shape[1];
-                section(&absmax.client, |cx| {
-                    let mut arguments = Arguments::default()
-                        .address(cx.address(&out)?)
-                        .address(cx.address(codes)?)
-                        .address(cx.address(absmax)?)
-                        .long(count);
+                section([&out, codes, absmax], move |cx, addresses| {
+                    let mut arguments = Arguments::addresses(addresses).long(count);
                     let blocks = count.div_ceil(256 * 8).min(16 * cx.gpu.multiprocessors);
                     let kernel = source::nf4(dtype);
                     cx.launch(kernel, "nf4_dequantise", [blocks, 1, 1], 256, 0, &mut arguments)
@@ -78,14 +74,13 @@ pub(super) fn linear(
     let n = rows_of(&weight)[0];
     let out = empty(&x, [m, n], dtype);
     let Some(Lora(a, b, scaling)) = lora else {
-        section(&x.client, |cx| {
-            let (x, w, out) = (cx.address(&x)?, cx.address(&weight)?, cx.address(&out)?);
-            let bias = bias.as_ref().map(|bias| cx.address(bias)).transpose()?;
-            let product = Product {
-                bias: bias.is_some(),
-                ..Product::linear(m, n, k, element)
-            };
-            cx.multiply(product, 1.0, x, w, bias, out)
+        let product = Product {
+            bias: bias.is_some(),
+            ..Product::linear(m, n, k, element)
+        };
+        let tensors = [&x, &weight, &out, bias.as_ref().unwrap_or(&x)];
+        section(tensors, move |cx, [x, w, out, bias]| {
+            cx.multiply(product, 1.0, x, w, Some(bias), out)
         });
         let saved = Saved {
             weight: frozen,
@@ -97,15 +92,13 @@ pub(super) fn linear(
     let (a, b) = (dense(a, dtype), dense(b, dtype));
     let r = rows_of(&a)[0];
     let low = empty(&x, [m, r], dtype);
-    section(&x.client, |cx| {
-        let (px, pw, pout) = (cx.address(&x)?, cx.address(&weight)?, cx.address(&out)?);
-        let bias = bias.as_ref().map(|bias| cx.address(bias)).transpose()?;
-        let (pa, pb, plow) = (cx.address(&a)?, cx.address(&b)?, cx.address(&low)?);
-        let product = Product {
-            bias: bias.is_some(),
-            ..Product::linear(m, n, k, element)
-        };
-        cx.multiply(product, 1.0, px, pw, bias, pout)?;
+    let product = Product {
+        bias: bias.is_some(),
+        ..Product::linear(m, n, k, element)
+    };
+    let tensors = [&x, &weight, &out, bias.as_ref().unwrap_or(&x), &a, &b, &low];
+    section(tensors, move |cx, [px, pw, pout, bias, pa, pb, plow]| {
+        cx.multiply(product, 1.0, px, pw, Some(bias), pout)?;
         cx.multiply(Product::linear(m, r, k, element), 1.0, px, pa, None, plow)?;
         let update = Product {
             accumulate: true,
@@ -138,8 +131,7 @@ pub(super) fn linear_backward(grad: CubeTensor, saved: &Saved, x_wanted: bool) -
     let dx = x_wanted.then(|| empty(&grad, [m, k], dtype));
     let Some(SavedLora { x, low, a, b, scaling }) = &saved.lora else {
         if let (Some(dx), Some(weight)) = (&dx, &weight) {
-            section(&grad.client, |cx| {
-                let (grad, w, dx) = (cx.address(&grad)?, cx.address(weight)?, cx.address(dx)?);
+            section([&grad, weight, dx], move |cx, [grad, w, dx]| {
                 cx.multiply(Product::plain(m, k, n, element), 1.0, grad, w, None, dx)
             });
         }
@@ -149,21 +141,21 @@ pub(super) fn linear_backward(grad: CubeTensor, saved: &Saved, x_wanted: bool) -
     let t = empty(&grad, [m, r], dtype);
     let da = empty(&grad, [r, k], DType::F32);
     let db = empty(&grad, [n, r], DType::F32);
-    section(&grad.client, |cx| {
-        let (pgrad, pt) = (cx.address(&grad)?, cx.address(&t)?);
-        let (px, plow, pa, pb) = (cx.address(x)?, cx.address(low)?, cx.address(a)?, cx.address(b)?);
-        let (pda, pdb) = (cx.address(&da)?, cx.address(&db)?);
+    let scaling = *scaling;
+    let (to, through) = (dx.as_ref().unwrap_or(&grad), weight.as_ref().unwrap_or(&grad));
+    let tensors = [&grad, &t, x, low, a, b, &da, &db, to, through];
+    section(tensors, move |cx, addresses| {
+        let [pgrad, pt, px, plow, pa, pb, pda, pdb, pdx, pw] = addresses;
         cx.multiply(Product::plain(m, r, n, element), 1.0, pgrad, pb, None, pt)?;
-        cx.multiply(Product::outer(r, k, m, element), *scaling, pt, px, None, pda)?;
-        cx.multiply(Product::outer(n, r, m, element), *scaling, pgrad, plow, None, pdb)?;
-        if let (Some(dx), Some(weight)) = (&dx, &weight) {
-            let (pdx, pw) = (cx.address(dx)?, cx.address(weight)?);
+        cx.multiply(Product::outer(r, k, m, element), scaling, pt, px, None, pda)?;
+        cx.multiply(Product::outer(n, r, m, element), scaling, pgrad, plow, None, pdb)?;
+        if x_wanted {
             cx.multiply(Product::plain(m, k, n, element), 1.0, pgrad, pw, None, pdx)?;
             let update = Product {
                 accumulate: true,
                 ..Product::plain(m, k, r, element)
             };
-            cx.multiply(update, *scaling, pt, pa, None, pdx)?;
+            cx.multiply(update, scaling, pt, pa, None, pdx)?;
         }
         Ok(())
     });
@@ -176,12 +168,11 @@ pub(super) fn wide(x: CubeTensor, weight: CubeTensor) -> CubeTensor {
     let x = dense(x, weight.dtype);
     let ([m, k], n) = (rows_of(&x), rows_of(&weight)[0]);
     let out = empty(&x, [m, n], DType::F32);
-    section(&x.client, |cx| {
-        let product = Product {
-            output: Element::F32,
-            ..Product::linear(m, n, k, element_of(weight.dtype))
-        };
-        let (x, weight, out) = (cx.address(&x)?, cx.address(&weight)?, cx.address(&out)?);
+    let product = Product {
+        output: Element::F32,
+        ..Product::linear(m, n, k, element_of(weight.dtype))
+    };
+    section([&x, &weight, &out], move |cx, [x, weight, out]| {
         cx.multiply(product, 1.0, x, weight, None, out)
     });
     out

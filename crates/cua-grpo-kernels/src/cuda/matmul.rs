@@ -1,9 +1,9 @@
 //! Batched products in full f32 on the card, for attention outside the fused kernels: burn's own product rounds its
 //! operands to TF32.
 
+use super::dense;
 use super::gemm::{Element, Product};
 use super::section::{Address, empty, section};
-use super::{CudaError, dense};
 use burn::tensor::DType;
 use burn_cubecl::tensor::CubeTensor;
 
@@ -26,8 +26,7 @@ pub(super) fn matmul(a: &CubeTensor, a_transposed: bool, b: &CubeTensor, b_trans
         b_stride: if b_transposed { k } else { n },
         ..Product::plain(m, n, k, Element::F32)
     };
-    section(&a.client, |cx| -> Result<(), CudaError> {
-        let (pa, pb, pout) = (cx.address(&a)?, cx.address(&b)?, cx.address(&out)?);
+    section([&a, &b, &out], move |cx, [pa, pb, pout]| {
         let step = |count: usize, number: usize| (count * number * 4) as Address;
         for number in 0..batch * heads {
             let (a, b) = (pa + step(m * k, number), pb + step(k * n, number));

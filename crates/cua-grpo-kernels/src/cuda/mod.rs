@@ -28,6 +28,7 @@ mod source;
 pub use decode::{DecodeLayer, DecodeLinear, DecodeModel, DecodeWeight, Decoder};
 pub use decode_state::{History, RowStart};
 pub use error::CudaError;
+pub use section::raise;
 
 use burn::tensor::DType;
 use burn_cubecl::kernel::{cast, into_contiguous};

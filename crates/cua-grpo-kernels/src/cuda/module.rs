@@ -9,7 +9,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 
 /// A text of this crate with the macros it is compiled with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Source {
     /// File name, for messages.
     pub name: &'static str,
@@ -17,6 +17,21 @@ pub(crate) struct Source {
     pub text: &'static str,
     /// Options such as `-DT_BF16`.
     pub options: &'static [&'static str],
+}
+
+/// Each name belongs to one text, so that a lookup at every launch need not read it.
+impl PartialEq for Source {
+    fn eq(&self, other: &Self) -> bool {
+        (self.name, self.options) == (other.name, other.options)
+    }
+}
+
+impl Eq for Source {}
+
+impl Hash for Source {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.name, self.options).hash(state);
+    }
 }
 
 /// The kernels that were loaded so far.

@@ -32,23 +32,20 @@ pub(super) fn rms(x: CubeTensor, weight: CubeTensor, eps: f64) -> (CubeTensor, S
     let weight = dense(weight, x.dtype);
     let [rows, width] = rows_of(&x);
     let (out, rstd) = (empty(&x, [rows, width], x.dtype), empty(&x, [rows], DType::F32));
-    section(&x.client, |cx| {
-        let mut arguments = Arguments::default()
-            .address(cx.address(&out)?)
-            .address(cx.address(&rstd)?)
-            .address(cx.address(&x)?)
-            .address(cx.address(&weight)?)
+    let dtype = x.dtype;
+    section([&out, &rstd, &x, &weight], move |cx, addresses| {
+        let mut arguments = Arguments::addresses(addresses)
             .long(rows)
             .int(width)
             .long(1)
             .long(width)
             .long(0)
             .float(eps);
-        let kernel = source::norm(x.dtype);
+        let kernel = source::norm(dtype);
         cx.launch(
             kernel,
             "rms_norm_forward",
-            grid(rows, width, x.dtype),
+            grid(rows, width, dtype),
             BLOCK,
             0,
             &mut arguments,
@@ -66,22 +63,14 @@ pub(super) fn layer(x: CubeTensor, weight: CubeTensor, bias: CubeTensor, eps: f6
     let [rows, width] = rows_of(&x);
     let out = empty(&x, [rows, width], x.dtype);
     let (mean, rstd) = (empty(&x, [rows], DType::F32), empty(&x, [rows], DType::F32));
-    section(&x.client, |cx| {
-        let mut arguments = Arguments::default()
-            .address(cx.address(&out)?)
-            .address(cx.address(&mean)?)
-            .address(cx.address(&rstd)?)
-            .address(cx.address(&x)?)
-            .address(cx.address(&weight)?)
-            .address(cx.address(&bias)?)
-            .long(rows)
-            .int(width)
-            .float(eps);
-        let kernel = source::norm(x.dtype);
+    let dtype = x.dtype;
+    section([&out, &mean, &rstd, &x, &weight, &bias], move |cx, addresses| {
+        let mut arguments = Arguments::addresses(addresses).long(rows).int(width).float(eps);
+        let kernel = source::norm(dtype);
         cx.launch(
             kernel,
             "layer_norm_forward",
-            grid(rows, width, x.dtype),
+            grid(rows, width, dtype),
             BLOCK,
             0,
             &mut arguments,
@@ -97,42 +86,20 @@ pub(super) fn backward(grad: CubeTensor, saved: &Saved) -> CubeTensor {
     let grad = dense(grad, x.dtype);
     let [rows, width] = rows_of(x);
     let dx = empty(x, [rows, width], x.dtype);
-    section(&x.client, |cx| {
-        let mut arguments = Arguments::default()
-            .address(cx.address(&dx)?)
-            .address(cx.address(&grad)?)
-            .address(cx.address(x)?)
-            .address(cx.address(weight)?);
-        let name = match mean {
-            None => {
-                arguments = arguments
-                    .address(cx.address(rstd)?)
-                    .address(0)
-                    .long(rows)
-                    .int(width)
-                    .long(1)
-                    .long(width)
-                    .long(0);
-                "rms_norm_backward"
-            }
-            Some(mean) => {
-                arguments = arguments
-                    .address(cx.address(mean)?)
-                    .address(cx.address(rstd)?)
-                    .address(0)
-                    .long(rows)
-                    .int(width);
-                "layer_norm_backward"
-            }
+    let dtype = x.dtype;
+    let layer = mean.is_some();
+    let tensors = [&dx, &grad, x, weight, mean.as_ref().unwrap_or(rstd), rstd];
+    section(tensors, move |cx, [dx, grad, x, weight, mean, rstd]| {
+        let arguments = Arguments::addresses([dx, grad, x, weight]);
+        let (name, mut arguments) = if layer {
+            let arguments = arguments.address(mean).address(rstd).address(0);
+            ("layer_norm_backward", arguments.long(rows).int(width))
+        } else {
+            let arguments = arguments.address(rstd).address(0).long(rows).int(width);
+            ("rms_norm_backward", arguments.long(1).long(width).long(0))
         };
-        cx.launch(
-            source::norm(x.dtype),
-            name,
-            grid(rows, width, x.dtype),
-            BLOCK,
-            0,
-            &mut arguments,
-        )
+        let grid = grid(rows, width, dtype);
+        cx.launch(source::norm(dtype), name, grid, BLOCK, 0, &mut arguments)
     });
     dx
 }

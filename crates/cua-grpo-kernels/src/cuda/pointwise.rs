@@ -3,6 +3,7 @@
 use super::error::CudaError;
 use super::section::{Arguments, Section, empty, section};
 use super::{dense, source};
+use burn::tensor::DType;
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
 
@@ -19,21 +20,14 @@ pub(super) enum Gelu {
 /// Runs a kernel that loops over `count` elements.
 fn over(
     cx: &mut Section<'_>,
-    like: &CubeTensor,
+    dtype: DType,
     name: &'static str,
     count: usize,
     mut arguments: Arguments,
 ) -> Result<(), CudaError> {
-    let per_thread = 16 / like.dtype.size();
+    let per_thread = 16 / dtype.size();
     let blocks = count.div_ceil(BLOCK * per_thread).min(8 * cx.gpu.multiprocessors);
-    cx.launch(
-        source::pointwise(like.dtype),
-        name,
-        [blocks, 1, 1],
-        BLOCK,
-        0,
-        &mut arguments,
-    )
+    cx.launch(source::pointwise(dtype), name, [blocks, 1, 1], BLOCK, 0, &mut arguments)
 }
 
 /// As [`crate::swiglu`].
@@ -41,17 +35,15 @@ pub(super) fn swiglu(gate: &CubeTensor, up: &CubeTensor) -> CubeTensor {
     let (gate, up) = (into_contiguous(gate.clone()), into_contiguous(up.clone()));
     let (rows, width) = (1, gate.meta.shape().num_elements());
     let out = empty(&gate, gate.meta.shape().clone(), gate.dtype);
-    section(&gate.client, |cx| {
-        let arguments = Arguments::default()
-            .address(cx.address(&out)?)
-            .address(cx.address(&gate)?)
-            .address(cx.address(&up)?)
+    let dtype = gate.dtype;
+    section([&out, &gate, &up], move |cx, addresses| {
+        let arguments = Arguments::addresses(addresses)
             .long(rows)
             .long(width)
             .long(width)
             .long(width)
             .long(width);
-        over(cx, &gate, "swiglu_forward", rows * width, arguments)
+        over(cx, dtype, "swiglu_forward", rows * width, arguments)
     });
     out
 }
@@ -63,18 +55,13 @@ pub(super) fn swiglu_backward(grad: CubeTensor, gate: &CubeTensor, up: &CubeTens
     let (rows, width) = (1, gate.meta.shape().num_elements());
     let fresh = || empty(&gate, gate.meta.shape().clone(), gate.dtype);
     let (d_gate, d_up) = (fresh(), fresh());
-    section(&gate.client, |cx| {
-        let mut arguments = Arguments::default()
-            .address(cx.address(&d_gate)?)
-            .address(cx.address(&d_up)?)
-            .address(cx.address(&grad)?)
-            .address(cx.address(&gate)?)
-            .address(cx.address(&up)?)
-            .long(rows);
+    let dtype = gate.dtype;
+    section([&d_gate, &d_up, &grad, &gate, &up], move |cx, addresses| {
+        let mut arguments = Arguments::addresses(addresses).long(rows);
         for _ in 0..6 {
             arguments = arguments.long(width);
         }
-        over(cx, &gate, "swiglu_backward", rows * width, arguments)
+        over(cx, dtype, "swiglu_backward", rows * width, arguments)
     });
     [d_gate, d_up]
 }
@@ -88,12 +75,10 @@ pub(super) fn gelu(x: &CubeTensor, kind: Gelu) -> CubeTensor {
         Gelu::Tanh => "gelu_tanh_forward",
         Gelu::Erf => "gelu_erf_forward",
     };
-    section(&x.client, |cx| {
-        let arguments = Arguments::default()
-            .address(cx.address(&out)?)
-            .address(cx.address(&x)?)
-            .long(count);
-        over(cx, &x, name, count, arguments)
+    let dtype = x.dtype;
+    section([&out, &x], move |cx, addresses| {
+        let arguments = Arguments::addresses(addresses).long(count);
+        over(cx, dtype, name, count, arguments)
     });
     out
 }
@@ -108,13 +93,10 @@ pub(super) fn gelu_backward(grad: CubeTensor, x: &CubeTensor, kind: Gelu) -> Cub
         Gelu::Tanh => "gelu_tanh_backward",
         Gelu::Erf => "gelu_erf_backward",
     };
-    section(&x.client, |cx| {
-        let arguments = Arguments::default()
-            .address(cx.address(&dx)?)
-            .address(cx.address(&grad)?)
-            .address(cx.address(&x)?)
-            .long(count);
-        over(cx, &x, name, count, arguments)
+    let dtype = x.dtype;
+    section([&dx, &grad, &x], move |cx, addresses| {
+        let arguments = Arguments::addresses(addresses).long(count);
+        over(cx, dtype, name, count, arguments)
     });
     dx
 }

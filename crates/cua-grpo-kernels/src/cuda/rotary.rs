@@ -17,21 +17,19 @@ pub(super) fn rotate(x: &CubeTensor, cos: &CubeTensor, sin: &CubeTensor, sign: f
     let [batch, heads, time, width] = x.shape;
     let out = heads_first(&x.tensor, x.shape);
     let shared = cos.meta.shape()[0] == 1;
-    section(&x.tensor.client, |cx| {
-        let mut arguments = Arguments::default()
-            .address(cx.address(&out.tensor)?)
-            .address(cx.address(&x.tensor)?)
-            .address(cx.address(&cos)?)
-            .address(cx.address(&sin)?)
+    let (dtype, x_strides, out_strides) = (x.tensor.dtype, x.strides, out.strides);
+    section([&out.tensor, &x.tensor, &cos, &sin], move |cx, addresses| {
+        let mut arguments = Arguments::addresses(addresses)
             .long(batch)
             .long(heads)
             .long(time)
-            .int(width);
-        arguments = out.strides_to(x.strides_to(arguments));
+            .int(width)
+            .strides(x_strides)
+            .strides(out_strides);
         arguments = arguments.long(if shared { 0 } else { time * width }).float(sign).int(0);
         let count = batch * heads * time * width;
         let blocks = count.div_ceil(BLOCK * 8).min(8 * cx.gpu.multiprocessors);
-        let kernel = source::rotary(x.tensor.dtype);
+        let kernel = source::rotary(dtype);
         cx.launch(kernel, "rotary", [blocks, 1, 1], BLOCK, 0, &mut arguments)
     });
     out.tensor

@@ -1,8 +1,10 @@
 //! Work on a stream of our own, in order with what burn does before and after it.
 //!
-//! Burn's streams are not exposed, so the order comes from events of the whole context (CUDA 12.5 and newer): a section
-//! waits for everything that was submitted before it, and everything submitted later waits for the section. The host
-//! waits for neither.
+//! A *section* runs on the device thread of burn's runtime, as a service beside burn's own, so sections and burn's
+//! launches happen in the order in which they were asked for. Burn's streams are not exposed; the order on the card
+//! comes from events of the whole context (CUDA 12.5 and newer): a section waits for everything that was submitted
+//! before it, and everything submitted later waits for the section. The host waits for neither: [`section`] returns
+//! before its launches are made, and what goes wrong there is kept for [`raise`]. Only [`try_section`] waits.
 
 use super::error::{CudaError, Named};
 use super::gemm::Blas;
@@ -11,10 +13,15 @@ use burn::tensor::{DType, Shape};
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::client::Client;
 use cubecl::cuda::CudaRuntime;
+
+use cubecl_common::device::{DeviceId, DeviceService, ServerUtilitiesHandle};
+use cubecl_common::device_handle::DeviceHandle;
 use cubecl_runtime::runtime::Runtime;
+use cubecl_runtime::server::Handle;
 use cudarc::driver::sys as cu;
 use std::collections::HashMap;
 use std::ffi::c_void;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 /// A device address.
@@ -23,6 +30,7 @@ pub(crate) type Address = cu::CUdeviceptr;
 /// What one card needs besides burn: a stream, two events, the vendor library, the kernels.
 pub(crate) struct Gpu {
     pub stream: cu::CUstream,
+    context: cu::CUcontext,
     before: cu::CUevent,
     after: cu::CUevent,
     pub blas: Blas,
@@ -31,21 +39,63 @@ pub(crate) struct Gpu {
     pub multiprocessors: usize,
 }
 
-// SAFETY: streams and events belong to the context and may be used from any thread where it is current; a mutex
-// around each `Gpu` keeps uses apart.
+// SAFETY: streams and events belong to the context and may be used from any thread where it is current; the device
+// thread is the only one that does.
 unsafe impl Send for Gpu {}
 
-static GPUS: LazyLock<Mutex<HashMap<String, Arc<Mutex<Gpu>>>>> = LazyLock::new(Mutex::default);
+/// [`Gpu`] as a service of burn's device thread; opened by the first section.
+#[derive(Default)]
+struct Worker(Option<Gpu>);
+
+impl DeviceService for Worker {
+    fn init(_: DeviceId) -> Self {
+        Self::default()
+    }
+
+    fn utilities(&self) -> ServerUtilitiesHandle {
+        Arc::new(())
+    }
+}
+
+/// The workers, one a card.
+static WORKERS: LazyLock<Mutex<HashMap<DeviceId, DeviceHandle<Worker>>>> = LazyLock::new(Mutex::default);
+
+/// The first thing that went wrong in a section that nobody waited for.
+static FAILURE: Mutex<Option<CudaError>> = Mutex::new(None);
+static FAILED: AtomicBool = AtomicBool::new(false);
+
+fn worker(client: &Client) -> DeviceHandle<Worker> {
+    let device = client.service_id().device;
+    let mut workers = WORKERS.lock().unwrap_or_else(PoisonError::into_inner);
+    workers
+        .entry(device)
+        .or_insert_with(|| DeviceHandle::new(device))
+        .clone()
+}
+
+/// Whether a section failed: its outputs, and everything computed from them, are not what they should be.
+///
+/// # Panics
+/// When one did, with the failed call: burn's operations have no other way to report it.
+pub fn raise() {
+    if FAILED.load(Ordering::Acquire) {
+        let failure = FAILURE.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(error) = &*failure {
+            panic!("CUDA: {error}");
+        }
+    }
+}
 
 impl Gpu {
     /// Must run on the device thread.
     fn open() -> Result<Self, CudaError> {
-        let mut stream = std::ptr::null_mut();
+        let (mut stream, mut context) = (std::ptr::null_mut(), std::ptr::null_mut());
         let (mut before, mut after) = (std::ptr::null_mut(), std::ptr::null_mut());
         let (mut device, mut multiprocessors) = (0, 0);
         let count = cu::CUdevice_attribute_enum::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT;
         // SAFETY: a context is current, and all pointers are valid.
         unsafe {
+            cu::cuCtxGetCurrent(&mut context).result().named("cuCtxGetCurrent")?;
             let flags = cu::CUstream_flags::CU_STREAM_NON_BLOCKING as u32;
             cu::cuStreamCreate(&mut stream, flags)
                 .result()
@@ -60,6 +110,7 @@ impl Gpu {
         }
         Ok(Self {
             stream,
+            context,
             before,
             after,
             blas: Blas::open()?,
@@ -75,64 +126,91 @@ pub(crate) struct Section<'a> {
     client: &'a Client,
 }
 
-/// Runs `work` as a section on the card of `client`, in order with burn's work.
-///
-/// # Panics
-/// When a call of the driver fails: burn's operations have no other way to report it.
-pub(crate) fn section<R: Send + 'static>(
-    client: &Client,
-    work: impl FnOnce(&mut Section<'_>) -> Result<R, CudaError> + Send,
-) -> R {
-    let answer = try_section(client, work);
-    answer.unwrap_or_else(|error| panic!("CUDA: {error}"))
-}
-
-/// As [`section`], with the error given back.
-pub(crate) fn try_section<R: Send + 'static>(
-    client: &Client,
-    work: impl FnOnce(&mut Section<'_>) -> Result<R, CudaError> + Send,
-) -> Result<R, CudaError> {
-    let task = || -> Result<R, CudaError> {
-        let mut context = std::ptr::null_mut();
-        // SAFETY: the pointer is valid.
-        unsafe { cu::cuCtxGetCurrent(&mut context) }
-            .result()
-            .named("cuCtxGetCurrent")?;
-        let gpu = {
-            let mut gpus = GPUS.lock().unwrap_or_else(PoisonError::into_inner);
-            let key = format!("{:?}", context as usize);
-            match gpus.get(&key) {
-                Some(gpu) => Arc::clone(gpu),
-                None => {
-                    let gpu = Arc::new(Mutex::new(Gpu::open()?));
-                    gpus.insert(key, Arc::clone(&gpu));
-                    gpu
-                }
-            }
+impl Worker {
+    /// Runs `work` between everything submitted before and everything submitted later.
+    fn run<R>(
+        &mut self,
+        client: &Client,
+        work: impl FnOnce(&mut Section<'_>) -> Result<R, CudaError>,
+    ) -> Result<R, CudaError> {
+        let gpu = match &mut self.0 {
+            Some(gpu) => gpu,
+            closed => closed.insert(Gpu::open()?),
         };
-        let mut gpu = gpu.lock().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: events and stream live as long as the process, and the context is current on this thread.
         unsafe {
-            cu::cuCtxRecordEvent(context, gpu.before)
+            cu::cuCtxRecordEvent(gpu.context, gpu.before)
                 .result()
                 .named("cuCtxRecordEvent")?;
             cu::cuStreamWaitEvent(gpu.stream, gpu.before, 0)
                 .result()
                 .named("cuStreamWaitEvent")?;
         }
-        let result = work(&mut Section { gpu: &mut gpu, client });
+        let result = work(&mut Section { gpu, client });
         // SAFETY: as above. Also after a failure, so that later work never overtakes what was launched.
         unsafe {
             cu::cuEventRecord(gpu.after, gpu.stream)
                 .result()
                 .named("cuEventRecord")?;
-            cu::cuCtxWaitEvent(context, gpu.after)
+            cu::cuCtxWaitEvent(gpu.context, gpu.after)
                 .result()
                 .named("cuCtxWaitEvent")?;
         }
         result
-    };
-    client.exclusive(task).named("device thread")?
+    }
+}
+
+/// Submits `work` as a section on the card of the tensors, and returns at once. `work` is given where each tensor's
+/// first element lies; the tensors live until it ran. Strides are the caller's business.
+///
+/// # Panics
+/// When an earlier section failed; see [`raise`].
+pub(crate) fn section<const N: usize>(
+    tensors: [&CubeTensor; N],
+    work: impl FnOnce(&mut Section<'_>, [Address; N]) -> Result<(), CudaError> + Send + 'static,
+) {
+    raise();
+    let client = tensors[0].client.clone();
+    let handles = tensors.map(|tensor| tensor.handle.clone());
+    worker(&client).submit(move |worker| {
+        let result = worker.run(&client, |cx| {
+            let mut addresses = [0; N];
+            for (address, handle) in addresses.iter_mut().zip(handles) {
+                *address = place(&client, handle)?;
+            }
+            work(cx, addresses)
+        });
+        if let Err(error) = result {
+            FAILURE
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .get_or_insert(error);
+            FAILED.store(true, Ordering::Release);
+        }
+    });
+}
+
+/// Runs `work` as a section on the card of `client` and waits until it returned (not for the card).
+///
+/// # Errors
+/// What `work` gives back.
+///
+/// # Panics
+/// When an earlier section failed; see [`raise`].
+pub(crate) fn try_section<R: Send>(
+    client: &Client,
+    work: impl FnOnce(&mut Section<'_>) -> Result<R, CudaError> + Send,
+) -> Result<R, CudaError> {
+    raise();
+    let answer = worker(client).submit_blocking(|worker| worker.run(client, work));
+    raise();
+    answer.named("device thread")?
+}
+
+/// Where a buffer lies. On the device thread this is answered at once.
+fn place(client: &Client, handle: Handle) -> Result<Address, CudaError> {
+    let resource = client.get_resource::<<CudaRuntime as Runtime>::Server>(handle);
+    Ok(resource.named("address of a tensor")?.resource().ptr)
 }
 
 impl Section<'_> {
@@ -170,11 +248,7 @@ impl Section<'_> {
 
     /// Where the first element of `tensor` lies. Strides are the caller's business.
     pub fn address(&self, tensor: &CubeTensor) -> Result<Address, CudaError> {
-        // On the device thread this runs at once.
-        let resource = self
-            .client
-            .get_resource::<<CudaRuntime as Runtime>::Server>(tensor.handle.clone());
-        Ok(resource.named("address of a tensor")?.resource().ptr)
+        place(self.client, tensor.handle.clone())
     }
 
     /// Launches a kernel on the stream of the section.
@@ -224,6 +298,11 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
+    /// Device addresses, in order.
+    pub fn addresses<const N: usize>(addresses: [Address; N]) -> Self {
+        addresses.into_iter().fold(Self::default(), Self::address)
+    }
+
     fn word(mut self, word: u64) -> Self {
         self.starts.push(self.words.len());
         self.words.push(word);
@@ -243,6 +322,11 @@ impl Arguments {
     /// A `long long`.
     pub fn long(self, value: usize) -> Self {
         self.word(value as u64)
+    }
+
+    /// `long long` strides of batch, head and row, in elements.
+    pub fn strides(self, strides: [usize; 3]) -> Self {
+        strides.into_iter().fold(self, Self::long)
     }
 
     /// A `float`.

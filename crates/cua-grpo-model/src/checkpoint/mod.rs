@@ -13,6 +13,5 @@ pub use dtype::WeightDtype;
 pub use files::{HostTensor, INDEX_FILE, SINGLE_FILE, TensorFiles};
 pub use load::{LoadOptions, load_model};
 pub use quantised::Nf4Options;
-pub(crate) use save::host;
 pub use save::{SaveOptions, save_model, save_weights};
 pub use stream::{TensorBytes, write_safetensors};

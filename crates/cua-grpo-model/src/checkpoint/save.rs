@@ -5,7 +5,7 @@ use super::stream::{Finished, TensorWriter};
 use super::{INDEX_FILE, SINGLE_FILE, WeightDtype};
 use crate::nn::Slot;
 use crate::{ModelError, Qwen3Vl};
-use burn::tensor::{DType, Tensor, TensorData};
+use burn::tensor::{DType, TensorData};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -252,11 +252,4 @@ fn data(slot: Slot<'_>) -> TensorData {
         Slot::Vector(tensor) => tensor.clone().without_autodiff().into_data(),
         Slot::Matrix(tensor) => tensor.clone().without_autodiff().into_data(),
     }
-}
-
-/// The values of a float tensor on the host.
-pub(crate) fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    let data: TensorData = tensor.without_autodiff().into_data().convert::<f32>();
-    data.try_to_vec::<f32>()
-        .unwrap_or_else(|error| unreachable!("data was converted to f32: {error:?}"))
 }

@@ -313,10 +313,7 @@ impl Generator {
     fn logits(&self, hidden: Tensor<2>) -> Vec<Vec<f32>> {
         let logits = kernels::head(hidden, self.model.head());
         let width = logits.dims()[1];
-        crate::checkpoint::host(logits)
-            .chunks_exact(width)
-            .map(<[f32]>::to_vec)
-            .collect()
+        kernels::host(logits).chunks_exact(width).map(<[f32]>::to_vec).collect()
     }
 
     /// Draws a token and decides whether the request is done.

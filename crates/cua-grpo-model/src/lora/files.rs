@@ -24,7 +24,7 @@ pub fn save_adapter(model: &mut Qwen3Vl, config: &LoraConfig, base: &str, dir: &
         let Some(pair) = &linear.lora else { return };
         modules.push(path.to_owned());
         for (factor, tensor) in [("lora_A", &pair.a), ("lora_B", &pair.b)] {
-            let values = crate::checkpoint::host(tensor.clone());
+            let values = cua_grpo_kernels::host(tensor.clone());
             let shape = tensor.dims().to_vec();
             tensors.push((
                 format!("{PREFIX}{path}.{factor}.weight"),

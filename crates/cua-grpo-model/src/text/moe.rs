@@ -53,7 +53,7 @@ impl SparseMlp {
         let count = self.experts_per_token;
         let device = x.device().without_autodiff();
         let probabilities = softmax(self.gate.forward(x.clone().cast(DType::F32)), 1);
-        let routes = Routes::choose(&crate::checkpoint::host(probabilities.clone()), tokens, count);
+        let routes = Routes::choose(&cua_grpo_kernels::host(probabilities.clone()), tokens, count);
 
         let indices = |values: Vec<i64>| {
             let length = values.len();
