@@ -1,7 +1,7 @@
 //! From rows of tokens and images to what the decoder reads: padding, positions, places of visual tokens.
 
 use crate::processor::{ImageProcessorConfig, PadIds, Pixels, PositionState};
-use crate::text::{DecoderInput, VisualIndex, rope_tables};
+use crate::text::{DecoderInput, KvCache, VisualIndex, rope_tables};
 use crate::{ModelConfig, ModelError, Qwen3Vl};
 use burn::tensor::{Int, Tensor, TensorData};
 use cua_grpo_core::{Image, TokenId};
@@ -267,7 +267,7 @@ impl Batch {
     ///
     /// # Shapes
     /// - output: `[rows * time, hidden]`
-    pub fn hidden(&self, model: &Qwen3Vl, cache: Option<&mut Vec<crate::text::LayerCache>>) -> Tensor<2> {
+    pub fn hidden(&self, model: &Qwen3Vl, cache: Option<&mut dyn KvCache>) -> Tensor<2> {
         let mut input = self.input.clone();
         if let Some(index) = &self.visual {
             let images: Vec<&Pixels> = self.pixels.iter().map(AsRef::as_ref).collect();

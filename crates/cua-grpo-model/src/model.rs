@@ -1,7 +1,7 @@
 //! Qwen3-VL as a whole: both towers, the head, and named access to every weight.
 
 use crate::nn::{Dropout, Initializer, LinearVisitor, ParamVisitor, Slot, Weight, join};
-use crate::text::{DecoderInput, LayerCache, TextDecoder};
+use crate::text::{DecoderInput, KvCache, TextDecoder};
 use crate::vision::VisionTower;
 use crate::{ModelConfig, ModelError};
 use burn::tensor::{DType, Device, Distribution, Tensor};
@@ -85,7 +85,7 @@ impl Qwen3Vl {
     }
 
     /// Hidden states after the final norm `[batch * time, hidden]`.
-    pub fn hidden(&self, input: DecoderInput, cache: Option<&mut Vec<LayerCache>>) -> Tensor<2> {
+    pub fn hidden(&self, input: DecoderInput, cache: Option<&mut dyn KvCache>) -> Tensor<2> {
         self.language_model.forward(input, cache)
     }
 

@@ -59,10 +59,10 @@ pub fn measure(model: &Qwen3Vl, what: &Workload, batch: usize, new_tokens: usize
 #[cfg(feature = "cuda")]
 fn on_card(model: &Qwen3Vl, what: &Workload, batch: usize, new_tokens: usize) -> Result<Figures> {
     use burn::tensor::{Int, Tensor, TensorData};
-    use cua_grpo_kernels::cuda::{Decoder, RowStart};
+    use cua_grpo_kernels::cuda::{Decoder, RowStart, Span};
     use cua_grpo_model::batch::{Batch, Prefix};
-    use cua_grpo_model::generate::store_prefill;
-    use cua_grpo_model::text::LayerCache;
+    use cua_grpo_model::generate::Prefill;
+    use cua_grpo_model::text::KvCache;
     use std::time::Instant;
 
     let device = model.device();
@@ -76,8 +76,13 @@ fn on_card(model: &Qwen3Vl, what: &Workload, batch: usize, new_tokens: usize) ->
         0 => None,
         _ => Some(Decoder::new(model.decode_model()?, batch, max_len, history)?),
     };
-    let counts = vec![prompt as i32; batch];
-    let rows: Vec<i32> = (0..batch as i32).collect();
+    let spans: Vec<Span> = (0..batch)
+        .map(|row| Span {
+            row,
+            start: 0,
+            count: prompt,
+        })
+        .collect();
     let mut figures = None;
     // The first round compiles kernels, makes plans and captures the graph.
     for _ in 0..3 {
@@ -92,8 +97,9 @@ fn on_card(model: &Qwen3Vl, what: &Workload, batch: usize, new_tokens: usize) ->
         let vision_s = start.elapsed().as_secs_f64();
         let start = Instant::now();
         let assembled = Batch::assemble(model, &prompts, &Prefix::default())?;
-        let mut caches = vec![LayerCache::default(); model.language_model.num_layers()];
-        let hidden = assembled.hidden(model, Some(&mut caches));
+        let mut cache = decoder.as_mut().map(|decoder| Prefill { decoder, spans: &spans });
+        let cache = cache.as_mut().map(|cache| cache as &mut dyn KvCache);
+        let hidden = assembled.hidden(model, cache);
         let last: Vec<i64> = (0..batch).map(|row| ((row + 1) * prompt - 1) as i64).collect();
         let last = Tensor::<1, Int>::from_data(TensorData::new(last, [batch]), &device);
         let hidden = hidden.select(0, last);
@@ -109,12 +115,10 @@ fn on_card(model: &Qwen3Vl, what: &Workload, batch: usize, new_tokens: usize) ->
             })
             .collect();
         if let Some(decoder) = &mut decoder {
-            store_prefill(decoder, &caches, &rows, &counts)?;
             decoder.start(&starts, &[], 0, &hidden)?;
         }
         device.sync()?;
         let prefill_s = start.elapsed().as_secs_f64();
-        drop(caches);
         let decode = match &mut decoder {
             None => None,
             Some(decoder) => {

@@ -12,6 +12,7 @@ mod decode;
 mod limits;
 mod paths;
 mod train;
+mod turns;
 mod workload;
 
 use anyhow::{Result, bail};
@@ -53,6 +54,9 @@ struct Arguments {
     /// Training shapes: rows x text tokens
     #[arg(long, value_delimiter = ',', default_values = ["1x7000", "4x2048"])]
     train_shapes: Vec<String>,
+    /// Turns of a conversation, for `--mode turns`
+    #[arg(long, default_value_t = 4)]
+    turns: usize,
     /// Compare kernels and paths with their references on fresh random inputs
     #[arg(long)]
     check: bool,
@@ -66,6 +70,8 @@ enum Mode {
     Decode,
     Prefill,
     Train,
+    /// Several turns of each conversation through the generation engine, as rollouts have them.
+    Turns,
     All,
 }
 
@@ -120,6 +126,9 @@ fn main() -> Result<()> {
         let decode = matches!(mode, Mode::Decode | Mode::All);
         if decode || mode == Mode::Prefill {
             decode::measure(&model, &what, batch, if decode { arguments.new_tokens } else { 0 })?;
+        }
+        if matches!(mode, Mode::Turns | Mode::All) {
+            turns::measure(&model, &what, batch, arguments.new_tokens, arguments.turns)?;
         }
     }
     if matches!(arguments.mode, Mode::Train | Mode::All) {

@@ -138,10 +138,9 @@ fn turns(host: &Qwen3Vl, device: &Device, what: &Workload) -> Result<()> {
 #[cfg(feature = "cuda")]
 fn decode(host: &Qwen3Vl, device: &Device, what: &Workload) -> Result<()> {
     use burn::tensor::{Int, TensorData};
-    use cua_grpo_kernels::cuda::{Decoder, RowStart};
+    use cua_grpo_kernels::cuda::{Decoder, RowStart, Span};
     use cua_grpo_model::batch::{Batch, Prefix};
-    use cua_grpo_model::generate::store_prefill;
-    use cua_grpo_model::text::LayerCache;
+    use cua_grpo_model::generate::Prefill;
 
     let (batch, new_tokens) = (3, 24);
     let mut model = host.clone();
@@ -152,11 +151,18 @@ fn decode(host: &Qwen3Vl, device: &Device, what: &Workload) -> Result<()> {
     let length = what.tokens_of(what.text);
     let mut decoder = Decoder::new(model.decode_model()?, batch, 256, new_tokens)?;
     let assembled = Batch::assemble(&model, &prompts, &Prefix::default())?;
-    let mut caches = vec![LayerCache::default(); model.language_model.num_layers()];
-    let hidden = assembled.hidden(&model, Some(&mut caches));
+    let spans = [0, 1, 2].map(|row| Span {
+        row,
+        start: 0,
+        count: length,
+    });
+    let mut cache = Prefill {
+        decoder: &mut decoder,
+        spans: &spans,
+    };
+    let hidden = assembled.hidden(&model, Some(&mut cache));
     let last: Vec<i64> = (0..batch).map(|row| ((row + 1) * length - 1) as i64).collect();
     let last = Tensor::<1, Int>::from_data(TensorData::new(last, [batch]), device);
-    store_prefill(&mut decoder, &caches, &[0, 1, 2], &vec![length as i32; batch])?;
     let temperatures = [1.0, 0.7, 0.0];
     let starts: Vec<RowStart> = (0..batch)
         .map(|row| RowStart {

@@ -34,46 +34,69 @@ fn text(found: Option<Source>) -> Result<Source, CudaError> {
     found.ok_or_else(|| CudaError::new("attention", "there is no kernel for this head size"))
 }
 
+/// A launch of the forward kernel.
+pub(super) struct Forward {
+    pub batch: usize,
+    pub heads: usize,
+    pub kv_heads: usize,
+    pub time_q: usize,
+    pub time_k: usize,
+    pub width: usize,
+    /// Of queries, keys, values and the output.
+    pub strides: [[usize; 3]; 4],
+    pub causal: bool,
+}
+
+impl Forward {
+    /// Launches on queries, keys, values, the output, and the log-sum-exp.
+    pub fn launch(&self, cx: &mut Section<'_>, operands: [Address; 4], lse: Address) -> Result<(), CudaError> {
+        const ROWS: usize = 64;
+        const KEYS: usize = 64;
+        let mut arguments = Arguments::default();
+        for (address, strides) in operands.into_iter().zip(self.strides) {
+            arguments = arguments.address(address).strides(strides);
+        }
+        let mut arguments = arguments
+            .address(lse)
+            .int(self.heads)
+            .int(self.kv_heads)
+            .int(self.time_q)
+            .int(self.time_k)
+            .float((self.width as f64).powf(-0.5))
+            .address(0)
+            .address(0);
+        let name = if self.causal {
+            "attention_forward_causal"
+        } else {
+            "attention_forward_full"
+        };
+        let grid = [self.heads, self.time_q.div_ceil(ROWS), self.batch];
+        let shared = 1024 + (ROWS + 4 * KEYS) * tile_row(self.width);
+        let kernel = text(source::attention_forward(self.width))?;
+        cx.launch(kernel, name, grid, 2 * ROWS, shared, &mut arguments)
+    }
+}
+
 /// As [`crate::attention()`] with the mask `Causal` or `All`.
 pub(super) fn attention(q: CubeTensor, k: CubeTensor, v: CubeTensor, causal: bool) -> (CubeTensor, Saved) {
-    const ROWS: usize = 64;
-    const KEYS: usize = 64;
     let [q, k, v] = [q, k, v].map(Heads::aligned);
     let [batch, heads, time_q, width] = q.shape;
     let [_, kv_heads, time_k, _] = k.shape;
     let out = heads_first(&q.tensor, q.shape);
     let lse = empty(&q.tensor, [batch, heads, time_q], DType::F32);
-    let strides = [&q, &k, &v, &out].map(|heads| heads.strides);
+    let forward = Forward {
+        batch,
+        heads,
+        kv_heads,
+        time_q,
+        time_k,
+        width,
+        strides: [&q, &k, &v, &out].map(|heads| heads.strides),
+        causal,
+    };
     let tensors = [&q.tensor, &k.tensor, &v.tensor, &out.tensor, &lse];
     section(tensors, move |cx, [q, k, v, out, lse]| {
-        let mut arguments = Arguments::default();
-        for (address, strides) in [q, k, v, out].into_iter().zip(strides) {
-            arguments = arguments.address(address).strides(strides);
-        }
-        let mut arguments = arguments
-            .address(lse)
-            .int(heads)
-            .int(kv_heads)
-            .int(time_q)
-            .int(time_k)
-            .float((width as f64).powf(-0.5))
-            .address(0)
-            .address(0);
-        let name = if causal {
-            "attention_forward_causal"
-        } else {
-            "attention_forward_full"
-        };
-        let grid = [heads, time_q.div_ceil(ROWS), batch];
-        let shared = 1024 + (ROWS + 4 * KEYS) * tile_row(width);
-        cx.launch(
-            text(source::attention_forward(width))?,
-            name,
-            grid,
-            2 * ROWS,
-            shared,
-            &mut arguments,
-        )
+        forward.launch(cx, [q, k, v, out], lse)
     });
     let saved = Saved {
         q,

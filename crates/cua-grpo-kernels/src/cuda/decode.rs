@@ -6,12 +6,10 @@
 
 use super::decode_state::{Buffers, History, RowStart};
 use super::decode_step::step;
+use super::dense;
 use super::error::{CudaError, Named};
-use super::heads::Heads;
-use super::section::{Arguments, Section, empty, try_section};
-use super::{dense, source};
+use super::section::{Section, try_section};
 use burn::tensor::{DType, Tensor};
-use burn_cubecl::kernel::cast;
 use burn_cubecl::tensor::CubeTensor;
 use cudarc::driver::sys as cu;
 
@@ -104,17 +102,21 @@ pub(super) fn cube(tensor: burn::backend::DispatchTensor) -> Result<CubeTensor, 
     }
 }
 
+/// `tensor` as burn's users see it, with the dispatch of `like`.
+pub(super) fn dispatched<const D: usize>(like: Tensor<D>, tensor: CubeTensor) -> Tensor<D> {
+    use burn::backend::{BackendTensor, DispatchTensorKind};
+    let mut dispatch = like.into_dispatch();
+    dispatch.kind = DispatchTensorKind::Cube(BackendTensor::Float(tensor));
+    Tensor::from_dispatch(dispatch)
+}
+
 /// A decoder for a fixed number of rows, with its cache.
 pub struct Decoder {
-    model: DecodeModel,
+    pub(super) model: DecodeModel,
     /// Keys and values of each layer `[rows, kv_heads, max_len, head_dim]`.
-    cache: Vec<[CubeTensor; 2]>,
-    /// The same as tensors.
-    tensors: Vec<[Tensor<4>; 2]>,
-    buffers: Buffers,
+    pub(super) cache: Vec<[CubeTensor; 2]>,
+    pub(super) buffers: Buffers,
     graph: Option<Graph>,
-    rows: usize,
-    max_len: usize,
 }
 
 /// An instantiated graph. Leaked with the process when a driver call fails; freed otherwise.
@@ -124,7 +126,7 @@ struct Graph(cu::CUgraphExec);
 unsafe impl Send for Graph {}
 
 impl Decoder {
-    /// A decoder for `rows` rows of at most `max_len` tokens each, of which `history` may be sampled in one run.
+    /// A decoder for `rows` rows of less than `max_len` tokens each, of which `history` may be sampled in one run.
     ///
     /// # Errors
     /// When the model is not on a card, a weight is not bf16 (or NF4), or a kernel cannot be loaded.
@@ -143,24 +145,15 @@ impl Decoder {
         if like.dtype != DType::BF16 {
             return Err(CudaError::new("decoder: expected weights in bf16", like.dtype));
         }
-        let shape = [rows, model.kv_heads, max_len, model.head_dim];
-        let device = model.embedding.device();
-        // Made flat: burn would leave gaps between rows of 64 or 128 elements.
-        let flat = || Tensor::<1>::zeros([shape.iter().product::<usize>()], (&device, DType::BF16)).reshape(shape);
-        let tensors: Vec<[Tensor<4>; 2]> = model.layers.iter().map(|_| [flat(), flat()]).collect();
-        let cache: Vec<[CubeTensor; 2]> = tensors
-            .iter()
-            .map(|[k, v]| Ok([primitive(k)?, primitive(v)?]))
-            .collect::<Result<_, CudaError>>()?;
+        let cache = (0..model.layers.len())
+            .map(|_| super::decode_cache::zeros(&model, rows, max_len))
+            .collect::<Result<Vec<_>, CudaError>>()?;
         let buffers = Buffers::new(&like, &model, rows, max_len, history)?;
         let mut decoder = Self {
             model,
             cache,
-            tensors,
             buffers,
             graph: None,
-            rows,
-            max_len,
         };
         decoder.warm_up()?;
         Ok(decoder)
@@ -168,51 +161,17 @@ impl Decoder {
 
     /// Number of rows.
     pub fn rows(&self) -> usize {
-        self.rows
+        self.buffers.sizes.rows
     }
 
-    /// Stores keys and values of new tokens `[batch, kv_heads, time, head_dim]` of layer `layer`: row `b` of them goes
-    /// to row `rows[b]` of the cache, from column `start[b]`, `count[b]` columns.
-    ///
-    /// # Errors
-    /// When a launch fails.
-    pub fn store(
-        &mut self,
-        layer: usize,
-        [k, v]: [&Tensor<4>; 2],
-        rows: &[i32],
-        start: &[i32],
-        count: &[i32],
-    ) -> Result<(), CudaError> {
-        for (tensor, cache) in [k, v].into_iter().zip(&self.cache[layer]) {
-            let x = Heads::of(cast(primitive(tensor)?, DType::BF16));
-            let [batch, heads, time, width] = x.shape;
-            let places = empty(&x.tensor, [3 * batch], DType::I32);
-            try_section(&cache.client, |cx| {
-                let at = cx.address(&places)?;
-                cx.upload(at, &[rows, start, count].concat())?;
-                let bytes = (4 * batch) as u64;
-                let arguments = Arguments::default()
-                    .address(cx.address(cache)?)
-                    .address(cx.address(&x.tensor)?)
-                    .long(heads)
-                    .long(time)
-                    .int(width);
-                let mut arguments = arguments
-                    .strides(x.strides)
-                    .address(at)
-                    .address(at + bytes)
-                    .address(at + 2 * bytes)
-                    .long(batch)
-                    .long(self.max_len);
-                let blocks = (batch * heads * time * width)
-                    .div_ceil(256 * 4)
-                    .min(16 * cx.gpu.multiprocessors);
-                let kernel = source::cache(DType::BF16);
-                cx.launch(kernel, "cache_store", [blocks, 1, 1], 256, 0, &mut arguments)
-            })?;
-        }
-        Ok(())
+    /// Columns of the cache. The last one is scratch.
+    pub fn max_len(&self) -> usize {
+        self.buffers.sizes.max_len
+    }
+
+    /// Tokens that a row may sample in one run.
+    pub fn history_len(&self) -> usize {
+        self.buffers.sizes.history
     }
 
     /// Begins a run: how each row samples and where it stands. `hidden` are the states after the final norm
@@ -237,27 +196,15 @@ impl Decoder {
         })
     }
 
-    /// As [`Decoder::start`], where the first tokens `ids` were drawn elsewhere: `length` and `position` count them. A row
-    /// with `max_new_tokens` 0 is finished.
+    /// Takes other weights of the same sizes, e.g. a new adapter. The cache stays as it is.
     ///
     /// # Errors
-    /// When a launch fails.
-    pub fn resume(&mut self, starts: &[RowStart], stop_ids: &[i32], pad: i32, ids: &[i32]) -> Result<(), CudaError> {
-        let buffers = &mut self.buffers;
-        try_section(&self.cache[0][0].client, |cx| {
-            buffers.upload(cx, starts, stop_ids, pad)?;
-            cx.upload(buffers.ids, ids)
-        })
-    }
-
-    /// Keys and values of layer `layer`, `[rows, kv_heads, max_len, head_dim]`: what the cache holds when they are read.
-    pub fn keys_and_values(&self, layer: usize) -> &[Tensor<4>; 2] {
-        &self.tensors[layer]
-    }
-
-    /// Columns of the cache.
-    pub fn max_len(&self) -> usize {
-        self.max_len
+    /// When a weight is not as [`Decoder::new`] expects it.
+    pub fn set_model(&mut self, model: DecodeModel) -> Result<(), CudaError> {
+        self.drop_graph();
+        self.buffers.adapters.clear();
+        self.model = model;
+        self.warm_up()
     }
 
     /// Replays `steps` steps without waiting for them. Rows that are finished stay as they are.
@@ -298,8 +245,9 @@ impl Decoder {
         try_section(&self.cache[0][0].client, |cx| buffers.history(cx))
     }
 
-    /// Runs a step outside the graph, so that every kernel and every plan is made before the capture.
-    fn warm_up(&mut self) -> Result<(), CudaError> {
+    /// Runs a step outside the graph, so that every kernel and every plan is made before the capture. Of the cache it
+    /// writes the last column.
+    pub(super) fn warm_up(&mut self) -> Result<(), CudaError> {
         let Self {
             model, cache, buffers, ..
         } = self;
@@ -343,8 +291,9 @@ impl Decoder {
     }
 }
 
-impl Drop for Decoder {
-    fn drop(&mut self) {
+impl Decoder {
+    /// Forgets the graph: it holds addresses and sizes.
+    pub(super) fn drop_graph(&mut self) {
         let Some(graph) = self.graph.take() else { return };
         let exec = graph.0 as usize;
         // A failure leaves the graph to the end of the process.
@@ -360,5 +309,11 @@ impl Drop for Decoder {
             }
         });
         drop(freed);
+    }
+}
+
+impl Drop for Decoder {
+    fn drop(&mut self) {
+        self.drop_graph();
     }
 }

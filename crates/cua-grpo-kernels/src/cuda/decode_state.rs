@@ -211,10 +211,10 @@ impl Buffers {
         })
     }
 
-    /// Every row at the first column of an empty cache, so that a step can run.
+    /// Every row at the last column of the cache, so that a step can run.
     pub fn reset(&mut self, cx: &mut Section<'_>) -> Result<(), CudaError> {
         let start = RowStart {
-            length: 1,
+            length: self.sizes.max_len,
             position: 0,
             temperature: 1.0,
             top_k: 0,

@@ -7,6 +7,7 @@
 
 mod attention;
 mod decode;
+mod decode_cache;
 mod decode_linear;
 mod decode_state;
 mod decode_step;
@@ -26,6 +27,7 @@ mod section;
 mod source;
 
 pub use decode::{DecodeLayer, DecodeLinear, DecodeModel, DecodeWeight, Decoder};
+pub use decode_cache::Span;
 pub use decode_state::{History, RowStart};
 pub use error::CudaError;
 pub use section::raise;

@@ -26,8 +26,9 @@
 //     [batch, history_len], score_history [4, batch, history_len] in the order of the arguments (either may be null).
 //     A row with finished != 0 gets next_ids = pad_id and is otherwise left alone. For the others: history[step] = token,
 //     next_ids = token, step += 1, then finished = 1 (stop id), 2 (step reached limit) or 3 (no column left: column + 1
-//     >= max_len); while the row goes on column, lens and the three positions grow by 1. `column` is where the next
-//     qkv_rope_cache writes, `lens` = column + 1 is what attention reads then. active[0] = rows that go on.
+//     >= max_len); column and lens grow by 1 where there is a column left, the three positions while the row goes on.
+//     `column` is where the next qkv_rope_cache writes, `lens` = column + 1 is what attention reads then. Later steps of a
+//     finished row write that column again and again: it is behind the row's tokens, but for 3. active[0] = rows that go on.
 
 #ifndef SAMPLE_SLOTS
 #define SAMPLE_SLOTS 40
@@ -315,12 +316,15 @@ extern "C" __global__ void __launch_bounds__(256)
             if (stop_ids[i] == id) end = 1;
         if (end == 0 && at + 1 >= limit[row]) end = 2;
         if (end == 0 && column[row] + 1 >= max_len) end = 3;
+        // Also a row that ends moves on, where it can: the steps that others still need write there, not over its last token.
+        if (column[row] + 1 < max_len) {
+            column[row] += 1;
+            lens[row] += 1;
+        }
         if (end) {
             finished[row] = end;
             continue;
         }
-        column[row] += 1;
-        lens[row] += 1;
         for (int axis = 0; axis < 3; axis++) position[axis * batch + row] += 1;
         going += 1.0f;
     }

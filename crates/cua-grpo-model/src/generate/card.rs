@@ -1,10 +1,11 @@
 //! The decoder of the card over this model's weights, which stay where they are.
 
 use crate::nn::{Linear, Weight};
-use crate::text::{FeedForward, LayerCache};
+use crate::text::{FeedForward, KvCache};
 use crate::{ModelError, Qwen3Vl};
 use burn::tensor::Tensor;
-use cua_grpo_kernels::cuda::{CudaError, DecodeLayer, DecodeLinear, DecodeModel, DecodeWeight, Decoder};
+use cua_grpo_kernels::Mask;
+use cua_grpo_kernels::cuda::{DecodeLayer, DecodeLinear, DecodeModel, DecodeWeight, Decoder, Span};
 
 impl Qwen3Vl {
     /// The text decoder as [`Decoder`] reads it.
@@ -96,22 +97,21 @@ fn linear(map: &Linear) -> DecodeLinear {
     }
 }
 
-/// Copies what a prefill left in `caches`, one a layer, to the rows `rows` of `decoder`; `counts` are the tokens of
-/// each row, the rest is padding.
-///
-/// # Errors
-/// When a launch fails.
-pub fn store_prefill(
-    decoder: &mut Decoder,
-    caches: &[LayerCache],
-    rows: &[i32],
-    counts: &[i32],
-) -> Result<(), CudaError> {
-    let start = vec![0; rows.len()];
-    for (number, cache) in caches.iter().enumerate() {
-        if let Some((k, v)) = cache.newest() {
-            decoder.store(number, [k, v], rows, &start, counts)?;
-        }
+/// The cache of a decoder, as the prefill of a batch uses it: row `b` of the batch is `spans[b]`.
+pub struct Prefill<'a> {
+    /// Has the cache.
+    pub decoder: &'a mut Decoder,
+    /// Where each row of the batch goes.
+    pub spans: &'a [Span],
+}
+
+impl KvCache for Prefill<'_> {
+    /// A token sees those of its row up to itself; the mask is not read.
+    ///
+    /// # Panics
+    /// When a span does not fit the decoder.
+    fn attend(&mut self, layer: usize, q: Tensor<4>, kv: [Tensor<4>; 2], _: &Mask) -> Tensor<4> {
+        let attended = self.decoder.attend(layer, q, kv, self.spans);
+        attended.unwrap_or_else(|error| panic!("{error}"))
     }
-    Ok(())
 }

@@ -10,7 +10,7 @@ use crate::batch::{Batch, ImageCache, Prefix, RowInput};
 use crate::processor::PositionState;
 use crate::text::LayerCache;
 use crate::{ModelError, Qwen3Vl};
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Int, Tensor, TensorData};
 use cua_grpo_core::{Completion, PolicyVersion, Prompt, SamplingParams, StopReason, TokenId};
 use cua_grpo_kernels as kernels;
 use rand::SeedableRng;
@@ -54,6 +54,9 @@ pub struct Generator {
     pub(super) visible: Vec<Vec<bool>>,
     pub(super) conversations: HashMap<u64, Conversation>,
     pub(super) observer: Option<Observer>,
+    /// The rows of a card's decoder, while a conversation is open.
+    #[cfg(feature = "cuda")]
+    pub(super) slots: Option<super::slots::Slots>,
 }
 
 impl Generator {
@@ -77,6 +80,8 @@ impl Generator {
             visible,
             conversations,
             observer: None,
+            #[cfg(feature = "cuda")]
+            slots: None,
         }
     }
 
@@ -92,6 +97,10 @@ impl Generator {
     pub fn set_model(&mut self, model: Qwen3Vl, version: PolicyVersion) {
         self.model = model;
         self.version = version;
+        #[cfg(feature = "cuda")]
+        if let Some(slots) = &mut self.slots {
+            slots.stale = true;
+        }
     }
 
     /// Opens a conversation.
@@ -105,9 +114,13 @@ impl Generator {
         self.conversations.insert(session, conversation);
     }
 
-    /// Closes a conversation; its row is given up at the next batch.
+    /// Closes a conversation; its row is given up at the next batch. The last one to close frees a card's cache.
     pub fn close(&mut self, session: u64) {
         self.conversations.remove(&session);
+        #[cfg(feature = "cuda")]
+        if self.conversations.is_empty() {
+            self.slots = None;
+        }
     }
 
     /// Appends the prompts and samples, all requests as one batch. Results stand in the order of the requests.
@@ -119,12 +132,12 @@ impl Generator {
             .iter()
             .map(|request| self.input(request))
             .collect::<Result<_, _>>()?;
+        #[cfg(feature = "cuda")]
+        if super::slots::runs(&self.model) {
+            return self.generate_on_card(requests, &inputs);
+        }
         self.place(requests)?;
         let mut outputs = self.prefill(requests, &inputs)?;
-        #[cfg(feature = "cuda")]
-        if self.has_decoder() {
-            self.decode_on_card(requests, &mut outputs)?;
-        }
         self.decode(requests, &mut outputs)?;
         for layer in &mut self.cache {
             layer.settle();
@@ -287,13 +300,8 @@ impl Generator {
                 .and_then(|session| self.conversations.get(&session))
                 .map_or_else(PositionState::default, |c| c.positions)
         });
-        let mut visible = self.visible.clone();
-        if self.model.device() != Device::flex() && visible.iter().all(Vec::is_empty) {
-            // Nothing cached: on a card the causal kernel takes the prompts.
-            visible.clear();
-        }
         let prefix = Prefix {
-            visible,
+            visible: self.visible.clone(),
             positions: positions.collect(),
         };
         let batch = Batch::assemble(&self.model, &rows, &prefix)?;

@@ -2,15 +2,15 @@
 
 #[cfg(feature = "cuda")]
 mod card;
-#[cfg(feature = "cuda")]
-mod card_decode;
 mod config;
 mod engine;
 mod handle;
 mod sampling;
+#[cfg(feature = "cuda")]
+mod slots;
 
 #[cfg(feature = "cuda")]
-pub use card::store_prefill;
+pub use card::Prefill;
 pub use config::GenerationConfig;
 pub use engine::{Generator, Observer, Request};
 pub use handle::{Batching, ModelSampler};

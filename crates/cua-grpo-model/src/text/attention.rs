@@ -27,12 +27,6 @@ impl LayerCache {
         self.prefix.iter().cloned().chain([tail]).collect()
     }
 
-    /// Keys and values of the columns appended since the last [`LayerCache::settle`], or of all when there are none.
-    #[cfg(feature = "cuda")]
-    pub(crate) fn newest(&self) -> Option<(&Tensor<4>, &Tensor<4>)> {
-        self.tail.as_ref().or(self.prefix.as_ref()).map(|(k, v)| (k, v))
-    }
-
     /// Joins the tail to the prefix.
     pub fn settle(&mut self) {
         self.prefix = match (self.prefix.take(), self.tail.take()) {
@@ -59,6 +53,26 @@ impl LayerCache {
         }
     }
 }
+
+/// Where a decoder keeps the keys and values of tokens that it has seen.
+pub trait KvCache {
+    /// Takes keys and values of new tokens of layer `layer` in, and gives what the queries of these tokens see.
+    ///
+    /// # Shapes
+    /// - q, output: `[batch, heads, time, head_dim]`
+    /// - k, v: `[batch, kv_heads, time, head_dim]`
+    fn attend(&mut self, layer: usize, q: Tensor<4>, kv: [Tensor<4>; 2], mask: &Mask) -> Tensor<4>;
+}
+
+/// One cache a layer; the columns of the mask are those of the cache and then the new ones.
+impl KvCache for Vec<LayerCache> {
+    fn attend(&mut self, layer: usize, q: Tensor<4>, [k, v]: [Tensor<4>; 2], mask: &Mask) -> Tensor<4> {
+        kernels::attention(q, self[layer].append(k, v), mask)
+    }
+}
+
+/// A cache, and the layer that uses it.
+pub type CacheOfLayer<'a> = (&'a mut dyn KvCache, usize);
 
 /// Self-attention of one layer.
 #[derive(Debug, Clone)]
@@ -96,11 +110,11 @@ impl TextAttention {
         }
     }
 
-    /// The columns of `mask` are those of the cache and then the new ones.
+    /// Where there is a cache, it says how `mask` is read.
     ///
     /// # Shapes
     /// - x, output: `[batch * time, hidden]`
-    pub fn forward(&self, x: Tensor<2>, rope: &RopeTables, mask: &Mask, cache: Option<&mut LayerCache>) -> Tensor<2> {
+    pub fn forward(&self, x: Tensor<2>, rope: &RopeTables, mask: &Mask, cache: Option<CacheOfLayer<'_>>) -> Tensor<2> {
         let [batch, _, time, _] = rope.cos.dims();
         let q = self.heads_of(
             self.q_proj.forward(x.clone()),
@@ -119,11 +133,10 @@ impl TextAttention {
         let v = self.heads_of(self.v_proj.forward(x), batch, time, self.kv_heads, None);
         let q = kernels::rotate(q, rope.cos.clone(), rope.sin.clone());
         let k = kernels::rotate(k, rope.cos.clone(), rope.sin.clone());
-        let parts = match cache {
-            None => vec![(k, v)],
-            Some(cache) => cache.append(k, v),
+        let attended = match cache {
+            None => kernels::attention(q, vec![(k, v)], mask),
+            Some((cache, layer)) => cache.attend(layer, q, [k, v], mask),
         };
-        let attended = kernels::attention(q, parts, mask);
         let joined = attended
             .swap_dims(1, 2)
             .reshape([batch * time, self.heads * self.head_dim]);

@@ -1,6 +1,6 @@
 //! The stack of decoder layers, with vision features spliced in.
 
-use super::{LayerCache, RopeTables, TextLayer};
+use super::{CacheOfLayer, KvCache, RopeTables, TextLayer};
 use crate::TextConfig;
 use crate::nn::{Initializer, LinearVisitor, ParamVisitor, Slot, join};
 use crate::vision::VisionFeatures;
@@ -14,7 +14,7 @@ pub struct DecoderInput {
     pub tokens: Tensor<1, Int>,
     /// Rotary tables `[batch, 1, time, head_dim]`.
     pub rope: RopeTables,
-    /// Which columns each token sees: those of the cache and then the new ones.
+    /// Which columns each token sees: without a cache those of its row, with one as the [`KvCache`] says.
     pub mask: Mask,
     /// Vision features and where they go.
     pub vision: Option<(VisionFeatures, VisualIndex)>,
@@ -74,7 +74,7 @@ impl TextDecoder {
     ///
     /// # Shapes
     /// - output: `[batch * time, hidden]`
-    pub fn forward(&self, input: DecoderInput, cache: Option<&mut Vec<LayerCache>>) -> Tensor<2> {
+    pub fn forward(&self, input: DecoderInput, cache: Option<&mut dyn KvCache>) -> Tensor<2> {
         let x = self.run(&input, cache, |_| {});
         self.finish(x)
     }
@@ -83,13 +83,16 @@ impl TextDecoder {
     pub(super) fn run(
         &self,
         input: &DecoderInput,
-        mut cache: Option<&mut Vec<LayerCache>>,
+        mut cache: Option<&mut dyn KvCache>,
         mut keep: impl FnMut(&Tensor<2>),
     ) -> Tensor<2> {
         let mut x = self.embed(input);
         for number in 0..self.layers.len() {
             keep(&x);
-            let cache = cache.as_mut().map(|cache| &mut cache[number]);
+            let cache: Option<CacheOfLayer<'_>> = match &mut cache {
+                None => None,
+                Some(cache) => Some((&mut **cache, number)),
+            };
             x = self.layer(number, x, &input.rope, &input.mask, cache);
             if let Some((features, index)) = &input.vision
                 && let Some(feature) = features.deepstack.get(number)
@@ -116,7 +119,7 @@ impl TextDecoder {
         x: Tensor<2>,
         rope: &RopeTables,
         mask: &Mask,
-        cache: Option<&mut LayerCache>,
+        cache: Option<CacheOfLayer<'_>>,
     ) -> Tensor<2> {
         self.layers[number].forward(x, rope, mask, cache)
     }

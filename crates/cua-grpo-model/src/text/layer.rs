@@ -1,6 +1,6 @@
 //! One decoder layer.
 
-use super::{LayerCache, RopeTables, SparseMlp, TextAttention, TextMlp};
+use super::{CacheOfLayer, RopeTables, SparseMlp, TextAttention, TextMlp};
 use crate::TextConfig;
 use crate::nn::{Initializer, LinearVisitor, ParamVisitor, Slot, join};
 use burn::tensor::Tensor;
@@ -42,7 +42,7 @@ impl TextLayer {
 
     /// # Shapes
     /// - x, output: `[batch * time, hidden]`
-    pub fn forward(&self, x: Tensor<2>, rope: &RopeTables, mask: &Mask, cache: Option<&mut LayerCache>) -> Tensor<2> {
+    pub fn forward(&self, x: Tensor<2>, rope: &RopeTables, mask: &Mask, cache: Option<CacheOfLayer<'_>>) -> Tensor<2> {
         let normed = kernels::rms_norm(x.clone(), self.input_layernorm.clone(), self.eps);
         let x = x + self.self_attn.forward(normed, rope, mask, cache);
         let normed = kernels::rms_norm(x.clone(), self.post_attention_layernorm.clone(), self.eps);

@@ -8,7 +8,7 @@ mod moe;
 mod rope;
 mod tape;
 
-pub use attention::{LayerCache, TextAttention};
+pub use attention::{CacheOfLayer, KvCache, LayerCache, TextAttention};
 pub use decoder::{DecoderInput, TextDecoder, VisualIndex};
 #[cfg(feature = "cuda")]
 pub(crate) use layer::FeedForward;
