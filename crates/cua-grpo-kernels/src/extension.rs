@@ -5,7 +5,7 @@
 use crate::cpu::linear::Lora;
 use crate::cpu::packed::Packed;
 use crate::cpu::{activation, attention, linear, norm, rotary};
-use crate::record::{Derivative, record};
+use crate::record::{Derivative, Seed, nothing, record};
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::{FloatTensor, IntTensor};
@@ -79,6 +79,8 @@ pub trait FusedOps: Backend {
         b: FloatTensor<Self>,
         scaling: f64,
     ) -> FloatTensor<Self>;
+    /// As [`crate::seed`].
+    fn seed(output: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self>;
     /// As [`crate::attention()`] over one part, with the mask `Causal` or `All`.
     fn attention(q: FloatTensor<Self>, k: FloatTensor<Self>, v: FloatTensor<Self>, causal: bool) -> FloatTensor<Self>;
 }
@@ -98,6 +100,10 @@ fn packed(x: &FlexTensor, codes: FlexTensor, absmax: FlexTensor, width: usize) -
 }
 
 impl FusedOps for Flex {
+    fn seed(output: FlexTensor, _: FlexTensor) -> FlexTensor {
+        nothing::<Self>(&output)
+    }
+
     fn swiglu(gate: FlexTensor, up: FlexTensor) -> FlexTensor {
         activation::swiglu(gate, up)
     }
@@ -254,6 +260,11 @@ impl<const N: usize> Derivative<Flex, N> for FrozenLinear {
 }
 
 impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
+    fn seed(output: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
+        let grad = grad.into_primitive();
+        record::<Flex, C, _, 1>([output], |[output]| (nothing::<Flex>(&output), Seed(grad)))
+    }
+
     fn swiglu(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self> {
         record::<Flex, C, _, 2>([gate, up], |[gate, up]| {
             (activation::swiglu(gate.clone(), up.clone()), Swiglu(gate, up))

@@ -14,6 +14,7 @@ mod cpu;
 #[cfg(feature = "cuda")]
 pub mod cuda;
 pub mod extension;
+mod gradient;
 mod host;
 mod linear;
 mod logprob;
@@ -26,6 +27,7 @@ mod route;
 
 pub use activation::{gelu_erf, gelu_tanh, swiglu};
 pub use attention::{HIDDEN, Mask, attention};
+pub use gradient::{Frozen, LinearGradients, linear_gradients, seed};
 pub use host::host;
 pub use linear::{head, linear, linear_lora};
 pub use logprob::{TokenScores, token_scores};
@@ -39,6 +41,7 @@ pub use route::{compute, compute_dtype};
 pub mod reference {
     pub use crate::activation::reference::{gelu_erf, gelu_tanh, swiglu};
     pub use crate::attention::reference::attention;
+    pub use crate::gradient::reference::linear_gradients;
     pub use crate::linear::reference::{linear, linear_lora};
     pub use crate::nf4::reference::linear_nf4;
     pub use crate::norm::reference::{layer_norm, rms_norm};

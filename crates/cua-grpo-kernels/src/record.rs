@@ -5,7 +5,7 @@ use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, Backend};
+use burn::backend::{Autodiff, Backend, TensorMetadata};
 
 /// A backward pass on `B` with what it needs of the forward one.
 pub(crate) trait Derivative<B: Backend, const N: usize>:
@@ -32,6 +32,21 @@ impl<B: Backend, D: Derivative<B, N>, const N: usize> Backward<B, N> for Step<D>
             }
         }
     }
+}
+
+/// The backward pass of [`crate::seed`]: the gradient it was given.
+#[derive(Clone, Debug)]
+pub(crate) struct Seed<T>(pub T);
+
+impl<B: Backend> Derivative<B, 1> for Seed<FloatTensor<B>> {
+    fn gradients(self, _: FloatTensor<B>, _: [bool; 1]) -> [Option<FloatTensor<B>>; 1] {
+        [Some(self.0)]
+    }
+}
+
+/// The number that a seed is.
+pub(crate) fn nothing<B: Backend>(like: &FloatTensor<B>) -> FloatTensor<B> {
+    B::float_zeros([1].into(), &like.device(), like.dtype().into())
 }
 
 /// Records an operation: `forward` gives the output and its derivative, and runs at once.

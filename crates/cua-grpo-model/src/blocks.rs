@@ -3,6 +3,7 @@
 //! Nets with Sublinear Memory Cost").
 
 use burn::tensor::{Gradients, Tensor};
+use cua_grpo_kernels as kernels;
 use std::collections::HashMap;
 
 use crate::nn::Linear;
@@ -20,10 +21,13 @@ impl AdapterGradients {
     /// Adds what `gradients` hold for the factors of `linear`.
     pub(crate) fn collect(&mut self, path: &str, linear: &Linear, gradients: &Gradients) {
         let Some(pair) = &linear.lora else { return };
-        for (factor, tensor) in [("lora_A", &pair.a), ("lora_B", &pair.b)] {
-            let Some(gradient) = tensor.grad(gradients) else {
-                continue;
-            };
+        self.add(path, [pair.a.grad(gradients), pair.b.grad(gradients)]);
+    }
+
+    /// Adds gradients of A and B of the linear map `path`.
+    fn add(&mut self, path: &str, factors: [Option<Tensor<2>>; 2]) {
+        for (factor, gradient) in ["lora_A", "lora_B"].into_iter().zip(factors) {
+            let Some(gradient) = gradient else { continue };
             let name = format!("{path}.{factor}.weight");
             let sum = match self.0.remove(&name) {
                 None => gradient,
@@ -43,8 +47,33 @@ pub(crate) fn pull(
 ) -> (Tensor<2>, Gradients) {
     let leaf = x.clone().autodiff().require_grad();
     let output = block(leaf.clone());
-    // The gradient of sum(y * g) at y is g.
-    let gradients = (output * grad).sum().backward();
+    let gradients = kernels::seed(output, grad).backward();
+    let dx = leaf.grad(&gradients).unwrap_or_else(|| x.zeros_like());
+    (dx, gradients)
+}
+
+/// What a block computes before its last linear map: its output is `residual + last(inner)`.
+pub(crate) struct Inner {
+    /// What the last map's output is added to.
+    pub residual: Tensor<2>,
+    /// Its input.
+    pub inner: Tensor<2>,
+}
+
+/// As [`pull`], for a block that ends with the linear map `last` at `path`, whose output the gradients do not need: it is
+/// not computed. The gradients of the last map's factors are added to `sums`.
+pub(crate) fn pull_inner(
+    x: &Tensor<2>,
+    grad: Tensor<2>,
+    block: impl FnOnce(Tensor<2>) -> Inner,
+    (path, last): (&str, &Linear),
+    sums: &mut AdapterGradients,
+) -> (Tensor<2>, Gradients) {
+    let leaf = x.clone().autodiff().require_grad();
+    let Inner { residual, inner } = block(leaf.clone());
+    let found = last.gradients(inner.clone().without_autodiff(), grad.clone());
+    sums.add(path, found.factors.map_or([None, None], |factors| factors.map(Some)));
+    let gradients = (kernels::seed(residual, grad) + kernels::seed(inner, found.x)).backward();
     let dx = leaf.grad(&gradients).unwrap_or_else(|| x.zeros_like());
     (dx, gradients)
 }

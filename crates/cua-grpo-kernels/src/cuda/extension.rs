@@ -6,7 +6,7 @@ use super::linear::{Frozen, Lora, linear, linear_backward};
 use super::matmul::matmul;
 use super::{attention, head, norm, pointwise, rotary};
 use crate::extension::Bias;
-use crate::record::{Derivative, record};
+use crate::record::{Derivative, Seed, nothing, record};
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, AutodiffBackend, Backend, Cube, backend_extension};
@@ -74,6 +74,8 @@ pub trait CudaOps: Backend {
         v: FloatTensor<Self>,
         causal: bool,
     ) -> FloatTensor<Self>;
+    /// As [`crate::seed`].
+    fn cuda_seed(output: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self>;
     /// As [`crate::head`]: no gradient is recorded.
     fn cuda_logits(hidden: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self>;
     /// Product of the last two axes of `[batch, heads, m, k]` and `[batch, heads, k, n]` in f32.
@@ -103,6 +105,10 @@ fn four_bits(x: &CubeTensor, codes: CubeTensor, absmax: CubeTensor, out: usize) 
 }
 
 impl CudaOps for Cube {
+    fn cuda_seed(output: CubeTensor, _: CubeTensor) -> CubeTensor {
+        nothing::<Self>(&output)
+    }
+
     fn cuda_swiglu(gate: CubeTensor, up: CubeTensor) -> CubeTensor {
         pointwise::swiglu(&gate, &up)
     }
@@ -280,6 +286,11 @@ fn plain(bias: Bias<Autodiff<Cube, impl CheckpointStrategy>>) -> Option<CubeTens
 }
 
 impl<C: CheckpointStrategy> CudaOps for Autodiff<Cube, C> {
+    fn cuda_seed(output: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
+        let grad = grad.into_primitive();
+        record::<Cube, C, _, 1>([output], |[output]| (nothing::<Cube>(&output), Seed(grad)))
+    }
+
     fn cuda_swiglu(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self> {
         record::<Cube, C, _, 2>([gate, up], |[gate, up]| {
             (pointwise::swiglu(&gate, &up), Swiglu(gate, up))

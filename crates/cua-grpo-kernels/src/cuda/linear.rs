@@ -177,3 +177,25 @@ pub(super) fn wide(x: CubeTensor, weight: CubeTensor) -> CubeTensor {
     });
     out
 }
+
+/// As [`linear_backward`] without a forward pass before it; `x` is the input.
+pub(super) fn gradients(
+    x: CubeTensor,
+    grad: CubeTensor,
+    weight: Frozen,
+    lora: Option<Lora>,
+) -> [Option<CubeTensor>; 3] {
+    let x = into_contiguous(x);
+    let dtype = x.dtype;
+    let lora = lora.map(|Lora(a, b, scaling)| {
+        let (a, b) = (dense(a, dtype), dense(b, dtype));
+        let ([m, k], r) = (rows_of(&x), rows_of(&a)[0]);
+        let low = empty(&x, [m, r], dtype);
+        let product = Product::linear(m, r, k, element_of(dtype));
+        section([&x, &a, &low], move |cx, [x, a, low]| {
+            cx.multiply(product, 1.0, x, a, None, low)
+        });
+        SavedLora { x, low, a, b, scaling }
+    });
+    linear_backward(grad, &Saved { weight, dtype, lora }, true)
+}

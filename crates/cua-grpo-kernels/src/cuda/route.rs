@@ -1,7 +1,9 @@
 //! Which calls of the crate's functions the CUDA bodies take: `None` leaves a call to the other bodies.
 
-use super::attention;
+use super::decode::{cube, dispatched, primitive};
 use super::extension::CudaOps;
+use super::linear::{Frozen, Lora};
+use super::{attention, linear};
 use crate::attention::Mask;
 use crate::extension::Bias;
 use crate::logprob::TokenScores;
@@ -68,6 +70,56 @@ pub(crate) fn linear_lora(
             b,
             scaling,
         ))
+    })
+}
+
+/// [`crate::seed`].
+pub(crate) fn seed<const D: usize>(output: &Tensor<D>, grad: &Tensor<D>) -> Option<Tensor<1>> {
+    let alike = output.dtype() == grad.dtype() && output.dims() == grad.dims();
+    (alike && takes(output)).then(|| {
+        let (output, grad) = (output.clone().into_dispatch(), grad.clone().into_dispatch());
+        Tensor::from_dispatch(<Dispatch as CudaOps>::cuda_seed(output, grad))
+    })
+}
+
+/// [`crate::linear_gradients`].
+pub(crate) fn linear_gradients(
+    x: &Tensor<2>,
+    grad: &Tensor<2>,
+    weight: crate::Frozen<'_>,
+    lora: Option<&(Tensor<2>, Tensor<2>, f64)>,
+) -> Option<crate::LinearGradients> {
+    let [out, width] = match weight {
+        crate::Frozen::Dense(weight) => weight.dims(),
+        crate::Frozen::Nf4(weight) => weight.shape,
+    };
+    let ranks = lora.map(|(a, _, _)| a.dims()[0]);
+    let even = [out, width]
+        .into_iter()
+        .chain(ranks)
+        .all(|size| aligned(x.dtype(), size));
+    let fits = x.dims()[1] == width && grad.dims() == [x.dims()[0], out];
+    let factors = lora.is_none_or(|(a, b, _)| a.dims()[1] == width && b.dims() == [out, a.dims()[0]]);
+    if !(takes(x) && takes(grad) && even && fits && factors) {
+        return None;
+    }
+    let weight = match weight {
+        crate::Frozen::Dense(weight) if weight.dtype() == x.dtype() => Frozen::Dense(primitive(weight).ok()?),
+        crate::Frozen::Dense(_) => return None,
+        crate::Frozen::Nf4(weight) => {
+            let codes = cube(weight.codes.clone().into_dispatch()).ok()?;
+            Frozen::Nf4(codes, primitive(&weight.absmax).ok()?, weight.shape)
+        }
+    };
+    let lora = match lora {
+        None => None,
+        Some((a, b, scaling)) => Some(Lora(primitive(a).ok()?, primitive(b).ok()?, *scaling)),
+    };
+    let [dx, da, db] = linear::gradients(primitive(x).ok()?, primitive(grad).ok()?, weight, lora);
+    let wrap = |gradient| dispatched(x.clone(), gradient);
+    Some(crate::LinearGradients {
+        x: wrap(dx?),
+        factors: da.zip(db).map(|(da, db)| [wrap(da), wrap(db)]),
     })
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Dropout, Initializer, LinearVisitor, ParamVisitor, Slot, Weight, join};
 use burn::tensor::{DType, Tensor};
-use cua_grpo_kernels as kernels;
+use cua_grpo_kernels::{self as kernels, Frozen, LinearGradients};
 
 /// Configuration of a [`Linear`].
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -80,6 +80,39 @@ impl Linear {
         let y = self.weight.forward(x, self.bias.clone(), None);
         let dtype = y.dtype();
         y + kernels::linear(low, pair.b.clone(), None).cast(dtype)
+    }
+
+    /// Gradients at `x` from `grad`, that of the output, which is not computed.
+    ///
+    /// # Shapes
+    /// - x: `[rows, in]`; grad: `[rows, out]`
+    pub fn gradients(&self, x: Tensor<2>, grad: Tensor<2>) -> LinearGradients {
+        let weight = match &self.weight {
+            Weight::Dense(weight) => Frozen::Dense(weight),
+            Weight::Nf4(weight) => Frozen::Nf4(weight),
+        };
+        let Some(LoraPair { a, b, scaling, dropout }) = &self.lora else {
+            return kernels::linear_gradients(x, grad, weight, None);
+        };
+        let Some(dropout) = dropout else {
+            return kernels::linear_gradients(x, grad, weight, Some((a, b, *scaling)));
+        };
+        // The mask is the update's alone: its gradients come from the dropped input, and go through the mask again.
+        let plain = kernels::linear_gradients(x.clone(), grad.clone(), weight, None);
+        let leaf = x.cast(DType::F32).autodiff().require_grad();
+        let (a, b) = (a.clone().without_autodiff(), b.clone().without_autodiff());
+        let (a, b) = (a.autodiff().require_grad(), b.autodiff().require_grad());
+        let low = kernels::linear(dropout.forward(leaf.clone()), a.clone(), None) * *scaling;
+        let update = kernels::linear(low, b.clone(), None);
+        let found = kernels::seed(update, grad.cast(DType::F32)).backward();
+        let dtype = plain.x.dtype();
+        LinearGradients {
+            x: match leaf.grad(&found) {
+                None => plain.x,
+                Some(part) => plain.x + part.cast(dtype),
+            },
+            factors: a.grad(&found).zip(b.grad(&found)).map(|(a, b)| [a, b]),
+        }
     }
 
     /// Adds the update to the weight and drops the adapter: `W += scaling * B A`, summed in f32.

@@ -2,6 +2,7 @@
 
 use super::{CacheOfLayer, RopeTables, SparseMlp, TextAttention, TextMlp};
 use crate::TextConfig;
+use crate::blocks::{AdapterGradients, Inner, pull, pull_inner};
 use crate::nn::{Initializer, LinearVisitor, ParamVisitor, Slot, join};
 use burn::tensor::Tensor;
 use cua_grpo_kernels::{self as kernels, Mask};
@@ -43,13 +44,54 @@ impl TextLayer {
     /// # Shapes
     /// - x, output: `[batch * time, hidden]`
     pub fn forward(&self, x: Tensor<2>, rope: &RopeTables, mask: &Mask, cache: Option<CacheOfLayer<'_>>) -> Tensor<2> {
-        let normed = kernels::rms_norm(x.clone(), self.input_layernorm.clone(), self.eps);
-        let x = x + self.self_attn.forward(normed, rope, mask, cache);
-        let normed = kernels::rms_norm(x.clone(), self.post_attention_layernorm.clone(), self.eps);
+        let (x, normed) = self.attend(x, rope, mask, cache);
         x + match &self.mlp {
             FeedForward::Dense(mlp) => mlp.forward(normed),
             FeedForward::Sparse(mlp) => mlp.forward(normed),
         }
+    }
+
+    /// The residual stream after the attention, and its norm.
+    fn attend(
+        &self,
+        x: Tensor<2>,
+        rope: &RopeTables,
+        mask: &Mask,
+        cache: Option<CacheOfLayer<'_>>,
+    ) -> (Tensor<2>, Tensor<2>) {
+        let normed = kernels::rms_norm(x.clone(), self.input_layernorm.clone(), self.eps);
+        let x = x + self.self_attn.forward(normed, rope, mask, cache);
+        let normed = kernels::rms_norm(x.clone(), self.post_attention_layernorm.clone(), self.eps);
+        (x, normed)
+    }
+
+    /// Pulls the gradient `grad` of the output at `x` back; those of the adapters, which are leaves, are added to `sums`
+    /// under `path`.
+    pub(crate) fn pull(
+        &mut self,
+        path: &str,
+        x: &Tensor<2>,
+        grad: Tensor<2>,
+        rope: &RopeTables,
+        mask: &Mask,
+        sums: &mut AdapterGradients,
+    ) -> Tensor<2> {
+        let (dx, found) = match &self.mlp {
+            FeedForward::Sparse(_) => pull(x, grad, |x| self.forward(x, rope, mask, None)),
+            FeedForward::Dense(mlp) => {
+                let inner = |x| {
+                    let (residual, normed) = self.attend(x, rope, mask, None);
+                    Inner {
+                        residual,
+                        inner: mlp.inner(normed),
+                    }
+                };
+                let last = join(path, "mlp.down_proj");
+                pull_inner(x, grad, inner, (&last, &mlp.down_proj), sums)
+            }
+        };
+        self.visit_linear(path, &mut |path, linear| sums.collect(path, linear, &found));
+        dx
     }
 
     pub(crate) fn visit(&mut self, path: &str, visitor: &mut ParamVisitor<'_>) {

@@ -26,9 +26,16 @@ impl TextMlp {
     /// # Shapes
     /// - x, output: `[tokens, hidden]`
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        self.down_proj.forward(self.inner(x))
+    }
+
+    /// What the last map is applied to.
+    ///
+    /// # Shapes
+    /// - x: `[tokens, hidden]`; output: `[tokens, width]`
+    pub(crate) fn inner(&self, x: Tensor<2>) -> Tensor<2> {
         let gate = self.gate_proj.forward(x.clone());
-        let up = self.up_proj.forward(x);
-        self.down_proj.forward(kernels::swiglu(gate, up))
+        kernels::swiglu(gate, self.up_proj.forward(x))
     }
 
     pub(crate) fn visit(&mut self, path: &str, visitor: &mut ParamVisitor<'_>) {

@@ -1,7 +1,7 @@
 //! The decoder by blocks: a forward pass that keeps the input of each layer, and its backward pass.
 
-use super::decoder::{DecoderInput, TextDecoder, inject, splice};
-use crate::blocks::{AdapterGradients, pull};
+use super::decoder::{DecoderInput, TextDecoder};
+use crate::blocks::AdapterGradients;
 use crate::nn::join;
 use crate::vision::VisionFeatures;
 use burn::tensor::Tensor;
@@ -35,31 +35,19 @@ impl TextDecoder {
         for number in (0..self.num_layers()).rev() {
             let Some(state) = states.pop() else { break };
             if let Some((features, index)) = &input.vision
-                && let Some(feature) = features.deepstack.get(number)
+                && number < features.deepstack.len()
             {
                 // The feature is added: its gradient is the layer's, at the visual tokens.
-                let (part, _) = pull(feature, grad.clone(), |feature| {
-                    inject(grad.zeros_like(), feature, index)
-                });
-                deepstack.push(part);
+                deepstack.push(grad.clone().select(0, index.places.clone()));
             }
-            let (part, found) = pull(&state, grad, |x| self.layer(number, x, &input.rope, &input.mask, None));
-            grad = part;
-            self.visit_layer(number, path, &mut |path, linear| {
-                gradients.collect(path, linear, &found)
-            });
+            let path = join(path, &format!("layers.{number}"));
+            let layer = self.layer_mut(number);
+            grad = layer.pull(&path, &state, grad, &input.rope, &input.mask, gradients);
         }
-        let (features, index) = input.vision?;
-        let (merged, _) = pull(&features.merged, grad.clone(), |rows| {
-            splice(grad.zeros_like(), rows, &index)
-        });
+        // Merged rows stand in the places of embeddings, which are frozen.
+        let (_, index) = input.vision?;
+        let merged = grad.select(0, index.places);
         deepstack.reverse();
         Some(VisionFeatures { merged, deepstack })
-    }
-
-    /// Visits the linear maps of layer `number`; `path` is that of the decoder.
-    fn visit_layer(&mut self, number: usize, path: &str, visitor: &mut crate::nn::LinearVisitor<'_>) {
-        let path = join(path, &format!("layers.{number}"));
-        self.layer_mut(number).visit_linear(&path, visitor);
     }
 }

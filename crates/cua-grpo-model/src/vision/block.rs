@@ -2,6 +2,7 @@
 
 use super::FrameTables;
 use crate::VisionConfig;
+use crate::blocks::{AdapterGradients, Inner, pull_inner};
 use crate::nn::{Initializer, Linear, LinearConfig, LinearVisitor, ParamVisitor, Slot, join};
 use burn::tensor::Tensor;
 use cua_grpo_kernels::{self as kernels, Mask};
@@ -63,9 +64,34 @@ impl VisionBlock {
     /// # Shapes
     /// - x, output: `[frames * patches, hidden]`, every frame with the patches of `tables`
     pub fn forward(&self, x: Tensor<2>, tables: &FrameTables) -> Tensor<2> {
-        let x = x.clone() + self.attend(self.norm1.forward(x), tables);
-        let wide = kernels::gelu_tanh(self.linear_fc1.forward(self.norm2.forward(x.clone())));
-        x + self.linear_fc2.forward(wide)
+        let Inner { residual, inner } = self.inner(x, tables);
+        residual + self.linear_fc2.forward(inner)
+    }
+
+    /// All but the last map.
+    fn inner(&self, x: Tensor<2>, tables: &FrameTables) -> Inner {
+        let residual = x.clone() + self.attend(self.norm1.forward(x), tables);
+        let wide = self.linear_fc1.forward(self.norm2.forward(residual.clone()));
+        Inner {
+            residual,
+            inner: kernels::gelu_tanh(wide),
+        }
+    }
+
+    /// Pulls the gradient `grad` of the output at `x` back; those of the adapters, which are leaves, are added to `sums`
+    /// under `path`.
+    pub(crate) fn pull(
+        &mut self,
+        path: &str,
+        x: &Tensor<2>,
+        grad: Tensor<2>,
+        tables: &FrameTables,
+        sums: &mut AdapterGradients,
+    ) -> Tensor<2> {
+        let last = (join(path, "mlp.linear_fc2"), &self.linear_fc2);
+        let (dx, found) = pull_inner(x, grad, |x| self.inner(x, tables), (&last.0, last.1), sums);
+        self.visit_linear(path, &mut |path, linear| sums.collect(path, linear, &found));
+        dx
     }
 
     fn attend(&self, x: Tensor<2>, tables: &FrameTables) -> Tensor<2> {

@@ -66,10 +66,8 @@ impl VisionTower {
                     merger.visit_linear(&path, &mut |path, linear| gradients.collect(path, linear, &found));
                 }
                 let Some(input) = run.states.pop() else { break };
-                let (part, found) = pull(&input, grad, |x| self.blocks[block].forward(x, &run.tables));
-                grad = part;
                 let path = join(path, &format!("blocks.{block}"));
-                self.blocks[block].visit_linear(&path, &mut |path, linear| gradients.collect(path, linear, &found));
+                grad = self.blocks[block].pull(&path, &input, grad, &run.tables, gradients);
                 output = input;
             }
         }
