@@ -72,20 +72,32 @@ pub fn run(device: &Device) -> Result<()> {
     turns(&host, device, &what)
 }
 
-/// Two turns of three conversations of different lengths, as rollouts have them: what the generation engine reports is
-/// what the training path computes.
+/// Three turns of conversations of different lengths that come and go, with adapters in f32 and new weights between, as
+/// rollouts have them: what the generation engine reports is what the training path computes.
 fn turns(host: &Qwen3Vl, device: &Device, what: &Workload) -> Result<()> {
     use cua_grpo_core::{Prompt, SamplingParams};
     use cua_grpo_model::generate::{Generator, Request};
 
     let mut model = host.clone();
     move_to(&mut model, device, DType::BF16);
+    model.visit_linear(&mut |_, linear| {
+        if let Some(pair) = &mut linear.lora {
+            let f32 = |factor: &Tensor<2>| factor.clone().cast(DType::F32);
+            (pair.a, pair.b) = (f32(&pair.a), f32(&pair.b));
+        }
+    });
     let temperature = 0.8;
     let mut generator = Generator::new(model.clone(), 1, what.images.clone(), vec![3], 400);
-    let mut rows = vec![Row::default(); 3];
-    for turn in 0..2 {
-        let requests: Vec<Request> = (0..3u64)
-            .map(|session| Request {
+    let mut rows = vec![Row::default(); 4];
+    for (turn, sessions) in [vec![0, 1, 2], vec![3, 1, 2], vec![2, 1]].into_iter().enumerate() {
+        for session in &sessions {
+            if rows[*session as usize].tokens.is_empty() {
+                generator.open(*session);
+            }
+        }
+        let requests: Vec<Request> = sessions
+            .iter()
+            .map(|&session| Request {
                 session,
                 prompt: Prompt {
                     tokens: what.tokens(30 + 7 * session as usize, session as usize + 10 * turn),
@@ -100,13 +112,15 @@ fn turns(host: &Qwen3Vl, device: &Device, what: &Workload) -> Result<()> {
                 },
             })
             .collect();
-        if turn == 0 {
-            requests.iter().for_each(|request| generator.open(request.session));
-        }
         let completions = generator.generate(&requests)?;
-        for ((row, request), completion) in rows.iter_mut().zip(&requests).zip(&completions) {
+        for (request, completion) in requests.iter().zip(&completions) {
+            let row = &mut rows[request.session as usize];
             row.push_prompt(&request.prompt);
             row.push_completion(completion);
+        }
+        if turn == 0 {
+            generator.close(0);
+            generator.set_model(model.clone(), 2);
         }
     }
     let (mut sum, mut count, mut worst) = (0.0, 0, 0.0f32);
@@ -121,7 +135,7 @@ fn turns(host: &Qwen3Vl, device: &Device, what: &Workload) -> Result<()> {
     }
     let mean = sum / count as f32;
     eprintln!(
-        "BF16: log-probs of {count} tokens of two turns, engine - training path: mean {mean:.2e}, largest {worst:.2e}"
+        "BF16: log-probs of {count} tokens of three turns, engine - training path: mean {mean:.2e}, largest {worst:.2e}"
     );
     println!(
         "{}",

@@ -85,6 +85,23 @@ pub struct DecodeModel {
     pub sections: [usize; 2],
 }
 
+impl DecodeModel {
+    /// With the adapters as the kernels read them: nothing may be converted while the graph is captured.
+    fn prepared(mut self) -> Result<Self, CudaError> {
+        for layer in &mut self.layers {
+            let maps = layer.qkv.iter_mut().chain(&mut layer.gate_up);
+            for map in maps.chain([&mut layer.o, &mut layer.down]) {
+                let Some((a, b, _)) = &mut map.lora else { continue };
+                for factor in [a, b] {
+                    let whole = dense(primitive(factor)?, DType::BF16);
+                    *factor = dispatched(factor.clone().without_autodiff(), whole);
+                }
+            }
+        }
+        Ok(self)
+    }
+}
+
 /// A tensor below burn's dispatch.
 pub(super) fn primitive<const D: usize>(tensor: &Tensor<D>) -> Result<CubeTensor, CudaError> {
     cube(tensor.clone().without_autodiff().into_dispatch())
@@ -148,6 +165,7 @@ impl Decoder {
         let cache = (0..model.layers.len())
             .map(|_| super::decode_cache::zeros(&model, rows, max_len))
             .collect::<Result<Vec<_>, CudaError>>()?;
+        let model = model.prepared()?;
         let buffers = Buffers::new(&like, &model, rows, max_len, history)?;
         let mut decoder = Self {
             model,
@@ -203,7 +221,7 @@ impl Decoder {
     pub fn set_model(&mut self, model: DecodeModel) -> Result<(), CudaError> {
         self.drop_graph();
         self.buffers.adapters.clear();
-        self.model = model;
+        self.model = model.prepared()?;
         self.warm_up()
     }
 
