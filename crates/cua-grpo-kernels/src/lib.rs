@@ -23,6 +23,7 @@ mod quantise;
 mod record;
 mod rotary;
 mod route;
+mod seed;
 
 pub use activation::{gelu_erf, gelu_tanh, swiglu};
 pub use attention::{HIDDEN, Mask, attention};
@@ -34,6 +35,7 @@ pub use norm::{layer_norm, rms_norm};
 pub use quantise::{NESTED_BLOCK, Scales, dequantise_scales, dynamic_map, mean, quantise, quantise_scales};
 pub use rotary::rotate;
 pub use route::{compute, compute_dtype};
+pub use seed::seed;
 
 /// The bodies in plain tensor operations: what every backend can run, and what tests compare with.
 pub mod reference {

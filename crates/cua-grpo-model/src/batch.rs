@@ -214,6 +214,7 @@ impl Batch {
         let mut positions = [(); 3].map(|()| vec![0i64; count * time]);
         let mut splice: Vec<i64> = (0..(count * time) as i64).collect();
         let mut add = vec![0i64; count * time];
+        let mut places = Vec::new();
         let mut pixels = Vec::new();
         let mut visual_rows = 0i64;
         let mut states = Vec::with_capacity(count);
@@ -230,6 +231,7 @@ impl Batch {
                     splice[start + offset] = (count * time) as i64 + visual_rows;
                     visual_rows += 1;
                     add[start + offset] = visual_rows;
+                    places.push((start + offset) as i64);
                 }
             }
             pixels.extend(row.pixels.iter().cloned());
@@ -256,6 +258,7 @@ impl Batch {
             visual: (visual_rows > 0).then(|| VisualIndex {
                 splice: ints(splice),
                 add: ints(add),
+                places: ints(places),
             }),
             pixels,
             time,

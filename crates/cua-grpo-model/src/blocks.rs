@@ -3,6 +3,7 @@
 //! Nets with Sublinear Memory Cost").
 
 use burn::tensor::{Gradients, Tensor};
+use cua_grpo_kernels as kernels;
 use std::collections::HashMap;
 
 use crate::nn::Linear;
@@ -42,9 +43,7 @@ pub(crate) fn pull(
     block: impl FnOnce(Tensor<2>) -> Tensor<2>,
 ) -> (Tensor<2>, Gradients) {
     let leaf = x.clone().autodiff().require_grad();
-    let output = block(leaf.clone());
-    // The gradient of sum(y * g) at y is g.
-    let gradients = (output * grad).sum().backward();
+    let gradients = kernels::seed(block(leaf.clone()), grad).backward();
     let dx = leaf.grad(&gradients).unwrap_or_else(|| x.zeros_like());
     (dx, gradients)
 }

@@ -8,7 +8,7 @@ use crate::vision::TowerTape;
 use crate::{ModelError, Qwen3Vl};
 use burn::tensor::{Int, Tensor, TensorData};
 use cua_grpo_core::Row;
-use cua_grpo_kernels::{TokenScores, token_scores};
+use cua_grpo_kernels::{self as kernels, TokenScores, token_scores};
 
 /// Rows of logits that are held at once.
 const CHUNK_ROWS: usize = 2048;
@@ -34,15 +34,16 @@ pub fn score_rows(
 ) -> Result<RowScores, ModelError> {
     let batch = assemble(model, images, rows)?;
     let targets = Targets::of(model, rows, batch.time)?;
-    Ok(targets.score(model, batch.hidden(model, None), temperature))
+    let hidden = batch.hidden(model, None).select(0, targets.before.clone());
+    Ok(targets.score(model, hidden, temperature))
 }
 
 /// What the backward pass of [`score_rows_by_blocks`] reads.
 pub struct ScoreTape {
     targets: Targets,
-    temperature: f32,
-    /// The output of the last decoder layer.
+    /// The last decoder layer's output where a trained token follows, a leaf, and the log-probs that came of it.
     last: Tensor<2>,
+    logprobs: Tensor<2>,
     decoder: DecoderTape,
     tower: Option<TowerTape>,
 }
@@ -69,11 +70,17 @@ pub fn score_rows_by_blocks(
         tower = Some(tape);
     }
     let (last, decoder) = model.language_model.forward_blocks(input);
-    let scores = targets.score(model, model.language_model.finish(last.clone()), temperature);
+    let last = last.select(0, targets.before.clone()).autodiff().require_grad();
+    let hidden = model.language_model.finish(last.clone());
+    let RowScores { logprobs, entropies } = targets.score(model, hidden, temperature);
+    let scores = RowScores {
+        logprobs: logprobs.clone().without_autodiff(),
+        entropies: entropies.without_autodiff(),
+    };
     let tape = ScoreTape {
         targets,
-        temperature,
         last,
+        logprobs,
         decoder,
         tower,
     };
@@ -85,13 +92,11 @@ impl ScoreTape {
     /// [`Qwen3Vl::trainable`] for [`crate::Trainable::Adapter`].
     pub fn backward(self, model: &mut Qwen3Vl, grad: Tensor<2>) -> AdapterGradients {
         let mut gradients = AdapterGradients::default();
-        let leaf = self.last.autodiff().require_grad();
-        let hidden = model.language_model.finish(leaf.clone());
-        let scores = self.targets.score(model, hidden, self.temperature);
-        let found = (scores.logprobs * grad).sum().backward();
-        let Some(grad) = leaf.grad(&found) else {
+        let found = kernels::seed(self.logprobs, grad).backward();
+        let Some(grad) = self.last.grad(&found) else {
             return gradients;
         };
+        let grad = self.targets.spread(grad);
         let decoder = &mut model.language_model;
         let features = decoder.backward_blocks("model.language_model", self.decoder, grad, &mut gradients);
         if let (Some(features), Some(tape)) = (features, self.tower) {
@@ -132,6 +137,8 @@ fn assemble(model: &Qwen3Vl, images: &ImageCache, rows: &[&Row]) -> Result<Batch
 struct Targets {
     /// The state before each trained token, in the flattened batch.
     before: Tensor<1, Int>,
+    /// For each state of the flattened batch: its number in `before`, or their count where no trained token follows.
+    after: Tensor<1, Int>,
     ids: Tensor<1, Int>,
     /// For each place of `[rows, longest]`: its number among the trained tokens, or their count where it is padding.
     table: Tensor<1, Int>,
@@ -164,6 +171,10 @@ impl Targets {
                 table[number * longest + offset] = (starts[number] + offset) as i64;
             }
         }
+        let mut after = vec![ids.len() as i64; rows.len() * time];
+        for (number, &state) in before.iter().enumerate() {
+            after[state as usize] = number as i64;
+        }
         let device = model.device();
         let ints = |values: Vec<i64>| {
             let length = values.len();
@@ -171,6 +182,7 @@ impl Targets {
         };
         Ok(Self {
             before: ints(before),
+            after: ints(after),
             ids: ints(ids),
             table: ints(table),
             rows: rows.len(),
@@ -178,9 +190,14 @@ impl Targets {
         })
     }
 
-    /// Scores from the hidden states `[rows * time, hidden]` after the final norm.
+    /// The gradient of all states `[rows * time, hidden]` from that of the states `before` trained tokens.
+    fn spread(&self, grad: Tensor<2>) -> Tensor<2> {
+        let nothing = Tensor::zeros([1, grad.dims()[1]], (&grad.device(), grad.dtype()));
+        Tensor::cat(vec![grad, nothing], 0).select(0, self.after.clone())
+    }
+
+    /// Scores from the final norm of the hidden states `before` trained tokens.
     fn score(&self, model: &Qwen3Vl, hidden: Tensor<2>, temperature: f32) -> RowScores {
-        let hidden = hidden.select(0, self.before.clone());
         let TokenScores { logprobs, entropies } =
             token_scores(hidden, model.head(), self.ids.clone(), temperature, CHUNK_ROWS);
         let spread = |flat: Tensor<1>| {

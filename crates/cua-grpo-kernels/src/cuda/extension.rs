@@ -74,6 +74,8 @@ pub trait CudaOps: Backend {
         v: FloatTensor<Self>,
         causal: bool,
     ) -> FloatTensor<Self>;
+    /// As [`crate::seed`].
+    fn cuda_seed(output: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self>;
     /// As [`crate::head`]: no gradient is recorded.
     fn cuda_logits(hidden: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self>;
     /// Product of the last two axes of `[batch, heads, m, k]` and `[batch, heads, k, n]` in f32.
@@ -171,6 +173,10 @@ impl CudaOps for Cube {
         attention::attention(q, k, v, causal).0
     }
 
+    fn cuda_seed(output: CubeTensor, _: CubeTensor) -> CubeTensor {
+        pointwise::zero(&output)
+    }
+
     fn cuda_logits(hidden: CubeTensor, weight: CubeTensor) -> CubeTensor {
         super::linear::wide(hidden, weight)
     }
@@ -248,6 +254,16 @@ struct Attention(attention::Saved);
 impl Derivative<Cube, 3> for Attention {
     fn gradients(self, grad: CubeTensor, _: [bool; 3]) -> [Option<CubeTensor>; 3] {
         attention::backward(grad, &self.0).map(Some)
+    }
+}
+
+/// The gradient that [`crate::seed`] begins with.
+#[derive(Debug, Clone)]
+struct Seed(CubeTensor);
+
+impl Derivative<Cube, 1> for Seed {
+    fn gradients(self, _: CubeTensor, _: [bool; 1]) -> [Option<CubeTensor>; 1] {
+        [Some(self.0)]
     }
 }
 
@@ -388,6 +404,11 @@ impl<C: CheckpointStrategy> CudaOps for Autodiff<Cube, C> {
             let (out, saved) = attention::attention(q, k, v, causal);
             (out, Attention(saved))
         })
+    }
+
+    fn cuda_seed(output: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
+        let grad = grad.into_primitive();
+        record::<Cube, C, _, 1>([output], |[output]| (pointwise::zero(&output), Seed(grad)))
     }
 
     fn cuda_logits(hidden: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {

@@ -66,6 +66,13 @@ pub(super) fn swiglu_backward(grad: CubeTensor, gate: &CubeTensor, up: &CubeTens
     [d_gate, d_up]
 }
 
+/// The scalar 0 in the format of `like`.
+pub(super) fn zero(like: &CubeTensor) -> CubeTensor {
+    let out = empty(like, [1], like.dtype);
+    section(&like.client, |cx| cx.zero(cx.address(&out)?, like.dtype.size()));
+    out
+}
+
 /// As [`crate::gelu_tanh`] or [`crate::gelu_erf`].
 pub(super) fn gelu(x: &CubeTensor, kind: Gelu) -> CubeTensor {
     let x = into_contiguous(x.clone());

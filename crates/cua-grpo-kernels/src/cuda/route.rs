@@ -168,6 +168,14 @@ pub(crate) fn gelu_erf<const D: usize>(x: &Tensor<D>) -> Option<Tensor<D>> {
     takes(x).then(|| Tensor::from_dispatch(<Dispatch as CudaOps>::cuda_gelu_erf(x.clone().into_dispatch())))
 }
 
+/// [`crate::seed`].
+pub(crate) fn seed<const D: usize>(output: &Tensor<D>, grad: &Tensor<D>) -> Option<Tensor<1>> {
+    (takes(output) && frozen(grad) && output.dtype() == grad.dtype() && output.dims() == grad.dims()).then(|| {
+        let (output, grad) = (output.clone().into_dispatch(), grad.clone().into_dispatch());
+        Tensor::from_dispatch(<Dispatch as CudaOps>::cuda_seed(output, grad))
+    })
+}
+
 /// [`crate::head`].
 pub(crate) fn logits(hidden: &Tensor<2>, weight: &Tensor<2>) -> Option<Tensor<2>> {
     let even = weight.dims().iter().all(|&width| aligned(weight.dtype(), width));

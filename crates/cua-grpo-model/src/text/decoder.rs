@@ -28,6 +28,8 @@ pub struct VisualIndex {
     pub splice: Tensor<1, Int>,
     /// For each token: 0 where it is text, `1 + j` where it is visual row `j`.
     pub add: Tensor<1, Int>,
+    /// For each visual row: the number of the token in whose place it stands.
+    pub places: Tensor<1, Int>,
 }
 
 /// Puts visual rows in the places of the visual tokens.

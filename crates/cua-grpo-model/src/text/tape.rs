@@ -1,6 +1,6 @@
 //! The decoder by blocks: a forward pass that keeps the input of each layer, and its backward pass.
 
-use super::decoder::{DecoderInput, TextDecoder, inject, splice};
+use super::decoder::{DecoderInput, TextDecoder};
 use crate::blocks::{AdapterGradients, pull};
 use crate::nn::join;
 use crate::vision::VisionFeatures;
@@ -35,13 +35,10 @@ impl TextDecoder {
         for number in (0..self.num_layers()).rev() {
             let Some(state) = states.pop() else { break };
             if let Some((features, index)) = &input.vision
-                && let Some(feature) = features.deepstack.get(number)
+                && number < features.deepstack.len()
             {
                 // The feature is added: its gradient is the layer's, at the visual tokens.
-                let (part, _) = pull(feature, grad.clone(), |feature| {
-                    inject(grad.zeros_like(), feature, index)
-                });
-                deepstack.push(part);
+                deepstack.push(grad.clone().select(0, index.places.clone()));
             }
             let (part, found) = pull(&state, grad, |x| self.layer(number, x, &input.rope, &input.mask, None));
             grad = part;
@@ -49,10 +46,8 @@ impl TextDecoder {
                 gradients.collect(path, linear, &found)
             });
         }
-        let (features, index) = input.vision?;
-        let (merged, _) = pull(&features.merged, grad.clone(), |rows| {
-            splice(grad.zeros_like(), rows, &index)
-        });
+        let (_, index) = input.vision?;
+        let merged = grad.select(0, index.places);
         deepstack.reverse();
         Some(VisionFeatures { merged, deepstack })
     }
