@@ -6,6 +6,7 @@
 #![allow(unsafe_code)] // Calls of the driver and of the vendor libraries; each says why it is sound.
 
 mod attention;
+mod attention_packed;
 mod decode;
 mod decode_cache;
 mod decode_linear;
@@ -15,6 +16,7 @@ mod error;
 pub mod extension;
 mod gemm;
 mod head;
+pub mod head_ops;
 mod heads;
 mod linear;
 mod matmul;

@@ -69,7 +69,8 @@ pub(super) fn swiglu_backward(grad: CubeTensor, gate: &CubeTensor, up: &CubeTens
 /// The scalar 0 in the format of `like`.
 pub(super) fn zero(like: &CubeTensor) -> CubeTensor {
     let out = empty(like, [1], like.dtype);
-    section(&like.client, |cx| cx.zero(cx.address(&out)?, like.dtype.size()));
+    let bytes = like.dtype.size();
+    section([&out], move |cx, [out]| cx.zero(out, bytes));
     out
 }
 

@@ -2,6 +2,8 @@
 
 use super::attention;
 use super::extension::CudaOps;
+use super::head_ops::CudaHeadOps;
+use super::rotary;
 use crate::attention::Mask;
 use crate::extension::Bias;
 use crate::logprob::TokenScores;
@@ -147,6 +149,35 @@ pub(crate) fn rotate(x: &Tensor<4>, cos: &Tensor<4>, sin: &Tensor<4>) -> Option<
         let x = x.clone().into_dispatch();
         let (cos, sin) = (cos.clone().into_dispatch(), sin.clone().into_dispatch());
         Tensor::from_dispatch(<Dispatch as CudaOps>::cuda_rotate(x, cos, sin))
+    })
+}
+
+/// [`crate::rms_norm_rotate`], where the shapes fit.
+pub(crate) fn rms_norm_rotate(
+    x: &Tensor<2>,
+    weight: &Tensor<1>,
+    eps: f64,
+    cos: &Tensor<4>,
+    sin: &Tensor<4>,
+) -> Option<Tensor<4>> {
+    let width = cos.dims()[3];
+    let fits = takes(x) && frozen(weight) && frozen(cos) && frozen(sin) && cos.dtype() == sin.dtype();
+    (fits && rotary::norms(width)).then(|| {
+        let (x, weight) = (x.clone().into_dispatch(), weight.clone().into_dispatch());
+        let (cos, sin) = (cos.clone().into_dispatch(), sin.clone().into_dispatch());
+        Tensor::from_dispatch(<Dispatch as CudaHeadOps>::cuda_rms_norm_rotate(
+            x, weight, eps, cos, sin,
+        ))
+    })
+}
+
+/// [`crate::attention_packed`], where the shapes fit.
+pub(crate) fn attention_packed(qkv: &Tensor<2>, cos: &Tensor<4>, sin: &Tensor<4>) -> Option<Tensor<2>> {
+    let supported = takes(qkv) && attention::supports(qkv.dtype(), cos.dims()[3]);
+    (supported && frozen(cos) && frozen(sin)).then(|| {
+        let qkv = qkv.clone().into_dispatch();
+        let (cos, sin) = (cos.clone().into_dispatch(), sin.clone().into_dispatch());
+        Tensor::from_dispatch(<Dispatch as CudaHeadOps>::cuda_attention_packed(qkv, cos, sin))
     })
 }
 

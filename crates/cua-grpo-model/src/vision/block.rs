@@ -4,7 +4,7 @@ use super::FrameTables;
 use crate::VisionConfig;
 use crate::nn::{Initializer, Linear, LinearConfig, LinearVisitor, ParamVisitor, Slot, join};
 use burn::tensor::Tensor;
-use cua_grpo_kernels::{self as kernels, Mask};
+use cua_grpo_kernels as kernels;
 
 /// Epsilon of every layer norm of the tower.
 pub(super) const EPS: f64 = 1e-6;
@@ -43,7 +43,6 @@ pub struct VisionBlock {
     proj: Linear,
     linear_fc1: Linear,
     linear_fc2: Linear,
-    heads: usize,
 }
 
 impl VisionBlock {
@@ -56,7 +55,6 @@ impl VisionBlock {
             proj: LinearConfig::new(hidden, hidden, true).init(init),
             linear_fc1: LinearConfig::new(hidden, width, true).init(init),
             linear_fc2: LinearConfig::new(width, hidden, true).init(init),
-            heads: config.num_heads,
         }
     }
 
@@ -69,19 +67,9 @@ impl VisionBlock {
     }
 
     fn attend(&self, x: Tensor<2>, tables: &FrameTables) -> Tensor<2> {
-        let [rows, hidden] = x.dims();
-        let [_, _, patches, head_dim] = tables.cos.dims();
-        let frames = rows / patches;
-        let qkv = self
-            .qkv
-            .forward(x)
-            .reshape([frames, patches, 3 * self.heads, head_dim])
-            .swap_dims(1, 2);
-        let part = |index: usize| qkv.clone().narrow(1, index * self.heads, self.heads);
-        let q = kernels::rotate(part(0), tables.cos.clone(), tables.sin.clone());
-        let k = kernels::rotate(part(1), tables.cos.clone(), tables.sin.clone());
-        let attended = kernels::attention(q, vec![(k, part(2))], &Mask::All);
-        self.proj.forward(attended.swap_dims(1, 2).reshape([rows, hidden]))
+        let qkv = self.qkv.forward(x);
+        let attended = kernels::attention_packed(qkv, tables.cos.clone(), tables.sin.clone());
+        self.proj.forward(attended)
     }
 
     pub(crate) fn visit(&mut self, path: &str, visitor: &mut ParamVisitor<'_>) {
