@@ -131,6 +131,31 @@ pub(super) fn linear(
     (out, saved)
 }
 
+/// `residual + x W^T + b`, rounded once.
+pub(super) fn linear_onto(
+    residual: CubeTensor,
+    x: CubeTensor,
+    weight: CubeTensor,
+    bias: Option<CubeTensor>,
+) -> CubeTensor {
+    let (x, residual) = (into_contiguous(x), into_contiguous(residual));
+    let (dtype, weight) = (x.dtype, matrix(weight));
+    let bias = bias.map(|bias| dense(bias, dtype));
+    let ([m, k], n) = (rows_of(&x), rows_of(&weight)[0]);
+    let out = empty(&x, [m, n], dtype);
+    let product = Product {
+        bias: bias.is_some(),
+        accumulate: true,
+        b_stride: row_stride(&weight),
+        ..Product::linear(m, n, k, element_of(dtype))
+    };
+    let tensors = [&x, &weight, &residual, &out, bias.as_ref().unwrap_or(&x)];
+    section(tensors, move |cx, [x, w, residual, out, bias]| {
+        cx.multiply_onto(product, 1.0, [x, w], Some(bias), residual, out)
+    });
+    out
+}
+
 /// Gradients of x, and of the factors A and B (in f32) where there are some; the weight and the bias are frozen.
 ///
 /// With `t = dy B`: `dx = dy W + scaling t A`, `dA = scaling t^T x`, `dB = scaling dy^T (x A^T)`.

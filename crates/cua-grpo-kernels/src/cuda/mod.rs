@@ -16,7 +16,7 @@ mod error;
 pub mod extension;
 mod gemm;
 mod head;
-pub mod head_ops;
+pub mod block_ops;
 mod heads;
 mod linear;
 mod matmul;
@@ -34,6 +34,8 @@ pub use decode_state::{History, RowStart};
 pub use error::CudaError;
 pub use section::raise;
 
+use crate::extension::Bias;
+use burn::backend::Cube;
 use burn::tensor::DType;
 use burn_cubecl::kernel::{cast, into_contiguous};
 use burn_cubecl::tensor::CubeTensor;
@@ -49,6 +51,14 @@ pub fn memory(device: &burn::tensor::Device) -> Result<(usize, usize), CudaError
     section::try_section(&probe.client, |_| {
         cudarc::driver::result::mem_get_info().map_err(|error| CudaError::new("cuMemGetInfo", error))
     })
+}
+
+/// A bias as its bodies take it.
+fn given(bias: Bias<Cube>) -> Option<CubeTensor> {
+    match bias {
+        Bias::Given(bias) => Some(bias),
+        Bias::Absent => None,
+    }
 }
 
 /// The format of a tensor that [`route`] lets in.

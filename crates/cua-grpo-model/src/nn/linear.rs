@@ -82,6 +82,17 @@ impl Linear {
         y + kernels::linear(low, pair.b.clone(), None).cast(dtype)
     }
 
+    /// `residual +` [`Linear::forward`].
+    ///
+    /// # Shapes
+    /// - x: `[rows, in]`; residual, output: `[rows, out]`
+    pub fn forward_onto(&self, residual: Tensor<2>, x: Tensor<2>) -> Tensor<2> {
+        match (&self.weight, &self.lora) {
+            (Weight::Dense(weight), None) => kernels::linear_onto(residual, x, weight.clone(), self.bias.clone()),
+            _ => residual + self.forward(x),
+        }
+    }
+
     /// Adds the update to the weight and drops the adapter: `W += scaling * B A`, summed in f32.
     ///
     /// A dense weight keeps its type. A four-bit one becomes dense in f32: rounded to four bits again, it would lose

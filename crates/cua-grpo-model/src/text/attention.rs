@@ -110,11 +110,18 @@ impl TextAttention {
         }
     }
 
-    /// Where there is a cache, it says how `mask` is read.
+    /// `residual` and the attention of `x`. Where there is a cache, it says how `mask` is read.
     ///
     /// # Shapes
-    /// - x, output: `[batch * time, hidden]`
-    pub fn forward(&self, x: Tensor<2>, rope: &RopeTables, mask: &Mask, cache: Option<CacheOfLayer<'_>>) -> Tensor<2> {
+    /// - residual, x, output: `[batch * time, hidden]`
+    pub fn forward(
+        &self,
+        residual: Tensor<2>,
+        x: Tensor<2>,
+        rope: &RopeTables,
+        mask: &Mask,
+        cache: Option<CacheOfLayer<'_>>,
+    ) -> Tensor<2> {
         let [batch, _, time, _] = rope.cos.dims();
         let turn = |x: Tensor<2>, norm: &Tensor<1>| {
             let (cos, sin) = (rope.cos.clone(), rope.sin.clone());
@@ -131,7 +138,7 @@ impl TextAttention {
         let joined = attended
             .swap_dims(1, 2)
             .reshape([batch * time, self.heads * self.head_dim]);
-        self.o_proj.forward(joined)
+        self.o_proj.forward_onto(residual, joined)
     }
 
     pub(crate) fn visit(&mut self, path: &str, visitor: &mut ParamVisitor<'_>) {

@@ -5,7 +5,7 @@ use crate::nn::{Initializer, Linear, LinearConfig, LinearVisitor, ParamVisitor, 
 use burn::tensor::Tensor;
 use cua_grpo_kernels as kernels;
 
-/// `down(silu(gate x) * up x)`.
+/// `residual + down(silu(gate x) * up x)`.
 #[derive(Debug, Clone)]
 pub struct TextMlp {
     pub(crate) gate_proj: Linear,
@@ -24,11 +24,11 @@ impl TextMlp {
     }
 
     /// # Shapes
-    /// - x, output: `[tokens, hidden]`
-    pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+    /// - residual, x, output: `[tokens, hidden]`
+    pub fn forward(&self, residual: Tensor<2>, x: Tensor<2>) -> Tensor<2> {
         let gate = self.gate_proj.forward(x.clone());
         let up = self.up_proj.forward(x);
-        self.down_proj.forward(kernels::swiglu(gate, up))
+        self.down_proj.forward_onto(residual, kernels::swiglu(gate, up))
     }
 
     pub(crate) fn visit(&mut self, path: &str, visitor: &mut ParamVisitor<'_>) {

@@ -61,15 +61,11 @@ impl VisionBlock {
     /// # Shapes
     /// - x, output: `[frames * patches, hidden]`, every frame with the patches of `tables`
     pub fn forward(&self, x: Tensor<2>, tables: &FrameTables) -> Tensor<2> {
-        let x = x.clone() + self.attend(self.norm1.forward(x), tables);
-        let wide = kernels::gelu_tanh(self.linear_fc1.forward(self.norm2.forward(x.clone())));
-        x + self.linear_fc2.forward(wide)
-    }
-
-    fn attend(&self, x: Tensor<2>, tables: &FrameTables) -> Tensor<2> {
-        let qkv = self.qkv.forward(x);
+        let qkv = self.qkv.forward(self.norm1.forward(x.clone()));
         let attended = kernels::attention_packed(qkv, tables.cos.clone(), tables.sin.clone());
-        self.proj.forward(attended)
+        let x = self.proj.forward_onto(x, attended);
+        let wide = kernels::gelu_tanh(self.linear_fc1.forward(self.norm2.forward(x.clone())));
+        self.linear_fc2.forward_onto(x, wide)
     }
 
     pub(crate) fn visit(&mut self, path: &str, visitor: &mut ParamVisitor<'_>) {

@@ -1,16 +1,25 @@
-//! Operations on the heads of an attention as an extension of burn's backends, beside [`super::extension`].
+//! Operations that join steps of a block, as an extension of burn's backends beside [`super::extension`].
 
-use super::{attention_packed, rotary};
+use super::linear::linear_onto;
+use super::{attention_packed, given, rotary};
+use crate::extension::Bias;
 use crate::record::{Derivative, record};
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, Backend, Cube, backend_extension};
+use burn::backend::{Autodiff, AutodiffBackend, Backend, Cube, backend_extension};
 use burn_cubecl::tensor::CubeTensor;
 
 /// Operations with a CUDA body. Shapes are those of the functions at the root of the crate, which check them. Weights and
 /// tables are frozen.
 #[backend_extension(Cube, Autodiff)]
-pub trait CudaHeadOps: Backend {
+pub trait CudaBlockOps: Backend {
+    /// As [`crate::linear_onto`]: no gradient is recorded.
+    fn cuda_linear_onto(
+        residual: FloatTensor<Self>,
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        #[extension_type] bias: Bias<Self>,
+    ) -> FloatTensor<Self>;
     /// As [`crate::rms_norm_rotate`].
     fn cuda_rms_norm_rotate(
         x: FloatTensor<Self>,
@@ -27,7 +36,11 @@ pub trait CudaHeadOps: Backend {
     ) -> FloatTensor<Self>;
 }
 
-impl CudaHeadOps for Cube {
+impl CudaBlockOps for Cube {
+    fn cuda_linear_onto(residual: CubeTensor, x: CubeTensor, weight: CubeTensor, bias: Bias<Self>) -> CubeTensor {
+        linear_onto(residual, x, weight, given(bias))
+    }
+
     fn cuda_rms_norm_rotate(x: CubeTensor, weight: CubeTensor, eps: f64, cos: CubeTensor, sin: CubeTensor) -> CubeTensor {
         rotary::norm_rotate(x, weight, eps, cos, sin).0
     }
@@ -55,7 +68,21 @@ impl Derivative<Cube, 1> for Packed {
     }
 }
 
-impl<C: CheckpointStrategy> CudaHeadOps for Autodiff<Cube, C> {
+impl<C: CheckpointStrategy> CudaBlockOps for Autodiff<Cube, C> {
+    fn cuda_linear_onto(
+        residual: FloatTensor<Self>,
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: Bias<Self>,
+    ) -> FloatTensor<Self> {
+        let bias = match bias {
+            Bias::Given(bias) => Some(bias.into_primitive()),
+            Bias::Absent => None,
+        };
+        let (residual, x) = (residual.into_primitive(), x.into_primitive());
+        Self::from_inner(linear_onto(residual, x, weight.into_primitive(), bias))
+    }
+
     fn cuda_rms_norm_rotate(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
