@@ -45,6 +45,30 @@ pub fn attention(q: Tensor<4>, mut parts: Vec<(Tensor<4>, Tensor<4>)>, mask: &Ma
     }
 }
 
+/// Attention inside frames, of queries and keys that are turned first ([`crate::rotate`]), all as one projection gives them.
+///
+/// # Shapes
+/// - qkv: `[frames * patches, 3 * heads * head_dim]`: queries, keys, values; cos, sin: `[1, 1, patches, head_dim]`
+/// - output: `[frames * patches, heads * head_dim]`
+pub fn attention_packed(qkv: Tensor<2>, cos: Tensor<4>, sin: Tensor<4>) -> Tensor<2> {
+    let ([rows, width], [_, _, patches, head_dim]) = (qkv.dims(), cos.dims());
+    let (frames, heads) = (rows / patches, width / (3 * head_dim));
+    #[cfg(feature = "cuda")]
+    if (rows, width) == (frames * patches, 3 * heads * head_dim)
+        && cos.dims() == [1, 1, patches, head_dim]
+        && sin.dims() == cos.dims()
+        && let Some(output) = crate::cuda::route::attention_packed(&qkv, &cos, &sin)
+    {
+        return output;
+    }
+    let qkv = qkv.reshape([frames, patches, 3 * heads, head_dim]).swap_dims(1, 2);
+    let part = |index: usize| qkv.clone().narrow(1, index * heads, heads);
+    let q = crate::rotate(part(0), cos.clone(), sin.clone());
+    let k = crate::rotate(part(1), cos, sin);
+    let attended = attention(q, vec![(k, part(2))], &Mask::All);
+    attended.swap_dims(1, 2).reshape([rows, heads * head_dim])
+}
+
 /// Whether the heads of keys and values serve those of the queries.
 pub(crate) fn fits(q: &Tensor<4>, k: &Tensor<4>, v: &Tensor<4>) -> bool {
     let ([batch, heads, _, head_dim], [k_batch, kv_heads, _, k_dim]) = (q.dims(), k.dims());

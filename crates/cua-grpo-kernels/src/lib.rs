@@ -26,15 +26,15 @@ mod rotary;
 mod route;
 
 pub use activation::{gelu_erf, gelu_tanh, swiglu};
-pub use attention::{HIDDEN, Mask, attention};
+pub use attention::{HIDDEN, Mask, attention, attention_packed};
 pub use gradient::{Frozen, LinearGradients, linear_gradients, seed};
 pub use host::host;
-pub use linear::{head, linear, linear_lora};
+pub use linear::{head, linear, linear_lora, linear_onto};
 pub use logprob::{TokenScores, token_scores};
 pub use nf4::{BLOCK, CODE, Nf4, Nf4Error, linear_nf4};
 pub use norm::{layer_norm, rms_norm};
 pub use quantise::{NESTED_BLOCK, Scales, dequantise_scales, dynamic_map, mean, quantise, quantise_scales};
-pub use rotary::rotate;
+pub use rotary::{rms_norm_rotate, rotate};
 pub use route::{compute, compute_dtype};
 
 /// The bodies in plain tensor operations: what every backend can run, and what tests compare with.

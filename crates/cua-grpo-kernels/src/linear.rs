@@ -26,6 +26,18 @@ pub fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tenso
     }
 }
 
+/// `residual + x W^T + b`. Where no gradient flows, a card rounds the sum once.
+///
+/// # Shapes
+/// - residual, output: `[rows, out]`; x, weight, bias: as in [`linear`]
+pub fn linear_onto(residual: Tensor<2>, x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<2> {
+    #[cfg(feature = "cuda")]
+    if let Some(output) = crate::cuda::route::linear_onto(&residual, &x, &weight, &bias) {
+        return output;
+    }
+    residual + linear(x, weight, bias)
+}
+
 /// `x W^T + b + scaling * (x A^T) B^T`: a linear map with its low-rank update (LoRA, Hu et al. 2021).
 ///
 /// # Shapes

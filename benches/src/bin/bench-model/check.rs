@@ -119,6 +119,7 @@ pub fn run(device: &Device, seed: u64) -> Result<()> {
         };
         maps(&mut checker);
         pointwise(&mut checker);
+        joined_heads(&mut checker);
         attention(&mut checker);
         head(&mut checker);
         if dtype == DType::BF16 || *device == Device::flex() {
@@ -230,6 +231,53 @@ fn pointwise(c: &mut Checker) {
         [x],
         |[x]| kernels::rotate(x, twice(&cos.card), twice(&sin.card)),
         |[x]| reference::rotate(x, twice(&cos.host), twice(&sin.host)),
+    );
+}
+
+/// The heads of a joined projection: normed and turned, and attended to within frames.
+fn joined_heads(c: &mut Checker) {
+    let heads_of =
+        |x: Tensor<2>, [batch, time, heads, width]: [usize; 4]| x.reshape([batch, time, heads, width]).swap_dims(1, 2);
+    let twice = |pair: &Tensor<4>| Tensor::cat(vec![pair.clone(), pair.clone()], 3);
+    for (batch, heads, time, width) in [(2, 3, 17, 128), (1, 32, 5, 64)] {
+        let (rows, joined) = (batch * time, heads * width);
+        let (x, w) = (c.draw([rows, joined], 2.0), c.draw([1, width], 1.0));
+        let (w, host_w) = (w.card.reshape([width]), w.host.reshape([width]));
+        let table = [batch, 1, time, width / 2];
+        let (cos, sin) = (c.draw(table, 1.0), c.draw(table, 1.0));
+        c.with_gradients(
+            &format!("rms_norm_rotate {batch}x{time}x{heads}x{width}"),
+            [x],
+            |[x]| {
+                let (cos, sin) = (twice(&cos.card), twice(&sin.card));
+                let turned = kernels::rms_norm_rotate(x, w.clone(), 1e-6, cos, sin);
+                turned.swap_dims(1, 2).reshape([rows, joined])
+            },
+            |[x]| {
+                let normed = reference::rms_norm(x.reshape([rows * heads, width]), host_w.clone(), 1e-6);
+                let normed = heads_of(normed.reshape([rows, joined]), [batch, time, heads, width]);
+                let turned = reference::rotate(normed, twice(&cos.host), twice(&sin.host));
+                turned.swap_dims(1, 2).reshape([rows, joined])
+            },
+        );
+    }
+    let (frames, patches, heads, width) = (2, 130, 4, 72);
+    let (rows, joined) = (frames * patches, heads * width);
+    let qkv = c.draw([rows, 3 * joined], 1.0);
+    let table = [1, 1, patches, width / 2];
+    let (cos, sin) = (c.draw(table, 0.7), c.draw(table, 0.7));
+    c.with_gradients(
+        "attention_packed",
+        [qkv],
+        |[qkv]| kernels::attention_packed(qkv, twice(&cos.card), twice(&sin.card)),
+        |[qkv]| {
+            let qkv = heads_of(qkv, [frames, patches, 3 * heads, width]);
+            let part = |index: usize| qkv.clone().narrow(1, index * heads, heads);
+            let turn = |x| reference::rotate(x, twice(&cos.host), twice(&sin.host));
+            let parts = vec![(turn(part(1)), part(2))];
+            let attended = reference::attention(turn(part(0)), parts, &Mask::All);
+            attended.swap_dims(1, 2).reshape([rows, joined])
+        },
     );
 }
 

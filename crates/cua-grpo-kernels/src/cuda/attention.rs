@@ -109,17 +109,19 @@ pub(super) fn attention(q: CubeTensor, k: CubeTensor, v: CubeTensor, causal: boo
     (out.tensor, saved)
 }
 
-/// What both gradient kernels are launched with.
-struct Shapes {
-    batch: usize,
-    heads: usize,
-    kv_heads: usize,
-    time_q: usize,
-    time_k: usize,
-    width: usize,
-    /// Of queries, keys, values and the gradient of the output.
-    strides: [[usize; 3]; 4],
-    causal: bool,
+/// A launch of the gradient kernels.
+pub(super) struct Backward {
+    pub batch: usize,
+    pub heads: usize,
+    pub kv_heads: usize,
+    pub time_q: usize,
+    pub time_k: usize,
+    pub width: usize,
+    /// Of queries, keys, values, the gradient of the output, and the output.
+    pub strides: [[usize; 3]; 5],
+    /// Of the gradients of queries, keys and values.
+    pub d_strides: [[usize; 3]; 3],
+    pub causal: bool,
 }
 
 /// Gradients of queries, keys and values.
@@ -139,17 +141,17 @@ pub(super) fn backward(grad: CubeTensor, saved: &Saved) -> [CubeTensor; 3] {
     let d_k = heads_first(&k.tensor, k.shape);
     let d_v = heads_first(&v.tensor, v.shape);
     let rows = empty(&q.tensor, [batch, heads, time_q, 2], DType::F32);
-    let shapes = Shapes {
+    let backward = Backward {
         batch,
         heads,
         kv_heads,
         time_q,
         time_k,
         width,
-        strides: [q, k, v, &grad].map(|heads| heads.strides),
+        strides: [q, k, v, &grad, out].map(|heads| heads.strides),
+        d_strides: [&d_q, &d_k, &d_v].map(|heads| heads.strides),
         causal: *causal,
     };
-    let (out_strides, d_strides) = (out.strides, [&d_q, &d_k, &d_v].map(|heads| heads.strides));
     let tensors = [
         &q.tensor,
         &k.tensor,
@@ -163,27 +165,42 @@ pub(super) fn backward(grad: CubeTensor, saved: &Saved) -> [CubeTensor; 3] {
         &d_v.tensor,
     ];
     section(tensors, move |cx, [q, k, v, grad, out, lse, rows, d_q, d_k, d_v]| {
-        let kernel = text(source::attention_backward(width))?;
-        let mut arguments = Arguments::addresses([out])
-            .strides(out_strides)
-            .address(grad)
-            .strides(shapes.strides[3])
-            .address(lse)
-            .address(rows)
-            .int(heads)
-            .int(time_q)
-            .address(0);
-        let grid = [time_q.div_ceil(16), heads, batch];
-        cx.launch(kernel, "attention_backward_prepare", grid, 256, 0, &mut arguments)?;
-        let inputs = [q, k, v, grad];
-        let [d_q, d_k, d_v] = [(d_q, d_strides[0]), (d_k, d_strides[1]), (d_v, d_strides[2])];
-        backward_keys(cx, kernel, shapes.arguments(inputs, rows, &[d_k, d_v]), &shapes)?;
-        backward_queries(cx, kernel, shapes.arguments(inputs, rows, &[d_q]), &shapes)
+        backward.launch(cx, [q, k, v, grad, out], [lse, rows], [d_q, d_k, d_v])
     });
     [d_q.tensor, d_k.tensor, d_v.tensor]
 }
 
-impl Shapes {
+impl Backward {
+    /// Launches on queries, keys, values, the gradient of the output and the output; on the log-sum-exp and space for two
+    /// f32 a query and head; and on the gradients.
+    pub fn launch(
+        &self,
+        cx: &mut Section<'_>,
+        inputs: [Address; 5],
+        [lse, rows]: [Address; 2],
+        [d_q, d_k, d_v]: [Address; 3],
+    ) -> Result<(), CudaError> {
+        let kernel = text(source::attention_backward(self.width))?;
+        let [q, k, v, grad, out] = inputs;
+        let [.., grad_strides, out_strides] = self.strides;
+        let mut arguments = Arguments::addresses([out])
+            .strides(out_strides)
+            .address(grad)
+            .strides(grad_strides)
+            .address(lse)
+            .address(rows)
+            .int(self.heads)
+            .int(self.time_q)
+            .address(0);
+        let grid = [self.time_q.div_ceil(16), self.heads, self.batch];
+        cx.launch(kernel, "attention_backward_prepare", grid, 256, 0, &mut arguments)?;
+        let inputs = [q, k, v, grad];
+        let [q_strides, k_strides, v_strides] = self.d_strides;
+        let keys = self.arguments(inputs, rows, &[(d_k, k_strides), (d_v, v_strides)]);
+        self.keys(cx, kernel, keys)?;
+        self.queries(cx, kernel, self.arguments(inputs, rows, &[(d_q, q_strides)]))
+    }
+
     /// The arguments of a gradient kernel that writes `outputs`, each an address with its strides.
     fn arguments(&self, inputs: [Address; 4], rows: Address, outputs: &[(Address, [usize; 3])]) -> Arguments {
         let mut arguments = Arguments::default();
@@ -203,40 +220,30 @@ impl Shapes {
             .address(0)
             .address(0)
     }
-}
 
-fn backward_keys(
-    cx: &mut Section<'_>,
-    kernel: Source,
-    mut arguments: Arguments,
-    shapes: &Shapes,
-) -> Result<(), CudaError> {
-    const KEY_ROWS: usize = 64;
-    const QUERIES: usize = 64;
-    let name = if shapes.causal {
-        "attention_backward_keys_causal"
-    } else {
-        "attention_backward_keys_full"
-    };
-    let grid = [shapes.kv_heads, shapes.time_k.div_ceil(KEY_ROWS), shapes.batch];
-    let shared = 1024 + (2 * KEY_ROWS + 4 * QUERIES) * tile_row(shapes.width) + 16 * QUERIES;
-    cx.launch(kernel, name, grid, KEY_ROWS * 2, shared, &mut arguments)
-}
+    fn keys(&self, cx: &mut Section<'_>, kernel: Source, mut arguments: Arguments) -> Result<(), CudaError> {
+        const KEY_ROWS: usize = 64;
+        const QUERIES: usize = 64;
+        let name = if self.causal {
+            "attention_backward_keys_causal"
+        } else {
+            "attention_backward_keys_full"
+        };
+        let grid = [self.kv_heads, self.time_k.div_ceil(KEY_ROWS), self.batch];
+        let shared = 1024 + (2 * KEY_ROWS + 4 * QUERIES) * tile_row(self.width) + 16 * QUERIES;
+        cx.launch(kernel, name, grid, KEY_ROWS * 2, shared, &mut arguments)
+    }
 
-fn backward_queries(
-    cx: &mut Section<'_>,
-    kernel: Source,
-    mut arguments: Arguments,
-    shapes: &Shapes,
-) -> Result<(), CudaError> {
-    const QUERY_ROWS: usize = 64;
-    const KEYS: usize = 64;
-    let name = if shapes.causal {
-        "attention_backward_queries_causal"
-    } else {
-        "attention_backward_queries_full"
-    };
-    let grid = [shapes.heads, shapes.time_q.div_ceil(QUERY_ROWS), shapes.batch];
-    let shared = 1024 + (2 * QUERY_ROWS + 4 * KEYS) * tile_row(shapes.width);
-    cx.launch(kernel, name, grid, QUERY_ROWS * 2, shared, &mut arguments)
+    fn queries(&self, cx: &mut Section<'_>, kernel: Source, mut arguments: Arguments) -> Result<(), CudaError> {
+        const QUERY_ROWS: usize = 64;
+        const KEYS: usize = 64;
+        let name = if self.causal {
+            "attention_backward_queries_causal"
+        } else {
+            "attention_backward_queries_full"
+        };
+        let grid = [self.heads, self.time_q.div_ceil(QUERY_ROWS), self.batch];
+        let shared = 1024 + (2 * QUERY_ROWS + 4 * KEYS) * tile_row(self.width);
+        cx.launch(kernel, name, grid, QUERY_ROWS * 2, shared, &mut arguments)
+    }
 }

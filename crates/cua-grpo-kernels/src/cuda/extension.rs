@@ -4,7 +4,7 @@
 
 use super::linear::{Frozen, Lora, linear, linear_backward};
 use super::matmul::matmul;
-use super::{attention, head, norm, pointwise, rotary};
+use super::{attention, given, head, norm, pointwise, rotary};
 use crate::extension::Bias;
 use crate::record::{Derivative, Seed, nothing, record};
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -89,13 +89,6 @@ pub trait CudaOps: Backend {
         temperature: f64,
         chunk_rows: usize,
     ) -> FloatTensor<Self>;
-}
-
-fn given(bias: Bias<Cube>) -> Option<CubeTensor> {
-    match bias {
-        Bias::Given(bias) => Some(bias),
-        Bias::Absent => None,
-    }
 }
 
 /// The four-bit weight that is multiplied with `x`.

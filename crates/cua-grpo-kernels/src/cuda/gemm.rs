@@ -224,6 +224,19 @@ impl Section<'_> {
         bias: Option<Address>,
         d: Address,
     ) -> Result<(), CudaError> {
+        self.multiply_onto(product, alpha, [a, b], bias, d, d)
+    }
+
+    /// As [`Section::multiply`]; a product that accumulates adds the matrix `c`, shaped as D, and D need not hold anything.
+    pub fn multiply_onto(
+        &mut self,
+        product: Product,
+        alpha: f64,
+        [a, b]: [Address; 2],
+        bias: Option<Address>,
+        c: Address,
+        d: Address,
+    ) -> Result<(), CudaError> {
         let (handle, workspace, stream) = (self.gpu.blas.handle, self.gpu.blas.workspace, self.gpu.stream);
         let plan = self.gpu.blas.plan(product)?;
         if let Some(bias) = bias.filter(|_| product.bias) {
@@ -251,7 +264,7 @@ impl Section<'_> {
                 plan.b,
                 a as *const c_void,
                 plan.a,
-                d as *const c_void,
+                c as *const c_void,
                 plan.d,
                 d as *mut c_void,
                 plan.d,

@@ -18,10 +18,10 @@ pub(super) enum Frozen {
 }
 
 impl Frozen {
-    /// The dense matrix in `dtype`.
+    /// The dense matrix in `dtype`; its rows may lie apart.
     fn dense(&self, dtype: DType) -> CubeTensor {
         match self {
-            Self::Dense(weight) => into_contiguous(weight.clone()),
+            Self::Dense(weight) => matrix(weight.clone()),
             Self::Nf4(codes, absmax, shape) => {
                 let out = empty(absmax, *shape, dtype);
                 let count = shape[0] * shape[1];
@@ -35,6 +35,23 @@ impl Frozen {
             }
         }
     }
+}
+
+/// A matrix as products read it: dense rows, whose starts may lie further apart than their width. Burn pads the rows of
+/// many matrices; a weight would be copied at each use.
+fn matrix(tensor: CubeTensor) -> CubeTensor {
+    let strides = tensor.meta.strides();
+    let (row, step) = (strides[0], strides[1]);
+    if step == 1 && row >= rows_of(&tensor)[1] && (row * tensor.dtype.size()).is_multiple_of(16) {
+        tensor
+    } else {
+        into_contiguous(tensor)
+    }
+}
+
+/// Elements from one row of a [`matrix`] to the next.
+fn row_stride(tensor: &CubeTensor) -> usize {
+    tensor.meta.strides()[0]
 }
 
 /// What the backward pass of a linear map reads.
@@ -73,11 +90,12 @@ pub(super) fn linear(
     let [m, k] = rows_of(&x);
     let n = rows_of(&weight)[0];
     let out = empty(&x, [m, n], dtype);
+    let product = Product {
+        bias: bias.is_some(),
+        b_stride: row_stride(&weight),
+        ..Product::linear(m, n, k, element)
+    };
     let Some(Lora(a, b, scaling)) = lora else {
-        let product = Product {
-            bias: bias.is_some(),
-            ..Product::linear(m, n, k, element)
-        };
         let tensors = [&x, &weight, &out, bias.as_ref().unwrap_or(&x)];
         section(tensors, move |cx, [x, w, out, bias]| {
             cx.multiply(product, 1.0, x, w, Some(bias), out)
@@ -92,19 +110,17 @@ pub(super) fn linear(
     let (a, b) = (dense(a, dtype), dense(b, dtype));
     let r = rows_of(&a)[0];
     let low = empty(&x, [m, r], dtype);
-    let product = Product {
-        bias: bias.is_some(),
-        ..Product::linear(m, n, k, element)
-    };
     let tensors = [&x, &weight, &out, bias.as_ref().unwrap_or(&x), &a, &b, &low];
     section(tensors, move |cx, [px, pw, pout, bias, pa, pb, plow]| {
-        cx.multiply(product, 1.0, px, pw, Some(bias), pout)?;
         cx.multiply(Product::linear(m, r, k, element), 1.0, px, pa, None, plow)?;
-        let update = Product {
+        // The update goes first: the large product adds what it finds for nothing, a small one that added to the large
+        // result would read and write all of it.
+        cx.multiply(Product::linear(m, n, r, element), scaling, plow, pb, None, pout)?;
+        let onto = Product {
             accumulate: true,
-            ..Product::linear(m, n, r, element)
+            ..product
         };
-        cx.multiply(update, scaling, plow, pb, None, pout)
+        cx.multiply(onto, 1.0, px, pw, Some(bias), pout)
     });
     let lora = Some(SavedLora { x, low, a, b, scaling });
     let saved = Saved {
@@ -113,6 +129,31 @@ pub(super) fn linear(
         lora,
     };
     (out, saved)
+}
+
+/// `residual + x W^T + b`, rounded once.
+pub(super) fn linear_onto(
+    residual: CubeTensor,
+    x: CubeTensor,
+    weight: CubeTensor,
+    bias: Option<CubeTensor>,
+) -> CubeTensor {
+    let (x, residual) = (into_contiguous(x), into_contiguous(residual));
+    let (dtype, weight) = (x.dtype, matrix(weight));
+    let bias = bias.map(|bias| dense(bias, dtype));
+    let ([m, k], n) = (rows_of(&x), rows_of(&weight)[0]);
+    let out = empty(&x, [m, n], dtype);
+    let product = Product {
+        bias: bias.is_some(),
+        accumulate: true,
+        b_stride: row_stride(&weight),
+        ..Product::linear(m, n, k, element_of(dtype))
+    };
+    let tensors = [&x, &weight, &residual, &out, bias.as_ref().unwrap_or(&x)];
+    section(tensors, move |cx, [x, w, residual, out, bias]| {
+        cx.multiply_onto(product, 1.0, [x, w], Some(bias), residual, out)
+    });
+    out
 }
 
 /// Gradients of x, and of the factors A and B (in f32) where there are some; the weight and the bias are frozen.
@@ -129,10 +170,14 @@ pub(super) fn linear_backward(grad: CubeTensor, saved: &Saved, x_wanted: bool) -
         Frozen::Nf4(_, _, shape) => shape[1],
     };
     let dx = x_wanted.then(|| empty(&grad, [m, k], dtype));
+    let through_weight = Product {
+        b_stride: weight.as_ref().map_or(k, row_stride),
+        ..Product::plain(m, k, n, element)
+    };
     let Some(SavedLora { x, low, a, b, scaling }) = &saved.lora else {
         if let (Some(dx), Some(weight)) = (&dx, &weight) {
             section([&grad, weight, dx], move |cx, [grad, w, dx]| {
-                cx.multiply(Product::plain(m, k, n, element), 1.0, grad, w, None, dx)
+                cx.multiply(through_weight, 1.0, grad, w, None, dx)
             });
         }
         return [dx, None, None];
@@ -150,12 +195,12 @@ pub(super) fn linear_backward(grad: CubeTensor, saved: &Saved, x_wanted: bool) -
         cx.multiply(Product::outer(r, k, m, element), scaling, pt, px, None, pda)?;
         cx.multiply(Product::outer(n, r, m, element), scaling, pgrad, plow, None, pdb)?;
         if x_wanted {
-            cx.multiply(Product::plain(m, k, n, element), 1.0, pgrad, pw, None, pdx)?;
-            let update = Product {
+            cx.multiply(Product::plain(m, k, r, element), scaling, pt, pa, None, pdx)?;
+            let onto = Product {
                 accumulate: true,
-                ..Product::plain(m, k, r, element)
+                ..through_weight
             };
-            cx.multiply(update, scaling, pt, pa, None, pdx)?;
+            cx.multiply(onto, 1.0, pgrad, pw, None, pdx)?;
         }
         Ok(())
     });

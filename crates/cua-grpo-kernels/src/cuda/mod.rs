@@ -6,6 +6,8 @@
 #![allow(unsafe_code)] // Calls of the driver and of the vendor libraries; each says why it is sound.
 
 mod attention;
+mod attention_packed;
+pub mod block_ops;
 mod decode;
 mod decode_cache;
 mod decode_linear;
@@ -32,6 +34,8 @@ pub use decode_state::{History, RowStart};
 pub use error::CudaError;
 pub use section::raise;
 
+use crate::extension::Bias;
+use burn::backend::Cube;
 use burn::tensor::DType;
 use burn_cubecl::kernel::{cast, into_contiguous};
 use burn_cubecl::tensor::CubeTensor;
@@ -47,6 +51,14 @@ pub fn memory(device: &burn::tensor::Device) -> Result<(usize, usize), CudaError
     section::try_section(&probe.client, |_| {
         cudarc::driver::result::mem_get_info().map_err(|error| CudaError::new("cuMemGetInfo", error))
     })
+}
+
+/// A bias as its bodies take it.
+fn given(bias: Bias<Cube>) -> Option<CubeTensor> {
+    match bias {
+        Bias::Given(bias) => Some(bias),
+        Bias::Absent => None,
+    }
 }
 
 /// The format of a tensor that [`route`] lets in.

@@ -1,4 +1,5 @@
-//! Rotary position embedding, half-split, and the decode step's head norm + rotary + cache write in one launch.
+//! Rotary position embedding, half-split, alone and with the head norm before it, and the decode step's head norm +
+//! rotary + cache write in one launch.
 //
 // Text to compile: prelude.cuh + this file, once with -DT_BF16=1 and once with -DT_BF16=0. Dynamic shared memory 0.
 //
@@ -12,6 +13,18 @@
 //         out[j] = x[j] cos[j] - sign x[j + h] sin[j];  out[j + h] = x[j + h] cos[j] + sign x[j] sin[j]
 //     sign +1: forward; -1: the inverse rotation, which is the gradient. round_tables != 0: the tables are rounded to `T`
 //     first (the text model's tables, spec section 2); products and sums stay float. out may be x with equal strides.
+//
+// norm_rotary(T *out, const T *x, const T *weight, const void *cos, const void *sin, i64 batch, i64 heads, i64 time,
+//             int head_dim, i64 x_batch, i64 x_head, i64 x_row, i64 out_batch, i64 out_head, i64 out_row, i64 table_batch,
+//             i64 table_row, int table_bf16, float eps)
+//     block 256, grid ceil(batch * time * heads * head_dim / 4096) or any smaller. head_dim 32, 64, 128 or 256; strides, in
+//     elements, multiples of 8, pointers to 16 bytes. y = RMS norm of the head with weight [head_dim], rounded as
+//     rms_norm_forward rounds, then rotary with sign +1. Tables of bf16 (table_bf16 1) or float, table_row elements from
+//     one time to the next (a multiple of 8); only the first half of a row is read.
+// norm_rotary_backward(T *dx, const T *x, const T *weight, const void *cos, const void *sin, i64 batch, i64 heads,
+//             i64 time, int head_dim, x strides, dx strides, i64 table_batch, i64 table_row, int table_bf16, float eps,
+//             const T *dy, dy strides)
+//     The input gradient, launched in the same way; dx may be dy with equal strides.
 //
 // qkv_rope_cache(T *q, T *k_cache, T *v_cache, const T *qkv, const T *q_weight, const T *k_weight, const int *position,
 //                const int *column, const float *inverse_frequency, int batch, int heads, int kv_heads, int head_dim,
@@ -87,6 +100,110 @@ extern "C" __global__ void __launch_bounds__(256, 4)
     else
         rotate_runs<1>(out, x, cos, sin, batch, heads, time, head_dim, x_batch, x_head, x_row, out_batch, out_head,
                        out_row, table_batch, sign, round_tables);
+}
+
+/// Where a lane's eight pairs of a head are: j and j + head_dim / 2 from its first column on.
+struct Pairs {
+    i64 b, h, t;
+    int column;
+    __device__ __forceinline__ i64 at(i64 batch, i64 head, i64 row) const { return b * batch + h * head + t * row + column; }
+};
+
+/// The sum over `lanes` (a power of two) neighbouring lanes.
+__device__ __forceinline__ float lanes_sum(float x, int lanes) {
+    for (int step = lanes / 2; step > 0; step >>= 1) x += __shfl_xor_sync(FULL_WARP, x, step);
+    return x;
+}
+
+__device__ __forceinline__ void load_table(const void *table, i64 at, int is_bf16, float (&x)[8]) {
+    if (is_bf16)
+        load<8>(static_cast<const u16 *>(table) + at, x);
+    else
+        load<8>(static_cast<const float *>(table) + at, x);
+}
+
+template <bool BACKWARD>
+__device__ __forceinline__ void norm_rotary_any(T *out, const T *x, const T *weight, const void *cos, const void *sin,
+                                                i64 batch, i64 heads, i64 time, int head_dim, i64 x_batch, i64 x_head,
+                                                i64 x_row, i64 out_batch, i64 out_head, i64 out_row, i64 table_batch,
+                                                i64 table_row, int table_bf16, float eps, const T *dy, i64 dy_batch,
+                                                i64 dy_head, i64 dy_row) {
+    int half = head_dim / 2, lanes = half / 8, teams = blockDim.x / lanes;
+    int team = threadIdx.x / lanes, column = threadIdx.x % lanes * 8;
+    i64 total = batch * time * heads;
+    float w[2][8];
+    load<8>(weight + column, w[0]);
+    load<8>(weight + column + half, w[1]);
+    // All teams of a block run as often, so that whole warps meet in the sums.
+    for (i64 first = (i64)blockIdx.x * teams; first < total; first += (i64)gridDim.x * teams) {
+        bool mine = first + team < total;
+        Pairs p;
+        i64 rest;
+        split_index(mine ? first + team : 0, heads, rest, p.h);
+        split_index(rest, time, p.b, p.t);
+        p.column = column;
+        const T *from = x + p.at(x_batch, x_head, x_row);
+        i64 table = p.b * table_batch + p.t * table_row + column;
+        float a[2][8], g[2][8], c[8], s[8], squares = 0.0f, along = 0.0f;
+        load<8>(from, a[0]);
+        load<8>(from + half, a[1]);
+        if (BACKWARD) {
+            const T *grad = dy + p.at(dy_batch, dy_head, dy_row);
+            load<8>(grad, g[0]);
+            load<8>(grad + half, g[1]);
+        }
+        load_table(cos, table, table_bf16, c);
+        load_table(sin, table, table_bf16, s);
+#pragma unroll
+        for (int i = 0; i < 8; i++) squares = fmaf(a[0][i], a[0][i], fmaf(a[1][i], a[1][i], squares));
+        float scale = rsqrtf(lanes_sum(squares, lanes) / (float)head_dim + eps);
+        if (BACKWARD) {
+#pragma unroll
+            for (int i = 0; i < 8; i++) {
+                float low = g[0][i], high = g[1][i];
+                g[0][i] = w[0][i] * fmaf(low, c[i], high * s[i]);
+                g[1][i] = w[1][i] * fmaf(high, c[i], -low * s[i]);
+                a[0][i] *= scale, a[1][i] *= scale;
+                along = fmaf(g[0][i], a[0][i], fmaf(g[1][i], a[1][i], along));
+            }
+            along = lanes_sum(along, lanes) / (float)head_dim;
+#pragma unroll
+            for (int i = 0; i < 8; i++) {
+                a[0][i] = scale * (g[0][i] - a[0][i] * along);
+                a[1][i] = scale * (g[1][i] - a[1][i] * along);
+            }
+        } else {
+#pragma unroll
+            for (int i = 0; i < 8; i++) {
+                float low = round_to_t(w[0][i] * round_to_t(a[0][i] * scale));
+                float high = round_to_t(w[1][i] * round_to_t(a[1][i] * scale));
+                a[0][i] = fmaf(low, c[i], -high * s[i]);
+                a[1][i] = fmaf(high, c[i], low * s[i]);
+            }
+        }
+        if (mine) {
+            T *to = out + p.at(out_batch, out_head, out_row);
+            store<8>(to, a[0]);
+            store<8>(to + half, a[1]);
+        }
+    }
+}
+
+extern "C" __global__ void __launch_bounds__(256, 4)
+    norm_rotary(T *out, const T *x, const T *weight, const void *cos, const void *sin, i64 batch, i64 heads, i64 time,
+                int head_dim, i64 x_batch, i64 x_head, i64 x_row, i64 out_batch, i64 out_head, i64 out_row,
+                i64 table_batch, i64 table_row, int table_bf16, float eps) {
+    norm_rotary_any<false>(out, x, weight, cos, sin, batch, heads, time, head_dim, x_batch, x_head, x_row, out_batch,
+                           out_head, out_row, table_batch, table_row, table_bf16, eps, nullptr, 0, 0, 0);
+}
+
+extern "C" __global__ void __launch_bounds__(256, 3)
+    norm_rotary_backward(T *dx, const T *x, const T *weight, const void *cos, const void *sin, i64 batch, i64 heads,
+                         i64 time, int head_dim, i64 x_batch, i64 x_head, i64 x_row, i64 dx_batch, i64 dx_head,
+                         i64 dx_row, i64 table_batch, i64 table_row, int table_bf16, float eps, const T *dy,
+                         i64 dy_batch, i64 dy_head, i64 dy_row) {
+    norm_rotary_any<true>(dx, x, weight, cos, sin, batch, heads, time, head_dim, x_batch, x_head, x_row, dx_batch,
+                          dx_head, dx_row, table_batch, table_row, table_bf16, eps, dy, dy_batch, dy_head, dy_row);
 }
 
 /// Cosine and sine of a float angle of any size, by reduction to one turn in double.

@@ -1,9 +1,10 @@
 //! Which calls of the crate's functions the CUDA bodies take: `None` leaves a call to the other bodies.
 
+use super::block_ops::CudaBlockOps;
 use super::decode::{cube, dispatched, primitive};
 use super::extension::CudaOps;
 use super::linear::{Frozen, Lora};
-use super::{attention, linear};
+use super::{attention, linear, rotary};
 use crate::attention::Mask;
 use crate::extension::Bias;
 use crate::logprob::TokenScores;
@@ -40,6 +41,29 @@ pub(crate) fn linear(x: &Tensor<2>, weight: &Tensor<2>, bias: &Option<Tensor<1>>
     (fits && even && x.dims()[1] == weight.dims()[1]).then(|| {
         let (x, weight) = (x.clone().into_dispatch(), weight.clone().into_dispatch());
         Tensor::from_dispatch(<Dispatch as CudaOps>::cuda_linear(x, weight, given(bias)))
+    })
+}
+
+/// [`crate::linear_onto`], where no gradient flows.
+pub(crate) fn linear_onto(
+    residual: &Tensor<2>,
+    x: &Tensor<2>,
+    weight: &Tensor<2>,
+    bias: &Option<Tensor<1>>,
+) -> Option<Tensor<2>> {
+    let fits = [residual, x, weight].into_iter().all(frozen) && bias.as_ref().is_none_or(frozen);
+    let same = x.dtype() == weight.dtype() && residual.dtype() == x.dtype();
+    let even = weight.dims().iter().all(|&width| aligned(x.dtype(), width));
+    let shaped = x.dims()[1] == weight.dims()[1] && residual.dims() == [x.dims()[0], weight.dims()[0]];
+    (fits && same && even && shaped).then(|| {
+        let (residual, x) = (residual.clone().into_dispatch(), x.clone().into_dispatch());
+        let weight = weight.clone().into_dispatch();
+        Tensor::from_dispatch(<Dispatch as CudaBlockOps>::cuda_linear_onto(
+            residual,
+            x,
+            weight,
+            given(bias),
+        ))
     })
 }
 
@@ -199,6 +223,35 @@ pub(crate) fn rotate(x: &Tensor<4>, cos: &Tensor<4>, sin: &Tensor<4>) -> Option<
         let x = x.clone().into_dispatch();
         let (cos, sin) = (cos.clone().into_dispatch(), sin.clone().into_dispatch());
         Tensor::from_dispatch(<Dispatch as CudaOps>::cuda_rotate(x, cos, sin))
+    })
+}
+
+/// [`crate::rms_norm_rotate`], where the shapes fit.
+pub(crate) fn rms_norm_rotate(
+    x: &Tensor<2>,
+    weight: &Tensor<1>,
+    eps: f64,
+    cos: &Tensor<4>,
+    sin: &Tensor<4>,
+) -> Option<Tensor<4>> {
+    let width = cos.dims()[3];
+    let fits = takes(x) && frozen(weight) && frozen(cos) && frozen(sin) && cos.dtype() == sin.dtype();
+    (fits && rotary::norms(width)).then(|| {
+        let (x, weight) = (x.clone().into_dispatch(), weight.clone().into_dispatch());
+        let (cos, sin) = (cos.clone().into_dispatch(), sin.clone().into_dispatch());
+        Tensor::from_dispatch(<Dispatch as CudaBlockOps>::cuda_rms_norm_rotate(
+            x, weight, eps, cos, sin,
+        ))
+    })
+}
+
+/// [`crate::attention_packed`], where the shapes fit.
+pub(crate) fn attention_packed(qkv: &Tensor<2>, cos: &Tensor<4>, sin: &Tensor<4>) -> Option<Tensor<2>> {
+    let supported = takes(qkv) && attention::supports(qkv.dtype(), cos.dims()[3]);
+    (supported && frozen(cos) && frozen(sin)).then(|| {
+        let qkv = qkv.clone().into_dispatch();
+        let (cos, sin) = (cos.clone().into_dispatch(), sin.clone().into_dispatch());
+        Tensor::from_dispatch(<Dispatch as CudaBlockOps>::cuda_attention_packed(qkv, cos, sin))
     })
 }
 

@@ -82,6 +82,17 @@ impl Linear {
         y + kernels::linear(low, pair.b.clone(), None).cast(dtype)
     }
 
+    /// `residual +` [`Linear::forward`].
+    ///
+    /// # Shapes
+    /// - x: `[rows, in]`; residual, output: `[rows, out]`
+    pub fn forward_onto(&self, residual: Tensor<2>, x: Tensor<2>) -> Tensor<2> {
+        match (&self.weight, &self.lora) {
+            (Weight::Dense(weight), None) => kernels::linear_onto(residual, x, weight.clone(), self.bias.clone()),
+            _ => residual + self.forward(x),
+        }
+    }
+
     /// Gradients at `x` from `grad`, that of the output, which is not computed.
     ///
     /// # Shapes

@@ -110,29 +110,27 @@ impl TextAttention {
         }
     }
 
-    /// Where there is a cache, it says how `mask` is read.
+    /// `residual` and the attention of `x`. Where there is a cache, it says how `mask` is read.
     ///
     /// # Shapes
-    /// - x, output: `[batch * time, hidden]`
-    pub fn forward(&self, x: Tensor<2>, rope: &RopeTables, mask: &Mask, cache: Option<CacheOfLayer<'_>>) -> Tensor<2> {
+    /// - residual, x, output: `[batch * time, hidden]`
+    pub fn forward(
+        &self,
+        residual: Tensor<2>,
+        x: Tensor<2>,
+        rope: &RopeTables,
+        mask: &Mask,
+        cache: Option<CacheOfLayer<'_>>,
+    ) -> Tensor<2> {
         let [batch, _, time, _] = rope.cos.dims();
-        let q = self.heads_of(
-            self.q_proj.forward(x.clone()),
-            batch,
-            time,
-            self.heads,
-            Some(&self.q_norm),
-        );
-        let k = self.heads_of(
-            self.k_proj.forward(x.clone()),
-            batch,
-            time,
-            self.kv_heads,
-            Some(&self.k_norm),
-        );
-        let v = self.heads_of(self.v_proj.forward(x), batch, time, self.kv_heads, None);
-        let q = kernels::rotate(q, rope.cos.clone(), rope.sin.clone());
-        let k = kernels::rotate(k, rope.cos.clone(), rope.sin.clone());
+        let turn = |x: Tensor<2>, norm: &Tensor<1>| {
+            let (cos, sin) = (rope.cos.clone(), rope.sin.clone());
+            kernels::rms_norm_rotate(x, norm.clone(), self.eps, cos, sin)
+        };
+        let q = turn(self.q_proj.forward(x.clone()), &self.q_norm);
+        let k = turn(self.k_proj.forward(x.clone()), &self.k_norm);
+        let v = self.v_proj.forward(x);
+        let v = v.reshape([batch, time, self.kv_heads, self.head_dim]).swap_dims(1, 2);
         let attended = match cache {
             None => kernels::attention(q, vec![(k, v)], mask),
             Some((cache, layer)) => cache.attend(layer, q, [k, v], mask),
@@ -140,20 +138,7 @@ impl TextAttention {
         let joined = attended
             .swap_dims(1, 2)
             .reshape([batch * time, self.heads * self.head_dim]);
-        self.o_proj.forward(joined)
-    }
-
-    /// `[batch * time, heads * head_dim]` to `[batch, heads, time, head_dim]`, normed over the head where asked.
-    fn heads_of(&self, x: Tensor<2>, batch: usize, time: usize, heads: usize, norm: Option<&Tensor<1>>) -> Tensor<4> {
-        let x = match norm {
-            None => x,
-            Some(weight) => kernels::rms_norm(
-                x.reshape([batch * time * heads, self.head_dim]),
-                weight.clone(),
-                self.eps,
-            ),
-        };
-        x.reshape([batch, time, heads, self.head_dim]).swap_dims(1, 2)
+        self.o_proj.forward_onto(residual, joined)
     }
 
     pub(crate) fn visit(&mut self, path: &str, visitor: &mut ParamVisitor<'_>) {

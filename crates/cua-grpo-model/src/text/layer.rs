@@ -45,9 +45,9 @@ impl TextLayer {
     /// - x, output: `[batch * time, hidden]`
     pub fn forward(&self, x: Tensor<2>, rope: &RopeTables, mask: &Mask, cache: Option<CacheOfLayer<'_>>) -> Tensor<2> {
         let (x, normed) = self.attend(x, rope, mask, cache);
-        x + match &self.mlp {
-            FeedForward::Dense(mlp) => mlp.forward(normed),
-            FeedForward::Sparse(mlp) => mlp.forward(normed),
+        match &self.mlp {
+            FeedForward::Dense(mlp) => mlp.forward(x, normed),
+            FeedForward::Sparse(mlp) => x + mlp.forward(normed),
         }
     }
 
@@ -60,7 +60,7 @@ impl TextLayer {
         cache: Option<CacheOfLayer<'_>>,
     ) -> (Tensor<2>, Tensor<2>) {
         let normed = kernels::rms_norm(x.clone(), self.input_layernorm.clone(), self.eps);
-        let x = x + self.self_attn.forward(normed, rope, mask, cache);
+        let x = self.self_attn.forward(x, normed, rope, mask, cache);
         let normed = kernels::rms_norm(x.clone(), self.post_attention_layernorm.clone(), self.eps);
         (x, normed)
     }

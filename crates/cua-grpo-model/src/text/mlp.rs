@@ -5,7 +5,7 @@ use crate::nn::{Initializer, Linear, LinearConfig, LinearVisitor, ParamVisitor, 
 use burn::tensor::Tensor;
 use cua_grpo_kernels as kernels;
 
-/// `down(silu(gate x) * up x)`.
+/// `residual + down(silu(gate x) * up x)`.
 #[derive(Debug, Clone)]
 pub struct TextMlp {
     pub(crate) gate_proj: Linear,
@@ -24,9 +24,9 @@ impl TextMlp {
     }
 
     /// # Shapes
-    /// - x, output: `[tokens, hidden]`
-    pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        self.down_proj.forward(self.inner(x))
+    /// - residual, x, output: `[tokens, hidden]`
+    pub fn forward(&self, residual: Tensor<2>, x: Tensor<2>) -> Tensor<2> {
+        self.down_proj.forward_onto(residual, self.inner(x))
     }
 
     /// What the last map is applied to.

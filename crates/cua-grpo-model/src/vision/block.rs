@@ -5,7 +5,7 @@ use crate::VisionConfig;
 use crate::blocks::{AdapterGradients, Inner, pull_inner};
 use crate::nn::{Initializer, Linear, LinearConfig, LinearVisitor, ParamVisitor, Slot, join};
 use burn::tensor::Tensor;
-use cua_grpo_kernels::{self as kernels, Mask};
+use cua_grpo_kernels as kernels;
 
 /// Epsilon of every layer norm of the tower.
 pub(super) const EPS: f64 = 1e-6;
@@ -44,7 +44,6 @@ pub struct VisionBlock {
     proj: Linear,
     linear_fc1: Linear,
     linear_fc2: Linear,
-    heads: usize,
 }
 
 impl VisionBlock {
@@ -57,7 +56,6 @@ impl VisionBlock {
             proj: LinearConfig::new(hidden, hidden, true).init(init),
             linear_fc1: LinearConfig::new(hidden, width, true).init(init),
             linear_fc2: LinearConfig::new(width, hidden, true).init(init),
-            heads: config.num_heads,
         }
     }
 
@@ -65,12 +63,14 @@ impl VisionBlock {
     /// - x, output: `[frames * patches, hidden]`, every frame with the patches of `tables`
     pub fn forward(&self, x: Tensor<2>, tables: &FrameTables) -> Tensor<2> {
         let Inner { residual, inner } = self.inner(x, tables);
-        residual + self.linear_fc2.forward(inner)
+        self.linear_fc2.forward_onto(residual, inner)
     }
 
     /// All but the last map.
     fn inner(&self, x: Tensor<2>, tables: &FrameTables) -> Inner {
-        let residual = x.clone() + self.attend(self.norm1.forward(x), tables);
+        let qkv = self.qkv.forward(self.norm1.forward(x.clone()));
+        let attended = kernels::attention_packed(qkv, tables.cos.clone(), tables.sin.clone());
+        let residual = self.proj.forward_onto(x, attended);
         let wide = self.linear_fc1.forward(self.norm2.forward(residual.clone()));
         Inner {
             residual,
@@ -92,22 +92,6 @@ impl VisionBlock {
         let (dx, found) = pull_inner(x, grad, |x| self.inner(x, tables), (&last.0, last.1), sums);
         self.visit_linear(path, &mut |path, linear| sums.collect(path, linear, &found));
         dx
-    }
-
-    fn attend(&self, x: Tensor<2>, tables: &FrameTables) -> Tensor<2> {
-        let [rows, hidden] = x.dims();
-        let [_, _, patches, head_dim] = tables.cos.dims();
-        let frames = rows / patches;
-        let qkv = self
-            .qkv
-            .forward(x)
-            .reshape([frames, patches, 3 * self.heads, head_dim])
-            .swap_dims(1, 2);
-        let part = |index: usize| qkv.clone().narrow(1, index * self.heads, self.heads);
-        let q = kernels::rotate(part(0), tables.cos.clone(), tables.sin.clone());
-        let k = kernels::rotate(part(1), tables.cos.clone(), tables.sin.clone());
-        let attended = kernels::attention(q, vec![(k, part(2))], &Mask::All);
-        self.proj.forward(attended.swap_dims(1, 2).reshape([rows, hidden]))
     }
 
     pub(crate) fn visit(&mut self, path: &str, visitor: &mut ParamVisitor<'_>) {
