@@ -13,6 +13,8 @@ pub enum Mask {
     All,
     /// Query `i` sees keys `0..=i`; there are as many keys as queries.
     Causal,
+    /// Tokens of one batch row that are several sequences of these lengths, one after the other: causal within each.
+    Segments(Vec<usize>),
     /// What is added to the scores, 0 or [`HIDDEN`]: `[batch or 1, 1, time_q, sum of columns]`.
     Bias(Tensor<4>),
 }
@@ -28,6 +30,9 @@ pub fn attention(q: Tensor<4>, mut parts: Vec<(Tensor<4>, Tensor<4>)>, mask: &Ma
     #[cfg(feature = "cuda")]
     if let Some(output) = crate::cuda::route::attention(&q, &parts, mask) {
         return output;
+    }
+    if let Mask::Segments(lengths) = mask {
+        return segments(&q, &parts, lengths);
     }
     let fused = parts.iter().all(|(k, v)| is_fused(k) && is_fused(v) && fits(&q, k, v)) && is_fused(&q);
     match mask {
@@ -69,6 +74,35 @@ pub fn attention_packed(qkv: Tensor<2>, cos: Tensor<4>, sin: Tensor<4>) -> Tenso
     attended.swap_dims(1, 2).reshape([rows, heads * head_dim])
 }
 
+/// Causal attention within sequences of `lengths` tokens, each alone.
+fn segments(q: &Tensor<4>, parts: &[(Tensor<4>, Tensor<4>)], lengths: &[usize]) -> Tensor<4> {
+    let [(k, v)] = parts else {
+        panic!(
+            "attention within segments: expected keys and values in one part, got {}",
+            parts.len()
+        )
+    };
+    let total = lengths.iter().sum::<usize>();
+    assert!(
+        q.dims()[2] == total && k.dims()[2] == total,
+        "attention within segments of {total} tokens: got {} queries and {} keys",
+        q.dims()[2],
+        k.dims()[2]
+    );
+    let mut start = 0;
+    let mut outputs = Vec::with_capacity(lengths.len());
+    for &length in lengths.iter().filter(|&&length| length > 0) {
+        let part = |tensor: &Tensor<4>| tensor.clone().narrow(2, start, length);
+        outputs.push(attention(part(q), vec![(part(k), part(v))], &Mask::Causal));
+        start += length;
+    }
+    if outputs.is_empty() {
+        q.zeros_like()
+    } else {
+        Tensor::cat(outputs, 2)
+    }
+}
+
 /// Whether the heads of keys and values serve those of the queries.
 pub(crate) fn fits(q: &Tensor<4>, k: &Tensor<4>, v: &Tensor<4>) -> bool {
     let ([batch, heads, _, head_dim], [k_batch, kv_heads, _, k_dim]) = (q.dims(), k.dims());
@@ -90,9 +124,26 @@ pub(crate) fn causal_bias(time: usize, device: &Device) -> Tensor<4> {
     Tensor::from_data(TensorData::new(data, [1, 1, time, time]), device)
 }
 
+/// The bias of [`Mask::Segments`].
+///
+/// # Shapes
+/// - output: `[1, 1, total, total]`
+fn segment_bias(lengths: &[usize], device: &Device) -> Tensor<4> {
+    let total = lengths.iter().sum::<usize>();
+    let mut data = vec![HIDDEN; total * total];
+    let mut start = 0;
+    for &length in lengths {
+        for query in start..start + length {
+            data[query * total + start..=query * total + query].fill(0.0);
+        }
+        start += length;
+    }
+    Tensor::from_data(TensorData::new(data, [1, 1, total, total]), device)
+}
+
 /// The same in plain tensor operations.
 pub(crate) mod reference {
-    use super::{Mask, causal_bias};
+    use super::{Mask, causal_bias, segment_bias};
     use burn::tensor::{DType, Tensor, activation};
 
     /// Reference of [`crate::attention()`].
@@ -110,6 +161,7 @@ pub(crate) mod reference {
         let bias = match mask {
             Mask::All => None,
             Mask::Causal => Some(causal_bias(time_q, &q.device().inner())),
+            Mask::Segments(lengths) => Some(segment_bias(lengths, &q.device().inner())),
             Mask::Bias(bias) => Some(bias.clone()),
         };
         // The query heads of a group stand below each other, so keys and values are never repeated.

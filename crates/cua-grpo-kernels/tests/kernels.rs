@@ -199,6 +199,23 @@ fn attentions() {
 }
 
 #[test]
+fn attention_within_segments() {
+    for (seed, lengths) in [(1, vec![5]), (2, vec![7, 7, 1, 0, 30]), (3, vec![1, 1, 64])] {
+        let (mut numbers, total) = (Numbers(seed), lengths.iter().sum());
+        let q = numbers.tensor::<4>([1, 4, total, 8], &plain());
+        let k = numbers.tensor([1, 2, total, 8], &plain());
+        let v = numbers.tensor([1, 2, total, 8], &plain());
+        let (mask, expected) = (Mask::Segments(lengths.clone()), Mask::Segments(lengths));
+        compare(
+            &format!("attention {mask:?}"),
+            [q, k, v],
+            &move |[q, k, v]| fused::attention(q, vec![(k, v)], &mask),
+            &move |[q, k, v]| reference::attention(q, vec![(k, v)], &expected),
+        );
+    }
+}
+
+#[test]
 fn attention_of_split_heads() {
     // As the vision tower calls it: three views of one product, joined afterwards.
     let joined: Tensor<4> = Numbers(6).tensor([2, 70, 3 * 2, 12], &plain());

@@ -194,8 +194,10 @@ pub struct Batch {
     pub visual: Option<VisualIndex>,
     /// All images of the batch, row by row.
     pub pixels: Vec<Arc<Pixels>>,
-    /// Columns of the batch (the longest row).
+    /// Columns of the batch: the longest row, or all tokens of a packed batch.
     pub time: usize,
+    /// The first token of each row, in the flattened batch.
+    pub starts: Vec<usize>,
     /// Position states after the new tokens.
     pub positions: Vec<PositionState>,
 }
@@ -206,10 +208,38 @@ impl Batch {
     /// # Errors
     /// When images and pad tokens of a row disagree.
     pub fn assemble(model: &Qwen3Vl, rows: &[RowInput], prefix: &Prefix) -> Result<Self, ModelError> {
+        let time = rows.iter().map(|row| row.tokens.len()).max().unwrap_or(0);
+        let starts = (0..rows.len()).map(|number| number * time).collect();
+        Self::lay_out(model, rows, prefix, [rows.len(), time], starts)
+    }
+
+    /// Puts `rows` one after the other, without padding: a batch of one row with segments, which no cache takes.
+    ///
+    /// # Errors
+    /// When images and pad tokens of a row disagree.
+    pub fn pack(model: &Qwen3Vl, rows: &[RowInput]) -> Result<Self, ModelError> {
+        let lengths: Vec<usize> = rows.iter().map(|row| row.tokens.len()).collect();
+        let mut total = 0;
+        let starts = lengths.iter().map(|length| {
+            total += length;
+            total - length
+        });
+        let starts = starts.collect();
+        let mut batch = Self::lay_out(model, rows, &Prefix::default(), [1, total], starts)?;
+        batch.input.mask = Mask::Segments(lengths);
+        Ok(batch)
+    }
+
+    /// Row `i` begins at token `starts[i]` of `[count, time]`.
+    fn lay_out(
+        model: &Qwen3Vl,
+        rows: &[RowInput],
+        prefix: &Prefix,
+        [count, time]: [usize; 2],
+        starts: Vec<usize>,
+    ) -> Result<Self, ModelError> {
         let config = &model.config;
         let device = model.device();
-        let count = rows.len();
-        let time = rows.iter().map(|row| row.tokens.len()).max().unwrap_or(0);
         let mut tokens = vec![0i64; count * time];
         let mut positions = [(); 3].map(|()| vec![0i64; count * time]);
         let mut splice: Vec<i64> = (0..(count * time) as i64).collect();
@@ -217,9 +247,8 @@ impl Batch {
         let mut places = Vec::new();
         let mut pixels = Vec::new();
         let mut visual_rows = 0i64;
-        let mut states = Vec::with_capacity(count);
-        for (number, row) in rows.iter().enumerate() {
-            let start = number * time;
+        let mut states = Vec::with_capacity(rows.len());
+        for (number, (row, &start)) in rows.iter().zip(&starts).enumerate() {
             let placed = row.place(config, prefix.positions.get(number).copied().unwrap_or_default())?;
             states.push(placed.state);
             for (all, axis) in positions.iter_mut().zip(&placed.axes) {
@@ -262,6 +291,7 @@ impl Batch {
             }),
             pixels,
             time,
+            starts,
             positions: states,
         })
     }

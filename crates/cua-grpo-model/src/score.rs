@@ -6,7 +6,7 @@ use crate::processor::Pixels;
 use crate::text::DecoderTape;
 use crate::vision::TowerTape;
 use crate::{ModelError, Qwen3Vl};
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use cua_grpo_core::Row;
 use cua_grpo_kernels::{self as kernels, TokenScores, token_scores};
 
@@ -33,7 +33,7 @@ pub fn score_rows(
     temperature: f32,
 ) -> Result<RowScores, ModelError> {
     let batch = assemble(model, images, rows)?;
-    let targets = Targets::of(model, rows, batch.time)?;
+    let targets = Targets::of(model, rows, &batch)?;
     let hidden = batch.hidden(model, None).select(0, targets.before.clone());
     Ok(targets.score(model, hidden, temperature))
 }
@@ -60,7 +60,7 @@ pub fn score_rows_by_blocks(
     temperature: f32,
 ) -> Result<(RowScores, ScoreTape), ModelError> {
     let batch = assemble(model, images, rows)?;
-    let targets = Targets::of(model, rows, batch.time)?;
+    let targets = Targets::of(model, rows, &batch)?;
     let mut input = batch.input.clone();
     let mut tower = None;
     if let Some(index) = &batch.visual {
@@ -114,7 +114,15 @@ impl ScoreTape {
     }
 }
 
-/// Right-pads `rows` and reads their images.
+impl Qwen3Vl {
+    /// Whether rows are scored one after the other, without padding: where attention has a kernel for that, in bf16 on a
+    /// card. Elsewhere rows are padded to the longest.
+    pub fn packs_rows(&self) -> bool {
+        self.device() != Device::flex() && self.language_model.embed_tokens.dtype() == DType::BF16
+    }
+}
+
+/// Packs or right-pads `rows`, and reads their images.
 fn assemble(model: &Qwen3Vl, images: &ImageCache, rows: &[&Row]) -> Result<Batch, ModelError> {
     let mut inputs = Vec::with_capacity(rows.len());
     for row in rows {
@@ -130,7 +138,11 @@ fn assemble(model: &Qwen3Vl, images: &ImageCache, rows: &[&Row]) -> Result<Batch
             sampled: row.trained.clone(),
         });
     }
-    Batch::assemble(model, &inputs, &Prefix::default())
+    if model.packs_rows() {
+        Batch::pack(model, &inputs)
+    } else {
+        Batch::assemble(model, &inputs, &Prefix::default())
+    }
 }
 
 /// Which hidden states predict the trained tokens, and where their scores go.
@@ -147,7 +159,7 @@ struct Targets {
 }
 
 impl Targets {
-    fn of(model: &Qwen3Vl, rows: &[&Row], time: usize) -> Result<Self, ModelError> {
+    fn of(model: &Qwen3Vl, rows: &[&Row], batch: &Batch) -> Result<Self, ModelError> {
         let mut before = Vec::new();
         let mut ids = Vec::new();
         let mut starts = Vec::with_capacity(rows.len());
@@ -159,7 +171,7 @@ impl Targets {
                     expected: "a prompt before the first trained token".to_owned(),
                     got: format!("row {number} trains its token 0"),
                 })?;
-                before.push((number * time + previous) as i64);
+                before.push((batch.starts[number] + previous) as i64);
                 ids.push(i64::from(row.tokens[index]));
             }
         }
@@ -171,7 +183,7 @@ impl Targets {
                 table[number * longest + offset] = (starts[number] + offset) as i64;
             }
         }
-        let mut after = vec![ids.len() as i64; rows.len() * time];
+        let mut after = vec![ids.len() as i64; batch.input.tokens.dims()[0]];
         for (number, &state) in before.iter().enumerate() {
             after[state as usize] = number as i64;
         }

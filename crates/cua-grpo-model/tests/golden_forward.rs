@@ -261,6 +261,19 @@ fn masks_that_are_no_padding_are_refused() {
 }
 
 #[test]
+fn a_packed_batch_equals_a_padded_one() {
+    for set in SETS {
+        let model = model(set);
+        let rows: Vec<RowInput> = BATCH.iter().map(|case| row(set, case)).collect();
+        let (packed, padded) = (packed_logits(&model, &rows), logits(&model, &rows));
+        for ((case, packed), padded) in BATCH.iter().zip(&packed).zip(&padded) {
+            let (packed, padded) = (packed.concat(), padded.concat());
+            close(&packed, &padded, 2e-5, &format!("{set} {case}, packed"));
+        }
+    }
+}
+
+#[test]
 fn a_padded_batch_equals_its_rows_alone() {
     for set in SETS {
         let model = model(set);

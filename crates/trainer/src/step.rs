@@ -111,7 +111,11 @@ pub fn update(
     } else {
         1.0
     };
-    let batches = micro_batches(&selection.rows, config.micro_batch_tokens);
+    let batches = micro_batches(
+        &selection.rows,
+        config.micro_batch_tokens,
+        learner.policy.model().packs_rows(),
+    );
     let max_completion_tokens = config.max_new_tokens * config.max_turns;
     let totals = Totals::of_rows(selection.rows.iter().copied(), batches.len(), max_completion_tokens);
     let mut gradient: Option<Tensor<1>> = None;

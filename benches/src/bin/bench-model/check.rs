@@ -289,7 +289,11 @@ fn attention(c: &mut Checker) {
         (3, 2, 2, 200, 72, false),
         (1, 4, 4, 129, 64, false),
     ] {
-        let mask = if causal { Mask::Causal } else { Mask::All };
+        let mask = match (causal, batch) {
+            (false, _) => Mask::All,
+            (true, 1) => Mask::Segments(vec![100, 7, 64, 64, 65]),
+            (true, _) => Mask::Causal,
+        };
         // As the model has them: heads beside each other, seen from the side.
         let mut seen = |heads: usize| {
             let pair = c.draw([batch, time, heads, width], 1.0);
@@ -300,7 +304,7 @@ fn attention(c: &mut Checker) {
         };
         let (q, k, v) = (seen(heads), seen(kv_heads), seen(kv_heads));
         c.with_gradients(
-            &format!("attention {batch}x{heads}/{kv_heads}x{time}x{width} causal {causal}"),
+            &format!("attention {batch}x{heads}/{kv_heads}x{time}x{width} {mask:?}"),
             [q, k, v],
             |[q, k, v]| kernels::attention(q, vec![(k, v)], &mask),
             |[q, k, v]| reference::attention(q, vec![(k, v)], &mask),

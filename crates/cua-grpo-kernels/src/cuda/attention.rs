@@ -18,6 +18,7 @@ pub(super) struct Saved {
     /// Log-sum-exp of the scaled scores `[batch, heads, time_q]`.
     lse: CubeTensor,
     causal: bool,
+    runs: Vec<Run>,
 }
 
 /// Whether there is a kernel for these heads.
@@ -35,6 +36,7 @@ fn text(found: Option<Source>) -> Result<Source, CudaError> {
 }
 
 /// A launch of the forward kernel.
+#[derive(Clone, Copy)]
 pub(super) struct Forward {
     pub batch: usize,
     pub heads: usize,
@@ -77,26 +79,92 @@ impl Forward {
     }
 }
 
-/// As [`crate::attention()`] with the mask `Causal` or `All`.
-pub(super) fn attention(q: CubeTensor, k: CubeTensor, v: CubeTensor, causal: bool) -> (CubeTensor, Saved) {
+/// Sequences of one length that stand one after the other: those of one launch.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    /// The first token, counted over the tokens of the batch row.
+    first: usize,
+    count: usize,
+    length: usize,
+}
+
+/// Neighbours of like length together.
+fn runs(segments: &[usize]) -> Vec<Run> {
+    let mut runs: Vec<Run> = Vec::new();
+    let mut first = 0;
+    for &length in segments.iter().filter(|&&length| length > 0) {
+        match runs.last_mut() {
+            Some(run) if run.length == length => run.count += 1,
+            _ => runs.push(Run {
+                first,
+                count: 1,
+                length,
+            }),
+        }
+        first += length;
+    }
+    runs
+}
+
+impl Run {
+    /// Strides that make a batch of the sequences, from those of the row they stand in.
+    fn strides<const N: usize>(&self, row: [[usize; 3]; N]) -> [[usize; 3]; N] {
+        row.map(|[_, head, token]| [self.length * token, head, token])
+    }
+
+    /// Where the first token lies.
+    fn place<const N: usize>(&self, at: [Address; N], row: &[[usize; 3]]) -> [Address; N] {
+        let mut at = at;
+        for (at, [_, _, token]) in at.iter_mut().zip(row) {
+            *at += (2 * self.first * token) as u64;
+        }
+        at
+    }
+}
+
+/// As [`crate::attention()`] with the mask `Causal` or `All`, or `Segments` where there are some.
+pub(super) fn attention(
+    q: CubeTensor,
+    k: CubeTensor,
+    v: CubeTensor,
+    causal: bool,
+    segments: &[usize],
+) -> (CubeTensor, Saved) {
     let [q, k, v] = [q, k, v].map(Heads::aligned);
     let [batch, heads, time_q, width] = q.shape;
     let [_, kv_heads, time_k, _] = k.shape;
     let out = heads_first(&q.tensor, q.shape);
     let lse = empty(&q.tensor, [batch, heads, time_q], DType::F32);
-    let forward = Forward {
+    let strides = [&q, &k, &v, &out].map(|heads| heads.strides);
+    let whole = Forward {
         batch,
         heads,
         kv_heads,
         time_q,
         time_k,
         width,
-        strides: [&q, &k, &v, &out].map(|heads| heads.strides),
+        strides,
         causal,
     };
+    let runs = runs(segments);
     let tensors = [&q.tensor, &k.tensor, &v.tensor, &out.tensor, &lse];
+    let parts = runs.clone();
     section(tensors, move |cx, [q, k, v, out, lse]| {
-        forward.launch(cx, [q, k, v, out], lse)
+        let operands = [q, k, v, out];
+        if parts.is_empty() {
+            return whole.launch(cx, operands, lse);
+        }
+        for run in parts {
+            let part = Forward {
+                batch: run.count,
+                time_q: run.length,
+                time_k: run.length,
+                strides: run.strides(strides),
+                ..whole
+            };
+            part.launch(cx, run.place(operands, &strides), lse + (4 * heads * run.first) as u64)?;
+        }
+        Ok(())
     });
     let saved = Saved {
         q,
@@ -105,11 +173,13 @@ pub(super) fn attention(q: CubeTensor, k: CubeTensor, v: CubeTensor, causal: boo
         out: out.clone(),
         lse,
         causal,
+        runs,
     };
     (out.tensor, saved)
 }
 
 /// A launch of the gradient kernels.
+#[derive(Clone, Copy)]
 pub(super) struct Backward {
     pub batch: usize,
     pub heads: usize,
@@ -133,6 +203,7 @@ pub(super) fn backward(grad: CubeTensor, saved: &Saved) -> [CubeTensor; 3] {
         out,
         lse,
         causal,
+        runs,
     } = saved;
     let grad = Heads::aligned(cast(grad, q.tensor.dtype));
     let [batch, heads, time_q, width] = q.shape;
@@ -141,7 +212,7 @@ pub(super) fn backward(grad: CubeTensor, saved: &Saved) -> [CubeTensor; 3] {
     let d_k = heads_first(&k.tensor, k.shape);
     let d_v = heads_first(&v.tensor, v.shape);
     let rows = empty(&q.tensor, [batch, heads, time_q, 2], DType::F32);
-    let backward = Backward {
+    let whole = Backward {
         batch,
         heads,
         kv_heads,
@@ -164,8 +235,27 @@ pub(super) fn backward(grad: CubeTensor, saved: &Saved) -> [CubeTensor; 3] {
         &d_k.tensor,
         &d_v.tensor,
     ];
+    let runs = runs.clone();
     section(tensors, move |cx, [q, k, v, grad, out, lse, rows, d_q, d_k, d_v]| {
-        backward.launch(cx, [q, k, v, grad, out], [lse, rows], [d_q, d_k, d_v])
+        let (inputs, outputs) = ([q, k, v, grad, out], [d_q, d_k, d_v]);
+        if runs.is_empty() {
+            return whole.launch(cx, inputs, [lse, rows], outputs);
+        }
+        for run in runs {
+            let part = Backward {
+                batch: run.count,
+                time_q: run.length,
+                time_k: run.length,
+                strides: run.strides(whole.strides),
+                d_strides: run.strides(whole.d_strides),
+                ..whole
+            };
+            let inputs = run.place(inputs, &whole.strides);
+            let outputs = run.place(outputs, &whole.d_strides);
+            let before = (4 * heads * run.first) as u64;
+            part.launch(cx, inputs, [lse + before, rows + 2 * before], outputs)?;
+        }
+        Ok(())
     });
     [d_q.tensor, d_k.tensor, d_v.tensor]
 }

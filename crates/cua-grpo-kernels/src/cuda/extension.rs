@@ -67,12 +67,13 @@ pub trait CudaOps: Backend {
         b: FloatTensor<Self>,
         scaling: f64,
     ) -> FloatTensor<Self>;
-    /// As [`crate::attention()`] over one part, with the mask `Causal` or `All`.
+    /// As [`crate::attention()`] over one part, with the mask `Causal` or `All`; or `Segments`, where there are some.
     fn cuda_attention(
         q: FloatTensor<Self>,
         k: FloatTensor<Self>,
         v: FloatTensor<Self>,
         causal: bool,
+        segments: Vec<usize>,
     ) -> FloatTensor<Self>;
     /// As [`crate::seed`].
     fn cuda_seed(output: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self>;
@@ -166,8 +167,8 @@ impl CudaOps for Cube {
         linear(x, weight, given(bias), Some(Lora(a, b, scaling))).0
     }
 
-    fn cuda_attention(q: CubeTensor, k: CubeTensor, v: CubeTensor, causal: bool) -> CubeTensor {
-        attention::attention(q, k, v, causal).0
+    fn cuda_attention(q: CubeTensor, k: CubeTensor, v: CubeTensor, causal: bool, segments: Vec<usize>) -> CubeTensor {
+        attention::attention(q, k, v, causal, &segments).0
     }
 
     fn cuda_logits(hidden: CubeTensor, weight: CubeTensor) -> CubeTensor {
@@ -387,9 +388,10 @@ impl<C: CheckpointStrategy> CudaOps for Autodiff<Cube, C> {
         k: FloatTensor<Self>,
         v: FloatTensor<Self>,
         causal: bool,
+        segments: Vec<usize>,
     ) -> FloatTensor<Self> {
         record::<Cube, C, _, 3>([q, k, v], |[q, k, v]| {
-            let (out, saved) = attention::attention(q, k, v, causal);
+            let (out, saved) = attention::attention(q, k, v, causal, &segments);
             (out, Attention(saved))
         })
     }

@@ -176,17 +176,23 @@ pub(crate) fn linear_nf4(
 
 /// [`crate::attention()`] over one part.
 pub(crate) fn attention(q: &Tensor<4>, parts: &[(Tensor<4>, Tensor<4>)], mask: &Mask) -> Option<Tensor<4>> {
-    let causal = match mask {
-        Mask::All => false,
-        Mask::Causal => true,
+    let (causal, segments) = match mask {
+        Mask::All => (false, Vec::new()),
+        Mask::Causal => (true, Vec::new()),
+        Mask::Segments(lengths) => (true, lengths.clone()),
         Mask::Bias(_) => return None,
     };
     let [(k, v)] = parts else { return None };
+    let [batch, _, time, _] = q.dims();
+    if matches!(mask, Mask::Segments(_)) && (batch, time) != (1, segments.iter().sum()) || k.dims()[2] < time && causal
+    {
+        return None;
+    }
     let supported = takes(q) && attention::supports(q.dtype(), q.dims()[3]);
     (supported && k.dtype() == q.dtype() && v.dtype() == q.dtype() && crate::attention::fits(q, k, v)).then(|| {
         let q = q.clone().into_dispatch();
         let (k, v) = (k.clone().into_dispatch(), v.clone().into_dispatch());
-        Tensor::from_dispatch(<Dispatch as CudaOps>::cuda_attention(q, k, v, causal))
+        Tensor::from_dispatch(<Dispatch as CudaOps>::cuda_attention(q, k, v, causal, segments))
     })
 }
 

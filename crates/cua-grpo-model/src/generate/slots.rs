@@ -219,8 +219,8 @@ impl Generator {
             let hidden = batch.hidden(&self.model, Some(&mut cache));
             let last = spans
                 .iter()
-                .enumerate()
-                .map(|(row, span)| (row * batch.time + span.count - 1) as i64);
+                .zip(&batch.starts)
+                .map(|(span, start)| (start + span.count - 1) as i64);
             parts.push(hidden.select(0, self.ints(last.collect())));
             for (session, positions) in sessions.iter().zip(&batch.positions) {
                 if let Some(conversation) = self.conversations.get_mut(session) {

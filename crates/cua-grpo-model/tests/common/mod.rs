@@ -166,14 +166,22 @@ pub fn completion_row(set: &str, case: &str) -> Row {
 
 /// Logits of a padded batch: for each row, one vector a real token.
 pub fn logits(model: &Qwen3Vl, rows: &[RowInput]) -> Vec<Vec<Vec<f32>>> {
-    let batch = Batch::assemble(model, rows, &Prefix::default()).unwrap();
+    logits_of(model, rows, Batch::assemble(model, rows, &Prefix::default()).unwrap())
+}
+
+/// As [`logits`], of a packed batch.
+pub fn packed_logits(model: &Qwen3Vl, rows: &[RowInput]) -> Vec<Vec<Vec<f32>>> {
+    logits_of(model, rows, Batch::pack(model, rows).unwrap())
+}
+
+fn logits_of(model: &Qwen3Vl, rows: &[RowInput], batch: Batch) -> Vec<Vec<Vec<f32>>> {
     let table = cua_grpo_kernels::head(batch.hidden(model, None), model.head());
     let vocab = table.dims()[1];
     let values = values(table);
     let all: Vec<Vec<f32>> = values.chunks_exact(vocab).map(<[f32]>::to_vec).collect();
     rows.iter()
-        .enumerate()
-        .map(|(number, row)| all[number * batch.time..number * batch.time + row.tokens.len()].to_vec())
+        .zip(&batch.starts)
+        .map(|(row, &start)| all[start..start + row.tokens.len()].to_vec())
         .collect()
 }
 

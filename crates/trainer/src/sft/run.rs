@@ -223,7 +223,7 @@ fn imitate(batch: &[&Row], learner: &mut Learner, learning_rate: f64) -> Result<
     let total: usize = batch.iter().map(|row| row.trained_tokens()).sum();
     let mut gradient = None;
     let mut loss_sum = 0.0;
-    for members in micro_batches(batch, MICRO_BATCH_TOKENS) {
+    for members in micro_batches(batch, MICRO_BATCH_TOKENS, learner.policy.model().packs_rows()) {
         let rows: Vec<&Row> = members.iter().map(|&number| batch[number]).collect();
         let mut policy = learner.differentiable();
         let scores = policy.score(&rows, 1.0, true)?;
