@@ -283,6 +283,7 @@ impl Batch {
                 rope,
                 mask,
                 vision: None,
+                wanted: None,
             },
             visual: (visual_rows > 0).then(|| VisualIndex {
                 splice: ints(splice),
@@ -301,7 +302,22 @@ impl Batch {
     /// # Shapes
     /// - output: `[rows * time, hidden]`
     pub fn hidden(&self, model: &Qwen3Vl, cache: Option<&mut dyn KvCache>) -> Tensor<2> {
-        let mut input = self.input.clone();
+        self.run(model, cache, None)
+    }
+
+    /// As [`Batch::hidden`], of the tokens `wanted` of the flattened batch alone.
+    ///
+    /// # Shapes
+    /// - wanted: `[n]`; output: `[n, hidden]`
+    pub fn hidden_at(&self, model: &Qwen3Vl, cache: Option<&mut dyn KvCache>, wanted: Tensor<1, Int>) -> Tensor<2> {
+        self.run(model, cache, Some(wanted))
+    }
+
+    fn run(&self, model: &Qwen3Vl, cache: Option<&mut dyn KvCache>, wanted: Option<Tensor<1, Int>>) -> Tensor<2> {
+        let mut input = DecoderInput {
+            wanted,
+            ..self.input.clone()
+        };
         if let Some(index) = &self.visual {
             let images: Vec<&Pixels> = self.pixels.iter().map(AsRef::as_ref).collect();
             input.vision = Some((model.visual.forward(&images), index.clone()));

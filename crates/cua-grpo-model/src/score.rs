@@ -34,7 +34,7 @@ pub fn score_rows(
 ) -> Result<RowScores, ModelError> {
     let batch = assemble(model, images, rows)?;
     let targets = Targets::of(model, rows, &batch)?;
-    let hidden = batch.hidden(model, None).select(0, targets.before.clone());
+    let hidden = batch.hidden_at(model, None, targets.before.clone());
     Ok(targets.score(model, hidden, temperature))
 }
 

@@ -99,10 +99,9 @@ fn on_card(model: &Qwen3Vl, what: &Workload, batch: usize, new_tokens: usize) ->
         let assembled = Batch::assemble(model, &prompts, &Prefix::default())?;
         let mut cache = decoder.as_mut().map(|decoder| Prefill { decoder, spans: &spans });
         let cache = cache.as_mut().map(|cache| cache as &mut dyn KvCache);
-        let hidden = assembled.hidden(model, cache);
         let last: Vec<i64> = (0..batch).map(|row| ((row + 1) * prompt - 1) as i64).collect();
         let last = Tensor::<1, Int>::from_data(TensorData::new(last, [batch]), &device);
-        let hidden = hidden.select(0, last);
+        let hidden = assembled.hidden_at(model, cache, last);
         let starts: Vec<RowStart> = (0..batch)
             .map(|row| RowStart {
                 length: prompt,

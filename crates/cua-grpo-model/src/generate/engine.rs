@@ -10,7 +10,7 @@ use crate::batch::{Batch, ImageCache, Prefix, RowInput};
 use crate::processor::PositionState;
 use crate::text::LayerCache;
 use crate::{ModelError, Qwen3Vl};
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use cua_grpo_core::{Completion, PolicyVersion, Prompt, SamplingParams, StopReason, TokenId};
 use cua_grpo_kernels as kernels;
 use rand::SeedableRng;
@@ -218,7 +218,7 @@ impl Generator {
         if columns > 0 && !unchanged {
             // A new row borrows the columns of row 0 and hides them all.
             let rows: Vec<i64> = old.iter().map(|row| row.unwrap_or(0) as i64).collect();
-            let rows = self.ints(rows);
+            let rows = ints(rows, &self.model.device());
             for layer in &mut self.cache {
                 layer.select_rows(&rows);
             }
@@ -243,7 +243,7 @@ impl Generator {
             self.cache.fill(LayerCache::default());
             self.visible.iter_mut().for_each(Vec::clear);
         } else if kept.len() * 4 <= columns * 3 {
-            let index = self.ints(kept.iter().map(|&column| column as i64).collect());
+            let index = ints(kept.iter().map(|&column| column as i64).collect(), &self.model.device());
             for layer in &mut self.cache {
                 layer.select_columns(&index);
             }
@@ -255,13 +255,8 @@ impl Generator {
 
     /// Feeds the prompts and draws the first token of each request.
     fn prefill(&mut self, requests: &[Request], inputs: &[RowInput]) -> Result<Vec<Output>, ModelError> {
-        let (hidden, time) = self.feed(requests, inputs)?;
-        let last = inputs
-            .iter()
-            .enumerate()
-            .map(|(row, input)| (row * time + input.tokens.len() - 1) as i64);
-        let last = self.ints(last.collect());
-        let logits = self.logits(hidden.select(0, last));
+        let hidden = self.feed(requests, inputs)?;
+        let logits = self.logits(hidden);
         let mut outputs: Vec<Output> = requests.iter().map(|request| Output::new(&request.params)).collect();
         for (row, output) in outputs.iter_mut().enumerate() {
             self.extend(output, &requests[row], &logits[row]);
@@ -279,8 +274,7 @@ impl Generator {
                     RowInput::sampled(token.into_iter().collect())
                 })
                 .collect();
-            let (hidden, _) = self.feed(requests, &inputs)?;
-            let hidden = hidden.narrow(0, 0, requests.len());
+            let hidden = self.feed(requests, &inputs)?;
             let logits = self.logits(hidden);
             for (row, output) in outputs.iter_mut().enumerate().filter(|(_, output)| !output.done) {
                 self.extend(output, &requests[row], &logits[row]);
@@ -289,8 +283,9 @@ impl Generator {
         Ok(())
     }
 
-    /// Runs new tokens through the model; rows without any get hidden padding.
-    fn feed(&mut self, requests: &[Request], inputs: &[RowInput]) -> Result<(Tensor<2>, usize), ModelError> {
+    /// Runs new tokens through the model; rows without any get hidden padding. Gives the state of each request's last new
+    /// token (any state for one that has none).
+    fn feed(&mut self, requests: &[Request], inputs: &[RowInput]) -> Result<Tensor<2>, ModelError> {
         let mut rows = inputs.to_vec();
         let mut sessions: Vec<Option<u64>> = requests.iter().map(|request| Some(request.session)).collect();
         rows.resize(self.visible.len(), RowInput::default());
@@ -305,7 +300,10 @@ impl Generator {
             positions: positions.collect(),
         };
         let batch = Batch::assemble(&self.model, &rows, &prefix)?;
-        let hidden = batch.hidden(&self.model, Some(&mut self.cache));
+        let last = inputs.iter().zip(&batch.starts);
+        let last = last.map(|(input, start)| (start + input.tokens.len().saturating_sub(1)) as i64);
+        let last = ints(last.collect(), &self.model.device());
+        let hidden = batch.hidden_at(&self.model, Some(&mut self.cache), last);
         for (row, input) in rows.iter().enumerate() {
             let length = self.visible[row].len();
             self.visible[row].resize(length + input.tokens.len(), true);
@@ -314,7 +312,7 @@ impl Generator {
                 conversation.positions = batch.positions[row];
             }
         }
-        Ok((hidden, batch.time))
+        Ok(hidden)
     }
 
     /// Logits of hidden states `[rows, hidden]`, on the host.
@@ -353,11 +351,12 @@ impl Generator {
             output.done = true;
         }
     }
+}
 
-    pub(super) fn ints(&self, values: Vec<i64>) -> Tensor<1, Int> {
-        let length = values.len();
-        Tensor::from_data(TensorData::new(values, [length]), &self.model.device())
-    }
+/// Indices on `device`.
+pub(super) fn ints(values: Vec<i64>, device: &Device) -> Tensor<1, Int> {
+    let length = values.len();
+    Tensor::from_data(TensorData::new(values, [length]), device)
 }
 
 /// A completion in the making.

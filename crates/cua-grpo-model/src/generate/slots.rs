@@ -4,7 +4,7 @@
 //! a stream of random numbers that depends on the request's seed and the step alone.
 
 use super::card::Prefill;
-use super::engine::{Generator, Request};
+use super::engine::{Generator, Request, ints};
 use crate::batch::{Batch, Prefix, RowInput};
 use crate::{ModelError, Qwen3Vl};
 use burn::tensor::{DType, Device, Tensor};
@@ -215,13 +215,13 @@ impl Generator {
             let Some(Slots { decoder, .. }) = &mut self.slots else {
                 unreachable!("reserved before");
             };
-            let mut cache = Prefill { decoder, spans: &spans };
-            let hidden = batch.hidden(&self.model, Some(&mut cache));
             let last = spans
                 .iter()
                 .zip(&batch.starts)
                 .map(|(span, start)| (start + span.count - 1) as i64);
-            parts.push(hidden.select(0, self.ints(last.collect())));
+            let last = ints(last.collect(), &self.model.device());
+            let mut cache = Prefill { decoder, spans: &spans };
+            parts.push(batch.hidden_at(&self.model, Some(&mut cache), last));
             for (session, positions) in sessions.iter().zip(&batch.positions) {
                 if let Some(conversation) = self.conversations.get_mut(session) {
                     conversation.positions = *positions;
@@ -234,7 +234,7 @@ impl Generator {
         for (place, &number) in order.iter().enumerate() {
             places[seats[number].span.row] = place as i64;
         }
-        Ok(Tensor::cat(parts, 0).select(0, self.ints(places)))
+        Ok(Tensor::cat(parts, 0).select(0, ints(places, &self.model.device())))
     }
 
     /// Draws until every request is done.

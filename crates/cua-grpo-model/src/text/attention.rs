@@ -110,13 +110,12 @@ impl TextAttention {
         }
     }
 
-    /// `residual` and the attention of `x`. Where there is a cache, it says how `mask` is read.
+    /// What each token's heads see, before the output projection. Where there is a cache, it says how `mask` is read.
     ///
     /// # Shapes
-    /// - residual, x, output: `[batch * time, hidden]`
-    pub fn forward(
+    /// - x: `[batch * time, hidden]`; output: `[batch * time, heads * head_dim]`
+    pub(crate) fn attend(
         &self,
-        residual: Tensor<2>,
         x: Tensor<2>,
         rope: &RopeTables,
         mask: &Mask,
@@ -135,10 +134,17 @@ impl TextAttention {
             None => kernels::attention(q, vec![(k, v)], mask),
             Some((cache, layer)) => cache.attend(layer, q, [k, v], mask),
         };
-        let joined = attended
+        attended
             .swap_dims(1, 2)
-            .reshape([batch * time, self.heads * self.head_dim]);
-        self.o_proj.forward_onto(residual, joined)
+            .reshape([batch * time, self.heads * self.head_dim])
+    }
+
+    /// `residual` and the output projection of what [`TextAttention::attend`] gave.
+    ///
+    /// # Shapes
+    /// - residual, output: `[tokens, hidden]`; attended: `[tokens, heads * head_dim]`
+    pub(crate) fn project(&self, residual: Tensor<2>, attended: Tensor<2>) -> Tensor<2> {
+        self.o_proj.forward_onto(residual, attended)
     }
 
     pub(crate) fn visit(&mut self, path: &str, visitor: &mut ParamVisitor<'_>) {

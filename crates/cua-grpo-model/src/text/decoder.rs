@@ -18,6 +18,8 @@ pub struct DecoderInput {
     pub mask: Mask,
     /// Vision features and where they go.
     pub vision: Option<(VisionFeatures, VisualIndex)>,
+    /// Numbers of the tokens whose states are wanted, in the flattened batch; all where there is none.
+    pub wanted: Option<Tensor<1, Int>>,
 }
 
 /// Places of visual tokens in the flattened batch.
@@ -75,13 +77,14 @@ impl TextDecoder {
     /// Vision feature `i` of the deepstack is added to the output of layer `i`, at the visual tokens.
     ///
     /// # Shapes
-    /// - output: `[batch * time, hidden]`
+    /// - output: `[wanted or batch * time, hidden]`
     pub fn forward(&self, input: DecoderInput, cache: Option<&mut dyn KvCache>) -> Tensor<2> {
-        let x = self.run(&input, cache, |_| {});
-        self.finish(x)
+        self.finish(self.run(&input, cache, |_| {}))
     }
 
-    /// The output of the last layer, before the final norm; `keep` sees the input of each layer.
+    /// The output of the last layer at the wanted tokens, before the final norm; `keep` sees the input of each layer.
+    ///
+    /// Of the other tokens the last layer needs only keys and values: it computes no more of them.
     pub(super) fn run(
         &self,
         input: &DecoderInput,
@@ -95,14 +98,26 @@ impl TextDecoder {
                 None => None,
                 Some(cache) => Some((&mut **cache, number)),
             };
-            x = self.layer(number, x, &input.rope, &input.mask, cache);
+            let layer = &self.layers[number];
+            let last = number + 1 == self.layers.len();
+            let enriched = input
+                .vision
+                .as_ref()
+                .is_some_and(|(vision, _)| number < vision.deepstack.len());
+            if let Some(wanted) = input.wanted.as_ref().filter(|_| last && !enriched) {
+                return layer.forward_at(wanted, x, &input.rope, &input.mask, cache);
+            }
+            x = layer.forward(x, &input.rope, &input.mask, cache);
             if let Some((features, index)) = &input.vision
                 && let Some(feature) = features.deepstack.get(number)
             {
                 x = inject(x, feature.clone(), index);
             }
         }
-        x
+        match &input.wanted {
+            None => x,
+            Some(wanted) => x.select(0, wanted.clone()),
+        }
     }
 
     /// Embeddings, with the merged vision rows in the places of the visual tokens.
@@ -112,18 +127,6 @@ impl TextDecoder {
             None => x,
             Some((features, index)) => splice(x, features.merged.clone(), index),
         }
-    }
-
-    /// Layer `number`, without what the deepstack adds.
-    pub(crate) fn layer(
-        &self,
-        number: usize,
-        x: Tensor<2>,
-        rope: &RopeTables,
-        mask: &Mask,
-        cache: Option<CacheOfLayer<'_>>,
-    ) -> Tensor<2> {
-        self.layers[number].forward(x, rope, mask, cache)
     }
 
     /// Layer `number`, to visit its weights.

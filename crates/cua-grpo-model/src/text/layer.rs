@@ -4,7 +4,7 @@ use super::{CacheOfLayer, RopeTables, SparseMlp, TextAttention, TextMlp};
 use crate::TextConfig;
 use crate::blocks::{AdapterGradients, Inner, pull, pull_inner};
 use crate::nn::{Initializer, LinearVisitor, ParamVisitor, Slot, join};
-use burn::tensor::Tensor;
+use burn::tensor::{Int, Tensor};
 use cua_grpo_kernels::{self as kernels, Mask};
 
 /// What follows the attention of a layer.
@@ -45,6 +45,29 @@ impl TextLayer {
     /// - x, output: `[batch * time, hidden]`
     pub fn forward(&self, x: Tensor<2>, rope: &RopeTables, mask: &Mask, cache: Option<CacheOfLayer<'_>>) -> Tensor<2> {
         let (x, normed) = self.attend(x, rope, mask, cache);
+        self.feed_forward(x, normed)
+    }
+
+    /// As [`TextLayer::forward`] of the tokens `wanted`; the others are only seen by them.
+    ///
+    /// # Shapes
+    /// - x: `[batch * time, hidden]`; wanted: `[n]`; output: `[n, hidden]`
+    pub(crate) fn forward_at(
+        &self,
+        wanted: &Tensor<1, Int>,
+        x: Tensor<2>,
+        rope: &RopeTables,
+        mask: &Mask,
+        cache: Option<CacheOfLayer<'_>>,
+    ) -> Tensor<2> {
+        let attended = self.self_attn.attend(self.input_norm(&x), rope, mask, cache);
+        let at = |rows: Tensor<2>| rows.select(0, wanted.clone());
+        let x = self.self_attn.project(at(x), at(attended));
+        let normed = self.mlp_norm(&x);
+        self.feed_forward(x, normed)
+    }
+
+    fn feed_forward(&self, x: Tensor<2>, normed: Tensor<2>) -> Tensor<2> {
         match &self.mlp {
             FeedForward::Dense(mlp) => mlp.forward(x, normed),
             FeedForward::Sparse(mlp) => x + mlp.forward(normed),
@@ -59,10 +82,18 @@ impl TextLayer {
         mask: &Mask,
         cache: Option<CacheOfLayer<'_>>,
     ) -> (Tensor<2>, Tensor<2>) {
-        let normed = kernels::rms_norm(x.clone(), self.input_layernorm.clone(), self.eps);
-        let x = self.self_attn.forward(x, normed, rope, mask, cache);
-        let normed = kernels::rms_norm(x.clone(), self.post_attention_layernorm.clone(), self.eps);
+        let attended = self.self_attn.attend(self.input_norm(&x), rope, mask, cache);
+        let x = self.self_attn.project(x, attended);
+        let normed = self.mlp_norm(&x);
         (x, normed)
+    }
+
+    fn input_norm(&self, x: &Tensor<2>) -> Tensor<2> {
+        kernels::rms_norm(x.clone(), self.input_layernorm.clone(), self.eps)
+    }
+
+    fn mlp_norm(&self, x: &Tensor<2>) -> Tensor<2> {
+        kernels::rms_norm(x.clone(), self.post_attention_layernorm.clone(), self.eps)
     }
 
     /// Pulls the gradient `grad` of the output at `x` back; those of the adapters, which are leaves, are added to `sums`
