@@ -246,6 +246,8 @@ template <int HALVES> DEVICE void run(const Arguments& a, float* shared) {
     NAME(const bf16* q, const bf16* k, const bf16* v, bf16* o, const int* lens, float* partial, unsigned* counters,  \
          int heads, int kv_heads, int max_len, float scale) {                                                        \
         __shared__ float4 shared[decode::WARPS * HALVES * 2 * (HEAD_DIM + 2)];                                       \
+        let_next_start();                                                                                            \
+        wait_for_previous();                                                                                         \
         const int kv = blockIdx.y, batch = blockIdx.z, group = heads / kv_heads, splits = gridDim.x;                 \
         const i64 first = (i64)batch * heads + kv * group, cache = (i64)batch * kv_heads + kv;                       \
         decode::Arguments a;                                                                                         \

@@ -102,7 +102,7 @@ fn four_bits(
             .long(k)
             .long(output.row);
         let blocks = n.div_ceil(16).min(cx.gpu.multiprocessors);
-        cx.launch(
+        cx.link(
             source::nf4(DType::BF16),
             name,
             [blocks, 1, 1],
@@ -159,7 +159,7 @@ fn adapters(
             .int(part)
             .int(width)
             .int(splits);
-        cx.launch(
+        cx.link(
             source::lora(),
             "lora_shrink",
             [splits * count * part.div_ceil(8) * rank.div_ceil(16), 1, 1],
@@ -173,7 +173,7 @@ fn adapters(
             .int(count)
             .int(part)
             .int(splits);
-        cx.launch(
+        cx.link(
             source::lora(),
             "lora_expand",
             [part.div_ceil(8) * blocks, 1, 1],

@@ -1,6 +1,7 @@
 //! What a decoder keeps on the card besides weights and cache: activations of one step, and the state of each row.
 
 use super::decode::{DecodeModel, DecodeWeight};
+use super::decode_product::{LOW, groups};
 use super::error::CudaError;
 use super::section::{Address, Section, empty, try_section};
 use burn::tensor::DType;
@@ -69,6 +70,8 @@ pub(super) struct Buffers {
     pub partial: Address,
     pub counters: Address,
     pub lora: Address,
+    pub low: Address,
+    pub ready: Address,
     pub frequencies: Address,
     // One entry a row (three of `position`).
     pub ids: Address,
@@ -157,6 +160,8 @@ impl Buffers {
             rows * model.kv_heads * 4,
             if model.has_adapter() { shrink } else { 0 },
             width / 2 * 4,
+            LOW * 4,
+            groups(model) * 4,
         ]
         .map(|bytes| plan.take(bytes));
         let state = [4, 4, 4, 12, 4, 4, 4, 4, 4, 4, 4, 8, 4, 4, 4, 4].map(|bytes| plan.take(bytes * rows));
@@ -187,6 +192,8 @@ impl Buffers {
             counters: at(places[10]),
             lora: at(places[11]),
             frequencies: at(places[12]),
+            low: at(places[13]),
+            ready: at(places[14]),
             ids: at(state[0]),
             column: at(state[1]),
             lens: at(state[2]),

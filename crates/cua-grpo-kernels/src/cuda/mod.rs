@@ -11,6 +11,7 @@ pub mod block_ops;
 mod decode;
 mod decode_cache;
 mod decode_linear;
+mod decode_product;
 mod decode_state;
 mod decode_step;
 mod error;

@@ -219,6 +219,8 @@ extern "C" __global__ void __launch_bounds__(128)
     qkv_rope_cache(T *q, T *k_cache, T *v_cache, const T *qkv, const T *q_weight, const T *k_weight, const int *position,
                    const int *column, const float *inverse_frequency, int batch, int heads, int kv_heads, int head_dim,
                    i64 qkv_row, i64 max_len, int section_h, int section_w, float eps, int round_tables) {
+    let_next_start();
+    wait_for_previous();
     int lane = threadIdx.x & 31, slots = heads + 2 * kv_heads;
     i64 unit = (i64)blockIdx.x * (blockDim.x >> 5) + (threadIdx.x >> 5);
     if (unit >= (i64)batch * slots) return;

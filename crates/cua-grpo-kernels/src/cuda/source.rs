@@ -38,6 +38,8 @@ texts! {
     sample, "sample.cu";
     /// Four-bit weights.
     nf4, "nf4.cu";
+    /// Products of a decode step with few rows.
+    product, "product.cu";
     /// Keys and values into the cache of a decoder.
     cache, "cache.cu";
 }
