@@ -50,7 +50,7 @@ pub(super) fn groups(model: &DecodeModel) -> usize {
 }
 
 /// Floats of scratch for `x A^T` of a group.
-pub(super) const LOW: usize = 3 * MOST_RANK * MOST_ROWS;
+pub(super) const LOW: usize = 8 * 3 * MOST_RANK * MOST_ROWS;
 
 /// Whether the maps of `model` can be multiplied with `rows` rows here.
 pub(super) fn suits(cx: &Section<'_>, model: &DecodeModel, rows: usize) -> bool {
@@ -63,7 +63,7 @@ pub(super) fn suits(cx: &Section<'_>, model: &DecodeModel, rows: usize) -> bool 
             let same = matches!(map.weight, DecodeWeight::Nf4 { .. }) == four && width == k;
             same && n % 16 == 0 && rank(map) <= MOST_RANK && (!gated || n == maps[0].shape()[0])
         });
-        let far = !normed && shared_bytes(four, false, normed, rows, k, ranks) > SHARED[0];
+        let far = !normed && shared_bytes(four, false, normed, rows, k, ranks) > SHARED[1];
         let fits = shared_bytes(four, far, normed, rows, k, ranks) <= SHARED[0];
         alike && fits && k % if four { 256 } else { 64 } == 0
     };
@@ -123,7 +123,7 @@ pub(super) fn product(cx: &mut Section<'_>, buffers: &mut Buffers, group: &Group
     words.resize(18, 0);
     let normed = group.norm.is_some();
     let near = shared_bytes(four, false, normed, rows, k, ranks);
-    let far = !normed && near > SHARED[0];
+    let far = !normed && near > SHARED[1];
     let name = match (four, far) {
         (true, false) => "product_nf4",
         (true, true) => "product_nf4_far",
@@ -148,13 +148,14 @@ pub(super) fn product(cx: &mut Section<'_>, buffers: &mut Buffers, group: &Group
         .address(buffers.low)
         .address(buffers.ready + 4 * group.number as u64)
         .int(ranks);
-    let blocks = tiles.min(cx.gpu.multiprocessors);
     let shared = shared_bytes(four, far, normed, rows, k, ranks);
+    let two = shared <= SHARED[1];
+    let blocks = tiles.min(cx.gpu.multiprocessors << usize::from(two));
     cx.link(
         source::product(DType::BF16),
         name,
         [blocks, 1, 1],
-        384,
+        320,
         shared,
         &mut arguments,
     )

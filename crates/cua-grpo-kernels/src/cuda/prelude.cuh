@@ -137,12 +137,8 @@ __device__ __forceinline__ void wait_for_previous() {
 #endif
 }
 
-/// Asks for `bytes` (a multiple of 16, as the address) to be in the second-level cache soon.
-__device__ __forceinline__ void prefetch_l2(const void *from, u32 bytes) {
-#if __CUDA_ARCH__ >= 900
-    asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(from), "r"(bytes) : "memory");
-#endif
-}
+/// Asks for the line of 128 bytes around `from` to be in the second-level cache soon.
+__device__ __forceinline__ void prefetch_l2(const void *from) { asm volatile("prefetch.global.L2 [%0];" ::"l"(from)); }
 
 /// Adds one to a counter; what the thread (and, after a barrier, its warp) wrote before is seen by who reads the new count.
 __device__ __forceinline__ void count_up(u32 *counter) {

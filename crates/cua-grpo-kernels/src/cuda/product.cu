@@ -9,13 +9,13 @@
 //     mode 0: y = T(z); 1: y = T(y + T(z)); 2, with two maps of equal n (gate and up): y [m, n] = T(silu(gate) up);
 //     3: y = z, as float. Rows of y are y_row elements apart.
 //     A map with an adapter (rank > 0): T(z) becomes T(T(z) + scaling (x A^T) B^T); `ranks` is the sum of the ranks (0: no
-//     map has one), low holds ranks * m floats, and ready is 0 before the launch, `ranks` after it.
+//     map has one), low holds 8 ranks * m floats, and ready is 0 before the launch.
 //     ..._nf4: maps.weight holds codes, maps.absmax scales (nf4.cu says how), k a multiple of 256; sums as in nf4_gemm.
 //     ..._bf16: maps.weight is [n, k] in bf16, k a multiple of 64.
 //     ..._far reads x where it lies (no norm then); the others keep it in shared memory.
 //     All addresses but those of adapters 16-byte aligned.
 //     n is a multiple of 16. Grid: min(tiles, multiprocessors), where the tiles are n / 16 a map, n / 8 in mode 2. With an adapter the
-//     blocks wait for each other: no more of them than run at once. Block 384. Dynamic shared memory, in bytes:
+//     blocks wait for each other: no more of them than run at once. Block 320. Dynamic shared memory, in bytes:
 //     (nf4 88064, bf16 65536) + (far 0, else m (2 k + 16)) + (norm 2 k) + 1024 m + 384 + 4 ranks m, at most 232448.
 // Two launches on the same input give the same bits.
 
@@ -42,14 +42,11 @@ struct Maps {
 constexpr int ADD = 1, GATED = 2, WIDE = 3; // modes; 0 stores
 
 constexpr int WARPS = 8;    // multiply
-constexpr int SUMMERS = 128; // threads that add up what these leave
+constexpr int SUMMERS = 64; // threads that add up what these leave
 constexpr int THREADS = 32 * WARPS + SUMMERS;
 constexpr int LINE = 128;         // bytes of a weight's row that a warp takes at a time
 constexpr int STAGE = 16 * LINE;  // of the 16 rows of a tile
 constexpr int MOST_ROWS = 8;
-#ifndef PREFETCH
-#define PREFETCH 1 // whether four-bit weights are asked into the second-level cache a tile before their turn
-#endif
 
 template <bool FOUR> struct Format {
     static constexpr int columns = FOUR ? 2 * LINE : LINE / 2; // weights of a line
@@ -131,7 +128,6 @@ template <bool FOUR> struct Feed {
         if (FOUR) {
             scales = lane & 8 ? at.high.absmax + (i64)(at.high_row + lane % 8) * (k / 64)
                               : at.low.absmax + (i64)(at.low_row + lane % 8) * (k / 64);
-            prefetch();
         }
     }
     /// To the block's next tile.
@@ -142,14 +138,7 @@ template <bool FOUR> struct Feed {
             return;
         }
         low += step(), high += step();
-        if (FOUR) scales += step() / 32, prefetch();
-    }
-    /// Asks for two rows of the tile after this one, if it is of the same maps; the warps together have all sixteen.
-    __device__ __forceinline__ void prefetch() {
-        int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
-        if (!PREFETCH || tile + (int)gridDim.x >= end) return;
-        if (lane == 0) prefetch_l2((warp < 4 ? low : high) + warp % 4 * 2 * row_bytes() + step(), (u32)(2 * row_bytes()));
-        if (warp == 0 && lane >= 16 && lane % 8 == 0) prefetch_l2(scales + step() / 32, (u32)(k / 2)); // of eight rows
+        if (FOUR) scales += step() / 32;
     }
     /// Starts the copies of the next line, if there is one. Units of 16 bytes are exchanged so that the reads of the
     /// fragments fall on different banks.
@@ -212,32 +201,69 @@ __device__ __forceinline__ void bring(u16 *to, const u16 *x, const u16 *norm, fl
 
 constexpr int SUMS_READY = 1, SUMS_FREE = 3, SUMMERS_MEET = 5; // barriers; two of the first two, one for each copy of the sums
 
-/// The summers' first work: this block's rows of x A^T, then those of all blocks, [ranks][m], into shared memory.
+/// x A^T in pieces: a row of A, or a part of one where there are more blocks than rows. Counted from the last block, as the
+/// last ones have fewer tiles.
+struct Pieces {
+    int parts, count;
+    __device__ __forceinline__ Pieces(int ranks, int k) {
+        int most = k / 8 / SUMMERS; // a part is no shorter than one reading of the summers
+        parts = ranks > 0 ? (int)gridDim.x / ranks : 1;
+        parts = parts > 8 ? 8 : parts;
+        parts = parts > most ? most : parts;
+        parts = parts < 1 ? 1 : parts;
+        count = ranks * parts;
+    }
+    static __device__ __forceinline__ int first() { return gridDim.x - 1 - blockIdx.x; }
+};
+
+__device__ __forceinline__ const u16 *rank_row(const Maps &maps, int index, int k) {
+    const u16 *a = maps.at[0].a;
+    int rank = maps.at[0].rank;
+#pragma unroll
+    for (int i = 1; i < 3; i++)
+        if (index >= rank) index -= rank, rank = maps.at[i].rank, a = maps.at[i].a;
+    return a + (i64)index * k;
+}
+
+/// The summers' first work: this block's pieces of x A^T, then all of it, [ranks][m], into shared memory.
 __device__ __forceinline__ void low_ranks(float *to, const u16 *x, int x_step, const Maps &maps, int m, int k, float *low,
                                           u32 *ready, int ranks, float *scratch) {
     int thread = threadIdx.x - 32 * WARPS, warp = thread / 32, lane = thread % 32;
-    for (int index = blockIdx.x; index < ranks; index += gridDim.x) {
-        Map map = maps.at[0];
-        int r = index;
-#pragma unroll
-        for (int i = 1; i < 3; i++)
-            if (r >= map.rank) r -= map.rank, map = maps.at[i];
-        const u16 *a = map.a + (i64)r * k;
+    Pieces pieces(ranks, k);
+    for (int index = pieces.first(); index < pieces.count; index += gridDim.x) {
+        int part = index / ranks;
+        int start = k / 8 * part / pieces.parts, packs = k / 8 * (part + 1) / pieces.parts;
+        const u16 *a = rank_row(maps, index - part * ranks, k);
         bool wide = aligned16(a);
         float sum[MOST_ROWS] = {};
-        for (int pack = thread; pack < k / 8; pack += SUMMERS) {
-            float weight[8];
-            if (wide)
-                load<8>(a + pack * 8, weight);
-            else
-                for (int i = 0; i < 8; i++) weight[i] = to_float(a[pack * 8 + i]);
+        constexpr int BATCH = 8; // readings under way
+        for (int first = start + thread; first < packs; first += BATCH * SUMMERS) {
+            uint4 raw[BATCH] = {};
 #pragma unroll
-            for (int row = 0; row < MOST_ROWS; row++) {
-                if (row < m) {
+            for (int i = 0; i < BATCH; i++) {
+                int pack = first + i * SUMMERS;
+                if (pack >= packs) continue;
+                if (wide) {
+                    raw[i] = *reinterpret_cast<const uint4 *>(a + pack * 8);
+                } else {
+                    const u16 *from = a + pack * 8;
+                    auto pair = [=](int j) { return from[j] | (u32)from[j + 1] << 16; };
+                    raw[i] = make_uint4(pair(0), pair(2), pair(4), pair(6));
+                }
+            }
+#pragma unroll
+            for (int i = 0; i < BATCH; i++) {
+                int pack = first + i * SUMMERS;
+                if (pack >= packs) continue;
+                float weight[8];
+                unpack(raw[i], weight);
+#pragma unroll
+                for (int row = 0; row < MOST_ROWS; row++) {
+                    if (row >= m) continue;
                     float value[8];
                     load<8>(x + (i64)row * x_step + pack * 8, value);
 #pragma unroll
-                    for (int i = 0; i < 8; i++) sum[row] = fmaf(value[i], weight[i], sum[row]);
+                    for (int j = 0; j < 8; j++) sum[row] = fmaf(value[j], weight[j], sum[row]);
                 }
             }
         }
@@ -258,27 +284,61 @@ __device__ __forceinline__ void low_ranks(float *to, const u16 *x, int x_step, c
         }
         barrier_wait(SUMMERS_MEET, SUMMERS);
     }
-    if (thread == 0) wait_for_count(ready, (u32)ranks);
+    if (thread == 0) wait_for_count(ready, (u32)pieces.count);
     barrier_wait(SUMMERS_MEET, SUMMERS);
-    for (int i = thread; i < ranks * m; i += SUMMERS) to[i] = load_shared_by_all(low + i);
+    for (int i = thread; i < ranks * m; i += SUMMERS) {
+        float total = 0.0f;
+#pragma unroll 8
+        for (int part = 0; part < pieces.parts; part++) total += load_shared_by_all(low + part * ranks * m + i);
+        to[i] = total;
+    }
     barrier_wait(SUMMERS_MEET, SUMMERS);
 }
 
-/// scaling (x A^T) B^T of one output.
-__device__ __forceinline__ float update(const Map &map, int n, int row, int m, const float *low) {
-    float sum = 0.0f;
+/// Asks for what the summers will read of the adapters: their rows of A, and the rows of B of the block's tiles.
+__device__ __forceinline__ void early_adapters(const Maps &maps, int count, int mode, int k, int tiles, int ranks) {
+    int thread = threadIdx.x - 32 * WARPS, part = thread % 16;
+    Pieces pieces(ranks, k);
+    for (int index = pieces.first(); index < pieces.count; index += gridDim.x) {
+        int number = index / ranks, start = k / 8 * number / pieces.parts, end = k / 8 * (number + 1) / pieces.parts;
+        const u16 *a = rank_row(maps, index - number * ranks, k);
+        for (int pack = start + thread * 8; pack < end; pack += SUMMERS * 8) prefetch_l2(a + pack * 8);
+    }
+    for (int tile = blockIdx.x + thread / 16 * gridDim.x; tile < tiles; tile += SUMMERS / 16 * gridDim.x) {
+        Tile at = tile_at(maps, count, mode, tile);
+        Map map = at.low;
+        if (part >= 8) map = at.high;
+        int n = part >= 8 ? at.high_row + part - 8 : at.low_row + part;
+        if (map.rank > 0) prefetch_l2(map.b + (i64)n * map.rank);
+    }
+}
+
+constexpr int AT_ONCE = SUMMERS / 16, PASSES = MOST_ROWS / AT_ONCE; // rows that the summers add up at once, and how often
+
+/// scaling (x A^T) B^T of one output of the thread's rows.
+__device__ __forceinline__ void update(float (&more)[PASSES], const Map &map, int n, int m, const float *low) {
+    int row = (threadIdx.x - 32 * WARPS) / 16;
     const u16 *b = map.b + (i64)n * map.rank;
     if (map.rank % 8 == 0 && aligned16(map.b)) {
         for (int r = 0; r < map.rank; r += 8) {
             float weight[8];
             load<8>(b + r, weight);
 #pragma unroll
-            for (int i = 0; i < 8; i++) sum = fmaf(weight[i], low[(r + i) * m + row], sum);
+            for (int pass = 0; pass < PASSES; pass++) {
+                if (row + pass * AT_ONCE >= m) continue;
+#pragma unroll
+                for (int i = 0; i < 8; i++)
+                    more[pass] = fmaf(weight[i], low[(r + i) * m + row + pass * AT_ONCE], more[pass]);
+            }
         }
     } else {
-        for (int r = 0; r < map.rank; r++) sum = fmaf(to_float(b[r]), low[r * m + row], sum);
+        for (int r = 0; r < map.rank; r++)
+#pragma unroll
+            for (int pass = 0; pass < PASSES; pass++)
+                if (row + pass * AT_ONCE < m) more[pass] = fmaf(to_float(b[r]), low[r * m + row + pass * AT_ONCE], more[pass]);
     }
-    return sum * map.scaling;
+#pragma unroll
+    for (int pass = 0; pass < PASSES; pass++) more[pass] *= map.scaling;
 }
 
 __device__ __forceinline__ float silu(float x) { return x * reciprocal(1.0f + exp2_fast(-1.4426950408889634f * x)); }
@@ -286,36 +346,48 @@ __device__ __forceinline__ float silu(float x) { return x * reciprocal(1.0f + ex
 /// What the last warps do: the sums of the others' sums, in their order, and what follows from them.
 __device__ __forceinline__ void add_up(void *y, i64 y_row, const Maps &maps, int count, int mode, int m, int tiles,
                                        const float *sums, const float *low) {
-    int thread = threadIdx.x - 32 * WARPS, part = thread % 16, row = thread / 16, round = 0;
+    int thread = threadIdx.x - 32 * WARPS, part = thread % 16, round = 0;
+    bool high = part >= 8;
     u16 *narrow = reinterpret_cast<u16 *>(y);
     for (int tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
         Tile at = tile_at(maps, count, mode, tile);
-        bool high = part >= 8;
         Map map = at.low;
         if (high) map = at.high;
         int n = high ? at.high_row + part - 8 : at.low_row + part;
-        bool mine = row < m;
-        i64 place = row * y_row + at.before + n;
-        float more = 0.0f, old = 0.0f;
-        if (mine && map.rank > 0) more = update(map, n, row, m, low + (high ? at.high_ranks : at.low_ranks) * m);
-        if (mine && mode == ADD) old = bf16_to_float(narrow[place]);
+        float more[PASSES] = {}, old[PASSES] = {}, sum[PASSES] = {};
+        if (map.rank > 0) update(more, map, n, m, low + (high ? at.high_ranks : at.low_ranks) * m);
+#pragma unroll
+        for (int i = 0; i < PASSES; i++) {
+            int row = i * AT_ONCE + thread / 16;
+            if (row >= m) continue;
+            if (mode == ADD) old[i] = bf16_to_float(narrow[row * y_row + at.before + n]);
+        }
         barrier_wait(SUMS_READY + round, THREADS);
-        float sum = 0.0f;
-        if (row < m)
-            for (int w = 0; w < WARPS; w++) sum += sums[((round * WARPS + w) * m + row) * 16 + part];
+#pragma unroll
+        for (int i = 0; i < PASSES; i++) {
+            int row = i * AT_ONCE + thread / 16;
+            if (row >= m) continue;
+            for (int w = 0; w < WARPS; w++) sum[i] += sums[((round * WARPS + w) * m + row) * 16 + part];
+        }
         if (tile + 2 * (int)gridDim.x < tiles) barrier_arrive(SUMS_FREE + round, THREADS); // the others come back for it
         round ^= 1;
-        if (mode == WIDE) {
-            if (mine) reinterpret_cast<float *>(y)[place] = sum;
-            continue;
-        }
-        sum = round_to_t(sum);
-        if (mine && map.rank > 0) sum = round_to_t(sum + more);
-        if (mode == GATED) {
-            float up = __shfl_xor_sync(FULL_WARP, sum, 8);
-            if (mine && !high) narrow[place] = float_to_bf16(silu(sum) * up);
-        } else if (mine) {
-            narrow[place] = float_to_bf16(sum + old);
+#pragma unroll
+        for (int i = 0; i < PASSES; i++) {
+            int row = i * AT_ONCE + thread / 16;
+            bool mine = row < m;
+            i64 place = row * y_row + at.before + n;
+            if (mode == WIDE) {
+                if (mine) reinterpret_cast<float *>(y)[place] = sum[i];
+                continue;
+            }
+            float value = round_to_t(sum[i]);
+            if (map.rank > 0) value = round_to_t(value + more[i]);
+            if (mode == GATED) {
+                float up = __shfl_xor_sync(FULL_WARP, value, 8);
+                if (mine && !high) narrow[place] = float_to_bf16(silu(value) * up);
+            } else if (mine) {
+                narrow[place] = float_to_bf16(value + old[i]);
+            }
         }
     }
 }
@@ -324,8 +396,11 @@ __device__ __forceinline__ void add_up(void *y, i64 y_row, const Maps &maps, int
 /// and activations of row g of x. The order of k inside a product is free as long as both sides agree: lane t takes the 16
 /// consecutive columns 16 t .. 16 t + 15 of a block of 64, four for each of the block's four products.
 template <bool FOUR>
-__device__ __forceinline__ void multiply(float (&total)[4], const u8 *line, const float *scales, const u8 *table, const u16 *x) {
+__device__ __forceinline__ void multiply(float (&total)[4], const u8 *line, const float *scales, const u8 *table, const u16 *x,
+                                         bool mine) {
     int lane = threadIdx.x & 31, g = lane >> 2, t = lane & 3;
+    // rows past the last count as 0: with one row an eighth of the lanes reads
+    auto read = [=](const u16 *from) { return mine ? *reinterpret_cast<const uint4 *>(from) : make_uint4(0, 0, 0, 0); };
     if constexpr (FOUR) {
         u32 here_lane = lane * 4;
         auto weights = [=](u32 word, u32 which) { // both weights of byte `which`
@@ -335,25 +410,33 @@ __device__ __forceinline__ void multiply(float (&total)[4], const u8 *line, cons
         float4 scale1 = *reinterpret_cast<const float4 *>(scales + g * 4 + 32);
         float s0[4] = {scale0.x, scale0.y, scale0.z, scale0.w}, s1[4] = {scale1.x, scale1.y, scale1.z, scale1.w};
         const u8 *here = line + g * 256 + t * 8;
+        uint2 w[4][2];
 #pragma unroll
-        for (int i = 0; i < 4; i++) {
-            const u8 *pair = here + (i ^ (g & 3)) * 32; // rows g and g + 8 swap units alike
-            uint2 w0 = *reinterpret_cast<const uint2 *>(pair), w1 = *reinterpret_cast<const uint2 *>(pair + 8 * 256);
-            uint4 first = *reinterpret_cast<const uint4 *>(x + i * 64), last = *reinterpret_cast<const uint4 *>(x + i * 64 + 8);
-            u32 a[4][4];
+        for (int i = 0; i < 4; i++) { // rows g and g + 8 swap units alike
+            const u8 *pair = here + (i ^ (g & 3)) * 32;
+            w[i][0] = *reinterpret_cast<const uint2 *>(pair), w[i][1] = *reinterpret_cast<const uint2 *>(pair + 8 * 256);
+        }
+        u32 a[2][4][4]; // of two blocks: one is looked up while the other is multiplied
+        auto look_up = [&](int i) {
 #pragma unroll
             for (int s = 0; s < 4; s++) { // bytes 2 s and 2 s + 1 of the lane's eight
-                u32 word0 = s < 2 ? w0.x : w0.y, word1 = s < 2 ? w1.x : w1.y;
-                a[s][0] = weights(word0, 2 * (s & 1));
-                a[s][1] = weights(word1, 2 * (s & 1));
-                a[s][2] = weights(word0, 2 * (s & 1) + 1);
-                a[s][3] = weights(word1, 2 * (s & 1) + 1);
+                u32 word0 = s < 2 ? w[i][0].x : w[i][0].y, word1 = s < 2 ? w[i][1].x : w[i][1].y;
+                a[i & 1][s][0] = weights(word0, 2 * (s & 1));
+                a[i & 1][s][1] = weights(word1, 2 * (s & 1));
+                a[i & 1][s][2] = weights(word0, 2 * (s & 1) + 1);
+                a[i & 1][s][3] = weights(word1, 2 * (s & 1) + 1);
             }
+        };
+        look_up(0);
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            uint4 first = read(x + i * 64), last = read(x + i * 64 + 8);
+            if (i < 3) look_up(i + 1);
             float sum[4] = {};
-            mma_bf16(sum, a[0], first.x, first.y);
-            mma_bf16(sum, a[1], first.z, first.w);
-            mma_bf16(sum, a[2], last.x, last.y);
-            mma_bf16(sum, a[3], last.z, last.w);
+            mma_bf16(sum, a[i & 1][0], first.x, first.y);
+            mma_bf16(sum, a[i & 1][1], first.z, first.w);
+            mma_bf16(sum, a[i & 1][2], last.x, last.y);
+            mma_bf16(sum, a[i & 1][3], last.z, last.w);
             total[0] = fmaf(sum[0], s0[i], total[0]);
             total[1] = fmaf(sum[1], s0[i], total[1]);
             total[2] = fmaf(sum[2], s1[i], total[2]);
@@ -363,7 +446,7 @@ __device__ __forceinline__ void multiply(float (&total)[4], const u8 *line, cons
         const u8 *here = line + g * LINE + (2 * t ^ (g & 1)) * 16, *there = line + g * LINE + ((2 * t + 1) ^ (g & 1)) * 16;
         uint4 a0 = *reinterpret_cast<const uint4 *>(here), a1 = *reinterpret_cast<const uint4 *>(here + 8 * LINE);
         uint4 b0 = *reinterpret_cast<const uint4 *>(there), b1 = *reinterpret_cast<const uint4 *>(there + 8 * LINE);
-        uint4 first = *reinterpret_cast<const uint4 *>(x), last = *reinterpret_cast<const uint4 *>(x + 8);
+        uint4 first = read(x), last = read(x + 8);
         u32 a[4][4] = {{a0.x, a1.x, a0.y, a1.y}, {a0.z, a1.z, a0.w, a1.w}, {b0.x, b1.x, b0.y, b1.y}, {b0.z, b1.z, b0.w, b1.w}};
         mma_bf16(total, a[0], first.x, first.y);
         mma_bf16(total, a[1], first.z, first.w);
@@ -384,7 +467,6 @@ __device__ __forceinline__ void product(void *y, i64 y_row, const u16 *x, const 
     u16 *held_norm = reinterpret_cast<u16 *>(after);
     if (norm) after += k * 2;
     float *sums = reinterpret_cast<float *>(after), *scratch = sums + 2 * WARPS * 16 * m, *held_low = scratch + 96;
-    let_next_start();
 
     // What never changes: the first weights, the table, the norm.
     Feed<FOUR> ahead(maps, count, mode, k, warp < WARPS ? tiles : 0);
@@ -401,8 +483,10 @@ __device__ __forceinline__ void product(void *y, i64 y_row, const u16 *x, const 
     if (norm)
         for (int pack = threadIdx.x; pack < k / 8; pack += THREADS)
             *reinterpret_cast<uint4 *>(held_norm + pack * 8) = *reinterpret_cast<const uint4 *>(norm + pack * 8);
+    if (warp >= WARPS && ranks > 0) early_adapters(maps, count, mode, k, tiles, ranks);
     if (norm || FAR) __syncthreads();
     wait_for_previous();
+    let_next_start(); // not before: three kernels at once would share the multiprocessors unevenly
     if (!FAR) bring(held, x, norm ? held_norm : nullptr, eps, scratch, m, k);
     const u16 *source = FAR ? x : held;
     int step = FAR ? k : k + 8;
@@ -412,7 +496,7 @@ __device__ __forceinline__ void product(void *y, i64 y_row, const u16 *x, const 
         return;
     }
     int g = lane >> 2, t = lane & 3, line = warp, handed = 0, lines = ahead.lines;
-    source += (i64)(g < m ? g : m - 1) * step + 16 * t; // sums of rows past the last are not handed over
+    source += (i64)(g < m ? g : 0) * step + 16 * t;
     for (int tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
         float total[4] = {};
 #pragma unroll 1
@@ -421,7 +505,7 @@ __device__ __forceinline__ void product(void *y, i64 y_row, const u16 *x, const 
             __syncwarp();
             int free = stage == 0 ? F::stages - 1 : stage - 1; // read in the round before
             ahead.fetch(F::line(space, warp, free), F::scale(space, warp, free));
-            multiply<FOUR>(total, F::line(space, warp, stage), F::scale(space, warp, stage), space, source + line * F::columns);
+            multiply<FOUR>(total, F::line(space, warp, stage), F::scale(space, warp, stage), space, source + line * F::columns, g < m);
             stage = stage == F::stages - 1 ? 0 : stage + 1;
         }
         line -= lines;
