@@ -2,6 +2,7 @@
 
 use super::decode::{DecodeLinear, DecodeModel, DecodeWeight, cube, primitive};
 use super::decode_state::Buffers;
+use super::decode_wide::{suits_wide, wide};
 use super::error::CudaError;
 use super::gemm::{Element, Product};
 use super::section::{Address, Arguments, Section};
@@ -40,6 +41,10 @@ pub(super) fn linears(
     outputs: &[Output],
 ) -> Result<(), CudaError> {
     let rows = buffers.sizes.rows;
+    if suits_wide(cx.gpu.chains, maps, width, rows) {
+        wide(cx, buffers, maps, x, width, outputs[0])?;
+        return adapters(cx, buffers, maps, x, width, outputs);
+    }
     let mut number = 0;
     while number < maps.len() {
         let output = outputs[number];

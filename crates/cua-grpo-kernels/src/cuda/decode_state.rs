@@ -2,6 +2,7 @@
 
 use super::decode::{DecodeModel, DecodeWeight};
 use super::decode_product::{LOW, groups};
+use super::decode_wide::wide_scratch;
 use super::error::CudaError;
 use super::section::{Address, Section, empty, try_section};
 use burn::tensor::DType;
@@ -72,6 +73,7 @@ pub(super) struct Buffers {
     pub lora: Address,
     pub low: Address,
     pub ready: Address,
+    pub parts: Address,
     pub frequencies: Address,
     // One entry a row (three of `position`).
     pub ids: Address,
@@ -131,7 +133,7 @@ impl Buffers {
             None => return Err(CudaError::new("decoder: expected at least one layer", 0)),
         };
         // Two waves of blocks over the card; more than eight parts cost more to combine than they gain.
-        let multiprocessors = try_section(&like.client, |cx| Ok(cx.gpu.multiprocessors))?;
+        let (multiprocessors, chains) = try_section(&like.client, |cx| Ok((cx.gpu.multiprocessors, cx.gpu.chains)))?;
         let splits = (2 * multiprocessors / (model.kv_heads * rows)).clamp(1, 8);
         let sizes = Sizes {
             rows,
@@ -162,6 +164,7 @@ impl Buffers {
             width / 2 * 4,
             LOW * 4,
             groups(model) * 4,
+            wide_scratch(chains, model, rows) * 4,
         ]
         .map(|bytes| plan.take(bytes));
         let state = [4, 4, 4, 12, 4, 4, 4, 4, 4, 4, 4, 8, 4, 4, 4, 4].map(|bytes| plan.take(bytes * rows));
@@ -194,6 +197,7 @@ impl Buffers {
             frequencies: at(places[12]),
             low: at(places[13]),
             ready: at(places[14]),
+            parts: at(places[15]),
             ids: at(state[0]),
             column: at(state[1]),
             lens: at(state[2]),

@@ -14,6 +14,7 @@ mod decode_linear;
 mod decode_product;
 mod decode_state;
 mod decode_step;
+mod decode_wide;
 mod error;
 pub mod extension;
 mod gemm;

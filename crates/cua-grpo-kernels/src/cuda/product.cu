@@ -14,8 +14,9 @@
 //     ..._bf16: maps.weight is [n, k] in bf16, k a multiple of 64.
 //     ..._far reads x where it lies (no norm then); the others keep it in shared memory.
 //     All addresses but those of adapters 16-byte aligned.
-//     n is a multiple of 16. Grid: min(tiles, multiprocessors), where the tiles are n / 16 a map, n / 8 in mode 2. With an adapter the
-//     blocks wait for each other: no more of them than run at once. Block 320. Dynamic shared memory, in bytes:
+//     n is a multiple of 16. Grid: min(tiles, 2 multiprocessors), once the multiprocessors where a block has more than 115712
+//     bytes; the tiles are n / 16 a map, n / 8 in mode 2. With an adapter the blocks wait for the first half of them.
+//     Block 320. Dynamic shared memory, in bytes:
 //     (nf4 88064, bf16 65536) + (far 0, else m (2 k + 16)) + (norm 2 k) + 1024 m + 384 + 4 ranks m, at most 232448.
 // Two launches on the same input give the same bits.
 
@@ -201,19 +202,19 @@ __device__ __forceinline__ void bring(u16 *to, const u16 *x, const u16 *norm, fl
 
 constexpr int SUMS_READY = 1, SUMS_FREE = 3, SUMMERS_MEET = 5; // barriers; two of the first two, one for each copy of the sums
 
-/// x A^T in pieces: a row of A, or a part of one where there are more blocks than rows. Counted from the last block, as the
-/// last ones have fewer tiles.
+/// x A^T in pieces: a row of A, or a part of one where there are more blocks than rows. The first half of the blocks does
+/// them, before any of these waits for the others: with two blocks a multiprocessor that half runs at once in any case.
 struct Pieces {
-    int parts, count;
+    int blocks, parts, count;
     __device__ __forceinline__ Pieces(int ranks, int k) {
         int most = k / 8 / SUMMERS; // a part is no shorter than one reading of the summers
-        parts = ranks > 0 ? (int)gridDim.x / ranks : 1;
+        blocks = (gridDim.x + 1) / 2;
+        parts = ranks > 0 ? blocks / ranks : 1;
         parts = parts > 8 ? 8 : parts;
         parts = parts > most ? most : parts;
         parts = parts < 1 ? 1 : parts;
-        count = ranks * parts;
+        count = (int)blockIdx.x < blocks ? ranks * parts : 0;
     }
-    static __device__ __forceinline__ int first() { return gridDim.x - 1 - blockIdx.x; }
 };
 
 __device__ __forceinline__ const u16 *rank_row(const Maps &maps, int index, int k) {
@@ -230,7 +231,7 @@ __device__ __forceinline__ void low_ranks(float *to, const u16 *x, int x_step, c
                                           u32 *ready, int ranks, float *scratch) {
     int thread = threadIdx.x - 32 * WARPS, warp = thread / 32, lane = thread % 32;
     Pieces pieces(ranks, k);
-    for (int index = pieces.first(); index < pieces.count; index += gridDim.x) {
+    for (int index = blockIdx.x; index < pieces.count; index += pieces.blocks) {
         int part = index / ranks;
         int start = k / 8 * part / pieces.parts, packs = k / 8 * (part + 1) / pieces.parts;
         const u16 *a = rank_row(maps, index - part * ranks, k);
@@ -284,7 +285,7 @@ __device__ __forceinline__ void low_ranks(float *to, const u16 *x, int x_step, c
         }
         barrier_wait(SUMMERS_MEET, SUMMERS);
     }
-    if (thread == 0) wait_for_count(ready, (u32)pieces.count);
+    if (thread == 0) wait_for_count(ready, (u32)(ranks * pieces.parts));
     barrier_wait(SUMMERS_MEET, SUMMERS);
     for (int i = thread; i < ranks * m; i += SUMMERS) {
         float total = 0.0f;
@@ -299,7 +300,7 @@ __device__ __forceinline__ void low_ranks(float *to, const u16 *x, int x_step, c
 __device__ __forceinline__ void early_adapters(const Maps &maps, int count, int mode, int k, int tiles, int ranks) {
     int thread = threadIdx.x - 32 * WARPS, part = thread % 16;
     Pieces pieces(ranks, k);
-    for (int index = pieces.first(); index < pieces.count; index += gridDim.x) {
+    for (int index = blockIdx.x; index < pieces.count; index += pieces.blocks) {
         int number = index / ranks, start = k / 8 * number / pieces.parts, end = k / 8 * (number + 1) / pieces.parts;
         const u16 *a = rank_row(maps, index - number * ranks, k);
         for (int pack = start + thread * 8; pack < end; pack += SUMMERS * 8) prefetch_l2(a + pack * 8);

@@ -40,6 +40,8 @@ texts! {
     nf4, "nf4.cu";
     /// Products of a decode step with few rows.
     product, "product.cu";
+    /// Four-bit products of a decode step with more.
+    product_wide, "product_wide.cu";
     /// Keys and values into the cache of a decoder.
     cache, "cache.cu";
 }
