@@ -139,7 +139,7 @@ DEVICE bool any_lane(bool x) { return __any_sync(0xffffffffu, x); }
 // 16 bytes that are read once.
 DEVICE uint4 load_stream(const bf16* from) {
     uint4 x;
-    asm volatile("ld.global.nc.L1::no_allocate.L2::128B.v4.b32 {%0, %1, %2, %3}, [%4];"
+    asm volatile("ld.global.L1::no_allocate.L2::128B.v4.b32 {%0, %1, %2, %3}, [%4];"
                  : "=r"(x.x), "=r"(x.y), "=r"(x.z), "=r"(x.w) : "l"(from));
     return x;
 }

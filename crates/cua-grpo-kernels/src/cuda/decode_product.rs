@@ -151,12 +151,5 @@ pub(super) fn product(cx: &mut Section<'_>, buffers: &mut Buffers, group: &Group
     let shared = shared_bytes(four, far, normed, rows, k, ranks);
     let two = shared <= SHARED[1];
     let blocks = tiles.min(cx.gpu.multiprocessors << usize::from(two));
-    cx.link(
-        source::product(DType::BF16),
-        name,
-        [blocks, 1, 1],
-        320,
-        shared,
-        &mut arguments,
-    )
+    cx.link(source::product(), name, [blocks, 1, 1], 320, shared, &mut arguments)
 }
