@@ -51,6 +51,9 @@ struct Arguments {
     /// Tokens to sample
     #[arg(long, default_value_t = 128)]
     new_tokens: usize,
+    /// Rank of the adapters on every linear map; 0 measures prefill and decode without, and training at rank 16
+    #[arg(long, default_value_t = 0)]
+    lora_rank: usize,
     /// Training shapes: rows x text tokens
     #[arg(long, value_delimiter = ',', default_values = ["1x7000", "4x2048"])]
     train_shapes: Vec<String>,
@@ -100,6 +103,9 @@ fn main() -> Result<()> {
     if !on_cpu {
         model.join_projections();
     }
+    if arguments.lora_rank > 0 {
+        train::adapters(&mut model, arguments.lora_rank)?;
+    }
     device.sync()?;
     let weights = limits::used_gib(&device);
     let mut what = Workload::new(&arguments.preset, &config, arguments.prompt_text, &arguments.image)?;
@@ -132,6 +138,9 @@ fn main() -> Result<()> {
         }
     }
     if matches!(arguments.mode, Mode::Train | Mode::All) {
+        if arguments.lora_rank == 0 {
+            train::adapters(&mut model, 16)?;
+        }
         train::measure(&mut model, &what, &arguments.train_shapes)?;
     }
     Ok(())

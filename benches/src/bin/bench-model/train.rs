@@ -14,10 +14,15 @@ use std::time::Instant;
 /// Steps of a measurement; the median of all but the first counts.
 const STEPS: usize = 4;
 
+/// Attaches fresh adapters of rank `rank` to every linear map of both towers.
+pub fn adapters(model: &mut Qwen3Vl, rank: usize) -> Result<()> {
+    let config = LoraConfig::new(rank, 2.0 * rank as f64, Targets::Pattern("all-linear".to_owned()));
+    attach(model, &config, 1)?;
+    Ok(())
+}
+
 /// Measures each shape `ROWSxTEXT`.
 pub fn measure(model: &mut Qwen3Vl, what: &Workload, shapes: &[String]) -> Result<()> {
-    let config = LoraConfig::new(16, 32.0, Targets::Pattern("all-linear".to_owned()));
-    attach(model, &config, 1)?;
     let device = model.device();
     let mut parameters = Vec::new();
     model.visit_trainable(Trainable::Adapter, &mut |name, slot| {

@@ -16,6 +16,8 @@
 // Grid (splits, kv_heads, batch), block 128, no dynamic shared memory. Any splits >= 1 is right for any lens: a graph
 // captured once can be replayed with other lengths. Pointers at multiples of 16 bytes; heads a multiple of kv_heads.
 // Fastest on an H200: about 264 blocks, so splits = clamp(264 / (batch * kv_heads), 1, 8).
+// The new key and value are those of column lens - 1; lens and the older columns are read before the kernel waits for the
+// ones before it in its chain of launches.
 // Two launches that share `partial` or `counters` must not overlap. The result does not depend on which block is last.
 
 #ifndef DECODE_BLOCKS
@@ -76,6 +78,14 @@ template <int HALVES> DEVICE void run(const Arguments& a, float* shared) {
     const int from = (int)((i64)steps * split / splits), to = (int)((i64)steps * (split + 1) / splits);
     const int end = min(a.len, to * STEP);
 
+    let_next_start();
+    uint4 k[2][BLOCKS_32], v[BLOCKS_64][4];
+    int key = (from + warp) * STEP;
+    // Only the newest key and value come from the kernels before this one: the first step of the others need not wait.
+    const bool old = key + STEP < a.len;
+    if (old) load_keys(k, a.k, key, end, lane), load_values(v, a.v, key, end, lane);
+    wait_for_previous();
+    if (!old) load_keys(k, a.k, key, end, lane), load_values(v, a.v, key, end, lane);
     u32 q[HALVES][BLOCKS_32][4];
 #pragma unroll
     for (int r = 0; r < HALVES; r++) {
@@ -95,10 +105,6 @@ template <int HALVES> DEVICE void run(const Arguments& a, float* shared) {
     }
     float maximum[2] = {-infinity(), -infinity()}, sum[2] = {0.f, 0.f};
 
-    uint4 k[2][BLOCKS_32], v[BLOCKS_64][4];
-    int key = (from + warp) * STEP;
-    load_keys(k, a.k, key, end, lane);
-    load_values(v, a.v, key, end, lane);
     for (; key < end; key += WARPS * STEP) {
         float s[2][4];
 #pragma unroll

@@ -66,6 +66,17 @@ DEVICE void fence_for_products() {
     asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
 #endif
 }
+// A chain of launches: the next kernel may start while this one runs; what came before is over and seen after the wait.
+DEVICE void let_next_start() {
+#if __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+DEVICE void wait_for_previous() {
+#if __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
 template <int THREADS> DEVICE void block_barrier() { asm volatile("bar.sync 1, %0;" ::"n"(THREADS) : "memory"); }
 DEVICE void warp_barrier() { __syncwarp(); }
 DEVICE float quad_exchange(float x, int mask) { return __shfl_xor_sync(0xffffffffu, x, mask); }
@@ -128,7 +139,7 @@ DEVICE bool any_lane(bool x) { return __any_sync(0xffffffffu, x); }
 // 16 bytes that are read once.
 DEVICE uint4 load_stream(const bf16* from) {
     uint4 x;
-    asm volatile("ld.global.nc.L1::no_allocate.L2::128B.v4.b32 {%0, %1, %2, %3}, [%4];"
+    asm volatile("ld.global.L1::no_allocate.L2::128B.v4.b32 {%0, %1, %2, %3}, [%4];"
                  : "=r"(x.x), "=r"(x.y), "=r"(x.z), "=r"(x.w) : "l"(from));
     return x;
 }

@@ -2,6 +2,7 @@
 
 use super::decode::{DecodeLinear, DecodeModel, DecodeWeight, cube, primitive};
 use super::decode_state::Buffers;
+use super::decode_wide::{suits_wide, wide};
 use super::error::CudaError;
 use super::gemm::{Element, Product};
 use super::section::{Address, Arguments, Section};
@@ -40,6 +41,10 @@ pub(super) fn linears(
     outputs: &[Output],
 ) -> Result<(), CudaError> {
     let rows = buffers.sizes.rows;
+    if suits_wide(cx.gpu.chains, maps, width, rows) {
+        wide(cx, buffers, maps, x, width, outputs[0])?;
+        return adapters(cx, buffers, maps, x, width, outputs);
+    }
     let mut number = 0;
     while number < maps.len() {
         let output = outputs[number];
@@ -102,7 +107,7 @@ fn four_bits(
             .long(k)
             .long(output.row);
         let blocks = n.div_ceil(16).min(cx.gpu.multiprocessors);
-        cx.launch(
+        cx.link(
             source::nf4(DType::BF16),
             name,
             [blocks, 1, 1],
@@ -159,7 +164,7 @@ fn adapters(
             .int(part)
             .int(width)
             .int(splits);
-        cx.launch(
+        cx.link(
             source::lora(),
             "lora_shrink",
             [splits * count * part.div_ceil(8) * rank.div_ceil(16), 1, 1],
@@ -173,7 +178,7 @@ fn adapters(
             .int(count)
             .int(part)
             .int(splits);
-        cx.launch(
+        cx.link(
             source::lora(),
             "lora_expand",
             [part.div_ceil(8) * blocks, 1, 1],

@@ -1,6 +1,8 @@
 //! What a decoder keeps on the card besides weights and cache: activations of one step, and the state of each row.
 
 use super::decode::{DecodeModel, DecodeWeight};
+use super::decode_product::{LOW, groups};
+use super::decode_wide::wide_scratch;
 use super::error::CudaError;
 use super::section::{Address, Section, empty, try_section};
 use burn::tensor::DType;
@@ -69,6 +71,9 @@ pub(super) struct Buffers {
     pub partial: Address,
     pub counters: Address,
     pub lora: Address,
+    pub low: Address,
+    pub ready: Address,
+    pub parts: Address,
     pub frequencies: Address,
     // One entry a row (three of `position`).
     pub ids: Address,
@@ -128,7 +133,7 @@ impl Buffers {
             None => return Err(CudaError::new("decoder: expected at least one layer", 0)),
         };
         // Two waves of blocks over the card; more than eight parts cost more to combine than they gain.
-        let multiprocessors = try_section(&like.client, |cx| Ok(cx.gpu.multiprocessors))?;
+        let (multiprocessors, chains) = try_section(&like.client, |cx| Ok((cx.gpu.multiprocessors, cx.gpu.chains)))?;
         let splits = (2 * multiprocessors / (model.kv_heads * rows)).clamp(1, 8);
         let sizes = Sizes {
             rows,
@@ -157,6 +162,9 @@ impl Buffers {
             rows * model.kv_heads * 4,
             if model.has_adapter() { shrink } else { 0 },
             width / 2 * 4,
+            LOW * 4,
+            groups(model) * 4,
+            wide_scratch(chains, model, rows) * 4,
         ]
         .map(|bytes| plan.take(bytes));
         let state = [4, 4, 4, 12, 4, 4, 4, 4, 4, 4, 4, 8, 4, 4, 4, 4].map(|bytes| plan.take(bytes * rows));
@@ -187,6 +195,9 @@ impl Buffers {
             counters: at(places[10]),
             lora: at(places[11]),
             frequencies: at(places[12]),
+            low: at(places[13]),
+            ready: at(places[14]),
+            parts: at(places[15]),
             ids: at(state[0]),
             column: at(state[1]),
             lens: at(state[2]),

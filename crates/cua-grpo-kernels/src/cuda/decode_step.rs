@@ -2,6 +2,7 @@
 
 use super::decode::{DecodeModel, primitive};
 use super::decode_linear::{Output, columns, linears, whole};
+use super::decode_product::{Ending, Group, groups, head, product, suits};
 use super::decode_state::{Buffers, Sizes};
 use super::error::CudaError;
 use super::gemm::{Element, Product};
@@ -18,12 +19,12 @@ pub(super) fn step(
     buffers: &mut Buffers,
 ) -> Result<(), CudaError> {
     let Sizes {
-        rows,
-        hidden,
-        mlp,
-        vocab,
-        ..
+        rows, hidden, vocab, ..
     } = buffers.sizes;
+    // The counters of the products start a step at 0.
+    if model.has_adapter() {
+        cx.zero(buffers.ready, 4 * groups(model))?;
+    }
     let embedding = cx.address(&whole(primitive(&model.embedding)?)?)?;
     let mut arguments = Arguments::default()
         .address(buffers.x)
@@ -40,6 +41,95 @@ pub(super) fn step(
         0,
         &mut arguments,
     )?;
+    if suits(cx, model, rows) {
+        few_rows(cx, model, cache, buffers)
+    } else {
+        many_rows(cx, model, cache, buffers)
+    }
+}
+
+/// The layers, the head and the draw where a launch takes a product with all that stands around it.
+fn few_rows(
+    cx: &mut Section<'_>,
+    model: &DecodeModel,
+    cache: &[[CubeTensor; 2]],
+    buffers: &mut Buffers,
+) -> Result<(), CudaError> {
+    let Sizes { hidden, mlp, vocab, .. } = buffers.sizes;
+    let inner = model.heads * model.head_dim;
+    let wide = inner + 2 * model.kv_heads * model.head_dim;
+    for (number, (layer, cache)) in model.layers.iter().zip(cache).enumerate() {
+        let (input_norm, mlp_norm) = (primitive(&layer.input_norm)?, primitive(&layer.mlp_norm)?);
+        expect_bf16(&input_norm)?;
+        expect_bf16(&mlp_norm)?;
+        let qkv = Group {
+            maps: &layer.qkv,
+            x: buffers.x,
+            width: hidden,
+            norm: Some((&input_norm, model.eps)),
+            ending: Ending::Store,
+            y: buffers.qkv,
+            y_row: wide,
+            number: 4 * number,
+        };
+        product(cx, buffers, &qkv)?;
+        attend(cx, model, buffers, layer, cache)?;
+        let o = Group {
+            maps: std::slice::from_ref(&layer.o),
+            x: buffers.attended,
+            width: inner,
+            norm: None,
+            ending: Ending::Add,
+            y: buffers.x,
+            y_row: hidden,
+            number: 4 * number + 1,
+        };
+        product(cx, buffers, &o)?;
+        let gate_up = Group {
+            maps: &layer.gate_up,
+            x: buffers.x,
+            width: hidden,
+            norm: Some((&mlp_norm, model.eps)),
+            ending: Ending::Gated,
+            y: buffers.gated,
+            y_row: mlp,
+            number: 4 * number + 2,
+        };
+        product(cx, buffers, &gate_up)?;
+        let down = Group {
+            maps: std::slice::from_ref(&layer.down),
+            x: buffers.gated,
+            width: mlp,
+            number: 4 * number + 3,
+            ..o
+        };
+        product(cx, buffers, &down)?;
+    }
+    let norm = primitive(&model.norm)?;
+    expect_bf16(&norm)?;
+    let head = [head(model)];
+    let head = Group {
+        maps: &head,
+        x: buffers.x,
+        width: hidden,
+        norm: Some((&norm, model.eps)),
+        ending: Ending::Wide,
+        y: buffers.logits,
+        y_row: vocab,
+        number: groups(model) - 1,
+    };
+    product(cx, buffers, &head)?;
+    sample(cx, buffers)
+}
+
+/// The layers, the head and the draw with the products of the vendor library, or those in parts of the rows.
+fn many_rows(
+    cx: &mut Section<'_>,
+    model: &DecodeModel,
+    cache: &[[CubeTensor; 2]],
+    buffers: &mut Buffers,
+) -> Result<(), CudaError> {
+    let Sizes { rows, hidden, mlp, .. } = buffers.sizes;
     let mut pending = 0;
     let wide = (model.heads + 2 * model.kv_heads) * model.head_dim;
     for (layer, cache) in model.layers.iter().zip(cache) {
@@ -73,7 +163,7 @@ pub(super) fn step(
             .long(2 * mlp)
             .long(mlp);
         let blocks = (rows * mlp).div_ceil(256 * 8).min(8 * cx.gpu.multiprocessors);
-        cx.launch(
+        cx.link(
             source::pointwise(DType::BF16),
             "swiglu_forward",
             [blocks, 1, 1],
@@ -95,8 +185,6 @@ pub(super) fn draw(cx: &mut Section<'_>, buffers: &Buffers, hidden: Address, hea
     let Sizes {
         rows,
         vocab,
-        max_len,
-        history,
         hidden: width,
         ..
     } = buffers.sizes;
@@ -105,6 +193,18 @@ pub(super) fn draw(cx: &mut Section<'_>, buffers: &Buffers, hidden: Address, hea
         ..Product::linear(rows, vocab, width, Element::Bf16)
     };
     cx.multiply(product, 1.0, hidden, head, None, buffers.logits)?;
+    sample(cx, buffers)
+}
+
+/// The draw from the logits, and what follows from it.
+fn sample(cx: &mut Section<'_>, buffers: &Buffers) -> Result<(), CudaError> {
+    let Sizes {
+        rows,
+        vocab,
+        max_len,
+        history,
+        ..
+    } = buffers.sizes;
     let kernel = source::sample(DType::F32);
     let mut arguments = Arguments::default().address(buffers.token);
     for score in buffers.scores {
@@ -119,7 +219,7 @@ pub(super) fn draw(cx: &mut Section<'_>, buffers: &Buffers, hidden: Address, hea
         .address(buffers.top_p)
         .address(buffers.seed)
         .address(buffers.step);
-    cx.launch(kernel, "sample", [8 * rows, 1, 1], 512, 0, &mut arguments)?;
+    cx.link(kernel, "sample", [8 * rows, 1, 1], 512, 0, &mut arguments)?;
     let mut arguments = Arguments::default().address(buffers.token);
     for score in buffers.scores {
         arguments = arguments.address(score);
@@ -141,7 +241,7 @@ pub(super) fn draw(cx: &mut Section<'_>, buffers: &Buffers, hidden: Address, hea
         .int(max_len)
         .int(rows)
         .address(buffers.active);
-    cx.launch(kernel, "advance", [1, 1, 1], 256, 0, &mut arguments)
+    cx.link(kernel, "advance", [1, 1, 1], 256, 0, &mut arguments)
 }
 
 /// `x += delta` (where there is one), then `normed = rms(x)`.
@@ -162,7 +262,7 @@ fn norm(
         .long(rows)
         .int(hidden)
         .float(model.eps);
-    cx.launch(
+    cx.link(
         source::norm(DType::BF16),
         "residual_rms",
         [rows, 1, 1],
@@ -209,7 +309,7 @@ fn attend(
         .float(model.eps)
         .int(1);
     let blocks = (rows * (heads + 2 * kv_heads)).div_ceil(4);
-    cx.launch(
+    cx.link(
         source::rotary(DType::BF16),
         "qkv_rope_cache",
         [blocks, 1, 1],
@@ -236,7 +336,7 @@ fn attend(
         .int(kv_heads)
         .int(max_len)
         .float((width as f64).powf(-0.5));
-    cx.launch(kernel, name, [splits, kv_heads, rows], 128, 0, &mut arguments)
+    cx.link(kernel, name, [splits, kv_heads, rows], 128, 0, &mut arguments)
 }
 
 fn expect_bf16(weight: &CubeTensor) -> Result<(), CudaError> {

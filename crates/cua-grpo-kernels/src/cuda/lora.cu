@@ -124,6 +124,8 @@ __device__ __forceinline__ void shrink(float *to, const T *x, i64 x_row, const L
 
 extern "C" __global__ void __launch_bounds__(32 * LORA_WARPS)
     lora_shrink(float *partial, const T *x, i64 x_row, LoraModules modules, int count, int m, int k, int splits) {
+    let_next_start();
+    wait_for_previous();
     int warp = threadIdx.x >> 5, max_rank = largest_rank(modules, count), block = blockIdx.x;
     int rank_groups = (max_rank + LORA_WARPS * LORA_RANKS - 1) / (LORA_WARPS * LORA_RANKS);
     int row_groups = (m + LORA_ROWS - 1) / LORA_ROWS;
@@ -149,6 +151,8 @@ extern "C" __global__ void __launch_bounds__(32 * LORA_WARPS)
 extern "C" __global__ void __launch_bounds__(32 * LORA_WARPS)
     lora_expand(const float *partial, LoraModules modules, int count, int m, int splits) {
     __shared__ __align__(16) float hidden[LORA_ROWS * LORA_MOST]; // [row][rank]
+    let_next_start();
+    wait_for_previous();
     int row_groups = (m + LORA_ROWS - 1) / LORA_ROWS, tile = blockIdx.x / row_groups, index = 0;
     int first = blockIdx.x % row_groups * LORA_ROWS, rows = m - first < LORA_ROWS ? m - first : LORA_ROWS;
 #pragma unroll

@@ -34,23 +34,36 @@ impl Hash for Source {
     }
 }
 
+/// A kernel, and what it was told so far.
+#[derive(Clone, Copy)]
+struct Function {
+    handle: cu::CUfunction,
+    /// Most dynamic shared memory that it may be launched with.
+    shared_bytes: usize,
+    /// Whether it prefers shared memory to a first-level cache.
+    link: bool,
+}
+
 /// The kernels that were loaded so far.
 #[derive(Default)]
 pub(crate) struct Modules {
     modules: HashMap<Source, cu::CUmodule>,
-    functions: HashMap<(Source, &'static str), cu::CUfunction>,
+    functions: HashMap<(Source, &'static str), Function>,
 }
 
 impl Modules {
-    /// The kernel `name` of `source`. With more than 48 KiB of shared memory the kernel is told so once.
+    /// The kernel `name` of `source`. With more than 48 KiB of shared memory the kernel is told so. A `link` of a chain of
+    /// launches prefers shared memory: two kernels run on a multiprocessor at once only if they want it divided alike.
     pub fn function(
         &mut self,
         source: Source,
         name: &'static str,
         shared_bytes: usize,
+        link: bool,
     ) -> Result<cu::CUfunction, CudaError> {
-        if let Some(&function) = self.functions.get(&(source, name)) {
-            return Ok(function);
+        let known = self.functions.get(&(source, name)).copied();
+        if let Some(known) = known.filter(|known| shared_bytes <= known.shared_bytes && (known.link || !link)) {
+            return Ok(known.handle);
         }
         let module = match self.modules.get(&source) {
             Some(&module) => module,
@@ -65,18 +78,32 @@ impl Modules {
         };
         let symbol = CString::new(name).named("kernel name")?;
         // SAFETY: the module is loaded and stays so as long as the process.
-        let function = unsafe { driver::module::get_function(module, symbol) };
-        let function = function.named(&format!("find {name} in {}", source.name))?;
-        if shared_bytes > 48 << 10 {
-            let attribute = cu::CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+        let handle = unsafe { driver::module::get_function(module, symbol) };
+        let handle = handle.named(&format!("find {name} in {}", source.name))?;
+        let tell = |attribute, value: usize| {
             // SAFETY: the function was just found.
-            let answer = unsafe { cu::cuFuncSetAttribute(function, attribute, shared_bytes as i32) };
-            answer.result().named(&format!("shared memory of {name}"))?;
+            let answer = unsafe { cu::cuFuncSetAttribute(handle, attribute, value as i32) };
+            answer.result().named(&format!("shared memory of {name}"))
+        };
+        use cu::CUfunction_attribute_enum as Attribute;
+        if shared_bytes > WITHOUT_ASKING {
+            tell(Attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, shared_bytes)?;
         }
+        if link {
+            tell(Attribute::CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT, 100)?;
+        }
+        let function = Function {
+            handle,
+            shared_bytes: shared_bytes.max(WITHOUT_ASKING),
+            link,
+        };
         self.functions.insert((source, name), function);
-        Ok(function)
+        Ok(handle)
     }
 }
+
+/// Dynamic shared memory that every kernel may have.
+const WITHOUT_ASKING: usize = 48 << 10;
 
 // SAFETY: modules and functions are handles of the context, valid on every thread where it is current.
 unsafe impl Send for Modules {}

@@ -19,23 +19,6 @@
 //     memory 229376 bytes. k a multiple of 64 (traps otherwise); codes and x 16-byte aligned, absmax 4-byte; x_row a
 //     multiple of 8.
 
-__constant__ float NF4[16] = {-1.0f,
-                              -0.6961928009986877f,
-                              -0.5250730514526367f,
-                              -0.39491748809814453f,
-                              -0.28444138169288635f,
-                              -0.18477343022823334f,
-                              -0.09105003625154495f,
-                              0.0f,
-                              0.07958029955625534f,
-                              0.16093020141124725f,
-                              0.24611230194568634f,
-                              0.33791524171829224f,
-                              0.44070982933044434f,
-                              0.5626170039176941f,
-                              0.7229568362236023f,
-                              1.0f};
-
 extern "C" __global__ void __launch_bounds__(256) nf4_dequantise(T *out, const u8 *codes, const float *absmax, i64 count) {
     __shared__ float table[16][32]; // a copy a lane: no two lanes meet in a bank
     for (int i = threadIdx.x; i < 16 * 32; i += 256) table[i / 32][i % 32] = NF4[i / 32];
@@ -175,6 +158,7 @@ __device__ __forceinline__ void nf4_product(u16 *y, const u16 *x, const u8 *code
     // a warp without a chunk starts past the last tile: it only leaves zeros
     Feed ahead = {codes, absmax, n, k, warp < chunks ? (int)blockIdx.x : tiles, warp, codes, absmax};
     ahead.aim();
+    let_next_start();
     if (warp < GEMM_WARPS) {
 #pragma unroll 1
         for (int i = 0; i < GEMM_STAGES - 1; i++) {
@@ -188,6 +172,7 @@ __device__ __forceinline__ void nf4_product(u16 *y, const u16 *x, const u8 *code
         for (int i = 0; i < 16; i++) shared.pairs[warp * 16 + i][lane] = __shfl_sync(FULL_WARP, pair, i);
     }
     __syncthreads();
+    wait_for_previous(); // the weights are there already
     if (warp >= GEMM_WARPS) {
         add_up<TILES>(y, bias, m, n, y_row, shared);
         return;

@@ -189,6 +189,8 @@ extern "C" __global__ void __launch_bounds__(NORM_THREADS, 4)
 
 extern "C" __global__ void __launch_bounds__(NORM_THREADS, 4)
     residual_rms(T *x, T *y, const T *delta, const T *weight, i64 rows, int n, float eps) {
+    let_next_start();
+    wait_for_previous();
     __shared__ float scratch[32];
     RmsForward job = {y, nullptr, x, delta, weight, rows, n, {1, n, 0}, eps, scratch};
     with_team(n, packs(n) && aligned16(x) && aligned16(y) && aligned16(delta) && aligned16(weight), job);

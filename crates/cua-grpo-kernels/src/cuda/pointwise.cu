@@ -59,6 +59,8 @@ __device__ __forceinline__ void swiglu_runs(T *out, const T *gate, const T *up, 
 
 extern "C" __global__ void __launch_bounds__(256)
     swiglu_forward(T *out, const T *gate, const T *up, i64 rows, i64 n, i64 gate_stride, i64 up_stride, i64 out_stride) {
+    let_next_start();
+    wait_for_previous();
     if (packs(n) && packs(gate_stride) && packs(up_stride) && packs(out_stride) && aligned16(out) && aligned16(gate) &&
         aligned16(up))
         swiglu_runs<PACK>(out, gate, up, rows, n, gate_stride, up_stride, out_stride);

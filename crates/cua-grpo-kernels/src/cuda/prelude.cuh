@@ -119,6 +119,46 @@ __device__ __forceinline__ void cluster_store(float *slot, u32 rank, float value
     asm volatile("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(there) : "r"(here), "r"(rank));
     asm volatile("st.shared::cluster.f32 [%0], %1;" ::"r"(there), "f"(value) : "memory");
 }
+
+// ---- a chain of launches: the next kernel starts while this one runs, and waits for its results itself ----
+
+/// The next kernel of the stream may start, if it was launched as a link of a chain. What it reads of this one it waits for.
+__device__ __forceinline__ void let_next_start() {
+#if __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+
+/// Waits until the kernels before this one are over and what they wrote is seen. Before it only what never changes may be
+/// read. Every kernel of a chain calls it, so that an earlier one is over as well.
+__device__ __forceinline__ void wait_for_previous() {
+#if __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+
+/// Asks for the line of 128 bytes around `from` to be in the second-level cache soon.
+__device__ __forceinline__ void prefetch_l2(const void *from) { asm volatile("prefetch.global.L2 [%0];" ::"l"(from)); }
+
+/// Adds one to a counter; what the thread (and, after a barrier, its warp) wrote before is seen by who reads the new count.
+__device__ __forceinline__ void count_up(u32 *counter) {
+    asm volatile("fence.acq_rel.gpu;\n\tred.relaxed.gpu.global.add.u32 [%0], 1;" ::"l"(counter) : "memory");
+}
+
+/// Waits until a counter has reached `least`.
+__device__ __forceinline__ void wait_for_count(const u32 *counter, u32 least) {
+    u32 seen;
+    do {
+        asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(seen) : "l"(counter) : "memory");
+    } while (seen < least);
+}
+
+/// Reads past the first-level cache, which does not see what other multiprocessors write.
+__device__ __forceinline__ float load_shared_by_all(const float *from) {
+    float value;
+    asm volatile("ld.relaxed.gpu.global.f32 %0, [%1];" : "=f"(value) : "l"(from) : "memory");
+    return value;
+}
 // ---- end of PTX ----
 
 __device__ __forceinline__ float to_float(u16 x) { return bf16_to_float(x); }
@@ -211,6 +251,24 @@ __device__ __forceinline__ bool aligned16(const void *p) { return ((u64)p & 15) 
 
 /// Whether accesses of `PACK` elements may be used with this stride or length, in elements.
 __device__ __forceinline__ bool packs(i64 elements) { return elements % PACK == 0; }
+
+/// The sixteen values of a four-bit weight (spec section 11).
+__constant__ float NF4[16] = {-1.0f,
+                              -0.6961928009986877f,
+                              -0.5250730514526367f,
+                              -0.39491748809814453f,
+                              -0.28444138169288635f,
+                              -0.18477343022823334f,
+                              -0.09105003625154495f,
+                              0.0f,
+                              0.07958029955625534f,
+                              0.16093020141124725f,
+                              0.24611230194568634f,
+                              0.33791524171829224f,
+                              0.44070982933044434f,
+                              0.5626170039176941f,
+                              0.7229568362236023f,
+                              1.0f};
 
 // ---- reductions; every thread gets the result; the order is fixed ----
 

@@ -219,6 +219,7 @@ extern "C" __global__ void __launch_bounds__(128)
     qkv_rope_cache(T *q, T *k_cache, T *v_cache, const T *qkv, const T *q_weight, const T *k_weight, const int *position,
                    const int *column, const float *inverse_frequency, int batch, int heads, int kv_heads, int head_dim,
                    i64 qkv_row, i64 max_len, int section_h, int section_w, float eps, int round_tables) {
+    let_next_start();
     int lane = threadIdx.x & 31, slots = heads + 2 * kv_heads;
     i64 unit = (i64)blockIdx.x * (blockDim.x >> 5) + (threadIdx.x >> 5);
     if (unit >= (i64)batch * slots) return;
@@ -231,11 +232,22 @@ extern "C" __global__ void __launch_bounds__(128)
     T *to = is_q ? q + ((i64)row * heads + slot) * head_dim
                  : (is_v ? v_cache : k_cache) + (((i64)row * kv_heads + kv) * max_len + place) * head_dim;
     if (is_v) {
+        wait_for_previous();
         for (int j = lane; j < head_dim; j += 32) to[j] = from[j];
         return;
     }
     const T *weight = is_q ? q_weight : k_weight;
-    float first[MAX_PAIRS], second[MAX_PAIRS], squares = 0.0f;
+    float first[MAX_PAIRS], second[MAX_PAIRS], cosine[MAX_PAIRS], sine[MAX_PAIRS], squares = 0.0f;
+#pragma unroll
+    for (int i = 0; i < MAX_PAIRS; i++) { // positions were counted on at the end of the step before
+        int j = lane + 32 * i;
+        if (j < half) {
+            int axis = j % 3 == 1 && j < 3 * section_h ? 1 : j % 3 == 2 && j < 3 * section_w ? 2 : 0;
+            cos_sin((float)position[axis * batch + row] * inverse_frequency[j], cosine[i], sine[i]);
+            if (round_tables) cosine[i] = round_to_t(cosine[i]), sine[i] = round_to_t(sine[i]);
+        }
+    }
+    wait_for_previous();
 #pragma unroll
     for (int i = 0; i < MAX_PAIRS; i++) {
         int j = lane + 32 * i;
@@ -250,14 +262,11 @@ extern "C" __global__ void __launch_bounds__(128)
     for (int i = 0; i < MAX_PAIRS; i++) {
         int j = lane + 32 * i;
         if (j < half) {
-            float a = first[i], b = second[i], c, s;
+            float a = first[i], b = second[i], c = cosine[i], s = sine[i];
             if (weight) { // rounded where the unfused chain stores: after the cast, after the norm
                 a = round_to_t(to_float(weight[j]) * round_to_t(a * scale));
                 b = round_to_t(to_float(weight[j + half]) * round_to_t(b * scale));
             }
-            int axis = j % 3 == 1 && j < 3 * section_h ? 1 : j % 3 == 2 && j < 3 * section_w ? 2 : 0;
-            cos_sin((float)position[axis * batch + row] * inverse_frequency[j], c, s);
-            if (round_tables) c = round_to_t(c), s = round_to_t(s);
             to[j] = from_float<T>(fmaf(a, c, -b * s));
             to[j + half] = from_float<T>(fmaf(b, c, a * s));
         }

@@ -140,6 +140,8 @@ extern "C" __global__ void __launch_bounds__(SAMPLE_THREADS, 1) __cluster_dims__
            const T *logits, i64 row_stride, int vocab, const float *temperature, const int *top_k, const float *top_p,
            const u64 *seed, const int *step) {
     __shared__ SampleShared shared;
+    let_next_start();
+    wait_for_previous();
     if (vocab > SAMPLE_CLUSTER * SAMPLE_THREADS * SLOTS) __trap();
     int row = blockIdx.x / SAMPLE_CLUSTER, block = cluster_rank(), round = 0;
     int thread = threadIdx.x, lane = thread & 31, warp = thread >> 5;
@@ -292,6 +294,8 @@ extern "C" __global__ void __launch_bounds__(256)
             const int *limit, const int *stop_ids, int stop_count, int pad_id, int *history, float *score_history,
             int history_len, int max_len, int batch, int *active) {
     __shared__ float scratch[32];
+    let_next_start();
+    wait_for_previous();
     float going = 0.0f;
     for (int row = threadIdx.x; row < batch; row += blockDim.x) {
         if (finished[row]) {

@@ -37,6 +37,8 @@ pub(crate) struct Gpu {
     pub modules: Modules,
     /// Number of multiprocessors.
     pub multiprocessors: usize,
+    /// Whether a kernel may start while the one before it runs (compute capability 9.0 and newer).
+    pub chains: bool,
 }
 
 // SAFETY: streams and events belong to the context and may be used from any thread where it is current; the device
@@ -91,8 +93,10 @@ impl Gpu {
     fn open() -> Result<Self, CudaError> {
         let (mut stream, mut context) = (std::ptr::null_mut(), std::ptr::null_mut());
         let (mut before, mut after) = (std::ptr::null_mut(), std::ptr::null_mut());
-        let (mut device, mut multiprocessors) = (0, 0);
-        let count = cu::CUdevice_attribute_enum::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT;
+        let (mut device, mut multiprocessors, mut major) = (0, 0, 0);
+        use cu::CUdevice_attribute_enum::{
+            CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR as MAJOR, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT as COUNT,
+        };
         // SAFETY: a context is current, and all pointers are valid.
         unsafe {
             cu::cuCtxGetCurrent(&mut context).result().named("cuCtxGetCurrent")?;
@@ -104,9 +108,12 @@ impl Gpu {
             cu::cuEventCreate(&mut before, flags).result().named("cuEventCreate")?;
             cu::cuEventCreate(&mut after, flags).result().named("cuEventCreate")?;
             cu::cuCtxGetDevice(&mut device).result().named("cuCtxGetDevice")?;
-            cu::cuDeviceGetAttribute(&mut multiprocessors, count, device)
+            cu::cuDeviceGetAttribute(&mut multiprocessors, COUNT, device)
                 .result()
                 .named("multiprocessors")?;
+            cu::cuDeviceGetAttribute(&mut major, MAJOR, device)
+                .result()
+                .named("compute capability")?;
         }
         Ok(Self {
             stream,
@@ -116,6 +123,7 @@ impl Gpu {
             blas: Blas::open()?,
             modules: Modules::default(),
             multiprocessors: multiprocessors as usize,
+            chains: major >= 9,
         })
     }
 }
@@ -263,28 +271,62 @@ impl Section<'_> {
         shared_bytes: usize,
         arguments: &mut Arguments,
     ) -> Result<(), CudaError> {
+        self.start(source, name, grid, block, shared_bytes, arguments, false)
+    }
+
+    /// As [`Section::launch`], for a kernel that waits by itself for the one before it (`wait_for_previous` in
+    /// prelude.cuh): it may start while that one runs.
+    pub fn link(
+        &mut self,
+        source: Source,
+        name: &'static str,
+        grid: [usize; 3],
+        block: usize,
+        shared_bytes: usize,
+        arguments: &mut Arguments,
+    ) -> Result<(), CudaError> {
+        let link = self.gpu.chains;
+        self.start(source, name, grid, block, shared_bytes, arguments, link)
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "a launch has that many")]
+    fn start(
+        &mut self,
+        source: Source,
+        name: &'static str,
+        grid: [usize; 3],
+        block: usize,
+        shared_bytes: usize,
+        arguments: &mut Arguments,
+        link: bool,
+    ) -> Result<(), CudaError> {
         if grid.contains(&0) {
             return Ok(());
         }
-        let function = self.gpu.modules.function(source, name, shared_bytes)?;
+        let function = self.gpu.modules.function(source, name, shared_bytes, link)?;
         let mut pointers = arguments.pointers();
-        // SAFETY: the arguments live until the call returns, which copies them; that they fit the kernel is what the
-        // checks against the reference bodies show.
-        let answer = unsafe {
-            cu::cuLaunchKernel(
-                function,
-                grid[0] as u32,
-                grid[1] as u32,
-                grid[2] as u32,
-                block as u32,
-                1,
-                1,
-                shared_bytes as u32,
-                self.gpu.stream,
-                pointers.as_mut_ptr(),
-                std::ptr::null_mut(),
-            )
+        let mut early = cu::CUlaunchAttribute {
+            id: cu::CUlaunchAttributeID::CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION,
+            pad: [0; 4],
+            value: cu::CUlaunchAttributeValue {
+                programmaticStreamSerializationAllowed: 1,
+            },
         };
+        let config = cu::CUlaunchConfig {
+            gridDimX: grid[0] as u32,
+            gridDimY: grid[1] as u32,
+            gridDimZ: grid[2] as u32,
+            blockDimX: block as u32,
+            blockDimY: 1,
+            blockDimZ: 1,
+            sharedMemBytes: shared_bytes as u32,
+            hStream: self.gpu.stream,
+            attrs: &raw mut early,
+            numAttrs: u32::from(link),
+        };
+        // SAFETY: arguments, configuration and attribute live until the call returns, which copies them; that the
+        // arguments fit the kernel is what the checks against the reference bodies show.
+        let answer = unsafe { cu::cuLaunchKernelEx(&config, function, pointers.as_mut_ptr(), std::ptr::null_mut()) };
         answer.result().named(&format!("launch {name}"))
     }
 }

@@ -38,8 +38,23 @@ texts! {
     sample, "sample.cu";
     /// Four-bit weights.
     nf4, "nf4.cu";
+    /// Four-bit products of a decode step with more than a few rows.
+    product_wide, "product_wide.cu";
     /// Keys and values into the cache of a decoder.
     cache, "cache.cu";
+}
+
+/// Products of a decode step with few rows.
+pub(super) fn product() -> Source {
+    Source {
+        name: "product.cu",
+        text: concat!(
+            include_str!("prelude.cuh"),
+            include_str!("product_lines.cuh"),
+            include_str!("product.cu")
+        ),
+        options: BF16,
+    }
 }
 
 /// Adapters of a decode step, all operands in bf16.
