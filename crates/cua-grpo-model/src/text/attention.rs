@@ -122,6 +122,20 @@ impl TextAttention {
         mask: &Mask,
         cache: Option<CacheOfLayer<'_>>,
     ) -> Tensor<2> {
+        self.o_proj.forward_onto(residual, self.inner(x, rope, mask, cache))
+    }
+
+    /// What the last map is applied to.
+    ///
+    /// # Shapes
+    /// - x: `[batch * time, hidden]`; output: `[batch * time, heads * head_dim]`
+    pub(crate) fn inner(
+        &self,
+        x: Tensor<2>,
+        rope: &RopeTables,
+        mask: &Mask,
+        cache: Option<CacheOfLayer<'_>>,
+    ) -> Tensor<2> {
         let [batch, _, time, _] = rope.cos.dims();
         let turn = |x: Tensor<2>, norm: &Tensor<1>| {
             let (cos, sin) = (rope.cos.clone(), rope.sin.clone());
@@ -135,10 +149,9 @@ impl TextAttention {
             None => kernels::attention(q, vec![(k, v)], mask),
             Some((cache, layer)) => cache.attend(layer, q, [k, v], mask),
         };
-        let joined = attended
+        attended
             .swap_dims(1, 2)
-            .reshape([batch * time, self.heads * self.head_dim]);
-        self.o_proj.forward_onto(residual, joined)
+            .reshape([batch * time, self.heads * self.head_dim])
     }
 
     pub(crate) fn visit(&mut self, path: &str, visitor: &mut ParamVisitor<'_>) {

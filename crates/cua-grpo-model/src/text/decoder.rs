@@ -81,7 +81,8 @@ impl TextDecoder {
         self.finish(x)
     }
 
-    /// The output of the last layer, before the final norm; `keep` sees the input of each layer.
+    /// The output of the last layer, before the final norm; `keep` sees the input of each layer and what
+    /// its first half gives.
     pub(super) fn run(
         &self,
         input: &DecoderInput,
@@ -95,7 +96,10 @@ impl TextDecoder {
                 None => None,
                 Some(cache) => Some((&mut **cache, number)),
             };
-            x = self.layer(number, x, &input.rope, &input.mask, cache);
+            let layer = &self.layers[number];
+            let middle = layer.attend(x, &input.rope, &input.mask, cache);
+            keep(&middle);
+            x = layer.feed(middle);
             if let Some((features, index)) = &input.vision
                 && let Some(feature) = features.deepstack.get(number)
             {
@@ -112,18 +116,6 @@ impl TextDecoder {
             None => x,
             Some((features, index)) => splice(x, features.merged.clone(), index),
         }
-    }
-
-    /// Layer `number`, without what the deepstack adds.
-    pub(crate) fn layer(
-        &self,
-        number: usize,
-        x: Tensor<2>,
-        rope: &RopeTables,
-        mask: &Mask,
-        cache: Option<CacheOfLayer<'_>>,
-    ) -> Tensor<2> {
-        self.layers[number].forward(x, rope, mask, cache)
     }
 
     /// Layer `number`, to visit its weights.
