@@ -32,7 +32,7 @@ pub use host::host;
 pub use linear::{head, linear, linear_lora, linear_onto};
 pub use logprob::{TokenScores, token_scores};
 pub use nf4::{BLOCK, CODE, Nf4, Nf4Error, linear_nf4};
-pub use norm::{layer_norm, rms_norm};
+pub use norm::{layer_norm, layer_norm_carrying, rms_norm, rms_norm_carrying};
 pub use quantise::{NESTED_BLOCK, Scales, dequantise_scales, dynamic_map, mean, quantise, quantise_scales};
 pub use rotary::{rms_norm_rotate, rotate};
 pub use route::{compute, compute_dtype};

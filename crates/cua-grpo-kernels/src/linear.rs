@@ -3,6 +3,7 @@
 //! Arithmetic is in the type of `x`; a weight in another type is widened on the way (on the CPU panel by panel).
 
 use crate::extension::{Bias, FusedOps};
+use crate::gradient::Frozen;
 use crate::route::{is_fused, is_fused_weight, like};
 use burn::backend::Dispatch;
 use burn::tensor::Tensor;
@@ -26,16 +27,29 @@ pub fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tenso
     }
 }
 
-/// `residual + x W^T + b`. Where no gradient flows, a card rounds the sum once.
+/// `residual + x W^T + b`, and `+ scaling * (x A^T) B^T` with `lora` as `(A, B, scaling)`. Where no gradient flows and
+/// nothing is updated, a card rounds the sum once.
 ///
 /// # Shapes
-/// - residual, output: `[rows, out]`; x, weight, bias: as in [`linear`]
-pub fn linear_onto(residual: Tensor<2>, x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<2> {
+/// - residual, output: `[rows, out]`; others as in [`linear_lora`]
+pub fn linear_onto(
+    residual: Tensor<2>,
+    x: Tensor<2>,
+    weight: Frozen<'_>,
+    bias: Option<Tensor<1>>,
+    lora: Option<(Tensor<2>, Tensor<2>, f64)>,
+) -> Tensor<2> {
     #[cfg(feature = "cuda")]
-    if let Some(output) = crate::cuda::route::linear_onto(&residual, &x, &weight, &bias) {
+    if let Some(output) = crate::cuda::route::linear_onto(&residual, &x, weight, &bias, lora.as_ref()) {
         return output;
     }
-    residual + linear(x, weight, bias)
+    let lora = lora.map(|(a, b, scaling)| ((a, b), scaling));
+    residual
+        + match (weight, lora) {
+            (Frozen::Nf4(weight), lora) => crate::linear_nf4(x, weight, bias, lora),
+            (Frozen::Dense(weight), None) => linear(x, weight.clone(), bias),
+            (Frozen::Dense(weight), Some((factors, scaling))) => linear_lora(x, weight.clone(), bias, factors, scaling),
+        }
 }
 
 /// `x W^T + b + scaling * (x A^T) B^T`: a linear map with its low-rank update (LoRA, Hu et al. 2021).

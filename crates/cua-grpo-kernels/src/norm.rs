@@ -45,6 +45,43 @@ pub fn layer_norm(x: Tensor<2>, weight: Tensor<1>, bias: Tensor<1>, eps: f64) ->
     }
 }
 
+/// [`rms_norm`] of `x` where `x` also goes past it and gets the gradient `carried` there. Either the norm's own backward
+/// pass adds that, or the number that comes with the output does, as [`crate::seed`] would: it is to be added to the
+/// seed of the output.
+///
+/// # Shapes
+/// - carried: that of `x`; others as in [`rms_norm`]
+pub fn rms_norm_carrying(
+    x: Tensor<2>,
+    weight: Tensor<1>,
+    eps: f64,
+    carried: Tensor<2>,
+) -> (Tensor<2>, Option<Tensor<1>>) {
+    #[cfg(feature = "cuda")]
+    if let Some(output) = crate::cuda::route::rms_norm_carrying(&x, &like(weight.clone(), &x), eps, &carried) {
+        return (output, None);
+    }
+    (rms_norm(x.clone(), weight, eps), Some(crate::seed(x, carried)))
+}
+
+/// As [`rms_norm_carrying`], of [`layer_norm`].
+pub fn layer_norm_carrying(
+    x: Tensor<2>,
+    weight: Tensor<1>,
+    bias: Tensor<1>,
+    eps: f64,
+    carried: Tensor<2>,
+) -> (Tensor<2>, Option<Tensor<1>>) {
+    #[cfg(feature = "cuda")]
+    {
+        let (weight, bias) = (like(weight.clone(), &x), like(bias.clone(), &x));
+        if let Some(output) = crate::cuda::route::layer_norm_carrying(&x, &weight, &bias, eps, &carried) {
+            return (output, None);
+        }
+    }
+    (layer_norm(x.clone(), weight, bias, eps), Some(crate::seed(x, carried)))
+}
+
 /// The same in plain tensor operations.
 pub(crate) mod reference {
     use burn::tensor::Tensor;

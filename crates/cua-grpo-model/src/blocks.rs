@@ -1,5 +1,5 @@
 //! Training by blocks: the forward pass keeps only the input of each block, and the backward pass computes the block
-//! again to get its gradients. The memory of activations is one block and the inputs (Chen et al. 2016, "Training Deep
+//! again to get its gradients. A block is half a layer: attention or MLP. The memory of activations is one block and the inputs (Chen et al. 2016, "Training Deep
 //! Nets with Sublinear Memory Cost").
 
 use burn::tensor::{Gradients, Tensor};
@@ -52,28 +52,33 @@ pub(crate) fn pull(
     (dx, gradients)
 }
 
-/// What a block computes before its last linear map: its output is `residual + last(inner)`.
+/// What half a layer, `x + last(inner)`, computes before its last linear map.
 pub(crate) struct Inner {
-    /// What the last map's output is added to.
-    pub residual: Tensor<2>,
-    /// Its input.
+    /// The input of the last map.
     pub inner: Tensor<2>,
+    /// What its norm left to be added to the seed; see [`kernels::rms_norm_carrying`].
+    pub carried: Option<Tensor<1>>,
 }
 
-/// As [`pull`], for a block that ends with the linear map `last` at `path`, whose output the gradients do not need: it is
-/// not computed. The gradients of the last map's factors are added to `sums`.
-pub(crate) fn pull_inner(
+/// As [`pull`], for half a layer that ends with the linear map `last` at `path`, whose output the gradients do not need:
+/// it is not computed. `half` is given `x` and the gradient that goes past it. The gradients of the last map's factors
+/// are added to `sums`.
+pub(crate) fn pull_half(
     x: &Tensor<2>,
     grad: Tensor<2>,
-    block: impl FnOnce(Tensor<2>) -> Inner,
+    half: impl FnOnce(Tensor<2>, Tensor<2>) -> Inner,
     (path, last): (&str, &Linear),
     sums: &mut AdapterGradients,
 ) -> (Tensor<2>, Gradients) {
     let leaf = x.clone().autodiff().require_grad();
-    let Inner { residual, inner } = block(leaf.clone());
-    let found = last.gradients(inner.clone().without_autodiff(), grad.clone());
+    let Inner { inner, carried } = half(leaf.clone(), grad.clone());
+    let found = last.gradients(inner.clone().without_autodiff(), grad);
     sums.add(path, found.factors.map_or([None, None], |factors| factors.map(Some)));
-    let gradients = (kernels::seed(residual, grad) + kernels::seed(inner, found.x)).backward();
+    let seed = kernels::seed(inner, found.x);
+    let gradients = match carried {
+        None => seed.backward(),
+        Some(carried) => (seed + carried).backward(),
+    };
     let dx = leaf.grad(&gradients).unwrap_or_else(|| x.zeros_like());
     (dx, gradients)
 }

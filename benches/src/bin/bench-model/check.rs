@@ -5,7 +5,7 @@
 
 use anyhow::{Result, bail};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use cua_grpo_kernels::{self as kernels, Mask, Nf4, reference};
+use cua_grpo_kernels::{self as kernels, Frozen, Mask, Nf4, reference};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -146,6 +146,17 @@ fn maps(c: &mut Checker) {
             |[x]| reference::linear(x, w.host.clone(), Some(host_bias.clone())),
         );
         let (a, b) = (c.draw([16, k], (k as f32).powf(-0.5)), c.draw([n, 16], 0.5));
+        let residual = c.draw([m, n], 4.0);
+        for updated in [false, true] {
+            let update = |a: &Tensor<2>, b: &Tensor<2>| updated.then(|| (a.clone(), b.clone(), 2.0));
+            let onto = |residual: &Tensor<2>, x: &Tensor<2>, w: &Tensor<2>, bias: &Tensor<1>, update| {
+                let (residual, x, bias) = (residual.clone(), x.clone(), Some(bias.clone()));
+                kernels::linear_onto(residual, x, Frozen::Dense(w), bias, update)
+            };
+            let got = onto(&residual.card, &x.card, &w.card, &bias, update(&a.card, &b.card));
+            let want = onto(&residual.host, &x.host, &w.host, &host_bias, update(&a.host, &b.host));
+            c.compare(&format!("linear_onto {m}x{k} to {n}, updated {updated}"), got, want);
+        }
         c.with_gradients(
             &format!("linear + LoRA {m}x{k} to {n}"),
             [x, a, b],
@@ -205,6 +216,30 @@ fn pointwise(c: &mut Checker) {
             [x.clone()],
             |[x]| kernels::layer_norm(x, w.clone(), b.clone(), 1e-6),
             |[x]| reference::layer_norm(x, hw.clone(), hb.clone(), 1e-6),
+        );
+        // The gradient that goes past a norm, added by it or by the number beside its output.
+        let carried = c.draw([rows, width], 1.0);
+        let beside = |(normed, number): (Tensor<2>, Option<Tensor<1>>)| match number {
+            None => normed,
+            Some(number) => normed + number.unsqueeze::<2>(),
+        };
+        c.with_gradients(
+            &format!("rms_norm_carrying {rows}x{width}"),
+            [x.clone()],
+            |[x]| beside(kernels::rms_norm_carrying(x, w.clone(), 1e-6, carried.card.clone())),
+            |[x]| beside(kernels::rms_norm_carrying(x, hw.clone(), 1e-6, carried.host.clone())),
+        );
+        c.with_gradients(
+            &format!("layer_norm_carrying {rows}x{width}"),
+            [x.clone()],
+            |[x]| {
+                let (w, b, carried) = (w.clone(), b.clone(), carried.card.clone());
+                beside(kernels::layer_norm_carrying(x, w, b, 1e-6, carried))
+            },
+            |[x]| {
+                let (w, b, carried) = (hw.clone(), hb.clone(), carried.host.clone());
+                beside(kernels::layer_norm_carrying(x, w, b, 1e-6, carried))
+            },
         );
         let up = c.draw([rows, width], 1.0);
         c.with_gradients(

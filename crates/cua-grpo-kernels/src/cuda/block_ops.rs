@@ -1,24 +1,30 @@
 //! Operations that join steps of a block, as an extension of burn's backends beside [`super::extension`].
 
-use super::linear::linear_onto;
-use super::{attention_packed, given, rotary};
-use crate::extension::Bias;
+use super::{attention_packed, norm, rotary};
 use crate::record::{Derivative, record};
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, AutodiffBackend, Backend, Cube, backend_extension};
+use burn::backend::{Autodiff, Backend, Cube, backend_extension};
 use burn_cubecl::tensor::CubeTensor;
 
 /// Operations with a CUDA body. Shapes are those of the functions at the root of the crate, which check them. Weights and
 /// tables are frozen.
 #[backend_extension(Cube, Autodiff)]
 pub trait CudaBlockOps: Backend {
-    /// As [`crate::linear_onto`]: no gradient is recorded.
-    fn cuda_linear_onto(
-        residual: FloatTensor<Self>,
+    /// As [`crate::rms_norm_carrying`], which adds nothing where no gradient flows.
+    fn cuda_rms_norm_carrying(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
-        #[extension_type] bias: Bias<Self>,
+        eps: f64,
+        carried: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+    /// As [`crate::layer_norm_carrying`], which adds nothing where no gradient flows.
+    fn cuda_layer_norm_carrying(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        eps: f64,
+        carried: FloatTensor<Self>,
     ) -> FloatTensor<Self>;
     /// As [`crate::rms_norm_rotate`].
     fn cuda_rms_norm_rotate(
@@ -37,8 +43,18 @@ pub trait CudaBlockOps: Backend {
 }
 
 impl CudaBlockOps for Cube {
-    fn cuda_linear_onto(residual: CubeTensor, x: CubeTensor, weight: CubeTensor, bias: Bias<Self>) -> CubeTensor {
-        linear_onto(residual, x, weight, given(bias))
+    fn cuda_rms_norm_carrying(x: CubeTensor, weight: CubeTensor, eps: f64, _: CubeTensor) -> CubeTensor {
+        norm::rms(x, weight, eps).0
+    }
+
+    fn cuda_layer_norm_carrying(
+        x: CubeTensor,
+        weight: CubeTensor,
+        bias: CubeTensor,
+        eps: f64,
+        _: CubeTensor,
+    ) -> CubeTensor {
+        norm::layer(x, weight, bias, eps).0
     }
 
     fn cuda_rms_norm_rotate(
@@ -53,6 +69,16 @@ impl CudaBlockOps for Cube {
 
     fn cuda_attention_packed(qkv: CubeTensor, cos: CubeTensor, sin: CubeTensor) -> CubeTensor {
         attention_packed::attention(qkv, cos, sin).0
+    }
+}
+
+/// A norm, and what is added to the gradient of its input.
+#[derive(Debug, Clone)]
+struct Carrying(norm::Saved, CubeTensor);
+
+impl Derivative<Cube, 1> for Carrying {
+    fn gradients(self, grad: CubeTensor, _: [bool; 1]) -> [Option<CubeTensor>; 1] {
+        [Some(norm::backward(grad, &self.0, Some(self.1)))]
     }
 }
 
@@ -75,18 +101,32 @@ impl Derivative<Cube, 1> for Packed {
 }
 
 impl<C: CheckpointStrategy> CudaBlockOps for Autodiff<Cube, C> {
-    fn cuda_linear_onto(
-        residual: FloatTensor<Self>,
+    fn cuda_rms_norm_carrying(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
-        bias: Bias<Self>,
+        eps: f64,
+        carried: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
-        let bias = match bias {
-            Bias::Given(bias) => Some(bias.into_primitive()),
-            Bias::Absent => None,
-        };
-        let (residual, x) = (residual.into_primitive(), x.into_primitive());
-        Self::from_inner(linear_onto(residual, x, weight.into_primitive(), bias))
+        let (weight, carried) = (weight.into_primitive(), carried.into_primitive());
+        record::<Cube, C, _, 1>([x], |[x]| {
+            let (out, saved) = norm::rms(x, weight, eps);
+            (out, Carrying(saved, carried))
+        })
+    }
+
+    fn cuda_layer_norm_carrying(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        eps: f64,
+        carried: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let (weight, bias) = (weight.into_primitive(), bias.into_primitive());
+        let carried = carried.into_primitive();
+        record::<Cube, C, _, 1>([x], |[x]| {
+            let (out, saved) = norm::layer(x, weight, bias, eps);
+            (out, Carrying(saved, carried))
+        })
     }
 
     fn cuda_rms_norm_rotate(

@@ -213,7 +213,7 @@ struct Norm(norm::Saved);
 
 impl Derivative<Cube, 1> for Norm {
     fn gradients(self, grad: CubeTensor, _: [bool; 1]) -> [Option<CubeTensor>; 1] {
-        [Some(norm::backward(grad, &self.0))]
+        [Some(norm::backward(grad, &self.0, None))]
     }
 }
 

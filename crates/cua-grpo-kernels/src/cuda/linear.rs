@@ -131,15 +131,21 @@ pub(super) fn linear(
     (out, saved)
 }
 
-/// `residual + x W^T + b`, rounded once.
+/// `residual +` [`linear`]; the sum is rounded once where there is no update.
 pub(super) fn linear_onto(
     residual: CubeTensor,
     x: CubeTensor,
-    weight: CubeTensor,
+    frozen: Frozen,
     bias: Option<CubeTensor>,
+    lora: Option<Lora>,
 ) -> CubeTensor {
-    let (x, residual) = (into_contiguous(x), into_contiguous(residual));
-    let (dtype, weight) = (x.dtype, matrix(weight));
+    let residual = into_contiguous(residual);
+    if lora.is_some() {
+        let (out, _) = linear(x, frozen, bias, lora);
+        return super::pointwise::add(&residual, out);
+    }
+    let x = into_contiguous(x);
+    let (dtype, weight) = (x.dtype, frozen.dense(x.dtype));
     let bias = bias.map(|bias| dense(bias, dtype));
     let ([m, k], n) = (rows_of(&x), rows_of(&weight)[0]);
     let out = empty(&x, [m, n], dtype);

@@ -80,22 +80,25 @@ pub(super) fn layer(x: CubeTensor, weight: CubeTensor, bias: CubeTensor, eps: f6
     (out, Saved { x, weight, mean, rstd })
 }
 
-/// The gradient of x.
-pub(super) fn backward(grad: CubeTensor, saved: &Saved) -> CubeTensor {
+/// The gradient of x, and `carried` where it is given.
+pub(super) fn backward(grad: CubeTensor, saved: &Saved, carried: Option<CubeTensor>) -> CubeTensor {
     let Saved { x, weight, mean, rstd } = saved;
     let grad = dense(grad, x.dtype);
+    let carries = carried.is_some();
+    let carried = carried.map_or_else(|| grad.clone(), into_contiguous);
     let [rows, width] = rows_of(x);
     let dx = empty(x, [rows, width], x.dtype);
     let dtype = x.dtype;
     let layer = mean.is_some();
-    let tensors = [&dx, &grad, x, weight, mean.as_ref().unwrap_or(rstd), rstd];
-    section(tensors, move |cx, [dx, grad, x, weight, mean, rstd]| {
+    let tensors = [&dx, &grad, x, weight, mean.as_ref().unwrap_or(rstd), rstd, &carried];
+    section(tensors, move |cx, [dx, grad, x, weight, mean, rstd, carried]| {
+        let carried = if carries { carried } else { 0 };
         let arguments = Arguments::addresses([dx, grad, x, weight]);
         let (name, mut arguments) = if layer {
-            let arguments = arguments.address(mean).address(rstd).address(0);
+            let arguments = arguments.address(mean).address(rstd).address(carried);
             ("layer_norm_backward", arguments.long(rows).int(width))
         } else {
-            let arguments = arguments.address(rstd).address(0).long(rows).int(width);
+            let arguments = arguments.address(rstd).address(carried).long(rows).int(width);
             ("rms_norm_backward", arguments.long(1).long(width).long(0))
         };
         let grid = grid(rows, width, dtype);

@@ -48,23 +48,61 @@ pub(crate) fn linear(x: &Tensor<2>, weight: &Tensor<2>, bias: &Option<Tensor<1>>
 pub(crate) fn linear_onto(
     residual: &Tensor<2>,
     x: &Tensor<2>,
-    weight: &Tensor<2>,
+    weight: crate::Frozen<'_>,
     bias: &Option<Tensor<1>>,
+    lora: Option<&(Tensor<2>, Tensor<2>, f64)>,
 ) -> Option<Tensor<2>> {
-    let fits = [residual, x, weight].into_iter().all(frozen) && bias.as_ref().is_none_or(frozen);
-    let same = x.dtype() == weight.dtype() && residual.dtype() == x.dtype();
-    let even = weight.dims().iter().all(|&width| aligned(x.dtype(), width));
-    let shaped = x.dims()[1] == weight.dims()[1] && residual.dims() == [x.dims()[0], weight.dims()[0]];
-    (fits && same && even && shaped).then(|| {
-        let (residual, x) = (residual.clone().into_dispatch(), x.clone().into_dispatch());
-        let weight = weight.clone().into_dispatch();
-        Tensor::from_dispatch(<Dispatch as CudaBlockOps>::cuda_linear_onto(
-            residual,
-            x,
-            weight,
-            given(bias),
-        ))
-    })
+    let tracked = lora.is_some_and(|(a, b, _)| a.is_tracked() || b.is_tracked());
+    let plain = frozen(residual) && frozen(x) && bias.as_ref().is_none_or(frozen) && !tracked;
+    let [out, _] = shape_of(weight);
+    if !(plain && residual.dtype() == x.dtype() && residual.dims() == [x.dims()[0], out]) {
+        return None;
+    }
+    let (weight, lora) = map(x, weight, lora)?;
+    let bias = match bias {
+        None => None,
+        Some(bias) => Some(primitive(bias).ok()?),
+    };
+    let output = linear::linear_onto(primitive(residual).ok()?, primitive(x).ok()?, weight, bias, lora);
+    Some(dispatched(x.clone(), output))
+}
+
+fn shape_of(weight: crate::Frozen<'_>) -> [usize; 2] {
+    match weight {
+        crate::Frozen::Dense(weight) => weight.dims(),
+        crate::Frozen::Nf4(weight) => weight.shape,
+    }
+}
+
+/// The primitives of a linear map that can be applied to `x`.
+fn map(
+    x: &Tensor<2>,
+    weight: crate::Frozen<'_>,
+    lora: Option<&(Tensor<2>, Tensor<2>, f64)>,
+) -> Option<(Frozen, Option<Lora>)> {
+    let [out, width] = shape_of(weight);
+    let ranks = lora.map(|(a, _, _)| a.dims()[0]);
+    let even = [out, width]
+        .into_iter()
+        .chain(ranks)
+        .all(|size| aligned(x.dtype(), size));
+    let factors = lora.is_none_or(|(a, b, _)| a.dims()[1] == width && b.dims() == [out, a.dims()[0]]);
+    if !(takes(x) && even && factors && x.dims()[1] == width) {
+        return None;
+    }
+    let weight = match weight {
+        crate::Frozen::Dense(weight) if weight.dtype() == x.dtype() => Frozen::Dense(primitive(weight).ok()?),
+        crate::Frozen::Dense(_) => return None,
+        crate::Frozen::Nf4(weight) => {
+            let codes = cube(weight.codes.clone().into_dispatch()).ok()?;
+            Frozen::Nf4(codes, primitive(&weight.absmax).ok()?, weight.shape)
+        }
+    };
+    let lora = match lora {
+        None => None,
+        Some((a, b, scaling)) => Some(Lora(primitive(a).ok()?, primitive(b).ok()?, *scaling)),
+    };
+    Some((weight, lora))
 }
 
 /// [`crate::linear_lora`].
@@ -113,32 +151,10 @@ pub(crate) fn linear_gradients(
     weight: crate::Frozen<'_>,
     lora: Option<&(Tensor<2>, Tensor<2>, f64)>,
 ) -> Option<crate::LinearGradients> {
-    let [out, width] = match weight {
-        crate::Frozen::Dense(weight) => weight.dims(),
-        crate::Frozen::Nf4(weight) => weight.shape,
-    };
-    let ranks = lora.map(|(a, _, _)| a.dims()[0]);
-    let even = [out, width]
-        .into_iter()
-        .chain(ranks)
-        .all(|size| aligned(x.dtype(), size));
-    let fits = x.dims()[1] == width && grad.dims() == [x.dims()[0], out];
-    let factors = lora.is_none_or(|(a, b, _)| a.dims()[1] == width && b.dims() == [out, a.dims()[0]]);
-    if !(takes(x) && takes(grad) && even && fits && factors) {
+    if !takes(grad) || grad.dims() != [x.dims()[0], shape_of(weight)[0]] {
         return None;
     }
-    let weight = match weight {
-        crate::Frozen::Dense(weight) if weight.dtype() == x.dtype() => Frozen::Dense(primitive(weight).ok()?),
-        crate::Frozen::Dense(_) => return None,
-        crate::Frozen::Nf4(weight) => {
-            let codes = cube(weight.codes.clone().into_dispatch()).ok()?;
-            Frozen::Nf4(codes, primitive(&weight.absmax).ok()?, weight.shape)
-        }
-    };
-    let lora = match lora {
-        None => None,
-        Some((a, b, scaling)) => Some(Lora(primitive(a).ok()?, primitive(b).ok()?, *scaling)),
-    };
+    let (weight, lora) = map(x, weight, lora)?;
     let [dx, da, db] = linear::gradients(primitive(x).ok()?, primitive(grad).ok()?, weight, lora);
     let wrap = |gradient| dispatched(x.clone(), gradient);
     Some(crate::LinearGradients {
@@ -220,6 +236,37 @@ pub(crate) fn layer_norm(x: &Tensor<2>, weight: &Tensor<1>, bias: &Tensor<1>, ep
         let x = x.clone().into_dispatch();
         let (weight, bias) = (weight.clone().into_dispatch(), bias.clone().into_dispatch());
         Tensor::from_dispatch(<Dispatch as CudaOps>::cuda_layer_norm(x, weight, bias, eps))
+    })
+}
+
+/// [`crate::rms_norm_carrying`].
+pub(crate) fn rms_norm_carrying(x: &Tensor<2>, weight: &Tensor<1>, eps: f64, carried: &Tensor<2>) -> Option<Tensor<2>> {
+    let fits = x.dims()[1] == weight.dims()[0] && x.dims() == carried.dims() && x.dtype() == carried.dtype();
+    (fits && takes(x) && frozen(weight) && frozen(carried)).then(|| {
+        let (x, weight) = (x.clone().into_dispatch(), weight.clone().into_dispatch());
+        let carried = carried.clone().into_dispatch();
+        Tensor::from_dispatch(<Dispatch as CudaBlockOps>::cuda_rms_norm_carrying(
+            x, weight, eps, carried,
+        ))
+    })
+}
+
+/// [`crate::layer_norm_carrying`].
+pub(crate) fn layer_norm_carrying(
+    x: &Tensor<2>,
+    weight: &Tensor<1>,
+    bias: &Tensor<1>,
+    eps: f64,
+    carried: &Tensor<2>,
+) -> Option<Tensor<2>> {
+    let fits = x.dims()[1] == weight.dims()[0] && weight.dims() == bias.dims();
+    let carries = x.dims() == carried.dims() && x.dtype() == carried.dtype() && frozen(carried);
+    (fits && carries && takes(x) && frozen(weight) && frozen(bias)).then(|| {
+        let (x, carried) = (x.clone().into_dispatch(), carried.clone().into_dispatch());
+        let (weight, bias) = (weight.clone().into_dispatch(), bias.clone().into_dispatch());
+        Tensor::from_dispatch(<Dispatch as CudaBlockOps>::cuda_layer_norm_carrying(
+            x, weight, bias, eps, carried,
+        ))
     })
 }
 

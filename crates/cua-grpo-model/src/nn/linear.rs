@@ -2,7 +2,7 @@
 
 use super::{Dropout, Initializer, LinearVisitor, ParamVisitor, Slot, Weight, join};
 use burn::tensor::{DType, Tensor};
-use cua_grpo_kernels::{self as kernels, Frozen, LinearGradients};
+use cua_grpo_kernels::{self as kernels, LinearGradients};
 
 /// Configuration of a [`Linear`].
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -87,10 +87,14 @@ impl Linear {
     /// # Shapes
     /// - x: `[rows, in]`; residual, output: `[rows, out]`
     pub fn forward_onto(&self, residual: Tensor<2>, x: Tensor<2>) -> Tensor<2> {
-        match (&self.weight, &self.lora) {
-            (Weight::Dense(weight), None) => kernels::linear_onto(residual, x, weight.clone(), self.bias.clone()),
-            _ => residual + self.forward(x),
+        if let Some(LoraPair { dropout: Some(_), .. }) = &self.lora {
+            return residual + self.forward(x);
         }
+        let lora = self
+            .lora
+            .as_ref()
+            .map(|pair| (pair.a.clone(), pair.b.clone(), pair.scaling));
+        kernels::linear_onto(residual, x, self.weight.frozen(), self.bias.clone(), lora)
     }
 
     /// Gradients at `x` from `grad`, that of the output, which is not computed.
@@ -98,10 +102,7 @@ impl Linear {
     /// # Shapes
     /// - x: `[rows, in]`; grad: `[rows, out]`
     pub fn gradients(&self, x: Tensor<2>, grad: Tensor<2>) -> LinearGradients {
-        let weight = match &self.weight {
-            Weight::Dense(weight) => Frozen::Dense(weight),
-            Weight::Nf4(weight) => Frozen::Nf4(weight),
-        };
+        let weight = self.weight.frozen();
         let Some(LoraPair { a, b, scaling, dropout }) = &self.lora else {
             return kernels::linear_gradients(x, grad, weight, None);
         };

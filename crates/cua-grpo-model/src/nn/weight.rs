@@ -2,7 +2,7 @@
 
 use super::LoraPair;
 use burn::tensor::Tensor;
-use cua_grpo_kernels::{self as kernels, Nf4};
+use cua_grpo_kernels::{self as kernels, Frozen, Nf4};
 
 /// Weight `[out, in]` of a linear map.
 ///
@@ -37,6 +37,14 @@ impl Weight {
             (Self::Dense(weight), Some((factors, scaling))) => {
                 kernels::linear_lora(x, weight.clone(), bias, factors, scaling)
             }
+        }
+    }
+
+    /// The weight as a constant.
+    pub(super) fn frozen(&self) -> Frozen<'_> {
+        match self {
+            Self::Dense(weight) => Frozen::Dense(weight),
+            Self::Nf4(weight) => Frozen::Nf4(weight),
         }
     }
 

@@ -110,11 +110,26 @@ impl TextAttention {
         }
     }
 
-    /// What each token's heads see, before the output projection. Where there is a cache, it says how `mask` is read.
+    /// `residual` and the attention of `x`. Where there is a cache, it says how `mask` is read.
+    ///
+    /// # Shapes
+    /// - residual, x, output: `[batch * time, hidden]`
+    pub fn forward(
+        &self,
+        residual: Tensor<2>,
+        x: Tensor<2>,
+        rope: &RopeTables,
+        mask: &Mask,
+        cache: Option<CacheOfLayer<'_>>,
+    ) -> Tensor<2> {
+        self.o_proj.forward_onto(residual, self.inner(x, rope, mask, cache))
+    }
+
+    /// What the last map is applied to.
     ///
     /// # Shapes
     /// - x: `[batch * time, hidden]`; output: `[batch * time, heads * head_dim]`
-    pub(crate) fn attend(
+    pub(crate) fn inner(
         &self,
         x: Tensor<2>,
         rope: &RopeTables,
@@ -137,14 +152,6 @@ impl TextAttention {
         attended
             .swap_dims(1, 2)
             .reshape([batch * time, self.heads * self.head_dim])
-    }
-
-    /// `residual` and the output projection of what [`TextAttention::attend`] gave.
-    ///
-    /// # Shapes
-    /// - residual, output: `[tokens, hidden]`; attended: `[tokens, heads * head_dim]`
-    pub(crate) fn project(&self, residual: Tensor<2>, attended: Tensor<2>) -> Tensor<2> {
-        self.o_proj.forward_onto(residual, attended)
     }
 
     pub(crate) fn visit(&mut self, path: &str, visitor: &mut ParamVisitor<'_>) {

@@ -82,7 +82,8 @@ impl TextDecoder {
         self.finish(self.run(&input, cache, |_| {}))
     }
 
-    /// The output of the last layer at the wanted tokens, before the final norm; `keep` sees the input of each layer.
+    /// The output of the last layer at the wanted tokens, before the final norm; `keep` sees the input of each layer and what
+    /// its first half gives.
     ///
     /// Of the other tokens the last layer needs only keys and values: it computes no more of them.
     pub(super) fn run(
@@ -107,7 +108,9 @@ impl TextDecoder {
             if let Some(wanted) = input.wanted.as_ref().filter(|_| last && !enriched) {
                 return layer.forward_at(wanted, x, &input.rope, &input.mask, cache);
             }
-            x = layer.forward(x, &input.rope, &input.mask, cache);
+            let middle = layer.attend(x, &input.rope, &input.mask, cache);
+            keep(&middle);
+            x = layer.feed(middle);
             if let Some((features, index)) = &input.vision
                 && let Some(feature) = features.deepstack.get(number)
             {

@@ -2,7 +2,7 @@
 
 use super::{CacheOfLayer, RopeTables, SparseMlp, TextAttention, TextMlp};
 use crate::TextConfig;
-use crate::blocks::{AdapterGradients, Inner, pull, pull_inner};
+use crate::blocks::{AdapterGradients, Inner, pull, pull_half};
 use crate::nn::{Initializer, LinearVisitor, ParamVisitor, Slot, join};
 use burn::tensor::{Int, Tensor};
 use cua_grpo_kernels::{self as kernels, Mask};
@@ -44,8 +44,19 @@ impl TextLayer {
     /// # Shapes
     /// - x, output: `[batch * time, hidden]`
     pub fn forward(&self, x: Tensor<2>, rope: &RopeTables, mask: &Mask, cache: Option<CacheOfLayer<'_>>) -> Tensor<2> {
-        let (x, normed) = self.attend(x, rope, mask, cache);
-        self.feed_forward(x, normed)
+        self.feed(self.attend(x, rope, mask, cache))
+    }
+
+    /// The first half of [`TextLayer::forward`].
+    pub(crate) fn attend(
+        &self,
+        x: Tensor<2>,
+        rope: &RopeTables,
+        mask: &Mask,
+        cache: Option<CacheOfLayer<'_>>,
+    ) -> Tensor<2> {
+        let normed = kernels::rms_norm(x.clone(), self.input_layernorm.clone(), self.eps);
+        self.self_attn.forward(x, normed, rope, mask, cache)
     }
 
     /// As [`TextLayer::forward`] of the tokens `wanted`; the others are only seen by them.
@@ -60,69 +71,55 @@ impl TextLayer {
         mask: &Mask,
         cache: Option<CacheOfLayer<'_>>,
     ) -> Tensor<2> {
-        let attended = self.self_attn.attend(self.input_norm(&x), rope, mask, cache);
+        let normed = kernels::rms_norm(x.clone(), self.input_layernorm.clone(), self.eps);
+        let attended = self.self_attn.inner(normed, rope, mask, cache);
         let at = |rows: Tensor<2>| rows.select(0, wanted.clone());
-        let x = self.self_attn.project(at(x), at(attended));
-        let normed = self.mlp_norm(&x);
-        self.feed_forward(x, normed)
+        self.feed(self.self_attn.o_proj.forward_onto(at(x), at(attended)))
     }
 
-    fn feed_forward(&self, x: Tensor<2>, normed: Tensor<2>) -> Tensor<2> {
+    /// The second half.
+    pub(crate) fn feed(&self, x: Tensor<2>) -> Tensor<2> {
+        let normed = kernels::rms_norm(x.clone(), self.post_attention_layernorm.clone(), self.eps);
         match &self.mlp {
             FeedForward::Dense(mlp) => mlp.forward(x, normed),
             FeedForward::Sparse(mlp) => x + mlp.forward(normed),
         }
     }
 
-    /// The residual stream after the attention, and its norm.
-    fn attend(
-        &self,
-        x: Tensor<2>,
-        rope: &RopeTables,
-        mask: &Mask,
-        cache: Option<CacheOfLayer<'_>>,
-    ) -> (Tensor<2>, Tensor<2>) {
-        let attended = self.self_attn.attend(self.input_norm(&x), rope, mask, cache);
-        let x = self.self_attn.project(x, attended);
-        let normed = self.mlp_norm(&x);
-        (x, normed)
-    }
-
-    fn input_norm(&self, x: &Tensor<2>) -> Tensor<2> {
-        kernels::rms_norm(x.clone(), self.input_layernorm.clone(), self.eps)
-    }
-
-    fn mlp_norm(&self, x: &Tensor<2>) -> Tensor<2> {
-        kernels::rms_norm(x.clone(), self.post_attention_layernorm.clone(), self.eps)
-    }
-
-    /// Pulls the gradient `grad` of the output at `x` back; those of the adapters, which are leaves, are added to `sums`
-    /// under `path`.
+    /// Pulls the gradient `grad` of the output back to the input `x`; `middle` is what [`TextLayer::attend`] gave. The
+    /// gradients of the adapters, which are leaves, are added to `sums` under `path`.
     pub(crate) fn pull(
         &mut self,
         path: &str,
-        x: &Tensor<2>,
+        [x, middle]: [&Tensor<2>; 2],
         grad: Tensor<2>,
-        rope: &RopeTables,
-        mask: &Mask,
+        (rope, mask): (&RopeTables, &Mask),
         sums: &mut AdapterGradients,
     ) -> Tensor<2> {
-        let (dx, found) = match &self.mlp {
-            FeedForward::Sparse(_) => pull(x, grad, |x| self.forward(x, rope, mask, None)),
+        let (grad, found) = match &self.mlp {
+            FeedForward::Sparse(_) => pull(middle, grad, |x| self.feed(x)),
             FeedForward::Dense(mlp) => {
-                let inner = |x| {
-                    let (residual, normed) = self.attend(x, rope, mask, None);
-                    Inner {
-                        residual,
-                        inner: mlp.inner(normed),
-                    }
+                let half = |x, grad| {
+                    let weight = self.post_attention_layernorm.clone();
+                    let (normed, carried) = kernels::rms_norm_carrying(x, weight, self.eps, grad);
+                    let inner = mlp.inner(normed);
+                    Inner { inner, carried }
                 };
                 let last = join(path, "mlp.down_proj");
-                pull_inner(x, grad, inner, (&last, &mlp.down_proj), sums)
+                pull_half(middle, grad, half, (&last, &mlp.down_proj), sums)
             }
         };
         self.visit_linear(path, &mut |path, linear| sums.collect(path, linear, &found));
-        dx
+        let half = |x, grad| {
+            let weight = self.input_layernorm.clone();
+            let (normed, carried) = kernels::rms_norm_carrying(x, weight, self.eps, grad);
+            let inner = self.self_attn.inner(normed, rope, mask, None);
+            Inner { inner, carried }
+        };
+        let last = join(path, "self_attn.o_proj");
+        let (grad, found) = pull_half(x, grad, half, (&last, &self.self_attn.o_proj), sums);
+        self.visit_linear(path, &mut |path, linear| sums.collect(path, linear, &found));
+        grad
     }
 
     pub(crate) fn visit(&mut self, path: &str, visitor: &mut ParamVisitor<'_>) {

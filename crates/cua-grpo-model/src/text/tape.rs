@@ -1,4 +1,4 @@
-//! The decoder by blocks: a forward pass that keeps the input of each layer, and its backward pass.
+//! The decoder by blocks: a forward pass that keeps the inputs of the halves of each layer, and its backward pass.
 
 use super::decoder::{DecoderInput, TextDecoder};
 use crate::blocks::AdapterGradients;
@@ -9,14 +9,14 @@ use burn::tensor::Tensor;
 /// What the backward pass of the decoder reads.
 pub struct DecoderTape {
     input: DecoderInput,
-    /// The input of each layer.
+    /// The input of each layer, followed by what its first half gave.
     states: Vec<Tensor<2>>,
 }
 
 impl TextDecoder {
     /// The output of the last layer, before the final norm, keeping what [`TextDecoder::backward_blocks`] needs.
     pub(crate) fn forward_blocks(&self, input: DecoderInput) -> (Tensor<2>, DecoderTape) {
-        let mut states = Vec::with_capacity(self.num_layers());
+        let mut states = Vec::with_capacity(2 * self.num_layers());
         let x = self.run(&input, None, |x| states.push(x.clone()));
         (x, DecoderTape { input, states })
     }
@@ -33,7 +33,9 @@ impl TextDecoder {
         let DecoderTape { input, mut states } = tape;
         let mut deepstack = Vec::new();
         for number in (0..self.num_layers()).rev() {
-            let Some(state) = states.pop() else { break };
+            let (Some(middle), Some(state)) = (states.pop(), states.pop()) else {
+                break;
+            };
             if let Some((features, index)) = &input.vision
                 && number < features.deepstack.len()
             {
@@ -42,7 +44,7 @@ impl TextDecoder {
             }
             let path = join(path, &format!("layers.{number}"));
             let layer = self.layer_mut(number);
-            grad = layer.pull(&path, &state, grad, &input.rope, &input.mask, gradients);
+            grad = layer.pull(&path, [&state, &middle], grad, (&input.rope, &input.mask), gradients);
         }
         // Merged rows stand in the places of embeddings, which are frozen.
         let (_, index) = input.vision?;

@@ -2,7 +2,7 @@
 
 use super::FrameTables;
 use crate::VisionConfig;
-use crate::blocks::{AdapterGradients, Inner, pull_inner};
+use crate::blocks::{AdapterGradients, Inner, pull_half};
 use crate::nn::{Initializer, Linear, LinearConfig, LinearVisitor, ParamVisitor, Slot, join};
 use burn::tensor::Tensor;
 use cua_grpo_kernels as kernels;
@@ -27,6 +27,11 @@ impl Norm {
 
     pub(super) fn forward(&self, x: Tensor<2>) -> Tensor<2> {
         kernels::layer_norm(x, self.weight.clone(), self.bias.clone(), EPS)
+    }
+
+    /// As [`kernels::layer_norm_carrying`].
+    fn carrying(&self, x: Tensor<2>, carried: Tensor<2>) -> (Tensor<2>, Option<Tensor<1>>) {
+        kernels::layer_norm_carrying(x, self.weight.clone(), self.bias.clone(), EPS, carried)
     }
 
     pub(super) fn visit(&mut self, path: &str, visitor: &mut ParamVisitor<'_>) {
@@ -62,36 +67,58 @@ impl VisionBlock {
     /// # Shapes
     /// - x, output: `[frames * patches, hidden]`, every frame with the patches of `tables`
     pub fn forward(&self, x: Tensor<2>, tables: &FrameTables) -> Tensor<2> {
-        let Inner { residual, inner } = self.inner(x, tables);
-        self.linear_fc2.forward_onto(residual, inner)
+        self.feed(self.attend(x, tables))
     }
 
-    /// All but the last map.
-    fn inner(&self, x: Tensor<2>, tables: &FrameTables) -> Inner {
-        let qkv = self.qkv.forward(self.norm1.forward(x.clone()));
-        let attended = kernels::attention_packed(qkv, tables.cos.clone(), tables.sin.clone());
-        let residual = self.proj.forward_onto(x, attended);
-        let wide = self.linear_fc1.forward(self.norm2.forward(residual.clone()));
-        Inner {
-            residual,
-            inner: kernels::gelu_tanh(wide),
-        }
+    /// The first half of [`VisionBlock::forward`].
+    pub(super) fn attend(&self, x: Tensor<2>, tables: &FrameTables) -> Tensor<2> {
+        let attended = self.attended(self.norm1.forward(x.clone()), tables);
+        self.proj.forward_onto(x, attended)
     }
 
-    /// Pulls the gradient `grad` of the output at `x` back; those of the adapters, which are leaves, are added to `sums`
-    /// under `path`.
+    /// The second half.
+    pub(super) fn feed(&self, x: Tensor<2>) -> Tensor<2> {
+        let wide = self.wide(self.norm2.forward(x.clone()));
+        self.linear_fc2.forward_onto(x, wide)
+    }
+
+    /// The first half from its norm to its last map.
+    fn attended(&self, normed: Tensor<2>, tables: &FrameTables) -> Tensor<2> {
+        kernels::attention_packed(self.qkv.forward(normed), tables.cos.clone(), tables.sin.clone())
+    }
+
+    /// The second half from its norm to its last map.
+    fn wide(&self, normed: Tensor<2>) -> Tensor<2> {
+        kernels::gelu_tanh(self.linear_fc1.forward(normed))
+    }
+
+    /// Pulls the gradient `grad` of the output back to the input `x`; `middle` is what [`VisionBlock::attend`] gave. The
+    /// gradients of the adapters, which are leaves, are added to `sums` under `path`.
     pub(crate) fn pull(
         &mut self,
         path: &str,
-        x: &Tensor<2>,
+        [x, middle]: [&Tensor<2>; 2],
         grad: Tensor<2>,
         tables: &FrameTables,
         sums: &mut AdapterGradients,
     ) -> Tensor<2> {
-        let last = (join(path, "mlp.linear_fc2"), &self.linear_fc2);
-        let (dx, found) = pull_inner(x, grad, |x| self.inner(x, tables), (&last.0, last.1), sums);
+        let half = |x, grad| {
+            let (normed, carried) = self.norm2.carrying(x, grad);
+            let inner = self.wide(normed);
+            Inner { inner, carried }
+        };
+        let last = join(path, "mlp.linear_fc2");
+        let (grad, found) = pull_half(middle, grad, half, (&last, &self.linear_fc2), sums);
         self.visit_linear(path, &mut |path, linear| sums.collect(path, linear, &found));
-        dx
+        let half = |x, grad| {
+            let (normed, carried) = self.norm1.carrying(x, grad);
+            let inner = self.attended(normed, tables);
+            Inner { inner, carried }
+        };
+        let last = join(path, "attn.proj");
+        let (grad, found) = pull_half(x, grad, half, (&last, &self.proj), sums);
+        self.visit_linear(path, &mut |path, linear| sums.collect(path, linear, &found));
+        grad
     }
 
     pub(crate) fn visit(&mut self, path: &str, visitor: &mut ParamVisitor<'_>) {

@@ -16,7 +16,7 @@ pub struct TowerTape {
 /// One group of images of equal grid.
 struct Run {
     tables: FrameTables,
-    /// The input of each block, and last the output of the last one.
+    /// The input of each block, followed by what its first half gave, and last the output of the last one.
     states: Vec<Tensor<2>>,
 }
 
@@ -27,7 +27,7 @@ impl VisionTower {
         let mut runs = Vec::new();
         let mut features = Vec::new();
         for members in &groups.members {
-            let mut states = Vec::with_capacity(self.blocks.len() + 1);
+            let mut states = Vec::with_capacity(2 * self.blocks.len() + 1);
             let (found, tables) = self.run(members, |x| states.push(x.clone()));
             features.push(found);
             runs.push(Run { tables, states });
@@ -65,9 +65,11 @@ impl VisionTower {
                     let path = join(path, &format!("deepstack_merger_list.{level}"));
                     merger.visit_linear(&path, &mut |path, linear| gradients.collect(path, linear, &found));
                 }
-                let Some(input) = run.states.pop() else { break };
+                let (Some(middle), Some(input)) = (run.states.pop(), run.states.pop()) else {
+                    break;
+                };
                 let path = join(path, &format!("blocks.{block}"));
-                grad = self.blocks[block].pull(&path, &input, grad, &run.tables, gradients);
+                grad = self.blocks[block].pull(&path, [&input, &middle], grad, &run.tables, gradients);
                 output = input;
             }
         }

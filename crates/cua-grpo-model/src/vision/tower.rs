@@ -52,14 +52,16 @@ impl VisionTower {
         groups.order.join(features.collect())
     }
 
-    /// Features of images of equal grid, and the tables of their frames; `keep` sees the input of each block, and last
-    /// the output of the last one.
+    /// Features of images of equal grid, and the tables of their frames; `keep` sees the input of each block and what
+    /// its first half gives, and last the output of the last one.
     pub(super) fn run(&self, images: &[&Pixels], mut keep: impl FnMut(&Tensor<2>)) -> (VisionFeatures, FrameTables) {
         let (mut x, tables) = self.patches(images);
         let mut deepstack = vec![None; self.deepstack_merger_list.len()];
         keep(&x);
         for (number, block) in self.blocks.iter().enumerate() {
-            x = block.forward(x, &tables);
+            let middle = block.attend(x, &tables);
+            keep(&middle);
+            x = block.feed(middle);
             keep(&x);
             if let Some(level) = self.level(number) {
                 deepstack[level] = Some(self.deepstack_merger_list[level].forward(x.clone()));

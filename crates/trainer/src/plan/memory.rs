@@ -12,7 +12,7 @@
 //! | KV cache | `2 kv C B s (L + 1)`: one layer is joined at a time | `text::LayerCache::settle` |
 //! | prompt | one layer over `B` prompts: `P (2h + 2q + 4kv + 3I) s`, scores `3 heads P C s`, and the vision tower | `text::TextLayer::forward`, `kernels::attention` with a bias |
 //! | logits of sampling | `3 B V 4` | `generate::Generator::logits` |
-//! | activations | `T s` times `4h + 4q + 3kv + 3I` and the ranks, what the backward pass reads of a layer: of all layers and once more for its gradients; with recomputation `h` of every layer and two layers | the `Saved` types of `kernels` |
+//! | activations | `T s` times `4h + 4q + 3kv + 3I` and the ranks, what the backward pass reads of a layer: of all layers and once more for its gradients; with recomputation `2h` of every layer and two layers | the `Saved` types of `kernels` |
 //! | vision activations | the same with `10h + 2I` over 4 patches a token where the vision tower has adapters, else one block | `vision::VisionBlock::forward` |
 //! | logits of training | `2 N V 4` for `N` trained tokens, and 3 chunks of at most 2048 rows; on a card one chunk, `V (4 + 2)` a row | `kernels::token_scores` |
 //!
@@ -195,10 +195,10 @@ impl Memory {
         patches * values * self.activation()
     }
 
-    /// Values a row that `layers` layers keep, of which each has `layer` and an input of `input`.
+    /// Values a row that `layers` layers keep, of which each has `layer` and halves with inputs of `input`.
     fn saved(&self, layers: u64, layer: u64, input: u64) -> u64 {
         if self.recompute {
-            layers * input + 2 * layer
+            2 * layers * input + 2 * layer
         } else {
             (layers + 1) * layer
         }
@@ -315,13 +315,13 @@ mod tests {
     }
 
     #[test]
-    fn recomputation_keeps_the_inputs_of_layers() {
+    fn recomputation_keeps_the_inputs_of_the_halves_of_layers() {
         let sizes = sizes("8b");
         let again = Memory { recompute: true, ..CPU };
         let (all, inputs) = (CPU.text_saved(&sizes, &LOAD), again.text_saved(&sizes, &LOAD));
         let layer = 4 * 4096 + 4 * 4096 + 3 * 1024 + 3 * 12288;
         assert_eq!(all, 4096 * 37 * layer * 4);
-        assert_eq!(inputs, 4096 * (36 * 4096 + 2 * layer) * 4);
+        assert_eq!(inputs, 4096 * (2 * 36 * 4096 + 2 * layer) * 4);
     }
 
     #[test]
