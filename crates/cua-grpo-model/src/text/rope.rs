@@ -2,6 +2,7 @@
 
 use crate::TextConfig;
 use burn::tensor::{DType, Device, Tensor, TensorData};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Cosines and sines of a batch of positions.
 #[derive(Debug, Clone)]
@@ -33,27 +34,65 @@ impl RopeTables {
 pub fn rope_tables(config: &TextConfig, positions: &[Vec<i64>; 3], batch: usize, device: &Device) -> RopeTables {
     let half = config.head_dim / 2;
     let time = positions[0].len() / batch.max(1);
-    let inverse: Vec<f32> = (0..half)
-        .map(|j| config.rope_theta.powf(-2.0 * j as f64 / config.head_dim as f64) as f32)
-        .collect();
+    let last = positions.iter().flatten().max().copied().unwrap_or(0);
+    let turns = turns(config, last);
     let axes: Vec<usize> = (0..half).map(|j| axis(j, &config.mrope_section)).collect();
     let count = batch * time;
     let mut cos = vec![0.0f32; count * config.head_dim];
     let mut sin = vec![0.0f32; count * config.head_dim];
     let rows = cos.chunks_exact_mut(2 * half).zip(sin.chunks_exact_mut(2 * half));
     for (token, (cos, sin)) in rows.enumerate() {
+        let rows = [0, 1, 2].map(|axis| {
+            let start = positions[axis][token] as usize * half;
+            &turns[start..start + half]
+        });
         for j in 0..half {
-            let angle = positions[axes[j]][token] as f32 * inverse[j];
-            let (s, c) = angle.sin_cos();
-            (cos[j], cos[half + j]) = (c, c);
-            (sin[j], sin[half + j]) = (s, s);
+            [cos[j], sin[j]] = rows[axes[j]][j];
         }
+        cos.copy_within(..half, half);
+        sin.copy_within(..half, half);
     }
     let shape = [batch, 1, time, config.head_dim];
     RopeTables {
         cos: Tensor::from_data(TensorData::new(cos, shape), device),
         sin: Tensor::from_data(TensorData::new(sin, shape), device),
     }
+}
+
+/// Cosine and sine of each position times each frequency, `head_dim / 2` pairs a position.
+type Turns = Arc<Vec<[f32; 2]>>;
+
+/// What [`turns`] gave last, with the base and the number of frequencies.
+static TURNS: Mutex<Option<(f64, usize, Turns)>> = Mutex::new(None);
+
+/// The turns of positions up to `last` at least. They are kept from call to call: a batch has few positions and many
+/// tokens, and a card would wait for the cosines.
+fn turns(config: &TextConfig, last: i64) -> Turns {
+    let half = config.head_dim / 2;
+    let count = last.max(0) as usize + 1;
+    let mut kept = TURNS.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut known = match &*kept {
+        Some((base, width, turns)) if *base == config.rope_theta && *width == half => {
+            if turns.len() >= count * half {
+                return Arc::clone(turns);
+            }
+            turns.to_vec()
+        }
+        _ => Vec::new(),
+    };
+    let inverse: Vec<f32> = (0..half)
+        .map(|j| config.rope_theta.powf(-2.0 * j as f64 / config.head_dim as f64) as f32)
+        .collect();
+    let first = known.len() / half.max(1);
+    for position in first..count.next_multiple_of(1024) {
+        known.extend(inverse.iter().map(|f| {
+            let (sine, cosine) = (position as f32 * f).sin_cos();
+            [cosine, sine]
+        }));
+    }
+    let turns = Arc::new(known);
+    *kept = Some((config.rope_theta, half, Arc::clone(&turns)));
+    turns
 }
 
 /// The axis (0 time, 1 height, 2 width) that turns frequency `j`.

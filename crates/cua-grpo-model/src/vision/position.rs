@@ -59,17 +59,17 @@ pub fn frame_tables(config: &VisionConfig, height: usize, width: usize, device: 
     let inverse: Vec<f32> = (0..quarter)
         .map(|j| 10_000f64.powf(-2.0 * j as f64 / (head_dim / 2) as f64) as f32)
         .collect();
-    let mut cos = Vec::with_capacity(order.len() * head_dim);
-    let mut sin = Vec::with_capacity(order.len() * head_dim);
+    let mut cos: Vec<f32> = Vec::with_capacity(order.len() * head_dim);
+    let mut sin: Vec<f32> = Vec::with_capacity(order.len() * head_dim);
+    let turns: Vec<[f32; 2]> = (0..height.max(width))
+        .flat_map(|place| inverse.iter().map(move |f| place as f32 * f))
+        .map(|angle| [angle.cos(), angle.sin()])
+        .collect();
     for &(row, column) in &order {
-        let angles = inverse
-            .iter()
-            .map(|f| row as f32 * f)
-            .chain(inverse.iter().map(|f| column as f32 * f));
-        let angles: Vec<f32> = angles.collect();
-        for _ in 0..2 {
-            cos.extend(angles.iter().map(|angle| angle.cos()));
-            sin.extend(angles.iter().map(|angle| angle.sin()));
+        for place in [row, column, row, column] {
+            let turns = &turns[place * quarter..(place + 1) * quarter];
+            cos.extend(turns.iter().map(|[cosine, _]| cosine));
+            sin.extend(turns.iter().map(|[_, sine]| sine));
         }
     }
     let count = order.len();
