@@ -33,13 +33,16 @@ fn every_mode_prints_its_figures() {
         .iter()
         .map(|line| line["mode"].as_str().expect("a mode"))
         .collect();
-    assert_eq!(modes, ["prefill", "decode", "prefill", "decode", "train"]);
+    assert_eq!(
+        modes,
+        ["prefill", "decode", "turns", "prefill", "decode", "turns", "train"]
+    );
     for line in &found {
         assert!(line["tok_s"].as_f64().expect("a speed") > 0.0, "{line}");
     }
     // 40 of text, 6 merged patches, 2 marks.
     assert_eq!(
-        (&found[0]["prompt_tokens"], &found[4]["tokens"]),
+        (&found[0]["prompt_tokens"], &found[6]["tokens"]),
         (&Value::from(48), &Value::from(96))
     );
 }
@@ -48,7 +51,9 @@ fn every_mode_prints_its_figures() {
 fn kernels_and_paths_agree_with_their_references() {
     let found = lines(&["--check", "--seed", "5"]);
     assert!(found.len() > 60, "{} checks", found.len());
-    assert!(found.iter().any(|line| line["check"] == "paths"));
+    for name in ["paths", "turns"] {
+        assert!(found.iter().any(|line| line["check"] == name), "{name}");
+    }
 }
 
 #[test]

@@ -56,7 +56,7 @@ pub fn measure(model: &Qwen3Vl, what: &Workload, batch: usize, new_tokens: usize
     println!(
         "{}",
         serde_json::json!({"mode": "turns", "preset": what.preset, "batch": batch, "turns": turns, "prompt_tokens": prompt,
-            "new_tokens": new_tokens, "turn_s": seconds, "drawn_tok_s": drawn as f64 / total, "used_gib": used})
+            "new_tokens": new_tokens, "turn_s": seconds, "tok_s": drawn as f64 / total, "used_gib": used})
     );
     Ok(())
 }

@@ -63,6 +63,15 @@ fn given(bias: Bias<Cube>) -> Option<CubeTensor> {
     }
 }
 
+/// Whether `device` is a card that runs a [`Decoder`]: its draw needs clusters of blocks, compute capability 9.0.
+pub fn decodes(device: &burn::tensor::Device) -> bool {
+    let probe = burn::tensor::Tensor::<1>::zeros([1], device);
+    let Ok(probe) = decode::primitive(&probe) else {
+        return false;
+    };
+    section::try_section(&probe.client, |cx| Ok(cx.gpu.chains)).unwrap_or(false)
+}
+
 /// The format of a tensor that [`route`] lets in.
 fn element_of(dtype: DType) -> Element {
     if dtype == DType::F32 {

@@ -9,7 +9,7 @@ use crate::batch::{Batch, Prefix, RowInput};
 use crate::{ModelError, Qwen3Vl};
 use burn::tensor::{DType, Device, Tensor};
 use cua_grpo_core::{Completion, StopReason, TokenId};
-use cua_grpo_kernels::cuda::{CudaError, Decoder, History, RowStart, Span};
+use cua_grpo_kernels::cuda::{CudaError, Decoder, History, RowStart, Span, decodes};
 
 /// Steps between two looks at whether every row is finished.
 const STEPS: usize = 16;
@@ -39,12 +39,12 @@ struct Seat {
     limit: usize,
 }
 
-/// Whether the decoder of the card runs this model: dense layers in bf16 with heads of 64 or 128.
+/// Whether the decoder of the card runs this model: dense layers in bf16 with heads of 64 or 128, on Hopper or newer.
 pub(super) fn runs(model: &Qwen3Vl) -> bool {
     let text = &model.config.text;
     let heads = matches!(text.head_dim, 64 | 128) && text.num_attention_heads / text.num_key_value_heads <= 16;
     let bf16 = model.language_model.embed_tokens.dtype() == DType::BF16;
-    model.device() != Device::flex() && bf16 && heads && text.moe.is_none()
+    model.device() != Device::flex() && bf16 && heads && text.moe.is_none() && decodes(&model.device())
 }
 
 impl Generator {
