@@ -27,7 +27,7 @@ pub fn seed<const D: usize>(output: Tensor<D>, grad: Tensor<D>) -> Tensor<1> {
     }
 }
 
-/// A frozen weight `[out, in]`.
+/// A weight `[out, in]`. Gradients by hand take it as a constant.
 #[derive(Debug, Clone, Copy)]
 pub enum Frozen<'a> {
     /// A matrix.

@@ -29,7 +29,7 @@ pub use activation::{gelu_erf, gelu_tanh, swiglu};
 pub use attention::{HIDDEN, Mask, attention, attention_packed};
 pub use gradient::{Frozen, LinearGradients, linear_gradients, seed};
 pub use host::host;
-pub use linear::{head, linear, linear_lora, linear_onto};
+pub use linear::{head, linear, linear_lora, linear_of, linear_onto};
 pub use logprob::{TokenScores, token_scores};
 pub use nf4::{BLOCK, CODE, Nf4, Nf4Error, linear_nf4};
 pub use norm::{layer_norm, layer_norm_carrying, rms_norm, rms_norm_carrying};

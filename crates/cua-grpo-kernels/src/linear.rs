@@ -43,13 +43,25 @@ pub fn linear_onto(
     if let Some(output) = crate::cuda::route::linear_onto(&residual, &x, weight, &bias, lora.as_ref()) {
         return output;
     }
+    residual + linear_of(x, weight, bias, lora)
+}
+
+/// [`linear()`], [`linear_lora`] or [`crate::linear_nf4`], as the weight and the update `(A, B, scaling)` ask for.
+///
+/// # Shapes
+/// - as in [`linear_lora`]
+pub fn linear_of(
+    x: Tensor<2>,
+    weight: Frozen<'_>,
+    bias: Option<Tensor<1>>,
+    lora: Option<(Tensor<2>, Tensor<2>, f64)>,
+) -> Tensor<2> {
     let lora = lora.map(|(a, b, scaling)| ((a, b), scaling));
-    residual
-        + match (weight, lora) {
-            (Frozen::Nf4(weight), lora) => crate::linear_nf4(x, weight, bias, lora),
-            (Frozen::Dense(weight), None) => linear(x, weight.clone(), bias),
-            (Frozen::Dense(weight), Some((factors, scaling))) => linear_lora(x, weight.clone(), bias, factors, scaling),
-        }
+    match (weight, lora) {
+        (Frozen::Nf4(weight), lora) => crate::linear_nf4(x, weight, bias, lora),
+        (Frozen::Dense(weight), None) => linear(x, weight.clone(), bias),
+        (Frozen::Dense(weight), Some((factors, scaling))) => linear_lora(x, weight.clone(), bias, factors, scaling),
+    }
 }
 
 /// `x W^T + b + scaling * (x A^T) B^T`: a linear map with its low-rank update (LoRA, Hu et al. 2021).

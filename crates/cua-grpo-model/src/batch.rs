@@ -3,7 +3,7 @@
 use crate::processor::{ImageProcessorConfig, PadIds, Pixels, PositionState};
 use crate::text::{DecoderInput, KvCache, VisualIndex, rope_tables};
 use crate::{ModelConfig, ModelError, Qwen3Vl};
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use cua_grpo_core::{Image, TokenId};
 use cua_grpo_kernels::{self as kernels, HIDDEN, Mask};
 use std::collections::HashMap;
@@ -265,10 +265,6 @@ impl Batch {
             }
             pixels.extend(row.pixels.iter().cloned());
         }
-        let ints = |values: Vec<i64>| {
-            let length = values.len();
-            Tensor::<1, Int>::from_data(TensorData::new(values, [length]), &device)
-        };
         let mask = if prefix.visible.is_empty() {
             Mask::Causal
         } else {
@@ -279,16 +275,16 @@ impl Batch {
         let rope = rope.cast(kernels::compute_dtype(&model.language_model.embed_tokens));
         Ok(Self {
             input: DecoderInput {
-                tokens: ints(tokens),
+                tokens: ints(tokens, &device),
                 rope,
                 mask,
                 vision: None,
                 wanted: None,
             },
             visual: (visual_rows > 0).then(|| VisualIndex {
-                splice: ints(splice),
-                add: ints(add),
-                places: ints(places),
+                splice: ints(splice, &device),
+                add: ints(add, &device),
+                places: ints(places, &device),
             }),
             pixels,
             time,
@@ -326,8 +322,14 @@ impl Batch {
     }
 }
 
+/// Indices on `device`.
+pub(crate) fn ints(values: Vec<i64>, device: &Device) -> Tensor<1, Int> {
+    let length = values.len();
+    Tensor::from_data(TensorData::new(values, [length]), device)
+}
+
 /// Bias `[rows, 1, time, columns + time]`: visible cache columns, then the new tokens of the row up to the query.
-fn prefix_bias(visible: &[Vec<bool>], rows: &[RowInput], time: usize, device: &burn::tensor::Device) -> Tensor<4> {
+fn prefix_bias(visible: &[Vec<bool>], rows: &[RowInput], time: usize, device: &Device) -> Tensor<4> {
     let columns = visible.first().map_or(0, Vec::len);
     let width = columns + time;
     let mut data = vec![HIDDEN; rows.len() * time * width];

@@ -1,12 +1,12 @@
 //! Log-probs of given tokens: what training differentiates, and what `trainer score` prints.
 
-use crate::batch::{Batch, ImageCache, Prefix, RowInput};
+use crate::batch::{Batch, ImageCache, Prefix, RowInput, ints};
 use crate::blocks::AdapterGradients;
 use crate::processor::Pixels;
 use crate::text::DecoderTape;
 use crate::vision::TowerTape;
 use crate::{ModelError, Qwen3Vl};
-use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use burn::tensor::{DType, Device, Int, Tensor};
 use cua_grpo_core::Row;
 use cua_grpo_kernels::{self as kernels, TokenScores, token_scores};
 
@@ -149,8 +149,8 @@ fn assemble(model: &Qwen3Vl, images: &ImageCache, rows: &[&Row]) -> Result<Batch
 struct Targets {
     /// The state before each trained token, in the flattened batch.
     before: Tensor<1, Int>,
-    /// For each state of the flattened batch: its number in `before`, or their count where no trained token follows.
-    after: Tensor<1, Int>,
+    /// The same on the host, and the number of states.
+    states: (Vec<i64>, usize),
     ids: Tensor<1, Int>,
     /// For each place of `[rows, longest]`: its number among the trained tokens, or their count where it is padding.
     table: Tensor<1, Int>,
@@ -183,20 +183,12 @@ impl Targets {
                 table[number * longest + offset] = (starts[number] + offset) as i64;
             }
         }
-        let mut after = vec![ids.len() as i64; batch.input.tokens.dims()[0]];
-        for (number, &state) in before.iter().enumerate() {
-            after[state as usize] = number as i64;
-        }
         let device = model.device();
-        let ints = |values: Vec<i64>| {
-            let length = values.len();
-            Tensor::<1, Int>::from_data(TensorData::new(values, [length]), &device)
-        };
         Ok(Self {
-            before: ints(before),
-            after: ints(after),
-            ids: ints(ids),
-            table: ints(table),
+            before: ints(before.clone(), &device),
+            states: (before, batch.input.tokens.dims()[0]),
+            ids: ints(ids, &device),
+            table: ints(table, &device),
             rows: rows.len(),
             longest,
         })
@@ -204,8 +196,15 @@ impl Targets {
 
     /// The gradient of all states `[rows * time, hidden]` from that of the states `before` trained tokens.
     fn spread(&self, grad: Tensor<2>) -> Tensor<2> {
-        let nothing = Tensor::zeros([1, grad.dims()[1]], (&grad.device(), grad.dtype()));
-        Tensor::cat(vec![grad, nothing], 0).select(0, self.after.clone())
+        let (before, count) = &self.states;
+        // Where no trained token follows, the row of zeros behind the gradients.
+        let mut after = vec![before.len() as i64; *count];
+        for (number, &state) in before.iter().enumerate() {
+            after[state as usize] = number as i64;
+        }
+        let device = grad.device();
+        let nothing = Tensor::zeros([1, grad.dims()[1]], (&device, grad.dtype()));
+        Tensor::cat(vec![grad, nothing], 0).select(0, ints(after, &device))
     }
 
     /// Scores from the final norm of the hidden states `before` trained tokens.
@@ -257,7 +256,7 @@ pub fn score_sequence(model: &Qwen3Vl, row: &RowInput) -> Result<SequenceScores,
     }
     let batch = Batch::assemble(model, std::slice::from_ref(row), &Prefix::default())?;
     let targets: Vec<i64> = row.tokens[1..].iter().map(|&token| i64::from(token)).collect();
-    let targets = Tensor::<1, Int>::from_data(TensorData::new(targets, [count]), &model.device());
+    let targets = ints(targets, &model.device());
     let hidden = batch.hidden(model, None).narrow(0, 0, count);
     let chunk = (SEQUENCE_LOGITS / model.config.text.vocab_size).max(1);
     let scores = token_scores(hidden, model.head(), targets, 1.0, chunk);

@@ -1,4 +1,4 @@
-//! Each kernel against its reference in f32 on the CPU, and the paths of the model against each other.
+//! Each kernel against its reference in f32 on the CPU.
 //!
 //! Errors are `|got - want| / |want|` over all elements, in f64. Inputs are fresh random numbers, rounded to bf16 first,
 //! so that both sides read the same. Bounds: rounding the output to bf16 alone costs about 1.7e-3.
@@ -42,18 +42,7 @@ impl Checker {
     }
 
     fn compare<const D: usize>(&mut self, name: &str, got: Tensor<D>, want: Tensor<D>) {
-        let read = |tensor: Tensor<D>| {
-            tensor
-                .without_autodiff()
-                .into_data()
-                .convert::<f32>()
-                .try_to_vec::<f32>()
-        };
-        let (Ok(got), Ok(want)) = (read(got), read(want)) else {
-            eprintln!("{name:<44} cannot be read");
-            self.failures += 1;
-            return;
-        };
+        let (got, want) = (kernels::host(got), kernels::host(want));
         let square = |values: &mut dyn Iterator<Item = f64>| values.map(|x| x * x).sum::<f64>();
         let apart = square(&mut got.iter().zip(&want).map(|(a, b)| f64::from(*a) - f64::from(*b)));
         let size = square(&mut want.iter().map(|x| f64::from(*x)));

@@ -58,17 +58,14 @@ pub fn measure(model: &Qwen3Vl, what: &Workload, batch: usize, new_tokens: usize
 
 #[cfg(feature = "cuda")]
 fn on_card(model: &Qwen3Vl, what: &Workload, batch: usize, new_tokens: usize) -> Result<Figures> {
-    use burn::tensor::{Int, Tensor, TensorData};
-    use cua_grpo_kernels::cuda::{Decoder, RowStart, Span};
+    use cua_grpo_kernels::cuda::{Decoder, RowStart};
     use cua_grpo_model::batch::{Batch, Prefix};
     use cua_grpo_model::generate::Prefill;
     use cua_grpo_model::text::KvCache;
     use std::time::Instant;
 
     let device = model.device();
-    let prompts = (0..batch)
-        .map(|number| what.prompt(number))
-        .collect::<Result<Vec<_>>>()?;
+    let (prompts, spans, last) = what.prompts(batch, &device)?;
     let prompt = what.tokens_of(what.text);
     let history = new_tokens.max(1);
     let max_len = (prompt + history + 1).next_multiple_of(64);
@@ -76,13 +73,6 @@ fn on_card(model: &Qwen3Vl, what: &Workload, batch: usize, new_tokens: usize) ->
         0 => None,
         _ => Some(Decoder::new(model.decode_model()?, batch, max_len, history)?),
     };
-    let spans: Vec<Span> = (0..batch)
-        .map(|row| Span {
-            row,
-            start: 0,
-            count: prompt,
-        })
-        .collect();
     let mut figures = None;
     // The first round compiles kernels, makes plans and captures the graph.
     for _ in 0..3 {
@@ -99,9 +89,7 @@ fn on_card(model: &Qwen3Vl, what: &Workload, batch: usize, new_tokens: usize) ->
         let assembled = Batch::assemble(model, &prompts, &Prefix::default())?;
         let mut cache = decoder.as_mut().map(|decoder| Prefill { decoder, spans: &spans });
         let cache = cache.as_mut().map(|cache| cache as &mut dyn KvCache);
-        let last: Vec<i64> = (0..batch).map(|row| ((row + 1) * prompt - 1) as i64).collect();
-        let last = Tensor::<1, Int>::from_data(TensorData::new(last, [batch]), &device);
-        let hidden = assembled.hidden_at(model, cache, last);
+        let hidden = assembled.hidden_at(model, cache, last.clone());
         let starts: Vec<RowStart> = (0..batch)
             .map(|row| RowStart {
                 length: prompt,
@@ -147,7 +135,6 @@ fn on_card(_: &Qwen3Vl, _: &Workload, _: usize, _: usize) -> Result<Figures> {
 }
 
 fn on_cpu(model: &Qwen3Vl, what: &Workload, batch: usize, new_tokens: usize) -> Result<Figures> {
-    use cua_grpo_core::{Prompt, SamplingParams};
     use cua_grpo_model::generate::{Generator, Request};
     use std::sync::{Arc, Mutex, PoisonError};
     use std::time::Instant;
@@ -164,20 +151,7 @@ fn on_cpu(model: &Qwen3Vl, what: &Workload, batch: usize, new_tokens: usize) -> 
     let generator = Generator::new(model.clone(), 0, what.images.clone(), Vec::new(), 1 << 20);
     let mut generator = generator.observed(observer);
     let requests: Vec<Request> = (0..batch as u64)
-        .map(|session| Request {
-            session,
-            prompt: Prompt {
-                tokens: what.tokens(what.text, session as usize),
-                images: vec![what.image.clone()],
-            },
-            params: SamplingParams {
-                temperature: 0.7,
-                top_p: 0.9,
-                max_new_tokens: new_tokens.max(1),
-                seed: session,
-                top_k: 0,
-            },
-        })
+        .map(|session| what.request(session, session as usize, new_tokens))
         .collect();
     for request in &requests {
         generator.open(request.session);

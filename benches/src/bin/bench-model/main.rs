@@ -20,7 +20,6 @@ mod workload;
 use anyhow::{Result, bail};
 use burn::tensor::{DType, Device};
 use clap::{Parser, ValueEnum};
-use cua_grpo_model::Qwen3Vl;
 use workload::Workload;
 
 /// Speed and memory of the model with random weights.
@@ -101,15 +100,7 @@ fn main() -> Result<()> {
     } else {
         DType::BF16
     };
-    let mut model = Qwen3Vl::unread(&config, &device);
-    if arguments.load_in_4bit {
-        workload::four_bits(&mut model);
-    }
-    model.randomise(dtype);
-    #[cfg(feature = "cuda")]
-    if !on_cpu {
-        model.join_projections();
-    }
+    let mut model = workload::random(&config, &device, dtype, arguments.load_in_4bit);
     if arguments.lora_rank > 0 {
         train::adapters(&mut model, arguments.lora_rank)?;
     }

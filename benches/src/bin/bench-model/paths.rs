@@ -117,8 +117,7 @@ fn turns(host: &Qwen3Vl, device: &Device, what: &Workload) -> Result<()> {
 /// Tokens that the decoder sampled are scored again by the training path.
 #[cfg(feature = "cuda")]
 fn decode(host: &Qwen3Vl, device: &Device, what: &Workload, four: bool, batch: usize) -> Result<()> {
-    use burn::tensor::{Int, TensorData};
-    use cua_grpo_kernels::cuda::{Decoder, RowStart, Span};
+    use cua_grpo_kernels::cuda::{Decoder, RowStart};
     use cua_grpo_model::batch::{Batch, Prefix};
     use cua_grpo_model::generate::Prefill;
 
@@ -128,26 +127,15 @@ fn decode(host: &Qwen3Vl, device: &Device, what: &Workload, four: bool, batch: u
     if four {
         workload::four_bits(&mut model);
     }
-    let prompts = (0..batch)
-        .map(|number| what.prompt(number))
-        .collect::<Result<Vec<_>>>()?;
+    let (prompts, spans, last) = what.prompts(batch, device)?;
     let length = what.tokens_of(what.text);
     let mut decoder = Decoder::new(model.decode_model()?, batch, 256, new_tokens)?;
     let assembled = Batch::assemble(&model, &prompts, &Prefix::default())?;
-    let spans: Vec<Span> = (0..batch)
-        .map(|row| Span {
-            row,
-            start: 0,
-            count: length,
-        })
-        .collect();
     let mut cache = Prefill {
         decoder: &mut decoder,
         spans: &spans,
     };
-    let hidden = assembled.hidden(&model, Some(&mut cache));
-    let last: Vec<i64> = (0..batch).map(|row| ((row + 1) * length - 1) as i64).collect();
-    let last = Tensor::<1, Int>::from_data(TensorData::new(last, [batch]), device);
+    let hidden = assembled.hidden_at(&model, Some(&mut cache), last);
     let temperatures = [1.0, 0.7, 0.0];
     let starts: Vec<RowStart> = (0..batch)
         .map(|row| RowStart {
@@ -160,7 +148,7 @@ fn decode(host: &Qwen3Vl, device: &Device, what: &Workload, four: bool, batch: u
             max_new_tokens: new_tokens,
         })
         .collect();
-    decoder.start(&starts, &[], 0, &hidden.select(0, last))?;
+    decoder.start(&starts, &[], 0, &hidden)?;
     decoder.run(new_tokens - 1)?;
     let history = decoder.history()?;
     let mut worst = 0.0f32;

@@ -1,6 +1,6 @@
 //! What the generation engine reports of the tokens it samples, against what scoring finds for the same tokens.
 
-use crate::workload::Workload;
+use crate::workload::{self, Workload};
 use anyhow::{Result, ensure};
 use burn::tensor::{DType, Device};
 use cua_grpo_core::{Prompt, Row, SamplingParams};
@@ -88,12 +88,7 @@ pub fn apart(model: &Qwen3Vl, what: &Workload, turns: &[&[u64]]) -> Result<Apart
 /// weights are stored, and arithmetic is in f32.
 pub fn preset(name: &str, config: &ModelConfig, device: &Device) -> Result<()> {
     let on_cpu = *device == Device::flex();
-    let mut model = Qwen3Vl::unread(config, device);
-    model.randomise(DType::BF16);
-    #[cfg(feature = "cuda")]
-    if !on_cpu {
-        model.join_projections();
-    }
+    let model = workload::random(config, device, DType::BF16, false);
     let what = Workload::new(name, config, 60, "64x96")?;
     let Apart { mean, largest, tokens } = apart(&model, &what, &[&[0, 1]])?;
     let bound = if on_cpu { 1e-4 } else { PRESET };

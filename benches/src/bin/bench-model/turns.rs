@@ -3,7 +3,6 @@
 use crate::limits;
 use crate::workload::Workload;
 use anyhow::Result;
-use cua_grpo_core::{Prompt, SamplingParams};
 use cua_grpo_model::Qwen3Vl;
 use cua_grpo_model::generate::{Generator, Request};
 use std::time::Instant;
@@ -22,20 +21,7 @@ pub fn measure(model: &Qwen3Vl, what: &Workload, batch: usize, new_tokens: usize
         for turn in 0..turns {
             let requests: Vec<Request> = sessions
                 .clone()
-                .map(|session| Request {
-                    session,
-                    prompt: Prompt {
-                        tokens: what.tokens(what.text, session as usize + 1000 * turn),
-                        images: vec![what.image.clone()],
-                    },
-                    params: SamplingParams {
-                        temperature: 0.7,
-                        top_p: 0.9,
-                        top_k: 0,
-                        max_new_tokens: new_tokens.max(1),
-                        seed: session,
-                    },
-                })
+                .map(|session| what.request(session, session as usize + 1000 * turn, new_tokens))
                 .collect();
             let start = Instant::now();
             generator.generate(&requests)?;

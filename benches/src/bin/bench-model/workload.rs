@@ -1,12 +1,15 @@
 //! What is measured: prompts of random tokens with one screenshot each.
 
 use anyhow::{Context, Result, bail};
-use burn::tensor::{DType, Distribution, Int, Tensor};
-use cua_grpo_core::{Image, Row};
+use burn::tensor::{DType, Device, Distribution, Int, Tensor};
+use cua_grpo_core::{Image, Prompt, Row, SamplingParams};
 use cua_grpo_kernels::Nf4;
+#[cfg(feature = "cuda")]
+use cua_grpo_kernels::cuda::Span;
 use cua_grpo_model::batch::ImageCache;
 #[cfg(feature = "cuda")]
 use cua_grpo_model::batch::RowInput;
+use cua_grpo_model::generate::Request;
 use cua_grpo_model::nn::Weight;
 use cua_grpo_model::processor::{ImageProcessorConfig, PixelBudget};
 use cua_grpo_model::{ModelConfig, Qwen3Vl};
@@ -114,11 +117,33 @@ impl Workload {
         tokens
     }
 
-    /// A prompt for the model.
+    /// Prompts `0..batch` for the model, where they go in a fresh cache, and the numbers of their last tokens.
     #[cfg(feature = "cuda")]
-    pub fn prompt(&self, number: usize) -> Result<RowInput> {
-        let pixels = self.images.pixels(&self.image)?;
-        Ok(RowInput::given(self.tokens(self.text, number), vec![pixels]))
+    pub fn prompts(&self, batch: usize, device: &Device) -> Result<(Vec<RowInput>, Vec<Span>, Tensor<1, Int>)> {
+        let (pixels, count) = (self.images.pixels(&self.image)?, self.tokens_of(self.text));
+        let prompt = |number| RowInput::given(self.tokens(self.text, number), vec![pixels.clone()]);
+        let span = |row| Span { row, start: 0, count };
+        let last: Vec<i64> = (1..=batch).map(|rows| (rows * count - 1) as i64).collect();
+        let last = Tensor::from_data(burn::tensor::TensorData::new(last, [batch]), device);
+        Ok(((0..batch).map(prompt).collect(), (0..batch).map(span).collect(), last))
+    }
+
+    /// The same to the generation engine, at temperature 0.7 and top-p 0.9.
+    pub fn request(&self, session: u64, number: usize, new_tokens: usize) -> Request {
+        Request {
+            session,
+            prompt: Prompt {
+                tokens: self.tokens(self.text, number),
+                images: vec![self.image.clone()],
+            },
+            params: SamplingParams {
+                temperature: 0.7,
+                top_p: 0.9,
+                top_k: 0,
+                max_new_tokens: new_tokens.max(1),
+                seed: session,
+            },
+        }
     }
 
     /// A row whose every token but the first is trained.
@@ -163,6 +188,20 @@ pub fn preset(name: &str) -> Option<ModelConfig> {
     config.vision_start_token_id = 4092;
     config.vision_end_token_id = 4093;
     Some(config)
+}
+
+/// A model with random weights, laid out as a loaded one.
+pub fn random(config: &ModelConfig, device: &Device, dtype: DType, load_in_4bit: bool) -> Qwen3Vl {
+    let mut model = Qwen3Vl::unread(config, device);
+    if load_in_4bit {
+        four_bits(&mut model);
+    }
+    model.randomise(dtype);
+    #[cfg(feature = "cuda")]
+    if *device != Device::flex() {
+        model.join_projections();
+    }
+    model
 }
 
 /// Replaces the weights of all linear maps by random codes of four bits, of about the same size.

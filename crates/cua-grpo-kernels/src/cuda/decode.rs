@@ -86,7 +86,8 @@ pub struct DecodeModel {
 }
 
 impl DecodeModel {
-    /// With the adapters as the kernels read them: nothing may be converted while the graph is captured.
+    /// With the adapters as the kernels read them: nothing may be converted while the graph is captured, and the model
+    /// keeps what the graph reads.
     fn prepared(mut self) -> Result<Self, CudaError> {
         for layer in &mut self.layers {
             let maps = layer.qkv.iter_mut().chain(&mut layer.gate_up);
@@ -220,7 +221,6 @@ impl Decoder {
     /// When a weight is not as [`Decoder::new`] expects it.
     pub fn set_model(&mut self, model: DecodeModel) -> Result<(), CudaError> {
         self.drop_graph();
-        self.buffers.adapters.clear();
         self.model = model.prepared()?;
         self.warm_up()
     }

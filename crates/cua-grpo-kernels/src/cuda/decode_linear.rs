@@ -6,7 +6,7 @@ use super::decode_wide::{suits_wide, wide};
 use super::error::CudaError;
 use super::gemm::{Element, Product};
 use super::section::{Address, Arguments, Section};
-use super::{dense, source};
+use super::source;
 use burn::tensor::DType;
 use burn_cubecl::tensor::CubeTensor;
 
@@ -34,7 +34,7 @@ pub(super) fn columns(maps: &[DecodeLinear], at: Address, row: usize) -> Vec<Out
 /// Linear maps that read the same input. Weights that lie one after the other are multiplied as one.
 pub(super) fn linears(
     cx: &mut Section<'_>,
-    buffers: &mut Buffers,
+    buffers: &Buffers,
     maps: &[DecodeLinear],
     x: Address,
     width: usize,
@@ -122,7 +122,7 @@ fn four_bits(
 /// Adds the low-rank updates of maps that read the same input.
 fn adapters(
     cx: &mut Section<'_>,
-    buffers: &mut Buffers,
+    buffers: &Buffers,
     maps: &[DecodeLinear],
     x: Address,
     width: usize,
@@ -132,13 +132,12 @@ fn adapters(
     let (mut rank, mut blocks) = (0, 0);
     for (map, output) in maps.iter().zip(outputs) {
         let Some((a, b, scaling)) = &map.lora else { continue };
-        let (a, b) = (dense(primitive(a)?, DType::BF16), dense(primitive(b)?, DType::BF16));
+        let (a, b) = (primitive(a)?, primitive(b)?);
         let (n, r) = (b.meta.shape()[0], b.meta.shape()[1]);
         words.extend([cx.address(&a)?, cx.address(&b)?, output.at, output.row as u64]);
         words.extend([(n as u64) | ((r as u64) << 32), u64::from((*scaling as f32).to_bits())]);
         rank = rank.max(r);
         blocks += n.div_ceil(128);
-        buffers.adapters.extend([a, b]);
     }
     if words.is_empty() {
         return Ok(());

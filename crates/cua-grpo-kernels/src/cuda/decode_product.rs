@@ -6,8 +6,7 @@ use super::decode_linear::whole;
 use super::decode_state::{Buffers, MOST_RANK};
 use super::error::CudaError;
 use super::section::{Address, Arguments, Section};
-use super::{dense, source};
-use burn::tensor::DType;
+use super::source;
 use burn_cubecl::tensor::CubeTensor;
 
 /// Most rows of one launch.
@@ -95,7 +94,7 @@ fn shared_bytes(four: bool, far: bool, normed: bool, rows: usize, k: usize, rank
 }
 
 /// Launches the product of a group.
-pub(super) fn product(cx: &mut Section<'_>, buffers: &mut Buffers, group: &Group<'_>) -> Result<(), CudaError> {
+pub(super) fn product(cx: &mut Section<'_>, buffers: &Buffers, group: &Group<'_>) -> Result<(), CudaError> {
     let (rows, k) = (buffers.sizes.rows, group.width);
     let four = matches!(group.maps[0].weight, DecodeWeight::Nf4 { .. });
     let (mut words, mut ranks, mut tiles) = (Vec::new(), 0, 0);
@@ -110,10 +109,8 @@ pub(super) fn product(cx: &mut Section<'_>, buffers: &mut Buffers, group: &Group
         let (n, r) = (map.shape()[0], rank(map));
         let (mut factors, mut scale) = ([0; 2], 0.0);
         if let Some((a, b, scaling)) = &map.lora {
-            let pair = [dense(primitive(a)?, DType::BF16), dense(primitive(b)?, DType::BF16)];
-            factors = [cx.address(&pair[0])?, cx.address(&pair[1])?];
+            factors = [cx.address(&primitive(a)?)?, cx.address(&primitive(b)?)?];
             scale = *scaling as f32;
-            buffers.adapters.extend(pair);
         }
         words.extend([weight, absmax, factors[0], factors[1]]);
         words.extend([(n as u64) | ((r as u64) << 32), u64::from(scale.to_bits())]);

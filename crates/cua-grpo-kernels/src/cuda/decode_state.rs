@@ -93,11 +93,7 @@ pub(super) struct Buffers {
     pub stop_ids: Address,
     pub tokens: Address,
     pub score_history: Address,
-    /// Bytes of the state of rows, from `ids` on.
-    pub stop_count: usize,
     pub pad: i32,
-    /// Adapters as bf16, kept alive: the graph reads them.
-    pub adapters: Vec<CubeTensor>,
     /// The memory that all addresses point into.
     _owner: CubeTensor,
 }
@@ -215,9 +211,7 @@ impl Buffers {
             stop_ids: at(last[1]),
             tokens: at(last[2]),
             score_history: at(last[3]),
-            stop_count: 0,
             pad: 0,
-            adapters: Vec::new(),
             _owner: owner,
         })
     }
@@ -269,17 +263,15 @@ impl Buffers {
             &starts.iter().map(|start| start.top_p).collect::<Vec<f32>>(),
         )?;
         cx.upload(self.seed, &starts.iter().map(|start| start.seed).collect::<Vec<u64>>())?;
-        cx.upload(self.stop_ids, stop_ids)?;
         cx.zero(self.step, 4 * rows)?;
         let finished: Vec<i32> = limits.iter().map(|&limit| if limit == 0 { 2 } else { 0 }).collect();
         cx.upload(self.finished, &finished)?;
         let active = finished.iter().filter(|&&finished| finished == 0).count();
         cx.upload(self.active, &[active as i32])?;
-        // The graph holds these two by value: it is captured for the first run's, and they must not change.
-        self.stop_count = MOST_STOP_IDS;
         let mut padded = stop_ids.to_vec();
         padded.resize(MOST_STOP_IDS, -1);
         cx.upload(self.stop_ids, &padded)?;
+        // The graph holds this by value: it is captured for the first run's, and must not change.
         self.pad = pad;
         Ok(())
     }

@@ -3,7 +3,7 @@
 use super::decode::{DecodeModel, primitive};
 use super::decode_linear::{Output, columns, linears, whole};
 use super::decode_product::{Ending, Group, groups, head, product, suits};
-use super::decode_state::{Buffers, Sizes};
+use super::decode_state::{Buffers, MOST_STOP_IDS, Sizes};
 use super::error::CudaError;
 use super::gemm::{Element, Product};
 use super::section::{Address, Arguments, Section};
@@ -16,7 +16,7 @@ pub(super) fn step(
     cx: &mut Section<'_>,
     model: &DecodeModel,
     cache: &[[CubeTensor; 2]],
-    buffers: &mut Buffers,
+    buffers: &Buffers,
 ) -> Result<(), CudaError> {
     let Sizes {
         rows, hidden, vocab, ..
@@ -53,7 +53,7 @@ fn few_rows(
     cx: &mut Section<'_>,
     model: &DecodeModel,
     cache: &[[CubeTensor; 2]],
-    buffers: &mut Buffers,
+    buffers: &Buffers,
 ) -> Result<(), CudaError> {
     let Sizes { hidden, mlp, vocab, .. } = buffers.sizes;
     let inner = model.heads * model.head_dim;
@@ -127,7 +127,7 @@ fn many_rows(
     cx: &mut Section<'_>,
     model: &DecodeModel,
     cache: &[[CubeTensor; 2]],
-    buffers: &mut Buffers,
+    buffers: &Buffers,
 ) -> Result<(), CudaError> {
     let Sizes { rows, hidden, mlp, .. } = buffers.sizes;
     let mut pending = 0;
@@ -233,7 +233,7 @@ fn sample(cx: &mut Section<'_>, buffers: &Buffers) -> Result<(), CudaError> {
         .address(buffers.finished)
         .address(buffers.limit)
         .address(buffers.stop_ids)
-        .int(buffers.stop_count)
+        .int(MOST_STOP_IDS)
         .int(buffers.pad as usize)
         .address(buffers.tokens)
         .address(buffers.score_history)

@@ -6,11 +6,11 @@
 //! - A batch is a pure function of the requests and their order; nothing depends on time.
 
 use super::sampling::draw;
-use crate::batch::{Batch, ImageCache, Prefix, RowInput};
+use crate::batch::{Batch, ImageCache, Prefix, RowInput, ints};
 use crate::processor::PositionState;
 use crate::text::LayerCache;
 use crate::{ModelError, Qwen3Vl};
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::Tensor;
 use cua_grpo_core::{Completion, PolicyVersion, Prompt, SamplingParams, StopReason, TokenId};
 use cua_grpo_kernels as kernels;
 use rand::SeedableRng;
@@ -351,12 +351,6 @@ impl Generator {
             output.done = true;
         }
     }
-}
-
-/// Indices on `device`.
-pub(super) fn ints(values: Vec<i64>, device: &Device) -> Tensor<1, Int> {
-    let length = values.len();
-    Tensor::from_data(TensorData::new(values, [length]), device)
 }
 
 /// A completion in the making.

@@ -4,8 +4,8 @@
 //! a stream of random numbers that depends on the request's seed and the step alone.
 
 use super::card::Prefill;
-use super::engine::{Generator, Request, ints};
-use crate::batch::{Batch, Prefix, RowInput};
+use super::engine::{Generator, Request};
+use crate::batch::{Batch, Prefix, RowInput, ints};
 use crate::{ModelError, Qwen3Vl};
 use burn::tensor::{DType, Device, Tensor};
 use cua_grpo_core::{Completion, StopReason, TokenId};

@@ -50,6 +50,19 @@ pub struct LoraPair {
     pub dropout: Option<Dropout>,
 }
 
+impl LoraPair {
+    /// A, B and the scale, as the kernels take them.
+    pub(super) fn update(&self) -> (Tensor<2>, Tensor<2>, f64) {
+        (self.a.clone(), self.b.clone(), self.scaling)
+    }
+
+    /// `scaling B A` of the input with `dropout`. In f32, as the factors are.
+    fn dropped(&self, x: Tensor<2>, dropout: Dropout) -> Tensor<2> {
+        let low = kernels::linear(dropout.forward(x), self.a.clone(), None) * self.scaling;
+        kernels::linear(low, self.b.clone(), None)
+    }
+}
+
 /// `y = W x + b + scaling * B A x`, with the last term only while an adapter is attached.
 #[derive(Debug, Clone)]
 pub struct Linear {
@@ -75,11 +88,10 @@ impl Linear {
         let Some((pair, dropout)) = self.lora.as_ref().and_then(|pair| Some((pair, pair.dropout?))) else {
             return self.weight.forward(x, self.bias.clone(), self.lora.as_ref());
         };
-        // In f32, as the factors are.
-        let low = kernels::linear(dropout.forward(x.clone().cast(DType::F32)), pair.a.clone(), None) * pair.scaling;
+        let update = pair.dropped(x.clone().cast(DType::F32), dropout);
         let y = self.weight.forward(x, self.bias.clone(), None);
         let dtype = y.dtype();
-        y + kernels::linear(low, pair.b.clone(), None).cast(dtype)
+        y + update.cast(dtype)
     }
 
     /// `residual +` [`Linear::forward`].
@@ -90,10 +102,7 @@ impl Linear {
         if let Some(LoraPair { dropout: Some(_), .. }) = &self.lora {
             return residual + self.forward(x);
         }
-        let lora = self
-            .lora
-            .as_ref()
-            .map(|pair| (pair.a.clone(), pair.b.clone(), pair.scaling));
+        let lora = self.lora.as_ref().map(LoraPair::update);
         kernels::linear_onto(residual, x, self.weight.frozen(), self.bias.clone(), lora)
     }
 
@@ -103,19 +112,22 @@ impl Linear {
     /// - x: `[rows, in]`; grad: `[rows, out]`
     pub fn gradients(&self, x: Tensor<2>, grad: Tensor<2>) -> LinearGradients {
         let weight = self.weight.frozen();
-        let Some(LoraPair { a, b, scaling, dropout }) = &self.lora else {
+        let Some(pair) = &self.lora else {
             return kernels::linear_gradients(x, grad, weight, None);
         };
-        let Some(dropout) = dropout else {
-            return kernels::linear_gradients(x, grad, weight, Some((a, b, *scaling)));
+        let Some(dropout) = pair.dropout else {
+            return kernels::linear_gradients(x, grad, weight, Some((&pair.a, &pair.b, pair.scaling)));
         };
         // The mask is the update's alone: its gradients come from the dropped input, and go through the mask again.
         let plain = kernels::linear_gradients(x.clone(), grad.clone(), weight, None);
         let leaf = x.cast(DType::F32).autodiff().require_grad();
-        let (a, b) = (a.clone().without_autodiff(), b.clone().without_autodiff());
-        let (a, b) = (a.autodiff().require_grad(), b.autodiff().require_grad());
-        let low = kernels::linear(dropout.forward(leaf.clone()), a.clone(), None) * *scaling;
-        let update = kernels::linear(low, b.clone(), None);
+        let alone = |factor: &Tensor<2>| factor.clone().without_autodiff().autodiff().require_grad();
+        let pair = LoraPair {
+            a: alone(&pair.a),
+            b: alone(&pair.b),
+            ..*pair
+        };
+        let update = pair.dropped(leaf.clone(), dropout);
         let found = kernels::seed(update, grad.cast(DType::F32)).backward();
         let dtype = plain.x.dtype();
         LinearGradients {
@@ -123,7 +135,7 @@ impl Linear {
                 None => plain.x,
                 Some(part) => plain.x + part.cast(dtype),
             },
-            factors: a.grad(&found).zip(b.grad(&found)).map(|(a, b)| [a, b]),
+            factors: pair.a.grad(&found).zip(pair.b.grad(&found)).map(|(a, b)| [a, b]),
         }
     }
 

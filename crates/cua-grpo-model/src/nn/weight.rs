@@ -30,17 +30,10 @@ impl Weight {
     /// # Shapes
     /// - x: `[rows, in]`; output: `[rows, out]`
     pub fn forward(&self, x: Tensor<2>, bias: Option<Tensor<1>>, lora: Option<&LoraPair>) -> Tensor<2> {
-        let lora = lora.map(|pair| ((pair.a.clone(), pair.b.clone()), pair.scaling));
-        match (self, lora) {
-            (Self::Nf4(weight), lora) => kernels::linear_nf4(x, weight, bias, lora),
-            (Self::Dense(weight), None) => kernels::linear(x, weight.clone(), bias),
-            (Self::Dense(weight), Some((factors, scaling))) => {
-                kernels::linear_lora(x, weight.clone(), bias, factors, scaling)
-            }
-        }
+        kernels::linear_of(x, self.frozen(), bias, lora.map(LoraPair::update))
     }
 
-    /// The weight as a constant.
+    /// The weight as the kernels take it.
     pub(super) fn frozen(&self) -> Frozen<'_> {
         match self {
             Self::Dense(weight) => Frozen::Dense(weight),

@@ -4,10 +4,11 @@
 //! the router's probabilities back costs one synchronisation a layer. Padding is routed as tokens are: each token's
 //! output depends on itself alone.
 
+use crate::batch::ints;
 use crate::nn::{Initializer, Linear, LinearConfig, ParamVisitor, join};
 use crate::{MoeConfig, TextConfig};
 use burn::tensor::activation::softmax;
-use burn::tensor::{DType, Int, Tensor, TensorData};
+use burn::tensor::{DType, Tensor};
 use cua_grpo_kernels as kernels;
 
 /// One gated MLP of the mixture.
@@ -55,10 +56,7 @@ impl SparseMlp {
         let probabilities = softmax(self.gate.forward(x.clone().cast(DType::F32)), 1);
         let routes = Routes::choose(&cua_grpo_kernels::host(probabilities.clone()), tokens, count);
 
-        let indices = |values: Vec<i64>| {
-            let length = values.len();
-            Tensor::<1, Int>::from_data(TensorData::new(values, [length]), &device)
-        };
+        let indices = |values| ints(values, &device);
         let mut outputs = Vec::new();
         for (expert, rows) in self.experts.iter().zip(routes.tokens_of_expert) {
             if !rows.is_empty() {

@@ -1,4 +1,4 @@
-//! The tower by blocks: a forward pass that keeps the input of each block, and its backward pass.
+//! The tower by blocks: a forward pass that keeps the inputs of the halves of each block, and its backward pass.
 
 use super::FrameTables;
 use super::tower::{RowOrder, VisionFeatures, VisionTower};
