@@ -24,6 +24,28 @@ pub trait Setting: Serialize + DeserializeOwned {
     }
 }
 
+/// What another value of a key means when a run is resumed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resume {
+    /// Nothing for what was measured and trained so far: the new value holds from now on.
+    Free,
+    /// The run goes on, but not as it would have: a line says so.
+    Warned,
+    /// The saved weights would mean something else: the run is not resumed.
+    Refused,
+}
+
+impl Resume {
+    /// The kind, as the documentation calls it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Free => "free",
+            Self::Warned => "warned",
+            Self::Refused => "refused",
+        }
+    }
+}
+
 /// What is known about one key.
 #[derive(Clone, Copy)]
 pub struct Key {
@@ -39,6 +61,8 @@ pub struct Key {
     pub accepts: fn(&Value) -> bool,
     /// True when the value is never written to disk.
     pub secret: bool,
+    /// What another value means on resume; `None` for keys of runs that cannot be resumed.
+    pub resume: Option<Resume>,
 }
 
 impl Key {
@@ -62,9 +86,12 @@ pub trait Configuration: Serialize + DeserializeOwned + Default + Clone + Partia
     fn validate(&self, origin: &dyn Fn(&str) -> String) -> Result<(), ConfigError>;
 }
 
-/// Declares a configuration struct with its defaults, and the table of its keys.
+/// Declares a configuration struct with its defaults, and the table of its keys. After its documentation a key says
+/// what another value means on resume: `#[resume = Free]`, see [`Resume`].
 macro_rules! configuration {
-    ($(#[$meta:meta])* pub struct $name:ident { $($(#[doc = $doc:literal])+ $key:ident: $type:ty = $default:expr,)* }) => {
+    ($(#[$meta:meta])* pub struct $name:ident {
+        $($(#[doc = $doc:literal])+ $(#[resume = $resume:ident])? $key:ident: $type:ty = $default:expr,)*
+    }) => {
         $(#[$meta])*
         #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
         #[serde(default, deny_unknown_fields)]
@@ -86,9 +113,12 @@ macro_rules! configuration {
                 from_text: <$type as $crate::config::Setting>::from_text,
                 accepts: <$type as $crate::config::Setting>::accepts,
                 secret: <$type as $crate::config::Setting>::SECRET,
+                resume: configuration!(@resume $($resume)?),
             },)*];
         }
     };
+    (@resume) => { None };
+    (@resume $kind:ident) => { Some($crate::config::Resume::$kind) };
 }
 
 impl Setting for bool {

@@ -15,7 +15,7 @@ mod validate;
 
 pub use choices::{DeviceSpec, Dtype, LossType, LrScheduler, PromptStyle, RewardKind, ScaleRewards, Secret, Target};
 pub use error::ConfigError;
-pub use keys::{Configuration, Key, Setting};
+pub use keys::{Configuration, Key, Resume, Setting};
 pub use layer::{Flag, Layer};
 pub use load::{Sources, load, load_process, read_yaml, to_yaml};
 pub use sft::SftConfig;

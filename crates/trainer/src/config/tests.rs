@@ -252,7 +252,9 @@ fn defaults_are_those_of_the_original() {
 
 fn table<C: Configuration>() -> String {
     let defaults = serde_yaml_ng::to_value(C::default()).unwrap();
-    let mut text = String::from("| key | default | value | what it does |\n|---|---|---|---|\n");
+    let resumes = C::keys().iter().any(|key| key.resume.is_some());
+    let (head, line) = if resumes { (" on resume |", "---|") } else { ("", "") };
+    let mut text = format!("| key | default | value |{head} what it does |\n|---|---|---|{line}---|\n");
     for key in C::keys() {
         let default = &defaults[key.name];
         let default = match default.as_sequence() {
@@ -268,14 +270,40 @@ fn table<C: Configuration>() -> String {
             }
             None => serde_yaml_ng::to_string(default).unwrap().trim().to_owned(),
         };
+        let resume = key.resume.map(|kind| format!(" {} |", kind.word())).unwrap_or_default();
         text += &format!(
-            "| `{}` | `{default}` | {} | {} |\n",
+            "| `{}` | `{default}` | {} |{resume} {} |\n",
             key.name,
             (key.expected)(),
             key.doc.trim()
         );
     }
     text
+}
+
+#[test]
+fn every_key_of_a_run_says_what_it_means_on_resume() {
+    for key in TrainConfig::keys() {
+        assert!(key.resume.is_some(), "{} lacks #[resume = ...]", key.name);
+    }
+    let kind = |name: &str| TrainConfig::keys().iter().find(|key| key.name == name).unwrap().resume;
+    for name in [
+        "model_name",
+        "load_in_4bit",
+        "lora_r",
+        "lora_alpha",
+        "use_rslora",
+        "lora_target_modules",
+    ] {
+        assert_eq!(kind(name), Some(Resume::Refused), "{name}");
+    }
+    for name in ["learning_rate", "beta", "eval_seed", "reward", "templates", "seed"] {
+        assert_eq!(kind(name), Some(Resume::Warned), "{name}");
+    }
+    for name in ["max_steps", "output_dir", "verbose", "save_steps", "gbox_api_key"] {
+        assert_eq!(kind(name), Some(Resume::Free), "{name}");
+    }
+    assert!(SftConfig::keys().iter().all(|key| key.resume.is_none()));
 }
 
 /// `UPDATE_DOCS=1 cargo test -p trainer config` rewrites the tables.
