@@ -1,0 +1,198 @@
+//! The training run, top to bottom: evaluate, then step by step roll out, score, update, publish; evaluate, save, report.
+
+mod evaluate;
+mod finish;
+mod step;
+
+use crate::assemble::{self, Loaded};
+use crate::checkpoint::{Checkpoints, TrainingState, load as load_checkpoint};
+use crate::config::TrainConfig;
+use crate::eval::sampler;
+use crate::interrupt::{Interrupt, Notice};
+use crate::learner::Learner;
+use crate::metrics::Event;
+use crate::progress::Progress;
+use crate::resume::ResumePoint;
+use crate::run_dir::RunDir;
+use crate::world::{World, WorldConfig, tasks};
+use anyhow::Result;
+use cua_grpo_algo::{AdamWConfig, Schedule};
+use cua_grpo_core::derive_seed;
+use cua_grpo_gbox::tasks::Split;
+use cua_grpo_model::generate::ModelSampler;
+use cua_grpo_model::{Trainable, lora};
+use cua_grpo_rollout::{Event as RolloutEvent, RolloutConfig, RolloutEngine, TaskCursor};
+use std::sync::Arc;
+
+/// Everything a run holds between steps.
+struct Run {
+    config: TrainConfig,
+    dir: RunDir,
+    learner: Learner,
+    sampler: ModelSampler,
+    engine: RolloutEngine,
+    cursor: TaskCursor,
+    checkpoints: Checkpoints,
+    state: TrainingState,
+    schedule: Schedule,
+    progress: Progress,
+    interrupt: Interrupt,
+}
+
+/// Trains as `config` says, from the start or from a checkpoint.
+pub async fn run(config: TrainConfig, resume: Option<ResumePoint>) -> Result<()> {
+    // Tasks first: an unknown template is told before anything is made.
+    let source = tasks(config.seed, Split::Train, &config.templates)?;
+    let Loaded { mut policy, renderer } = assemble::load(&config)?;
+    let lora_config = assemble::lora(&config);
+    let modules = lora::attach(policy.model_mut(), &lora_config, derive_seed(&[config.seed, 0]))?;
+    let adamw = AdamWConfig {
+        weight_decay: config.weight_decay,
+        ..Default::default()
+    };
+    let mut learner = Learner::new(policy, Trainable::Adapter, adamw, config.max_grad_norm)?;
+    let mut state = TrainingState::default();
+    if let Some(point) = &resume {
+        state = load_checkpoint(&mut learner, &point.checkpoint)?;
+    }
+    let world = World::open(WorldConfig::of(&config)).await?;
+    let dir = match &resume {
+        None => RunDir::create(&config)?,
+        Some(point) => RunDir::resume(&config, point, state.evaluated)?,
+    };
+    let progress = Progress::new(state.global_step, config.max_steps);
+    progress.line(format!(
+        "run folder {}; adapters on {} modules, {} trained weights",
+        dir.path().display(),
+        modules.len(),
+        learner.adamw.layout().len()
+    ));
+    let sampler = sampler(
+        &learner.policy,
+        &renderer,
+        state.policy_version,
+        config.context_limit(),
+        config.lockstep,
+    )?;
+    let engine = RolloutEngine::new(
+        world.factory.clone(),
+        renderer,
+        Arc::new(sampler.clone()),
+        crate::reward::reward(config.reward, config.seed),
+        rollout(&config),
+    )?;
+    let checkpoints = Checkpoints {
+        run_dir: dir.path().to_path_buf(),
+        lora: lora_config,
+        base: config.model_name.clone(),
+    };
+    let mut run = Run {
+        cursor: TaskCursor::new(source, state.task_cursor),
+        schedule: schedule(&config),
+        interrupt: Interrupt::listen(Notice::TRAINING),
+        config,
+        dir,
+        learner,
+        sampler,
+        engine,
+        checkpoints,
+        state,
+        progress,
+    };
+    let outcome = run.all_steps().await;
+    run.progress.finish();
+    let closed = world.close().await;
+    outcome?;
+    closed
+}
+
+impl Run {
+    /// The loop.
+    async fn all_steps(&mut self) -> Result<()> {
+        if self.state.global_step == 0 && self.evaluate().await?.is_none() {
+            return self.stopped();
+        }
+        while self.state.global_step < self.config.max_steps {
+            let Some(event) = self.step().await? else {
+                return self.stopped();
+            };
+            self.progress.step(&event);
+            self.dir.metrics.write(&Event::Train(event))?;
+            let (step, last) = (self.state.global_step, self.state.global_step == self.config.max_steps);
+            self.state.evaluated = due(self.config.eval_steps, step);
+            if self.state.evaluated && self.evaluate().await?.is_none() {
+                self.state.evaluated = false;
+                return self.stopped();
+            }
+            let enough = self.enough();
+            if last || enough.is_some() || due(self.config.save_steps, step) {
+                self.checkpoints
+                    .save(&mut self.learner, &self.state, self.config.save_total_limit)?;
+            }
+            if let Some(reason) = enough {
+                self.progress.line(reason);
+                break;
+            }
+        }
+        if !self.state.evaluated && self.evaluate().await?.is_none() {
+            return self.stopped();
+        }
+        self.finish()
+    }
+
+    /// The engine with this run's progress display.
+    fn watched(&self, what: &str) -> RolloutEngine {
+        let (progress, verbose, what) = (self.progress.clone(), self.config.verbose, what.to_owned());
+        self.engine.clone().with_progress(move |now| {
+            progress.episodes(&what, now.stats.episodes, now.stats.slots, now.stats.successes);
+            match &now.event {
+                RolloutEvent::Episode {
+                    task, reward, turns, ..
+                } if verbose => {
+                    progress.line(format!("{what}: {task}  reward {reward}  {turns} turns"));
+                }
+                RolloutEvent::Turn { task, turn, action, .. } if verbose => {
+                    progress.line(format!("{what}: {task}  turn {}: {action}", turn + 1));
+                }
+                RolloutEvent::Fault {
+                    task, fault, retried, ..
+                } => {
+                    let next = if *retried { "trying again" } else { "given up" };
+                    progress.line(format!("{what}: {task}  {fault} ({next})"));
+                }
+                _ => {}
+            }
+        })
+    }
+}
+
+/// How training episodes are sampled.
+fn rollout(config: &TrainConfig) -> RolloutConfig {
+    RolloutConfig {
+        concurrency: config.concurrency,
+        max_turns: config.max_turns,
+        max_context_tokens: config.context_limit(),
+        max_new_tokens: config.max_new_tokens,
+        temperature: config.temperature as f32,
+        top_p: config.top_p as f32,
+        top_k: config.top_k,
+        max_retries: config.max_retries,
+        seed: config.seed,
+        lockstep: config.lockstep,
+        ..Default::default()
+    }
+}
+
+fn schedule(config: &TrainConfig) -> Schedule {
+    Schedule {
+        base: config.learning_rate,
+        warmup_steps: config.warmup_steps as u64,
+        max_steps: config.max_steps as u64,
+        decay: config.lr_scheduler.into(),
+        final_fraction: 0.0,
+    }
+}
+
+fn due(every: usize, step: usize) -> bool {
+    every > 0 && step.is_multiple_of(every)
+}
