@@ -7,6 +7,8 @@
 //! `--files` names a checkpoint folder of any size whose tokenizer, chat template and processors are taken along; the ids
 //! of its control tokens go into `config.json`. The weights are written in bf16, a shard at a time: memory stays small.
 
+#![allow(clippy::print_stderr, reason = "the example says what it does")]
+
 use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 use cua_grpo_model::{ModelConfig, PRESETS, Qwen3Vl};

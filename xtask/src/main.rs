@@ -1,5 +1,7 @@
 //! Automation of the repository, as `cargo xtask TASK`.
 
+#![allow(clippy::print_stderr, reason = "a tool at a terminal says what it does")]
+
 mod ci;
 mod command;
 mod dependencies;

@@ -3,7 +3,11 @@
 //! Run with `cargo xtask bench-rollout --episodes 200 --concurrency 1,8,32 --latency-ms 0`. A line of JSON for each
 //! concurrency on standard output: episodes and turns a second, and the mean seconds of a turn in the environment.
 
-#![allow(clippy::print_stdout, reason = "the JSON lines are the output")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the JSON lines are the output, the table is for the reader"
+)]
 
 use anyhow::Result;
 use clap::Parser;

@@ -1,6 +1,7 @@
 //! The error of the binary, and the exit code that it means.
 
 use crate::config::ConfigError;
+use crate::interrupt::INTERRUPTED;
 use crate::report::ReportError;
 use crate::resume::ResumeError;
 
@@ -19,17 +20,21 @@ pub enum CliError {
     /// What was asked for cannot be done; the message says what to do.
     #[error("{0}")]
     Usage(String),
+    /// A signal asked for the end, which came in order.
+    #[error("interrupted")]
+    Interrupted,
     /// The run failed.
     #[error("{0:#}")]
     Failed(#[from] anyhow::Error),
 }
 
 impl CliError {
-    /// 2 for errors of usage, 1 for failed runs.
+    /// 2 for errors of usage, 130 for what was interrupted, 1 for failed runs.
     pub fn exit_code(&self) -> u8 {
         match self {
             // An error of usage may come from below.
             Self::Failed(error) => error.downcast_ref::<Self>().map_or(1, Self::exit_code),
+            Self::Interrupted => INTERRUPTED,
             Self::Report(error) if !matches!(error, ReportError::Empty { .. }) => 1,
             _ => 2,
         }

@@ -310,7 +310,7 @@ impl Progress for Bar {
             let target = if fancy {
                 ProgressDrawTarget::stderr()
             } else {
-                eprintln!("fetching {filename} ({} MB)", size / 1_000_000);
+                crate::output::say(format!("fetching {filename} ({} MB)", size / 1_000_000));
                 ProgressDrawTarget::hidden()
             };
             let bar = ProgressBar::with_draw_target(Some(size as u64), target).with_message(filename.to_owned());

@@ -23,4 +23,5 @@ pub mod run;
 pub mod run_dir;
 pub mod sft;
 pub mod step;
+pub mod tolerate;
 pub mod world;

@@ -4,6 +4,7 @@ use clap::Parser;
 use std::process::ExitCode;
 use trainer::cli::{Cli, Command};
 use trainer::error::CliError;
+use trainer::interrupt::INTERRUPTED;
 
 /// Large tensors come and go with every operation; this allocator keeps their pages, see [`keep_pages`].
 #[global_allocator]
@@ -22,11 +23,17 @@ fn keep_pages() {
 
 fn main() -> ExitCode {
     keep_pages();
-    match run(Cli::parse().into_command()) {
+    let cli = Cli::parse();
+    trainer::output::install(cli.log_format);
+    match run(cli.into_command()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::from(error.exit_code())
+            let code = error.exit_code();
+            // What was interrupted has said so.
+            if code != INTERRUPTED {
+                trainer::output::error(error.to_string());
+            }
+            ExitCode::from(code)
         }
     }
 }
@@ -49,7 +56,7 @@ fn run(command: Command) -> Result<(), CliError> {
         Command::Sft(arguments) => Ok(runtime()?.block_on(trainer::sft::run(&arguments.load()?))?),
         Command::Report(arguments) => {
             let path = trainer::report::write_report(&arguments.run)?;
-            eprintln!("report: {}", path.display());
+            trainer::output::say(format!("report: {}", path.display()));
             Ok(())
         }
         Command::Plan(arguments) => trainer::commands::plan(&arguments),

@@ -30,6 +30,7 @@ impl Progress {
             bar.set_style(style.progress_chars("━╸─"));
         }
         bar.set_position(first_step as u64);
+        crate::output::attach(&bar);
         if fancy {
             bar.enable_steady_tick(Duration::from_millis(120));
         }
@@ -44,11 +45,7 @@ impl Progress {
 
     /// A line of its own, above the bar.
     pub fn line(&self, text: impl AsRef<str>) {
-        if self.fancy {
-            self.bar.println(text.as_ref());
-        } else {
-            eprintln!("{}", text.as_ref());
-        }
+        crate::output::say(text);
     }
 
     /// What is being done now, beside the bar; not shown where there is no terminal.

@@ -6,7 +6,11 @@
 //! one training step with adapters on both towers. `--check` compares the kernels with their references instead, and
 //! the paths of a model with each other.
 
-#![allow(clippy::print_stdout, reason = "the JSON lines are the output")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the JSON lines are the output, the table is for the reader"
+)]
 
 mod check;
 mod decode;

@@ -1,6 +1,7 @@
 //! The subcommands.
 
 use super::{EvalArgs, GenerateArgs, MergeArgs, PlanArgs, ReportArgs, ScoreArgs, SftArgs, SimArgs, TrainArgs};
+use crate::output::LogFormat;
 use clap::{Parser, Subcommand};
 
 /// GRPO training of a computer-use agent on an Android phone, real or simulated.
@@ -19,6 +20,9 @@ pub struct Cli {
     /// What to do; `train` when left out.
     #[command(subcommand)]
     pub command: Option<Command>,
+    /// How messages look on standard error and in log.txt; RUST_LOG chooses which are shown
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    pub log_format: LogFormat,
     /// Flags of `train`, which may be given without its name.
     #[command(flatten)]
     pub train: TrainArgs,

@@ -3,6 +3,7 @@
 use crate::assemble::{self, Loaded};
 use crate::config::TrainConfig;
 use crate::eval::{Evaluation, evaluate_with};
+use crate::output;
 use crate::progress::Progress;
 use crate::world::{World, WorldConfig};
 use anyhow::{Context, Result};
@@ -49,14 +50,14 @@ pub async fn eval(config: &TrainConfig, adapter: Option<&Path>) -> Result<()> {
     progress.finish();
     world.close().await?;
     let result = result?;
-    eprint!("{}", result.by_template());
-    eprintln!(
+    output::say(result.by_template().trim_end());
+    output::say(format!(
         "{:.1} % of {} unseen tasks solved, {:.1} % claimed, {:.1} turns an episode",
         100.0 * result.event.success_rate,
         result.event.episodes,
         100.0 * result.event.claimed_success_rate,
         result.event.turns_mean
-    );
+    ));
     let line = serde_json::to_string(&crate::metrics::Event::Eval(result.event))?;
-    crate::output::line(&line)
+    output::line(&line)
 }

@@ -111,14 +111,14 @@ pub fn generate(arguments: &GenerateArgs) -> Result<(), CliError> {
     let decode = start.elapsed().as_secs_f64() - prefill;
     let (read, count) = (request.prompt.tokens.len(), completion.tokens.len());
     let rate = if count > 1 { (count - 1) as f64 / decode } else { 0.0 };
-    eprintln!(
+    output::say(format!(
         "prompt: {read} tokens in {prefill:.2} s; reply: {count} tokens in {decode:.2} s, {rate:.1} a second; ended by {}",
         match completion.stop {
             StopReason::Stop => "a stop token",
             StopReason::MaxTokens => "--max-new-tokens",
             StopReason::ContextFull => "the end of the context",
         }
-    );
+    ));
     if let Some(path) = &arguments.json {
         let reply = Reply {
             prompt_ids: &request.prompt.tokens,
@@ -157,11 +157,11 @@ impl Wishes {
     fn resolve(arguments: &GenerateArgs, model: &Path, renderer: &ChatRenderer) -> Result<Self, CliError> {
         let file = GenerationConfig::load(model).map_err(|error| CliError::Usage(error.to_string()))?;
         if file.is_none() {
-            eprintln!("no generation_config.json: greedy, until <|im_end|> or <|endoftext|>, where flags do not say");
+            output::say("no generation_config.json: greedy, until <|im_end|> or <|endoftext|>, where flags do not say");
         }
         let file = file.unwrap_or_default();
         for setting in &file.not_applied {
-            eprintln!("warning: generation_config.json: {setting} is not applied");
+            output::warn(format!("generation_config.json: {setting} is not applied"));
         }
         let special = renderer.tokenizer().special();
         let stop = if arguments.ignore_eos {

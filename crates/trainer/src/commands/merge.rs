@@ -3,6 +3,7 @@
 use crate::assemble::ModelFolder;
 use crate::cli::MergeArgs;
 use crate::error::CliError;
+use crate::output;
 use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 use cua_grpo_model::checkpoint::{LoadOptions, SaveOptions, WeightDtype, load_model, save_weights};
@@ -75,11 +76,11 @@ pub fn merge(arguments: &MergeArgs) -> Result<(), CliError> {
         let _ = std::fs::remove_dir_all(&partial);
         return Err(error.into());
     }
-    eprintln!(
+    output::say(format!(
         "merged {modules} modules in {}: {}; use it with --model-name {1}",
         wanted.config_name(),
         out.display()
-    );
+    ));
     Ok(())
 }
 

@@ -57,6 +57,6 @@ pub fn load(arguments: &ModelArgs, dtype: Dtype) -> Result<LoadedModel, CliError
 /// Shows warnings on standard error.
 pub fn warn(warnings: &[String]) {
     for warning in warnings {
-        eprintln!("warning: {warning}");
+        crate::output::warn(warning);
     }
 }

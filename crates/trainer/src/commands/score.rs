@@ -54,9 +54,9 @@ pub fn score(arguments: &ScoreArgs) -> Result<(), CliError> {
     output::write_json(&arguments.out, &scores)?;
     let count = scores.input_ids.len();
     let seconds = start.elapsed().as_secs_f64();
-    eprintln!(
+    output::say(format!(
         "{count} tokens, log-prob {sum:.4}, {seconds:.2} s: {}",
         arguments.out.display()
-    );
+    ));
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use crate::cli::SimArgs;
 use crate::interrupt::{Interrupt, Notice};
+use crate::output;
 use anyhow::{Context, Result};
 use cua_grpo_sim::{Faults, Latency, SimConfig, SimServer};
 use std::time::Duration;
@@ -22,25 +23,24 @@ pub async fn sim(arguments: &SimArgs) -> Result<()> {
             ..Default::default()
         },
     };
+    let interrupt = Interrupt::listen(Notice::SERVING);
+    interrupt.hold();
     let server = SimServer::start(config).await.with_context(|| {
         format!(
             "cannot serve on {}; choose another address with --bind, port 0 takes a free one",
             arguments.bind
         )
     })?;
-    eprintln!("simulated phones at {}", server.base_url());
-    eprintln!(
+    output::say(format!("simulated phones at {}", server.base_url()));
+    output::say(format!(
         "use them with: trainer --set gbox_base_url={} --set gbox_api_key=any",
         server.base_url()
-    );
-    eprintln!(
+    ));
+    output::say(format!(
         "or from the official SDK: GBOX_CLIENT_BASE_URL={} GBOX_API_KEY=any",
         server.base_url()
-    );
-    let mut interrupted = Interrupt::listen(Notice::SERVING).token();
-    while !*interrupted.borrow() {
-        interrupted.changed().await.context("the Ctrl-C listener ended")?;
-    }
+    ));
+    interrupt.wait().await;
     server.shutdown().await;
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use super::Run;
 use crate::metrics::{EvalEvent, Event};
+use crate::output;
 use crate::progress::before_after;
 use anyhow::{Context, Result};
 use std::path::Path;
@@ -11,17 +12,17 @@ impl Run {
     pub(super) fn stopped(&mut self) -> Result<()> {
         self.progress.finish();
         if self.state.global_step == 0 {
-            eprintln!("interrupted before the first step was done; nothing to resume");
+            output::say("interrupted before the first step was done; nothing to resume");
             return Ok(());
         }
         let folder = self
             .checkpoints
             .save(&mut self.learner, &self.state, self.config.save_total_limit)?;
         let step = self.state.global_step;
-        eprintln!(
+        output::say(format!(
             "interrupted after step {step}; go on with: trainer --resume {}",
             folder.display()
-        );
+        ));
         Ok(())
     }
 
@@ -39,23 +40,23 @@ impl Run {
             })
             .collect();
         if let (Some(before), Some(after)) = (evals.first(), evals.last()) {
-            eprintln!("\n{}", before_after(before, after));
+            output::say(format!("\n{}", before_after(before, after)));
         }
         let dir = self.dir.path();
-        eprintln!("  run folder      {}", dir.display());
-        eprintln!("  report          {} (open it in a browser)", report.display());
-        eprintln!(
+        output::say(format!("  run folder      {}", dir.display()));
+        output::say(format!("  report          {} (open it in a browser)", report.display()));
+        output::say(format!(
             "  best model      {} (after step {})",
             dir.join("best_model").display(),
             self.state.best_step
-        );
-        eprintln!("\nnext:");
-        eprintln!(
+        ));
+        output::say("\nnext:");
+        output::say(format!(
             "  cargo run -p trainer -- eval --adapter {} --episodes 100",
             shown(&adapter)
-        );
+        ));
         let more = self.state.global_step + self.config.max_steps;
-        eprintln!("  cargo run -p trainer -- --resume {} --max-steps {more}", shown(dir));
+        output::say(format!("  cargo run -p trainer -- --resume {} --max-steps {more}", shown(dir)));
         Ok(())
     }
 }

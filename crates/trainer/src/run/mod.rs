@@ -11,6 +11,7 @@ use crate::eval::sampler;
 use crate::interrupt::{Interrupt, Notice};
 use crate::learner::Learner;
 use crate::metrics::Event;
+use crate::output;
 use crate::progress::Progress;
 use crate::resume::ResumePoint;
 use crate::run_dir::RunDir;
@@ -41,6 +42,7 @@ struct Run {
 
 /// Trains as `config` says, from the start or from a checkpoint.
 pub async fn run(config: TrainConfig, resume: Option<ResumePoint>) -> Result<()> {
+    let interrupt = Interrupt::listen(Notice::TRAINING);
     // Tasks first: an unknown template is told before anything is made.
     let source = tasks(config.seed, Split::Train, &config.templates)?;
     let Loaded { mut policy, renderer } = assemble::load(&config)?;
@@ -55,11 +57,13 @@ pub async fn run(config: TrainConfig, resume: Option<ResumePoint>) -> Result<()>
     if let Some(point) = &resume {
         state = load_checkpoint(&mut learner, &point.checkpoint)?;
     }
-    let world = World::open(WorldConfig::of(&config)).await?;
+    interrupt.hold();
+    let world = interrupt.or(World::open(WorldConfig::of(&config))).await??;
     let dir = match &resume {
         None => RunDir::create(&config)?,
         Some(point) => RunDir::resume(&config, point, state.evaluated)?,
     };
+    output::open_log(dir.path());
     let progress = Progress::new(state.global_step, config.max_steps);
     progress.line(format!(
         "run folder {}; adapters on {} modules, {} trained weights",
@@ -89,7 +93,7 @@ pub async fn run(config: TrainConfig, resume: Option<ResumePoint>) -> Result<()>
     let mut run = Run {
         cursor: TaskCursor::new(source, state.task_cursor),
         schedule: schedule(&config),
-        interrupt: Interrupt::listen(Notice::TRAINING),
+        interrupt,
         config,
         dir,
         learner,
@@ -153,12 +157,6 @@ impl Run {
                 }
                 RolloutEvent::Turn { task, turn, action, .. } if verbose => {
                     progress.line(format!("{what}: {task}  turn {}: {action}", turn + 1));
-                }
-                RolloutEvent::Fault {
-                    task, fault, retried, ..
-                } => {
-                    let next = if *retried { "trying again" } else { "given up" };
-                    progress.line(format!("{what}: {task}  {fault} ({next})"));
                 }
                 _ => {}
             }

@@ -6,6 +6,7 @@ use crate::batching::micro_batches;
 use crate::config::SftConfig;
 use crate::eval::{Evaluation, evaluate};
 use crate::learner::Learner;
+use crate::output;
 use crate::world::{World, WorldConfig, device, tasks};
 use anyhow::{Context, Result};
 use cua_grpo_algo::{AdamWConfig, Schedule};
@@ -54,11 +55,11 @@ pub async fn run(config: &SftConfig) -> Result<()> {
     let rows = demonstrations(config, &world, renderer.clone()).await?;
     let tokens: usize = rows.iter().map(|row| row.tokens.len()).sum();
     let images: usize = rows.iter().map(|row| row.images.len()).sum();
-    eprintln!(
+    output::say(format!(
         "{} demonstrations: {images} screenshots, {tokens} tokens, {:.0} s",
         rows.len(),
         started.elapsed().as_secs_f64()
-    );
+    ));
 
     let model = match &config.init_from {
         None => Qwen3Vl::init(&model_config(config, renderer.tokenizer()), config.seed, &device),
@@ -97,20 +98,20 @@ pub async fn run(config: &SftConfig) -> Result<()> {
             max_retries: 2,
         };
         let result = evaluate(&evaluation, &world, renderer, &policy, 0, Arc::new(VerifiedSuccess)).await?;
-        eprint!("{}", result.by_template());
-        eprintln!(
+        output::say(result.by_template().trim_end());
+        output::say(format!(
             "the starter solves {:.1} % of {} unseen tasks greedily and claims {:.1} %",
             100.0 * result.event.success_rate,
             result.event.episodes,
             100.0 * result.event.claimed_success_rate
-        );
+        ));
     }
     world.close().await?;
-    eprintln!(
+    output::say(format!(
         "wrote {} in {:.0} s; use it with --model-name {0}",
         dir.display(),
         started.elapsed().as_secs_f64()
-    );
+    ));
     Ok(())
 }
 
@@ -207,11 +208,11 @@ fn train(config: &SftConfig, rows: &[Row], learner: &mut Learner) -> Result<()> 
         count += 1;
         if (step + 1) % config.log_every == 0 || step + 1 == steps {
             let left = started.elapsed().as_secs_f64() / (step + 1) as f64 * (steps - step - 1) as f64;
-            eprintln!(
+            output::say(format!(
                 "step {}/{steps}  loss {:.4}  {left:.0} s left",
                 step + 1,
                 sum / f64::from(count)
-            );
+            ));
             (sum, count) = (0.0, 0);
         }
     }

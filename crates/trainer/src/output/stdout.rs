@@ -3,23 +3,24 @@
 use crate::error::CliError;
 use anyhow::{Context, Result};
 use serde::Serialize;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 /// One line on standard output.
 pub fn line(text: &str) -> Result<()> {
-    let mut output = std::io::stdout().lock();
-    writeln!(output, "{text}")
-        .and_then(|()| output.flush())
-        .context("cannot write to standard output")
+    piece(&format!("{text}\n"))
 }
 
-/// A piece of a line on standard output, shown at once.
+/// A piece of a line on standard output, shown at once. A reader that has gone (`| head`) has seen enough: no error.
+///
+/// # Errors
+/// When it cannot be written for another reason, e.g. a full disk.
 pub fn piece(text: &str) -> Result<()> {
     let mut output = std::io::stdout().lock();
-    write!(output, "{text}")
-        .and_then(|()| output.flush())
-        .context("cannot write to standard output")
+    match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("cannot write to standard output"),
+    }
 }
 
 /// Checks that a file can appear at `path`, before hours of work for it.
