@@ -61,7 +61,9 @@ impl Interrupt {
         let mut signals = match signals::listen() {
             Ok(signals) => signals,
             Err(error) => {
-                output::warn(format!("cannot listen for signals: {error}; Ctrl-C ends without saving"));
+                output::warn(format!(
+                    "cannot listen for signals: {error}; Ctrl-C ends without saving"
+                ));
                 return interrupt;
             }
         };

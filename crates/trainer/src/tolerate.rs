@@ -37,7 +37,9 @@ mod tests {
     #[test]
     fn the_first_the_tenth_and_the_hundredth_are_told() {
         let faults = Tolerated::new();
-        let told: Vec<String> = (0..150).filter_map(|_| faults.note("a file is lost", &"no space")).collect();
+        let told: Vec<String> = (0..150)
+            .filter_map(|_| faults.note("a file is lost", &"no space"))
+            .collect();
         assert_eq!(
             told,
             [

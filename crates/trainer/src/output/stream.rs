@@ -63,12 +63,17 @@ pub fn install(format: LogFormat) {
     } else {
         layer().compact().with_ansi(false).with_writer(Sink::File).boxed()
     };
-    let layers = vec![shown.with_filter(on_terminal).boxed(), kept.with_filter(in_file).boxed()];
+    let layers = vec![
+        shown.with_filter(on_terminal).boxed(),
+        kept.with_filter(in_file).boxed(),
+    ];
     // Another subscriber stands only where the caller has put one, which then decides.
     let _ = tracing_subscriber::registry().with(layers).try_init();
     if let Some(error) = wrong {
         let text = wanted.unwrap_or_default();
-        warn(format!("RUST_LOG is `{text}`: {error}. Write a level or crate=level, e.g. RUST_LOG=cua_grpo_gbox=debug"));
+        warn(format!(
+            "RUST_LOG is `{text}`: {error}. Write a level or crate=level, e.g. RUST_LOG=cua_grpo_gbox=debug"
+        ));
     }
 }
 
@@ -95,7 +100,8 @@ pub(super) fn warn_on_terminal(text: &str) {
 fn put(level: &str, message: &str, shown: &str, keep: bool) {
     let stamp = now();
     let json = JSON.load(Ordering::Relaxed).then(|| {
-        let line = json!({"timestamp": stamp, "level": level, "message": message.trim_matches('\n'), "target": "trainer"});
+        let line =
+            json!({"timestamp": stamp, "level": level, "message": message.trim_matches('\n'), "target": "trainer"});
         format!("{line}\n")
     });
     if keep {

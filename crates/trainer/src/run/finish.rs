@@ -56,7 +56,10 @@ impl Run {
             shown(&adapter)
         ));
         let more = self.state.global_step + self.config.max_steps;
-        output::say(format!("  cargo run -p trainer -- --resume {} --max-steps {more}", shown(dir)));
+        output::say(format!(
+            "  cargo run -p trainer -- --resume {} --max-steps {more}",
+            shown(dir)
+        ));
         Ok(())
     }
 }
