@@ -100,11 +100,14 @@ pub struct Loaded {
     pub renderer: Arc<ChatRenderer>,
 }
 
-/// Loads the model that `config` names.
-pub fn load(config: &TrainConfig) -> Result<Loaded> {
+/// The files of the model that `config` names.
+pub fn open(config: &TrainConfig) -> Result<ModelFolder> {
+    ModelFolder::open(&config.model_name).with_context(|| format!("model_name `{}`", config.model_name))
+}
+
+/// Loads the model in `folder` as `config` says.
+pub fn load(config: &TrainConfig, folder: &ModelFolder) -> Result<Loaded> {
     let device = device(config.device)?;
-    let folder =
-        ModelFolder::open(&config.model_name).with_context(|| format!("model_name `{}`", config.model_name))?;
     let model = folder.weights(&device, config.dtype, config.load_in_4bit)?;
     let renderer = ChatRenderer::load(folder.path())?;
     let images = config.batch_size * config.num_rollouts * config.gradient_accumulation_steps * config.max_turns;

@@ -1,15 +1,32 @@
 //! Checkpoints of a run: adapter, optimiser, step, task cursor and what early stopping remembers.
 //!
-//! A checkpoint is written into a folder of another name and renamed when it is whole. All random numbers of a run are
-//! derived from its seed, the step and the place in the step, so there is no generator state to save.
+//! A checkpoint is written into a folder of another name and renamed when it is whole; a list of checksums tells later
+//! damage. All random numbers of a run are derived from its seed, the step and the place in the step, so there is no
+//! generator state to save. Each checkpoint holds the best model of its time (as links to the same files), so a run that
+//! goes on from it goes on with that one.
 
+use crate::adapter::CONFIG;
+use crate::config::{TrainConfig, to_yaml};
+use crate::files::{discard, link_folder, replace_folder, seal};
 use crate::learner::Learner;
+use crate::provenance::{Base, PROVENANCE, Provenance};
+use crate::resume::CHECKPOINTS;
 use anyhow::{Context, Result};
 use cua_grpo_algo::{AdamWState, Moments};
 use cua_grpo_model::checkpoint::{TensorBytes, TensorFiles, write_safetensors};
 use cua_grpo_model::lora::{LoraConfig, load_adapter, save_adapter};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+
+/// Folder of the best model, in the run folder and in each checkpoint.
+pub const BEST: &str = "best_model";
+/// Folder of the policy after the last step.
+pub const FINAL: &str = "final";
+const STATE: &str = "training_state.json";
+const MOMENTS: &str = "optimizer.safetensors";
+
+/// Files that a whole checkpoint has.
+pub const FILES: &[&str] = &["adapter_config.json", "adapter_model.safetensors", MOMENTS, STATE];
 
 /// What a run remembers besides its weights and moments.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -30,6 +47,12 @@ pub struct TrainingState {
     pub evals_without_improvement: usize,
     /// Whether the evaluation at `global_step` was made before saving.
     pub evaluated: bool,
+    /// Success rate of the evaluation at `global_step`, when it was made and is complete.
+    #[serde(default)]
+    pub accuracy: Option<f64>,
+    /// The task set of the evaluations that `best_accuracy` compares.
+    #[serde(default)]
+    pub task_set: Option<String>,
 }
 
 /// Writes checkpoints below one run folder.
@@ -38,55 +61,111 @@ pub struct Checkpoints {
     pub run_dir: PathBuf,
     /// Hyperparameters of the adapter.
     pub lora: LoraConfig,
-    /// Name of the base model.
-    pub base: String,
+    /// The base model.
+    pub base: Base,
+    /// The configuration, which goes into every folder.
+    pub config: TrainConfig,
 }
 
 impl Checkpoints {
     /// Writes `checkpoints/checkpoint-STEP` and deletes the oldest beyond `keep` (0 keeps all).
     pub fn save(&self, learner: &mut Learner, state: &TrainingState, keep: usize) -> Result<PathBuf> {
-        let parent = self.run_dir.join(crate::resume::CHECKPOINTS);
-        let folder = parent.join(format!("checkpoint-{}", state.global_step));
-        let partial = parent.join(format!("partial-{}", state.global_step));
-        remove(&partial)?;
-        save_adapter(learner.policy.model_mut(), &self.lora, &self.base, &partial)?;
-        write_moments(&learner.adamw.export()?, &partial.join("optimizer.safetensors"))?;
-        let path = partial.join("training_state.json");
-        std::fs::write(&path, serde_json::to_string_pretty(state)?)
-            .with_context(|| format!("cannot write {}", path.display()))?;
-        remove(&folder)?;
-        std::fs::rename(&partial, &folder).with_context(|| format!("cannot write {}", folder.display()))?;
+        let folder = self
+            .run_dir
+            .join(CHECKPOINTS)
+            .join(format!("checkpoint-{}", state.global_step));
+        replace_folder(&folder, |partial| {
+            self.write_adapter(learner, state.global_step, partial)?;
+            write_moments(&learner.adamw.export()?, &partial.join(MOMENTS))?;
+            let path = partial.join(STATE);
+            std::fs::write(&path, serde_json::to_string_pretty(state)?)
+                .with_context(|| format!("cannot write {}", path.display()))?;
+            let best = self.run_dir.join(BEST);
+            if best.is_dir() {
+                link_folder(&best, &partial.join(BEST))?;
+            }
+            seal(partial)
+        })?;
         let all = crate::resume::list(&self.run_dir);
         if keep > 0 {
             for (_, old) in all.iter().take(all.len().saturating_sub(keep)) {
-                remove(old)?;
+                discard(old)?;
             }
         }
         Ok(folder)
     }
 
-    /// Writes the adapter alone into a folder of the run (`best_model`, `final`).
-    pub fn save_adapter(&self, learner: &mut Learner, name: &str) -> Result<PathBuf> {
+    /// Writes the adapter alone into a folder of the run ([`BEST`], [`FINAL`]).
+    pub fn save_adapter(&self, learner: &mut Learner, step: usize, name: &str) -> Result<PathBuf> {
         let folder = self.run_dir.join(name);
-        let partial = self.run_dir.join(format!(".{name}.partial"));
-        remove(&partial)?;
-        save_adapter(learner.policy.model_mut(), &self.lora, &self.base, &partial)?;
-        remove(&folder)?;
-        std::fs::rename(&partial, &folder).with_context(|| format!("cannot write {}", folder.display()))?;
+        replace_folder(&folder, |partial| {
+            self.write_adapter(learner, step, partial)?;
+            seal(partial)
+        })?;
         Ok(folder)
+    }
+
+    /// Keeps the best model, which another task set chose, under a name of its own: `best_model-STEP`.
+    pub fn keep_best(&self, step: usize) -> Result<PathBuf> {
+        let kept = self.run_dir.join(format!("{BEST}-{step}"));
+        let best = self.run_dir.join(BEST);
+        if best.is_dir() {
+            replace_folder(&kept, |partial| link_folder(&best, partial))?;
+        }
+        Ok(kept)
+    }
+
+    fn write_adapter(&self, learner: &mut Learner, step: usize, partial: &Path) -> Result<()> {
+        save_adapter(learner.policy.model_mut(), &self.lora, &self.base.name, partial)?;
+        let provenance = Provenance {
+            step,
+            base: self.base.clone(),
+        };
+        provenance.write(partial)?;
+        let path = partial.join(CONFIG);
+        std::fs::write(&path, to_yaml(&self.config)?).with_context(|| format!("cannot write {}", path.display()))
     }
 }
 
+/// The best model that a checkpoint holds; one of its own step, saved by an older version without it, is the checkpoint.
+pub fn best_of(checkpoint: &Path) -> Option<PathBuf> {
+    let best = checkpoint.join(BEST);
+    best.is_dir().then_some(best)
+}
+
+/// Reads the state of a checkpoint.
+///
+/// # Errors
+/// When the file cannot be read or is broken.
+pub fn read_state(folder: &Path) -> Result<TrainingState> {
+    let path = folder.join(STATE);
+    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("{} is broken; use an older checkpoint", path.display()))
+}
+
 /// Loads a checkpoint folder onto `learner`.
+///
+/// # Errors
+/// When a file is missing or broken, or belongs to another adapter than `lora`.
 pub fn load(learner: &mut Learner, folder: &Path) -> Result<TrainingState> {
     let broken = || format!("{} is not a whole checkpoint; use an older one", folder.display());
     load_adapter(learner.policy.model_mut(), folder).with_context(broken)?;
-    let path = folder.join("training_state.json");
-    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let state: TrainingState = serde_json::from_str(&text).with_context(broken)?;
-    let moments = read_moments(learner, state.updates, &folder.join("optimizer.safetensors")).with_context(broken)?;
+    let state = read_state(folder)?;
+    let moments = read_moments(learner, state.updates, &folder.join(MOMENTS)).with_context(broken)?;
     learner.adamw.import(&moments)?;
     Ok(state)
+}
+
+/// The step of an adapter folder of a run; `None` where it does not tell.
+pub fn step_of(folder: &Path) -> Option<usize> {
+    let there = folder.join(PROVENANCE).is_file();
+    // A broken file tells no step either; whoever uses the adapter is told.
+    there.then(|| {
+        Provenance::read(folder)
+            .ok()
+            .flatten()
+            .map(|provenance| provenance.step)
+    })?
 }
 
 fn write_moments(state: &AdamWState, path: &Path) -> Result<()> {
@@ -117,13 +196,4 @@ fn read_moments(learner: &Learner, step: u64, path: &Path) -> Result<AdamWState>
         state.moments.insert(name.clone(), moments);
     }
     Ok(state)
-}
-
-fn remove(path: &Path) -> Result<()> {
-    match std::fs::remove_dir_all(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove {}", path.display()))
-        }
-        _ => Ok(()),
-    }
 }

@@ -1,6 +1,7 @@
 //! The error of the binary, and the exit code that it means.
 
 use crate::config::ConfigError;
+use crate::files::LockError;
 use crate::interrupt::INTERRUPTED;
 use crate::report::ReportError;
 use crate::resume::ResumeError;
@@ -14,6 +15,9 @@ pub enum CliError {
     /// There is nothing to resume from.
     #[error(transparent)]
     Resume(#[from] ResumeError),
+    /// A folder is another process's.
+    #[error(transparent)]
+    Lock(#[from] LockError),
     /// The report could not be made.
     #[error(transparent)]
     Report(#[from] ReportError),

@@ -1,5 +1,6 @@
 //! Greedy episodes on task instances that training never sees.
 
+use crate::compare::{Instances, describe, task_set_of};
 use crate::config::TrainConfig;
 use crate::metrics::EvalEvent;
 use crate::world::{World, tasks};
@@ -35,6 +36,8 @@ pub struct Evaluation {
     pub concurrency: usize,
     /// New attempts after faults.
     pub max_retries: usize,
+    /// What only equals are compared with.
+    pub task_set: String,
 }
 
 impl Evaluation {
@@ -49,6 +52,7 @@ impl Evaluation {
             max_context_tokens: config.context_limit(),
             concurrency: config.concurrency,
             max_retries: config.max_retries,
+            task_set: task_set_of(config),
         }
     }
 
@@ -75,8 +79,11 @@ impl Evaluation {
         let mut cursor = TaskCursor::new(tasks(self.seed, Split::Eval, &self.templates)?, 0);
         let tasks = cursor.next_tasks(self.episodes);
         let requests = tasks
-            .into_iter()
-            .map(|task| GroupRequest { task, group_size: 1 })
+            .iter()
+            .map(|task| GroupRequest {
+                task: task.clone(),
+                group_size: 1,
+            })
             .collect();
         let engine = engine.with_config(self.rollout())?;
         let collection = engine.collect(requests, 0, cancel).await?;
@@ -92,7 +99,7 @@ impl Evaluation {
         let mean = |value: &dyn Fn(&Episode) -> f64| {
             episodes.iter().map(|(_, episode)| value(episode)).sum::<f64>() / episodes.len().max(1) as f64
         };
-        let event = EvalEvent {
+        let mut event = EvalEvent {
             step,
             episodes: episodes.len(),
             success_rate: mean(&|episode| f64::from(u8::from(episode.facts.verified))),
@@ -103,6 +110,7 @@ impl Evaluation {
             eval_s: started.elapsed().as_secs_f64(),
             ..Default::default()
         };
+        describe(&mut event, &self.task_set, &Instances::of(&tasks, &episodes))?;
         Ok(EvalResult { event, episodes })
     }
 }

@@ -1,14 +1,18 @@
 //! The parts of the trainer, as a library so that its tests and other binaries can use them.
 
+pub mod adapter;
 pub mod assemble;
 pub mod batching;
 pub mod checkpoint;
 pub mod cli;
 pub mod commands;
+pub mod compare;
 pub mod config;
 pub mod conversation;
 pub mod error;
 pub mod eval;
+pub mod files;
+pub mod hint;
 pub mod hub;
 pub mod interrupt;
 pub mod learner;
@@ -16,6 +20,7 @@ pub mod metrics;
 pub mod output;
 pub mod plan;
 pub mod progress;
+pub mod provenance;
 pub mod report;
 pub mod resume;
 pub mod reward;

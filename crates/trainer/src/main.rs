@@ -50,12 +50,13 @@ fn run(command: Command) -> Result<(), CliError> {
             Ok(runtime()?.block_on(trainer::run::run(config, resume))?)
         }
         Command::Eval(arguments) => {
-            let config = arguments.load()?;
-            Ok(runtime()?.block_on(trainer::commands::eval(&config, arguments.adapter.as_deref()))?)
+            let measured = arguments.load()?;
+            Ok(runtime()?.block_on(trainer::commands::eval(&measured))?)
         }
         Command::Sft(arguments) => Ok(runtime()?.block_on(trainer::sft::run(&arguments.load()?))?),
         Command::Report(arguments) => {
-            let path = trainer::report::write_report(&arguments.run)?;
+            let run = trainer::adapter::run_of(&arguments.run).unwrap_or_else(|| arguments.run.clone());
+            let path = trainer::report::write_report(&run)?;
             trainer::output::say(format!("report: {}", path.display()));
             Ok(())
         }

@@ -183,17 +183,7 @@ impl MetricsWriter {
     /// `evaluated` tells whether the evaluation at `step` itself belongs to what is kept (it was made before saving).
     pub fn resume(run_dir: &Path, step: usize, evaluated: bool) -> Result<Self, MetricsError> {
         let path = run_dir.join(METRICS);
-        let mut keep = 0;
-        for (event, end) in parse(&path)? {
-            let kept = match &event {
-                Event::Eval(eval) => eval.step < step || (eval.step == step && evaluated),
-                Event::Train(train) => train.step <= step,
-            };
-            if !kept {
-                break;
-            }
-            keep = end;
-        }
+        let keep = kept(&path, step, evaluated)?;
         let mut file = OpenOptions::new()
             .write(true)
             .create(true)
@@ -205,7 +195,23 @@ impl MetricsWriter {
         Ok(Self { path, file })
     }
 
-    /// Appends one line and flushes it.
+    /// Opens `metrics.jsonl` of a run in `run_dir` that goes on from a checkpoint of the run in `from`: it begins with
+    /// what that run had written when the checkpoint of `step` was saved.
+    pub fn resume_from(from: &Path, run_dir: &Path, step: usize, evaluated: bool) -> Result<Self, MetricsError> {
+        let source = from.join(METRICS);
+        let keep = kept(&source, step, evaluated)?;
+        let mut bytes = match std::fs::read(&source) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+            bytes => bytes.map_err(io("read", &source))?,
+        };
+        bytes.truncate(keep);
+        let mut writer = Self::create(run_dir)?;
+        let written = writer.file.write_all(&bytes).and_then(|()| writer.file.sync_data());
+        written.map_err(io("write", &writer.path))?;
+        Ok(writer)
+    }
+
+    /// Appends one line and has it written to the disk.
     pub fn write(&mut self, event: &Event) -> Result<(), MetricsError> {
         let mut line = serde_json::to_vec(event).map_err(|error| MetricsError::Io {
             operation: "encode an event for",
@@ -215,9 +221,24 @@ impl MetricsWriter {
         line.push(b'\n');
         self.file
             .write_all(&line)
-            .and_then(|()| self.file.flush())
+            .and_then(|()| self.file.sync_data())
             .map_err(io("append to", &self.path))
     }
+}
+
+/// Whether an event belongs to a run at the time when the checkpoint of `step` was saved.
+pub fn belongs(event: &Event, step: usize, evaluated: bool) -> bool {
+    match event {
+        Event::Eval(eval) => eval.step < step || (eval.step == step && evaluated),
+        Event::Train(train) => train.step <= step,
+    }
+}
+
+/// Bytes of the file up to the first event that does not belong to the checkpoint of `step`.
+fn kept(path: &Path, step: usize, evaluated: bool) -> Result<usize, MetricsError> {
+    let events = parse(path)?;
+    let kept = events.iter().take_while(|(event, _)| belongs(event, step, evaluated));
+    Ok(kept.last().map_or(0, |(_, end)| *end))
 }
 
 /// All events of a run folder, in order. A torn last line is left out; no file means no events.

@@ -1,5 +1,6 @@
 //! What the user sees during a run: a bar on a terminal, plain lines elsewhere, and a table at the end.
 
+use crate::compare::{lost, requested};
 use crate::metrics::{EvalEvent, TrainEvent};
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
@@ -80,11 +81,12 @@ impl Progress {
     pub fn eval(&self, event: &EvalEvent) {
         let claimed = 100.0 * event.claimed_success_rate;
         self.line(format!(
-            "eval after step {}: {:.1} % of {} unseen tasks solved ({claimed:.1} % claimed), {:.1} s",
+            "eval after step {}: {:.1} % of {} unseen tasks solved ({claimed:.1} % claimed), {:.1} s{}",
             event.step,
             100.0 * event.success_rate,
             event.episodes,
             event.eval_s,
+            incomplete(event),
         ));
     }
 
@@ -106,7 +108,15 @@ pub fn figures(event: &TrainEvent) -> String {
     )
 }
 
-/// The table at the end: the first evaluation beside the last.
+/// What a line about an evaluation ends with when episodes of it were lost.
+pub fn incomplete(event: &EvalEvent) -> String {
+    match lost(event) {
+        0 => String::new(),
+        lost => format!("; incomplete: {lost} of {} lost to faults", requested(event)),
+    }
+}
+
+/// The table at the end: the first evaluation beside the last, on the instances that neither has lost.
 pub fn before_after(before: &EvalEvent, after: &EvalEvent) -> String {
     let percent = |value: f64| format!("{:.1} %", 100.0 * value);
     let points = |from: f64, to: f64| format!("{:+.1} points", 100.0 * (to - from));
@@ -138,7 +148,14 @@ pub fn before_after(before: &EvalEvent, after: &EvalEvent) -> String {
         ],
     ];
     let head = [
-        format!("{} unseen tasks, greedy", after.episodes),
+        match requested(after).saturating_sub(after.episodes) {
+            0 => format!("{} unseen tasks, greedy", after.episodes),
+            _ => format!(
+                "{} of {} unseen tasks, greedy (the others lost to faults)",
+                after.episodes,
+                requested(after)
+            ),
+        },
         format!("before (step {})", before.step),
         format!("after (step {})", after.step),
         "change".into(),

@@ -195,6 +195,31 @@ impl TensorFiles {
         Ok(bytes)
     }
 
+    /// At most `most` bytes of the tensor `name`: all of it, or pieces from its first to its last.
+    ///
+    /// # Errors
+    /// As [`TensorFiles::read_bytes`].
+    pub(super) fn excerpt(&self, name: &str, most: usize) -> Result<Vec<u8>, ModelError> {
+        /// Bytes of a piece.
+        const PIECE: usize = 4096;
+        let place = self.place(name)?;
+        if place.length <= most.max(PIECE) {
+            return self.read_bytes(name);
+        }
+        let pieces = (most / PIECE).max(2);
+        let last = place.length - PIECE;
+        let (path, file) = &self.files[place.file];
+        let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bytes = vec![0; pieces * PIECE];
+        for (number, piece) in bytes.chunks_exact_mut(PIECE).enumerate() {
+            let offset = (last as u128 * number as u128 / (pieces - 1) as u128) as u64;
+            file.seek(SeekFrom::Start(place.start + offset))
+                .and_then(|_| file.read_exact(piece))
+                .map_err(ModelError::io("read", path))?;
+        }
+        Ok(bytes)
+    }
+
     fn place(&self, name: &str) -> Result<&Place, ModelError> {
         self.places
             .get(name)

@@ -3,6 +3,7 @@
 mod dtype;
 mod experts;
 mod files;
+mod fingerprint;
 mod load;
 mod quantised;
 mod save;
@@ -11,6 +12,7 @@ mod stream;
 
 pub use dtype::WeightDtype;
 pub use files::{HostTensor, INDEX_FILE, SINGLE_FILE, TensorFiles};
+pub use fingerprint::fingerprint;
 pub use load::{LoadOptions, load_model};
 pub use quantised::Nf4Options;
 pub use save::{SaveOptions, save_model, save_weights};

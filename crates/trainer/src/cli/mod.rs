@@ -2,11 +2,13 @@
 
 mod command;
 mod given;
+mod measured;
 mod model;
 mod run;
 mod tools;
 
 pub use command::{Cli, Command};
+pub use measured::Measured;
 pub use model::{GenerateArgs, MergeArgs, ModelArgs, ScoreArgs, SpecialTokens};
 pub use run::{EvalArgs, PlanArgs, SftArgs, SharedArgs, TrainArgs};
 pub use tools::{ReportArgs, SimArgs};

@@ -8,21 +8,24 @@ use std::path::PathBuf;
 /// Flags that name a model.
 #[derive(Debug, Args)]
 pub struct ModelArgs {
-    /// `starter`, or a folder in the Hugging Face layout
-    #[arg(long, value_name = "DIR")]
-    pub model: String,
-    /// Adapter folder
+    /// `starter`, or a folder in the Hugging Face layout [default: the base of the adapter]
+    #[arg(long, value_name = "DIR", required_unless_present = "adapter")]
+    pub model: Option<String>,
+    /// A run folder, or best_model, final or a checkpoint of one, or any adapter folder
     #[arg(long, value_name = "DIR")]
     pub adapter: Option<PathBuf>,
-    /// cpu, cuda or cuda:N
-    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
-    pub device: String,
-    /// Number format of the weights
-    #[arg(long, default_value = "f32", value_parser = ["f32", "bf16"])]
-    pub dtype: String,
-    /// Round the linear maps to 4 bits (NF4), the rest is as --dtype says
-    #[arg(long)]
+    /// cpu, cuda or cuda:N [default: that of the adapter's run, else cpu]
+    #[arg(long, value_name = "DEVICE")]
+    pub device: Option<String>,
+    /// Number format of the weights [default: that of the adapter's run, else f32]
+    #[arg(long, value_parser = ["f32", "bf16"])]
+    pub dtype: Option<String>,
+    /// Round the linear maps to 4 bits (NF4), the rest is as --dtype says [default: as in the adapter's run]
+    #[arg(long, conflicts_with = "no_4bit")]
     pub load_in_4bit: bool,
+    /// Keep the linear maps as --dtype says
+    #[arg(long = "no-4bit")]
+    pub no_4bit: bool,
     /// What a literal such as <|im_end|> inside a message means
     #[arg(long, value_enum, value_name = "HOW", default_value_t = SpecialTokens::Parse)]
     pub special_tokens: SpecialTokens,
@@ -112,10 +115,11 @@ pub struct GenerateArgs {
 /// Flags of `merge`.
 #[derive(Debug, Args)]
 pub struct MergeArgs {
-    /// `starter`, or a folder in the Hugging Face layout: the model that the adapter was trained on
+    /// `starter`, or a folder in the Hugging Face layout: the model that the adapter was trained on [default: the one
+    /// that the adapter names]
     #[arg(long, value_name = "DIR")]
-    pub model: String,
-    /// Adapter folder
+    pub model: Option<String>,
+    /// A run folder, or best_model, final or a checkpoint of one, or any adapter folder
     #[arg(long, value_name = "DIR")]
     pub adapter: PathBuf,
     /// Folder to make; it must not exist or be empty

@@ -1,7 +1,8 @@
 //! Flags of the subcommands that run from a configuration: `train`, `eval`, `plan`, `sft`.
 
 use super::given::Given;
-use crate::config::{ConfigError, Flag, SftConfig, TrainConfig, load_process};
+use super::measured::Measured;
+use crate::config::{ConfigError, Flag, SftConfig, TrainConfig, load_process, read_yaml};
 use crate::error::CliError;
 use crate::resume::ResumePoint;
 use clap::Args;
@@ -101,7 +102,8 @@ pub struct EvalArgs {
     /// Flags shared with `train`.
     #[command(flatten)]
     pub shared: SharedArgs,
-    /// Adapter folder (best_model, final or a checkpoint of a run); without it the model alone is measured
+    /// A run folder, or best_model, final or a checkpoint of one, whose configuration and base then hold; or any adapter
+    /// folder; without it the model alone is measured
     #[arg(long, value_name = "DIR")]
     pub adapter: Option<PathBuf>,
     /// Number of episodes
@@ -171,7 +173,15 @@ impl TrainArgs {
         let mut file = self.shared.config.clone();
         let mut flags = Vec::new();
         if let Some(point) = &resume {
-            file = file.or_else(|| Some(point.run_dir.join("config.yaml")));
+            let (own, note) = point.config_file();
+            if let Some(note) = note.filter(|_| file.is_none()) {
+                crate::output::warn(note);
+            }
+            if file.is_none() {
+                // Defaults in its place would be another run.
+                read_yaml::<TrainConfig>(&own)?;
+            }
+            file = file.or(Some(own));
             let value = point.run_dir.display().to_string();
             flags.push(Flag {
                 key: "output_dir".into(),
@@ -208,13 +218,11 @@ impl TrainArgs {
 }
 
 impl EvalArgs {
-    /// The resolved configuration.
-    pub fn load(&self) -> Result<TrainConfig, CliError> {
+    /// What is measured, and how.
+    pub fn load(&self) -> Result<Measured, CliError> {
         let given = self.shared.given().value("eval_episodes", &self.episodes);
-        Ok(load_process(
-            self.shared.config.clone(),
-            given.assignments(&self.shared.set)?,
-        )?)
+        let flags = given.assignments(&self.shared.set)?;
+        Measured::resolve(self.adapter.as_deref(), self.shared.config.clone(), flags)
     }
 }
 

@@ -29,7 +29,7 @@ pub struct SimArgs {
 /// Flags of `report`.
 #[derive(Debug, Args)]
 pub struct ReportArgs {
-    /// The run folder
+    /// The run folder, or a folder of it: best_model, final, a checkpoint
     #[arg(value_name = "RUN")]
     pub run: PathBuf,
 }

@@ -1,7 +1,7 @@
 //! `trainer eval`: measures a policy on task instances that training never sees.
 
 use crate::assemble::{self, Loaded};
-use crate::config::TrainConfig;
+use crate::cli::Measured;
 use crate::eval::{Evaluation, evaluate_with};
 use crate::output;
 use crate::progress::Progress;
@@ -9,15 +9,23 @@ use crate::world::{World, WorldConfig};
 use anyhow::{Context, Result};
 use cua_grpo_model::lora::load_adapter;
 use cua_grpo_rollout::Event;
-use std::path::Path;
 use std::sync::Arc;
 
 /// Greedy episodes on unseen task instances; a line a template on standard error, the figures as JSON on standard
 /// output.
-pub async fn eval(config: &TrainConfig, adapter: Option<&Path>) -> Result<()> {
-    let Loaded { mut policy, renderer } = assemble::load(config)?;
-    if let Some(folder) = adapter {
-        load_adapter(policy.model_mut(), folder).with_context(|| format!("--adapter {}", folder.display()))?;
+pub async fn eval(measured: &Measured) -> Result<()> {
+    let config = &measured.config;
+    for note in &measured.notes {
+        output::say(note);
+    }
+    let folder = assemble::open(config)?;
+    if let Some(adapter) = &measured.adapter {
+        adapter.check_folder(&config.model_name, &folder, "--model-name")?;
+    }
+    let Loaded { mut policy, renderer } = assemble::load(config, &folder)?;
+    if let Some(adapter) = &measured.adapter {
+        let loaded = load_adapter(policy.model_mut(), &adapter.folder);
+        loaded.with_context(|| format!("--adapter {}", adapter.given.display()))?;
     }
     let world = World::open(WorldConfig::of(config)).await?;
     let evaluation = Evaluation::of(config);
@@ -52,11 +60,12 @@ pub async fn eval(config: &TrainConfig, adapter: Option<&Path>) -> Result<()> {
     let result = result?;
     output::say(result.by_template().trim_end());
     output::say(format!(
-        "{:.1} % of {} unseen tasks solved, {:.1} % claimed, {:.1} turns an episode",
+        "{:.1} % of {} unseen tasks solved, {:.1} % claimed, {:.1} turns an episode{}",
         100.0 * result.event.success_rate,
         result.event.episodes,
         100.0 * result.event.claimed_success_rate,
-        result.event.turns_mean
+        result.event.turns_mean,
+        crate::progress::incomplete(&result.event)
     ));
     let line = serde_json::to_string(&crate::metrics::Event::Eval(result.event))?;
     output::line(&line)

@@ -1,6 +1,6 @@
 //! `trainer generate`: lets the model answer a prompt.
 
-use super::model::{LoadedModel, dtype, warn};
+use super::model::{LoadedModel, warn};
 use crate::cli::GenerateArgs;
 use crate::conversation::Conversation;
 use crate::error::CliError;
@@ -50,7 +50,7 @@ pub fn generate(arguments: &GenerateArgs) -> Result<(), CliError> {
         folder,
         renderer,
         model,
-    } = super::model::load(options, dtype(&options.dtype))?;
+    } = super::model::load(options)?;
     let wishes = Wishes::resolve(arguments, folder.path(), &renderer)?;
     model
         .check_tokens(&wishes.stop)

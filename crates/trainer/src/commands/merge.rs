@@ -1,5 +1,6 @@
 //! `trainer merge`: an adapter folded into the weights, as a model folder of its own.
 
+use crate::adapter::Adapter;
 use crate::assemble::ModelFolder;
 use crate::cli::MergeArgs;
 use crate::error::CliError;
@@ -35,8 +36,20 @@ pub fn merge(arguments: &MergeArgs) -> Result<(), CliError> {
     let usage = |flag: String, error: &dyn std::fmt::Display| CliError::Usage(format!("{flag}: {error}"));
     let out = &arguments.out;
     let partial = target(out).map_err(|error| usage(format!("--out {}", out.display()), &format!("{error:#}")))?;
-    let flag = || format!("--model {}", arguments.model);
-    let folder = ModelFolder::open(&arguments.model).map_err(|error| usage(flag(), &format!("{error:#}")))?;
+    let found = Adapter::find(&arguments.adapter)?;
+    let name = match &arguments.model {
+        Some(name) => name.clone(),
+        None => found.require_base("--model")?,
+    };
+    let flag = || format!("--model {name}");
+    let folder = ModelFolder::open(&name).map_err(|error| usage(flag(), &format!("{error:#}")))?;
+    found.check_folder(&name, &folder, "--model")?;
+    if found.config()?.is_some_and(|run| run.load_in_4bit) {
+        output::say(
+            "note: the run trained on this base in 4 bits; merged into the weights as they are, the policy differs by \
+             their rounding",
+        );
+    }
     let mut config = read_config(folder.path()).map_err(|error| usage(flag(), &format!("{error:#}")))?;
     let stored = stored(&config);
     let wanted = match arguments.dtype.as_deref() {
@@ -52,7 +65,7 @@ pub fn merge(arguments: &MergeArgs) -> Result<(), CliError> {
     let model = load_model(folder.path(), &LoadOptions::new(held), &Device::flex());
     let mut model = model.map_err(|error| usage(flag(), &error))?;
     let adapter = format!("--adapter {}", arguments.adapter.display());
-    load_adapter(&mut model, &arguments.adapter).map_err(|error| usage(adapter.clone(), &error))?;
+    load_adapter(&mut model, &found.folder).map_err(|error| usage(adapter.clone(), &error))?;
     let mut modules = 0;
     model.visit_linear(&mut |_, linear| modules += usize::from(linear.lora.is_some()));
     if modules == 0 {

@@ -1,9 +1,11 @@
 //! What `score` and `generate` share: loading the model that the flags name.
 
+use crate::adapter::Adapter;
 use crate::assemble::ModelFolder;
 use crate::cli::ModelArgs;
 use crate::config::{DeviceSpec, Dtype};
 use crate::error::CliError;
+use crate::output;
 use cua_grpo_model::Qwen3Vl;
 use cua_grpo_model::lora::load_adapter;
 use cua_grpo_model::processor::ChatRenderer;
@@ -18,34 +20,57 @@ pub struct LoadedModel {
     pub model: Qwen3Vl,
 }
 
-/// The format that `--dtype` names; the command line admits these two.
-pub fn dtype(name: &str) -> Dtype {
-    if name == "bf16" {
-        Dtype::Bfloat16
-    } else {
-        Dtype::Float32
-    }
-}
-
-/// Loads the model and the adapter.
+/// Loads the model and the adapter. What flags do not say is as in the adapter's run, where it has one.
 ///
 /// # Errors
 /// [`CliError::Usage`]: what the flags name cannot be used.
-pub fn load(arguments: &ModelArgs, dtype: Dtype) -> Result<LoadedModel, CliError> {
-    let device: DeviceSpec = arguments
-        .device
-        .parse()
-        .map_err(|error| CliError::Usage(format!("--device: {error}")))?;
+pub fn load(arguments: &ModelArgs) -> Result<LoadedModel, CliError> {
+    let adapter = arguments.adapter.as_deref().map(Adapter::find).transpose()?;
+    let run = adapter.as_ref().map(Adapter::config).transpose()?.flatten();
+    let device: DeviceSpec = match (&arguments.device, &run) {
+        (Some(name), _) => name
+            .parse()
+            .map_err(|error| CliError::Usage(format!("--device: {error}")))?,
+        (None, run) => run.as_ref().map_or(DeviceSpec::Cpu, |run| run.device),
+    };
+    let dtype = match (arguments.dtype.as_deref(), &run) {
+        (Some("bf16"), _) => Dtype::Bfloat16,
+        (None, Some(run)) => run.dtype,
+        _ => Dtype::Float32,
+    };
+    let trained_in_4bit = run.as_ref().is_some_and(|run| run.load_in_4bit);
+    let four_bits = arguments.load_in_4bit || (trained_in_4bit && !arguments.no_4bit);
+    let name = match (&arguments.model, &adapter) {
+        (Some(name), _) => name.clone(),
+        (None, Some(adapter)) => adapter.require_base("--model")?,
+        (None, None) => return Err(CliError::Usage("expected a model: name it with --model".into())),
+    };
     let usage = |flag: &str, error: &dyn std::fmt::Display| CliError::Usage(format!("{flag}: {error}"));
     let device = crate::world::device(device).map_err(|error| usage("--device", &error))?;
-    let flag = format!("--model {}", arguments.model);
-    let folder = ModelFolder::open(&arguments.model).map_err(|error| usage(&flag, &format!("{error:#}")))?;
+    let flag = format!("--model {name}");
+    let folder = ModelFolder::open(&name).map_err(|error| usage(&flag, &format!("{error:#}")))?;
     let renderer = ChatRenderer::load(folder.path()).map_err(|error| usage(&flag, &error))?;
-    let model = folder.weights(&device, dtype, arguments.load_in_4bit);
+    if let Some(adapter) = &adapter {
+        adapter.check_folder(&name, &folder, "--model")?;
+        if let Some(run) = &run {
+            output::say(format!(
+                "adapter {}: base {name}, {}{}",
+                adapter.describe(),
+                if dtype == Dtype::Float32 { "float32" } else { "bfloat16" },
+                if four_bits { ", linear maps in 4 bits" } else { "" }
+            ));
+            if trained_in_4bit && !four_bits {
+                output::say("note: --no-4bit in place of the run's load_in_4bit: true");
+            } else if !run.load_in_4bit && four_bits {
+                output::say("note: --load-in-4bit in place of the run's load_in_4bit: false");
+            }
+        }
+    }
+    let model = folder.weights(&device, dtype, four_bits);
     let mut model = model.map_err(|error| usage(&flag, &format!("{error:#}")))?;
-    if let Some(adapter) = &arguments.adapter {
-        let flag = format!("--adapter {}", adapter.display());
-        load_adapter(&mut model, adapter).map_err(|error| usage(&flag, &error))?;
+    if let Some(adapter) = &adapter {
+        let flag = format!("--adapter {}", adapter.given.display());
+        load_adapter(&mut model, &adapter.folder).map_err(|error| usage(&flag, &error))?;
     }
     Ok(LoadedModel {
         folder,
@@ -57,6 +82,6 @@ pub fn load(arguments: &ModelArgs, dtype: Dtype) -> Result<LoadedModel, CliError
 /// Shows warnings on standard error.
 pub fn warn(warnings: &[String]) {
     for warning in warnings {
-        crate::output::warn(warning);
+        output::warn(warning);
     }
 }

@@ -1,6 +1,6 @@
 //! `trainer score`: log-probs of every token of a conversation.
 
-use super::model::{LoadedModel, dtype};
+use super::model::LoadedModel;
 use crate::cli::ScoreArgs;
 use crate::conversation::Conversation;
 use crate::error::CliError;
@@ -35,7 +35,7 @@ pub fn score(arguments: &ScoreArgs) -> Result<(), CliError> {
         folder,
         renderer,
         model,
-    } = super::model::load(options, dtype(&options.dtype))?;
+    } = super::model::load(options)?;
     let encoded = conversation.encode(folder.path(), &renderer, options.special_tokens.literals(), false)?;
     let start = std::time::Instant::now();
     let scored = score_sequence(&model, &encoded.row).map_err(|error| CliError::Usage(error.to_string()))?;

@@ -151,13 +151,17 @@ fn wrong(key: &Key, value: String, origin: &str) -> ConfigError {
 }
 
 fn show(value: &Value) -> String {
-    format!(
-        "`{}`",
-        serde_yaml_ng::to_string(value)
-            .unwrap_or_default()
-            .trim()
-            .replace('\n', ", ")
-    )
+    format!("`{}`", line(value))
+}
+
+/// A value on one line, as a flag takes it.
+pub(super) fn line(value: &Value) -> String {
+    if let Some(items) = value.as_sequence() {
+        let items: Vec<String> = items.iter().map(line).collect();
+        return format!("[{}]", items.join(", "));
+    }
+    let text = serde_yaml_ng::to_string(value).unwrap_or_default();
+    text.trim().replace('\n', ", ")
 }
 
 fn strip_comment(value: &str) -> &str {

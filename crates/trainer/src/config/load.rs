@@ -11,6 +11,8 @@ pub struct Sources {
     pub file: Option<PathBuf>,
     /// Environment variables, name and value.
     pub environment: Vec<(String, String)>,
+    /// Values of a run or an adapter that is used: stronger than the file, weaker than what the user gives.
+    pub given: Vec<Flag>,
     /// Keys set on the command line, in order.
     pub flags: Vec<Flag>,
 }
@@ -25,17 +27,48 @@ impl Sources {
             file,
             environment,
             flags,
+            ..Self::default()
         }
+    }
+}
+
+/// A configuration, and where its values came from.
+#[derive(Debug, Clone)]
+pub struct Resolved<C> {
+    /// The configuration.
+    pub config: C,
+    merged: Figment,
+}
+
+impl<C> Resolved<C> {
+    /// Where the value of `key` came from: a flag, an environment variable, a file, the default.
+    pub fn origin(&self, key: &str) -> String {
+        origin(&self.merged, key)
+    }
+}
+
+fn origin(merged: &Figment, key: &str) -> String {
+    match merged.find_metadata(key) {
+        Some(metadata) if metadata.source.is_none() && !metadata.name.contains("::") => metadata.name.to_string(),
+        _ => "the default".into(),
     }
 }
 
 /// Merges and validates: flag over environment variable over file over default.
 pub fn load<C: Configuration>(sources: &Sources) -> Result<C, ConfigError> {
+    resolve(sources).map(|resolved| resolved.config)
+}
+
+/// [`load`], with the places of the values.
+pub fn resolve<C: Configuration>(sources: &Sources) -> Result<Resolved<C>, ConfigError> {
     let file = match &sources.file {
         Some(path) => Layer::yaml::<C>(&read(path)?, path.display().to_string())?,
         None => Layer::yaml::<C>(C::BUILT_IN, format!("built-in {}", C::BUILT_IN_NAME))?,
     };
     let mut figment = Figment::from(Serialized::defaults(C::default())).merge(file);
+    for flag in &sources.given {
+        figment = figment.merge(Layer::flag::<C>(flag)?);
+    }
     for layer in Layer::environment::<C>(&sources.environment)? {
         figment = figment.merge(layer);
     }
@@ -45,11 +78,11 @@ pub fn load<C: Configuration>(sources: &Sources) -> Result<C, ConfigError> {
     let config: C = figment.extract().map_err(|error| ConfigError::Merge {
         message: error.to_string(),
     })?;
-    config.validate(&|key| match figment.find_metadata(key) {
-        Some(metadata) if metadata.source.is_none() && !metadata.name.contains("::") => metadata.name.to_string(),
-        _ => "the default".into(),
-    })?;
-    Ok(config)
+    config.validate(&|key| origin(&figment, key))?;
+    Ok(Resolved {
+        config,
+        merged: figment,
+    })
 }
 
 /// [`load`] with the environment of this process.
@@ -58,7 +91,16 @@ pub fn load_process<C: Configuration>(file: Option<PathBuf>, flags: Vec<Flag>) -
 }
 
 /// Reads a saved configuration: the file over the defaults, nothing else.
+///
+/// # Errors
+/// Also when the file is empty: a configuration is never saved empty, so it was lost.
 pub fn read_yaml<C: Configuration>(path: &Path) -> Result<C, ConfigError> {
+    if read(path)?.trim().is_empty() {
+        return Err(ConfigError::Syntax {
+            origin: path.display().to_string(),
+            message: "the file is empty".into(),
+        });
+    }
     load(&Sources {
         file: Some(path.into()),
         ..Sources::default()

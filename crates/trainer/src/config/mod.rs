@@ -3,6 +3,7 @@
 #[macro_use]
 mod keys;
 mod adapter;
+mod changes;
 mod choices;
 mod error;
 mod layer;
@@ -13,10 +14,11 @@ mod tests;
 mod train;
 mod validate;
 
+pub use changes::{Change, changes};
 pub use choices::{DeviceSpec, Dtype, LossType, LrScheduler, PromptStyle, RewardKind, ScaleRewards, Secret, Target};
 pub use error::ConfigError;
 pub use keys::{Configuration, Key, Resume, Setting};
 pub use layer::{Flag, Layer};
-pub use load::{Sources, load, load_process, read_yaml, to_yaml};
+pub use load::{Resolved, Sources, load, load_process, read_yaml, resolve, to_yaml};
 pub use sft::SftConfig;
 pub use train::TrainConfig;

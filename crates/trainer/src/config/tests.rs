@@ -24,6 +24,7 @@ fn with(yaml: &str, environment: &[(&str, &str)], flags: &[&str]) -> Result<Trai
         file: Some(file),
         environment,
         flags,
+        ..Sources::default()
     })
 }
 

@@ -1,11 +1,13 @@
 //! How a run ends: interrupted, or with its last artefacts and what to type next.
 
 use super::Run;
+use crate::checkpoint::{BEST, FINAL};
+use crate::compare::first_and_last;
+use crate::hint;
 use crate::metrics::{EvalEvent, Event};
 use crate::output;
 use crate::progress::before_after;
-use anyhow::{Context, Result};
-use std::path::Path;
+use anyhow::Result;
 
 impl Run {
     /// Saves after an interruption and says how to go on.
@@ -15,20 +17,21 @@ impl Run {
             output::say("interrupted before the first step was done; nothing to resume");
             return Ok(());
         }
-        let folder = self
-            .checkpoints
-            .save(&mut self.learner, &self.state, self.config.save_total_limit)?;
+        // Otherwise the checkpoint that was resumed is this state, and its folder is still untouched.
+        if self.state != self.resumed {
+            self.save()?;
+        }
         let step = self.state.global_step;
-        output::say(format!(
-            "interrupted after step {step}; go on with: trainer --resume {}",
-            folder.display()
-        ));
+        let command = hint::command(&["--resume", &hint::path(self.dir.path())]);
+        output::say(format!("interrupted after step {step}; go on with: {command}"));
         Ok(())
     }
 
     /// The last artefacts, the table, and what to type next.
     pub(super) fn finish(&mut self) -> Result<()> {
-        let adapter = self.checkpoints.save_adapter(&mut self.learner, "final")?;
+        self.begin()?;
+        let step = self.state.global_step;
+        self.checkpoints.save_adapter(&mut self.learner, step, FINAL)?;
         let report = crate::report::write_report(self.dir.path())?;
         self.progress.finish();
         let events = crate::metrics::read_metrics(self.dir.path())?;
@@ -39,34 +42,28 @@ impl Run {
                 Event::Train(_) => None,
             })
             .collect();
-        if let (Some(before), Some(after)) = (evals.first(), evals.last()) {
-            output::say(format!("\n{}", before_after(before, after)));
+        if let Some((before, after, _)) = first_and_last(&evals) {
+            output::say(format!("\n{}", before_after(&before, &after)));
         }
         let dir = self.dir.path();
         output::say(format!("  run folder      {}", dir.display()));
         output::say(format!("  report          {} (open it in a browser)", report.display()));
-        output::say(format!(
-            "  best model      {} (after step {})",
-            dir.join("best_model").display(),
-            self.state.best_step
-        ));
+        if self.state.best_accuracy.is_some() {
+            output::say(format!(
+                "  best model      {} (after step {})",
+                dir.join(BEST).display(),
+                self.state.best_step
+            ));
+        }
         output::say("\nnext:");
-        output::say(format!(
-            "  cargo run -p trainer -- eval --adapter {} --episodes 100",
-            shown(&adapter)
-        ));
-        let more = self.state.global_step + self.config.max_steps;
-        output::say(format!(
-            "  cargo run -p trainer -- --resume {} --max-steps {more}",
-            shown(dir)
-        ));
+        let run = hint::path(dir);
+        let more = (self.state.global_step + self.config.max_steps).to_string();
+        for arguments in [
+            ["eval", "--adapter", &run, "--episodes", "100"].as_slice(),
+            &["--resume", &run, "--max-steps", &more],
+        ] {
+            output::say(format!("  {}", hint::command(arguments)));
+        }
         Ok(())
     }
-}
-
-/// A path as it can be typed where the user stands.
-fn shown(path: &Path) -> String {
-    let here = std::env::current_dir().context("no current folder").ok();
-    let relative = here.and_then(|here| path.strip_prefix(here).ok().map(Path::to_path_buf));
-    relative.unwrap_or_else(|| path.to_path_buf()).display().to_string()
 }

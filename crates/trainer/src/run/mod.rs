@@ -2,10 +2,11 @@
 
 mod evaluate;
 mod finish;
+mod start;
 mod step;
 
 use crate::assemble::{self, Loaded};
-use crate::checkpoint::{Checkpoints, TrainingState, load as load_checkpoint};
+use crate::checkpoint::{Checkpoints, TrainingState};
 use crate::config::TrainConfig;
 use crate::eval::sampler;
 use crate::interrupt::{Interrupt, Notice};
@@ -13,6 +14,7 @@ use crate::learner::Learner;
 use crate::metrics::Event;
 use crate::output;
 use crate::progress::Progress;
+use crate::provenance::Base;
 use crate::resume::ResumePoint;
 use crate::run_dir::RunDir;
 use crate::world::{World, WorldConfig, tasks};
@@ -23,6 +25,7 @@ use cua_grpo_gbox::tasks::Split;
 use cua_grpo_model::generate::ModelSampler;
 use cua_grpo_model::{Trainable, lora};
 use cua_grpo_rollout::{Event as RolloutEvent, RolloutConfig, RolloutEngine, TaskCursor};
+use start::Start;
 use std::sync::Arc;
 
 /// Everything a run holds between steps.
@@ -35,6 +38,8 @@ struct Run {
     cursor: TaskCursor,
     checkpoints: Checkpoints,
     state: TrainingState,
+    /// The state that the run goes on from; a fresh one where it is new.
+    resumed: TrainingState,
     schedule: Schedule,
     progress: Progress,
     interrupt: Interrupt,
@@ -45,7 +50,16 @@ pub async fn run(config: TrainConfig, resume: Option<ResumePoint>) -> Result<()>
     let interrupt = Interrupt::listen(Notice::TRAINING);
     // Tasks first: an unknown template is told before anything is made.
     let source = tasks(config.seed, Split::Train, &config.templates)?;
-    let Loaded { mut policy, renderer } = assemble::load(&config)?;
+    let folder = assemble::open(&config)?;
+    let base = Base::of(&config.model_name, folder.path())?;
+    let start = Start::of(&config, resume, &base)?;
+    for note in start.notes() {
+        match note.strip_prefix("warning: ") {
+            Some(warning) => output::warn(warning),
+            None => output::say(note),
+        }
+    }
+    let Loaded { mut policy, renderer } = assemble::load(&config, &folder)?;
     let lora_config = assemble::lora(&config);
     let modules = lora::attach(policy.model_mut(), &lora_config, derive_seed(&[config.seed, 0]))?;
     let adamw = AdamWConfig {
@@ -53,16 +67,10 @@ pub async fn run(config: TrainConfig, resume: Option<ResumePoint>) -> Result<()>
         ..Default::default()
     };
     let mut learner = Learner::new(policy, Trainable::Adapter, adamw, config.max_grad_norm)?;
-    let mut state = TrainingState::default();
-    if let Some(point) = &resume {
-        state = load_checkpoint(&mut learner, &point.checkpoint)?;
-    }
+    let state = start.load(&mut learner)?;
     interrupt.hold();
     let world = interrupt.or(World::open(WorldConfig::of(&config))).await??;
-    let dir = match &resume {
-        None => RunDir::create(&config)?,
-        Some(point) => RunDir::resume(&config, point, state.evaluated)?,
-    };
+    let dir = start.open(&config, &state)?;
     output::open_log(dir.path());
     let progress = Progress::new(state.global_step, config.max_steps);
     progress.line(format!(
@@ -88,7 +96,8 @@ pub async fn run(config: TrainConfig, resume: Option<ResumePoint>) -> Result<()>
     let checkpoints = Checkpoints {
         run_dir: dir.path().to_path_buf(),
         lora: lora_config,
-        base: config.model_name.clone(),
+        base,
+        config: config.clone(),
     };
     let mut run = Run {
         cursor: TaskCursor::new(source, state.task_cursor),
@@ -100,6 +109,7 @@ pub async fn run(config: TrainConfig, resume: Option<ResumePoint>) -> Result<()>
         sampler,
         engine,
         checkpoints,
+        resumed: state.clone(),
         state,
         progress,
     };
@@ -113,15 +123,27 @@ pub async fn run(config: TrainConfig, resume: Option<ResumePoint>) -> Result<()>
 impl Run {
     /// The loop.
     async fn all_steps(&mut self) -> Result<()> {
-        if self.state.global_step == 0 && self.evaluate().await?.is_none() {
-            return self.stopped();
+        if !self.state.evaluated && (self.state.global_step == 0 || due(self.config.eval_steps, self.state.global_step))
+        {
+            // The baseline, or the evaluation that the checkpoint was saved without.
+            if self.evaluate().await?.is_none() {
+                return self.stopped();
+            }
+            self.state.evaluated = true;
+            if self.state.global_step > 0 {
+                self.save()?;
+            }
+        }
+        if let Some(reason) = self.enough().filter(|_| self.state.global_step > 0) {
+            self.progress.line(format!("{reason}; another value on resume goes on"));
+            return self.finish();
         }
         while self.state.global_step < self.config.max_steps {
             let Some(event) = self.step().await? else {
                 return self.stopped();
             };
             self.progress.step(&event);
-            self.dir.metrics.write(&Event::Train(event))?;
+            self.dir.record(&Event::Train(event))?;
             let (step, last) = (self.state.global_step, self.state.global_step == self.config.max_steps);
             self.state.evaluated = due(self.config.eval_steps, step);
             if self.state.evaluated && self.evaluate().await?.is_none() {
@@ -130,8 +152,7 @@ impl Run {
             }
             let enough = self.enough();
             if last || enough.is_some() || due(self.config.save_steps, step) {
-                self.checkpoints
-                    .save(&mut self.learner, &self.state, self.config.save_total_limit)?;
+                self.save()?;
             }
             if let Some(reason) = enough {
                 self.progress.line(reason);
@@ -142,6 +163,22 @@ impl Run {
             return self.stopped();
         }
         self.finish()
+    }
+
+    /// Makes the folder this run's before something is written there.
+    fn begin(&mut self) -> Result<()> {
+        if let Some(line) = self.dir.begin()? {
+            self.progress.line(line);
+        }
+        Ok(())
+    }
+
+    /// Saves a checkpoint.
+    fn save(&mut self) -> Result<()> {
+        self.begin()?;
+        let keep = self.config.save_total_limit;
+        self.checkpoints.save(&mut self.learner, &self.state, keep)?;
+        Ok(())
     }
 
     /// The engine with this run's progress display.

@@ -78,6 +78,7 @@ impl Run {
         event.train_s = training.elapsed().as_secs_f64();
         event.extra.insert("entropy".into(), stats.entropy.into());
         event.extra.insert("sampler_gap".into(), stats.sampler_gap.into());
+        self.begin()?;
         self.dir
             .log_episodes(step, &collection.groups, self.config.enable_detailed_logging)?;
         Ok(Some(event))

@@ -96,6 +96,7 @@ pub async fn run(config: &SftConfig) -> Result<()> {
             max_context_tokens: 4096,
             concurrency: CONCURRENCY,
             max_retries: 2,
+            task_set: "starter".into(),
         };
         let result = evaluate(&evaluation, &world, renderer, &policy, 0, Arc::new(VerifiedSuccess)).await?;
         output::say(result.by_template().trim_end());

@@ -1,0 +1,95 @@
+//! The configuration of a policy that is measured: that of its run, and what the user gives on top.
+
+use crate::adapter::Adapter;
+use crate::config::{Change, ConfigError, Flag, Resolved, Resume, Sources, TrainConfig, changes, resolve};
+use crate::error::CliError;
+use crate::provenance::Base;
+use std::path::{Path, PathBuf};
+
+/// What is measured, and how.
+#[derive(Debug)]
+pub struct Measured {
+    /// The configuration.
+    pub config: TrainConfig,
+    /// The adapter; without one the model alone is measured.
+    pub adapter: Option<Adapter>,
+    /// What the user should know: where the configuration is from, and what flags changed.
+    pub notes: Vec<String>,
+}
+
+impl Measured {
+    /// The configuration of the run of `adapter`, or `file` where one is given; flags and variables win over both.
+    ///
+    /// # Errors
+    /// When the adapter or the configuration cannot be used.
+    pub fn resolve(adapter: Option<&Path>, file: Option<PathBuf>, flags: Vec<Flag>) -> Result<Self, CliError> {
+        let mut sources = Sources::process(file, flags);
+        let Some(path) = adapter else {
+            let config = resolve(&sources)?.config;
+            return Ok(Self {
+                config,
+                adapter: None,
+                notes: Vec::new(),
+            });
+        };
+        let adapter = Adapter::find(path)?;
+        let run = adapter.config()?;
+        let asked = sources.file.is_some();
+        if !asked {
+            sources.file = adapter.config_file();
+            let base = match (&run, &adapter.provenance) {
+                (Some(config), Some(provenance)) => moved(config, &provenance.base),
+                (Some(_), None) => None,
+                (None, _) => adapter.base(),
+            };
+            sources.given.extend(base.map(|base| Flag {
+                key: "model_name".into(),
+                value: base,
+                flag: "the adapter".into(),
+            }));
+        }
+        let resolved: Resolved<TrainConfig> = resolve(&sources)?;
+        if run.is_none() && resolved.origin("model_name").starts_with("built-in") {
+            adapter.require_base("--model-name")?;
+        }
+        let what = adapter.describe();
+        let mut notes = vec![match &sources.file {
+            Some(file) if asked => format!("adapter {what}, configuration {} (--config)", file.display()),
+            Some(file) => format!("adapter {what}, configuration {}", file.display()),
+            None => format!("adapter {what}, configuration of the quickstart: it belongs to no run"),
+        }];
+        if let Some(run) = &run {
+            notes.extend(differences(run, &resolved)?);
+        }
+        Ok(Self {
+            config: resolved.config,
+            adapter: Some(adapter),
+            notes,
+        })
+    }
+}
+
+/// The full path of a base that was a folder, where the name in `config` leads nowhere from here.
+fn moved(config: &TrainConfig, base: &Base) -> Option<String> {
+    let lost = base.path.is_some() && !Path::new(&config.model_name).is_dir();
+    lost.then(|| base.found_as())
+}
+
+/// A line for every key that is not as in the run and means something for a policy that is measured.
+fn differences(run: &TrainConfig, resolved: &Resolved<TrainConfig>) -> Result<Vec<String>, ConfigError> {
+    let line = |change: Change| {
+        let Change { key, kind, before, now } = change;
+        let origin = resolved.origin(key);
+        match kind {
+            Resume::Free => None,
+            Resume::Refused if !["model_name", "load_in_4bit"].contains(&key) => Some(format!(
+                "note: `{key}` is {now} ({origin}), which changes nothing: the adapter keeps its {before}"
+            )),
+            _ => Some(format!(
+                "note: `{key}` is {now} ({origin}) in place of the run's {before}"
+            )),
+        }
+    };
+    let changes = changes(run, &resolved.config)?;
+    Ok(changes.into_iter().filter_map(line).collect())
+}

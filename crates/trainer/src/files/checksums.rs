@@ -1,0 +1,170 @@
+//! Checksums of the files of a folder, so that damage is told and not trained on.
+
+use anyhow::{Context, Result};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+/// Name of the list within the folder.
+pub const CHECKSUMS: &str = "checksums.json";
+
+/// What is wrong with a folder.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Damage {
+    /// The list is no JSON.
+    #[error("{CHECKSUMS} is broken")]
+    List,
+    /// A file of the list is not there or cannot be read.
+    #[error("{name}: {reason}")]
+    Unreadable {
+        /// The file.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+    /// A file is not what was written.
+    #[error("{name} is not what was written")]
+    Changed {
+        /// The file.
+        name: String,
+    },
+}
+
+/// Writes [`CHECKSUMS`] over all files of `folder`; folders in it have lists of their own.
+///
+/// # Errors
+/// When a file cannot be read or the list not written.
+pub fn seal(folder: &Path) -> Result<()> {
+    let context = || format!("cannot write {}", folder.join(CHECKSUMS).display());
+    let mut sums = BTreeMap::new();
+    for entry in std::fs::read_dir(folder).with_context(context)? {
+        let path = entry.with_context(context)?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if path.is_file() && name != CHECKSUMS {
+            let sum = sum(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            sums.insert(name, sum);
+        }
+    }
+    let text = serde_json::to_string_pretty(&sums).with_context(context)?;
+    std::fs::write(folder.join(CHECKSUMS), format!("{text}\n")).with_context(context)
+}
+
+/// Checks the files of `folder` against its list, and those of the folders in it against theirs. A folder without a
+/// list is taken as it is.
+///
+/// # Errors
+/// The first file that is not what was written.
+pub fn verify(folder: &Path) -> Result<(), Damage> {
+    let first = verify_once(folder);
+    // Whoever writes there may have exchanged the folder between two reads.
+    if first.is_err() { verify_once(folder) } else { first }
+}
+
+fn verify_once(folder: &Path) -> Result<(), Damage> {
+    let list = folder.join(CHECKSUMS);
+    if list.exists() {
+        let text = std::fs::read(&list).map_err(|_| Damage::List)?;
+        let sums: BTreeMap<String, String> = serde_json::from_slice(&text).map_err(|_| Damage::List)?;
+        for (name, expected) in sums {
+            match sum(&folder.join(&name)) {
+                Ok(found) if found == expected => {}
+                Ok(_) => return Err(Damage::Changed { name }),
+                Err(error) => {
+                    let reason = error.to_string();
+                    return Err(Damage::Unreadable { name, reason });
+                }
+            }
+        }
+    }
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return Ok(());
+    };
+    let folders = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.is_dir());
+    for inner in folders {
+        verify_once(&inner).map_err(|damage| damage.within(&inner))?;
+    }
+    Ok(())
+}
+
+impl Damage {
+    fn within(self, folder: &Path) -> Self {
+        let inner = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = match &self {
+            Self::List => {
+                return Self::Changed {
+                    name: format!("{inner}/{CHECKSUMS}"),
+                };
+            }
+            Self::Unreadable { name, .. } | Self::Changed { name } => format!("{inner}/{name}"),
+        };
+        match self {
+            Self::Unreadable { reason, .. } => Self::Unreadable { name, reason },
+            _ => Self::Changed { name },
+        }
+    }
+}
+
+fn sum(path: &Path) -> std::io::Result<String> {
+    let mut file = File::open(path)?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        let count = file.read(&mut buffer)?;
+        if count == 0 {
+            break;
+        }
+        hash.update(&buffer[..count]);
+    }
+    Ok(format!("sha256:{:x}", hash.finalize()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let inner = folder.path().join("best_model");
+        std::fs::create_dir(&inner).unwrap();
+        for path in [folder.path(), &inner] {
+            std::fs::write(path.join("weights"), vec![7; 3_000_000]).unwrap();
+            std::fs::write(path.join("state.json"), "{}").unwrap();
+            seal(path).unwrap();
+        }
+        folder
+    }
+
+    #[test]
+    fn one_bit_a_cut_and_a_lost_file_are_told_by_name() {
+        for name in ["weights", "state.json", "best_model/weights"] {
+            let folder = folder();
+            verify(folder.path()).unwrap();
+            let path = folder.path().join(name);
+            let bytes = std::fs::read(&path).unwrap();
+            let mut other = bytes.clone();
+            *other.last_mut().unwrap() ^= 1;
+            for damaged in [&other[..], &bytes[..bytes.len() - 1], b""] {
+                std::fs::write(&path, damaged).unwrap();
+                let text = verify(folder.path()).unwrap_err().to_string();
+                assert!(text.starts_with(name), "{text}");
+            }
+            std::fs::remove_file(&path).unwrap();
+            let text = verify(folder.path()).unwrap_err().to_string();
+            assert!(text.starts_with(name), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_broken_list_is_damage_and_none_is_not() {
+        let folder = folder();
+        let list = folder.path().join(CHECKSUMS);
+        std::fs::write(&list, "{\"weights\": ").unwrap();
+        assert_eq!(verify(folder.path()), Err(Damage::List));
+        std::fs::remove_file(&list).unwrap();
+        verify(folder.path()).unwrap();
+    }
+}

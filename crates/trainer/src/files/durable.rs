@@ -1,0 +1,346 @@
+//! Writing that is whole or not there: aside, synced to the disk, renamed.
+//!
+//! Every step that changes what a reader sees is one call of the system, so after a death at any point a path names its
+//! old or its new content. What is left aside has a name that begins with a dot; [`sweep`] removes it.
+
+use anyhow::{Context, Result};
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// End of the names of what is being written.
+const PARTIAL: &str = ".partial";
+/// End of the names of what is being removed.
+const DISCARDED: &str = ".discarded";
+/// End of the name of a folder's old version, where a file system cannot exchange two folders.
+const REPLACED: &str = ".replaced";
+
+/// Replaces the content of `path`, or makes the file.
+///
+/// # Errors
+/// When the file system refuses; the old content stands then.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    let partial = beside(path, &format!(".{}{PARTIAL}", std::process::id()));
+    let written = write_synced(&partial, bytes).and_then(|()| rename(&partial, path));
+    if written.is_err() {
+        // The first error is the one to tell; the name says what it is.
+        let _ = std::fs::remove_file(&partial);
+    }
+    written.with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    point()?;
+    let mut file = File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// Replaces `folder` by one that `fill` writes, or makes it. There is no moment without either version.
+///
+/// # Errors
+/// Those of `fill`, and when the file system refuses; the old version stands then.
+pub fn replace_folder(folder: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    let partial = beside(folder, PARTIAL);
+    remove(&partial)?;
+    let context = || format!("cannot write {}", folder.display());
+    std::fs::create_dir_all(&partial).with_context(context)?;
+    let written = fill(&partial)
+        .and_then(|()| sync_tree(&partial).with_context(context))
+        .and_then(|()| swap(&partial, folder).with_context(context));
+    if written.is_err() {
+        let _ = std::fs::remove_dir_all(&partial);
+        return written;
+    }
+    remove(&partial)
+}
+
+/// Gives `folder` the content of `new`; afterwards the old version, where there was one, is at `new`.
+fn swap(new: &Path, folder: &Path) -> std::io::Result<()> {
+    point()?;
+    if !folder.exists() {
+        return rename(new, folder);
+    }
+    if exchanges() && exchange(new, folder)? {
+        return sync_parent(folder);
+    }
+    let replaced = beside(folder, REPLACED);
+    match std::fs::remove_dir_all(&replaced) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    rename(folder, &replaced)?;
+    point()?;
+    rename(new, folder)?;
+    rename(&replaced, new)
+}
+
+/// False where a test plays a file system that cannot exchange two folders.
+fn exchanges() -> bool {
+    #[cfg(test)]
+    return tests::exchanges();
+    #[cfg(not(test))]
+    true
+}
+
+/// Exchanges two folders in one call; false where the file system cannot.
+#[cfg(any(target_os = "linux", target_os = "macos"))]
+fn exchange(one: &Path, other: &Path) -> std::io::Result<bool> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    use rustix::io::Errno;
+    match renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE) {
+        Ok(()) => Ok(true),
+        Err(error) if [Errno::INVAL, Errno::NOSYS, Errno::NOTSUP, Errno::OPNOTSUPP].contains(&error) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
+fn exchange(_one: &Path, _other: &Path) -> std::io::Result<bool> {
+    Ok(false)
+}
+
+/// Renames a folder to a place where none is; folders above it are made.
+///
+/// # Errors
+/// When the file system refuses.
+pub fn move_folder(from: &Path, to: &Path) -> Result<()> {
+    let moved = || -> std::io::Result<()> {
+        point()?;
+        if let Some(parent) = to.parent() {
+            std::fs::create_dir_all(parent)?;
+        }
+        rename(from, to)?;
+        sync_parent(from)
+    };
+    moved().with_context(|| format!("cannot move {} to {}", from.display(), to.display()))
+}
+
+/// Removes a folder: it loses its name first, so a death leaves no half of it under that name.
+///
+/// # Errors
+/// When the file system refuses.
+pub fn discard(folder: &Path) -> Result<()> {
+    if !folder.exists() {
+        return Ok(());
+    }
+    let discarded = beside(folder, DISCARDED);
+    remove(&discarded)?;
+    let renamed = point().and_then(|()| rename(folder, &discarded));
+    renamed.with_context(|| format!("cannot remove {}", folder.display()))?;
+    remove(&discarded)
+}
+
+/// Puts in order what a death left in `folder`: old versions get their names back where the new one has none yet, and
+/// what is left aside is removed.
+///
+/// # Errors
+/// When the file system refuses.
+pub fn sweep(folder: &Path) -> Result<()> {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return Ok(());
+    };
+    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if !name.starts_with('.') || ![PARTIAL, DISCARDED, REPLACED].iter().any(|end| name.ends_with(end)) {
+            continue;
+        }
+        let owner = name.strip_prefix('.').and_then(|name| name.strip_suffix(REPLACED));
+        if let Some(owner) = owner.map(|owner| folder.join(owner)).filter(|owner| !owner.exists()) {
+            rename(&path, &owner).with_context(|| format!("cannot write {}", owner.display()))?;
+        } else if path.is_dir() {
+            remove(&path)?;
+        } else {
+            std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Gives `to` the files of the folder `from`, folders in it too, without a second copy on the disk where the file
+/// system can: files here are never changed in place, so both names may share one.
+///
+/// # Errors
+/// When the file system refuses.
+pub fn link_folder(from: &Path, to: &Path) -> Result<()> {
+    let context = |path: &Path| format!("cannot copy {} to {}", path.display(), to.display());
+    std::fs::create_dir_all(to).with_context(|| context(from))?;
+    for entry in std::fs::read_dir(from).with_context(|| context(from))? {
+        let path = entry.with_context(|| context(from))?.path();
+        let target = to.join(path.file_name().unwrap_or_default());
+        if path.is_dir() {
+            link_folder(&path, &target)?;
+            continue;
+        }
+        if std::fs::hard_link(&path, &target).is_err() {
+            std::fs::copy(&path, &target).with_context(|| context(&path))?;
+        }
+    }
+    Ok(())
+}
+
+/// Has the system write the entries of `folder` to the disk.
+///
+/// # Errors
+/// When the file system refuses.
+pub fn sync_folder(folder: &Path) -> std::io::Result<()> {
+    // Only Unix opens folders as files; elsewhere renames are durable by themselves or not at all.
+    if cfg!(unix) {
+        File::open(folder)?.sync_all()
+    } else {
+        Ok(())
+    }
+}
+
+fn sync_tree(folder: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            sync_tree(&path)?;
+        } else {
+            File::open(&path)?.sync_all()?;
+        }
+    }
+    sync_folder(folder)
+}
+
+fn rename(from: &Path, to: &Path) -> std::io::Result<()> {
+    point()?;
+    std::fs::rename(from, to)?;
+    sync_parent(to)
+}
+
+fn sync_parent(path: &Path) -> std::io::Result<()> {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => sync_folder(parent),
+        _ => sync_folder(Path::new(".")),
+    }
+}
+
+fn remove(folder: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", folder.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// `.NAME` and `end`, in the folder of `path`.
+fn beside(path: &Path, end: &str) -> PathBuf {
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(end);
+    path.with_file_name(name)
+}
+
+/// A place where a test lets the process "die": the call fails, and so does every later one until the count is set anew.
+fn point() -> std::io::Result<()> {
+    #[cfg(test)]
+    if !tests::lives_on() {
+        return Err(std::io::Error::other("died here"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+pub mod tests {
+    //! Deaths at every point, and what is there afterwards.
+
+    use super::*;
+    use std::cell::Cell;
+
+    thread_local! {
+        /// Points that are still passed before death; `None` never dies.
+        static LEFT: Cell<Option<usize>> = const { Cell::new(None) };
+        static EXCHANGES: Cell<bool> = const { Cell::new(true) };
+    }
+
+    pub(super) fn exchanges() -> bool {
+        EXCHANGES.with(Cell::get)
+    }
+
+    pub(super) fn lives_on() -> bool {
+        LEFT.with(|left| match left.get() {
+            None => true,
+            Some(0) => false,
+            Some(count) => {
+                left.set(Some(count - 1));
+                true
+            }
+        })
+    }
+
+    /// Lets `act` die after `points`; false when it came to its end before.
+    pub fn dies_after<T>(points: usize, act: impl FnOnce() -> Result<T>) -> bool {
+        LEFT.with(|left| left.set(Some(points)));
+        let outcome = act();
+        let died = LEFT.with(|left| left.replace(None)) == Some(0);
+        if !died {
+            assert!(outcome.is_ok(), "failed without a death: {:?}", outcome.err());
+        }
+        died && outcome.is_err()
+    }
+
+    fn fill(text: &'static str) -> impl Fn(&Path) -> Result<()> {
+        move |folder| {
+            std::fs::write(folder.join("a"), text)?;
+            Ok(std::fs::write(folder.join("b"), text)?)
+        }
+    }
+
+    fn replaced_with_deaths(fewest: usize) {
+        for points in 0.. {
+            let home = tempfile::tempdir().unwrap();
+            let folder = home.path().join("best_model");
+            replace_folder(&folder, fill("old")).unwrap();
+            let died = dies_after(points, || replace_folder(&folder, fill("new")));
+            sweep(home.path()).unwrap();
+            let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+            assert_eq!(read("a"), read("b"), "after {points} points");
+            let left = std::fs::read_dir(home.path()).unwrap().count();
+            assert_eq!(left, 1, "after {points} points");
+            if !died {
+                assert_eq!(read("a"), "new");
+                assert!(points >= fewest, "{points}");
+                break;
+            }
+        }
+    }
+
+    #[test]
+    fn a_folder_is_its_old_or_its_new_version_after_a_death_at_any_point() {
+        replaced_with_deaths(1);
+        EXCHANGES.with(|exchanges| exchanges.set(false));
+        replaced_with_deaths(4);
+    }
+
+    #[test]
+    fn a_file_is_its_old_or_its_new_content_after_a_death_at_any_point() {
+        for points in 0.. {
+            let home = tempfile::tempdir().unwrap();
+            let path = home.path().join("config.yaml");
+            write(&path, b"old").unwrap();
+            let died = dies_after(points, || write(&path, b"new"));
+            let text = std::fs::read_to_string(&path).unwrap();
+            assert!(text == "new" || (died && text == "old"), "{text} after {points} points");
+            if !died {
+                break;
+            }
+        }
+    }
+
+    #[test]
+    fn linked_files_keep_what_they_were_when_the_first_folder_is_replaced() {
+        let home = tempfile::tempdir().unwrap();
+        let (first, second) = (
+            home.path().join("best_model"),
+            home.path().join("checkpoint/best_model"),
+        );
+        replace_folder(&first, fill("old")).unwrap();
+        link_folder(&first, &second).unwrap();
+        replace_folder(&first, fill("new")).unwrap();
+        assert_eq!(std::fs::read_to_string(second.join("a")).unwrap(), "old");
+    }
+}

@@ -1,0 +1,9 @@
+//! Files that a death of the process cannot spoil: written aside and renamed, with checksums, under a lock.
+
+mod checksums;
+mod durable;
+mod lock;
+
+pub use checksums::{CHECKSUMS, Damage, seal, verify};
+pub use durable::{discard, link_folder, move_folder, replace_folder, sweep, sync_folder, write};
+pub use lock::{FolderLock, LOCK, LockError};

@@ -1,0 +1,451 @@
+//! Run folders do not lie: what is evaluated, what may change on resume, forks, deaths, two processes.
+
+#![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+use trainer::metrics::{Event, deterministic, read_metrics};
+
+/// Small enough for a test, large enough that groups differ and updates are made.
+const SMALL: &[&str] = &[
+    "--batch-size=1",
+    "--num-rollouts=4",
+    "--max-turns=4",
+    "--set=eval_episodes=3",
+    "--set=concurrency=4",
+    "--set=max_new_tokens=48",
+    "--set=save_steps=1",
+    "--set=eval_steps=1",
+    "--set=min_group_std=0",
+    "--set=save_episodes=1",
+    "--set=templates=[wifi, bluetooth]",
+];
+
+fn command(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trainer"));
+    command.args(arguments).current_dir(folder).env_clear();
+    command
+}
+
+fn trainer(folder: &Path, arguments: &[&str]) -> Output {
+    command(folder, arguments).output().unwrap()
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[track_caller]
+fn succeed(folder: &Path, arguments: &[&str]) -> String {
+    let output = trainer(folder, arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", text(&output));
+    text(&output)
+}
+
+/// Runs what the user has to mend: exit code 2, and all `words` in the message.
+#[track_caller]
+fn refused(folder: &Path, arguments: &[&str], words: &[&str]) {
+    let output = trainer(folder, arguments);
+    let text = text(&output);
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {text}");
+    for word in words {
+        assert!(text.contains(word), "{arguments:?}: expected `{word}` in: {text}");
+    }
+}
+
+fn with<'a>(rest: &[&'a str]) -> Vec<&'a str> {
+    SMALL.iter().copied().chain(rest.iter().copied()).collect()
+}
+
+fn lines(run: &Path) -> Vec<serde_json::Value> {
+    read_metrics(run).unwrap().iter().map(deterministic).collect()
+}
+
+/// The steps of `metrics.jsonl`, evaluations with an `e`.
+fn order(run: &Path) -> Vec<String> {
+    let name = |event: &Event| match event {
+        Event::Eval(eval) => format!("e{}", eval.step),
+        Event::Train(train) => train.step.to_string(),
+    };
+    read_metrics(run).unwrap().iter().map(name).collect()
+}
+
+fn adapter(folder: &Path) -> Vec<u8> {
+    std::fs::read(folder.join("adapter_model.safetensors")).unwrap()
+}
+
+fn snapshot(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut files = Vec::new();
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if !["log.txt", ".lock"].contains(&path.file_name().unwrap().to_str().unwrap()) {
+                files.push((path.clone(), std::fs::read(&path).unwrap()));
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+#[test]
+fn an_adapter_is_evaluated_as_its_run_did_it() {
+    let home = tempfile::tempdir().unwrap();
+    let run = home.path().join("my run");
+    // Nothing of this is the quickstart's: other tasks, turns and seeds.
+    let flags = [
+        "--max-steps=2",
+        "--output-dir=my run",
+        "--set=eval_seed=77",
+        "--set=lora_r=4",
+        "--set=lora_alpha=8",
+    ];
+    let said = succeed(home.path(), &with(&flags));
+    let last = read_metrics(&run)
+        .unwrap()
+        .into_iter()
+        .rev()
+        .find_map(|event| match event {
+            Event::Eval(eval) => Some(eval),
+            Event::Train(_) => None,
+        });
+    let last = last.unwrap();
+    // The command that the program prints, read by a shell.
+    let hint = said.lines().find(|line| line.contains("eval --adapter")).unwrap();
+    let words: Vec<String> = shlex::Shlex::new(hint).collect();
+    assert_eq!(words[0], env!("CARGO_BIN_EXE_trainer"));
+    assert_eq!(words[1..], ["eval", "--adapter", "my run", "--episodes", "100"]);
+    for path in [
+        "my run",
+        "my run/final",
+        "my run/best_model",
+        "my run/checkpoints/checkpoint-2",
+    ] {
+        let output = trainer(home.path(), &["eval", "--adapter", path]);
+        assert!(output.status.success(), "{path}: {}", text(&output));
+        let event: Event = serde_json::from_slice(&output.stdout).unwrap();
+        let Event::Eval(eval) = event else {
+            panic!("no evaluation: {event:?}")
+        };
+        let mut expected = last.clone();
+        (expected.step, expected.eval_s) = (eval.step, eval.eval_s);
+        if !path.ends_with("best_model") {
+            let (found, expected) = (deterministic(&Event::Eval(eval)), deterministic(&Event::Eval(expected)));
+            for key in [
+                "success_rate",
+                "reward_mean",
+                "turns_mean",
+                "episodes",
+                "task_set",
+                "instances",
+            ] {
+                assert_eq!(found[key], expected[key], "{path}: {key}");
+            }
+        }
+        assert!(text(&output).contains("my run/config.yaml"), "{}", text(&output));
+    }
+    let output = trainer(
+        home.path(),
+        &["eval", "--adapter=my run", "--episodes=2", "--set=eval_seed=5"],
+    );
+    let said = text(&output);
+    for note in [
+        "`eval_episodes` is 2 (--",
+        "in place of the run's 3",
+        "`eval_seed` is 5 (--set) in place of the run's 77",
+    ] {
+        assert!(said.contains(note), "{said}");
+    }
+    // Moved away, from another place, the folder still knows what it is.
+    let elsewhere = tempfile::tempdir().unwrap();
+    std::fs::rename(run.join("final"), elsewhere.path().join("policy")).unwrap();
+    let output = trainer(elsewhere.path(), &["eval", "--adapter=policy"]);
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(found["success_rate"], last.success_rate, "{}", text(&output));
+    assert_eq!(found["task_set"], deterministic(&Event::Eval(last))["task_set"]);
+    // Every other command takes the run too, base and all.
+    for arguments in [
+        &["generate", "--adapter=my run", "--prompt=hello", "--max-new-tokens=2"][..],
+        &["merge", "--adapter=my run/best_model", "--out=merged"],
+        &["report", "my run/checkpoints/checkpoint-1"],
+    ] {
+        succeed(home.path(), arguments);
+    }
+}
+
+#[test]
+fn another_base_is_refused_everywhere() {
+    let home = tempfile::tempdir().unwrap();
+    succeed(
+        home.path(),
+        &with(&["--max-steps=1", "--output-dir=run", "--set=save_total_limit=1"]),
+    );
+    // The same weights under another name, and the same shapes with one value changed.
+    let starter = Path::new(env!("CARGO_MANIFEST_DIR")).join("starter");
+    for name in ["same", "other"] {
+        let base = home.path().join(name);
+        std::fs::create_dir(&base).unwrap();
+        for entry in std::fs::read_dir(&starter).unwrap() {
+            let entry = entry.unwrap();
+            std::fs::copy(entry.path(), base.join(entry.file_name())).unwrap();
+        }
+    }
+    let weights = home.path().join("other/model.safetensors");
+    let mut bytes = std::fs::read(&weights).unwrap();
+    *bytes.last_mut().unwrap() ^= 0x80;
+    std::fs::write(&weights, bytes).unwrap();
+    let words = ["trained on the base `starter`", "`other`"];
+    refused(
+        home.path(),
+        &["eval", "--adapter=run/final", "--model-name=other"],
+        &words,
+    );
+    refused(
+        home.path(),
+        &["generate", "--adapter=run", "--model=other", "--prompt=a"],
+        &words,
+    );
+    refused(
+        home.path(),
+        &["merge", "--adapter=run", "--model=other", "--out=new"],
+        &words,
+    );
+    assert!(!home.path().join("new").exists());
+    let before = snapshot(&home.path().join("run"));
+    refused(
+        home.path(),
+        &["--resume=run", "--model-name=other", "--max-steps=2"],
+        &["`model_name` is starter in the run, now other"],
+    );
+    assert!(
+        before == snapshot(&home.path().join("run")),
+        "a refused resume changed the folder"
+    );
+    let said = succeed(
+        home.path(),
+        &["eval", "--adapter=run/final", "--model-name=same", "--episodes=1"],
+    );
+    assert!(
+        said.contains("`model_name` is same (--model-name) in place of the run's starter"),
+        "{said}"
+    );
+    let said = succeed(home.path(), &["--resume=run", "--model-name=same", "--max-steps=2"]);
+    assert!(said.contains("the weights are the same"), "{said}");
+}
+
+#[test]
+fn what_changes_the_meaning_of_a_run_is_refused_and_leaves_no_trace() {
+    let home = tempfile::tempdir().unwrap();
+    succeed(home.path(), &with(&["--max-steps=1", "--output-dir=run"]));
+    let run = home.path().join("run");
+    let before = snapshot(&run);
+    for (flag, words) in [
+        ("--lora-alpha=64", "`lora_alpha` is 32.0 in the run, now 64.0"),
+        ("--set=use_rslora=true", "`use_rslora` is false in the run, now true"),
+        ("--lora-r=8", "`lora_r` is 16 in the run, now 8"),
+        ("--load-in-4bit", "`load_in_4bit` is false in the run, now true"),
+        (
+            "--set=lora_target_modules=[language]",
+            "`lora_target_modules` is [language, vision, merger] in the run",
+        ),
+        ("--set=lora_alpha_pattern={q_proj: 64}", "`lora_alpha_pattern`"),
+    ] {
+        refused(home.path(), &["--resume=run", flag, "--max-steps=2"], &[words]);
+    }
+    // By the file as well: the checkpoint remembers what it was trained with.
+    let config = run.join("config.yaml");
+    let saved = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, saved.replace("lora_alpha: 32", "lora_alpha: 64")).unwrap();
+    refused(home.path(), &["--resume=run", "--max-steps=2"], &["now 64.0"]);
+    // Emptied by whatever: never the defaults.
+    std::fs::write(&config, "").unwrap();
+    let said = succeed(
+        home.path(),
+        &[
+            "--resume=run/checkpoints/checkpoint-1",
+            "--output-dir=fork",
+            "--max-steps=1",
+        ],
+    );
+    assert!(said.contains("is lost"), "{said}");
+    assert_eq!(
+        std::fs::read_to_string(home.path().join("fork/config.yaml"))
+            .unwrap()
+            .replace("fork", "run"),
+        saved
+    );
+    std::fs::write(&config, saved).unwrap();
+    // A value that fails is not kept.
+    let output = trainer(
+        home.path(),
+        &["--resume=run", "--set=templates=[wify]", "--max-steps=2"],
+    );
+    assert!(!output.status.success());
+    assert!(before == snapshot(&run), "a failed resume changed the folder");
+    let said = succeed(home.path(), &["--resume=run", "--max-steps=2", "--learning-rate=0.001"]);
+    assert!(said.contains("`learning_rate` was 0.002 and is now 0.001"), "{said}");
+    assert_eq!(order(&run), ["e0", "1", "e1", "2", "e2"]);
+}
+
+#[test]
+fn a_fork_sets_the_later_part_aside_and_goes_on_alone() {
+    let home = tempfile::tempdir().unwrap();
+    succeed(
+        home.path(),
+        &with(&["--max-steps=4", "--output-dir=run", "--set=save_total_limit=3"]),
+    );
+    let run = home.path().join("run");
+    let (first, final_before) = (lines(&run), adapter(&run.join("final")));
+    // Into a folder of its own: the run stays as it is.
+    let before = snapshot(&run);
+    let fork = [
+        "--resume=run/checkpoints/checkpoint-2",
+        "--output-dir=fork",
+        "--max-steps=3",
+        "--set=eval_seed=3",
+    ];
+    let said = succeed(home.path(), &fork);
+    assert!(said.contains("another task set"), "{said}");
+    assert!(before == snapshot(&run), "a fork changed its origin");
+    assert_eq!(
+        order(&home.path().join("fork")),
+        ["e0", "1", "e1", "2", "e2", "3", "e3"]
+    );
+    assert_eq!(lines(&home.path().join("fork"))[..5], first[..5]);
+    // In place.
+    let said = succeed(
+        home.path(),
+        &[
+            "--resume=run/checkpoints/checkpoint-2",
+            "--max-steps=3",
+            "--learning-rate=0.01",
+        ],
+    );
+    assert!(said.contains("abandoned/after-step-2"), "{said}");
+    assert_eq!(order(&run), ["e0", "1", "e1", "2", "e2", "3", "e3"]);
+    assert_eq!(lines(&run)[..5], first[..5]);
+    assert_ne!(
+        lines(&run)[5..],
+        first[5..7],
+        "another learning rate makes another step"
+    );
+    let mut kept: Vec<_> = std::fs::read_dir(run.join("checkpoints"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    kept.sort();
+    assert_eq!(kept, ["checkpoint-2", "checkpoint-3"]);
+    let abandoned = run.join("abandoned/after-step-2");
+    assert_eq!(lines(&abandoned), first);
+    assert!(adapter(&abandoned.join("final")) == final_before);
+    assert!(abandoned.join("checkpoints/checkpoint-4").is_dir());
+    // What was set aside is a run itself: it goes on as if nothing had been.
+    succeed(home.path(), &with(&["--max-steps=5", "--output-dir=whole"]));
+    succeed(home.path(), &["--resume=run/abandoned/after-step-2", "--max-steps=5"]);
+    assert_eq!(lines(&abandoned), lines(&home.path().join("whole")));
+    // The newest checkpoint of the fork is the next one to go on from.
+    succeed(home.path(), &["--resume=run", "--max-steps=4"]);
+    assert_eq!(order(&run), ["e0", "1", "e1", "2", "e2", "3", "e3", "4", "e4"]);
+}
+
+#[test]
+fn a_damaged_newest_checkpoint_falls_back_and_the_figures_stay() {
+    let home = tempfile::tempdir().unwrap();
+    succeed(home.path(), &with(&["--max-steps=3", "--output-dir=run"]));
+    let run = home.path().join("run");
+    let (before, last) = (lines(&run), adapter(&run.join("final")));
+    let weights = run.join("checkpoints/checkpoint-3/optimizer.safetensors");
+    let mut bytes = std::fs::read(&weights).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 4;
+    std::fs::write(&weights, &bytes).unwrap();
+    refused(
+        home.path(),
+        &["--resume=run/checkpoints/checkpoint-3"],
+        &["checkpoint-3 is damaged", "optimizer.safetensors", "checkpoint-2"],
+    );
+    let said = succeed(home.path(), &["--resume=run"]);
+    assert!(said.contains("checkpoint-3 is damaged"), "{said}");
+    assert_eq!(lines(&run), before);
+    assert!(adapter(&run.join("final")) == last);
+}
+
+#[test]
+fn two_processes_never_share_a_folder() {
+    let home = tempfile::tempdir().unwrap();
+    let arguments = with(&["--max-steps=1", "--output-dir=run"]);
+    let running: Vec<_> = (0..3)
+        .map(|_| command(home.path(), &arguments).stderr(Stdio::null()).spawn().unwrap())
+        .collect();
+    for mut process in running {
+        assert!(process.wait().unwrap().success());
+    }
+    for name in ["run", "run-2", "run-3"] {
+        assert_eq!(order(&home.path().join(name)), ["e0", "1", "e1"], "{name}");
+    }
+    // A second process that would go on in a folder where one is at work.
+    let mut first = command(home.path(), &["--resume=run", "--max-steps=300"])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let run = home.path().join("run");
+    while order(&run).len() < 4 {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    refused(
+        home.path(),
+        &["--resume=run", "--max-steps=9"],
+        &["is at work in this folder", &first.id().to_string()],
+    );
+    first.kill().unwrap();
+    first.wait().unwrap();
+    // The lock died with its process.
+    let done = order(&run).iter().filter(|line| !line.starts_with('e')).count();
+    succeed(home.path(), &["--resume=run", &format!("--max-steps={}", done + 1)]);
+}
+
+#[test]
+fn a_kill_at_any_moment_leaves_a_folder_that_comes_to_the_same_figures() {
+    let home = tempfile::tempdir().unwrap();
+    succeed(home.path(), &with(&["--max-steps=5", "--output-dir=whole"]));
+    let whole = home.path().join("whole");
+    let run = home.path().join("run");
+    let mut delay = Duration::from_millis(40);
+    let mut kills = 0;
+    loop {
+        let arguments = if run.join("config.yaml").exists() {
+            vec!["--resume=run"]
+        } else {
+            with(&["--max-steps=5", "--output-dir=run"])
+        };
+        let mut process = command(home.path(), &arguments).stderr(Stdio::piped()).spawn().unwrap();
+        // A little later each time, so that all parts of a step and of a start are hit, and the run comes to its end.
+        delay = delay.mul_f64(1.2);
+        std::thread::sleep(delay);
+        let ended = process.try_wait().unwrap();
+        if ended.is_none() {
+            process.kill().unwrap();
+            kills += 1;
+        }
+        let output = process.wait_with_output().unwrap();
+        if ended.is_some() {
+            assert!(output.status.success(), "after {kills} kills: {}", text(&output));
+            break;
+        }
+    }
+    assert!(kills > 3, "{kills}");
+    assert_eq!(lines(&run), lines(&whole), "after {kills} kills");
+    for name in ["final", "best_model"] {
+        assert!(
+            adapter(&run.join(name)) == adapter(&whole.join(name)),
+            "{name} after {kills} kills"
+        );
+    }
+    let log = |run: &Path| std::fs::read_to_string(run.join("episodes/train.jsonl")).unwrap();
+    assert_eq!(log(&run), log(&whole));
+    assert!(!home.path().join("run-2").exists());
+}
