@@ -52,7 +52,9 @@ impl Adapter {
     pub fn find(path: &Path) -> Result<Self, CliError> {
         let wrong = |message: String| CliError::Usage(format!("--adapter {}: {message}", path.display()));
         if !path.is_dir() {
-            return Err(wrong("there is no such folder".into()));
+            return Err(wrong(
+                "there is no such folder; expected one with adapter_config.json, or a run folder".into(),
+            ));
         }
         let (folder, run) = match run_of(path) {
             Some(run) if run == path => {
