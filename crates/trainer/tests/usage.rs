@@ -67,7 +67,7 @@ fn usage_errors_exit_with_2_say_what_to_do_and_leave_nothing() {
         ),
         (&["generate", "--prompt", "hello"], &[], &["--model"]),
         (&["score", "--model", "starter"], &[], &["--messages", "--out"]),
-        (&["merge", "--out", "x"], &[], &["--model", "--adapter", "required"]),
+        (&["merge", "--out", "x"], &[], &["--adapter", "required"]),
         (&["--no-such-flag"], &[], &["--no-such-flag", "--help"]),
         (
             &["sft", "--set", "text_num_attention_heads=3"],
