@@ -449,3 +449,49 @@ fn a_kill_at_any_moment_leaves_a_folder_that_comes_to_the_same_figures() {
     assert_eq!(log(&run), log(&whole));
     assert!(!home.path().join("run-2").exists());
 }
+
+#[test]
+fn an_evaluation_that_was_due_at_the_checkpoint_is_run_first() {
+    let home = tempfile::tempdir().unwrap();
+    succeed(home.path(), &with(&["--max-steps=2", "--output-dir=whole"]));
+    // The checkpoint of step 1 is saved without its evaluation, as by an interruption in the middle of it.
+    succeed(
+        home.path(),
+        &with(&["--max-steps=1", "--output-dir=run", "--set=eval_steps=0"]),
+    );
+    let run = home.path().join("run");
+    let state = std::fs::read_to_string(run.join("checkpoints/checkpoint-1/training_state.json")).unwrap();
+    assert!(state.contains("\"evaluated\": false"), "{state}");
+    succeed(home.path(), &["--resume=run", "--max-steps=2", "--set=eval_steps=1"]);
+    assert_eq!(order(&run), ["e0", "1", "e1", "2", "e2"]);
+    assert_eq!(lines(&run), lines(&home.path().join("whole")));
+    let state = |run: &Path| std::fs::read(run.join("checkpoints/checkpoint-2/training_state.json")).unwrap();
+    assert_eq!(
+        state(&run),
+        state(&home.path().join("whole")),
+        "patience and best model too"
+    );
+    // The checkpoint knows its evaluation now: it is not run again.
+    succeed(home.path(), &["--resume=run/checkpoints/checkpoint-1", "--max-steps=2"]);
+    assert_eq!(order(&run), ["e0", "1", "e1", "2", "e2"]);
+}
+
+#[test]
+fn a_run_that_had_enough_stays_ended_until_a_key_says_otherwise() {
+    let home = tempfile::tempdir().unwrap();
+    let flags = [
+        "--max-steps=3",
+        "--output-dir=run",
+        "--set=patience=1",
+        "--learning-rate=0",
+    ];
+    let said = succeed(home.path(), &with(&flags));
+    assert!(said.contains("(patience)"), "{said}");
+    let run = home.path().join("run");
+    assert_eq!(order(&run), ["e0", "1", "e1"]);
+    let said = succeed(home.path(), &["--resume=run"]);
+    assert!(said.contains("(patience); another value on resume goes on"), "{said}");
+    assert_eq!(order(&run), ["e0", "1", "e1"]);
+    succeed(home.path(), &["--resume=run", "--set=patience=0"]);
+    assert_eq!(order(&run), ["e0", "1", "e1", "2", "e2", "3", "e3"]);
+}

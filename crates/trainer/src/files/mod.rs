@@ -7,3 +7,6 @@ mod lock;
 pub use checksums::{CHECKSUMS, Damage, seal, verify};
 pub use durable::{discard, link_folder, move_folder, replace_folder, sweep, sync_folder, write};
 pub use lock::{FolderLock, LOCK, LockError};
+
+#[cfg(test)]
+pub(crate) use durable::tests;

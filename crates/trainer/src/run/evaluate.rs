@@ -1,8 +1,8 @@
 //! Evaluations of a run: what is logged and saved, which policy is the best, and when it is good enough.
 
 use super::Run;
+use super::verdict::Verdict;
 use crate::checkpoint::BEST;
-use crate::compare::lost;
 use crate::eval::{EvalResult, Evaluation};
 use crate::metrics::{EvalEvent, Event};
 use anyhow::Result;
@@ -32,51 +32,29 @@ impl Run {
         Ok(Some(result))
     }
 
-    /// Compares an evaluation with the best one of its task set. An incomplete one says nothing: it is easy to be better
-    /// on other instances.
+    /// Compares an evaluation with the best one of its task set.
     fn judge(&mut self, event: &EvalEvent, task_set: &str) -> Result<()> {
-        self.state.accuracy = None;
-        if lost(event) > 0 {
-            self.progress.line(format!(
+        let verdict = Verdict::of(&self.state, event, task_set);
+        let before = self.state.best_step;
+        verdict.note(&mut self.state, event, task_set);
+        match verdict {
+            Verdict::Incomplete => self.progress.line(format!(
                 "the evaluation after step {} is incomplete: it chooses no best model and does not count for patience",
                 event.step
-            ));
-            return Ok(());
-        }
-        self.state.accuracy = Some(event.success_rate);
-        let other = self.state.task_set.as_deref().is_some_and(|set| set != task_set);
-        if other && self.state.best_accuracy.is_some() {
-            let kept = self.checkpoints.keep_best(self.state.best_step)?;
-            self.progress.line(format!(
-                "evaluations are on another task set from here on: the best model of the earlier one is kept in {}, \
-                 best model and patience begin anew",
-                crate::hint::path(&kept)
-            ));
-            self.state.best_accuracy = None;
-        }
-        self.state.task_set = Some(task_set.into());
-        if self.state.best_accuracy.is_none_or(|best| event.success_rate > best) {
-            self.state.best_accuracy = Some(event.success_rate);
-            self.state.best_step = event.step;
-            self.state.evals_without_improvement = 0;
-            self.checkpoints.save_adapter(&mut self.learner, event.step, BEST)?;
-        } else {
-            self.state.evals_without_improvement += 1;
+            )),
+            Verdict::Worse => {}
+            Verdict::Best | Verdict::First { .. } => {
+                if verdict == (Verdict::First { replaces: true }) {
+                    let kept = self.checkpoints.keep_best(before)?;
+                    self.progress.line(format!(
+                        "evaluations are on another task set from here on: the best model of the earlier one is kept \
+                         in {}, best model and patience begin anew",
+                        crate::hint::path(&kept)
+                    ));
+                }
+                self.checkpoints.save_adapter(&mut self.learner, event.step, BEST)?;
+            }
         }
         Ok(())
-    }
-
-    /// Why the run may end before its last step: for the policy at hand, as its evaluation found it.
-    pub(super) fn enough(&self) -> Option<String> {
-        let reached = self.state.accuracy.filter(|rate| *rate >= self.config.target_accuracy);
-        if let Some(rate) = reached.filter(|_| self.state.evaluated && self.state.global_step > 0) {
-            return Some(format!(
-                "stopping: target_accuracy {} is reached with {rate:.3} after step {}",
-                self.config.target_accuracy, self.state.global_step
-            ));
-        }
-        let waited = self.state.evals_without_improvement;
-        (self.config.patience > 0 && self.state.evaluated && waited >= self.config.patience)
-            .then(|| format!("stopping: {waited} evaluations without improvement (patience)"))
     }
 }

@@ -4,6 +4,7 @@ mod evaluate;
 mod finish;
 mod start;
 mod step;
+mod verdict;
 
 use crate::assemble::{self, Loaded};
 use crate::checkpoint::{Checkpoints, TrainingState};
@@ -27,6 +28,7 @@ use cua_grpo_model::{Trainable, lora};
 use cua_grpo_rollout::{Event as RolloutEvent, RolloutConfig, RolloutEngine, TaskCursor};
 use start::Start;
 use std::sync::Arc;
+use verdict::enough;
 
 /// Everything a run holds between steps.
 struct Run {
@@ -134,7 +136,7 @@ impl Run {
                 self.save()?;
             }
         }
-        if let Some(reason) = self.enough().filter(|_| self.state.global_step > 0) {
+        if let Some(reason) = enough(&self.state, &self.config) {
             self.progress.line(format!("{reason}; another value on resume goes on"));
             return self.finish();
         }
@@ -150,7 +152,7 @@ impl Run {
                 self.state.evaluated = false;
                 return self.stopped();
             }
-            let enough = self.enough();
+            let enough = enough(&self.state, &self.config);
             if last || enough.is_some() || due(self.config.save_steps, step) {
                 self.save()?;
             }

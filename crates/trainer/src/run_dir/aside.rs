@@ -152,3 +152,158 @@ fn free_name(parent: &Path, step: usize) -> PathBuf {
     }
     name(number)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::FILES;
+    use crate::files::tests::dies_after;
+    use crate::files::{seal, sweep};
+    use crate::metrics::{EvalEvent, Event, MetricsWriter, TrainEvent};
+    use crate::provenance::{Base, Provenance};
+
+    fn provenance(step: usize, folder: &Path) {
+        let base = Base {
+            name: "starter".into(),
+            path: None,
+            fingerprint: "f".into(),
+        };
+        Provenance { step, base }.write(folder).unwrap();
+    }
+
+    /// A finished run of six steps with a checkpoint every two; the best model is that of step 5.
+    fn run() -> tempfile::TempDir {
+        let home = tempfile::tempdir().unwrap();
+        let run = home.path();
+        std::fs::create_dir_all(run.join("episodes/eval-0")).unwrap();
+        std::fs::write(run.join(CONFIG), "seed: 1\n").unwrap();
+        std::fs::write(run.join(REPORT), "report").unwrap();
+        let mut metrics = MetricsWriter::create(run).unwrap();
+        let eval = |step| {
+            Event::Eval(EvalEvent {
+                step,
+                ..Default::default()
+            })
+        };
+        metrics.write(&eval(0)).unwrap();
+        let mut log = String::new();
+        for step in 1..=6 {
+            let train = TrainEvent {
+                step,
+                ..Default::default()
+            };
+            metrics.write(&Event::Train(train)).unwrap();
+            metrics.write(&eval(step)).unwrap();
+            log += &format!("{{\"step\":{step}}}\n");
+            std::fs::create_dir_all(run.join(format!("episodes/eval-{step}/000"))).unwrap();
+            let adapter = |name: &str, best: usize, folder: &Path| {
+                for file in FILES {
+                    std::fs::write(folder.join(file), format!("{name} {best}")).unwrap();
+                }
+                provenance(best, folder);
+                seal(folder)
+            };
+            if step % 2 == 0 {
+                let checkpoint = run.join(format!("{CHECKPOINTS}/checkpoint-{step}"));
+                std::fs::create_dir_all(checkpoint.join(BEST)).unwrap();
+                adapter("best", step - 1, &checkpoint.join(BEST)).unwrap();
+                adapter("checkpoint", step, &checkpoint).unwrap();
+            }
+            for (name, best) in [(BEST, 5), (FINAL, 6)].iter().filter(|_| step == 6) {
+                std::fs::create_dir_all(run.join(name)).unwrap();
+                adapter("best", *best, &run.join(name)).unwrap();
+            }
+        }
+        std::fs::write(run.join(TRAIN_LOG), log).unwrap();
+        home
+    }
+
+    fn steps(run: &Path) -> Vec<usize> {
+        list(run).into_iter().map(|(step, _)| step).collect()
+    }
+
+    /// Begins at `point` as a resumed run does.
+    fn begin(run: &Path, point: ResumePoint) -> Result<Option<PathBuf>> {
+        let state = TrainingState {
+            evaluated: true,
+            ..Default::default()
+        };
+        let kept = Kept::of(&point, &state);
+        let aside = kept.set_the_rest_aside(run)?;
+        MetricsWriter::resume(run, kept.step, kept.evaluated)?;
+        Ok(aside)
+    }
+
+    #[test]
+    fn a_fork_keeps_what_belongs_to_it_and_loses_nothing() {
+        let home = run();
+        let run = home.path();
+        let point = ResumePoint::find(&run.join(CHECKPOINTS).join("checkpoint-2")).unwrap();
+        let aside = begin(run, point).unwrap().unwrap();
+        assert_eq!(aside, run.join("abandoned/after-step-2"));
+        assert_eq!((steps(run), steps(&aside)), (vec![2], vec![4, 6]));
+        assert_eq!(
+            step_of(&run.join(BEST)),
+            Some(1),
+            "the best model of the checkpoint's time"
+        );
+        assert_eq!(step_of(&aside.join(BEST)), Some(5));
+        assert!(!run.join(FINAL).exists() && !run.join(REPORT).exists());
+        assert!(aside.join(FINAL).is_dir() && aside.join(REPORT).is_file() && aside.join(CONFIG).is_file());
+        let evaluations = |run: &Path| eval_folders(run).into_iter().map(|(step, _)| step).collect::<Vec<_>>();
+        assert_eq!(
+            (evaluations(run), evaluations(&aside)),
+            (vec![0, 1, 2], vec![3, 4, 5, 6])
+        );
+        assert_eq!(std::fs::read_to_string(run.join(TRAIN_LOG)).unwrap().lines().count(), 2);
+        assert_eq!(
+            std::fs::read_to_string(aside.join(TRAIN_LOG)).unwrap().lines().count(),
+            6
+        );
+        assert_eq!(
+            (read_metrics(run).unwrap().len(), read_metrics(&aside).unwrap().len()),
+            (5, 13)
+        );
+        // A run that goes on from its newest checkpoint, with nothing behind it, sets nothing aside.
+        let point = ResumePoint::find(run).unwrap();
+        assert_eq!(begin(run, point).unwrap(), None);
+    }
+
+    #[test]
+    fn a_death_at_any_point_of_a_fork_leaves_a_run_that_goes_on() {
+        for points in 0.. {
+            let home = run();
+            let run = home.path();
+            let point = ResumePoint::find(&run.join(CHECKPOINTS).join("checkpoint-2")).unwrap();
+            let died = dies_after(points, || begin(run, point));
+            for folder in [run.to_path_buf(), run.join(CHECKPOINTS), run.join("episodes")] {
+                sweep(&folder).unwrap();
+            }
+            // Whatever is the newest now, it is whole, and the metrics reach to it.
+            let (found, notes) = ResumePoint::find(run).unwrap().verified().unwrap();
+            assert!(
+                notes.is_empty() && [2, 4, 6].contains(&found.step),
+                "{points}: {found:?}"
+            );
+            let events = read_metrics(run).unwrap();
+            assert!(events.iter().any(|event| event.step() == found.step), "{points}");
+            let step = found.step;
+            begin(run, found).unwrap();
+            assert_eq!(step_of(&run.join(BEST)), Some(step - 1), "{points}");
+            assert_eq!(read_metrics(run).unwrap().len(), 1 + 2 * step, "{points}");
+            let log = std::fs::read_to_string(run.join(TRAIN_LOG)).unwrap();
+            assert_eq!(log.lines().count(), step, "{points}");
+            // Every checkpoint is somewhere, whole.
+            let mut everywhere = steps(run);
+            for entry in std::fs::read_dir(run.join(ABANDONED)).into_iter().flatten() {
+                everywhere.extend(steps(&entry.unwrap().path()));
+            }
+            everywhere.sort_unstable();
+            assert_eq!(everywhere, [2, 4, 6], "{points}");
+            if !died {
+                assert!(points > 10 && step == 2, "{points}");
+                break;
+            }
+        }
+    }
+}
