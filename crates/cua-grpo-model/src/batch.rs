@@ -1,7 +1,7 @@
 //! From rows of tokens and images to what the decoder reads: padding, positions, places of visual tokens.
 
 use crate::processor::{ImageProcessorConfig, PadIds, Pixels, PositionState};
-use crate::text::{DecoderInput, KvCache, VisualIndex, rope_tables};
+use crate::text::{DecoderInput, KvCache, VisualIndex, row_tables};
 use crate::{ModelConfig, ModelError, Qwen3Vl};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use cua_grpo_core::{Image, TokenId};
@@ -270,7 +270,7 @@ impl Batch {
         } else {
             Mask::Bias(prefix_bias(&prefix.visible, rows, time, &device))
         };
-        let rope = rope_tables(&config.text, &positions, count, &device);
+        let rope = row_tables(&config.text, &positions, &starts, count, &device);
         // The released models turn in the type they compute in.
         let rope = rope.cast(kernels::compute_dtype(&model.language_model.embed_tokens));
         Ok(Self {

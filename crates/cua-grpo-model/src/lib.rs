@@ -21,7 +21,7 @@ pub mod score;
 pub mod text;
 pub mod vision;
 
-pub use config::{ModelConfig, MoeConfig, PRESETS, ParameterCount, TextConfig, VisionConfig};
+pub use config::{ModelConfig, MoeConfig, PRESETS, ParameterCount, RopeScaling, TextConfig, VisionConfig};
 pub use error::ModelError;
 pub use model::{Qwen3Vl, Trainable};
 pub use policy::Policy;

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use burn::tensor::Device;
 use cua_grpo_model::batch::ImageCache;
 use cua_grpo_model::checkpoint::{LoadOptions, Nf4Options, WeightDtype, load_model};
+use cua_grpo_model::generate::GenerationConfig;
 use cua_grpo_model::lora::{LoraConfig, OneOrMany, Targets};
 use cua_grpo_model::processor::ChatRenderer;
 use cua_grpo_model::{Policy, Qwen3Vl};
@@ -110,12 +111,25 @@ pub fn load(config: &TrainConfig, folder: &ModelFolder) -> Result<Loaded> {
     let device = device(config.device)?;
     let model = folder.weights(&device, config.dtype, config.load_in_4bit)?;
     let renderer = ChatRenderer::load(folder.path())?;
+    warn_of_generation_config(folder.path())?;
     let images = config.batch_size * config.num_rollouts * config.gradient_accumulation_steps * config.max_turns;
     let images = ImageCache::new(renderer.images().clone(), images.max(256));
     Ok(Loaded {
         policy: Policy::new(model, Arc::new(images)),
         renderer: Arc::new(renderer),
     })
+}
+
+/// Warns of what a checkpoint's `generation_config.json` would change: a run draws tokens as its own keys say.
+fn warn_of_generation_config(folder: &Path) -> Result<()> {
+    let changes = GenerationConfig::load(folder)?.map(|file| file.changes).unwrap_or_default();
+    if !changes.is_empty() {
+        tracing::warn!(
+            "generation_config.json is not applied in training and evaluation, whose keys say how tokens are drawn: {}",
+            changes.join(", ")
+        );
+    }
+    Ok(())
 }
 
 /// The adapter that `config` asks for.

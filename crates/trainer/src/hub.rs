@@ -171,18 +171,16 @@ impl<'a> Model<'a> {
         for file in OPTIONAL {
             files.extend(self.file(file)?);
         }
-        match self.file(INDEX)? {
-            Some(index) => {
-                for shard in shards(&index)? {
-                    files.push(self.file(&shard)?.ok_or_else(|| self.lacks(&shard))?);
-                }
-                files.push(index);
-            }
-            None => {
-                let weights = self.file(SINGLE)?;
-                files.push(weights.ok_or_else(|| self.lacks(&format!("{SINGLE} or {INDEX}")))?);
-            }
+        // The order of transformers, which is that of loading too.
+        if let Some(weights) = self.file(SINGLE)? {
+            files.push(weights);
+            return Ok(files);
         }
+        let index = self.file(INDEX)?.ok_or_else(|| self.lacks(&format!("{SINGLE} or {INDEX}")))?;
+        for shard in shards(&index)? {
+            files.push(self.file(&shard)?.ok_or_else(|| self.lacks(&shard))?);
+        }
+        files.push(index);
         Ok(files)
     }
 
@@ -196,15 +194,10 @@ impl<'a> Model<'a> {
             return Ok(None);
         }
         if self.hub.offline {
-            return if OPTIONAL.contains(&name) || name == INDEX {
+            return if OPTIONAL.contains(&name) || name == INDEX || name == SINGLE {
                 Ok(None)
             } else {
-                Err(usage(format!(
-                    "HF_HUB_OFFLINE is set and the cache {} lacks {name} of `{}`; unset it, or fetch the model \
-                     where there is a network",
-                    self.hub.cache.display(),
-                    self.name
-                )))
+                Err(self.lacks(name))
             };
         }
         match self.remote.download_with_progress(name, Bar::new()) {
@@ -236,6 +229,14 @@ impl<'a> Model<'a> {
     }
 
     fn lacks(&self, file: &str) -> anyhow::Error {
+        if self.hub.offline {
+            return usage(format!(
+                "HF_HUB_OFFLINE is set and the cache {} lacks {file} of `{}`; unset it, or fetch the model where there is \
+                 a network",
+                self.hub.cache.display(),
+                self.name
+            ));
+        }
         usage(format!(
             "`{}` has no {file}; expected a Qwen3-VL checkpoint in safetensors with tokenizer.json",
             self.name

@@ -128,11 +128,7 @@ fn a_model_is_fetched_once() {
         assert!(std::fs::read(dir.join(name)).unwrap() == *bytes, "{name}");
     }
     assert!(!dir.join("chat_template.jinja").exists());
-    let first = asked(&site);
-    assert!(
-        !first.iter().any(|line| line.starts_with("model.safetensors ")),
-        "{first:?}"
-    );
+    asked(&site);
 
     // The second time nothing is asked for, not even what is missing; offline it is the same.
     for offline in [false, true] {
@@ -140,6 +136,17 @@ fn a_model_is_fetched_once() {
         assert_eq!(hub.fetch("org/tiny").unwrap(), dir);
     }
     assert_eq!(asked(&site), Vec::<String>::new());
+}
+
+/// As transformers: the single file is read, so the shards are not fetched.
+#[test]
+fn a_single_file_wins_over_an_index() {
+    let (hub, site, _folder) = hub();
+    site.lock().unwrap().files.insert("model.safetensors".into(), vec![5; 10]);
+    let dir = hub.fetch("org/tiny").unwrap();
+    assert_eq!(std::fs::read(dir.join("model.safetensors")).unwrap(), [5; 10]);
+    let asked = asked(&site);
+    assert!(!asked.iter().any(|line| line.contains("-of-")), "{asked:?}");
 }
 
 #[test]

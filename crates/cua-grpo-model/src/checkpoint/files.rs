@@ -28,6 +28,7 @@ pub struct TensorFiles {
 }
 
 /// Where a tensor lies.
+#[derive(Clone)]
 struct Place {
     file: usize,
     dtype: Dtype,
@@ -39,25 +40,23 @@ struct Place {
 }
 
 impl TensorFiles {
-    /// Opens `model.safetensors`, or the shards that `model.safetensors.index.json` names.
+    /// Opens `model.safetensors`, or the shards that `model.safetensors.index.json` names where there is no such file: the
+    /// order of transformers. Other weights in the folder are logged as a warning.
     ///
     /// # Errors
     /// When neither file is there, a shard is missing or cut short, or the index names a tensor that its shard does not
     /// hold. A wrong `total_size` is no error: nothing depends on it.
     pub fn open(dir: &Path) -> Result<Self, ModelError> {
-        let index = dir.join(INDEX_FILE);
-        if !index.exists() {
-            let single = dir.join(SINGLE_FILE);
-            if !single.exists() {
-                return Err(ModelError::format(
-                    dir,
-                    format!(
-                        "expected weights in {SINGLE_FILE}, or in shards with {INDEX_FILE}; found neither (pickled \
-                         weights, *.bin, are not read: save them again with safetensors)"
-                    ),
-                ));
+        let (index, single) = (dir.join(INDEX_FILE), dir.join(SINGLE_FILE));
+        if single.exists() {
+            if index.exists() {
+                super::which::warn_of_index(dir, &index);
             }
+            super::which::warn_of_others(dir, &[SINGLE_FILE]);
             return Self::open_files(vec![single]);
+        }
+        if !index.exists() {
+            return Err(super::which::no_weights(dir));
         }
         let map = read_index(&index)?;
         let shards: BTreeSet<&str> = map.values().map(String::as_str).collect();
@@ -76,7 +75,8 @@ impl TensorFiles {
                 ),
             ));
         }
-        let files = Self::open_files(shards.iter().map(|shard| dir.join(shard)).collect())?;
+        super::which::warn_of_others(dir, &shards.iter().copied().collect::<Vec<_>>());
+        let files = Self::collect(shards.iter().map(|shard| dir.join(shard)).collect(), &map)?;
         let astray: Vec<String> = map
             .iter()
             .filter(|(name, shard)| {
@@ -92,17 +92,26 @@ impl TensorFiles {
         }
     }
 
-    /// Opens the given files.
+    /// Opens the given files. Of tensors of one name that of the last file counts.
     ///
     /// # Errors
     /// When one cannot be read or is not a safetensors file.
     pub fn open_files(paths: Vec<PathBuf>) -> Result<Self, ModelError> {
+        Self::collect(paths, &BTreeMap::new())
+    }
+
+    /// The tensors of the files; one that `map` places in another file is left.
+    fn collect(paths: Vec<PathBuf>, map: &BTreeMap<String, String>) -> Result<Self, ModelError> {
         let mut files = Vec::new();
         let mut places = BTreeMap::new();
         for path in paths {
             let mut file = File::open(&path).map_err(ModelError::io("read", &path))?;
             let (metadata, start) = read_header(&mut file, &path)?;
+            let own = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
             for (name, info) in metadata.tensors() {
+                if map.get(&name).is_some_and(|shard| *shard != own) {
+                    continue;
+                }
                 let (from, to) = info.data_offsets;
                 let place = Place {
                     file: files.len(),
@@ -186,13 +195,50 @@ impl TensorFiles {
     /// When there is no such tensor or it cannot be read.
     pub fn read_bytes(&self, name: &str) -> Result<Vec<u8>, ModelError> {
         let place = self.place(name)?;
+        let mut bytes = vec![0; place.length];
+        self.read_at(place, 0, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Gives the tensor `name` a second name.
+    pub(super) fn alias(&mut self, name: &str, second: &str) {
+        if let Some(place) = self.places.get(name) {
+            self.places.insert(second.to_owned(), place.clone());
+        }
+    }
+
+    /// Whether two tensors have the same shape and values. They are compared in pieces.
+    ///
+    /// # Errors
+    /// When one is missing or cannot be read, or they are of different formats, one of which is no float.
+    pub(super) fn equal(&self, one: &str, other: &str) -> Result<bool, ModelError> {
+        let (first, second) = (self.place(one)?, self.place(other)?);
+        if first.shape != second.shape {
+            return Ok(false);
+        }
+        if first.dtype != second.dtype {
+            return Ok(self.get(one)? == self.get(other)?);
+        }
+        const PIECE: usize = 1 << 22;
+        let (mut left, mut right) = (vec![0; PIECE.min(first.length)], vec![0; PIECE.min(first.length)]);
+        for start in (0..first.length).step_by(PIECE) {
+            let count = PIECE.min(first.length - start);
+            for (place, buffer) in [(first, &mut left), (second, &mut right)] {
+                self.read_at(place, start as u64, &mut buffer[..count])?;
+            }
+            if left[..count] != right[..count] {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn read_at(&self, place: &Place, skip: u64, buffer: &mut [u8]) -> Result<(), ModelError> {
         let (path, file) = &self.files[place.file];
         let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut bytes = vec![0; place.length];
-        file.seek(SeekFrom::Start(place.start))
-            .and_then(|_| file.read_exact(&mut bytes))
-            .map_err(ModelError::io("read", path))?;
-        Ok(bytes)
+        file.seek(SeekFrom::Start(place.start + skip))
+            .and_then(|_| file.read_exact(buffer))
+            .map_err(ModelError::io("read", path))
     }
 
     /// At most `most` bytes of the tensor `name`: all of it, or pieces from its first to its last.
@@ -249,7 +295,7 @@ impl TensorFiles {
 }
 
 /// The map from tensor name to shard.
-fn read_index(index: &Path) -> Result<BTreeMap<String, String>, ModelError> {
+pub(super) fn read_index(index: &Path) -> Result<BTreeMap<String, String>, ModelError> {
     let text = std::fs::read_to_string(index).map_err(ModelError::io("read", index))?;
     let value: serde_json::Value = serde_json::from_str(&text).map_err(|error| ModelError::format(index, error))?;
     let map = value

@@ -1,6 +1,7 @@
 //! Loading a model: tensor by tensor from the files to the device, wrong ones listed before anything is read.
 
 use super::experts::{ExpertLayout, ExpertPart, transposed};
+use super::extras;
 use super::quantised::{self, Nf4Options};
 use super::{TensorFiles, WeightDtype};
 use crate::nn::Slot;
@@ -44,15 +45,20 @@ impl LoadOptions {
 
 /// Loads the checkpoint folder `dir`.
 ///
-/// Tensors that the model lacks are logged at debug level and left (a tied checkpoint may still hold its head). Names
-/// without the middle part (`model.layers.*`, `visual.*`), as older tools write them, are accepted. The host holds one
-/// tensor at a time beside what is on the device.
+/// Names without the middle part (`model.layers.*`, `visual.*`), as older tools write them, are accepted. Tensors of no
+/// part of the model are left, with a warning. Where the configuration ties the head to the embedding and the files hold a
+/// head with other values, that head counts, with a warning, and the model's configuration says so, as in transformers 5.
+/// The host holds one tensor at a time beside what is on the device.
 ///
 /// # Errors
-/// [`ModelError::Tensors`] lists every tensor that is missing or has another shape.
+/// [`ModelError::Tensors`] lists every tensor that is missing or has another shape, and those that belong to a module of
+/// the model but have no place in it.
 pub fn load_model(dir: &Path, options: &LoadOptions, device: &Device) -> Result<Qwen3Vl, ModelError> {
-    let config = ModelConfig::load(dir)?;
-    let files = TensorFiles::open(dir)?;
+    let mut config = ModelConfig::load(dir)?;
+    let mut files = TensorFiles::open(dir)?;
+    if config.tie_word_embeddings {
+        config.tie_word_embeddings = is_tied(&mut files, dir)?;
+    }
     let mut model = Qwen3Vl::unread(&config, device);
     quantised::mark(&mut model, &files, dir, options.nf4.as_ref(), device)?;
     check_tensors(&mut model, &files, dir)?;
@@ -125,7 +131,7 @@ fn read_expert(
 fn check_tensors(model: &mut Qwen3Vl, files: &TensorFiles, dir: &Path) -> Result<(), ModelError> {
     let experts = model.config.text.moe.as_ref().map_or(0, |moe| moe.num_experts);
     let mut problems = Vec::new();
-    let mut used = BTreeSet::new();
+    let (mut used, mut wanted) = (BTreeSet::new(), BTreeSet::new());
     let mut failure = Ok(());
     let mut check = |name: &str, shape: Vec<usize>| {
         let (name, expected) = match (ExpertPart::of(name), &shape[..]) {
@@ -134,6 +140,7 @@ fn check_tensors(model: &mut Qwen3Vl, files: &TensorFiles, dir: &Path) -> Result
             (Some(part), &[out, input]) => (part.tensor, vec![experts, input, out]),
             _ => (name.to_owned(), shape),
         };
+        wanted.insert(name.clone());
         let Some(stored) = find(files, &name) else {
             problems.push(format!("{name}: expected shape {expected:?}, found no such tensor"));
             return;
@@ -171,20 +178,35 @@ fn check_tensors(model: &mut Qwen3Vl, files: &TensorFiles, dir: &Path) -> Result
     if !problems.is_empty() {
         return Err(ModelError::Tensors(problems));
     }
-    let tied = model.config.tie_word_embeddings;
-    for name in files.names().filter(|name| !used.contains(*name)) {
-        if !is_known_extra(name, tied) {
-            tracing::debug!(checkpoint = %dir.display(), tensor = name, "not a tensor of this model, left in the file");
-        }
+    if model.config.tie_word_embeddings {
+        used.extend(find(files, HEAD));
     }
-    Ok(())
+    extras::check(files, &used, &wanted, dir)
 }
 
-/// Tensors that some tools store although they say nothing: the head of a tied model, rotary frequencies.
-fn is_known_extra(name: &str, tied: bool) -> bool {
-    tied && name.ends_with("lm_head.weight")
-        || name.ends_with("rotary_emb.inv_freq")
-        || name.ends_with("rotary_pos_emb.inv_freq")
+/// The names of head and embedding.
+const HEAD: &str = "lm_head.weight";
+const EMBEDDING: &str = "model.language_model.embed_tokens.weight";
+
+/// Whether head and embedding are one matrix in the files of a model that is configured so. Where only the head is stored,
+/// it is the embedding too.
+fn is_tied(files: &mut TensorFiles, dir: &Path) -> Result<bool, ModelError> {
+    let Some(head) = find(files, HEAD) else {
+        return Ok(true);
+    };
+    let Some(embedding) = find(files, EMBEDDING) else {
+        files.alias(&head, EMBEDDING);
+        return Ok(true);
+    };
+    let tied = files.equal(&embedding, &head)?;
+    if !tied {
+        tracing::warn!(
+            "{}: tie_word_embeddings is true, but {head} differs from {embedding}: the stored head counts; set \
+             tie_word_embeddings to false in config.json",
+            dir.display()
+        );
+    }
+    Ok(tied)
 }
 
 /// The name in the files of the model's tensor `name`: the released one or an older one.

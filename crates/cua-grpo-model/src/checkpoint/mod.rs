@@ -2,6 +2,7 @@
 
 mod dtype;
 mod experts;
+mod extras;
 mod files;
 mod fingerprint;
 mod load;
@@ -9,6 +10,7 @@ mod quantised;
 mod save;
 mod skip;
 mod stream;
+mod which;
 
 pub use dtype::WeightDtype;
 pub use files::{HostTensor, INDEX_FILE, SINGLE_FILE, TensorFiles};

@@ -3,6 +3,7 @@
 use super::TensorFiles;
 use super::load::find;
 use super::skip::Skip;
+use crate::config::read::parse;
 use crate::nn::{Weight, join};
 use crate::{ModelError, Qwen3Vl};
 use burn::tensor::Device;
@@ -79,7 +80,7 @@ pub(super) fn mark(
 fn quantization_config(dir: &Path) -> Result<Option<Value>, ModelError> {
     let path = dir.join("config.json");
     let text = std::fs::read_to_string(&path).map_err(ModelError::io("read", &path))?;
-    let json: Value = serde_json::from_str(&text).map_err(|error| ModelError::format(&path, error))?;
+    let json = parse(&text).map_err(|error| ModelError::format(&path, error))?;
     let Some(config) = json.get("quantization_config").filter(|config| !config.is_null()) else {
         return Ok(None);
     };

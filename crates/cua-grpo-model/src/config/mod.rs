@@ -1,9 +1,15 @@
 //! The configuration of a model: `config.json`, the released sizes, the number of weights.
 
 mod count;
+pub(crate) mod keys;
 mod model;
 mod presets;
+pub(crate) mod read;
+mod rope;
+mod tables;
+mod write;
 
 pub use count::ParameterCount;
 pub use model::{ModelConfig, MoeConfig, TextConfig, VisionConfig};
 pub use presets::PRESETS;
+pub use rope::RopeScaling;

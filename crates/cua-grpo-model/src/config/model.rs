@@ -1,7 +1,11 @@
 //! `config.json` of a Qwen3-VL checkpoint, in the layouts of transformers 4.57 and 5.x.
 
+use super::read::{flag, maybe_number, maybe_size, number, side, size, usizes};
+use super::rope::{RopeScaling, read_rope};
+use super::tables::check_keys;
 use crate::ModelError;
-use serde_json::{Value, json};
+use crate::nn::Activation;
+use serde_json::Value;
 use std::path::Path;
 
 /// Sizes of the text decoder.
@@ -25,10 +29,16 @@ pub struct TextConfig {
     pub rms_norm_eps: f64,
     /// Base of the rotary frequencies.
     pub rope_theta: f64,
+    /// What is done to the rotary frequencies.
+    pub rope_scaling: RopeScaling,
     /// Sections of interleaved M-RoPE; entry 0 is never read (the time axis takes what is left).
     pub mrope_section: [usize; 3],
     /// Longest context.
     pub max_position_embeddings: usize,
+    /// The four projections of attention have biases.
+    pub attention_bias: bool,
+    /// Activation of the gated MLP.
+    pub hidden_act: Activation,
     /// The mixture of experts; `None` for a dense decoder.
     pub moe: Option<MoeConfig>,
 }
@@ -49,6 +59,18 @@ pub struct MoeConfig {
 }
 
 impl TextConfig {
+    /// What of this decoder the graph of a card does not compute; `None` when it computes all of it. Such a model decodes
+    /// layer by layer.
+    pub fn beyond_the_graph(&self) -> Option<&'static str> {
+        match self {
+            Self { moe: Some(_), .. } => Some("a mixture of experts"),
+            Self { attention_bias: true, .. } => Some("attention_bias"),
+            Self { hidden_act, .. } if *hidden_act != Activation::Silu => Some("another hidden_act than silu"),
+            Self { rope_scaling, .. } if *rope_scaling != RopeScaling::Default => Some("a rope_type beyond the default"),
+            _ => None,
+        }
+    }
+
     /// Whether decoder layer `layer` (0-based) has experts in place of one MLP.
     pub fn is_sparse(&self, layer: usize) -> bool {
         self.moe.as_ref().is_some_and(|moe| {
@@ -82,6 +104,10 @@ pub struct VisionConfig {
     pub num_position_embeddings: usize,
     /// Width of the text decoder.
     pub out_hidden_size: usize,
+    /// Activation of the MLPs of the blocks; that of the mergers is exact GELU.
+    pub hidden_act: Activation,
+    /// Base of the rotary frequencies.
+    pub rope_theta: f64,
     /// Blocks (0-based) whose output feeds decoder layers 0, 1, ...
     pub deepstack_visual_indexes: Vec<usize>,
 }
@@ -118,16 +144,22 @@ impl VisionConfig {
 }
 
 impl ModelConfig {
-    /// Reads `config.json` of the checkpoint folder `dir`.
+    /// Reads `config.json` of the checkpoint folder `dir`. Keys that have no effect are logged as warnings.
     ///
     /// # Errors
-    /// When the file is missing, is not JSON, is of another architecture, or lacks a key. Nothing is defaulted, because
-    /// the defaults of the reference class differ from the released models.
+    /// When the file is missing, is not JSON, is of another architecture, lacks a key, or has one that changes
+    /// arithmetic in a way that is not computed here. Sizes are not defaulted, because the defaults of the reference
+    /// class differ from the released models.
     pub fn load(dir: &Path) -> Result<Self, ModelError> {
         let path = dir.join("config.json");
         let text = std::fs::read_to_string(&path).map_err(ModelError::io("read", &path))?;
-        let value = serde_json::from_str(&text).map_err(|error| ModelError::format(&path, error))?;
-        Self::from_json(&value).map_err(|message| ModelError::format(&path, message))
+        let value = super::read::parse(&text).map_err(|error| ModelError::format(&path, error))?;
+        let read = Self::read(&value).map_err(|message| ModelError::format(&path, message));
+        let (config, warnings) = read?;
+        for warning in warnings {
+            tracing::warn!("{}: {warning}", path.display());
+        }
+        Ok(config)
     }
 
     /// Parses the JSON of a `config.json`.
@@ -135,6 +167,14 @@ impl ModelConfig {
     /// # Errors
     /// Names the key that is missing or wrong.
     pub fn from_json(value: &Value) -> Result<Self, String> {
+        Self::read(value).map(|(config, _)| config)
+    }
+
+    /// As [`ModelConfig::from_json`], with a warning for each key that has no effect.
+    ///
+    /// # Errors
+    /// As [`ModelConfig::from_json`].
+    pub fn read(value: &Value) -> Result<(Self, Vec<String>), String> {
         let kind = value.get("model_type").and_then(Value::as_str).unwrap_or("none");
         if kind != "qwen3_vl" && kind != "qwen3_vl_moe" {
             return Err(format!(
@@ -143,14 +183,11 @@ impl ModelConfig {
         }
         let text = value.get("text_config").ok_or("text_config is missing")?;
         let vision = value.get("vision_config").ok_or("vision_config is missing")?;
+        let mut warnings = check_keys(value)?;
         // 4.57: rope_theta beside rope_scaling; 5.x: both inside rope_parameters.
-        let rope = text.get("rope_parameters").or_else(|| text.get("rope_scaling"));
-        let rope = rope.ok_or("text_config.rope_scaling (or rope_parameters) is missing")?;
-        let theta = rope
-            .get("rope_theta")
-            .or_else(|| text.get("rope_theta"))
-            .and_then(Value::as_f64);
-        let section = usizes(rope, "mrope_section")?;
+        let rope = read_rope(text)?;
+        warnings.extend(rope.warnings);
+        let section = usizes(&rope.map, "mrope_section")?;
         let section = <[usize; 3]>::try_from(section).map_err(|_| "mrope_section: expected 3 numbers".to_owned())?;
         let tied = value
             .get("tie_word_embeddings")
@@ -161,16 +198,19 @@ impl ModelConfig {
                 hidden_size: size(text, "hidden_size")?,
                 num_hidden_layers: size(text, "num_hidden_layers")?,
                 num_attention_heads: size(text, "num_attention_heads")?,
-                num_key_value_heads: size(text, "num_key_value_heads")?,
+                num_key_value_heads: match text.get("num_key_value_heads") {
+                    Some(Value::Null) => size(text, "num_attention_heads")?,
+                    _ => size(text, "num_key_value_heads")?,
+                },
                 head_dim: size(text, "head_dim")?,
                 intermediate_size: size(text, "intermediate_size")?,
-                rms_norm_eps: text
-                    .get("rms_norm_eps")
-                    .and_then(Value::as_f64)
-                    .ok_or("rms_norm_eps is missing")?,
-                rope_theta: theta.ok_or("rope_theta is missing")?,
+                rms_norm_eps: number(text, "rms_norm_eps")?,
+                rope_theta: rope.theta,
+                rope_scaling: rope.scaling,
                 mrope_section: section,
                 max_position_embeddings: size(text, "max_position_embeddings")?,
+                attention_bias: flag(text, "attention_bias", false)?,
+                hidden_act: activation("text_config", text, Activation::Silu)?,
                 moe: (kind == "qwen3_vl_moe").then(|| moe(text)).transpose()?,
             },
             vision: VisionConfig {
@@ -179,11 +219,13 @@ impl ModelConfig {
                 intermediate_size: size(vision, "intermediate_size")?,
                 num_heads: size(vision, "num_heads")?,
                 in_channels: size(vision, "in_channels")?,
-                patch_size: size(vision, "patch_size")?,
-                temporal_patch_size: size(vision, "temporal_patch_size")?,
+                patch_size: side(vision, "patch_size")?,
+                temporal_patch_size: side(vision, "temporal_patch_size")?,
                 spatial_merge_size: size(vision, "spatial_merge_size")?,
                 num_position_embeddings: size(vision, "num_position_embeddings")?,
                 out_hidden_size: size(vision, "out_hidden_size")?,
+                hidden_act: activation("vision_config", vision, Activation::GeluTanh)?,
+                rope_theta: vision_theta(vision)?,
                 deepstack_visual_indexes: usizes(vision, "deepstack_visual_indexes")?,
             },
             tie_word_embeddings: tied.and_then(Value::as_bool).ok_or("tie_word_embeddings is missing")?,
@@ -193,7 +235,8 @@ impl ModelConfig {
             vision_end_token_id: size(value, "vision_end_token_id")? as u32,
         };
         config.check()?;
-        Ok(config)
+        config.check_other_names(vision)?;
+        Ok((config, warnings))
     }
 
     /// Checks that the sizes fit each other.
@@ -228,6 +271,12 @@ impl ModelConfig {
         if vision.deepstack_visual_indexes.len() > text.num_hidden_layers {
             return Err("more deepstack_visual_indexes than decoder layers".to_owned());
         }
+        if !vision.deepstack_visual_indexes.is_sorted_by(|one, next| one < next) {
+            return Err(format!(
+                "deepstack_visual_indexes: expected each number above the one before, found {:?}",
+                vision.deepstack_visual_indexes
+            ));
+        }
         match vision
             .deepstack_visual_indexes
             .iter()
@@ -240,83 +289,75 @@ impl ModelConfig {
             None => Ok(()),
         }
     }
+}
 
-    /// The JSON of a `config.json` in the released (4.57) layout, which every version reads.
-    pub fn to_json(&self, bos: u32, eos: u32) -> Value {
-        let (text, vision) = (&self.text, &self.vision);
-        let mut json = json!({
-            "architectures": ["Qwen3VLForConditionalGeneration"],
-            "image_token_id": self.image_token_id,
-            "model_type": "qwen3_vl",
-            "text_config": {
-                "attention_bias": false,
-                "attention_dropout": 0.0,
-                "bos_token_id": bos,
-                "dtype": "float32",
-                "eos_token_id": eos,
-                "head_dim": text.head_dim,
-                "hidden_act": "silu",
-                "hidden_size": text.hidden_size,
-                "initializer_range": 0.02,
-                "intermediate_size": text.intermediate_size,
-                "max_position_embeddings": text.max_position_embeddings,
-                "model_type": "qwen3_vl_text",
-                "num_attention_heads": text.num_attention_heads,
-                "num_hidden_layers": text.num_hidden_layers,
-                "num_key_value_heads": text.num_key_value_heads,
-                "rms_norm_eps": text.rms_norm_eps,
-                "rope_scaling": {
-                    "mrope_interleaved": true,
-                    "mrope_section": text.mrope_section,
-                    "rope_type": "default"
-                },
-                "rope_theta": text.rope_theta,
-                "tie_word_embeddings": self.tie_word_embeddings,
-                "use_cache": true,
-                "vocab_size": text.vocab_size
-            },
-            "tie_word_embeddings": self.tie_word_embeddings,
-            "video_token_id": self.video_token_id,
-            "vision_config": {
-                "deepstack_visual_indexes": vision.deepstack_visual_indexes,
-                "depth": vision.depth,
-                "hidden_act": "gelu_pytorch_tanh",
-                "hidden_size": vision.hidden_size,
-                "in_channels": vision.in_channels,
-                "initializer_range": 0.02,
-                "intermediate_size": vision.intermediate_size,
-                "model_type": "qwen3_vl",
-                "num_heads": vision.num_heads,
-                "num_position_embeddings": vision.num_position_embeddings,
-                "out_hidden_size": vision.out_hidden_size,
-                "patch_size": vision.patch_size,
-                "spatial_merge_size": vision.spatial_merge_size,
-                "temporal_patch_size": vision.temporal_patch_size
-            },
-            "vision_end_token_id": self.vision_end_token_id,
-            "vision_start_token_id": self.vision_start_token_id
-        });
-        if let Some(moe) = &text.moe {
-            json["architectures"] = json!(["Qwen3VLMoeForConditionalGeneration"]);
-            json["model_type"] = "qwen3_vl_moe".into();
-            json["vision_config"]["model_type"] = "qwen3_vl_moe".into();
-            let text = &mut json["text_config"];
-            text["model_type"] = "qwen3_vl_moe_text".into();
-            text["num_experts"] = moe.num_experts.into();
-            text["num_experts_per_tok"] = moe.num_experts_per_tok.into();
-            text["moe_intermediate_size"] = moe.moe_intermediate_size.into();
-            text["norm_topk_prob"] = true.into();
-            text["decoder_sparse_step"] = moe.decoder_sparse_step.into();
-            text["mlp_only_layers"] = json!(moe.mlp_only_layers);
+impl ModelConfig {
+    /// Checks that sizes of the tower under other names agree.
+    fn check_other_names(&self, vision: &Value) -> Result<(), String> {
+        let own = &self.vision;
+        for (name, expected) in [
+            ("head_dim", own.hidden_size / own.num_heads.max(1)),
+            ("num_attention_heads", own.num_heads),
+            ("num_hidden_layers", own.depth),
+        ] {
+            if let Some(found) = maybe_size(vision, name)?.filter(|found| *found != expected) {
+                return Err(format!(
+                    "vision_config.{name}: expected {expected} (or none), as the other sizes say, found {found}"
+                ));
+            }
         }
-        json
+        Ok(())
+    }
+}
+
+/// `hidden_act` of a part of the file.
+fn activation(place: &str, part: &Value, otherwise: Activation) -> Result<Activation, String> {
+    match part.get("hidden_act").filter(|found| !found.is_null()) {
+        None => Ok(otherwise),
+        Some(found) => found.as_str().and_then(Activation::of).ok_or_else(|| {
+            format!(
+                "{place}.hidden_act: expected one of {}, found {found}; no other activation is computed here",
+                Activation::names()
+            )
+        }),
+    }
+}
+
+/// Base of the rotary frequencies of the tower: transformers 5 writes it, 4 computes with 10000.
+fn vision_theta(vision: &Value) -> Result<f64, String> {
+    let place = "vision_config.rope_parameters";
+    let map = ["rope_scaling", "rope_parameters"].map(|key| vision.get(key).filter(|map| map.is_object()));
+    let map = map.into_iter().flatten().next().unwrap_or(&Value::Null);
+    let kind = map.get("rope_type").or_else(|| map.get("type")).and_then(Value::as_str);
+    if let Some(kind) = kind.filter(|kind| *kind != "axial" && *kind != "default") {
+        return Err(format!(
+            "{place}.rope_type: expected \"axial\", found \"{kind}\"; the tower of Qwen3-VL has no other"
+        ));
+    }
+    let others = map.as_object().into_iter().flatten();
+    if let Some((key, value)) = others
+        .filter(|(key, value)| !value.is_null() && !["rope_type", "type", "rope_theta"].contains(&key.as_str()))
+        .find(|(key, value)| key.as_str() != "partial_rotary_factor" || value.as_f64() != Some(1.0))
+    {
+        return Err(format!("{place}.{key}: expected none, found {value}; the tower turns by rope_theta alone"));
+    }
+    let theta = maybe_number(map, "rope_theta")?.or(maybe_number(vision, "rope_theta")?);
+    match theta.unwrap_or(10_000.0) {
+        theta if theta > 0.0 => Ok(theta),
+        theta => Err(format!("{place}.rope_theta: expected a number above 0, found {theta}")),
     }
 }
 
 /// The keys of the mixture of experts.
 fn moe(text: &Value) -> Result<MoeConfig, String> {
     // 4.57 writes num_experts, 5.x num_local_experts.
-    let experts = if text.get("num_experts").is_some() {
+    let (new, old) = (maybe_size(text, "num_local_experts")?, maybe_size(text, "num_experts")?);
+    if let (Some(new), Some(old)) = (new, old)
+        && new != old
+    {
+        return Err(format!("num_experts {old} and num_local_experts {new} differ; they name one number"));
+    }
+    let experts = if old.is_some() {
         "num_experts"
     } else {
         "num_local_experts"
@@ -351,22 +392,10 @@ fn moe(text: &Value) -> Result<MoeConfig, String> {
     Ok(config)
 }
 
-fn size(value: &Value, key: &str) -> Result<usize, String> {
-    let found = value.get(key).ok_or_else(|| format!("{key} is missing"))?;
-    let number = found
-        .as_u64()
-        .ok_or_else(|| format!("{key}: expected a whole number, found {found}"))?;
-    usize::try_from(number).map_err(|error| format!("{key}: {error}"))
-}
-
-fn usizes(value: &Value, key: &str) -> Result<Vec<usize>, String> {
-    let found = value.get(key).ok_or_else(|| format!("{key} is missing"))?;
-    serde_json::from_value(found.clone()).map_err(|_| format!("{key}: expected a list of whole numbers, found {found}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     fn fixture(set: &str, file: &str) -> Value {
         let path = format!("{}/tests/fixtures/{set}/{file}", env!("CARGO_MANIFEST_DIR"));

@@ -11,17 +11,21 @@ impl Qwen3Vl {
     /// The text decoder as [`Decoder`] reads it.
     ///
     /// # Errors
-    /// When a layer is of a kind that the decoder does not run.
+    /// When the model has a part that the decoder does not run ([`crate::TextConfig::beyond_the_graph`]).
     pub fn decode_model(&self) -> Result<DecodeModel, ModelError> {
         let text = &self.config.text;
+        let refuse = |got: &str| ModelError::Input {
+            operation: "decode by a graph",
+            expected: "plain dense layers".to_owned(),
+            got: format!("{got}, which decodes layer by layer"),
+        };
+        if let Some(found) = text.beyond_the_graph() {
+            return Err(refuse(found));
+        }
         let layers = self.language_model.layers.iter().map(|layer| {
             let attention = &layer.self_attn;
             let FeedForward::Dense(mlp) = &layer.mlp else {
-                return Err(ModelError::Input {
-                    operation: "decode by a graph",
-                    expected: "dense layers".to_owned(),
-                    got: "a mixture of experts, which decodes layer by layer".to_owned(),
-                });
+                return Err(refuse("a mixture of experts"));
             };
             Ok(DecodeLayer {
                 input_norm: layer.input_layernorm.clone(),

@@ -5,7 +5,9 @@
 //! - What was sampled last is not in the cache yet: it is fed at the start of the next turn.
 //! - A batch is a pure function of the requests and their order; nothing depends on time.
 
-use super::sampling::draw;
+use super::rules::{LogitRules, Moment};
+use super::sampling::{Draw, draw};
+use super::warp::draw_by_rules;
 use crate::batch::{Batch, ImageCache, Prefix, RowInput, ints};
 use crate::processor::PositionState;
 use crate::text::LayerCache;
@@ -37,6 +39,8 @@ pub(super) struct Conversation {
     pub(super) pending: Vec<TokenId>,
     /// Tokens in the cache or pending.
     pub(super) length: usize,
+    /// Those tokens, where rules read them.
+    seen: Vec<TokenId>,
 }
 
 /// Sees every token as it is drawn: the number of its session, and the token.
@@ -54,6 +58,8 @@ pub struct Generator {
     pub(super) visible: Vec<Vec<bool>>,
     pub(super) conversations: HashMap<u64, Conversation>,
     pub(super) observer: Option<Observer>,
+    /// Changes of the logits before a token is drawn.
+    rules: LogitRules,
     /// The rows of a card's decoder, while a conversation is open.
     #[cfg(feature = "cuda")]
     pub(super) slots: Option<super::slots::Slots>,
@@ -80,6 +86,7 @@ impl Generator {
             visible,
             conversations,
             observer: None,
+            rules: LogitRules::default(),
             #[cfg(feature = "cuda")]
             slots: None,
         }
@@ -89,6 +96,13 @@ impl Generator {
     #[must_use]
     pub fn observed(mut self, observer: Observer) -> Self {
         self.observer = Some(observer);
+        self
+    }
+
+    /// Draws tokens by `rules`. With any, tokens are drawn on the host, layer by layer on a card.
+    #[must_use]
+    pub fn ruled(mut self, rules: LogitRules) -> Self {
+        self.rules = rules;
         self
     }
 
@@ -110,6 +124,7 @@ impl Generator {
             positions: PositionState::default(),
             pending: Vec::new(),
             length: 0,
+            seen: Vec::new(),
         };
         self.conversations.insert(session, conversation);
     }
@@ -133,7 +148,7 @@ impl Generator {
             .map(|request| self.input(request))
             .collect::<Result<_, _>>()?;
         #[cfg(feature = "cuda")]
-        if super::slots::runs(&self.model) {
+        if self.rules.is_neutral() && super::slots::runs(&self.model) {
             return self.generate_on_card(requests, &inputs);
         }
         self.place(requests)?;
@@ -146,6 +161,10 @@ impl Generator {
             if let Some(conversation) = self.conversations.get_mut(&request.session) {
                 conversation.length += request.prompt.tokens.len() + output.completion.tokens.len();
                 conversation.pending = output.completion.tokens.last().copied().into_iter().collect();
+                if !self.rules.is_neutral() {
+                    conversation.seen.extend(&request.prompt.tokens);
+                    conversation.seen.extend(&output.completion.tokens);
+                }
             }
         }
         Ok(outputs.into_iter().map(|output| output.completion).collect())
@@ -259,7 +278,7 @@ impl Generator {
         let logits = self.logits(hidden);
         let mut outputs: Vec<Output> = requests.iter().map(|request| Output::new(&request.params)).collect();
         for (row, output) in outputs.iter_mut().enumerate() {
-            self.extend(output, &requests[row], &logits[row]);
+            self.extend(output, &requests[row], &logits[row])?;
         }
         Ok(outputs)
     }
@@ -277,7 +296,7 @@ impl Generator {
             let hidden = self.feed(requests, &inputs)?;
             let logits = self.logits(hidden);
             for (row, output) in outputs.iter_mut().enumerate().filter(|(_, output)| !output.done) {
-                self.extend(output, &requests[row], &logits[row]);
+                self.extend(output, &requests[row], &logits[row])?;
             }
         }
         Ok(())
@@ -323,8 +342,12 @@ impl Generator {
     }
 
     /// Draws a token and decides whether the request is done.
-    fn extend(&mut self, output: &mut Output, request: &Request, logits: &[f32]) {
-        let drawn = draw(logits, &request.params, &mut output.rng);
+    fn extend(&mut self, output: &mut Output, request: &Request, logits: &[f32]) -> Result<(), ModelError> {
+        let drawn = if self.rules.is_neutral() {
+            draw(logits, &request.params, &mut output.rng)
+        } else {
+            self.draw_ruled(output, request, logits)?
+        };
         if let Some(observer) = &mut self.observer {
             observer(request.session, drawn.token);
         }
@@ -350,6 +373,28 @@ impl Generator {
             completion.stop = stop;
             output.done = true;
         }
+        Ok(())
+    }
+
+    /// Draws by the rules, which see the whole conversation.
+    fn draw_ruled(&self, output: &mut Output, request: &Request, logits: &[f32]) -> Result<Draw, ModelError> {
+        let conversation = self.conversations.get(&request.session);
+        let mut tokens = conversation.map_or_else(Vec::new, |conversation| conversation.seen.clone());
+        tokens.extend(&request.prompt.tokens);
+        let prompt = tokens.len();
+        tokens.extend(&output.completion.tokens);
+        let moment = Moment {
+            tokens: &tokens,
+            prompt,
+            stop: &self.stop_tokens,
+            last: output.completion.tokens.len() + 1 == request.params.max_new_tokens,
+        };
+        let drawn = draw_by_rules(logits, &self.rules, &moment, &request.params, &mut output.rng);
+        drawn.ok_or_else(|| ModelError::Input {
+            operation: "draw a token",
+            expected: "rules of generation_config.json that leave one".to_owned(),
+            got: format!("none that may follow {} tokens", tokens.len()),
+        })
     }
 }
 

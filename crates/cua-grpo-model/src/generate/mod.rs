@@ -5,13 +5,20 @@ mod card;
 mod config;
 mod engine;
 mod handle;
+mod keys;
+mod rules;
 mod sampling;
 #[cfg(feature = "cuda")]
 mod slots;
+mod warp;
 
 #[cfg(feature = "cuda")]
 pub use card::Prefill;
 pub use config::GenerationConfig;
 pub use engine::{Generator, Observer, Request};
 pub use handle::{Batching, ModelSampler};
+pub use keys::GENERATION_KEYS;
+pub(crate) use keys::set_keys;
+pub use rules::{LogitRules, Moment};
 pub use sampling::{Draw, draw};
+pub use warp::draw_by_rules;

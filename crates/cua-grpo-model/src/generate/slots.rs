@@ -39,12 +39,12 @@ struct Seat {
     limit: usize,
 }
 
-/// Whether the decoder of the card runs this model: dense layers in bf16 with heads of 64 or 128, on Hopper or newer.
+/// Whether the decoder of the card runs this model: plain dense layers in bf16 with heads of 64 or 128, on Hopper or newer.
 pub(super) fn runs(model: &Qwen3Vl) -> bool {
     let text = &model.config.text;
     let heads = matches!(text.head_dim, 64 | 128) && text.num_attention_heads / text.num_key_value_heads <= 16;
     let bf16 = model.language_model.embed_tokens.dtype() == DType::BF16;
-    model.device() != Device::flex() && bf16 && heads && text.moe.is_none() && decodes(&model.device())
+    model.device() != Device::flex() && bf16 && heads && text.beyond_the_graph().is_none() && decodes(&model.device())
 }
 
 impl Generator {

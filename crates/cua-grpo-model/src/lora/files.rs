@@ -6,7 +6,7 @@ use crate::nn::LoraPair;
 use crate::{ModelError, Qwen3Vl};
 use burn::tensor::{Tensor, TensorData};
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// What PEFT puts before each module path.
@@ -133,9 +133,43 @@ fn refuse_other_kinds(json: &Value) -> Result<(), String> {
     Ok(())
 }
 
+/// The keys of the file as PEFT writes them, each with its key in the file, which may hold the adapter's name:
+/// `lora_A.default.weight`.
+///
+/// # Errors
+/// When the file holds several adapters, or one tensor twice.
+fn plain_keys(files: &TensorFiles) -> Result<BTreeMap<String, String>, String> {
+    let mut keys = BTreeMap::new();
+    let mut names = BTreeSet::new();
+    for key in files.names() {
+        let parts: Vec<&str> = key.split('.').collect();
+        let plain = match parts[..] {
+            [.., factor @ ("lora_A" | "lora_B"), name, "weight"] => {
+                names.insert(name);
+                key.strip_suffix(&format!("{factor}.{name}.weight"))
+                    .map(|path| format!("{path}{factor}.weight"))
+            }
+            _ => None,
+        };
+        let plain = plain.unwrap_or_else(|| key.to_owned());
+        if let Some(other) = keys.insert(plain, key.to_owned())
+            && names.len() < 2
+        {
+            return Err(format!("{other} and {key} are one tensor; keep one of them"));
+        }
+    }
+    match names.len() {
+        0 | 1 => Ok(keys),
+        _ => Err(format!(
+            "expected one adapter, found {}; save each in a folder of its own",
+            names.into_iter().collect::<Vec<_>>().join(", ")
+        )),
+    }
+}
+
 /// Loads the adapter folder `dir` onto `model`, replacing any adapter there. Returns its configuration.
 ///
-/// As in PEFT, the tensors of the file say which modules are adapted. A key of `rank_pattern` or `alpha_pattern` that
+/// As in PEFT, the tensors of the file say which modules are adapted. Their keys may hold the name of the adapter. A key of `rank_pattern` or `alpha_pattern` that
 /// matches none of them is logged: PEFT ignored it when the adapter was made.
 ///
 /// # Errors
@@ -145,9 +179,10 @@ pub fn load_adapter(model: &mut Qwen3Vl, dir: &Path) -> Result<LoraConfig, Model
     let config = read_config(dir)?;
     let ranks = config.ranks()?;
     let file = dir.join("adapter_model.safetensors");
-    let files = TensorFiles::open_files(vec![file])?;
+    let files = TensorFiles::open_files(vec![file.clone()])?;
+    let keys = plain_keys(&files).map_err(|message| ModelError::format(&file, message))?;
     let device = model.device();
-    let mut left: BTreeSet<String> = files.names().map(str::to_owned).collect();
+    let mut left: BTreeSet<&String> = keys.values().collect();
     let mut problems = Vec::new();
     let mut failure = None;
     let mut adapted = Vec::new();
@@ -156,15 +191,15 @@ pub fn load_adapter(model: &mut Qwen3Vl, dir: &Path) -> Result<LoraConfig, Model
         let [d_output, d_input] = linear.dims();
         let (rank, scaling) = ranks.of(path);
         let mut factor = |name: &str, shape: [usize; 2]| -> Option<Tensor<2>> {
-            let key = format!("{PREFIX}{path}.{name}.weight");
-            match files.get(&key) {
+            let key = keys.get(&format!("{PREFIX}{path}.{name}.weight"))?;
+            match files.get(key) {
                 Err(error) => {
                     failure.get_or_insert(error);
                     None
                 }
                 Ok(None) => None,
                 Ok(Some((found, values))) => {
-                    left.remove(&key);
+                    left.remove(key);
                     if found != shape {
                         problems.push(format!("{key}: expected shape {shape:?}, found {found:?}"));
                         return None;

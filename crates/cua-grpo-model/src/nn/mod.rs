@@ -1,11 +1,13 @@
 //! Building blocks shared by both towers.
 
+mod activation;
 mod dropout;
 mod init;
 mod linear;
 mod params;
 mod weight;
 
+pub use activation::Activation;
 pub use dropout::Dropout;
 pub use init::Initializer;
 pub use linear::{Linear, LinearConfig, LoraPair};

@@ -96,11 +96,12 @@ impl TextAttention {
             config.num_attention_heads * config.head_dim,
             config.num_key_value_heads * config.head_dim,
         );
+        let bias = config.attention_bias;
         Self {
-            q_proj: LinearConfig::new(hidden, q_width, false).init(init),
-            k_proj: LinearConfig::new(hidden, kv_width, false).init(init),
-            v_proj: LinearConfig::new(hidden, kv_width, false).init(init),
-            o_proj: LinearConfig::new(q_width, hidden, false).init(init),
+            q_proj: LinearConfig::new(hidden, q_width, bias).init(init),
+            k_proj: LinearConfig::new(hidden, kv_width, bias).init(init),
+            v_proj: LinearConfig::new(hidden, kv_width, bias).init(init),
+            o_proj: LinearConfig::new(q_width, hidden, bias).init(init),
             q_norm: init.constant(config.head_dim, 1.0),
             k_norm: init.constant(config.head_dim, 1.0),
             heads: config.num_attention_heads,

@@ -1,16 +1,16 @@
 //! The gated MLP of a decoder layer.
 
 use crate::TextConfig;
-use crate::nn::{Initializer, Linear, LinearConfig, LinearVisitor, ParamVisitor, join};
+use crate::nn::{Activation, Initializer, Linear, LinearConfig, LinearVisitor, ParamVisitor, join};
 use burn::tensor::Tensor;
-use cua_grpo_kernels as kernels;
 
-/// `residual + down(silu(gate x) * up x)`.
+/// `residual + down(act(gate x) * up x)`.
 #[derive(Debug, Clone)]
 pub struct TextMlp {
     pub(crate) gate_proj: Linear,
     pub(crate) up_proj: Linear,
     pub(crate) down_proj: Linear,
+    act: Activation,
 }
 
 impl TextMlp {
@@ -20,6 +20,7 @@ impl TextMlp {
             gate_proj: LinearConfig::new(hidden, width, false).init(init),
             up_proj: LinearConfig::new(hidden, width, false).init(init),
             down_proj: LinearConfig::new(width, hidden, false).init(init),
+            act: config.hidden_act,
         }
     }
 
@@ -35,7 +36,7 @@ impl TextMlp {
     /// - x: `[tokens, hidden]`; output: `[tokens, width]`
     pub(crate) fn inner(&self, x: Tensor<2>) -> Tensor<2> {
         let gate = self.gate_proj.forward(x.clone());
-        kernels::swiglu(gate, self.up_proj.forward(x))
+        self.act.gated(gate, self.up_proj.forward(x))
     }
 
     pub(crate) fn visit(&mut self, path: &str, visitor: &mut ParamVisitor<'_>) {

@@ -15,5 +15,6 @@ pub(crate) use layer::FeedForward;
 pub use layer::TextLayer;
 pub use mlp::TextMlp;
 pub use moe::SparseMlp;
+pub(crate) use rope::row_tables;
 pub use rope::{RopeTables, rope_tables};
 pub use tape::DecoderTape;

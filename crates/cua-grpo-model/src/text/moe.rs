@@ -5,11 +5,10 @@
 //! output depends on itself alone.
 
 use crate::batch::ints;
-use crate::nn::{Initializer, Linear, LinearConfig, ParamVisitor, join};
+use crate::nn::{Activation, Initializer, Linear, LinearConfig, ParamVisitor, join};
 use crate::{MoeConfig, TextConfig};
 use burn::tensor::activation::softmax;
 use burn::tensor::{DType, Tensor};
-use cua_grpo_kernels as kernels;
 
 /// One gated MLP of the mixture.
 #[derive(Debug, Clone)]
@@ -27,6 +26,7 @@ pub struct SparseMlp {
     gate: Linear,
     experts: Vec<Expert>,
     experts_per_token: usize,
+    act: Activation,
 }
 
 impl SparseMlp {
@@ -41,6 +41,7 @@ impl SparseMlp {
                 })
                 .collect(),
             experts_per_token: moe.num_experts_per_tok,
+            act: config.hidden_act,
         }
     }
 
@@ -60,7 +61,7 @@ impl SparseMlp {
         let mut outputs = Vec::new();
         for (expert, rows) in self.experts.iter().zip(routes.tokens_of_expert) {
             if !rows.is_empty() {
-                outputs.push(expert.forward(x.clone().select(0, indices(rows))));
+                outputs.push(expert.forward(x.clone().select(0, indices(rows)), self.act));
             }
         }
         // Back to the order of the tokens, each with its experts from the most probable on.
@@ -90,11 +91,11 @@ impl SparseMlp {
 }
 
 impl Expert {
-    fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+    fn forward(&self, x: Tensor<2>, act: Activation) -> Tensor<2> {
         let both = self.gate_up_proj.forward(x);
         let width = both.dims()[1] / 2;
         let (gate, up) = (both.clone().narrow(1, 0, width), both.narrow(1, width, width));
-        self.down_proj.forward(kernels::swiglu(gate, up))
+        self.down_proj.forward(act.gated(gate, up))
     }
 }
 

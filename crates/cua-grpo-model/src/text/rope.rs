@@ -32,25 +32,42 @@ impl RopeTables {
 /// # Shapes
 /// - output: `[batch, 1, time, head_dim]`
 pub fn rope_tables(config: &TextConfig, positions: &[Vec<i64>; 3], batch: usize, device: &Device) -> RopeTables {
-    let half = config.head_dim / 2;
     let time = positions[0].len() / batch.max(1);
-    let last = positions.iter().flatten().max().copied().unwrap_or(0);
-    let turns = turns(config, last);
+    let starts: Vec<usize> = (0..batch).map(|row| row * time).collect();
+    row_tables(config, positions, &starts, batch, device)
+}
+
+/// As [`rope_tables`], where row `i` begins at token `starts[i]`: the frequencies of some types of scaling follow from
+/// the last position of the row.
+pub(crate) fn row_tables(
+    config: &TextConfig,
+    positions: &[Vec<i64>; 3],
+    starts: &[usize],
+    batch: usize,
+    device: &Device,
+) -> RopeTables {
+    let half = config.head_dim / 2;
+    let count = positions[0].len();
+    let time = count / batch.max(1);
     let axes: Vec<usize> = (0..half).map(|j| axis(j, &config.mrope_section)).collect();
-    let count = batch * time;
     let mut cos = vec![0.0f32; count * config.head_dim];
     let mut sin = vec![0.0f32; count * config.head_dim];
-    let rows = cos.chunks_exact_mut(2 * half).zip(sin.chunks_exact_mut(2 * half));
-    for (token, (cos, sin)) in rows.enumerate() {
-        let rows = [0, 1, 2].map(|axis| {
-            let start = positions[axis][token] as usize * half;
-            &turns[start..start + half]
-        });
-        for j in 0..half {
-            [cos[j], sin[j]] = rows[axes[j]][j];
+    let ends = starts.iter().skip(1).copied().chain([count]);
+    for (&start, end) in starts.iter().zip(ends) {
+        let last = positions.iter().flat_map(|axis| &axis[start..end]).max().copied().unwrap_or(0);
+        let turns = turns(config, last);
+        for token in start..end {
+            let rows = [0, 1, 2].map(|axis| {
+                let start = positions[axis][token] as usize * half;
+                &turns[start..start + half]
+            });
+            let place = token * config.head_dim;
+            for j in 0..half {
+                [cos[place + j], sin[place + j]] = rows[axes[j]][j];
+            }
+            cos.copy_within(place..place + half, place + half);
+            sin.copy_within(place..place + half, place + half);
         }
-        cos.copy_within(..half, half);
-        sin.copy_within(..half, half);
     }
     let shape = [batch, 1, time, config.head_dim];
     RopeTables {
@@ -62,17 +79,20 @@ pub fn rope_tables(config: &TextConfig, positions: &[Vec<i64>; 3], batch: usize,
 /// Cosine and sine of each position times each frequency, `head_dim / 2` pairs a position.
 type Turns = Arc<Vec<[f32; 2]>>;
 
-/// What [`turns`] gave last, with the base and the number of frequencies.
-static TURNS: Mutex<Option<(f64, usize, Turns)>> = Mutex::new(None);
+/// What [`turns`] gave last, with the frequencies and the factor of cosines and sines.
+static TURNS: Mutex<Option<(Vec<f32>, f32, Turns)>> = Mutex::new(None);
 
-/// The turns of positions up to `last` at least. They are kept from call to call: a batch has few positions and many
-/// tokens, and a card would wait for the cosines.
+/// The turns of positions up to `last` at least, for a row that ends there. They are kept from call to call: a batch has
+/// few positions and many tokens, and a card would wait for the cosines.
 fn turns(config: &TextConfig, last: i64) -> Turns {
     let half = config.head_dim / 2;
     let count = last.max(0) as usize + 1;
+    let longest = config.max_position_embeddings;
+    let inverse = config.rope_scaling.frequencies(config.rope_theta, config.head_dim, count, longest);
+    let factor = config.rope_scaling.attention_factor() as f32;
     let mut kept = TURNS.lock().unwrap_or_else(PoisonError::into_inner);
     let mut known = match &*kept {
-        Some((base, width, turns)) if *base == config.rope_theta && *width == half => {
+        Some((frequencies, by, turns)) if *frequencies == inverse && *by == factor => {
             if turns.len() >= count * half {
                 return Arc::clone(turns);
             }
@@ -80,18 +100,15 @@ fn turns(config: &TextConfig, last: i64) -> Turns {
         }
         _ => Vec::new(),
     };
-    let inverse: Vec<f32> = (0..half)
-        .map(|j| config.rope_theta.powf(-2.0 * j as f64 / config.head_dim as f64) as f32)
-        .collect();
     let first = known.len() / half.max(1);
     for position in first..count.next_multiple_of(1024) {
         known.extend(inverse.iter().map(|f| {
             let (sine, cosine) = (position as f32 * f).sin_cos();
-            [cosine, sine]
+            [cosine * factor, sine * factor]
         }));
     }
     let turns = Arc::new(known);
-    *kept = Some((config.rope_theta, half, Arc::clone(&turns)));
+    *kept = Some((inverse, factor, Arc::clone(&turns)));
     turns
 }
 

@@ -3,7 +3,7 @@
 use super::FrameTables;
 use crate::VisionConfig;
 use crate::blocks::{AdapterGradients, Inner, pull_half};
-use crate::nn::{Initializer, Linear, LinearConfig, LinearVisitor, ParamVisitor, Slot, join};
+use crate::nn::{Activation, Initializer, Linear, LinearConfig, LinearVisitor, ParamVisitor, Slot, join};
 use burn::tensor::Tensor;
 use cua_grpo_kernels as kernels;
 
@@ -49,6 +49,7 @@ pub struct VisionBlock {
     proj: Linear,
     linear_fc1: Linear,
     linear_fc2: Linear,
+    act: Activation,
 }
 
 impl VisionBlock {
@@ -61,6 +62,7 @@ impl VisionBlock {
             proj: LinearConfig::new(hidden, hidden, true).init(init),
             linear_fc1: LinearConfig::new(hidden, width, true).init(init),
             linear_fc2: LinearConfig::new(width, hidden, true).init(init),
+            act: config.hidden_act,
         }
     }
 
@@ -89,7 +91,7 @@ impl VisionBlock {
 
     /// The second half from its norm to its last map.
     fn wide(&self, normed: Tensor<2>) -> Tensor<2> {
-        kernels::gelu_tanh(self.linear_fc1.forward(normed))
+        self.act.forward(self.linear_fc1.forward(normed))
     }
 
     /// Pulls the gradient `grad` of the output back to the input `x`; `middle` is what [`VisionBlock::attend`] gave. The

@@ -7,7 +7,7 @@ use crate::error::CliError;
 use crate::output;
 use cua_grpo_core::{Prompt, SamplingParams, StopReason, TokenId};
 use cua_grpo_model::batch::ImageCache;
-use cua_grpo_model::generate::{GenerationConfig, Generator, Request};
+use cua_grpo_model::generate::{GenerationConfig, Generator, LogitRules, Request};
 use cua_grpo_model::processor::{ChatRenderer, Tokenizer};
 use serde::Serialize;
 use std::path::Path;
@@ -51,7 +51,7 @@ pub fn generate(arguments: &GenerateArgs) -> Result<(), CliError> {
         renderer,
         model,
     } = super::model::load(options)?;
-    let wishes = Wishes::resolve(arguments, folder.path(), &renderer)?;
+    let mut wishes = Wishes::resolve(arguments, folder.path(), &renderer)?;
     model
         .check_tokens(&wishes.stop)
         .map_err(|error| CliError::Usage(format!("--stop-token: {error}")))?;
@@ -65,6 +65,11 @@ pub fn generate(arguments: &GenerateArgs) -> Result<(), CliError> {
         tokens: encoded.row.tokens,
         images: encoded.pictures,
     };
+    wishes.fit(prompt.tokens.len())?;
+    let rules = std::mem::take(&mut wishes.rules);
+    rules
+        .check(model.config.text.vocab_size)
+        .map_err(|error| CliError::Usage(error.to_string()))?;
     let cache = ImageCache::new(renderer.images().clone(), prompt.images.len().max(1));
     let context = model.config.text.max_position_embeddings;
     let printer = Arc::new(Mutex::new(Printer::new(
@@ -76,7 +81,7 @@ pub fn generate(arguments: &GenerateArgs) -> Result<(), CliError> {
         act(&mut printer.lock().unwrap_or_else(PoisonError::into_inner));
     };
     let mut generator =
-        Generator::new(model, 0, Arc::new(cache), wishes.stop.clone(), context).observed(Box::new(move |_, token| {
+        Generator::new(model, 0, Arc::new(cache), wishes.stop.clone(), context).ruled(rules).observed(Box::new(move |_, token| {
             lock(&shown, &mut |printer| printer.show(token))
         }));
     generator.open(0);
@@ -151,6 +156,9 @@ fn check_ranges(arguments: &GenerateArgs) -> Result<(), CliError> {
 struct Wishes {
     params: SamplingParams,
     stop: Vec<TokenId>,
+    /// Most tokens of prompt and reply, where nothing says how long a reply may be.
+    max_length: Option<usize>,
+    rules: LogitRules,
 }
 
 impl Wishes {
@@ -160,8 +168,8 @@ impl Wishes {
             output::say("no generation_config.json: greedy, until <|im_end|> or <|endoftext|>, where flags do not say");
         }
         let file = file.unwrap_or_default();
-        for setting in &file.not_applied {
-            output::warn(format!("generation_config.json: {setting} is not applied"));
+        for warning in &file.not_applied {
+            output::warn(format!("generation_config.json: {warning}"));
         }
         let special = renderer.tokenizer().special();
         let stop = if arguments.ignore_eos {
@@ -176,20 +184,31 @@ impl Wishes {
         let temperature = arguments
             .temperature
             .unwrap_or(if file.do_sample { file.temperature } else { 0.0 });
-        let most = arguments
-            .max_new_tokens
-            .or(file.max_new_tokens)
-            .unwrap_or(MAX_NEW_TOKENS);
+        let most = arguments.max_new_tokens.or(file.max_new_tokens);
         Ok(Self {
             params: SamplingParams {
                 temperature,
                 top_p: arguments.top_p.unwrap_or(file.top_p),
                 top_k: arguments.top_k.unwrap_or(file.top_k),
-                max_new_tokens: most.max(1),
+                max_new_tokens: most.unwrap_or(MAX_NEW_TOKENS).max(1),
                 seed: arguments.seed,
             },
             stop,
+            max_length: file.max_length.filter(|_| most.is_none()),
+            rules: file.rules,
         })
+    }
+
+    /// Cuts the reply to what `max_length` leaves beside a prompt of so many tokens.
+    fn fit(&mut self, prompt: usize) -> Result<(), CliError> {
+        let Some(most) = self.max_length else { return Ok(()) };
+        if most <= prompt {
+            return Err(CliError::Usage(format!(
+                "generation_config.json: max_length {most} leaves no room beside a prompt of {prompt} tokens; give --max-new-tokens"
+            )));
+        }
+        self.params.max_new_tokens = most - prompt;
+        Ok(())
     }
 }
 

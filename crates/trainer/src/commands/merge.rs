@@ -78,7 +78,7 @@ pub fn merge(arguments: &MergeArgs) -> Result<(), CliError> {
     let written = || -> Result<()> {
         std::fs::create_dir(&partial).with_context(|| format!("cannot create {}", partial.display()))?;
         save_weights(&mut model, &partial, &SaveOptions::new(wanted))?;
-        describe(&mut config, wanted);
+        describe(&mut config, wanted, model.config.tie_word_embeddings);
         let path = partial.join("config.json");
         std::fs::write(&path, format!("{config:#}\n")).with_context(|| format!("cannot write {}", path.display()))?;
         copy_files(folder.path(), &partial)?;
@@ -140,8 +140,13 @@ fn stored(config: &Value) -> WeightDtype {
     }
 }
 
-/// Makes `config` say how the merged weights are stored: their format wherever it is named, and no quantisation.
-fn describe(config: &mut Value, dtype: WeightDtype) {
+/// Makes `config` say how the merged weights are stored: their format wherever it is named, no quantisation, and whether
+/// the head is the embedding (a head that differs was stored and is kept).
+fn describe(config: &mut Value, dtype: WeightDtype, tied: bool) {
+    config["tie_word_embeddings"] = tied.into();
+    if let Some(flag) = config["text_config"].get_mut("tie_word_embeddings") {
+        *flag = tied.into();
+    }
     let name = Value::from(dtype.config_name());
     for part in ["", "text_config", "vision_config"] {
         let part = if part.is_empty() {

@@ -1,0 +1,252 @@
+//! The keys of `config.json`: those of transformers' Qwen3-VL classes (4.57 to 5.24), of the class that they derive from,
+//! and those of related models that would change arithmetic.
+
+use super::keys::Neutral::{Each, Empty, False, Number, Text, True};
+use super::keys::{Key, Rule, check, rule};
+use crate::generate::GENERATION_KEYS;
+use serde_json::Value;
+
+const OTHER_FAMILY: &str = "Qwen3-VL has no such part; convert the checkpoint to one of Qwen3-VL";
+const FULL: &str = "every layer attends to the whole context here";
+
+/// Keys that every part of the file may have.
+const COMMON: &[Key] = &[
+    ("architectures", Rule::Free),
+    ("model_type", Rule::Free),
+    ("transformers_version", Rule::Free),
+    ("dtype", Rule::Free),
+    ("torch_dtype", Rule::Free),
+    ("use_bfloat16", Rule::Free),
+    ("output_hidden_states", Rule::Free),
+    ("output_attentions", Rule::Free),
+    ("return_dict", Rule::Free),
+    ("torchscript", Rule::Free),
+    ("use_cache", Rule::Free),
+    ("initializer_range", Rule::Free),
+    ("id2label", Rule::Free),
+    ("label2id", Rule::Free),
+    ("num_labels", Rule::Free),
+    ("problem_type", Rule::Free),
+    ("finetuning_task", Rule::Free),
+    ("task_specific_params", Rule::Free),
+    ("tokenizer_class", Rule::Free),
+    ("processor_class", Rule::Free),
+    ("prefix", Rule::Free),
+    ("bos_token_id", Rule::Free),
+    ("eos_token_id", Rule::Free),
+    ("pad_token_id", Rule::Free),
+    ("sep_token_id", Rule::Free),
+    ("decoder_start_token_id", Rule::Free),
+    ("_name_or_path", Rule::Free),
+    ("name_or_path", Rule::Free),
+    ("_commit_hash", Rule::Free),
+    ("attn_implementation", Rule::Free),
+    ("_attn_implementation", Rule::Free),
+    ("_attn_implementation_internal", Rule::Free),
+    ("_attn_implementation_autoset", Rule::Free),
+    ("experts_implementation", Rule::Free),
+    ("_experts_implementation", Rule::Free),
+    ("_experts_implementation_internal", Rule::Free),
+    ("pretraining_tp", Rule::Free),
+    ("unsloth_fixed", Rule::Free),
+    ("unsloth_version", Rule::Free),
+    ("is_decoder", Rule::Free),
+    ("cross_attention_hidden_size", Rule::Free),
+    ("chunk_size_feed_forward", Rule::Free),
+    ("transformers.js_config", Rule::Free),
+    ("is_encoder_decoder", Rule::Only(&[False], OTHER_FAMILY)),
+    ("add_cross_attention", Rule::Only(&[False], OTHER_FAMILY)),
+    ("tie_encoder_decoder", Rule::Only(&[False], OTHER_FAMILY)),
+    (
+        "pruned_heads",
+        Rule::Only(&[Empty], "no heads are pruned here; save the model without them"),
+    ),
+    ("quantization_config", Rule::Read),
+    (
+        "compression_config",
+        Rule::Only(&[], "load the checkpoint that it was made from"),
+    ),
+    (
+        "per_layer_config",
+        Rule::Only(&[Empty], "all layers have one configuration here"),
+    ),
+    (
+        "transformers_weights",
+        Rule::Only(
+            &[Text("model.safetensors"), Text("model.safetensors.index.json")],
+            "rename the weights to model.safetensors, or name them in model.safetensors.index.json",
+        ),
+    ),
+    (
+        "auto_map",
+        Rule::Warn(&[Empty], "code that comes with a model is not run"),
+    ),
+];
+
+/// Keys of the whole file.
+const TOP: &[Key] = &[
+    ("text_config", Rule::Read),
+    ("vision_config", Rule::Read),
+    ("tie_word_embeddings", Rule::Read),
+    ("image_token_id", Rule::Read),
+    ("video_token_id", Rule::Read),
+    ("vision_start_token_id", Rule::Read),
+    ("vision_end_token_id", Rule::Read),
+    ("vision_token_id", Rule::Free),
+];
+
+/// Keys of `text_config`.
+const TEXT: &[Key] = &[
+    ("vocab_size", Rule::Read),
+    ("hidden_size", Rule::Read),
+    ("intermediate_size", Rule::Read),
+    ("num_hidden_layers", Rule::Read),
+    ("num_attention_heads", Rule::Read),
+    ("num_key_value_heads", Rule::Read),
+    ("head_dim", Rule::Read),
+    ("hidden_act", Rule::Read),
+    ("max_position_embeddings", Rule::Read),
+    ("rms_norm_eps", Rule::Read),
+    ("rope_parameters", Rule::Read),
+    ("rope_scaling", Rule::Read),
+    ("rope_theta", Rule::Read),
+    ("original_max_position_embeddings", Rule::Read),
+    ("attention_bias", Rule::Read),
+    ("tie_word_embeddings", Rule::Read),
+    (
+        "attention_dropout",
+        Rule::Warn(&[Number(0.0)], "training drops no attention here"),
+    ),
+    (
+        "partial_rotary_factor",
+        Rule::Only(&[Number(1.0)], "Qwen3-VL turns whole heads"),
+    ),
+    ("use_sliding_window", Rule::Only(&[False], FULL)),
+    ("sliding_window", Rule::Read),
+    ("max_window_layers", Rule::Free),
+    ("layer_types", Rule::Only(&[Each(&["full_attention", "attention"]), Empty], FULL)),
+    ("no_rope_layers", Rule::Only(&[Empty], "every layer turns queries and keys here")),
+    ("mlp_bias", Rule::Only(&[False], OTHER_FAMILY)),
+    ("qkv_bias", Rule::Only(&[False], "set attention_bias where the projections have biases")),
+    ("use_qk_norm", Rule::Only(&[True], "Qwen3-VL norms queries and keys")),
+    ("attn_logit_softcapping", Rule::Only(&[], OTHER_FAMILY)),
+    ("final_logit_softcapping", Rule::Only(&[], OTHER_FAMILY)),
+    ("query_pre_attn_scalar", Rule::Only(&[], OTHER_FAMILY)),
+    ("attention_multiplier", Rule::Only(&[], OTHER_FAMILY)),
+    ("embedding_multiplier", Rule::Only(&[Number(1.0)], OTHER_FAMILY)),
+    ("residual_multiplier", Rule::Only(&[Number(1.0)], OTHER_FAMILY)),
+    ("logits_scaling", Rule::Only(&[Number(1.0)], OTHER_FAMILY)),
+    ("logit_scale", Rule::Only(&[Number(1.0)], OTHER_FAMILY)),
+];
+
+/// Keys of `text_config` of the mixture of experts.
+const MOE: &[Key] = &[
+    ("num_experts", Rule::Read),
+    ("num_local_experts", Rule::Read),
+    ("num_experts_per_tok", Rule::Read),
+    ("moe_intermediate_size", Rule::Read),
+    ("decoder_sparse_step", Rule::Read),
+    ("mlp_only_layers", Rule::Read),
+    ("norm_topk_prob", Rule::Read),
+    // Parts of a loss that is not trained here.
+    ("output_router_logits", Rule::Free),
+    ("router_aux_loss_coef", Rule::Free),
+    ("n_shared_experts", Rule::Only(&[Number(0.0)], OTHER_FAMILY)),
+    ("shared_expert_intermediate_size", Rule::Only(&[Number(0.0)], OTHER_FAMILY)),
+    ("routed_scaling_factor", Rule::Only(&[Number(1.0)], OTHER_FAMILY)),
+];
+
+const DENSE: &str = "model_type qwen3_vl has no experts; is it qwen3_vl_moe?";
+
+/// The same keys in a dense decoder.
+const NO_MOE: &[Key] = &[
+    ("num_experts", Rule::Only(&[Number(0.0)], DENSE)),
+    ("num_local_experts", Rule::Only(&[Number(0.0)], DENSE)),
+    ("num_experts_per_tok", Rule::Free),
+    ("moe_intermediate_size", Rule::Free),
+    ("decoder_sparse_step", Rule::Free),
+    ("mlp_only_layers", Rule::Free),
+    ("norm_topk_prob", Rule::Free),
+    ("output_router_logits", Rule::Free),
+    ("router_aux_loss_coef", Rule::Free),
+];
+
+/// Keys of `vision_config`.
+const VISION: &[Key] = &[
+    ("depth", Rule::Read),
+    ("hidden_size", Rule::Read),
+    ("hidden_act", Rule::Read),
+    ("intermediate_size", Rule::Read),
+    ("num_heads", Rule::Read),
+    ("in_channels", Rule::Read),
+    ("patch_size", Rule::Read),
+    ("spatial_merge_size", Rule::Read),
+    ("temporal_patch_size", Rule::Read),
+    ("out_hidden_size", Rule::Read),
+    ("num_position_embeddings", Rule::Read),
+    ("deepstack_visual_indexes", Rule::Read),
+    ("rope_parameters", Rule::Read),
+    ("rope_scaling", Rule::Read),
+    ("rope_theta", Rule::Read),
+    // Other names of sizes, which must agree with the first.
+    ("head_dim", Rule::Read),
+    ("num_attention_heads", Rule::Read),
+    ("num_hidden_layers", Rule::Read),
+    (
+        "attention_dropout",
+        Rule::Warn(&[Number(0.0)], "training drops no attention here"),
+    ),
+    ("window_size", Rule::Only(&[], OTHER_FAMILY)),
+    ("fullatt_block_indexes", Rule::Only(&[Empty], OTHER_FAMILY)),
+    ("layer_norm_eps", Rule::Only(&[Number(1e-6)], "the norms of the tower have 1e-6")),
+    ("rms_norm_eps", Rule::Only(&[Number(1e-6)], "the norms of the tower have 1e-6")),
+    ("attention_bias", Rule::Only(&[True], "the maps of the tower have biases")),
+    ("qkv_bias", Rule::Only(&[True], "the maps of the tower have biases")),
+    ("partial_rotary_factor", Rule::Only(&[Number(1.0)], "the tower turns whole heads")),
+];
+
+/// Checks every key of a `config.json` and returns the warnings: keys that have no effect here.
+///
+/// # Errors
+/// Names the first key whose value changes arithmetic in a way that is not computed here.
+pub(super) fn check_keys(value: &Value) -> Result<Vec<String>, String> {
+    let sparse = value.get("model_type").and_then(Value::as_str) == Some("qwen3_vl_moe");
+    let experts = if sparse { MOE } else { NO_MOE };
+    let parts: [(&str, &Value, [&[Key]; 2]); 3] = [
+        ("", value, [TOP, &[]]),
+        ("text_config.", &value["text_config"], [TEXT, experts]),
+        ("vision_config.", &value["vision_config"], [VISION, &[]]),
+    ];
+    let mut warnings = Vec::new();
+    for (place, part, [own, more]) in parts {
+        let mut part = part.clone();
+        // Settings of generation, which old versions wrote here: transformers 5 reads them from their own file alone.
+        if let Some(keys) = part.as_object_mut() {
+            let tables = [own, more, COMMON];
+            let generation: serde_json::Map<String, Value> = keys
+                .iter()
+                .filter(|(name, _)| rule(name, &tables).is_none() && rule(name, &[GENERATION_KEYS]).is_some())
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect();
+            keys.retain(|name, _| !generation.contains_key(name));
+            for name in crate::generate::set_keys(&Value::Object(generation)) {
+                warnings.push(format!(
+                    "{place}{name} is not applied: settings of generation are read from generation_config.json alone"
+                ));
+            }
+        }
+        warnings.extend(check(place, &part, &[own, more, COMMON])?);
+    }
+    sliding_window(&value["text_config"])?;
+    Ok(warnings)
+}
+
+/// A window counts unless `use_sliding_window` turns it off.
+fn sliding_window(text: &Value) -> Result<(), String> {
+    match text.get("sliding_window") {
+        Some(window) if !window.is_null() && text.get("use_sliding_window") != Some(&Value::Bool(false)) => Err(format!(
+            "text_config.sliding_window: expected none, found {window}; {FULL} (use_sliding_window false turns it off)"
+        )),
+        _ => Ok(()),
+    }
+}
