@@ -232,27 +232,3 @@ fn a_save_that_fails_leaves_the_folder_as_it_was() {
     let after = held(&mut load_model(dir.path(), &LoadOptions::default(), &device()).unwrap());
     assert!(before == after);
 }
-
-#[test]
-fn a_tied_checkpoint_may_hold_its_head() {
-    let dir = copy_of_b();
-    let head = vec![0u8; 8];
-    let tensors = [
-        (
-            "lm_head.weight",
-            TensorView::new(Dtype::F32, vec![1, 2], &head).unwrap(),
-        ),
-        (
-            "model.rotary_emb.inv_freq",
-            TensorView::new(Dtype::F32, vec![2], &head).unwrap(),
-        ),
-    ];
-    let extra = dir.path().join("model-extra.safetensors");
-    std::fs::write(&extra, safetensors::serialize(tensors, None).unwrap()).unwrap();
-    let path = dir.path().join("model.safetensors.index.json");
-    let mut index: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
-    index["weight_map"]["lm_head.weight"] = "model-extra.safetensors".into();
-    std::fs::write(&path, index.to_string()).unwrap();
-    let mut loaded = load_model(dir.path(), &LoadOptions::default(), &device()).unwrap();
-    assert!(held(&mut loaded) == held(&mut model("b")));
-}

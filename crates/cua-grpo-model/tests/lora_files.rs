@@ -121,6 +121,69 @@ fn half_a_pair_is_refused() {
     );
 }
 
+/// A copy of the adapter of fixture a whose keys are renamed, or left out.
+fn renamed(rename: impl Fn(usize, &str) -> Option<String>) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let source = folder("a").join("adapter");
+    let config = source.join("adapter_config.json");
+    std::fs::copy(config, dir.path().join("adapter_config.json")).unwrap();
+    let bytes = std::fs::read(source.join("adapter_model.safetensors")).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let all = file.tensors().into_iter().enumerate();
+    let all = all.filter_map(|(number, (name, view))| Some((rename(number, &name)?, view)));
+    let bytes = safetensors::serialize(all.collect::<Vec<_>>(), None).unwrap();
+    std::fs::write(dir.path().join("adapter_model.safetensors"), bytes).unwrap();
+    dir
+}
+
+/// Mutations tried: only `default` taken for a name, the name of a module that is called as a factor cut off.
+#[test]
+fn keys_may_hold_the_name_of_the_adapter() {
+    let row = [row("a", "one_image")];
+    let scores = |dir: &std::path::Path| {
+        let mut model = model("a");
+        load_adapter(&mut model, dir).map(|_| logits(&model, &row))
+    };
+    let want = scores(&folder("a").join("adapter")).unwrap();
+    for name in ["default", "my-adapter_2", "weight", "lora_A"] {
+        let dir = renamed(|_, key| Some(key.replace(".weight", &format!(".{name}.weight"))));
+        assert_eq!(scores(dir.path()).unwrap(), want, "{name}");
+    }
+    // Some keys with the name and some without are one adapter; two names are two.
+    let mixed = renamed(|number, key| {
+        let named = number % 2 == 0;
+        Some(if named {
+            key.replace(".weight", ".default.weight")
+        } else {
+            key.to_owned()
+        })
+    });
+    assert_eq!(scores(mixed.path()).unwrap(), want);
+    let two =
+        renamed(|number, key| Some(key.replace(".weight", if number < 3 { ".one.weight" } else { ".two.weight" })));
+    let error = scores(two.path()).unwrap_err().to_string();
+    assert!(error.contains("expected one adapter, found one, two"), "{error}");
+    // A tensor that is missing is named as it would stand without a name.
+    let half = renamed(|number, key| (number > 0).then(|| key.replace(".weight", ".default.weight")));
+    let error = scores(half.path()).unwrap_err().to_string();
+    assert!(error.contains("expected beside lora_"), "{error}");
+}
+
+#[test]
+fn keys_of_the_configuration_that_are_not_known_are_warned_about() {
+    let source = folder("a").join("adapter");
+    let (_, said) = common::logged::warnings(|| read_config(&source).unwrap());
+    assert_eq!(said, Vec::<String>::new());
+    let dir = renamed(|_, key| Some(key.to_owned()));
+    let path = dir.path().join("adapter_config.json");
+    let mut config: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    config["lora_power"] = json!(2);
+    config["use_something_new"] = json!(false);
+    std::fs::write(&path, config.to_string()).unwrap();
+    let (_, said) = common::logged::warnings(|| read_config(dir.path()).unwrap());
+    assert!(said.len() == 1 && said[0].contains("lora_power 2"), "{said:?}");
+}
+
 #[test]
 fn adapters_that_do_not_fit_are_refused() {
     let dir = tempfile::tempdir().unwrap();

@@ -122,7 +122,9 @@ pub fn load(config: &TrainConfig, folder: &ModelFolder) -> Result<Loaded> {
 
 /// Warns of what a checkpoint's `generation_config.json` would change: a run draws tokens as its own keys say.
 fn warn_of_generation_config(folder: &Path) -> Result<()> {
-    let changes = GenerationConfig::load(folder)?.map(|file| file.changes).unwrap_or_default();
+    let changes = GenerationConfig::load(folder)?
+        .map(|file| file.changes)
+        .unwrap_or_default();
     if !changes.is_empty() {
         tracing::warn!(
             "generation_config.json is not applied in training and evaluation, whose keys say how tokens are drawn: {}",

@@ -176,7 +176,9 @@ impl<'a> Model<'a> {
             files.push(weights);
             return Ok(files);
         }
-        let index = self.file(INDEX)?.ok_or_else(|| self.lacks(&format!("{SINGLE} or {INDEX}")))?;
+        let index = self
+            .file(INDEX)?
+            .ok_or_else(|| self.lacks(&format!("{SINGLE} or {INDEX}")))?;
         for shard in shards(&index)? {
             files.push(self.file(&shard)?.ok_or_else(|| self.lacks(&shard))?);
         }

@@ -142,7 +142,10 @@ fn a_model_is_fetched_once() {
 #[test]
 fn a_single_file_wins_over_an_index() {
     let (hub, site, _folder) = hub();
-    site.lock().unwrap().files.insert("model.safetensors".into(), vec![5; 10]);
+    site.lock()
+        .unwrap()
+        .files
+        .insert("model.safetensors".into(), vec![5; 10]);
     let dir = hub.fetch("org/tiny").unwrap();
     assert_eq!(std::fs::read(dir.join("model.safetensors")).unwrap(), [5; 10]);
     let asked = asked(&site);

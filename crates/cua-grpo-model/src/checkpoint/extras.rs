@@ -41,10 +41,15 @@ pub(super) fn check(
         if wanted.contains(&own) {
             let first = find(files, &own).unwrap_or_else(|| own.clone());
             if !files.equal(&first, name)? {
-                refused.push(format!("{name}: also stored as {first}, with other values; keep one of them"));
+                refused.push(format!(
+                    "{name}: also stored as {first}, with other values; keep one of them"
+                ));
             }
         } else if modules.contains(owner) || leaf_above(owner, &leaves) {
-            refused.push(format!("{name}: belongs to {owner}, which computes with no such tensor here{}", advice(&own)));
+            refused.push(format!(
+                "{name}: belongs to {owner}, which computes with no such tensor here{}",
+                advice(&own)
+            ));
         } else {
             strangers.push(name.to_owned());
         }
@@ -86,7 +91,10 @@ fn advice(name: &str) -> &'static str {
         "; set attention_bias to true in config.json where biases count"
     } else if end == "bias" {
         "; Qwen3-VL has no bias there"
-    } else if ["scale", "scales", "zeros", "absmax", "qweight", "g_idx", "amax"].iter().any(|part| end.contains(part)) {
+    } else if ["scale", "scales", "zeros", "absmax", "qweight", "g_idx", "amax"]
+        .iter()
+        .any(|part| end.contains(part))
+    {
         ": it is quantised in a way that is not read; load the checkpoint that it was made from"
     } else if name.contains("lora_") {
         "; merge the adapter into the weights, or keep it in a folder of its own"
@@ -108,7 +116,11 @@ fn canonical(name: &str) -> String {
         return format!("model.{name}");
     }
     match name.strip_prefix("model.") {
-        Some(rest) if ["layers.", "embed_tokens.", "norm."].iter().any(|part| rest.starts_with(part)) => {
+        Some(rest)
+            if ["layers.", "embed_tokens.", "norm."]
+                .iter()
+                .any(|part| rest.starts_with(part)) =>
+        {
             format!("model.language_model.{rest}")
         }
         _ => name.to_owned(),

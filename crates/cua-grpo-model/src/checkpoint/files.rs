@@ -107,7 +107,11 @@ impl TensorFiles {
         for path in paths {
             let mut file = File::open(&path).map_err(ModelError::io("read", &path))?;
             let (metadata, start) = read_header(&mut file, &path)?;
-            let own = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+            let own = path
+                .file_name()
+                .and_then(|name| name.to_str())
+                .unwrap_or_default()
+                .to_owned();
             for (name, info) in metadata.tensors() {
                 if map.get(&name).is_some_and(|shard| *shard != own) {
                     continue;

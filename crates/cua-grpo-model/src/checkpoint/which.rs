@@ -57,7 +57,9 @@ pub(super) fn warn_of_others(dir: &Path, read: &[&str]) {
 /// The error of a folder in which no weights can be read.
 pub(super) fn no_weights(dir: &Path) -> ModelError {
     let found = weights(dir);
-    let shards = found.iter().filter(|name| name.starts_with("model-") && name.ends_with(".safetensors"));
+    let shards = found
+        .iter()
+        .filter(|name| name.starts_with("model-") && name.ends_with(".safetensors"));
     let found = match shards.count() {
         0 => "found neither (pickled weights, *.bin, are not read: save them again with safetensors)".to_owned(),
         count => format!("found {count} shards without {INDEX_FILE}: fetch it too"),

@@ -88,7 +88,11 @@ fn count_text(text: &TextConfig, count: &mut ParameterCount) {
     );
     let layers = text.num_hidden_layers as u64;
     count.embedding = text.vocab_size as u64 * hidden;
-    let biases = if text.attention_bias { query + 2 * key_value + hidden } else { 0 };
+    let biases = if text.attention_bias {
+        query + 2 * key_value + hidden
+    } else {
+        0
+    };
     count.attention = layers * (2 * hidden * query + 2 * hidden * key_value + biases);
     count.norms = layers * (2 * hidden + 2 * head) + hidden;
     let sparse = (0..text.num_hidden_layers)

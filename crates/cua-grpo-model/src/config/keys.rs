@@ -42,10 +42,13 @@ impl Neutral {
             Self::True => *value == Value::Bool(true),
             Self::Number(number) => value.as_f64() == Some(*number),
             Self::Text(text) => value.as_str() == Some(text),
-            Self::Empty => value.as_array().is_some_and(Vec::is_empty) || value.as_object().is_some_and(|map| map.is_empty()),
-            Self::Each(texts) => value
-                .as_array()
-                .is_some_and(|list| list.iter().all(|entry| entry.as_str().is_some_and(|text| texts.contains(&text)))),
+            Self::Empty => {
+                value.as_array().is_some_and(Vec::is_empty) || value.as_object().is_some_and(|map| map.is_empty())
+            }
+            Self::Each(texts) => value.as_array().is_some_and(|list| {
+                list.iter()
+                    .all(|entry| entry.as_str().is_some_and(|text| texts.contains(&text)))
+            }),
         }
     }
 }
@@ -65,7 +68,11 @@ impl std::fmt::Display for Neutral {
 
 /// The rule of `name` in `tables`; the first that has it counts.
 pub fn rule(name: &str, tables: &[&[Key]]) -> Option<Rule> {
-    tables.iter().flat_map(|table| table.iter()).find(|(key, _)| *key == name).map(|(_, rule)| *rule)
+    tables
+        .iter()
+        .flat_map(|table| table.iter())
+        .find(|(key, _)| *key == name)
+        .map(|(_, rule)| *rule)
 }
 
 /// Checks the keys of `object` by `tables`, and returns the warnings. `place` stands before each key: `text_config.`.
@@ -74,17 +81,29 @@ pub fn rule(name: &str, tables: &[&[Key]]) -> Option<Rule> {
 /// Names the first key whose value means something that is not computed here.
 pub fn check(place: &str, object: &Value, tables: &[&[Key]]) -> Result<Vec<String>, String> {
     let mut warnings = Vec::new();
-    for (name, value) in object.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null()) {
+    for (name, value) in object
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(_, value)| !value.is_null())
+    {
         let expected = |neutral: &[Neutral]| {
             let neutral: Vec<String> = neutral.iter().map(Neutral::to_string).collect();
-            if neutral.is_empty() { "none".to_owned() } else { neutral.join(" or ") }
+            if neutral.is_empty() {
+                "none".to_owned()
+            } else {
+                neutral.join(" or ")
+            }
         };
         let found = shown(value);
         match rule(name, tables) {
             Some(Rule::Read | Rule::Free) => {}
             Some(Rule::Only(neutral, advice)) => {
                 if !neutral.iter().any(|neutral| neutral.is(value)) {
-                    return Err(format!("{place}{name}: expected {}, found {found}; {advice}", expected(neutral)));
+                    return Err(format!(
+                        "{place}{name}: expected {}, found {found}; {advice}",
+                        expected(neutral)
+                    ));
                 }
             }
             Some(Rule::Warn(neutral, effect)) => {
@@ -94,7 +113,9 @@ pub fn check(place: &str, object: &Value, tables: &[&[Key]]) -> Result<Vec<Strin
             }
             None => {
                 let near = nearest(name, tables).map_or_else(String::new, |near| format!(" (is `{near}` meant?)"));
-                warnings.push(format!("{place}{name} {found} is not applied: no such key is known here{near}"));
+                warnings.push(format!(
+                    "{place}{name} {found} is not applied: no such key is known here{near}"
+                ));
             }
         }
     }
@@ -129,7 +150,10 @@ mod tests {
         ("dtype", Rule::Free),
         ("bias", Rule::Only(&[Neutral::False], "there is none")),
         ("dropout", Rule::Warn(&[Neutral::Number(0.0)], "nothing is dropped")),
-        ("kinds", Rule::Only(&[Neutral::Each(&["full"]), Neutral::Empty], "all are full")),
+        (
+            "kinds",
+            Rule::Only(&[Neutral::Each(&["full"]), Neutral::Empty], "all are full"),
+        ),
     ];
 
     #[test]

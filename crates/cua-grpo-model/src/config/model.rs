@@ -64,9 +64,13 @@ impl TextConfig {
     pub fn beyond_the_graph(&self) -> Option<&'static str> {
         match self {
             Self { moe: Some(_), .. } => Some("a mixture of experts"),
-            Self { attention_bias: true, .. } => Some("attention_bias"),
+            Self {
+                attention_bias: true, ..
+            } => Some("attention_bias"),
             Self { hidden_act, .. } if *hidden_act != Activation::Silu => Some("another hidden_act than silu"),
-            Self { rope_scaling, .. } if *rope_scaling != RopeScaling::Default => Some("a rope_type beyond the default"),
+            Self { rope_scaling, .. } if *rope_scaling != RopeScaling::Default => {
+                Some("a rope_type beyond the default")
+            }
             _ => None,
         }
     }
@@ -339,7 +343,9 @@ fn vision_theta(vision: &Value) -> Result<f64, String> {
         .filter(|(key, value)| !value.is_null() && !["rope_type", "type", "rope_theta"].contains(&key.as_str()))
         .find(|(key, value)| key.as_str() != "partial_rotary_factor" || value.as_f64() != Some(1.0))
     {
-        return Err(format!("{place}.{key}: expected none, found {value}; the tower turns by rope_theta alone"));
+        return Err(format!(
+            "{place}.{key}: expected none, found {value}; the tower turns by rope_theta alone"
+        ));
     }
     let theta = maybe_number(map, "rope_theta")?.or(maybe_number(vision, "rope_theta")?);
     match theta.unwrap_or(10_000.0) {
@@ -355,7 +361,9 @@ fn moe(text: &Value) -> Result<MoeConfig, String> {
     if let (Some(new), Some(old)) = (new, old)
         && new != old
     {
-        return Err(format!("num_experts {old} and num_local_experts {new} differ; they name one number"));
+        return Err(format!(
+            "num_experts {old} and num_local_experts {new} differ; they name one number"
+        ));
     }
     let experts = if old.is_some() {
         "num_experts"

@@ -65,7 +65,9 @@ pub(super) fn maybe_size(value: &Value, key: &str) -> Result<Option<usize>, Stri
     let number = found
         .as_u64()
         .ok_or_else(|| format!("{key}: expected a whole number, found {found}"))?;
-    usize::try_from(number).map(Some).map_err(|error| format!("{key}: {error}"))
+    usize::try_from(number)
+        .map(Some)
+        .map_err(|error| format!("{key}: {error}"))
 }
 
 /// A whole number, or a list of equal ones, as transformers 5 may write the sides of a patch.
@@ -75,7 +77,10 @@ pub(super) fn side(value: &Value, key: &str) -> Result<usize, String> {
             [first, rest @ ..] if rest.iter().all(|side| side == first) => {
                 size(&serde_json::json!({ key: first }), key)
             }
-            _ => Err(format!("{key}: expected equal sides, found {}", Value::Array(sides.clone()))),
+            _ => Err(format!(
+                "{key}: expected equal sides, found {}",
+                Value::Array(sides.clone())
+            )),
         },
         _ => size(value, key),
     }
@@ -101,7 +106,9 @@ pub(super) fn maybe_number(value: &Value, key: &str) -> Result<Option<f64>, Stri
 pub(super) fn flag(value: &Value, key: &str, otherwise: bool) -> Result<bool, String> {
     match value.get(key).filter(|found| !found.is_null()) {
         None => Ok(otherwise),
-        Some(found) => found.as_bool().ok_or_else(|| format!("{key}: expected true or false, found {found}")),
+        Some(found) => found
+            .as_bool()
+            .ok_or_else(|| format!("{key}: expected true or false, found {found}")),
     }
 }
 
@@ -117,7 +124,8 @@ mod tests {
 
     #[test]
     fn words_of_python_are_numbers() {
-        let text = "\u{feff}{\"a -Infinity \\\" b\": [-Infinity, Infinity, 1.5, {\"__float__\": \"Infinity\"}], \"c\": NaN}";
+        let text =
+            "\u{feff}{\"a -Infinity \\\" b\": [-Infinity, Infinity, 1.5, {\"__float__\": \"Infinity\"}], \"c\": NaN}";
         let value = parse(text).unwrap();
         let list = value["a -Infinity \" b"].as_array().unwrap();
         let numbers: Vec<f64> = list.iter().filter_map(float).collect();

@@ -124,14 +124,18 @@ pub(super) struct Rope {
 /// # Errors
 /// Names the key that is missing, or whose value is not computed here.
 pub(super) fn read_rope(text: &Value) -> Result<Rope, String> {
-    let filled = |key: &str| text.get(key).filter(|map| map.as_object().is_some_and(|map| !map.is_empty()));
+    let filled = |key: &str| {
+        text.get(key)
+            .filter(|map| map.as_object().is_some_and(|map| !map.is_empty()))
+    };
     let mut warnings = Vec::new();
     // As transformers 5: the old key counts where both are there.
     let (key, map) = match (filled("rope_scaling"), filled("rope_parameters")) {
         (Some(old), Some(new)) => {
             if old != new {
                 warnings.push(
-                    "text_config.rope_parameters is not applied where it differs: rope_scaling beside it counts".to_owned(),
+                    "text_config.rope_parameters is not applied where it differs: rope_scaling beside it counts"
+                        .to_owned(),
                 );
             }
             ("rope_scaling", old)
@@ -144,7 +148,9 @@ pub(super) fn read_rope(text: &Value) -> Result<Rope, String> {
     let theta = theta.filter(|theta| *theta > 0.0).ok_or("rope_theta is missing")?;
     let kind = match map.get("rope_type").or_else(|| map.get("type")) {
         None | Some(Value::Null) => "default",
-        Some(kind) => kind.as_str().ok_or_else(|| format!("{key}.rope_type: expected a name, found {kind}"))?,
+        Some(kind) => kind
+            .as_str()
+            .ok_or_else(|| format!("{key}.rope_type: expected a name, found {kind}"))?,
     };
     let (own, more): (&[Key], &[Key]) = match kind {
         "default" => (&[], WHOLE),
@@ -175,7 +181,8 @@ fn read_scaling(kind: &str, map: &Value, text: &Value) -> Result<RopeScaling, St
         value if value > 0.0 => Ok(value),
         value => Err(format!("{key}: expected a number above 0, found {value}")),
     };
-    let longest = || maybe_size(text, "max_position_embeddings")?.ok_or_else(|| "max_position_embeddings is missing".to_owned());
+    let longest =
+        || maybe_size(text, "max_position_embeddings")?.ok_or_else(|| "max_position_embeddings is missing".to_owned());
     // Outside of the map it counts first, as in transformers.
     let original = || -> Result<usize, String> {
         let key = "original_max_position_embeddings";
@@ -199,8 +206,14 @@ fn read_scaling(kind: &str, map: &Value, text: &Value) -> Result<RopeScaling, St
             factor: positive("factor")?,
         },
         "proportional" => RopeScaling::Proportional {
-            factor: if map.get("factor").is_none() { 1.0 } else { positive("factor")? },
-            part: maybe_number(map, "partial_rotary_factor")?.unwrap_or(1.0).clamp(0.0, 1.0),
+            factor: if map.get("factor").is_none() {
+                1.0
+            } else {
+                positive("factor")?
+            },
+            part: maybe_number(map, "partial_rotary_factor")?
+                .unwrap_or(1.0)
+                .clamp(0.0, 1.0),
         },
         "yarn" => {
             let original = original()?;
@@ -208,8 +221,18 @@ fn read_scaling(kind: &str, map: &Value, text: &Value) -> Result<RopeScaling, St
                 return Err("factor is missing".to_owned());
             }
             let factor = factor(original)?;
-            let scale = |mscale: f64| if factor <= 1.0 { 1.0 } else { 0.1 * mscale * factor.ln() + 1.0 };
-            let attention_factor = match (maybe_number(map, "attention_factor")?, truthy("mscale")?, truthy("mscale_all_dim")?) {
+            let scale = |mscale: f64| {
+                if factor <= 1.0 {
+                    1.0
+                } else {
+                    0.1 * mscale * factor.ln() + 1.0
+                }
+            };
+            let attention_factor = match (
+                maybe_number(map, "attention_factor")?,
+                truthy("mscale")?,
+                truthy("mscale_all_dim")?,
+            ) {
                 (Some(given), _, _) => given,
                 (None, Some(one), Some(all)) => scale(one) / scale(all),
                 (None, _, _) => scale(1.0),
@@ -221,7 +244,9 @@ fn read_scaling(kind: &str, map: &Value, text: &Value) -> Result<RopeScaling, St
                 beta_slow: truthy("beta_slow")?.unwrap_or(1.0),
                 truncate: match map.get("truncate") {
                     None => true,
-                    Some(value) => value.as_bool().ok_or_else(|| format!("truncate: expected true or false, found {value}"))?,
+                    Some(value) => value
+                        .as_bool()
+                        .ok_or_else(|| format!("truncate: expected true or false, found {value}"))?,
                 },
                 attention_factor,
             }
@@ -250,7 +275,9 @@ fn read_scaling(kind: &str, map: &Value, text: &Value) -> Result<RopeScaling, St
         "llama3" => {
             let (low, high) = (positive("low_freq_factor")?, positive("high_freq_factor")?);
             if low >= high {
-                return Err(format!("high_freq_factor: expected more than low_freq_factor {low}, found {high}"));
+                return Err(format!(
+                    "high_freq_factor: expected more than low_freq_factor {low}, found {high}"
+                ));
             }
             RopeScaling::Llama3 {
                 factor: positive("factor")?,

@@ -124,10 +124,19 @@ const TEXT: &[Key] = &[
     ("use_sliding_window", Rule::Only(&[False], FULL)),
     ("sliding_window", Rule::Read),
     ("max_window_layers", Rule::Free),
-    ("layer_types", Rule::Only(&[Each(&["full_attention", "attention"]), Empty], FULL)),
-    ("no_rope_layers", Rule::Only(&[Empty], "every layer turns queries and keys here")),
+    (
+        "layer_types",
+        Rule::Only(&[Each(&["full_attention", "attention"]), Empty], FULL),
+    ),
+    (
+        "no_rope_layers",
+        Rule::Only(&[Empty], "every layer turns queries and keys here"),
+    ),
     ("mlp_bias", Rule::Only(&[False], OTHER_FAMILY)),
-    ("qkv_bias", Rule::Only(&[False], "set attention_bias where the projections have biases")),
+    (
+        "qkv_bias",
+        Rule::Only(&[False], "set attention_bias where the projections have biases"),
+    ),
     ("use_qk_norm", Rule::Only(&[True], "Qwen3-VL norms queries and keys")),
     ("attn_logit_softcapping", Rule::Only(&[], OTHER_FAMILY)),
     ("final_logit_softcapping", Rule::Only(&[], OTHER_FAMILY)),
@@ -152,7 +161,10 @@ const MOE: &[Key] = &[
     ("output_router_logits", Rule::Free),
     ("router_aux_loss_coef", Rule::Free),
     ("n_shared_experts", Rule::Only(&[Number(0.0)], OTHER_FAMILY)),
-    ("shared_expert_intermediate_size", Rule::Only(&[Number(0.0)], OTHER_FAMILY)),
+    (
+        "shared_expert_intermediate_size",
+        Rule::Only(&[Number(0.0)], OTHER_FAMILY),
+    ),
     ("routed_scaling_factor", Rule::Only(&[Number(1.0)], OTHER_FAMILY)),
 ];
 
@@ -198,11 +210,23 @@ const VISION: &[Key] = &[
     ),
     ("window_size", Rule::Only(&[], OTHER_FAMILY)),
     ("fullatt_block_indexes", Rule::Only(&[Empty], OTHER_FAMILY)),
-    ("layer_norm_eps", Rule::Only(&[Number(1e-6)], "the norms of the tower have 1e-6")),
-    ("rms_norm_eps", Rule::Only(&[Number(1e-6)], "the norms of the tower have 1e-6")),
-    ("attention_bias", Rule::Only(&[True], "the maps of the tower have biases")),
+    (
+        "layer_norm_eps",
+        Rule::Only(&[Number(1e-6)], "the norms of the tower have 1e-6"),
+    ),
+    (
+        "rms_norm_eps",
+        Rule::Only(&[Number(1e-6)], "the norms of the tower have 1e-6"),
+    ),
+    (
+        "attention_bias",
+        Rule::Only(&[True], "the maps of the tower have biases"),
+    ),
     ("qkv_bias", Rule::Only(&[True], "the maps of the tower have biases")),
-    ("partial_rotary_factor", Rule::Only(&[Number(1.0)], "the tower turns whole heads")),
+    (
+        "partial_rotary_factor",
+        Rule::Only(&[Number(1.0)], "the tower turns whole heads"),
+    ),
 ];
 
 /// Checks every key of a `config.json` and returns the warnings: keys that have no effect here.
@@ -244,9 +268,11 @@ pub(super) fn check_keys(value: &Value) -> Result<Vec<String>, String> {
 /// A window counts unless `use_sliding_window` turns it off.
 fn sliding_window(text: &Value) -> Result<(), String> {
     match text.get("sliding_window") {
-        Some(window) if !window.is_null() && text.get("use_sliding_window") != Some(&Value::Bool(false)) => Err(format!(
-            "text_config.sliding_window: expected none, found {window}; {FULL} (use_sliding_window false turns it off)"
-        )),
+        Some(window) if !window.is_null() && text.get("use_sliding_window") != Some(&Value::Bool(false)) => {
+            Err(format!(
+                "text_config.sliding_window: expected none, found {window}; {FULL} (use_sliding_window false turns it off)"
+            ))
+        }
         _ => Ok(()),
     }
 }

@@ -132,7 +132,15 @@ impl GenerationConfig {
 
 /// The file without the keys that a configuration of ours has too.
 fn beyond_sampling(value: &Value) -> Value {
-    let own = ["do_sample", "temperature", "top_k", "top_p", "max_new_tokens", "max_length", "eos_token_id"];
+    let own = [
+        "do_sample",
+        "temperature",
+        "top_k",
+        "top_p",
+        "max_new_tokens",
+        "max_length",
+        "eos_token_id",
+    ];
     let mut value = value.clone();
     if let Some(keys) = value.as_object_mut() {
         keys.retain(|name, _| !own.contains(&name.as_str()));
@@ -180,14 +188,20 @@ impl Reader<'_> {
         match self.get(key) {
             None => Ok(Vec::new()),
             Some(Value::Array(list)) => list.iter().map(|found| sequence(key, found)).collect(),
-            Some(found) => Err(format!("{key}: expected a list of lists of token ids, found {}", shown(found))),
+            Some(found) => Err(format!(
+                "{key}: expected a list of lists of token ids, found {}",
+                shown(found)
+            )),
         }
     }
 
     /// Pairs of a list of token ids and a number; of two pairs for one list the last counts.
     fn biases(&self, key: &str) -> Result<Vec<(Vec<TokenId>, f32)>, String> {
         let wrong = |found: &Value| {
-            format!("{key}: expected pairs of a list of token ids and a number, found {}", shown(found))
+            format!(
+                "{key}: expected pairs of a list of token ids and a number, found {}",
+                shown(found)
+            )
         };
         let list = match self.get(key) {
             None => return Ok(Vec::new()),
@@ -215,7 +229,10 @@ impl Reader<'_> {
         };
         match pair.and_then(|(start, factor)| Some((usize::try_from(start).ok()?, factor))) {
             Some(pair) => Ok(Some(pair)),
-            None => Err(format!("{key}: expected a whole number and a factor, found {}", shown(found))),
+            None => Err(format!(
+                "{key}: expected a whole number and a factor, found {}",
+                shown(found)
+            )),
         }
     }
 }

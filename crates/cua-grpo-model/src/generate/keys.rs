@@ -17,7 +17,10 @@ pub const GENERATION_KEYS: &[Key] = &[
     ("max_time", Rule::Warn(&[], "a reply takes the time that it takes")),
     (
         "stop_strings",
-        Rule::Warn(&[Empty], "a reply ends by tokens; give them as eos_token_id or with --stop-token"),
+        Rule::Warn(
+            &[Empty],
+            "a reply ends by tokens; give them as eos_token_id or with --stop-token",
+        ),
     ),
     ("eos_token_id", Rule::Read),
     // How it is drawn.
@@ -55,7 +58,10 @@ pub const GENERATION_KEYS: &[Key] = &[
     ("num_return_sequences", Rule::Warn(&[Number(1.0)], "one reply is drawn")),
     ("penalty_alpha", Rule::Warn(&[Number(0.0)], HUB)),
     ("dola_layers", Rule::Warn(&[], HUB)),
-    ("guidance_scale", Rule::Warn(&[Number(1.0)], "there is no second, unguided pass")),
+    (
+        "guidance_scale",
+        Rule::Warn(&[Number(1.0)], "there is no second, unguided pass"),
+    ),
     ("watermarking_config", Rule::Warn(&[], "replies bear no watermark")),
     ("token_healing", Rule::Warn(&[False], "the prompt stays as it is")),
     (
@@ -63,8 +69,20 @@ pub const GENERATION_KEYS: &[Key] = &[
         Rule::Warn(&[], "no draft model is mixed in"),
     ),
     // Those of other engines.
-    ("presence_penalty", Rule::Warn(&[Number(0.0)], "transformers has no such key; repetition_penalty is applied")),
-    ("frequency_penalty", Rule::Warn(&[Number(0.0)], "transformers has no such key; repetition_penalty is applied")),
+    (
+        "presence_penalty",
+        Rule::Warn(
+            &[Number(0.0)],
+            "transformers has no such key; repetition_penalty is applied",
+        ),
+    ),
+    (
+        "frequency_penalty",
+        Rule::Warn(
+            &[Number(0.0)],
+            "transformers has no such key; repetition_penalty is applied",
+        ),
+    ),
     // Speed and memory, and what a call returns.
     ("use_cache", Rule::Free),
     ("cache_implementation", Rule::Free),
@@ -121,7 +139,11 @@ const DEFAULTS: &[(&str, f64)] = &[
 
 /// Keys of `value` that say something other than the defaults of transformers, each as `key value`.
 pub(crate) fn set_keys(value: &Value) -> Vec<String> {
-    let keys = value.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
+    let keys = value
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(_, value)| !value.is_null());
     let set = keys.filter(|(name, value)| match rule(name, &[GENERATION_KEYS]) {
         Some(Rule::Read) => {
             let default = DEFAULTS.iter().find(|(key, _)| key == name).map(|(_, number)| *number);
@@ -134,5 +156,6 @@ pub(crate) fn set_keys(value: &Value) -> Vec<String> {
         }
         _ => false,
     });
-    set.map(|(name, value)| format!("{name} {}", crate::config::keys::shown(value))).collect()
+    set.map(|(name, value)| format!("{name} {}", crate::config::keys::shown(value)))
+        .collect()
 }

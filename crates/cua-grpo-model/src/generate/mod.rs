@@ -21,4 +21,4 @@ pub use keys::GENERATION_KEYS;
 pub(crate) use keys::set_keys;
 pub use rules::{LogitRules, Moment};
 pub use sampling::{Draw, draw};
-pub use warp::draw_by_rules;
+pub use warp::{distribution, draw_by_rules};

@@ -96,7 +96,10 @@ impl LogitRules {
     /// Names the key and the token that is not.
     pub fn check(&self, vocab: usize) -> Result<(), ModelError> {
         let lists = [
-            ("sequence_bias", self.sequence_bias.iter().flat_map(|(ids, _)| ids).collect::<Vec<_>>()),
+            (
+                "sequence_bias",
+                self.sequence_bias.iter().flat_map(|(ids, _)| ids).collect::<Vec<_>>(),
+            ),
             ("bad_words_ids", self.bad_words_ids.iter().flatten().collect()),
             ("forced_bos_token_id", self.forced_bos_token_id.iter().collect()),
             ("forced_eos_token_id", self.forced_eos_token_id.iter().collect()),
@@ -115,7 +118,9 @@ impl LogitRules {
 
     /// Changes `logits` (`[vocab]`) for the token that is drawn at `moment`.
     pub fn apply(&self, logits: &mut [f32], moment: &Moment<'_>) {
-        let Moment { tokens, prompt, stop, .. } = *moment;
+        let Moment {
+            tokens, prompt, stop, ..
+        } = *moment;
         self.bias(logits, tokens);
         if self.encoder_repetition_penalty != 1.0 {
             penalise(logits, &tokens[..prompt], 1.0 / self.encoder_repetition_penalty);
@@ -124,7 +129,10 @@ impl LogitRules {
             penalise(logits, tokens, self.repetition_penalty);
         }
         ban(logits, &completions(tokens, tokens, self.no_repeat_ngram_size));
-        ban(logits, &completions(&tokens[..prompt], tokens, self.encoder_no_repeat_ngram_size));
+        ban(
+            logits,
+            &completions(&tokens[..prompt], tokens, self.encoder_no_repeat_ngram_size),
+        );
         for word in &self.bad_words_ids {
             // A stop token alone is never a bad word.
             let ends = matches!(&word[..], [token] if stop.contains(token));
@@ -183,7 +191,11 @@ fn penalise(logits: &mut [f32], seen: &[TokenId], penalty: f32) {
     seen.dedup();
     for token in seen {
         if let Some(logit) = logits.get_mut(token as usize) {
-            *logit = if *logit < 0.0 { *logit * penalty } else { *logit / penalty };
+            *logit = if *logit < 0.0 {
+                *logit * penalty
+            } else {
+                *logit / penalty
+            };
         }
     }
 }

@@ -2,11 +2,38 @@
 
 use super::rules::{LogitRules, Moment};
 use super::sampling::Draw;
-use cua_grpo_core::SamplingParams;
+use cua_grpo_core::{SamplingParams, TokenId};
 use rand::Rng;
 
 /// Tokens that top-h looks at.
 const TOP_H_TOKENS: usize = 100;
+
+/// What tokens may be drawn from `logits` (`[vocab]`) at `moment`, likeliest first, each with its probability: temperature
+/// (1 when greedy, where nothing is cut), and `rules`. Empty when they leave no token.
+pub fn distribution(
+    logits: &[f32],
+    rules: &LogitRules,
+    moment: &Moment<'_>,
+    params: &SamplingParams,
+) -> Vec<(TokenId, f64)> {
+    let greedy = params.temperature <= 0.0;
+    let temperature = if greedy { 1.0 } else { f64::from(params.temperature) };
+    let mut changed = logits.to_vec();
+    rules.apply(&mut changed, moment);
+    let may = changed.iter().zip(0..).filter(|(logit, _)| **logit > f32::NEG_INFINITY);
+    let mut kept: Kept = may
+        .map(|(&logit, token)| (token, f64::from(logit) / temperature))
+        .collect();
+    kept.sort_by(|left, right| right.1.total_cmp(&left.1).then(left.0.cmp(&right.0)));
+    if !greedy {
+        cut(&mut kept, rules, params);
+    }
+    let weights = probabilities(&kept);
+    kept.iter()
+        .zip(weights)
+        .map(|(&(token, _), weight)| (token, weight))
+        .collect()
+}
 
 /// Draws a token from `logits` (`[vocab]`) as [`super::draw`] does, with `rules` between. `None` when they leave no token.
 ///
@@ -18,49 +45,38 @@ pub fn draw_by_rules(
     params: &SamplingParams,
     rng: &mut impl Rng,
 ) -> Option<Draw> {
+    let kept = distribution(logits, rules, moment, params);
     let greedy = params.temperature <= 0.0;
+    let (mut token, _) = *kept.first()?;
+    if !greedy {
+        let mut left = rng.random::<f64>();
+        let drawn = kept.iter().find(|(_, weight)| {
+            left -= weight;
+            left < 0.0
+        });
+        token = drawn.or(kept.last()).map_or(token, |(token, _)| *token);
+    }
     let temperature = if greedy { 1.0 } else { f64::from(params.temperature) };
     let own = softmax(logits.iter().map(|&logit| f64::from(logit) / temperature));
-    let mut changed = logits.to_vec();
-    rules.apply(&mut changed, moment);
-    // The tokens that may come, likeliest first.
-    let mut kept: Vec<(usize, f64)> = changed
-        .iter()
-        .enumerate()
-        .filter(|(_, logit)| **logit > f32::NEG_INFINITY)
-        .map(|(token, &logit)| (token, f64::from(logit) / temperature))
-        .collect();
-    kept.sort_by(|left, right| right.1.total_cmp(&left.1).then(left.0.cmp(&right.0)));
-    if !greedy {
-        cut(&mut kept, rules, params);
-    }
-    let (&(best, _), draws) = (kept.first()?, !greedy);
-    let mut token = best;
-    if draws {
-        let weights = softmax(kept.iter().map(|(_, score)| *score));
-        let mut left = rng.random::<f64>();
-        token = kept.last().map_or(best, |(token, _)| *token);
-        for ((candidate, _), weight) in kept.iter().zip(weights) {
-            left -= weight;
-            if left < 0.0 {
-                token = *candidate;
-                break;
-            }
-        }
-    }
-    let mass: f64 = kept.iter().map(|(token, _)| own[*token]).sum();
+    let mass: f64 = kept.iter().map(|(token, _)| own[*token as usize]).sum();
     Some(Draw {
-        token: token as u32,
-        logprob: own[token].ln() as f32,
+        token,
+        logprob: own[token as usize].ln() as f32,
         kept_mass: if greedy { 1.0 } else { mass as f32 },
     })
 }
 
+/// Tokens and their scores, likeliest first.
+type Kept = Vec<(TokenId, f64)>;
+
 /// Cuts tokens off, by one warper after the other; `kept` is sorted, likeliest first.
-fn cut(kept: &mut Vec<(usize, f64)>, rules: &LogitRules, params: &SamplingParams) {
+fn cut(kept: &mut Kept, rules: &LogitRules, params: &SamplingParams) {
     if let Some(share) = rules.top_h {
         kept.truncate(TOP_H_TOKENS);
-        let parts: Vec<f64> = probabilities(kept).into_iter().map(|p| if p > 0.0 { -p * p.ln() } else { 0.0 }).collect();
+        let parts: Vec<f64> = probabilities(kept)
+            .into_iter()
+            .map(|p| if p > 0.0 { -p * p.ln() } else { 0.0 })
+            .collect();
         let most = parts.iter().sum::<f64>() * share;
         let mut sum = 0.0;
         let within = parts.iter().take_while(|part| {
@@ -101,7 +117,7 @@ fn cut(kept: &mut Vec<(usize, f64)>, rules: &LogitRules, params: &SamplingParams
 }
 
 /// Keeps the tokens whose surprise is nearest to the entropy, until they have the mass.
-fn typical(kept: &mut Vec<(usize, f64)>, mass: f64) {
+fn typical(kept: &mut Kept, mass: f64) {
     let all = probabilities(kept);
     let entropy = entropy(&all);
     let distance: Vec<f64> = all.iter().map(|p| (-p.ln() - entropy).abs()).collect();
@@ -125,7 +141,7 @@ fn typical(kept: &mut Vec<(usize, f64)>, mass: f64) {
 }
 
 /// Keeps the first token, and those of the others that `fits`.
-fn keep(kept: &mut Vec<(usize, f64)>, fits: impl Fn(usize) -> bool) {
+fn keep(kept: &mut Kept, fits: impl Fn(usize) -> bool) {
     let mut place = 0;
     kept.retain(|_| {
         place += 1;
@@ -133,7 +149,7 @@ fn keep(kept: &mut Vec<(usize, f64)>, fits: impl Fn(usize) -> bool) {
     });
 }
 
-fn probabilities(kept: &[(usize, f64)]) -> Vec<f64> {
+fn probabilities(kept: &[(TokenId, f64)]) -> Vec<f64> {
     softmax(kept.iter().map(|(_, score)| *score))
 }
 

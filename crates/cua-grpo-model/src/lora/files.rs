@@ -2,6 +2,7 @@
 
 use super::config::LoraConfig;
 use crate::checkpoint::{TensorBytes, TensorFiles, write_safetensors};
+use crate::config::keys::{Key, Rule, check};
 use crate::nn::LoraPair;
 use crate::{ModelError, Qwen3Vl};
 use burn::tensor::{Tensor, TensorData};
@@ -72,8 +73,62 @@ pub fn read_config(dir: &Path) -> Result<LoraConfig, ModelError> {
     let text = std::fs::read_to_string(&path).map_err(ModelError::io("read", &path))?;
     let json: Value = serde_json::from_str(&text).map_err(|error| ModelError::format(&path, error))?;
     refuse_other_kinds(&json).map_err(|message| ModelError::format(&path, message))?;
+    for warning in check("", &json, &[KEYS]).map_err(|message| ModelError::format(&path, message))? {
+        // What is off in a version that is newer changes nothing.
+        if !warning.contains(" false is not applied") {
+            tracing::warn!("{}: {warning}", path.display());
+        }
+    }
     serde_json::from_value(json).map_err(|error| ModelError::format(&path, error))
 }
+
+/// The keys of PEFT's `LoraConfig` (0.21): read here, refused by [`OTHER_KINDS`], or without a say in what a trained
+/// adapter computes.
+const KEYS: &[Key] = &[
+    ("peft_type", Rule::Read),
+    ("r", Rule::Read),
+    ("lora_alpha", Rule::Read),
+    ("use_rslora", Rule::Read),
+    ("lora_dropout", Rule::Read),
+    ("target_modules", Rule::Read),
+    ("exclude_modules", Rule::Read),
+    ("layers_to_transform", Rule::Read),
+    ("layers_pattern", Rule::Read),
+    ("rank_pattern", Rule::Read),
+    ("alpha_pattern", Rule::Read),
+    ("bias", Rule::Read),
+    ("init_lora_weights", Rule::Read),
+    ("use_dora", Rule::Read),
+    ("fan_in_fan_out", Rule::Read),
+    ("lora_bias", Rule::Read),
+    ("modules_to_save", Rule::Read),
+    ("trainable_token_indices", Rule::Read),
+    ("target_parameters", Rule::Read),
+    ("layer_replication", Rule::Read),
+    ("use_qalora", Rule::Read),
+    ("use_bdlora", Rule::Read),
+    ("alora_invocation_tokens", Rule::Read),
+    ("arrow_config", Rule::Read),
+    ("kasa_config", Rule::Read),
+    ("monteclora_config", Rule::Read),
+    ("velora_config", Rule::Read),
+    ("megatron_config", Rule::Read),
+    ("megatron_core", Rule::Free),
+    ("task_type", Rule::Free),
+    ("auto_mapping", Rule::Free),
+    ("peft_version", Rule::Free),
+    ("base_model_name_or_path", Rule::Free),
+    ("revision", Rule::Free),
+    ("inference_mode", Rule::Free),
+    ("qalora_group_size", Rule::Free),
+    ("runtime_config", Rule::Free),
+    ("ensure_weight_tying", Rule::Free),
+    // How A and B were started.
+    ("loftq_config", Rule::Free),
+    ("eva_config", Rule::Free),
+    ("corda_config", Rule::Free),
+    ("lora_ga_config", Rule::Free),
+];
 
 /// What changes an adapter's arithmetic and is not understood: the key, and what to do about it.
 const OTHER_KINDS: [(&str, &str); 15] = [

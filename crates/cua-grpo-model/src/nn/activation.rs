@@ -71,7 +71,10 @@ impl Activation {
         if name == "linear" {
             return Some(Self::Linear);
         }
-        NAMES.iter().find(|(known, _)| *known == name).map(|(_, activation)| *activation)
+        NAMES
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, activation)| *activation)
     }
 
     /// Every name, for messages.
@@ -82,7 +85,10 @@ impl Activation {
 
     /// As `config.json` names it.
     pub fn name(self) -> &'static str {
-        NAMES.iter().find(|(_, known)| *known == self).map_or("linear", |(name, _)| name)
+        NAMES
+            .iter()
+            .find(|(_, known)| *known == self)
+            .map_or("linear", |(name, _)| name)
     }
 
     /// Applies it to each value, in the type of `x`.

@@ -54,7 +54,12 @@ pub(crate) fn row_tables(
     let mut sin = vec![0.0f32; count * config.head_dim];
     let ends = starts.iter().skip(1).copied().chain([count]);
     for (&start, end) in starts.iter().zip(ends) {
-        let last = positions.iter().flat_map(|axis| &axis[start..end]).max().copied().unwrap_or(0);
+        let last = positions
+            .iter()
+            .flat_map(|axis| &axis[start..end])
+            .max()
+            .copied()
+            .unwrap_or(0);
         let turns = turns(config, last);
         for token in start..end {
             let rows = [0, 1, 2].map(|axis| {
@@ -88,7 +93,9 @@ fn turns(config: &TextConfig, last: i64) -> Turns {
     let half = config.head_dim / 2;
     let count = last.max(0) as usize + 1;
     let longest = config.max_position_embeddings;
-    let inverse = config.rope_scaling.frequencies(config.rope_theta, config.head_dim, count, longest);
+    let inverse = config
+        .rope_scaling
+        .frequencies(config.rope_theta, config.head_dim, count, longest);
     let factor = config.rope_scaling.attention_factor() as f32;
     let mut kept = TURNS.lock().unwrap_or_else(PoisonError::into_inner);
     let mut known = match &*kept {

@@ -4,6 +4,7 @@
 
 pub mod adapters;
 pub mod edited;
+pub mod logged;
 pub mod sessions;
 
 use burn::tensor::{Device, Int, Tensor};

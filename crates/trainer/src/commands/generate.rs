@@ -80,8 +80,9 @@ pub fn generate(arguments: &GenerateArgs) -> Result<(), CliError> {
     let lock = |printer: &Mutex<Printer>, act: &mut dyn FnMut(&mut Printer)| {
         act(&mut printer.lock().unwrap_or_else(PoisonError::into_inner));
     };
-    let mut generator =
-        Generator::new(model, 0, Arc::new(cache), wishes.stop.clone(), context).ruled(rules).observed(Box::new(move |_, token| {
+    let mut generator = Generator::new(model, 0, Arc::new(cache), wishes.stop.clone(), context)
+        .ruled(rules)
+        .observed(Box::new(move |_, token| {
             lock(&shown, &mut |printer| printer.show(token))
         }));
     generator.open(0);
