@@ -165,7 +165,7 @@ fn configurations_that_cannot_work_name_the_key() {
         (
             "moe_intermediate_size",
             serde_json::Value::Null,
-            "moe_intermediate_size: expected a whole number",
+            "moe_intermediate_size is missing",
         ),
     ] {
         let mut config = good.clone();
