@@ -33,8 +33,11 @@ pub async fn sim(arguments: &SimArgs) -> Result<()> {
     })?;
     output::say(format!("simulated phones at {}", server.base_url()));
     output::say(format!(
-        "use them with: trainer --set gbox_base_url={} --set gbox_api_key=any",
-        server.base_url()
+        "use them with: {}",
+        crate::hint::command(&[
+            &format!("--set=gbox_base_url={}", server.base_url()),
+            "--set=gbox_api_key=any"
+        ])
     ));
     output::say(format!(
         "or from the official SDK: GBOX_CLIENT_BASE_URL={} GBOX_API_KEY=any",
