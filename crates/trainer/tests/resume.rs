@@ -1,241 +1,12 @@
-//! Run folders do not lie: what is evaluated, what may change on resume, forks, deaths, two processes.
+//! Run folders do not lie: what may change on resume, forks, deaths, two processes.
 
 #![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+mod runs;
+
+use runs::{adapter, command, lines, order, refused, snapshot, succeed, text, trainer, with};
+use std::process::Stdio;
 use std::time::Duration;
-use trainer::metrics::{Event, deterministic, read_metrics};
-
-/// Small enough for a test, large enough that groups differ and updates are made.
-const SMALL: &[&str] = &[
-    "--batch-size=1",
-    "--num-rollouts=4",
-    "--max-turns=4",
-    "--set=eval_episodes=3",
-    "--set=concurrency=4",
-    "--set=max_new_tokens=48",
-    "--set=save_steps=1",
-    "--set=eval_steps=1",
-    "--set=min_group_std=0",
-    "--set=save_episodes=1",
-    "--set=templates=[wifi, bluetooth]",
-];
-
-fn command(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_trainer"));
-    command.args(arguments).current_dir(folder).env_clear();
-    command
-}
-
-fn trainer(folder: &Path, arguments: &[&str]) -> Output {
-    command(folder, arguments).output().unwrap()
-}
-
-fn text(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-#[track_caller]
-fn succeed(folder: &Path, arguments: &[&str]) -> String {
-    let output = trainer(folder, arguments);
-    assert!(output.status.success(), "{arguments:?}: {}", text(&output));
-    text(&output)
-}
-
-/// Runs what the user has to mend: exit code 2, and all `words` in the message.
-#[track_caller]
-fn refused(folder: &Path, arguments: &[&str], words: &[&str]) {
-    let output = trainer(folder, arguments);
-    let text = text(&output);
-    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {text}");
-    for word in words {
-        assert!(text.contains(word), "{arguments:?}: expected `{word}` in: {text}");
-    }
-}
-
-fn with<'a>(rest: &[&'a str]) -> Vec<&'a str> {
-    SMALL.iter().copied().chain(rest.iter().copied()).collect()
-}
-
-fn lines(run: &Path) -> Vec<serde_json::Value> {
-    read_metrics(run).unwrap().iter().map(deterministic).collect()
-}
-
-/// The steps of `metrics.jsonl`, evaluations with an `e`.
-fn order(run: &Path) -> Vec<String> {
-    let name = |event: &Event| match event {
-        Event::Eval(eval) => format!("e{}", eval.step),
-        Event::Train(train) => train.step.to_string(),
-    };
-    read_metrics(run).unwrap().iter().map(name).collect()
-}
-
-fn adapter(folder: &Path) -> Vec<u8> {
-    std::fs::read(folder.join("adapter_model.safetensors")).unwrap()
-}
-
-fn snapshot(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
-    let mut files = Vec::new();
-    let mut folders = vec![folder.to_path_buf()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if !["log.txt", ".lock"].contains(&path.file_name().unwrap().to_str().unwrap()) {
-                files.push((path.clone(), std::fs::read(&path).unwrap()));
-            }
-        }
-    }
-    files.sort();
-    files
-}
-
-#[test]
-fn an_adapter_is_evaluated_as_its_run_did_it() {
-    let home = tempfile::tempdir().unwrap();
-    let run = home.path().join("my run");
-    // Nothing of this is the quickstart's: other tasks, turns and seeds.
-    let flags = [
-        "--max-steps=2",
-        "--output-dir=my run",
-        "--set=eval_seed=77",
-        "--set=lora_r=4",
-        "--set=lora_alpha=8",
-    ];
-    let said = succeed(home.path(), &with(&flags));
-    let last = read_metrics(&run)
-        .unwrap()
-        .into_iter()
-        .rev()
-        .find_map(|event| match event {
-            Event::Eval(eval) => Some(eval),
-            Event::Train(_) => None,
-        });
-    let last = last.unwrap();
-    // The command that the program prints, read by a shell.
-    let hint = said.lines().find(|line| line.contains("eval --adapter")).unwrap();
-    let words: Vec<String> = shlex::Shlex::new(hint).collect();
-    assert_eq!(words[0], env!("CARGO_BIN_EXE_trainer"));
-    assert_eq!(words[1..], ["eval", "--adapter", "my run", "--episodes", "100"]);
-    for path in [
-        "my run",
-        "my run/final",
-        "my run/best_model",
-        "my run/checkpoints/checkpoint-2",
-    ] {
-        let output = trainer(home.path(), &["eval", "--adapter", path]);
-        assert!(output.status.success(), "{path}: {}", text(&output));
-        let event: Event = serde_json::from_slice(&output.stdout).unwrap();
-        let Event::Eval(eval) = event else {
-            panic!("no evaluation: {event:?}")
-        };
-        let mut expected = last.clone();
-        (expected.step, expected.eval_s) = (eval.step, eval.eval_s);
-        if !path.ends_with("best_model") {
-            let (found, expected) = (deterministic(&Event::Eval(eval)), deterministic(&Event::Eval(expected)));
-            for key in [
-                "success_rate",
-                "reward_mean",
-                "turns_mean",
-                "episodes",
-                "task_set",
-                "instances",
-            ] {
-                assert_eq!(found[key], expected[key], "{path}: {key}");
-            }
-        }
-        assert!(text(&output).contains("my run/config.yaml"), "{}", text(&output));
-    }
-    let output = trainer(
-        home.path(),
-        &["eval", "--adapter=my run", "--episodes=2", "--set=eval_seed=5"],
-    );
-    let said = text(&output);
-    for note in [
-        "`eval_episodes` is 2 (--",
-        "in place of the run's 3",
-        "`eval_seed` is 5 (--set) in place of the run's 77",
-    ] {
-        assert!(said.contains(note), "{said}");
-    }
-    // Moved away, from another place, the folder still knows what it is.
-    let elsewhere = tempfile::tempdir().unwrap();
-    std::fs::rename(run.join("final"), elsewhere.path().join("policy")).unwrap();
-    let output = trainer(elsewhere.path(), &["eval", "--adapter=policy"]);
-    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(found["success_rate"], last.success_rate, "{}", text(&output));
-    assert_eq!(found["task_set"], deterministic(&Event::Eval(last))["task_set"]);
-    // Every other command takes the run too, base and all.
-    for arguments in [
-        &["generate", "--adapter=my run", "--prompt=hello", "--max-new-tokens=2"][..],
-        &["merge", "--adapter=my run/best_model", "--out=merged"],
-        &["report", "my run/checkpoints/checkpoint-1"],
-    ] {
-        succeed(home.path(), arguments);
-    }
-}
-
-#[test]
-fn another_base_is_refused_everywhere() {
-    let home = tempfile::tempdir().unwrap();
-    succeed(
-        home.path(),
-        &with(&["--max-steps=1", "--output-dir=run", "--set=save_total_limit=1"]),
-    );
-    // The same weights under another name, and the same shapes with one value changed.
-    let starter = Path::new(env!("CARGO_MANIFEST_DIR")).join("starter");
-    for name in ["same", "other"] {
-        let base = home.path().join(name);
-        std::fs::create_dir(&base).unwrap();
-        for entry in std::fs::read_dir(&starter).unwrap() {
-            let entry = entry.unwrap();
-            std::fs::copy(entry.path(), base.join(entry.file_name())).unwrap();
-        }
-    }
-    let weights = home.path().join("other/model.safetensors");
-    let mut bytes = std::fs::read(&weights).unwrap();
-    *bytes.last_mut().unwrap() ^= 0x80;
-    std::fs::write(&weights, bytes).unwrap();
-    let words = ["trained on the base `starter`", "`other`"];
-    refused(
-        home.path(),
-        &["eval", "--adapter=run/final", "--model-name=other"],
-        &words,
-    );
-    refused(
-        home.path(),
-        &["generate", "--adapter=run", "--model=other", "--prompt=a"],
-        &words,
-    );
-    refused(
-        home.path(),
-        &["merge", "--adapter=run", "--model=other", "--out=new"],
-        &words,
-    );
-    assert!(!home.path().join("new").exists());
-    let before = snapshot(&home.path().join("run"));
-    refused(
-        home.path(),
-        &["--resume=run", "--model-name=other", "--max-steps=2"],
-        &["`model_name` is starter in the run, now other"],
-    );
-    assert!(
-        before == snapshot(&home.path().join("run")),
-        "a refused resume changed the folder"
-    );
-    let said = succeed(
-        home.path(),
-        &["eval", "--adapter=run/final", "--model-name=same", "--episodes=1"],
-    );
-    assert!(
-        said.contains("`model_name` is same (--model-name) in place of the run's starter"),
-        "{said}"
-    );
-    let said = succeed(home.path(), &["--resume=run", "--model-name=same", "--max-steps=2"]);
-    assert!(said.contains("the weights are the same"), "{said}");
-}
 
 #[test]
 fn what_changes_the_meaning_of_a_run_is_refused_and_leaves_no_trace() {
@@ -445,7 +216,7 @@ fn a_kill_at_any_moment_leaves_a_folder_that_comes_to_the_same_figures() {
             "{name} after {kills} kills"
         );
     }
-    let log = |run: &Path| std::fs::read_to_string(run.join("episodes/train.jsonl")).unwrap();
+    let log = |run: &std::path::Path| std::fs::read_to_string(run.join("episodes/train.jsonl")).unwrap();
     assert_eq!(log(&run), log(&whole));
     assert!(!home.path().join("run-2").exists());
 }
@@ -465,7 +236,8 @@ fn an_evaluation_that_was_due_at_the_checkpoint_is_run_first() {
     succeed(home.path(), &["--resume=run", "--max-steps=2", "--set=eval_steps=1"]);
     assert_eq!(order(&run), ["e0", "1", "e1", "2", "e2"]);
     assert_eq!(lines(&run), lines(&home.path().join("whole")));
-    let state = |run: &Path| std::fs::read(run.join("checkpoints/checkpoint-2/training_state.json")).unwrap();
+    let state =
+        |run: &std::path::Path| std::fs::read(run.join("checkpoints/checkpoint-2/training_state.json")).unwrap();
     assert_eq!(
         state(&run),
         state(&home.path().join("whole")),

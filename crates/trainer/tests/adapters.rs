@@ -1,0 +1,154 @@
+//! Whatever takes an adapter takes the run that it came from, with its configuration and its base.
+
+#![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
+
+mod runs;
+
+use runs::{refused, snapshot, succeed, text, trainer, with};
+use std::path::Path;
+use trainer::metrics::{Event, deterministic, read_metrics};
+
+#[test]
+fn an_adapter_is_evaluated_as_its_run_did_it() {
+    let home = tempfile::tempdir().unwrap();
+    let run = home.path().join("my run");
+    // Nothing of this is the quickstart's: other tasks, turns and seeds.
+    let flags = [
+        "--max-steps=2",
+        "--output-dir=my run",
+        "--set=eval_seed=77",
+        "--set=lora_r=4",
+        "--set=lora_alpha=8",
+    ];
+    let said = succeed(home.path(), &with(&flags));
+    let last = read_metrics(&run)
+        .unwrap()
+        .into_iter()
+        .rev()
+        .find_map(|event| match event {
+            Event::Eval(eval) => Some(eval),
+            Event::Train(_) => None,
+        });
+    let last = last.unwrap();
+    // The command that the program prints, read by a shell.
+    let hint = said.lines().find(|line| line.contains("eval --adapter")).unwrap();
+    let words: Vec<String> = shlex::Shlex::new(hint).collect();
+    assert_eq!(words[0], env!("CARGO_BIN_EXE_trainer"));
+    assert_eq!(words[1..], ["eval", "--adapter", "my run", "--episodes", "100"]);
+    for path in [
+        "my run",
+        "my run/final",
+        "my run/best_model",
+        "my run/checkpoints/checkpoint-2",
+    ] {
+        let output = trainer(home.path(), &["eval", "--adapter", path]);
+        assert!(output.status.success(), "{path}: {}", text(&output));
+        let event: Event = serde_json::from_slice(&output.stdout).unwrap();
+        let Event::Eval(eval) = event else {
+            panic!("no evaluation: {event:?}")
+        };
+        let mut expected = last.clone();
+        (expected.step, expected.eval_s) = (eval.step, eval.eval_s);
+        if !path.ends_with("best_model") {
+            let (found, expected) = (deterministic(&Event::Eval(eval)), deterministic(&Event::Eval(expected)));
+            for key in [
+                "success_rate",
+                "reward_mean",
+                "turns_mean",
+                "episodes",
+                "task_set",
+                "instances",
+            ] {
+                assert_eq!(found[key], expected[key], "{path}: {key}");
+            }
+        }
+        assert!(text(&output).contains("my run/config.yaml"), "{}", text(&output));
+    }
+    let output = trainer(
+        home.path(),
+        &["eval", "--adapter=my run", "--episodes=2", "--set=eval_seed=5"],
+    );
+    let said = text(&output);
+    for note in [
+        "`eval_episodes` is 2 (--",
+        "in place of the run's 3",
+        "`eval_seed` is 5 (--set) in place of the run's 77",
+    ] {
+        assert!(said.contains(note), "{said}");
+    }
+    // Moved away, from another place, the folder still knows what it is.
+    let elsewhere = tempfile::tempdir().unwrap();
+    std::fs::rename(run.join("final"), elsewhere.path().join("policy")).unwrap();
+    let output = trainer(elsewhere.path(), &["eval", "--adapter=policy"]);
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(found["success_rate"], last.success_rate, "{}", text(&output));
+    assert_eq!(found["task_set"], deterministic(&Event::Eval(last))["task_set"]);
+    // Every other command takes the run too, base and all.
+    for arguments in [
+        &["generate", "--adapter=my run", "--prompt=hello", "--max-new-tokens=2"][..],
+        &["merge", "--adapter=my run/best_model", "--out=merged"],
+        &["report", "my run/checkpoints/checkpoint-1"],
+    ] {
+        succeed(home.path(), arguments);
+    }
+}
+
+#[test]
+fn another_base_is_refused_everywhere() {
+    let home = tempfile::tempdir().unwrap();
+    succeed(
+        home.path(),
+        &with(&["--max-steps=1", "--output-dir=run", "--set=save_total_limit=1"]),
+    );
+    // The same weights under another name, and the same shapes with one value changed.
+    let starter = Path::new(env!("CARGO_MANIFEST_DIR")).join("starter");
+    for name in ["same", "other"] {
+        let base = home.path().join(name);
+        std::fs::create_dir(&base).unwrap();
+        for entry in std::fs::read_dir(&starter).unwrap() {
+            let entry = entry.unwrap();
+            std::fs::copy(entry.path(), base.join(entry.file_name())).unwrap();
+        }
+    }
+    let weights = home.path().join("other/model.safetensors");
+    let mut bytes = std::fs::read(&weights).unwrap();
+    *bytes.last_mut().unwrap() ^= 0x80;
+    std::fs::write(&weights, bytes).unwrap();
+    let words = ["trained on the base `starter`", "`other`"];
+    refused(
+        home.path(),
+        &["eval", "--adapter=run/final", "--model-name=other"],
+        &words,
+    );
+    refused(
+        home.path(),
+        &["generate", "--adapter=run", "--model=other", "--prompt=a"],
+        &words,
+    );
+    refused(
+        home.path(),
+        &["merge", "--adapter=run", "--model=other", "--out=new"],
+        &words,
+    );
+    assert!(!home.path().join("new").exists());
+    let before = snapshot(&home.path().join("run"));
+    refused(
+        home.path(),
+        &["--resume=run", "--model-name=other", "--max-steps=2"],
+        &["`model_name` is starter in the run, now other"],
+    );
+    assert!(
+        before == snapshot(&home.path().join("run")),
+        "a refused resume changed the folder"
+    );
+    let said = succeed(
+        home.path(),
+        &["eval", "--adapter=run/final", "--model-name=same", "--episodes=1"],
+    );
+    assert!(
+        said.contains("`model_name` is same (--model-name) in place of the run's starter"),
+        "{said}"
+    );
+    let said = succeed(home.path(), &["--resume=run", "--model-name=same", "--max-steps=2"]);
+    assert!(said.contains("the weights are the same"), "{said}");
+}

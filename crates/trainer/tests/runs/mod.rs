@@ -1,0 +1,100 @@
+//! Small runs through the real binary, and what their folders hold.
+
+#![allow(dead_code, clippy::unwrap_used)] // Each test file uses a part; helpers of tests are not seen as tests by the lint.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use trainer::metrics::{Event, deterministic, read_metrics};
+
+/// Small enough for a test, large enough that groups differ and updates are made.
+pub const SMALL: &[&str] = &[
+    "--batch-size=1",
+    "--num-rollouts=4",
+    "--max-turns=4",
+    "--set=eval_episodes=3",
+    "--set=concurrency=4",
+    "--set=max_new_tokens=48",
+    "--set=save_steps=1",
+    "--set=eval_steps=1",
+    "--set=min_group_std=0",
+    "--set=save_episodes=1",
+    "--set=templates=[wifi, bluetooth]",
+];
+
+/// The binary in `folder` without our environment.
+pub fn command(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trainer"));
+    command.args(arguments).current_dir(folder).env_clear();
+    command
+}
+
+/// Runs the binary.
+pub fn trainer(folder: &Path, arguments: &[&str]) -> Output {
+    command(folder, arguments).output().unwrap()
+}
+
+/// What it said.
+pub fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Runs the binary, which must succeed.
+#[track_caller]
+pub fn succeed(folder: &Path, arguments: &[&str]) -> String {
+    let output = trainer(folder, arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", text(&output));
+    text(&output)
+}
+
+/// Runs what the user has to mend: exit code 2, and all `words` in the message.
+#[track_caller]
+pub fn refused(folder: &Path, arguments: &[&str], words: &[&str]) {
+    let output = trainer(folder, arguments);
+    let text = text(&output);
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {text}");
+    for word in words {
+        assert!(text.contains(word), "{arguments:?}: expected `{word}` in: {text}");
+    }
+}
+
+/// [`SMALL`] and `rest`.
+pub fn with<'a>(rest: &[&'a str]) -> Vec<&'a str> {
+    SMALL.iter().copied().chain(rest.iter().copied()).collect()
+}
+
+/// The lines of `metrics.jsonl` without wall-clock keys.
+pub fn lines(run: &Path) -> Vec<serde_json::Value> {
+    read_metrics(run).unwrap().iter().map(deterministic).collect()
+}
+
+/// The steps of `metrics.jsonl`, evaluations with an `e`.
+pub fn order(run: &Path) -> Vec<String> {
+    let name = |event: &Event| match event {
+        Event::Eval(eval) => format!("e{}", eval.step),
+        Event::Train(train) => train.step.to_string(),
+    };
+    read_metrics(run).unwrap().iter().map(name).collect()
+}
+
+/// The weights of an adapter folder.
+pub fn adapter(folder: &Path) -> Vec<u8> {
+    std::fs::read(folder.join("adapter_model.safetensors")).unwrap()
+}
+
+/// All files of a folder.
+pub fn snapshot(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut files = Vec::new();
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if !["log.txt", ".lock"].contains(&path.file_name().unwrap().to_str().unwrap()) {
+                files.push((path.clone(), std::fs::read(&path).unwrap()));
+            }
+        }
+    }
+    files.sort();
+    files
+}
