@@ -60,12 +60,10 @@ impl Workload {
             patch_size: config.vision.patch_size,
             merge_size: config.vision.spatial_merge_size,
             temporal_patch_size: config.vision.temporal_patch_size,
-            size: PixelBudget {
+            ..ImageProcessorConfig::qwen3_vl(PixelBudget {
                 shortest_edge: side * side,
                 longest_edge: width * height,
-            },
-            image_mean: [0.5; 3],
-            image_std: [0.5; 3],
+            })
         };
         Ok(Self {
             preset: preset.to_owned(),

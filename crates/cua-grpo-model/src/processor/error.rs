@@ -25,8 +25,20 @@ pub enum ProcessorError {
         /// What is there.
         got: String,
     },
+    /// A key of a file says what is not done here, or is missing.
+    #[error("{path}: key `{key}`: expected {expected}, found {got}")]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: String,
+        /// What it may say.
+        expected: String,
+        /// What it says.
+        got: String,
+    },
     /// An encoded picture cannot be decoded.
-    #[error("decode image of {bytes} bytes: expected a PNG or JPEG file, got: {message}")]
+    #[error("decode image of {bytes} bytes: expected a whole PNG, JPEG, WebP, GIF or BMP file, got: {message}")]
     Decode {
         /// Length of the encoded file.
         bytes: usize,
@@ -72,9 +84,9 @@ pub enum ProcessorError {
 }
 
 impl ProcessorError {
-    /// Reads a text file, naming it in the error.
+    /// Reads a text file without its byte order mark, naming it in the error.
     pub(super) fn read(path: &std::path::Path) -> Result<String, Self> {
-        std::fs::read_to_string(path).map_err(|source| Self::Io {
+        crate::plain_text::read(path).map_err(|source| Self::Io {
             operation: "read",
             path: path.to_owned(),
             source,

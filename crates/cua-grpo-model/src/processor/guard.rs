@@ -7,6 +7,8 @@
 
 use super::ProcessorError;
 use serde_json::Value;
+use std::borrow::Cow;
+use tokenizers::{NormalizedString, Normalizer, NormalizerWrapper};
 
 /// How far a piece of text is trusted to contain the literals of added tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +26,8 @@ pub struct Guard {
     marker: char,
     /// Every added literal, with whether it is flagged special (a control token).
     literals: Vec<(String, bool)>,
+    /// The tokenizer's normaliser, and the literals that are matched in normalised text.
+    normalised: Option<(NormalizerWrapper, Vec<String>)>,
 }
 
 impl Guard {
@@ -45,11 +49,38 @@ impl Guard {
             .into_iter()
             .map(|(text, special)| (text.to_owned(), special))
             .collect();
-        Ok(Self { marker, literals })
+        Ok(Self {
+            marker,
+            literals,
+            normalised: None,
+        })
+    }
+
+    /// The same guard for a tokenizer that matches some of its `literals` in text that `normalizer` has gone over.
+    #[must_use]
+    pub fn with_normalised(mut self, normalizer: NormalizerWrapper, literals: Vec<String>) -> Self {
+        self.normalised = Some((normalizer, literals));
+        self
+    }
+
+    /// `text` with normalised literals as they are matched. Plain text is normalised when it is encoded anyway, so its
+    /// tokens are the same.
+    fn as_matched<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let Some((normalizer, literals)) = &self.normalised else {
+            return Cow::Borrowed(text);
+        };
+        let mut normalised = NormalizedString::from(text);
+        match normalizer.normalize(&mut normalised) {
+            Ok(()) if literals.iter().any(|literal| normalised.get().contains(literal)) => {
+                Cow::Owned(normalised.get().to_owned())
+            }
+            _ => Cow::Borrowed(text),
+        }
     }
 
     /// `text` with markers that break the literals which `trust` forbids; unchanged when there are none.
     pub fn protect(&self, text: &str, trust: Trust) -> String {
+        let text = &*self.as_matched(text);
         let forbidden = || {
             self.literals
                 .iter()

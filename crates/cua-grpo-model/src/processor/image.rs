@@ -1,25 +1,10 @@
-//! Pictures: from encoded bytes to normalised patches, as the released image processor computes them.
+//! Pictures: from decoded pixels to normalised patches, as the released image processor computes them.
 
-use super::{Grid, Pixels, ProcessorError, resize_bicubic, smart_resize};
-use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageReader};
-use serde::{Deserialize, Serialize};
-use std::io::Cursor;
-use std::path::Path;
+use super::{Grid, Pixels, ProcessorError, Resample, RgbImage, decode_rgb, image_size, resize, smart_resize};
+use serde::Serialize;
 
-/// An opaque 8-bit picture.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RgbImage {
-    /// Row-major `[height, width, 3]`.
-    pub data: Vec<u8>,
-    /// Pixels from top to bottom.
-    pub height: usize,
-    /// Pixels from left to right.
-    pub width: usize,
-}
-
-/// Numbers of the preprocessing, from `preprocessor_config.json`; every field must be in the file.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// Numbers of the preprocessing, from the model folder ([`ImageProcessorConfig::load`]).
+#[derive(Debug, Clone, PartialEq)]
 pub struct ImageProcessorConfig {
     /// Budget of pixels.
     pub size: PixelBudget,
@@ -29,14 +14,24 @@ pub struct ImageProcessorConfig {
     pub temporal_patch_size: usize,
     /// Patches a side that become one token.
     pub merge_size: usize,
-    /// Mean of each channel, on the scale 0..1.
+    /// Mean of each channel, on the scale that rescaling gives.
     pub image_mean: [f32; 3],
-    /// Standard deviation of each channel, on the scale 0..1.
+    /// Standard deviation of each channel, on the scale that rescaling gives.
     pub image_std: [f32; 3],
+    /// Whether pictures are resized into the budget; else their sides must be multiples of a token's.
+    pub do_resize: bool,
+    /// The filter of the resize.
+    pub resample: Resample,
+    /// Whether bytes are multiplied by `rescale_factor`.
+    pub do_rescale: bool,
+    /// The factor, 1/255 for bytes to 0..1.
+    pub rescale_factor: f64,
+    /// Whether the mean is taken away and the result divided by the standard deviation.
+    pub do_normalize: bool,
 }
 
 /// Bounds of the number of pixels after the resize. The names are those of the file; they count pixels, not edges.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct PixelBudget {
     /// Most pixels.
     pub longest_edge: usize,
@@ -45,57 +40,6 @@ pub struct PixelBudget {
 }
 
 impl ImageProcessorConfig {
-    /// Reads `preprocessor_config.json` of a model folder.
-    ///
-    /// # Errors
-    /// [`ProcessorError::Io`] or [`ProcessorError::Format`]; the class defaults of other models are never assumed.
-    pub fn load(folder: &Path) -> Result<Self, ProcessorError> {
-        Self::read(&folder.join("preprocessor_config.json"))
-    }
-
-    /// Reads one file of this form (the video processor's has the same fields).
-    pub(super) fn read(path: &Path) -> Result<Self, ProcessorError> {
-        let text = ProcessorError::read(path)?;
-        let expected = "size, patch_size, temporal_patch_size, merge_size, image_mean and image_std";
-        let config: Self = serde_json::from_str(&text).map_err(|error| ProcessorError::json(path, expected, &error))?;
-        let sizes = [
-            config.patch_size,
-            config.temporal_patch_size,
-            config.merge_size,
-            config.size.longest_edge,
-        ];
-        let valid = sizes.iter().all(|&size| size > 0)
-            && config.size.shortest_edge <= config.size.longest_edge
-            && config.image_std.iter().all(|&std| std > 0.0);
-        if !valid {
-            return Err(ProcessorError::Format {
-                path: path.to_owned(),
-                expected: "positive sizes and standard deviations, shortest_edge <= longest_edge".to_owned(),
-                got: format!("{config:?}"),
-            });
-        }
-        Ok(config)
-    }
-
-    /// Writes `preprocessor_config.json`, as the released checkpoints have it.
-    ///
-    /// # Errors
-    /// [`ProcessorError::Io`].
-    pub fn save(&self, folder: &Path) -> Result<(), ProcessorError> {
-        let path = folder.join("preprocessor_config.json");
-        let json = serde_json::json!({
-            "size": self.size,
-            "patch_size": self.patch_size,
-            "temporal_patch_size": self.temporal_patch_size,
-            "merge_size": self.merge_size,
-            "image_mean": self.image_mean,
-            "image_std": self.image_std,
-            "processor_class": "Qwen3VLProcessor",
-            "image_processor_type": "Qwen2VLImageProcessorFast",
-        });
-        ProcessorError::write(&path, &format!("{json:#}\n"))
-    }
-
     /// Pixels a side of a merged token.
     pub fn factor(&self) -> usize {
         self.patch_size * self.merge_size
@@ -104,8 +48,12 @@ impl ImageProcessorConfig {
     /// Grid of patches of a picture of `height` x `width` pixels.
     ///
     /// # Errors
-    /// [`ProcessorError::Size`], see [`smart_resize()`].
+    /// [`ProcessorError::Size`], see [`smart_resize()`]; without a resize, when the sides are no multiples of a token's.
     pub fn grid(&self, height: usize, width: usize) -> Result<Grid, ProcessorError> {
+        if !self.do_resize {
+            self.check_sides(height, width)?;
+            return Ok(Grid::new(1, height / self.patch_size, width / self.patch_size));
+        }
         let (h, w) = smart_resize(
             height,
             width,
@@ -140,15 +88,26 @@ impl ImageProcessorConfig {
     pub fn process_rgb(&self, image: &RgbImage) -> Result<Pixels, ProcessorError> {
         let grid = self.grid(image.height, image.width)?;
         let (height, width) = (grid.h * self.patch_size, grid.w * self.patch_size);
-        let resized = resize_bicubic(&image.data, image.height, image.width, height, width);
+        let resized = resize(&image.data, (image.height, image.width), (height, width), self.resample);
         let frames = vec![resized.as_slice(); self.temporal_patch_size];
         Ok(Pixels::new(self.patchify(&frames, grid), grid))
+    }
+
+    /// That pictures which are not resized fill whole tokens.
+    pub(super) fn check_sides(&self, height: usize, width: usize) -> Result<(), ProcessorError> {
+        let factor = self.factor();
+        let fits = height > 0 && width > 0 && height.is_multiple_of(factor) && width.is_multiple_of(factor);
+        fits.then_some(()).ok_or_else(|| ProcessorError::Size {
+            height,
+            width,
+            expected: format!("sides that are multiples of {factor}, because do_resize is false"),
+        })
     }
 
     /// Rows `[t * h * w, C * T * P * P]` of equally sized frames (`[height, width, 3]` each, `grid.t * T` of them).
     ///
     /// Rows run over time, then over blocks of `merge` x `merge` patches, then over the patches of a block; a row is
-    /// `[channel, frame, y, x]`. Values are `(byte - 255 mean) / (255 std)` in f32.
+    /// `[channel, frame, y, x]`. Values are in f32, `(byte - 255 mean) / (255 std)` unless the file says otherwise.
     pub(super) fn patchify(&self, frames: &[&[u8]], grid: Grid) -> Vec<f32> {
         let (p, m, depth) = (self.patch_size, self.merge_size, self.temporal_patch_size);
         let scale = self.levels();
@@ -182,76 +141,29 @@ impl ImageProcessorConfig {
         }
     }
 
-    /// The normalised value of each byte in each channel.
+    /// The value of each byte in each channel. Rescaling is folded into mean and deviation, as torchvision has it.
     fn levels(&self) -> [[f32; 256]; 3] {
+        let fold = if self.do_rescale {
+            (1.0 / self.rescale_factor) as f32
+        } else {
+            1.0
+        };
+        let factor = if self.do_rescale {
+            self.rescale_factor as f32
+        } else {
+            1.0
+        };
         std::array::from_fn(|channel| {
-            let (mean, std) = (self.image_mean[channel] * 255.0, self.image_std[channel] * 255.0);
-            std::array::from_fn(|byte| (byte as f32 - mean) / std)
+            let (mean, std) = (self.image_mean[channel] * fold, self.image_std[channel] * fold);
+            let level = |byte: usize| match self.do_normalize {
+                true => (byte as f32 - mean) / std,
+                false => byte as f32 * factor,
+            };
+            std::array::from_fn(level)
         })
     }
 }
 
 fn product(rows: usize, columns: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..rows).flat_map(move |row| (0..columns).map(move |column| (row, column)))
-}
-
-fn decode_error(bytes: &[u8]) -> impl Fn(image::ImageError) -> ProcessorError {
-    let bytes = bytes.len();
-    move |error| ProcessorError::Decode {
-        bytes,
-        message: error.to_string(),
-    }
-}
-
-fn decoder(bytes: &[u8]) -> Result<impl ImageDecoder + '_, ProcessorError> {
-    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format();
-    let reader = reader.map_err(|error| decode_error(bytes)(image::ImageError::IoError(error)))?;
-    reader.into_decoder().map_err(decode_error(bytes))
-}
-
-/// `(height, width)` of an encoded picture, from its header; an EXIF orientation is honoured.
-///
-/// # Errors
-/// [`ProcessorError::Decode`].
-pub fn image_size(bytes: &[u8]) -> Result<(usize, usize), ProcessorError> {
-    let mut decoder = decoder(bytes)?;
-    let orientation = decoder.orientation().map_err(decode_error(bytes))?;
-    let (width, height) = decoder.dimensions();
-    let (width, height) = (width as usize, height as usize);
-    let turned = matches!(
-        orientation,
-        Orientation::Rotate90 | Orientation::Rotate270 | Orientation::Rotate90FlipH | Orientation::Rotate270FlipH
-    );
-    Ok(if turned { (width, height) } else { (height, width) })
-}
-
-/// Decodes a PNG or JPEG file; transparency is composited over white, gray is repeated, palettes are looked up.
-///
-/// # Errors
-/// [`ProcessorError::Decode`].
-pub fn decode_rgb(bytes: &[u8]) -> Result<RgbImage, ProcessorError> {
-    let mut decoder = decoder(bytes)?;
-    let orientation = decoder.orientation().map_err(decode_error(bytes))?;
-    let mut image = DynamicImage::from_decoder(decoder).map_err(decode_error(bytes))?;
-    image.apply_orientation(orientation);
-    let (width, height) = (image.width() as usize, image.height() as usize);
-    let data = if image.color().has_alpha() {
-        image
-            .to_rgba8()
-            .pixels()
-            .flat_map(|pixel| over_white(pixel.0))
-            .collect()
-    } else {
-        image.into_rgb8().into_raw()
-    };
-    Ok(RgbImage { data, height, width })
-}
-
-/// Composites one pixel over opaque white with Pillow's integer rounding (`alpha_composite`).
-fn over_white([r, g, b, a]: [u8; 4]) -> [u8; 3] {
-    let (front, back) = (u32::from(a) * 128, u32::from(255 - a) * 128);
-    [r, g, b].map(|channel| {
-        let sum = u32::from(channel) * front + 255 * back + (0x80 << 7);
-        ((((sum >> 8) + sum) >> 8) >> 7) as u8
-    })
 }

@@ -11,32 +11,55 @@
 //! | [`VideoProcessorConfig`] | frames into normalised patches and timestamps |
 //! | [`rope_index`], [`PositionState`] | tokens and grids into M-RoPE positions |
 
+mod added;
+mod decode;
 mod error;
+mod exact_json;
 mod grid;
 mod guard;
 mod image;
+mod image_config;
 mod positions;
 mod prompt;
-mod python_json;
 mod renderer;
 mod resize;
+mod sections;
 mod smart_resize;
 mod template;
 mod tokenizer;
 mod train;
 mod video;
 
+pub use decode::{RgbImage, decode_rgb, image_size};
 pub use error::ProcessorError;
+pub use exact_json::{big_integer, parse_json};
 pub use grid::{Grid, Pixels};
 pub use guard::{Guard, Trust};
-pub use image::{ImageProcessorConfig, PixelBudget, RgbImage, decode_rgb, image_size};
+pub use image::{ImageProcessorConfig, PixelBudget};
 pub use positions::{PadIds, PositionState, rope_index};
 pub use prompt::{VideoSpan, expand_pads, expand_videos};
-pub use python_json::python_json;
 pub use renderer::{ChatRenderer, ConversationOptions, Literals};
-pub use resize::resize_bicubic;
+pub use resize::{Resample, resize, resize_bicubic};
 pub use smart_resize::{smart_resize, smart_resize_video};
-pub use template::ChatTemplate;
+pub use template::{ChatTemplate, python_json};
 pub use tokenizer::{SpecialIds, Tokenizer};
 pub use train::{ADDED_TOKENS, train_tokenizer};
 pub use video::{VideoProcessorConfig, frame_timestamps};
+
+/// Files of a model folder from which the processor is read; a folder has some of them.
+pub const FILES: [&str; 11] = [
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "chat_template.jinja",
+    "chat_template.json",
+    "processor_config.json",
+    "preprocessor_config.json",
+    "video_preprocessor_config.json",
+];
+
+/// The folder of further templates, in which `default.jinja` may stand.
+pub const TEMPLATE_FOLDER: &str = "additional_chat_templates";

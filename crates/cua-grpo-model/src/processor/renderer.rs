@@ -114,6 +114,18 @@ impl ChatRenderer {
         self.encode_text(&expand_videos(&text, &options.videos)?, grids, &guard)
     }
 
+    /// Whether the template writes anything for one of the messages: whether the text changes when that one is left out.
+    pub fn writes(&self, messages: &[Value], number: usize) -> bool {
+        let text = |messages: &[Value]| {
+            let messages = Value::from(messages.to_vec());
+            self.template.render(&messages, None, &Map::new()).ok()
+        };
+        let mut without = messages.to_vec();
+        without.remove(number);
+        let whole = text(messages);
+        whole.is_none() || whole != text(&without)
+    }
+
     /// Ids that `new` adds after `history`; see [`Renderer::render`].
     ///
     /// # Errors
@@ -156,6 +168,7 @@ impl ChatRenderer {
     /// Every text that a rendering may contain.
     fn sources<'a>(&'a self, messages: &'a [Value], tools: &'a [Value]) -> Vec<&'a str> {
         let mut sources = vec![self.template.source()];
+        sources.extend(self.template.token_texts());
         messages
             .iter()
             .chain(tools)

@@ -24,7 +24,8 @@ pub fn smart_resize(
 
 /// The `(height, width)` that the frames of a clip are resized to (Qwen3-VL's video `smart_resize`).
 ///
-/// The budget counts pixels over all `frames`, rounded up to a multiple of `temporal_factor`.
+/// The budget counts pixels over all `frames`, rounded to a multiple of `temporal_factor` with ties to even. Frames with a
+/// side below `factor` are first scaled until both sides reach it.
 ///
 /// # Errors
 /// [`ProcessorError::Size`] when there is no frame, a side is 0, or the sides differ by more than a factor of 200.
@@ -37,8 +38,20 @@ pub fn smart_resize_video(
     min_pixels: usize,
     max_pixels: usize,
 ) -> Result<(usize, usize), ProcessorError> {
-    let padded = frames.div_ceil(temporal_factor.max(1)) * temporal_factor.max(1);
+    let temporal = temporal_factor.max(1);
+    // A single frame fills one patch of time; transformers refuses it.
+    let padded = ((frames as f64 / temporal as f64).round_ties_even() as usize).max(1) * temporal;
+    let (height, width) = at_least(height, width, factor);
     fit(frames, padded, height, width, factor, min_pixels, max_pixels)
+}
+
+/// Sides scaled so that both are at least `factor`.
+fn at_least(height: usize, width: usize, factor: usize) -> (usize, usize) {
+    if height == 0 || width == 0 || (height >= factor && width >= factor) {
+        return (height, width);
+    }
+    let scale = (factor as f64 / height as f64).max(factor as f64 / width as f64);
+    ((height as f64 * scale) as usize, (width as f64 * scale) as usize)
 }
 
 fn fit(

@@ -1,11 +1,13 @@
 //! The tokenizer: text to ids, with control tokens only where the caller means them.
 
+use super::added::{Added, merge_added, read_added};
 use super::{Guard, PadIds, ProcessorError};
 use cua_grpo_core::TokenId;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 use std::path::Path;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+use tokenizers::{NormalizedString, Normalizer};
 
 /// The ids that the program itself has to know, found by their literals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,14 +44,6 @@ impl SpecialIds {
     }
 }
 
-/// A token that is added to the vocabulary of the byte-pair model and matched as a literal.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Added {
-    literal: String,
-    id: TokenId,
-    special: bool,
-}
-
 /// A byte-level BPE tokenizer with added tokens.
 #[derive(Debug)]
 pub struct Tokenizer {
@@ -64,13 +58,16 @@ pub struct Tokenizer {
 
 impl Tokenizer {
     /// Reads `tokenizer.json` of a model folder, and `tokenizer_config.json` where there is one: added tokens that only the
-    /// latter lists are taken from there.
+    /// latter lists are taken from there. A truncation or padding that was saved with the tokenizer is left out.
     ///
     /// # Errors
-    /// [`ProcessorError::Io`], [`ProcessorError::Format`] (a special literal is missing, the two files disagree, an added
-    /// token swallows spaces) or [`ProcessorError::Tokenizer`].
+    /// [`ProcessorError::Io`], [`ProcessorError::Format`] (no `tokenizer.json`, a special literal is missing, the two files
+    /// disagree, an added token swallows spaces) or [`ProcessorError::Tokenizer`].
     pub fn load(folder: &Path) -> Result<Self, ProcessorError> {
         let path = folder.join("tokenizer.json");
+        if !path.exists() {
+            return Err(no_tokenizer(folder));
+        }
         let text = ProcessorError::read(&path)?;
         let mut json: Value =
             serde_json::from_str(&text).map_err(|error| ProcessorError::json(&path, "a tokenizer", &error))?;
@@ -86,10 +83,18 @@ impl Tokenizer {
 
     fn from_value(mut json: Value, path: &Path) -> Result<Self, ProcessorError> {
         let mut added = read_added(&json, path)?;
-        added.sort_by(|a, b| b.literal.len().cmp(&a.literal.len()).then_with(|| a.id.cmp(&b.id)));
+        // The length and the padding of some training run, which would cut and pad every piece of text.
+        for key in ["truncation", "padding"] {
+            json[key] = Value::Null;
+        }
         let full = parse(&json)?;
         json["added_tokens"] = Value::Array(Vec::new());
         let plain = parse(&json)?;
+        for token in added.iter_mut().filter(|token| token.normalized) {
+            token.literal = normalise(&plain, &token.literal)?.into_owned();
+        }
+        added.retain(|token| !token.literal.is_empty());
+        added.sort_by(|a, b| b.literal.len().cmp(&a.literal.len()).then_with(|| a.id.cmp(&b.id)));
         if let Some(letter) = ByteLevel::alphabet()
             .into_iter()
             .find(|c| plain.token_to_id(&c.to_string()).is_none())
@@ -175,10 +180,14 @@ impl Tokenizer {
     /// # Errors
     /// [`ProcessorError::Template`], see [`Guard::new`].
     pub fn guard(&self, sources: &[&str]) -> Result<Guard, ProcessorError> {
-        Guard::new(
-            self.added.iter().map(|token| (token.literal.as_str(), token.special)),
-            sources,
-        )
+        let literals = self.added.iter().map(|token| (token.literal.as_str(), token.special));
+        let guard = Guard::new(literals, sources)?;
+        let normalised = self.added.iter().filter(|token| token.normalized);
+        let normalised: Vec<String> = normalised.map(|token| token.literal.clone()).collect();
+        Ok(match self.plain.get_normalizer().filter(|_| !normalised.is_empty()) {
+            Some(normalizer) => guard.with_normalised(normalizer.clone(), normalised),
+            None => guard,
+        })
     }
 
     /// A guard that breaks no literal: every one in the messages means its token.
@@ -203,25 +212,25 @@ impl Tokenizer {
         text
     }
 
+    /// Encodes text: first the tokens that are matched as they stand, then, in what is between, those that are matched in
+    /// normalised text.
     fn encode_with(&self, text: &str, clean: impl Fn(&str) -> String) -> Result<Vec<TokenId>, ProcessorError> {
         let mut ids = Vec::new();
-        let (mut start, mut index) = (0, 0);
-        while index < text.len() {
-            match self
-                .added
-                .iter()
-                .find(|token| text[index..].starts_with(&token.literal))
-            {
-                Some(token) => {
-                    self.encode_plain(&clean(&text[start..index]), &mut ids)?;
-                    ids.push(token.id);
-                    index += token.literal.len();
-                    start = index;
+        for piece in split(text, self.added.iter().filter(|token| !token.normalized)) {
+            match piece {
+                Piece::Token(id) => ids.push(id),
+                Piece::Text(text) if self.added.iter().any(|token| token.normalized) => {
+                    let text = normalise(&self.plain, text)?;
+                    for piece in split(&text, self.added.iter().filter(|token| token.normalized)) {
+                        match piece {
+                            Piece::Token(id) => ids.push(id),
+                            Piece::Text(text) => self.encode_plain(&clean(text), &mut ids)?,
+                        }
+                    }
                 }
-                None => index += text[index..].chars().next().map_or(1, char::len_utf8),
+                Piece::Text(text) => self.encode_plain(&clean(text), &mut ids)?,
             }
         }
-        self.encode_plain(&clean(&text[start..]), &mut ids)?;
         Ok(ids)
     }
 
@@ -247,63 +256,78 @@ fn parse(json: &Value) -> Result<tokenizers::Tokenizer, ProcessorError> {
         .map_err(|error: tokenizers::Error| tokenizer_error("parse tokenizer.json", &error))
 }
 
-fn read_added(json: &Value, path: &Path) -> Result<Vec<Added>, ProcessorError> {
-    let format = |got: String| ProcessorError::Format {
-        path: path.to_owned(),
-        expected: "added_tokens with id and content, without lstrip, rstrip or single_word".to_owned(),
-        got,
+/// `text` as the tokenizer's normaliser writes it.
+fn normalise<'a>(plain: &tokenizers::Tokenizer, text: &'a str) -> Result<Cow<'a, str>, ProcessorError> {
+    let Some(normalizer) = plain.get_normalizer() else {
+        return Ok(Cow::Borrowed(text));
     };
-    let tokens = json["added_tokens"]
-        .as_array()
-        .ok_or_else(|| format("no added_tokens".to_owned()))?;
-    let mut added = Vec::with_capacity(tokens.len());
-    for token in tokens {
-        let flag = |name: &str| token[name].as_bool().unwrap_or(false);
-        let id = token["id"].as_u64().and_then(|id| TokenId::try_from(id).ok());
-        let literal = token["content"].as_str().filter(|literal| !literal.is_empty());
-        let strips = flag("lstrip") || flag("rstrip") || flag("single_word");
-        let (Some(id), Some(literal), false) = (id, literal, strips) else {
-            return Err(format(token.to_string()));
-        };
-        added.push(Added {
-            literal: literal.to_owned(),
-            id,
-            special: flag("special"),
-        });
-    }
-    Ok(added)
+    let mut normalised = NormalizedString::from(text);
+    let done = normalizer.normalize(&mut normalised);
+    done.map_err(|error| tokenizer_error("normalise", &error))?;
+    Ok(Cow::Owned(normalised.get().to_owned()))
 }
 
-/// Adds the tokens of `added_tokens_decoder` that `tokenizer.json` lacks; the files must not disagree on an id.
-fn merge_added(json: &mut Value, config: &Value, path: &Path) -> Result<(), ProcessorError> {
-    let Some(decoder) = config["added_tokens_decoder"].as_object() else {
-        return Ok(());
-    };
-    let known = json["added_tokens"].as_array().cloned().unwrap_or_default();
-    let mut missing = BTreeMap::new();
-    for (key, token) in decoder {
-        let listed = known.iter().find(|other| other["content"] == token["content"]);
-        let id: Option<u64> = key.parse().ok();
-        match (id, listed) {
-            (Some(id), Some(other)) if other["id"].as_u64() == Some(id) => {}
-            (Some(id), None) => {
-                let mut token = token.clone();
-                token["id"] = id.into();
-                missing.insert(id, token);
+/// A part of a text.
+enum Piece<'a> {
+    Token(TokenId),
+    Text(&'a str),
+}
+
+/// Cuts `text` at the literals of `tokens`, which come longest first.
+fn split<'a, 't>(text: &'a str, tokens: impl Iterator<Item = &'t Added> + Clone) -> Vec<Piece<'a>> {
+    let mut pieces = Vec::new();
+    let (mut start, mut index) = (0, 0);
+    while index < text.len() {
+        match tokens.clone().find(|token| text[index..].starts_with(&token.literal)) {
+            Some(token) => {
+                pieces.push(Piece::Text(&text[start..index]));
+                pieces.push(Piece::Token(token.id));
+                index += token.literal.len();
+                start = index;
             }
-            _ => {
-                return Err(ProcessorError::Format {
-                    path: path.to_owned(),
-                    expected: "the same ids of added tokens as in tokenizer.json".to_owned(),
-                    got: format!("{key}: {token}"),
-                });
-            }
+            None => index += text[index..].chars().next().map_or(1, char::len_utf8),
         }
     }
-    if let Some(tokens) = json["added_tokens"].as_array_mut() {
-        tokens.extend(missing.into_values());
+    pieces.push(Piece::Text(&text[start..]));
+    pieces
+}
+
+/// What to do where `tokenizer.json` is missing, by what is there instead.
+fn no_tokenizer(folder: &Path) -> ProcessorError {
+    let names = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let names: Vec<String> = names
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    let has = |name: &str| names.iter().any(|other| other == name);
+    let make = "make it once with Python: AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)";
+    let parts = || {
+        let part = |name: &&String| {
+            name.starts_with("tokenizer") && name.contains("json") && name.as_str() != "tokenizer_config.json"
+        };
+        names.iter().filter(part).cloned().collect::<Vec<_>>()
+    };
+    let got = if has("vocab.json") && has("merges.txt") {
+        format!("vocab.json and merges.txt, from which it is made; {make}")
+    } else if has("vocab.json") || has("merges.txt") {
+        "only one of vocab.json and merges.txt; copy tokenizer.json of the released model".to_owned()
+    } else if let Some(name) = ["tokenizer.model", "spiece.model", "tekken.json", "vocab.txt"]
+        .into_iter()
+        .find(|name| has(name))
+    {
+        format!(
+            "{name}, a tokenizer of another kind than Qwen's; is this a Qwen3-VL model? copy tokenizer.json of the released one"
+        )
+    } else if !parts().is_empty() {
+        format!(
+            "{}; if these are parts of one file, join them in order: cat PARTS > tokenizer.json",
+            parts().join(", ")
+        )
     } else {
-        json["added_tokens"] = missing.into_values().collect();
+        "no file of a tokenizer; copy tokenizer.json and tokenizer_config.json of the released model".to_owned()
+    };
+    ProcessorError::Format {
+        path: folder.to_owned(),
+        expected: "tokenizer.json".to_owned(),
+        got,
     }
-    Ok(())
 }

@@ -6,7 +6,9 @@ use cua_grpo_core::TaskSource;
 use cua_grpo_gbox::Prompts;
 use cua_grpo_gbox::action::{Action, to_reply};
 use cua_grpo_gbox::tasks::Split;
-use cua_grpo_model::processor::{ImageProcessorConfig, PixelBudget, Tokenizer, train_tokenizer};
+use cua_grpo_model::processor::{
+    FILES, ImageProcessorConfig, PixelBudget, TEMPLATE_FOLDER, Tokenizer, train_tokenizer,
+};
 use cua_grpo_model::{ModelConfig, TextConfig, VisionConfig};
 use cua_grpo_sim::{Demonstrator, Phone, Skill};
 use std::path::Path;
@@ -19,32 +21,34 @@ pub fn write_processor(config: &SftConfig, prompts: Prompts, dir: &Path) -> Resu
     std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
     train_tokenizer(corpus(config, prompts)?.into_iter(), config.vocab_size, dir)?;
     // The screenshot of the simulated phone is read at half size: an icon is one patch, two rows are one row of tokens.
-    let images = ImageProcessorConfig {
-        size: PixelBudget {
-            shortest_edge: 1024,
-            longest_edge: 96 * 192,
-        },
-        patch_size: 16,
-        temporal_patch_size: 2,
-        merge_size: 2,
-        image_mean: [0.5; 3],
-        image_std: [0.5; 3],
-    };
+    let images = ImageProcessorConfig::qwen3_vl(PixelBudget {
+        shortest_edge: 1024,
+        longest_edge: 96 * 192,
+    });
     Ok(images.save(dir)?)
 }
 
 /// Copies tokenizer, template and processor of the model in `from`, whose weights are trained further.
 pub fn copy_processor(from: &Path, dir: &Path) -> Result<()> {
     std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
-    for name in [
-        "tokenizer.json",
-        "tokenizer_config.json",
-        "chat_template.jinja",
-        "preprocessor_config.json",
-    ] {
-        let source = from.join(name);
-        std::fs::copy(&source, dir.join(name))
-            .with_context(|| format!("init_from: cannot copy {} to {}", source.display(), dir.display()))?;
+    let copy = |name: &Path| {
+        let (source, target) = (from.join(name), dir.join(name));
+        std::fs::copy(&source, &target)
+            .with_context(|| format!("init_from: cannot copy {} to {}", source.display(), dir.display()))
+    };
+    for name in FILES
+        .into_iter()
+        .map(Path::new)
+        .filter(|name| from.join(name).is_file())
+    {
+        copy(name)?;
+    }
+    let templates = Path::new(TEMPLATE_FOLDER);
+    if from.join(templates).is_dir() {
+        std::fs::create_dir_all(dir.join(templates))?;
+        for entry in std::fs::read_dir(from.join(templates))? {
+            copy(&templates.join(entry?.file_name()))?;
+        }
     }
     Ok(())
 }

@@ -1,0 +1,196 @@
+//! The environment that transformers compiles chat templates in: its functions, and Jinja's filters and tests where the
+//! engine's own differ from those under Python.
+
+use super::rewrite::REVERSED;
+use super::value::BigInteger;
+use super::{clock, dumps, methods, python};
+use minijinja::value::{Kwargs, Rest, ValueKind};
+use minijinja::{Environment, Error, ErrorKind, State, Value};
+use std::fmt::Write;
+
+/// An environment without templates.
+pub(super) fn environment() -> Environment<'static> {
+    let mut environment = Environment::new();
+    environment.set_trim_blocks(true);
+    environment.set_lstrip_blocks(true);
+    environment.set_formatter(|out, _, value| Ok(out.write_str(&python::str(value))?));
+    environment.set_unknown_method_callback(methods::call);
+    // A function of the engine's that Jinja lacks; a template may ask whether a variable of this name is there.
+    environment.remove_global("debug");
+    environment.add_function("raise_exception", |message: &Value| -> Result<String, Error> {
+        Err(wrong(python::str(message)))
+    });
+    environment.add_function("strftime_now", |format: &str| clock::now(format));
+    environment.add_function("cycler", |items: Rest<Value>| {
+        minijinja_contrib::globals::cycler(items.0)
+    });
+    environment.add_function("joiner", minijinja_contrib::globals::joiner);
+    environment.add_filter("tojson", dumps::to_json);
+    add_filters(&mut environment);
+    add_tests(&mut environment);
+    environment
+}
+
+fn add_filters(environment: &mut Environment<'static>) {
+    environment.add_filter("string", |value: &Value| python::str(value));
+    environment.add_filter("join", join);
+    environment.add_filter("length", length);
+    environment.add_filter("count", length);
+    environment.add_filter("int", int);
+    environment.add_filter("float", |value: &Value, default: Option<f64>| {
+        let text = || value.as_str()?.trim().replace('_', "").parse().ok();
+        let number = f64::try_from(value.clone()).ok().or_else(text);
+        number.or(default).unwrap_or(0.0)
+    });
+    environment.add_filter("trim", |value: &Value, characters: Option<&str>| {
+        methods::strip(&python::str(value), characters, true, true).to_owned()
+    });
+    environment.add_filter("title", |value: &Value| title(&python::str(value)));
+    environment.add_filter("upper", |value: &Value| python::str(value).to_uppercase());
+    environment.add_filter("lower", |value: &Value| python::str(value).to_lowercase());
+    environment.add_filter("capitalize", |state: &State, value: &Value| {
+        methods::call(state, &Value::from(python::str(value)), "capitalize", &[])
+    });
+    environment.add_filter("replace", replace);
+    environment.add_filter("urlencode", |value: &Value| url_encode(&python::str(value)));
+    environment.add_filter("items", |state: &State, value: &Value| match value.is_undefined() {
+        true => Ok(Value::from(Vec::<Value>::new())),
+        false => methods::call(state, value, "items", &[]),
+    });
+    environment.add_filter(REVERSED, reversed);
+    environment.add_filter("wordcount", |value: &Value| {
+        let words = python::str(value);
+        words
+            .split(|character: char| !character.is_alphanumeric() && character != '_')
+            .filter(|word| !word.is_empty())
+            .count()
+    });
+}
+
+fn add_tests(environment: &mut Environment<'static>) {
+    let sequence = |value: &Value| {
+        matches!(
+            value.kind(),
+            ValueKind::String | ValueKind::Seq | ValueKind::Map | ValueKind::Iterable
+        )
+    };
+    let big = |value: &Value| value.downcast_object_ref::<BigInteger>().is_some();
+    environment.add_test("sequence", sequence);
+    environment.add_test("iterable", move |value: &Value| sequence(value) || value.is_undefined());
+    environment.add_test("number", move |value: &Value| {
+        // Truth values are numbers in Python.
+        matches!(value.kind(), ValueKind::Number | ValueKind::Bool) || big(value)
+    });
+    environment.add_test("integer", move |value: &Value| value.is_integer() || big(value));
+    environment.add_test("callable", |value: &Value| {
+        value.kind() == ValueKind::Plain && value.as_object().is_some()
+    });
+}
+
+/// `separator` between the texts of the items, or of one attribute of each.
+fn join(items: &Value, separator: Option<&Value>, options: Kwargs) -> Result<String, Error> {
+    let separator = separator.cloned().or(options.get("d")?).unwrap_or_default();
+    let attribute: Option<Value> = options.get("attribute")?;
+    options.assert_all_used()?;
+    let separator = python::str(&separator);
+    let mut out = String::new();
+    for (index, item) in items.try_iter()?.enumerate() {
+        if index > 0 {
+            out.push_str(&separator);
+        }
+        let item = match attribute.as_ref().map(python::str) {
+            Some(path) => path.split('.').try_fold(item, |item, key| item.get_attr(key))?,
+            None => item,
+        };
+        write!(out, "{}", python::str(&item)).map_err(|error| wrong(error.to_string()))?;
+    }
+    Ok(out)
+}
+
+/// What is undefined has the length 0.
+fn length(value: &Value) -> Result<usize, Error> {
+    if value.is_undefined() {
+        return Ok(0);
+    }
+    let counted = value.len().or_else(|| value.try_iter().ok().map(Iterator::count));
+    counted.ok_or_else(|| wrong(format!("a value of the kind {} has no length", value.kind())))
+}
+
+/// `int(default=0, base=10)`: what is no number becomes the default.
+fn int(value: &Value, default: Option<Value>, base: Option<u32>, options: Kwargs) -> Result<Value, Error> {
+    let default = default.or(options.get("default")?).unwrap_or_else(|| Value::from(0));
+    let base = base.or(options.get("base")?).unwrap_or(10);
+    options.assert_all_used()?;
+    if !(2..=36).contains(&base) {
+        return Err(wrong(format!("int: expected a base of 2 to 36, found {base}")));
+    }
+    if value.is_integer() || value.downcast_object_ref::<BigInteger>().is_some() {
+        return Ok(value.clone());
+    }
+    if let Some(text) = value.as_str() {
+        let text = text.trim().replace('_', "");
+        let text = match base {
+            16 => text.trim_start_matches("0x"),
+            8 => text.trim_start_matches("0o"),
+            2 => text.trim_start_matches("0b"),
+            _ => text.as_str(),
+        };
+        let whole = i128::from_str_radix(text, base).ok();
+        let float = || text.parse::<f64>().ok().filter(|number| number.is_finite());
+        return Ok(whole
+            .or_else(|| float().map(|number| number as i128))
+            .map_or(default, Value::from));
+    }
+    let number = f64::try_from(value.clone()).ok().filter(|number| number.is_finite());
+    Ok(match (value.kind(), number) {
+        (ValueKind::Bool, _) => Value::from(i64::from(value.is_true())),
+        (_, Some(number)) => Value::from(number as i128),
+        _ => default,
+    })
+}
+
+/// What `[::-1]` gives; see [`super::rewrite`].
+fn reversed(value: &Value) -> Result<Value, Error> {
+    match value.as_str() {
+        Some(text) => Ok(text.chars().rev().collect::<String>().into()),
+        None => {
+            let mut items: Vec<Value> = value.try_iter()?.collect();
+            items.reverse();
+            Ok(Value::from(items))
+        }
+    }
+}
+
+fn url_encode(text: &str) -> String {
+    let mut out = String::new();
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'.' | b'-' | b'~' | b'/' => out.push(char::from(byte)),
+            byte => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
+}
+
+fn replace(value: &Value, old: &Value, new: &Value, count: Option<usize>) -> String {
+    let (text, old, new) = (python::str(value), python::str(old), python::str(new));
+    count.map_or_else(|| text.replace(&old, &new), |count| text.replacen(&old, &new, count))
+}
+
+/// Jinja's title case: a capital after white space, a hyphen or an opening bracket, the rest small.
+fn title(text: &str) -> String {
+    let mut start = true;
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        match start {
+            true => out.extend(character.to_uppercase()),
+            false => out.extend(character.to_lowercase()),
+        }
+        start = python::is_space(character) || matches!(character, '-' | '(' | '{' | '[' | '<');
+    }
+    out
+}
+
+fn wrong(message: String) -> Error {
+    Error::new(ErrorKind::InvalidOperation, message)
+}

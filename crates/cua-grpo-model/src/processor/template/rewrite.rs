@@ -1,0 +1,138 @@
+//! The source of a template in the engine's dialect of Jinja.
+//!
+//! What differs from transformers' environment:
+//! - line ends are `\n` there whatever the file has;
+//! - `{% generation %}` marks the tokens of a training mask; it renders its body in a scope of its own;
+//! - a line end after `{% raw %}` is kept there;
+//! - `~` writes lists and numbers as Python does, so its operands become texts by the filter `string`;
+//! - `[::-1]` of an empty list, which the engine does not survive, becomes a filter.
+
+use super::operands;
+
+/// The filter that stands for `[::-1]`.
+pub(super) const REVERSED: &str = "_reversed";
+
+/// `source` rewritten; texts, comments and raw blocks are left alone.
+pub(super) fn rewrite(source: &str) -> String {
+    let source = source.replace("\r\n", "\n").replace('\r', "\n");
+    let mut out = String::with_capacity(source.len());
+    let mut rest = source.as_str();
+    while let Some(at) = rest.find('{') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let length = match rest.as_bytes().get(1) {
+            Some(b'#') => {
+                let length = rest.find("#}").map_or(rest.len(), |end| end + 2);
+                out.push_str(&rest[..length]);
+                length
+            }
+            Some(b'{') => tag(rest, "}}", &mut out),
+            Some(b'%') => tag(rest, "%}", &mut out),
+            _ => {
+                out.push('{');
+                1
+            }
+        };
+        rest = &rest[length..];
+    }
+    out + rest
+}
+
+/// Writes one tag, with what belongs to it, and returns how long it was.
+fn tag(rest: &str, end: &str, out: &mut String) -> usize {
+    let length = end_of_tag(rest, end);
+    let tag = &rest[..length];
+    match if end == "%}" { name(tag) } else { "" } {
+        "generation" => out.push_str(&tag.replacen("generation", "with", 1)),
+        "endgeneration" => out.push_str(&tag.replacen("endgeneration", "endwith", 1)),
+        "raw" => {
+            out.push_str(tag);
+            if rest[length..].starts_with('\n') && !tag.ends_with("-%}") && !tag.ends_with("+%}") {
+                // The engine takes one away.
+                out.push('\n');
+            }
+            let body = length_of_raw(&rest[length..]);
+            out.push_str(&rest[length..length + body]);
+            return length + body;
+        }
+        _ => out.push_str(&operands::rewrite(tag)),
+    }
+    length
+}
+
+/// Bytes up to the tag that ends a raw block.
+fn length_of_raw(body: &str) -> usize {
+    let mut from = 0;
+    while let Some(at) = body[from..].find("{%") {
+        let at = from + at;
+        if name(&body[at..at + end_of_tag(&body[at..], "%}")]) == "endraw" {
+            return at;
+        }
+        from = at + 2;
+    }
+    body.len()
+}
+
+/// Bytes up to and with `end`, which does not count inside quoted texts.
+fn end_of_tag(tag: &str, end: &str) -> usize {
+    let bytes = tag.as_bytes();
+    let (mut index, mut quote) = (2, None);
+    while index < bytes.len() {
+        match (quote, bytes[index]) {
+            (Some(_), b'\\') => index += 1,
+            (Some(open), byte) if byte == open => quote = None,
+            (None, byte @ (b'"' | b'\'')) => quote = Some(byte),
+            (None, _) if bytes[index..].starts_with(end.as_bytes()) => return index + end.len(),
+            _ => {}
+        }
+        index += 1;
+    }
+    tag.len()
+}
+
+/// The first word of a block tag.
+fn name(tag: &str) -> &str {
+    let inside = tag.trim_start_matches("{%").trim_end_matches("%}");
+    let inside = inside.trim_start_matches(['-', '+']).trim_start();
+    let mut words = inside.split(|character: char| !character.is_alphanumeric() && character != '_');
+    words.next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rewrite;
+
+    #[test]
+    fn tags_are_rewritten_and_texts_are_not() {
+        for (source, want) in [
+            ("{% generation %}a{% endgeneration %}", "{% with %}a{% endwith %}"),
+            (
+                "{%- generation -%}\r\n{%-endgeneration-%}",
+                "{%- with -%}\n{%-endwith-%}",
+            ),
+            (
+                "{# {% generation %} #}{{ '{% generation %}' }}",
+                "{# {% generation %} #}{{ '{% generation %}' }}",
+            ),
+            (
+                "{% raw %}{% generation %}{{{% endraw %}",
+                "{% raw %}{% generation %}{{{% endraw %}",
+            ),
+            (
+                "{% raw %}\na ~ b{%- endraw %}{{ x }}",
+                "{% raw %}\n\na ~ b{%- endraw %}{{ x }}",
+            ),
+            (
+                "{% if '%}\\'' == x %}{ {%generation%}",
+                "{% if '%}\\'' == x %}{ {%with%}",
+            ),
+            (
+                "{{ {'a': {'b': 1}}.a }}{% endgeneration %}",
+                "{{ {'a': {'b': 1}}.a }}{% endwith %}",
+            ),
+            ("a ~ b[::-1] {", "a ~ b[::-1] {"),
+        ] {
+            assert_eq!(rewrite(source), want);
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! The tokenizer's special tokens as variables of the template (`bos_token`, `eos_token`, ...).
+
+use crate::processor::ProcessorError;
+use crate::processor::sections::object;
+use serde_json::{Map, Value};
+use std::path::Path;
+
+/// The tokens that transformers names.
+const NAMES: [&str; 7] = [
+    "bos_token",
+    "eos_token",
+    "unk_token",
+    "sep_token",
+    "pad_token",
+    "cls_token",
+    "mask_token",
+];
+
+/// What Qwen's tokenizer class takes for the tokens that its files do not mention.
+const QWEN_DEFAULTS: [&str; 3] = ["eos_token", "unk_token", "pad_token"];
+const QWEN_DEFAULT: &str = "<|endoftext|>";
+
+/// The variables of a model folder: from `tokenizer_config.json`, and from `special_tokens_map.json` where the first has
+/// no `added_tokens_decoder`, as transformers reads them. A token that is null is no variable.
+pub(super) fn special_tokens(folder: &Path) -> Result<Map<String, Value>, ProcessorError> {
+    let read = |name: &str| {
+        let path = folder.join(name);
+        if path.exists() { object(&path) } else { Ok(Map::new()) }
+    };
+    let mut fields = read("tokenizer_config.json")?;
+    if !fields.contains_key("added_tokens_decoder") {
+        fields.extend(read("special_tokens_map.json")?);
+    }
+    let qwen = fields
+        .get("tokenizer_class")
+        .and_then(Value::as_str)
+        .is_none_or(|class| class.starts_with("Qwen"));
+    let mut variables = Map::new();
+    for name in NAMES {
+        let text = match fields.get(name) {
+            None if qwen && QWEN_DEFAULTS.contains(&name) => Some(QWEN_DEFAULT),
+            None => None,
+            // A token with its flags, or the text alone.
+            Some(token) => token.as_str().or_else(|| token["content"].as_str()),
+        };
+        if let Some(text) = text {
+            variables.insert(name.to_owned(), text.into());
+        }
+    }
+    Ok(variables)
+}

@@ -1,0 +1,193 @@
+//! The processor's files: every key obeyed or refused by name, and which of several files counts.
+//!
+//! `fixtures/preprocessor.json` holds configurations, and what transformers 5.24 makes of one picture with each.
+
+#![allow(clippy::unwrap_used)] // Helpers of tests are not seen as tests by the lint.
+
+mod common;
+
+use common::folder;
+use cua_grpo_model::processor::{ImageProcessorConfig, RgbImage, VideoProcessorConfig};
+use serde_json::{Value, json};
+use std::path::Path;
+use tempfile::TempDir;
+
+const FILE: &str = "preprocessor_config.json";
+const NESTED: &str = "processor_config.json";
+
+/// A folder with JSON files.
+fn with(files: &[(&str, &Value)]) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, value) in files {
+        std::fs::write(dir.path().join(name), value.to_string()).unwrap();
+    }
+    dir
+}
+
+fn released() -> Value {
+    let text = std::fs::read_to_string(folder("a").join(FILE)).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+fn picture(height: usize, width: usize) -> RgbImage {
+    let pixels = (0..height).flat_map(|y| {
+        (0..width).flat_map(move |x| [x * 13 + y * y, y * 17 + x, (x + y) * 7].map(|value| (value % 256) as u8))
+    });
+    RgbImage {
+        data: pixels.collect(),
+        height,
+        width,
+    }
+}
+
+#[test]
+fn every_key_that_changes_pixels_is_obeyed() {
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/preprocessor.json"));
+    let cases: Vec<Value> = serde_json::from_str(&text.unwrap()).unwrap();
+    assert_eq!(cases.len(), 24);
+    for case in cases {
+        let name = &case["name"];
+        let dir = with(&[(FILE, &case["config"])]);
+        let config = ImageProcessorConfig::load(dir.path()).unwrap();
+        let side = |key: &str| case[key].as_u64().unwrap() as usize;
+        let pixels = config.process_rgb(&picture(side("height"), side("width"))).unwrap();
+        assert_eq!(json!(pixels.grid.thw()), case["grid"], "{name}");
+        let weigh = |row: &[f32]| {
+            row.iter()
+                .enumerate()
+                .map(|(i, &v)| f64::from(v) * (i % 97 + 1) as f64)
+                .sum::<f64>()
+        };
+        let rows: Vec<f64> = pixels.values.chunks(pixels.row_len()).map(weigh).collect();
+        let want: Vec<f64> = serde_json::from_value(case["rows"].clone()).unwrap();
+        assert_eq!(rows.len(), want.len(), "{name}");
+        // A level of one byte of one pixel changes a row by 0.003 at least.
+        for (row, (got, want)) in rows.iter().zip(&want).enumerate() {
+            assert!(
+                (got - want).abs() < 2e-3 * want.abs().max(1.0).sqrt(),
+                "{name} row {row}: {got} for {want}"
+            );
+        }
+        // What is written reads back as the same.
+        let copy = tempfile::tempdir().unwrap();
+        config.save(copy.path()).unwrap();
+        assert_eq!(ImageProcessorConfig::load(copy.path()).unwrap(), config, "{name}");
+    }
+}
+
+#[test]
+fn what_is_not_done_is_an_error_that_names_the_key() {
+    for (key, value) in [
+        ("resample", json!(4)),
+        ("resample", json!("box")),
+        ("resample", Value::Null),
+        ("do_convert_rgb", json!(false)),
+        ("image_processor_type", json!("CLIPImageProcessor")),
+        ("size", json!({"height": 224, "width": 224})),
+        ("size", json!({"shortest_edge": 224})),
+        ("size", json!(224)),
+        ("size", json!({"shortest_edge": 9000, "longest_edge": 8000})),
+        ("max_pixels", json!("many")),
+        ("max_pixels", json!(0)),
+        ("do_resize", json!("yes")),
+        ("do_normalize", json!(1)),
+        ("rescale_factor", json!(-1)),
+        ("rescale_factor", Value::Null),
+        ("image_mean", json!([0.5])),
+        ("image_std", json!([0.5, 0.0, 0.5])),
+        ("patch_size", json!(0)),
+        ("merge_size", Value::Null),
+        ("temporal_patch_size", json!(1.5)),
+    ] {
+        let mut config = released();
+        config[key] = value;
+        let error = ImageProcessorConfig::load(with(&[(FILE, &config)]).path())
+            .unwrap_err()
+            .to_string();
+        let named = error.contains(&format!("`{key}`")) || (key == "max_pixels" && error.contains("`size`"));
+        assert!(named && error.contains(FILE), "{key}: {error}");
+    }
+    for key in [
+        "size",
+        "patch_size",
+        "temporal_patch_size",
+        "merge_size",
+        "image_mean",
+        "image_std",
+    ] {
+        let mut config = released();
+        config.as_object_mut().unwrap().remove(key);
+        let error = ImageProcessorConfig::load(with(&[(FILE, &config)]).path())
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains(&format!("`{key}`")) && error.contains("found nothing"),
+            "{error}"
+        );
+    }
+    let mut config = released();
+    config["do_resize"] = json!(false);
+    let config = ImageProcessorConfig::load(with(&[(FILE, &config)]).path()).unwrap();
+    let error = config.process_rgb(&picture(33, 64)).unwrap_err().to_string();
+    assert!(error.contains("do_resize"), "{error}");
+}
+
+#[test]
+fn the_nested_file_of_transformers_5_counts_before_the_older_ones() {
+    let mut other = released();
+    other["max_pixels"] = json!(3072);
+    let nested = json!({"processor_class": "Qwen3VLProcessor", "image_processor": released()});
+    let want = ImageProcessorConfig::load(&folder("a")).unwrap();
+    assert_eq!(
+        ImageProcessorConfig::load(with(&[(NESTED, &nested)]).path()).unwrap(),
+        want
+    );
+    let both = with(&[(NESTED, &nested), (FILE, &other)]);
+    assert_eq!(ImageProcessorConfig::load(both.path()).unwrap(), want);
+    // A nested file of transformers 4 has no processors in it.
+    let old = json!({"processor_class": "Qwen3VLProcessor"});
+    let both = with(&[(NESTED, &old), (FILE, &other)]);
+    assert_eq!(ImageProcessorConfig::load(both.path()).unwrap().size.longest_edge, 3072);
+    let error = ImageProcessorConfig::load(with(&[(NESTED, &old)]).path())
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains(FILE) && error.contains(NESTED), "{error}");
+    let error = ImageProcessorConfig::load(with(&[(NESTED, &json!({"image_processor": 3}))]).path()).unwrap_err();
+    assert!(error.to_string().contains("image_processor"), "{error}");
+}
+
+#[test]
+fn clips_have_their_own_keys_and_defaults() {
+    let clip = |frames: usize| vec![picture(50, 70); frames];
+    let grid = |files: &[(&str, &Value)], frames: usize| {
+        let config = VideoProcessorConfig::load(with(files).path()).unwrap();
+        config.process(&clip(frames)).unwrap().grid.thw()
+    };
+    let own = json!({"size": {"shortest_edge": 2048, "longest_edge": 32768}, "fps": 4, "max_frames": 9,
+        "video_processor_type": "Qwen3VLVideoProcessor"});
+    // Patches, statistics and switches are the class's own where the file is silent.
+    let file = [("video_preprocessor_config.json", &own)];
+    let config = VideoProcessorConfig::load(with(&file).path()).unwrap().frame;
+    assert_eq!(
+        (config.patch_size, config.image_mean, config.do_resize),
+        (16, [0.5; 3], true)
+    );
+    assert_eq!(grid(&file, 4), [2, 4, 4]);
+    let nested = json!({"video_processor": own, "image_processor": released()});
+    assert_eq!(grid(&[(NESTED, &nested)], 4), [2, 4, 4]);
+    assert_eq!(
+        grid(&[(FILE, &released())], 4),
+        [2, 2, 2],
+        "the image processor's file, as transformers has it"
+    );
+    // 5.24: five frames count as four, three as four.
+    assert_eq!(grid(&file, 5), [3, 4, 4]);
+    let mut capped = own.clone();
+    capped["cap_pixels_per_frame"] = json!(true);
+    capped["max_video_tokens"] = json!(2);
+    assert_eq!(grid(&[("video_preprocessor_config.json", &capped)], 4), [2, 2, 2]);
+    let mut wrong = own;
+    wrong["video_processor_type"] = json!("LlavaNextVideoProcessor");
+    let error = VideoProcessorConfig::load(with(&[("video_preprocessor_config.json", &wrong)]).path()).unwrap_err();
+    assert!(error.to_string().contains("video_processor_type"), "{error}");
+}

@@ -1,0 +1,102 @@
+//! What a saved tokenizer brings along: truncation, padding, added tokens of both kinds, and missing files.
+
+#![allow(clippy::unwrap_used)] // Helpers of tests are not seen as tests by the lint.
+
+mod common;
+
+use common::folder;
+use cua_grpo_model::processor::{Tokenizer, Trust};
+use serde_json::{Value, json};
+
+/// The fixture's tokenizer with `change` made to `tokenizer.json`.
+fn changed(change: impl FnOnce(&mut Value)) -> Tokenizer {
+    let dir = tempfile::tempdir().unwrap();
+    let text = std::fs::read_to_string(folder("a").join("tokenizer.json")).unwrap();
+    let mut json: Value = serde_json::from_str(&text).unwrap();
+    change(&mut json);
+    // As a Windows editor saves it.
+    std::fs::write(dir.path().join("tokenizer.json"), format!("\u{FEFF}{json}")).unwrap();
+    Tokenizer::load(dir.path()).unwrap()
+}
+
+fn add(json: &mut Value, id: u32, content: &str, normalized: bool) {
+    let token = json!({"id": id, "content": content, "single_word": false, "lstrip": false, "rstrip": false,
+        "normalized": normalized, "special": false});
+    json["added_tokens"].as_array_mut().unwrap().push(token);
+}
+
+#[test]
+fn truncation_and_padding_of_a_training_run_are_left_out() {
+    let plain = changed(|_| {});
+    let saved = changed(|json| {
+        json["truncation"] = json!({"direction": "Right", "max_length": 4, "strategy": "LongestFirst", "stride": 0});
+        json["padding"] = json!({"strategy": {"Fixed": 64}, "direction": "Left", "pad_to_multiple_of": 8, "pad_id": 480,
+            "pad_type_id": 0, "pad_token": "<|endoftext|>"});
+    });
+    let text = "Open the settings and then turn on the dark theme<|im_end|>, please";
+    let ids = saved.encode(text).unwrap();
+    assert_eq!(ids, plain.encode(text).unwrap());
+    assert!(ids.len() > 12);
+    assert_eq!(saved.decode(&ids), text);
+}
+
+#[test]
+fn normalised_tokens_match_in_normalised_text_and_others_as_they_stand() {
+    let (composed, apart) = ("a\u{e7}\u{e3}o", "ac\u{327}a\u{303}o");
+    let tokenizer = changed(|json| {
+        add(json, 506, apart, true);
+        add(json, 507, "e\u{301}!", false);
+    });
+    let plain = |text: &str| tokenizer.encode_data(text).unwrap();
+    let encode = |text: &str| tokenizer.encode(text).unwrap();
+    for text in [composed, apart] {
+        let ids = [plain("x "), vec![506], plain(" y")].concat();
+        assert_eq!(
+            encode(&format!("x {text} y")),
+            ids,
+            "either spelling, whichever the file has"
+        );
+    }
+    assert_eq!(encode("e\u{301}!"), [507]);
+    assert_eq!(encode("\u{e9}!"), plain("\u{e9}!"), "this one is matched as it stands");
+    // Tokens as they stand are cut out first, so normalisation does not reach across them.
+    let cut = [plain("ac"), vec![tokenizer.special().im_end], plain("\u{327}a\u{303}o")].concat();
+    assert_eq!(encode("ac<|im_end|>\u{327}a\u{303}o"), cut);
+    // Data cannot forge one by another spelling.
+    for text in [composed, apart] {
+        let guard = tokenizer.guard(&[text]).unwrap();
+        let ids = tokenizer
+            .encode_guarded(&guard.protect(text, Trust::Data), &guard)
+            .unwrap();
+        assert_eq!(ids, plain(text));
+        assert!(!ids.contains(&506));
+    }
+}
+
+#[test]
+fn without_tokenizer_json_the_error_says_what_to_do() {
+    for (files, hints) in [
+        (
+            &["vocab.json", "merges.txt"][..],
+            &["vocab.json and merges.txt", "save_pretrained"][..],
+        ),
+        (&["vocab.json"], &["only one"]),
+        (&["tokenizer.model"], &["tokenizer.model", "another kind"]),
+        (
+            &["tokenizer.json.part1", "tokenizer.json.part2"],
+            &["tokenizer.json.part1", "cat"],
+        ),
+        (&["tokenizer-00001-of-00002.json"], &["tokenizer-00001-of-00002.json"]),
+        (&["config.json", "tokenizer_config.json"], &["no file of a tokenizer"]),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        for name in files {
+            std::fs::write(dir.path().join(name), "{}").unwrap();
+        }
+        let error = Tokenizer::load(dir.path()).unwrap_err().to_string();
+        assert!(error.contains("expected tokenizer.json"), "{error}");
+        for hint in hints {
+            assert!(error.contains(hint), "{files:?}: {error}");
+        }
+    }
+}
