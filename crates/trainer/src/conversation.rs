@@ -1,12 +1,12 @@
 //! A conversation in a JSON file, in the chat form of the Python libraries, with its pictures and clips read.
 
 use crate::error::CliError;
-use base64::Engine;
 use cua_grpo_core::Image;
 use cua_grpo_model::batch::RowInput;
+use cua_grpo_model::plain_text;
 use cua_grpo_model::processor::{
     ChatRenderer, ConversationOptions, Grid, Literals, Pixels, VideoProcessorConfig, VideoSpan, decode_rgb,
-    frame_timestamps,
+    frame_timestamps, parse_json,
 };
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
@@ -52,7 +52,8 @@ impl Conversation {
     pub fn read(path: &Path) -> Result<Self, CliError> {
         let wrong = |message: String| CliError::Usage(format!("--messages {}: {message}", path.display()));
         let bytes = std::fs::read(path).map_err(|error| wrong(format!("cannot be read: {error}")))?;
-        let value: Value = serde_json::from_slice(&bytes).map_err(|error| wrong(format!("is not JSON: {error}")))?;
+        let text = plain_text::decode(&bytes).map_err(&wrong)?;
+        let value = parse_json(&text).map_err(|error| wrong(format!("is not JSON: {error}")))?;
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
         Self::parse(value, folder).map_err(wrong)
     }
@@ -99,19 +100,12 @@ impl Conversation {
                 ));
             }
         };
-        let mut warnings: Vec<String> = fields
+        let warnings: Vec<String> = fields
             .keys()
             .map(|key| format!("key `{key}` is passed over; known are {}", KEYS.join(" and ")))
             .collect();
         for (number, message) in messages.iter().enumerate() {
             check_message(message).map_err(|text| format!("messages[{number}]{text}"))?;
-            let role = message["role"].as_str().unwrap_or_default();
-            if !ROLES.contains(&role) || (role == "system" && number > 0) {
-                warnings.push(format!(
-                    "messages[{number}] (role `{role}`) may not appear: the templates of Qwen write {} and a system message only at the start",
-                    ROLES[1..].join(", ")
-                ));
-            }
         }
         if let Some(number) = tools.iter().position(|tool| !tool.is_object()) {
             return Err(format!(
@@ -125,6 +119,27 @@ impl Conversation {
             folder,
             warnings,
         })
+    }
+
+    /// That the template writes every message: roles that it does not know vanish from its text in silence.
+    fn check_roles(&self, renderer: &ChatRenderer) -> Result<(), CliError> {
+        for (number, message) in self.messages.iter().enumerate() {
+            let role = message["role"].as_str().unwrap_or_default();
+            let late_system = role == "system" && number > 0;
+            if (ROLES.contains(&role) && !late_system) || renderer.writes(&self.messages, number) {
+                continue;
+            }
+            if !late_system {
+                return Err(CliError::Usage(format!(
+                    "messages[{number}].role: the chat template of this model writes nothing for the role `{role}`; expected one of {}",
+                    ROLES.join(", ")
+                )));
+            }
+            tracing::warn!(
+                "messages[{number}]: the chat template of this model writes a system message only at the start; this one is not part of the prompt"
+            );
+        }
+        Ok(())
     }
 
     /// What was passed over when the file was read, a line each.
@@ -143,6 +158,7 @@ impl Conversation {
         literals: Literals,
         add_generation_prompt: bool,
     ) -> Result<Encoded, CliError> {
+        self.check_roles(renderer)?;
         let mut media = Media::new(model, renderer, &self.folder);
         for (number, message) in self.messages.iter().enumerate() {
             for (index, part) in message["content"].as_array().into_iter().flatten().enumerate() {
@@ -271,15 +287,17 @@ impl<'a> Media<'a> {
     /// else a clip.
     fn read(&mut self, part: &Value) -> Result<(), String> {
         let has = |key: &str| part.get(key).is_some();
-        if part["type"] == "image" || has("image") || has("image_url") {
-            let source = match (&part["image"], &part["image_url"]) {
-                (Value::String(source), _) => source,
-                (_, Value::String(source)) => source,
-                (_, Value::Object(url)) if url.get("url").is_some_and(Value::is_string) => {
-                    url["url"].as_str().unwrap_or_default()
-                }
-                _ => return Err("a picture without a file; write {\"type\": \"image\", \"image\": \"path\"}".into()),
+        if part["type"] == "image" || part["type"] == "image_url" || has("image") || has("image_url") {
+            let named = |key: &str| match &part[key] {
+                Value::String(source) => Some(source.as_str()),
+                Value::Object(url) => url.get("url").and_then(Value::as_str),
+                _ => None,
             };
+            let source = ["image", "image_url", "url", "path", "base64"]
+                .into_iter()
+                .find_map(named);
+            let source = source
+                .ok_or("a picture without a file; write {\"type\": \"image\", \"image\": \"path\"}".to_owned())?;
             let bytes = self.bytes(source)?;
             let pixels = self.renderer.images().process(&bytes);
             let pixels = pixels.map_err(|error| format!("picture `{}`: {error}", shown(source)))?;
@@ -335,24 +353,9 @@ impl<'a> Media<'a> {
         Ok(())
     }
 
-    /// The encoded picture that `source` names: a path, a `file://` address, or a `data:` address.
+    /// The encoded picture that `source` names.
     fn bytes(&self, source: &str) -> Result<Vec<u8>, String> {
-        if let Some(data) = source.strip_prefix("data:") {
-            let (head, body) = data.split_once(',').unwrap_or((data, ""));
-            if !head.ends_with(";base64") {
-                return Err(format!("`{}`: expected data:image/png;base64,...", shown(source)));
-            }
-            let bytes = base64::engine::general_purpose::STANDARD.decode(body.trim());
-            return bytes.map_err(|error| format!("`{}`: {error}", shown(source)));
-        }
-        if source.starts_with("http://") || source.starts_with("https://") {
-            return Err(format!(
-                "`{}`: nothing is downloaded; save the picture and give its path",
-                shown(source)
-            ));
-        }
-        let path = self.folder.join(source.strip_prefix("file://").unwrap_or(source));
-        std::fs::read(&path).map_err(|error| format!("picture {}: {error}", path.display()))
+        crate::picture_source::read(source, self.folder).map_err(|error| format!("`{}`: {error}", shown(source)))
     }
 }
 

@@ -17,14 +17,16 @@ const SINGLE: &str = "model.safetensors";
 const REQUIRED: [&str; 2] = ["config.json", "tokenizer.json"];
 
 /// Files that are fetched where the repository has them.
-const OPTIONAL: [&str; 7] = [
+const OPTIONAL: [&str; 9] = [
     "generation_config.json",
     "tokenizer_config.json",
+    "special_tokens_map.json",
     "chat_template.jinja",
     "chat_template.json",
+    "additional_chat_templates/default.jinja",
+    "processor_config.json",
     "preprocessor_config.json",
     "video_preprocessor_config.json",
-    "special_tokens_map.json",
 ];
 
 /// Where models come from and where they are kept.
@@ -169,7 +171,8 @@ impl<'a> Model<'a> {
             files.push(self.file(file)?.ok_or_else(|| self.lacks(file))?);
         }
         for file in OPTIONAL {
-            files.extend(self.file(file)?);
+            // What lies in a folder of its own does not tell where the model's files are.
+            files.extend(self.file(file)?.filter(|_| !file.contains('/')));
         }
         // The order of transformers, which is that of loading too.
         if let Some(weights) = self.file(SINGLE)? {

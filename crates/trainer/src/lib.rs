@@ -18,6 +18,7 @@ pub mod interrupt;
 pub mod learner;
 pub mod metrics;
 pub mod output;
+mod picture_source;
 pub mod plan;
 pub mod progress;
 pub mod provenance;

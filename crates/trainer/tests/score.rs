@@ -259,7 +259,7 @@ fn bad_input_gets_one_error_and_leaves_nothing() {
         ),
         (
             user(json!([{"type": "image", "image": "broken.png"}])),
-            &["broken.png", "PNG or JPEG"],
+            &["broken.png", "PNG, JPEG"],
         ),
         (
             user(json!([{"type": "image", "image": "http://host/x.png"}])),

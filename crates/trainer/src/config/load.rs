@@ -122,7 +122,7 @@ pub fn to_yaml<C: Configuration>(config: &C) -> Result<String, ConfigError> {
 }
 
 fn read(path: &Path) -> Result<String, ConfigError> {
-    std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+    cua_grpo_model::plain_text::read(path).map_err(|source| ConfigError::Read {
         path: path.into(),
         source,
     })
