@@ -7,7 +7,7 @@
 mod common;
 
 use common::folder;
-use cua_grpo_model::processor::{ChatTemplate, parse_json};
+use cua_grpo_model::processor::{ChatTemplate, copy_processor, parse_json};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
@@ -16,7 +16,7 @@ fn every_construct_is_rendered_as_under_python() {
     let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/templates.json"));
     let file = parse_json(&text.unwrap()).unwrap();
     let cases = file["cases"].as_array().unwrap();
-    assert_eq!(cases.len(), 145);
+    assert_eq!(cases.len(), 147);
     let variables: Map<String, Value> = json!({"bos_token": "<s>"}).as_object().unwrap().clone();
     for case in cases {
         let source = case["template"].as_str().unwrap();
@@ -64,6 +64,7 @@ fn with(files: &[(&str, &str)], config: Value) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let text = std::fs::read_to_string(folder("a").join("tokenizer_config.json")).unwrap();
     let mut tokenizer: Value = serde_json::from_str(&text).unwrap();
+    tokenizer.as_object_mut().unwrap().remove("chat_template");
     for (key, value) in config.as_object().unwrap() {
         tokenizer[key] = value.clone();
     }
@@ -174,4 +175,16 @@ fn of_several_templates_that_of_transformers_processor_counts() {
         let error = ChatTemplate::load(with(&files, config).path()).unwrap_err().to_string();
         assert!(error.contains(hint), "{error}");
     }
+}
+
+#[test]
+fn a_copied_processor_has_every_file_that_is_read() {
+    let named = ("additional_chat_templates/default.jinja", "named");
+    let nested = ("processor_config.json", "{\"processor_class\": \"Qwen3VLProcessor\"}");
+    let from = with(&[named, nested, ("notes.txt", "no part of it")], json!({}));
+    let to = tempfile::tempdir().unwrap();
+    copy_processor(from.path(), &to.path().join("new")).unwrap();
+    assert_eq!(ChatTemplate::load(&to.path().join("new")).unwrap().source(), "named");
+    let exists = |name: &str| to.path().join("new").join(name).exists();
+    assert!(exists("processor_config.json") && exists("tokenizer_config.json") && !exists("notes.txt"));
 }

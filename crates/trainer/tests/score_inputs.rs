@@ -182,3 +182,34 @@ fn a_picture_that_was_cut_short_is_named() {
         assert!(stderr.contains(&format!("picture `{name}`")), "{stderr}");
     }
 }
+
+#[test]
+fn two_different_templates_are_warned_about() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = model(folder.path());
+    let text =
+        json!({"messages": [{"role": "user", "content": "hi"}, {"role": "system", "content": "late"}]}).to_string();
+    let (code, stderr, same) = score(folder.path(), &model, text.as_bytes());
+    assert_eq!(code, 0, "{stderr}");
+    assert!(!stderr.contains("two different chat templates"), "{stderr}");
+    assert!(
+        stderr.contains("messages[1]") && stderr.contains("not part of the prompt"),
+        "{stderr}"
+    );
+    let other = "{%- for m in messages %}{{ m.content }}{%- endfor %}";
+    std::fs::write(model.join("chat_template.jinja"), other).unwrap();
+    let mut processor = read_json(&model.join("preprocessor_config.json"));
+    processor["shortest_side"] = json!(3);
+    std::fs::write(model.join("preprocessor_config.json"), processor.to_string()).unwrap();
+    let (code, stderr, ids) = score(folder.path(), &model, text.as_bytes());
+    assert_eq!(code, 0, "{stderr}");
+    assert_eq!(ids, same, "chat_template.json counts, as in transformers' processor");
+    for words in [
+        "two different chat templates",
+        "chat_template.json is used",
+        "not chat_template.jinja",
+        "unknown key `shortest_side`",
+    ] {
+        assert!(stderr.contains(words), "{words}: {stderr}");
+    }
+}

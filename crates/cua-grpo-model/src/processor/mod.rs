@@ -12,6 +12,7 @@
 //! | [`rope_index`], [`PositionState`] | tokens and grids into M-RoPE positions |
 
 mod added;
+mod copy;
 mod decode;
 mod error;
 mod exact_json;
@@ -30,6 +31,7 @@ mod tokenizer;
 mod train;
 mod video;
 
+pub use copy::copy_processor;
 pub use decode::{RgbImage, decode_rgb, image_size};
 pub use error::ProcessorError;
 pub use exact_json::{big_integer, parse_json};
@@ -45,21 +47,3 @@ pub use template::{ChatTemplate, python_json};
 pub use tokenizer::{SpecialIds, Tokenizer};
 pub use train::{ADDED_TOKENS, train_tokenizer};
 pub use video::{VideoProcessorConfig, frame_timestamps};
-
-/// Files of a model folder from which the processor is read; a folder has some of them.
-pub const FILES: [&str; 11] = [
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "merges.txt",
-    "chat_template.jinja",
-    "chat_template.json",
-    "processor_config.json",
-    "preprocessor_config.json",
-    "video_preprocessor_config.json",
-];
-
-/// The folder of further templates, in which `default.jinja` may stand.
-pub const TEMPLATE_FOLDER: &str = "additional_chat_templates";

@@ -9,24 +9,9 @@ use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 use cua_grpo_model::checkpoint::{LoadOptions, SaveOptions, WeightDtype, load_model, save_weights};
 use cua_grpo_model::lora::load_adapter;
+use cua_grpo_model::processor::copy_processor;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
-
-/// Files of a model folder besides weights and `config.json`; those that are there are copied as they are.
-const COPIED: [&str; 12] = [
-    "generation_config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "vocab.json",
-    "merges.txt",
-    "added_tokens.json",
-    "special_tokens_map.json",
-    "chat_template.jinja",
-    "chat_template.json",
-    "preprocessor_config.json",
-    "video_preprocessor_config.json",
-    "processor_config.json",
-];
 
 /// Writes the merged model; a line with the figures goes to standard error.
 ///
@@ -169,15 +154,14 @@ fn describe(config: &mut Value, dtype: WeightDtype, tied: bool) {
     }
 }
 
+/// Copies the processor and the generation settings.
 fn copy_files(from: &Path, to: &Path) -> Result<()> {
-    for name in COPIED {
-        let source = from.join(name);
-        if source.is_file() {
-            // Read and written, not copied, so that a read-only source makes no read-only file.
-            let bytes = std::fs::read(&source).with_context(|| format!("cannot read {}", source.display()))?;
-            let path = to.join(name);
-            std::fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
-        }
+    copy_processor(from, to)?;
+    let (source, path) = (from.join("generation_config.json"), to.join("generation_config.json"));
+    if source.is_file() {
+        // Read and written, not copied, so that a read-only source makes no read-only file.
+        let bytes = std::fs::read(&source).with_context(|| format!("cannot read {}", source.display()))?;
+        std::fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())
 }

@@ -6,9 +6,7 @@ use cua_grpo_core::TaskSource;
 use cua_grpo_gbox::Prompts;
 use cua_grpo_gbox::action::{Action, to_reply};
 use cua_grpo_gbox::tasks::Split;
-use cua_grpo_model::processor::{
-    FILES, ImageProcessorConfig, PixelBudget, TEMPLATE_FOLDER, Tokenizer, train_tokenizer,
-};
+use cua_grpo_model::processor::{ImageProcessorConfig, PixelBudget, Tokenizer, train_tokenizer};
 use cua_grpo_model::{ModelConfig, TextConfig, VisionConfig};
 use cua_grpo_sim::{Demonstrator, Phone, Skill};
 use std::path::Path;
@@ -30,27 +28,7 @@ pub fn write_processor(config: &SftConfig, prompts: Prompts, dir: &Path) -> Resu
 
 /// Copies tokenizer, template and processor of the model in `from`, whose weights are trained further.
 pub fn copy_processor(from: &Path, dir: &Path) -> Result<()> {
-    std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
-    let copy = |name: &Path| {
-        let (source, target) = (from.join(name), dir.join(name));
-        std::fs::copy(&source, &target)
-            .with_context(|| format!("init_from: cannot copy {} to {}", source.display(), dir.display()))
-    };
-    for name in FILES
-        .into_iter()
-        .map(Path::new)
-        .filter(|name| from.join(name).is_file())
-    {
-        copy(name)?;
-    }
-    let templates = Path::new(TEMPLATE_FOLDER);
-    if from.join(templates).is_dir() {
-        std::fs::create_dir_all(dir.join(templates))?;
-        for entry in std::fs::read_dir(from.join(templates))? {
-            copy(&templates.join(entry?.file_name()))?;
-        }
-    }
-    Ok(())
+    cua_grpo_model::processor::copy_processor(from, dir).context("init_from: cannot copy the model's processor")
 }
 
 /// What the policy reads and writes: instructions, prompts, replies.

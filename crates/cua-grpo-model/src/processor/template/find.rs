@@ -1,7 +1,8 @@
 //! Which of a folder's templates counts: that of transformers' processor, with a word where others differ.
 
+use crate::processor::ProcessorError;
+use crate::processor::copy::{TEMPLATES as NAMED, templates};
 use crate::processor::sections::object;
-use crate::processor::{ProcessorError, TEMPLATE_FOLDER as NAMED};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -17,7 +18,7 @@ struct Found {
 /// `additional_chat_templates/default.jinja` (transformers' processor), then `chat_template` of `tokenizer_config.json`
 /// (its tokenizer). Of several named templates in one file the one called `default` counts.
 pub(super) fn find(folder: &Path) -> Result<String, ProcessorError> {
-    let named = named(folder)?;
+    let named = templates(&folder.join(NAMED))?;
     let mut found = Vec::new();
     for name in ["processor_config.json", "chat_template.json"] {
         found.extend(in_json(folder, name)?);
@@ -84,28 +85,6 @@ fn names(templates: &[PathBuf]) -> String {
         .map(|name| name.to_string_lossy())
         .collect();
     names.join(", ")
-}
-
-/// The files of the folder of named templates.
-fn named(folder: &Path) -> Result<Vec<PathBuf>, ProcessorError> {
-    let folder = folder.join(NAMED);
-    if !folder.is_dir() {
-        return Ok(Vec::new());
-    }
-    let error = |source| ProcessorError::Io {
-        operation: "list",
-        path: folder.clone(),
-        source,
-    };
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(&folder).map_err(error)? {
-        let path = entry.map_err(error)?.path();
-        if path.extension().is_some_and(|extension| extension == "jinja") {
-            files.push(path);
-        }
-    }
-    files.sort();
-    Ok(files)
 }
 
 fn in_file(folder: &Path, name: &str) -> Result<Option<Found>, ProcessorError> {

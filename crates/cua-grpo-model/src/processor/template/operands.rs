@@ -1,4 +1,4 @@
-//! Expressions inside a tag: operands of `~` become texts, `[::-1]` becomes a filter.
+//! Expressions inside a tag: operands of `~` become texts, `[::-1]` and `'...' % x` become filters.
 //!
 //! The filter `string` binds to the operand that it follows. Where that is a factor of a product or has a sign, or a test
 //! follows, the operand is left as it is: what comes out is a number or a truth value, which the engine writes as Python.
@@ -28,7 +28,8 @@ impl Token<'_> {
 
 /// The tag with its expressions rewritten.
 pub(super) fn rewrite(tag: &str) -> String {
-    if !tag.contains('~') && !tag.contains("-1") {
+    let inside = tag.get(2..tag.len().saturating_sub(2)).unwrap_or_default();
+    if !inside.contains(['~', '%']) && !inside.contains("-1") {
         return tag.to_owned();
     }
     let tokens = tokens(tag);
@@ -46,6 +47,21 @@ pub(super) fn rewrite(tag: &str) -> String {
             }
             if let Some(end) = right_operand(&tokens, index) {
                 text_at(end);
+            }
+        }
+    }
+    for (index, token) in tokens.iter().enumerate().skip(1) {
+        let format = &tokens[index - 1];
+        if token.text != "%" || !is_quoted(format.text) {
+            continue;
+        }
+        if let (Some(first), Some(end)) = (tokens.get(index + 1), right_operand(&tokens, index)) {
+            // Several values come in round brackets, which are those of the filter then.
+            let bare = first.text != "(";
+            let open = if bare { "|format(" } else { "|format" };
+            edits.push((format.end(), first.start - format.end(), open.to_owned()));
+            if bare {
+                edits.push((end, 0, ")".to_owned()));
             }
         }
     }
@@ -228,6 +244,9 @@ mod tests {
             ),
             ("{{ a ~ 1.5 ~ 1e-7 }}", "{{ a|string ~ 1.5|string ~ 1e-7|string }}"),
             ("{% if not a ~ b == c %}", "{% if not a|string ~ b|string == c %}"),
+            ("{{ '%s: %d' % (a, b) ~ c }}", "{{ '%s: %d'|format(a, b) ~ c|string }}"),
+            ("{{ '%s' % a.b | trim + c }}", "{{ '%s'|format(a.b | trim) + c }}"),
+            ("{{ 7 % 3 }}", "{{ 7 % 3 }}"),
             ("{% for m in messages[::-1] %}", "{% for m in messages|_reversed %}"),
             (
                 "{{ x[::-1][0] ~ y[1:][::-1] }}",

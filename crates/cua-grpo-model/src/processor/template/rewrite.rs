@@ -5,6 +5,7 @@
 //! - `{% generation %}` marks the tokens of a training mask; it renders its body in a scope of its own;
 //! - a line end after `{% raw %}` is kept there;
 //! - `~` writes lists and numbers as Python does, so its operands become texts by the filter `string`;
+//! - `'...' % x` formats texts there;
 //! - `[::-1]` of an empty list, which the engine does not survive, becomes a filter.
 
 use super::operands;

@@ -1,0 +1,79 @@
+//! The files of a processor, from one model folder to another.
+
+use super::ProcessorError;
+use std::path::{Path, PathBuf};
+
+/// Files of a model folder from which the processor is read; a folder has some of them.
+const FILES: [&str; 11] = [
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "chat_template.jinja",
+    "chat_template.json",
+    "processor_config.json",
+    "preprocessor_config.json",
+    "video_preprocessor_config.json",
+];
+
+/// The folder of further templates, in which `default.jinja` may stand.
+pub(super) const TEMPLATES: &str = "additional_chat_templates";
+
+/// Copies tokenizer, templates and processors of the model in `from` to the folder `to`, which is made where it is
+/// missing. Files are read and written, so that a read-only source makes no read-only file.
+///
+/// # Errors
+/// [`ProcessorError::Io`] with the file that could not be read or written.
+pub fn copy_processor(from: &Path, to: &Path) -> Result<(), ProcessorError> {
+    make(to)?;
+    for name in FILES.iter().map(Path::new).filter(|name| from.join(name).is_file()) {
+        copy(&from.join(name), &to.join(name))?;
+    }
+    let (source, target) = (from.join(TEMPLATES), to.join(TEMPLATES));
+    let templates = templates(&source)?;
+    if !templates.is_empty() {
+        make(&target)?;
+    }
+    for path in templates {
+        if let Some(name) = path.file_name() {
+            copy(&path, &target.join(name))?;
+        }
+    }
+    Ok(())
+}
+
+/// The templates in a folder of named ones, by name; none where there is no such folder.
+pub(super) fn templates(folder: &Path) -> Result<Vec<PathBuf>, ProcessorError> {
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(error("list", folder))? {
+        let path = entry.map_err(error("list", folder))?.path();
+        if path.extension().is_some_and(|extension| extension == "jinja") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn make(folder: &Path) -> Result<(), ProcessorError> {
+    std::fs::create_dir_all(folder).map_err(error("create folder", folder))
+}
+
+fn copy(from: &Path, to: &Path) -> Result<(), ProcessorError> {
+    let bytes = std::fs::read(from).map_err(error("read", from))?;
+    std::fs::write(to, bytes).map_err(error("write", to))
+}
+
+fn error(operation: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> ProcessorError {
+    let path = path.to_owned();
+    move |source| ProcessorError::Io {
+        operation,
+        path,
+        source,
+    }
+}
