@@ -273,7 +273,7 @@ impl<'a> Model<'a> {
 
 /// The shards that an index names.
 fn shards(index: &Path) -> Result<BTreeSet<String>> {
-    let text = std::fs::read_to_string(index).with_context(|| format!("cannot read {}", index.display()))?;
+    let text = cua_grpo_model::plain_text::read(index).with_context(|| format!("cannot read {}", index.display()))?;
     let value: serde_json::Value =
         serde_json::from_str(&text).with_context(|| format!("{} is not JSON", index.display()))?;
     let map = value.get("weight_map").and_then(serde_json::Value::as_object);

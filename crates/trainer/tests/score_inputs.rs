@@ -84,6 +84,8 @@ fn byte_order_marks_are_passed_over_in_every_file() {
         "tokenizer_config.json",
         "preprocessor_config.json",
         "chat_template.json",
+        "config.json",
+        "generation_config.json",
     ] {
         let text = std::fs::read_to_string(model.join(name)).unwrap();
         std::fs::write(model.join(name), format!("\u{FEFF}{text}")).unwrap();

@@ -300,7 +300,7 @@ impl TensorFiles {
 
 /// The map from tensor name to shard.
 pub(super) fn read_index(index: &Path) -> Result<BTreeMap<String, String>, ModelError> {
-    let text = std::fs::read_to_string(index).map_err(ModelError::io("read", index))?;
+    let text = crate::plain_text::read(index).map_err(ModelError::io("read", index))?;
     let value: serde_json::Value = serde_json::from_str(&text).map_err(|error| ModelError::format(index, error))?;
     let map = value
         .get("weight_map")

@@ -79,7 +79,7 @@ pub(super) fn mark(
 /// The `quantization_config` of `config.json`.
 fn quantization_config(dir: &Path) -> Result<Option<Value>, ModelError> {
     let path = dir.join("config.json");
-    let text = std::fs::read_to_string(&path).map_err(ModelError::io("read", &path))?;
+    let text = crate::plain_text::read(&path).map_err(ModelError::io("read", &path))?;
     let json = parse(&text).map_err(|error| ModelError::format(&path, error))?;
     let Some(config) = json.get("quantization_config").filter(|config| !config.is_null()) else {
         return Ok(None);

@@ -156,7 +156,7 @@ impl ModelConfig {
     /// class differ from the released models.
     pub fn load(dir: &Path) -> Result<Self, ModelError> {
         let path = dir.join("config.json");
-        let text = std::fs::read_to_string(&path).map_err(ModelError::io("read", &path))?;
+        let text = crate::plain_text::read(&path).map_err(ModelError::io("read", &path))?;
         let value = super::read::parse(&text).map_err(|error| ModelError::format(&path, error))?;
         let read = Self::read(&value).map_err(|message| ModelError::format(&path, message));
         let (config, warnings) = read?;

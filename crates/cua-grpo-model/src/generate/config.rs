@@ -62,7 +62,7 @@ impl GenerationConfig {
         if !path.exists() {
             return Ok(None);
         }
-        let text = std::fs::read_to_string(&path).map_err(ModelError::io("read", &path))?;
+        let text = crate::plain_text::read(&path).map_err(ModelError::io("read", &path))?;
         let value = parse(&text).map_err(|error| ModelError::format(&path, error))?;
         Self::from_json(&value)
             .map(Some)

@@ -70,7 +70,7 @@ pub fn save_adapter(model: &mut Qwen3Vl, config: &LoraConfig, base: &str, dir: &
 /// When it cannot be read, or the adapter is of a kind that is not understood.
 pub fn read_config(dir: &Path) -> Result<LoraConfig, ModelError> {
     let path = dir.join("adapter_config.json");
-    let text = std::fs::read_to_string(&path).map_err(ModelError::io("read", &path))?;
+    let text = crate::plain_text::read(&path).map_err(ModelError::io("read", &path))?;
     let json: Value = serde_json::from_str(&text).map_err(|error| ModelError::format(&path, error))?;
     refuse_other_kinds(&json).map_err(|message| ModelError::format(&path, message))?;
     for warning in check("", &json, &[KEYS]).map_err(|message| ModelError::format(&path, message))? {
