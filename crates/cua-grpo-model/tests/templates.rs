@@ -188,3 +188,12 @@ fn a_copied_processor_has_every_file_that_is_read() {
     let exists = |name: &str| to.path().join("new").join(name).exists();
     assert!(exists("processor_config.json") && exists("tokenizer_config.json") && !exists("notes.txt"));
 }
+
+#[test]
+fn what_the_engine_does_not_survive_is_an_error() {
+    let template = ChatTemplate::new("{{ [1, 2][0:2:-1] }}").unwrap();
+    let error = template
+        .render(&json!([]), None, &Map::new())
+        .map_or_else(|error| error.to_string(), |text| text);
+    assert!(error == "[]" || error.contains("negative step"), "{error}");
+}

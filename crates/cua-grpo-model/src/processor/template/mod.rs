@@ -18,6 +18,7 @@ use super::ProcessorError;
 use minijinja::{Environment, Error};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
 
 const NAME: &str = "chat";
@@ -103,9 +104,16 @@ impl ChatTemplate {
             .environment
             .get_template(NAME)
             .map_err(|error| template_error("load", &error))?;
-        template
-            .render(&context)
-            .map_err(|error| template_error("render", &error))
+        // The engine panics on a few slices with a negative step; a template must not end the process.
+        let rendered = std::panic::catch_unwind(AssertUnwindSafe(|| template.render(&context)));
+        match rendered {
+            Ok(rendered) => rendered.map_err(|error| template_error("render", &error)),
+            Err(_) => Err(ProcessorError::Template {
+                operation: "render",
+                message: "the template engine does not survive one of its expressions; is there a slice with a negative step?"
+                    .to_owned(),
+            }),
+        }
     }
 }
 
