@@ -91,6 +91,13 @@ fn file_rules(name: &str, text: &str) -> Vec<String> {
             if !code.starts_with("//") && prints.iter().any(|print| code.contains(print)) {
                 errors.push(format!("line {}: a library does not print; use `tracing`", number + 1));
             }
+            let installs = ["tracing_subscriber::", "set_global_default("];
+            if !code.starts_with("//") && installs.iter().any(|install| code.contains(install)) {
+                errors.push(format!(
+                    "line {}: a library installs no subscriber; the binary does",
+                    number + 1
+                ));
+            }
         }
     }
     errors
@@ -117,6 +124,8 @@ mod tests {
             file_rules("crates/cua-grpo-x/src/lib.rs", "use a;\nfn f() { println!(\"\"); }").len(),
             2
         );
+        let installs = "//! A.\nfn f() { tracing_subscriber::fmt().init(); }";
+        assert_eq!(file_rules("crates/cua-grpo-x/src/lib.rs", installs).len(), 1);
         assert!(file_rules("crates/trainer/src/main.rs", "//! A.\nfn f() { println!(\"\"); }").is_empty());
         assert_eq!(
             file_rules("xtask/src/a.rs", &format!("//! A.{}", "\n".repeat(MOST_LINES + 1))).len(),

@@ -221,16 +221,15 @@ impl AdamW {
 /// As `torch.nn.utils.clip_grad_norm_`: the factor is `min(1, max_norm / (norm + 1e-6))`.
 ///
 /// # Errors
-/// [`AlgoError::Value`] when the norm is not finite, [`AlgoError::Read`] when the device cannot be read.
+/// [`AlgoError::NotFinite`] when the norm is not finite, [`AlgoError::Read`] when the device cannot be read.
 pub fn clip_grad_norm(gradient: Tensor<1>, max_norm: f64) -> Result<(Tensor<1>, f64), AlgoError> {
     let operation = "clip gradient";
     let squares = read(operation, gradient.clone().square().sum())?;
     let norm = squares.iter().map(|&square| f64::from(square)).sum::<f64>().sqrt();
     if !norm.is_finite() {
-        return Err(AlgoError::Value {
+        return Err(AlgoError::NotFinite {
             operation,
-            what: "a finite gradient",
-            got: format!("a norm of {norm}"),
+            what: "the norm of the gradient",
         });
     }
     let factor = (max_norm / (norm + 1e-6)).min(1.0);

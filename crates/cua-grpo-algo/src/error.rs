@@ -25,6 +25,14 @@ pub enum AlgoError {
         /// The value that came.
         got: String,
     },
+    /// A computed number is not finite: an input was not, or the numbers grew too large.
+    #[error("{operation}: expected {what} to be finite; look at the inputs, and for steps that are too large")]
+    NotFinite {
+        /// What was being done.
+        operation: &'static str,
+        /// Which number.
+        what: &'static str,
+    },
     /// An input that the configuration needs is missing.
     #[error("{operation}: {input} is needed because {reason}; compute it or change the configuration")]
     Missing {

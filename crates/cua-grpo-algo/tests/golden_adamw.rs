@@ -170,7 +170,7 @@ fn a_gradient_is_scaled_to_the_norm_or_left_alone_or_refused() {
     assert!((norm - 0.5).abs() < 1e-7);
     assert_eq!(host(kept), [0.3, 0.4]);
     let error = clip_grad_norm(vector(&[f32::NAN, 0.0]), 1.0).unwrap_err();
-    assert!(matches!(error, AlgoError::Value { .. }), "{error}");
+    assert!(matches!(error, AlgoError::NotFinite { .. }), "{error}");
 }
 
 #[test]

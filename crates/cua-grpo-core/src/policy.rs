@@ -61,6 +61,34 @@ pub struct Completion {
     pub stop: StopReason,
 }
 
+impl Completion {
+    /// What is wrong with it, if anything: lists of different lengths, or a log-prob or kept mass that is no finite
+    /// number, which is what weights or activations that overflowed sample. Nothing can be learnt from such tokens.
+    pub fn flaw(&self) -> Option<String> {
+        let count = self.tokens.len();
+        let lengths = [self.logprobs.len(), self.kept_mass.len(), self.versions.len()];
+        if lengths.iter().any(|&length| length != count) {
+            return Some(format!(
+                "expected one log-prob, kept mass and version a token, got {lengths:?} for {count} tokens"
+            ));
+        }
+        let wrong = |values: &[f32]| values.iter().position(|value| !value.is_finite());
+        let (what, values) = match (wrong(&self.logprobs), wrong(&self.kept_mass)) {
+            (Some(place), _) => ("log-prob", (place, self.logprobs[place])),
+            (None, Some(place)) => ("kept mass", (place, self.kept_mass[place])),
+            (None, None) => return None,
+        };
+        let (place, value) = values;
+        Some(format!(
+            "expected a finite {what} of every token, got {value} at token {} of {count} (id {}, policy version {}); \
+             weights or activations are not finite",
+            place + 1,
+            self.tokens[place],
+            self.versions[place]
+        ))
+    }
+}
+
 /// Who samples: lets a scripted policy see which task and device it plays for. A real policy ignores it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SessionContext {
@@ -87,4 +115,34 @@ pub trait Sampler: Send + Sync {
 pub trait SamplerSession: Send {
     /// Appends `prompt` to the conversation, samples, and appends what was sampled.
     async fn sample(&mut self, prompt: &Prompt, params: &SamplingParams) -> Result<Completion, Fault>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn completion(logprobs: Vec<f32>) -> Completion {
+        Completion {
+            tokens: vec![7, 8, 9],
+            logprobs,
+            kept_mass: vec![1.0; 3],
+            versions: vec![4; 3],
+            stop: StopReason::Stop,
+        }
+    }
+
+    #[test]
+    fn a_log_prob_that_is_no_number_is_named_with_its_token() {
+        assert_eq!(completion(vec![-0.5, 0.0, -90.0]).flaw(), None);
+        for wrong in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let text = completion(vec![-0.5, wrong, f32::NAN]).flaw().unwrap();
+            for word in [&format!("got {wrong} at token 2 of 3"), "id 8", "version 4", "log-prob"] {
+                assert!(text.contains(word), "{word} in {text}");
+            }
+        }
+        let mut cut = completion(vec![-0.5; 3]);
+        cut.kept_mass[2] = f32::NAN;
+        assert!(cut.flaw().unwrap().contains("kept mass"));
+        assert!(completion(vec![-0.5]).flaw().unwrap().contains("for 3 tokens"));
+    }
 }

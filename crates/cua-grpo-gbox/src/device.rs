@@ -18,7 +18,7 @@ const SWIPE_DURATION: &str = "300ms";
 /// Why an action was not carried out.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ActError {
-    /// The policy asked for something that is not there; the text is for the policy.
+    /// The policy asked for something that is not there, or that the service refuses; the text is for the policy.
     #[error("{0}")]
     Policy(String),
     /// The service failed.
@@ -66,8 +66,25 @@ impl Device {
     /// [`Action::Report`] does nothing here.
     ///
     /// # Errors
-    /// [`ActError::Policy`] when a target is not on the screen (nothing was done), else the service's failure.
+    /// [`ActError::Policy`] when a target is not on the screen, or when the service refuses what the policy asked for
+    /// (400, 413, 422) while the box still answers; else the service's failure.
     pub async fn perform(&mut self, action: &Action) -> Result<Vec<Point>, ActError> {
+        match self.act(action).await {
+            Ok(points) => Ok(points),
+            Err(Trouble::Policy(text)) => Err(ActError::Policy(text)),
+            Err(Trouble::Service(error)) => Err(ActError::Service(error)),
+            Err(Trouble::Refused(error)) => match look(&self.lease).await {
+                // A box that is gone refuses everything; one that shows its screen refused this action.
+                Ok(screen) => {
+                    self.screen = screen;
+                    Err(ActError::Policy(refusal(&error, self.lease.id())))
+                }
+                Err(_) => Err(ActError::Service(error)),
+            },
+        }
+    }
+
+    async fn act(&mut self, action: &Action) -> Result<Vec<Point>, Trouble> {
         let client = self.lease.client().clone();
         let id = self.lease.id().to_owned();
         let options = Some(ActionOptions::after(self.settle));
@@ -89,7 +106,7 @@ impl Device {
                     modifier_keys: Vec::new(),
                     options,
                 };
-                (client.click(&id, &body).await?, vec![point])
+                (acted(client.click(&id, &body).await)?, vec![point])
             }
             Action::Swipe { path } => {
                 let (start, end) = self.ends(path).await?;
@@ -99,7 +116,7 @@ impl Device {
                     duration: Some(SWIPE_DURATION.to_owned()),
                     options,
                 });
-                (client.swipe(&id, &body).await?, vec![start, end])
+                (acted(client.swipe(&id, &body).await)?, vec![start, end])
             }
             Action::Scroll {
                 direction,
@@ -120,7 +137,7 @@ impl Device {
                     scroll_y,
                     options,
                 });
-                (client.scroll(&id, &body).await?, vec![at])
+                (acted(client.scroll(&id, &body).await)?, vec![at])
             }
             Action::Input { text, target } => {
                 let mut points = Vec::new();
@@ -135,7 +152,7 @@ impl Device {
                         modifier_keys: Vec::new(),
                         options: None,
                     };
-                    client.click(&id, &body).await?;
+                    acted(client.click(&id, &body).await)?;
                 }
                 let body = TypeText {
                     text: text.clone(),
@@ -143,7 +160,7 @@ impl Device {
                     press_enter: None,
                     options,
                 };
-                (client.type_text(&id, &body).await?, points)
+                (acted(client.type_text(&id, &body).await)?, points)
             }
             Action::KeyPress { keys } => {
                 let body = PressKey {
@@ -151,14 +168,14 @@ impl Device {
                     combination: Some(keys.len() > 1),
                     options,
                 };
-                (client.press_key(&id, &body).await?, Vec::new())
+                (acted(client.press_key(&id, &body).await)?, Vec::new())
             }
             Action::ButtonPress { button } => {
                 let body = PressButton {
                     buttons: vec![button.to_wire()],
                     options,
                 };
-                (client.press_button(&id, &body).await?, Vec::new())
+                (acted(client.press_button(&id, &body).await)?, Vec::new())
             }
         };
         self.screen = self.after(result).await?;
@@ -177,7 +194,7 @@ impl Device {
         }
     }
 
-    async fn ends(&self, path: &SwipePath) -> Result<(Point, Point), ActError> {
+    async fn ends(&self, path: &SwipePath) -> Result<(Point, Point), Trouble> {
         match path {
             SwipePath::Towards(direction) => {
                 let (x, y) = direction.step();
@@ -218,7 +235,7 @@ impl Device {
         }
     }
 
-    async fn find(&self, target: &Target) -> Result<Point, ActError> {
+    async fn find(&self, target: &Target) -> Result<Point, Trouble> {
         match target {
             Target::Coordinate { x, y } => Ok(self.screen.pixel(*x, *y)),
             Target::Described(description) => {
@@ -231,21 +248,54 @@ impl Device {
         }
     }
 
-    async fn ground(&self, action: ModelAction) -> Result<ModelResult, GboxError> {
+    async fn ground(&self, action: ModelAction) -> Result<ModelResult, Trouble> {
         let body = ModelRequest {
             model: None,
             screenshot: self.screen.uri.clone(),
             action,
         };
-        Ok(self.lease.client().model(&body).await?.response)
+        Ok(acted(self.lease.client().model(&body).await)?.response)
     }
 
     /// -1 means "not found"; a point beside the screen is as useless.
-    fn on_screen(&self, point: Point, target: &str) -> Result<Point, ActError> {
+    fn on_screen(&self, point: Point, target: &str) -> Result<Point, Trouble> {
         if self.screen.contains(point) {
             return Ok(point);
         }
-        Err(ActError::Policy(format!("no {target:?} on the screen")))
+        Err(Trouble::Policy(format!("no {target:?} on the screen")))
+    }
+}
+
+/// Why [`Device::act`] stopped.
+enum Trouble {
+    /// The policy's mistake, found here.
+    Policy(String),
+    /// The service refuses the content of a call that carries what the policy asked for.
+    Refused(GboxError),
+    /// The service failed.
+    Service(GboxError),
+}
+
+impl From<GboxError> for Trouble {
+    fn from(error: GboxError) -> Self {
+        Self::Service(error)
+    }
+}
+
+/// The result of a call that carries what the policy asked for.
+fn acted<T>(result: Result<T, GboxError>) -> Result<T, Trouble> {
+    result.map_err(|error| match error.refusal() {
+        Some(_) => Trouble::Refused(error),
+        None => Trouble::Service(error),
+    })
+}
+
+/// What the policy is told. The name of the box is no part of it, so that equal episodes read the same.
+fn refusal(error: &GboxError, box_id: &str) -> String {
+    let reason = error.refusal().unwrap_or_default().replace(box_id, "the phone");
+    match reason.trim() {
+        "" => "the phone refuses this action".to_owned(),
+        reason => format!("the phone refuses this action: {reason}"),
     }
 }
 
@@ -264,4 +314,24 @@ async fn look(lease: &BoxLease) -> Result<Screen, GboxError> {
             .screenshot(lease.id(), &ScreenshotRequest::default())
             .await?,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_does_not_name_the_box() {
+        let error = |message: &str| GboxError::Status {
+            operation: "click".to_owned(),
+            status: 400,
+            message: message.to_owned(),
+            retry_after: None,
+        };
+        assert_eq!(
+            refusal(&error("box 4f-1: no key \"hop\""), "4f-1"),
+            "the phone refuses this action: box the phone: no key \"hop\""
+        );
+        assert_eq!(refusal(&error(" "), "4f-1"), "the phone refuses this action");
+    }
 }

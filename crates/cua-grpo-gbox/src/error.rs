@@ -106,6 +106,18 @@ impl GboxError {
         }
     }
 
+    /// What the service says about a request whose content it refuses (400, 413, 422), where that was the answer.
+    pub fn refusal(&self) -> Option<&str> {
+        match self {
+            Self::Status {
+                status: 400 | 413 | 422,
+                message,
+                ..
+            } => Some(message),
+            _ => None,
+        }
+    }
+
     /// The HTTP status, where one came.
     pub fn status(&self) -> Option<u16> {
         match self {

@@ -256,5 +256,7 @@ async fn error_message(response: Response) -> String {
             Some(ErrorMessage::Many(messages)) => Some(messages.join("; ")),
             None => body.error,
         });
-    message.unwrap_or(text).chars().take(300).collect()
+    // A terminal and a log get one line, without control sequences.
+    let printable = |c: char| if c.is_control() { ' ' } else { c };
+    message.unwrap_or(text).chars().take(300).map(printable).collect()
 }

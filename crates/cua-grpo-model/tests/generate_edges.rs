@@ -9,7 +9,9 @@ use common::*;
 use cua_grpo_core::{
     Completion, FaultKind, Prompt, Sampler, SamplerSession, SamplingParams, SessionContext, StopReason,
 };
+use cua_grpo_model::Trainable;
 use cua_grpo_model::generate::{Batching, Generator, ModelSampler, Request};
+use cua_grpo_model::nn::Slot;
 use cua_grpo_model::score::score_rows;
 use std::time::Duration;
 
@@ -190,4 +192,31 @@ async fn a_refused_request_leaves_its_batch_alone() {
     assert_eq!(sampler.version(), 8);
     let reply = ask(sampler.open(SessionContext::default()), turns(), 0).await;
     assert_eq!(reply[0].versions, vec![8; reply[0].tokens.len()]);
+}
+
+#[tokio::test]
+async fn weights_that_are_no_numbers_are_a_fault_that_names_the_token() {
+    let set = "a";
+    for batching in [Batching::Lockstep, Batching::Eager] {
+        let mut broken = model(set);
+        broken.visit_trainable(Trainable::Everything, &mut |name, slot| {
+            if let (true, Slot::Vector(tensor)) = (name.ends_with("language_model.norm.weight"), slot) {
+                *tensor = tensor.clone() * f32::NAN;
+            }
+        });
+        let sampler = ModelSampler::start(generator(set, broken, &[]), 7, batching).unwrap();
+        for params in [greedy(5), sampled(1.0, 5, 3)] {
+            let mut session = sampler.open(SessionContext::default());
+            let fault = session.sample(&prompt(set, "text_only"), &params).await.unwrap_err();
+            assert_eq!(fault.kind, FaultKind::Sampler);
+            for word in ["log-prob", "NaN", "token 1 of 1", "policy version 7"] {
+                assert!(fault.message.contains(word), "{word} in {fault}");
+            }
+        }
+        // The thread goes on, with weights that are numbers.
+        sampler.set_model(model(set), 8);
+        let mut session = sampler.open(SessionContext::default());
+        let reply = session.sample(&prompt(set, "text_only"), &greedy(5)).await.unwrap();
+        assert_eq!((reply.tokens.len(), reply.flaw()), (5, None));
+    }
 }

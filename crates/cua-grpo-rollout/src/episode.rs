@@ -258,24 +258,13 @@ impl Run {
         self.board.update(|stats| {
             stats.sample_seconds += since.elapsed().as_secs_f64();
             stats.tokens_sampled += completion.tokens.len();
-            stats.kept_mass_sum += completion.kept_mass.iter().map(|&mass| f64::from(mass)).sum::<f64>();
+            let masses = completion.kept_mass.iter().filter(|mass| mass.is_finite());
+            stats.kept_mass_sum += masses.map(|&mass| f64::from(mass)).sum::<f64>();
         });
-        let Completion {
-            tokens,
-            logprobs,
-            kept_mass,
-            versions,
-            ..
-        } = &completion;
-        let lengths = [logprobs.len(), kept_mass.len(), versions.len()];
-        if lengths.iter().any(|&length| length != tokens.len()) {
-            let message = format!(
-                "expected one log-prob, kept mass and version a token, got {lengths:?} for {} tokens",
-                tokens.len()
-            );
-            return Err(Fault::new(FaultKind::Sampler, "sample", message).into());
+        match completion.flaw() {
+            Some(flaw) => Err(Fault::new(FaultKind::Sampler, "sample", flaw).into()),
+            None => Ok(completion),
         }
-        Ok(completion)
     }
 }
 

@@ -2,9 +2,14 @@
 
 mod common;
 
+use async_trait::async_trait;
 use common::*;
-use cua_grpo_core::Ending;
-use cua_grpo_rollout::{EngineError, Event, RolloutConfig, never_cancelled};
+use cua_grpo_core::testing::ByteRenderer;
+use cua_grpo_core::{
+    Completion, Ending, Fault, FaultKind, PolicyVersion, Prompt, Renderer, Sampler, SamplerSession, SamplingParams,
+    SessionContext, StopReason, VerifiedSuccess,
+};
+use cua_grpo_rollout::{EngineError, Event, RolloutConfig, RolloutEngine, never_cancelled};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -145,5 +150,67 @@ async fn a_config_out_of_range_is_refused_by_name() {
     ];
     for (config, name) in cases {
         assert!(config.validate().unwrap_err().to_string().contains(name));
+    }
+}
+
+/// A sampler whose second log-prob is no number in the conversations of slot 0.
+struct Unsound;
+
+struct UnsoundSession(bool);
+
+impl Sampler for Unsound {
+    fn open(&self, context: SessionContext) -> Box<dyn SamplerSession> {
+        Box::new(UnsoundSession(context.index == 0))
+    }
+
+    fn version(&self) -> PolicyVersion {
+        0
+    }
+}
+
+#[async_trait]
+impl SamplerSession for UnsoundSession {
+    async fn sample(&mut self, _prompt: &Prompt, _params: &SamplingParams) -> Result<Completion, Fault> {
+        let tokens = ByteRenderer.encode_reply("stop");
+        let mut logprobs = vec![-0.5; tokens.len()];
+        let mut kept_mass = vec![1.0; tokens.len()];
+        if self.0 {
+            (logprobs[1], kept_mass[1]) = (f32::NAN, f32::NAN);
+        }
+        Ok(Completion {
+            logprobs,
+            kept_mass,
+            versions: vec![0; tokens.len()],
+            tokens,
+            stop: StopReason::Stop,
+        })
+    }
+}
+
+#[tokio::test]
+async fn log_probs_that_are_no_numbers_never_enter_a_group() {
+    for lockstep in [true, false] {
+        let (world, config) = (World::new(|_| (None, INSTANT)), config(lockstep));
+        let (renderer, reward) = (Arc::new(ByteRenderer), Arc::new(VerifiedSuccess));
+        let engine = RolloutEngine::new(Arc::new(world), renderer, Arc::new(Unsound), reward, config).unwrap();
+        let collection = engine.collect(requests(1, 3), 1, never_cancelled()).await.unwrap();
+        let group = &collection.groups[0];
+        assert_eq!((group.episodes.len(), group.faults.len()), (2, 1));
+        let fault = &group.faults[0];
+        assert_eq!(fault.kind, FaultKind::Sampler);
+        assert!(fault.message.contains("got NaN at token 2 of 5"), "{fault}");
+        let stats = &collection.stats;
+        assert_eq!(
+            (stats.lost, stats.faults.sampler),
+            (1, 3),
+            "two more attempts were made"
+        );
+        assert!(stats.kept_mass_mean().is_finite());
+        assert!(
+            group
+                .episodes
+                .iter()
+                .all(|episode| episode.row.logprobs.iter().all(|value| value.is_finite()))
+        );
     }
 }

@@ -45,6 +45,9 @@ pub struct TrainingState {
     pub best_step: usize,
     /// Evaluations since.
     pub evals_without_improvement: usize,
+    /// Updates that were left out since the last that was made, because their gradient was not finite.
+    #[serde(default)]
+    pub skipped_in_a_row: usize,
     /// Whether the evaluation at `global_step` was made before saving.
     pub evaluated: bool,
     /// Success rate of the evaluation at `global_step`, when it was made and is complete.

@@ -2,17 +2,17 @@
 
 use crate::compare::{Instances, describe, task_set_of};
 use crate::config::TrainConfig;
+use crate::faults::{FaultFigures, PoolMark, check_lost, first_fault};
 use crate::metrics::EvalEvent;
 use crate::world::{World, tasks};
 use anyhow::Result;
 use cua_grpo_core::{Episode, Reward, Task};
+use cua_grpo_gbox::BoxPool;
 use cua_grpo_gbox::tasks::Split;
 use cua_grpo_model::Policy;
 use cua_grpo_model::generate::{Batching, Generator, ModelSampler};
 use cua_grpo_model::processor::ChatRenderer;
-use cua_grpo_rollout::{
-    CancelToken, GroupRequest, Progress, RolloutConfig, RolloutEngine, TaskCursor, never_cancelled,
-};
+use cua_grpo_rollout::{CancelToken, EngineError, GroupRequest, Progress, RolloutConfig, RolloutEngine, TaskCursor};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -38,6 +38,8 @@ pub struct Evaluation {
     pub max_retries: usize,
     /// What only equals are compared with.
     pub task_set: String,
+    /// Share of the episodes that may be lost.
+    pub max_lost_share: f64,
 }
 
 impl Evaluation {
@@ -53,6 +55,7 @@ impl Evaluation {
             concurrency: config.concurrency,
             max_retries: config.max_retries,
             task_set: task_set_of(config),
+            max_lost_share: config.max_lost_share,
         }
     }
 
@@ -73,9 +76,18 @@ impl Evaluation {
         }
     }
 
-    /// Plays the episodes with `engine`, whose configuration is replaced.
-    pub async fn play(&self, engine: &RolloutEngine, step: usize, cancel: CancelToken) -> Result<EvalResult> {
-        let started = Instant::now();
+    /// Plays the episodes with `engine`, whose configuration is replaced and whose boxes come from `pool`.
+    ///
+    /// # Errors
+    /// When it was cancelled, see [`interrupted`], or when more than `max_lost_share` of the episodes were lost.
+    pub async fn play(
+        &self,
+        engine: &RolloutEngine,
+        pool: &BoxPool,
+        step: usize,
+        cancel: CancelToken,
+    ) -> Result<EvalResult> {
+        let (started, mark) = (Instant::now(), PoolMark::of(pool));
         let mut cursor = TaskCursor::new(tasks(self.seed, Split::Eval, &self.templates)?, 0);
         let tasks = cursor.next_tasks(self.episodes);
         let requests = tasks
@@ -87,6 +99,11 @@ impl Evaluation {
             .collect();
         let engine = engine.with_config(self.rollout())?;
         let collection = engine.collect(requests, 0, cancel).await?;
+        let (lost, asked) = (collection.stats.lost, collection.stats.slots);
+        let first = first_fault(&collection.groups);
+        let what = format!("evaluation after step {step}");
+        check_lost(&what, lost, asked, self.max_lost_share, first.as_deref())?;
+        let losses = FaultFigures::of(&collection.stats, pool, mark);
         let groups = collection.groups.into_iter();
         let episodes: Vec<(Task, Episode)> = groups
             .flat_map(|group| {
@@ -107,6 +124,7 @@ impl Evaluation {
             reward_mean: mean(&|episode| f64::from(episode.reward)),
             turns_mean: mean(&|episode| episode.facts.turns as f64),
             faults: collection.stats.faults.total(),
+            losses,
             eval_s: started.elapsed().as_secs_f64(),
             ..Default::default()
         };
@@ -168,8 +186,9 @@ pub async fn evaluate(
     policy: &Policy,
     step: usize,
     reward: Arc<dyn Reward>,
+    cancel: CancelToken,
 ) -> Result<EvalResult> {
-    evaluate_with(evaluation, world, renderer, policy, step, reward, |_| ()).await
+    evaluate_with(evaluation, world, renderer, policy, step, reward, cancel, |_| ()).await
 }
 
 /// As [`evaluate`], with a callback for progress.
@@ -180,6 +199,7 @@ pub async fn evaluate_with(
     policy: &Policy,
     step: usize,
     reward: Arc<dyn Reward>,
+    cancel: CancelToken,
     progress: impl Fn(&Progress) + Send + Sync + 'static,
 ) -> Result<EvalResult> {
     let sampler = sampler(policy, &renderer, 0, evaluation.max_context_tokens, true)?;
@@ -191,6 +211,11 @@ pub async fn evaluate_with(
         evaluation.rollout(),
     )?;
     evaluation
-        .play(&engine.with_progress(progress), step, never_cancelled())
+        .play(&engine.with_progress(progress), world.pool(), step, cancel)
         .await
+}
+
+/// Whether an evaluation ended because it was cancelled.
+pub fn interrupted(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(EngineError::Cancelled { .. }))
 }

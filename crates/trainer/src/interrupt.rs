@@ -130,6 +130,8 @@ impl Interrupt {
     }
 }
 
+pub use signals::survive_file_limit;
+
 #[cfg(unix)]
 mod signals {
     //! The signals of Unix.
@@ -180,6 +182,16 @@ mod signals {
         }
     }
 
+    /// Lets a write beyond the limit of a file's size (`ulimit -f`) fail like one on a full disk, instead of ending the
+    /// process.
+    pub fn survive_file_limit() {
+        // SAFETY: sets the disposition of one signal to "ignored"; no handler runs.
+        #[allow(unsafe_code)]
+        unsafe {
+            libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
+        }
+    }
+
     /// Ends the process without waiting for any thread.
     pub fn exit(code: u8) -> ! {
         // SAFETY: `_exit` has no preconditions; it skips exit handlers, which may wait for work on a card.
@@ -206,6 +218,9 @@ mod signals {
             tokio::signal::ctrl_c().await.ok().map(|()| "Ctrl-C")
         }
     }
+
+    /// There is no such limit.
+    pub fn survive_file_limit() {}
 
     /// Ends the process.
     pub fn exit(code: u8) -> ! {

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, anyhow};
 use burn::tensor::{Device, Tensor};
-use cua_grpo_algo::{AdamW, AdamWConfig, FlatLayout, clip_grad_norm};
+use cua_grpo_algo::{AdamW, AdamWConfig, AlgoError, FlatLayout, clip_grad_norm};
 use cua_grpo_model::nn::Slot;
 use cua_grpo_model::score::ScoreTape;
 use cua_grpo_model::{Policy, Trainable};
@@ -75,17 +75,21 @@ impl Learner {
         Ok(self.adamw.layout().flatten_gradients(parts, &device)?)
     }
 
-    /// One update; returns the norm of the gradient before clipping.
+    /// One update; returns the norm of the gradient before clipping. `None`: the norm is not finite, and nothing is
+    /// changed.
     ///
     /// # Errors
-    /// When the gradient is not finite: nothing is changed then.
-    pub fn update(&mut self, gradient: Tensor<1>, learning_rate: f64) -> Result<f64> {
+    /// When the gradient is not one of this learner's.
+    pub fn update(&mut self, gradient: Tensor<1>, learning_rate: f64) -> Result<Option<f64>> {
         let limit = if self.max_grad_norm > 0.0 {
             self.max_grad_norm
         } else {
             f64::INFINITY
         };
-        let (gradient, norm) = clip_grad_norm(gradient, limit)?;
+        let (gradient, norm) = match clip_grad_norm(gradient, limit) {
+            Err(AlgoError::NotFinite { .. }) => return Ok(None),
+            clipped => clipped?,
+        };
         let mut parameters = Vec::new();
         self.policy
             .model_mut()
@@ -105,7 +109,7 @@ impl Learner {
                 (_, None) => complete = false,
             });
         if complete {
-            Ok(norm)
+            Ok(Some(norm))
         } else {
             Err(anyhow!("the update lacks tensors of the policy: this is a bug"))
         }

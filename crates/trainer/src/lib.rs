@@ -11,6 +11,7 @@ pub mod config;
 pub mod conversation;
 pub mod error;
 pub mod eval;
+pub mod faults;
 pub mod files;
 pub mod hint;
 pub mod hub;

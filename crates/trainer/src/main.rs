@@ -23,6 +23,7 @@ fn keep_pages() {
 
 fn main() -> ExitCode {
     keep_pages();
+    trainer::interrupt::survive_file_limit();
     let cli = Cli::parse();
     trainer::output::install(cli.log_format);
     match run(cli.into_command()) {

@@ -4,6 +4,7 @@
 //! leaves out such a torn last line. Keys that end in `_s` are wall-clock seconds or rates by them; all others are
 //! equal between a resumed run and one that was never interrupted.
 
+use crate::faults::FaultFigures;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use std::fs::{File, OpenOptions};
@@ -52,9 +53,12 @@ pub struct EvalEvent {
     /// Mean number of turns.
     #[serde(default, deserialize_with = "number")]
     pub turns_mean: f64,
-    /// Episodes given up because of faults.
+    /// Attempts lost to faults.
     #[serde(default)]
     pub faults: usize,
+    /// What was lost, by kind.
+    #[serde(flatten)]
+    pub losses: FaultFigures,
     /// Wall-clock seconds.
     #[serde(default)]
     pub eval_s: f64,
@@ -103,6 +107,12 @@ pub struct TrainEvent {
     pub episodes: usize,
     /// Attempts lost to faults.
     pub faults: usize,
+    /// What was lost, by kind.
+    #[serde(flatten)]
+    pub losses: FaultFigures,
+    /// Updates left out because their gradient was not finite.
+    #[serde(default)]
+    pub updates_skipped: usize,
     /// Groups that were trained on.
     pub groups_kept: usize,
     /// Groups left out because their rewards hardly differ.

@@ -1,10 +1,11 @@
 //! Where episodes happen: the simulated phone inside this process, or a GBox service; and the tasks for it.
 
 use crate::config::{DeviceSpec, PromptStyle, Target, TrainConfig};
+use crate::output;
 use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 use cua_grpo_gbox::tasks::{Split, TemplateTasks};
-use cua_grpo_gbox::{BoxPool, ClientConfig, EnvConfig, GboxClient, GboxEnvironmentFactory, PoolConfig};
+use cua_grpo_gbox::{BoxPool, ClientConfig, EnvConfig, GboxClient, GboxEnvironmentFactory, PoolConfig, RUN_LABEL};
 use cua_grpo_sim::{SimConfig, SimServer};
 use std::sync::Arc;
 use std::time::Duration;
@@ -95,13 +96,37 @@ impl World {
         })
     }
 
-    /// Ends every box of this run.
-    pub async fn close(self) -> Result<()> {
-        self.factory.pool().close().await?;
+    /// The pool of boxes.
+    pub fn pool(&self) -> &BoxPool {
+        self.factory.pool()
+    }
+
+    /// Ends every box of this run. Boxes that may be left are told about: what was computed is not less true for them.
+    pub async fn close(self) {
+        let pool = self.factory.pool();
+        let mut swept = pool.close().await;
+        let faults = pool.stats().terminate_faults;
+        if faults > 0 && swept.is_ok() {
+            // What could not be terminated before, once more.
+            swept = pool.sweep(pool.run_label()).await;
+        }
+        let left = match swept {
+            Err(error) => Some(format!("it is not known whether boxes of this run are left: {error}")),
+            Ok(_) => match pool.stats().terminate_faults - faults {
+                0 => None,
+                count => Some(format!("{count} boxes could not be terminated")),
+            },
+        };
+        if let Some(left) = left {
+            output::warn(format!(
+                "{left}; boxes with the label {RUN_LABEL}={} end by themselves within {} minutes",
+                pool.run_label(),
+                PoolConfig::default().expires_in.as_secs() / 60
+            ));
+        }
         if let Some(sim) = self.sim {
             sim.shutdown().await;
         }
-        Ok(())
     }
 }
 

@@ -192,6 +192,71 @@ async fn mistakes_of_the_policy_are_told_to_it() {
 }
 
 #[tokio::test]
+async fn what_the_phone_refuses_is_told_to_the_policy_and_is_no_fault() {
+    let world = World::new().await;
+    let typing = to_reply(&Action::Input {
+        text: "x".to_owned(),
+        target: Some(Target::element("Wi-Fi")),
+    });
+    // What is asked for, the call that is refused, and the status.
+    let cases = [
+        (click("Wi-Fi"), "POST /click", 400),
+        (click("Wi-Fi"), "POST /click", 413),
+        (click("Wi-Fi"), "POST /click", 422),
+        (click("Wi-Fi"), "POST /model", 400),
+        (typing, "POST /type", 422),
+    ];
+    let mut env = world.started().await;
+    for (turn, (reply, call, status)) in cases.iter().enumerate() {
+        world.double.fail([Failure::new(call, *status)]);
+        let step = env.step(reply).await.unwrap();
+        let error = step.action.error.unwrap();
+        assert_eq!(error, "the phone refuses this action: injected", "{call} {status}");
+        let seen = step.observation.unwrap();
+        let shown = seen.messages[0].joined_text();
+        assert!(shown.contains("refuses this action"), "{shown}");
+        // Typing touched the switch before it was refused: the picture is that of now.
+        let wifi = turn == 4;
+        assert_eq!(
+            seen.messages[0].images().next().unwrap().bytes,
+            screenshot(wifi),
+            "{call}"
+        );
+    }
+    let facts = env.finish(Ending::MaxTurns).await.unwrap();
+    assert_eq!((facts.turns, facts.action_errors), (5, 5));
+    assert_eq!(
+        world.double.with(|service| service.count("/click")),
+        4,
+        "nothing is tried again"
+    );
+
+    // Statuses that say nothing about the action, and a box that is gone and refuses everything.
+    for failures in [
+        vec![Failure::new("POST /click", 404)],
+        vec![Failure::new("POST /click", 409)],
+        vec![Failure::new("POST /click", 402)],
+        vec![Failure::new("POST /click", 400), Failure::new("POST /screenshot", 400)],
+        vec![Failure::new("POST /model", 422), Failure::new("POST /screenshot", 404)],
+    ] {
+        let mut env = world.started().await;
+        let what = format!("{failures:?}");
+        world.double.fail(failures);
+        let fault = env.step(&click("Wi-Fi")).await.unwrap_err();
+        assert_eq!(fault.kind, FaultKind::Environment, "{what}");
+        env.finish(Ending::Fault).await.unwrap();
+    }
+    assert_eq!(world.double.with(|service| service.running()), 0);
+}
+
+/// The bytes of the double's picture.
+fn screenshot(wifi: bool) -> Vec<u8> {
+    let uri = crate::double::picture(wifi);
+    let body = uri.split_once(',').unwrap().1;
+    base64::Engine::decode(&base64::engine::general_purpose::STANDARD, body).unwrap()
+}
+
+#[tokio::test]
 async fn actions_reach_the_wire_as_meant() {
     let world = World::new().await;
     // A service that sends no picture with an action is asked for one.

@@ -360,6 +360,8 @@ impl Generator {
             .conversations
             .get(&request.session)
             .map_or(0, |conversation| conversation.length);
+        // Nothing that follows a log-prob that is no number can be used: whoever asked finds it in the completion.
+        output.done = !drawn.logprob.is_finite();
         let stop = if self.stop_tokens.contains(&drawn.token) {
             Some(StopReason::Stop)
         } else if completion.tokens.len() >= request.params.max_new_tokens {

@@ -192,8 +192,10 @@ impl Worker {
         match self.generator.generate(&requests) {
             Ok(completions) => {
                 for (reply, completion) in replies.into_iter().zip(completions) {
+                    let flaw = completion.flaw();
+                    let outcome = flaw.map(|flaw| Fault::new(FaultKind::Sampler, "sample", flaw));
                     // The caller may have given up meanwhile.
-                    let _ = reply.send(Ok(completion));
+                    let _ = reply.send(outcome.map_or(Ok(completion), Err));
                 }
             }
             Err(error) => {

@@ -71,7 +71,16 @@ async fn gate(State(state): State<Shared>, request: Request, next: Next) -> Resu
             "unavailable on purpose: a fault of the simulator",
         ));
     }
+    if acts(request.uri().path()) && state.draw(state.config.faults.refused_actions) {
+        return Err(ApiError::bad("refused on purpose: a fault of the simulator"));
+    }
     Ok(next.run(request).await)
+}
+
+/// Whether a path changes the screen.
+fn acts(path: &str) -> bool {
+    let action = path.split_once("/actions/").map(|(_, action)| action);
+    action.is_some_and(|action| !action.starts_with("screen"))
 }
 
 fn check_key(state: &SimState, request: &Request) -> Result<(), ApiError> {

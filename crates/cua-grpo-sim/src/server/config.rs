@@ -48,6 +48,8 @@ pub struct Latency {
 pub struct Faults {
     /// Share of requests that are answered 503 before anything is done, 0 to 1.
     pub unavailable: f64,
+    /// Share of actions that are answered 400, as if their content were wrong, before anything is done, 0 to 1.
+    pub refused_actions: f64,
     /// Share of boxes that die, 0 to 1.
     pub deaths: f64,
     /// Requests that a box which is to die still answers.
@@ -60,6 +62,7 @@ impl Default for Faults {
     fn default() -> Self {
         Self {
             unavailable: 0.0,
+            refused_actions: 0.0,
             deaths: 0.0,
             death_after: 3,
             seed: 0,

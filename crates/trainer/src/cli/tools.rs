@@ -21,6 +21,9 @@ pub struct SimArgs {
     /// Fraction of requests that fail, to try out robustness
     #[arg(long, value_name = "FRACTION", default_value_t = 0.0)]
     pub fault_rate: f64,
+    /// Fraction of actions that are refused as if the policy had asked for nonsense
+    #[arg(long, value_name = "FRACTION", default_value_t = 0.0)]
+    pub refuse_rate: f64,
     /// Seed of the injected faults
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub seed: u64,

@@ -2,7 +2,9 @@
 
 use crate::assemble::{self, Loaded};
 use crate::cli::Measured;
-use crate::eval::{Evaluation, evaluate_with};
+use crate::error::CliError;
+use crate::eval::{Evaluation, evaluate_with, interrupted};
+use crate::interrupt::{Interrupt, Notice};
 use crate::output;
 use crate::progress::Progress;
 use crate::world::{World, WorldConfig};
@@ -14,6 +16,7 @@ use std::sync::Arc;
 /// Greedy episodes on unseen task instances; a line a template on standard error, the figures as JSON on standard
 /// output.
 pub async fn eval(measured: &Measured) -> Result<()> {
+    let interrupt = Interrupt::listen(Notice::EVALUATION);
     let config = &measured.config;
     for note in &measured.notes {
         output::say(note);
@@ -27,7 +30,8 @@ pub async fn eval(measured: &Measured) -> Result<()> {
         let loaded = load_adapter(policy.model_mut(), &adapter.folder);
         loaded.with_context(|| format!("--adapter {}", adapter.given.display()))?;
     }
-    let world = World::open(WorldConfig::of(config)).await?;
+    interrupt.hold();
+    let world = interrupt.or(World::open(WorldConfig::of(config))).await??;
     let evaluation = Evaluation::of(config);
     let progress = Progress::new(0, 0);
     let (shown, verbose) = (progress.clone(), config.verbose);
@@ -39,6 +43,7 @@ pub async fn eval(measured: &Measured) -> Result<()> {
         &policy,
         0,
         Arc::clone(&reward),
+        interrupt.token(),
         move |now| {
             shown.episodes("evaluation", now.stats.episodes, now.stats.slots, now.stats.successes);
             match &now.event {
@@ -56,8 +61,11 @@ pub async fn eval(measured: &Measured) -> Result<()> {
     )
     .await;
     progress.finish();
-    world.close().await?;
-    let result = result?;
+    world.close().await;
+    let result = match result {
+        Err(error) if interrupted(&error) => return Err(CliError::Interrupted.into()),
+        result => result?,
+    };
     output::say(result.by_template().trim_end());
     output::say(format!(
         "{:.1} % of {} unseen tasks solved, {:.1} % claimed, {:.1} turns an episode{}",

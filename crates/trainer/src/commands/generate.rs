@@ -102,6 +102,9 @@ pub fn generate(arguments: &GenerateArgs) -> Result<(), CliError> {
         .into_iter()
         .next()
         .ok_or_else(|| anyhow::anyhow!("no completion came back"))?;
+    if let Some(flaw) = completion.flaw() {
+        return Err(anyhow::anyhow!("sample: {flaw}").into());
+    }
     let said = match (completion.stop, completion.tokens.split_last()) {
         (StopReason::Stop, Some((_, before))) => before,
         _ => &completion.tokens,

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use cua_grpo_sim::{Faults, Latency, SimConfig, SimServer};
 use std::time::Duration;
 
-/// Serves simulated phones until Ctrl-C.
+/// Serves simulated phones until a signal asks for the end.
 pub async fn sim(arguments: &SimArgs) -> Result<()> {
     let config = SimConfig {
         bind: arguments.bind,
@@ -19,6 +19,7 @@ pub async fn sim(arguments: &SimArgs) -> Result<()> {
         },
         faults: Faults {
             unavailable: arguments.fault_rate,
+            refused_actions: arguments.refuse_rate,
             seed: arguments.seed,
             ..Default::default()
         },

@@ -203,6 +203,12 @@ configuration! {
         /// New attempts at an episode that was lost to a fault of the infrastructure.
         #[resume = Free]
         max_retries: usize = 2,
+        /// Share of a step's or an evaluation's episodes that may be lost to faults; more ends the run, after saving.
+        #[resume = Free]
+        max_lost_share: f64 = 0.25,
+        /// Updates in a row that are left out because their gradient is not finite; one more ends the run, after saving.
+        #[resume = Free]
+        max_skipped_updates: usize = 5,
         /// Episodes of each evaluation that are saved with screenshots for the report; 0 saves none.
         #[resume = Free]
         save_episodes: usize = 24,
@@ -280,6 +286,12 @@ impl Configuration for TrainConfig {
             "top_p",
             self.top_p,
             "more than 0 and at most 1",
+        )?;
+        check.require(
+            (0.0..=1.0).contains(&self.max_lost_share),
+            "max_lost_share",
+            self.max_lost_share,
+            "a share from 0 to 1",
         )?;
         let within = |value: f64| value > 0.0 && value < 1.0;
         check.require(

@@ -3,10 +3,9 @@
 use super::Run;
 use super::verdict::Verdict;
 use crate::checkpoint::BEST;
-use crate::eval::{EvalResult, Evaluation};
+use crate::eval::{EvalResult, Evaluation, interrupted};
 use crate::metrics::{EvalEvent, Event};
 use anyhow::Result;
-use cua_grpo_rollout::EngineError;
 
 impl Run {
     /// Evaluates, logs, saves the episodes and the best model; `None` when the user interrupted it.
@@ -14,20 +13,16 @@ impl Run {
         let step = self.state.global_step;
         let evaluation = Evaluation::of(&self.config);
         let engine = self.watched(&format!("evaluation after step {step}"));
-        let played = evaluation.play(&engine, step, self.interrupt.token()).await;
+        let played = evaluation.play(&engine, &self.pool, step, self.interrupt.token()).await;
         let result = match played {
             Ok(result) => result,
-            Err(error) if matches!(error.downcast_ref(), Some(EngineError::Cancelled { .. })) => return Ok(None),
+            Err(error) if interrupted(&error) => return Ok(None),
             Err(error) => return Err(error),
         };
-        anyhow::ensure!(
-            result.event.episodes > 0,
-            "evaluation after step {step}: every episode was lost to faults"
-        );
         self.begin()?;
         self.progress.eval(&result.event);
         self.dir.record(&Event::Eval(result.event.clone()))?;
-        self.dir.save_episodes(step, &result, self.config.save_episodes)?;
+        self.dir.save_episodes(step, &result, self.config.save_episodes);
         self.judge(&result.event, &evaluation.task_set)?;
         Ok(Some(result))
     }

@@ -3,28 +3,75 @@
 use super::Run;
 use crate::checkpoint::{BEST, FINAL};
 use crate::compare::first_and_last;
+use crate::error::CliError;
+use crate::faults::TooMany;
 use crate::hint;
 use crate::metrics::{EvalEvent, Event};
 use crate::output;
 use crate::progress::before_after;
+use crate::report::ReportError;
 use anyhow::Result;
+use std::path::PathBuf;
 
 impl Run {
-    /// Saves after an interruption and says how to go on.
+    /// Saves after an interruption, writes the report, and says how to go on.
+    ///
+    /// # Errors
+    /// [`CliError::Interrupted`] always, or why it could not be saved.
     pub(super) fn stopped(&mut self) -> Result<()> {
+        self.save_here()?;
+        self.refresh_report();
         self.progress.finish();
-        if self.state.global_step == 0 {
-            output::say("interrupted before the first step was done; nothing to resume");
+        output::say(format!("interrupted {}", self.way_on()));
+        Err(CliError::Interrupted.into())
+    }
+
+    /// A checkpoint of what is reached. Where nothing was, the checkpoint that was resumed is this state and stays
+    /// untouched, and a new run begins anew when it is resumed.
+    pub(super) fn save_here(&mut self) -> Result<()> {
+        if self.state == self.resumed {
             return Ok(());
         }
-        // Otherwise the checkpoint that was resumed is this state, and its folder is still untouched.
-        if self.state != self.resumed {
-            self.save()?;
-        }
-        let step = self.state.global_step;
+        self.save()
+    }
+
+    /// Where the run stands and what to type to go on.
+    pub(super) fn way_on(&self) -> String {
         let command = hint::command(&["--resume", &hint::path(self.dir.path())]);
-        output::say(format!("interrupted after step {step}; go on with: {command}"));
-        Ok(())
+        match self.state.global_step {
+            0 => format!("before the first step was done; go on with: {command}"),
+            step => format!("after step {step}; go on with: {command}"),
+        }
+    }
+
+    /// Writes the report; a run does not fail for it, since it can be written at any time.
+    pub(super) fn refresh_report(&self) -> Option<PathBuf> {
+        match crate::report::write_report(self.dir.path()) {
+            Ok(path) => Some(path),
+            Err(ReportError::Empty { .. }) => None,
+            Err(error) => {
+                output::warn(format!(
+                    "no report: {error}; write it later with: {}",
+                    hint::command(&["report", &hint::path(self.dir.path())])
+                ));
+                None
+            }
+        }
+    }
+
+    /// An error once too many updates in a row were left out.
+    pub(super) fn check_skipped(&mut self) -> Result<()> {
+        let (skipped, limit) = (self.state.skipped_in_a_row, self.config.max_skipped_updates);
+        if skipped <= limit {
+            return Ok(());
+        }
+        // A run that is resumed starts to count anew.
+        self.state.skipped_in_a_row = 0;
+        Err(TooMany(format!(
+            "{skipped} updates in a row were left out because their gradient was not finite, and max_skipped_updates \
+             allows {limit}; lower learning_rate or beta, or look at the rows that the warnings name"
+        ))
+        .into())
     }
 
     /// The last artefacts, the table, and what to type next.
@@ -32,7 +79,7 @@ impl Run {
         self.begin()?;
         let step = self.state.global_step;
         self.checkpoints.save_adapter(&mut self.learner, step, FINAL)?;
-        let report = crate::report::write_report(self.dir.path())?;
+        let report = self.refresh_report();
         self.progress.finish();
         let events = crate::metrics::read_metrics(self.dir.path())?;
         let evals: Vec<EvalEvent> = events
@@ -47,7 +94,9 @@ impl Run {
         }
         let dir = self.dir.path();
         output::say(format!("  run folder      {}", dir.display()));
-        output::say(format!("  report          {} (open it in a browser)", report.display()));
+        if let Some(report) = report {
+            output::say(format!("  report          {} (open it in a browser)", report.display()));
+        }
         if self.state.best_accuracy.is_some() {
             output::say(format!(
                 "  best model      {} (after step {})",

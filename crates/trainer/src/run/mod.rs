@@ -10,6 +10,7 @@ use crate::assemble::{self, Loaded};
 use crate::checkpoint::{Checkpoints, TrainingState};
 use crate::config::TrainConfig;
 use crate::eval::sampler;
+use crate::faults::TooMany;
 use crate::interrupt::{Interrupt, Notice};
 use crate::learner::Learner;
 use crate::metrics::Event;
@@ -22,6 +23,7 @@ use crate::world::{World, WorldConfig, tasks};
 use anyhow::Result;
 use cua_grpo_algo::{AdamWConfig, Schedule};
 use cua_grpo_core::derive_seed;
+use cua_grpo_gbox::BoxPool;
 use cua_grpo_gbox::tasks::Split;
 use cua_grpo_model::generate::ModelSampler;
 use cua_grpo_model::{Trainable, lora};
@@ -37,6 +39,7 @@ struct Run {
     learner: Learner,
     sampler: ModelSampler,
     engine: RolloutEngine,
+    pool: BoxPool,
     cursor: TaskCursor,
     checkpoints: Checkpoints,
     state: TrainingState,
@@ -110,6 +113,7 @@ pub async fn run(config: TrainConfig, resume: Option<ResumePoint>) -> Result<()>
         learner,
         sampler,
         engine,
+        pool: world.pool().clone(),
         checkpoints,
         resumed: state.clone(),
         state,
@@ -117,14 +121,25 @@ pub async fn run(config: TrainConfig, resume: Option<ResumePoint>) -> Result<()>
     };
     let outcome = run.all_steps().await;
     run.progress.finish();
-    let closed = world.close().await;
-    outcome?;
-    closed
+    world.close().await;
+    outcome
 }
 
 impl Run {
-    /// The loop.
+    /// The loop, and what is left behind when it fails: what was reached is saved, so that the run can go on.
     async fn all_steps(&mut self) -> Result<()> {
+        let outcome = self.steps().await;
+        match &outcome {
+            Err(error) if error.is::<TooMany>() => {
+                self.save_here()?;
+                self.refresh_report();
+                Err(TooMany(format!("{error}. What was reached is saved, {}", self.way_on())).into())
+            }
+            _ => outcome,
+        }
+    }
+
+    async fn steps(&mut self) -> Result<()> {
         if !self.state.evaluated && (self.state.global_step == 0 || due(self.config.eval_steps, self.state.global_step))
         {
             // The baseline, or the evaluation that the checkpoint was saved without.
@@ -146,11 +161,13 @@ impl Run {
             };
             self.progress.step(&event);
             self.dir.record(&Event::Train(event))?;
+            self.check_skipped()?;
             let (step, last) = (self.state.global_step, self.state.global_step == self.config.max_steps);
-            self.state.evaluated = due(self.config.eval_steps, step);
-            if self.state.evaluated && self.evaluate().await?.is_none() {
-                self.state.evaluated = false;
-                return self.stopped();
+            if due(self.config.eval_steps, step) {
+                if self.evaluate().await?.is_none() {
+                    return self.stopped();
+                }
+                self.state.evaluated = true;
             }
             let enough = enough(&self.state, &self.config);
             if last || enough.is_some() || due(self.config.save_steps, step) {

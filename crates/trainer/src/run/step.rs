@@ -1,8 +1,9 @@
 //! One step of training: tasks, rollout, updates, figures.
 
 use super::Run;
+use crate::faults::{FaultFigures, PoolMark, check_lost, first_fault};
 use crate::metrics::TrainEvent;
-use crate::step::{UpdateStats, select, update};
+use crate::step::{Update, UpdateStats, select, update};
 use anyhow::Result;
 use cua_grpo_core::Group;
 use cua_grpo_rollout::{Collection, EngineError, GroupRequest};
@@ -11,7 +12,7 @@ use std::time::Instant;
 impl Run {
     /// One step; `None` when the user interrupted it.
     pub(super) async fn step(&mut self) -> Result<Option<TrainEvent>> {
-        let started = Instant::now();
+        let (started, mark) = (Instant::now(), PoolMark::of(&self.pool));
         let step = self.state.global_step + 1;
         let cursor = self.cursor.position();
         let count = self.config.batch_size * self.config.gradient_accumulation_steps;
@@ -33,26 +34,39 @@ impl Run {
             Err(error) => return Err(error.into()),
         };
         let rollout_s = started.elapsed().as_secs_f64();
-        let lost_all = collection.stats.episodes == 0;
-        anyhow::ensure!(
-            !lost_all,
-            "step {step}: every episode was lost to faults: {}",
-            first_fault(&collection)
-        );
+        let (lost, asked) = (collection.stats.lost, collection.stats.slots);
+        let first = first_fault(&collection.groups);
+        let share = self.config.max_lost_share;
+        if let Err(error) = check_lost(&format!("step {step}"), lost, asked, share, first.as_deref()) {
+            // A run that is resumed tries these tasks again.
+            self.cursor = self.cursor.at(cursor);
+            return Err(error);
+        }
 
         let training = Instant::now();
         self.progress.phase(format!("step {step}: update"));
         let selection = select(&self.config, &collection.groups)?;
         let learning_rate = self.schedule.learning_rate(step as u64 - 1);
         let version = self.state.policy_version;
-        let mut first: Option<UpdateStats> = None;
+        let (mut first, mut skipped) = (None::<UpdateStats>, 0);
         for _ in 0..self.config.num_updates {
             if selection.rows.is_empty() {
                 break;
             }
-            let stats = update(&self.config, &selection, &mut self.learner, learning_rate)?;
-            self.state.updates += 1;
-            first.get_or_insert(stats);
+            match update(&self.config, &selection, &mut self.learner, learning_rate)? {
+                Update::Made(stats) => {
+                    self.state.updates += 1;
+                    self.state.skipped_in_a_row = 0;
+                    first.get_or_insert(stats);
+                }
+                Update::Skipped(rows) => {
+                    skipped += 1;
+                    self.state.skipped_in_a_row += 1;
+                    tracing::warn!(step, rows, "an update was skipped: its gradient is not finite");
+                    // The weights are as they were, and so would be the next gradient.
+                    break;
+                }
+            }
         }
         if first.is_some() {
             self.state.policy_version += 1;
@@ -60,6 +74,7 @@ impl Run {
                 .set_model(self.learner.policy.model().clone(), self.state.policy_version);
         }
         self.state.global_step = step;
+        self.state.evaluated = false;
         self.state.task_cursor = self.cursor.position();
         let mut event = summarise(&collection, version);
         let stats = first.unwrap_or_default();
@@ -72,6 +87,8 @@ impl Run {
         event.grad_norm = stats.grad_norm;
         event.learning_rate = learning_rate;
         event.tokens_trained = stats.loss.tokens as usize;
+        event.updates_skipped = skipped;
+        event.losses = FaultFigures::of(&collection.stats, &self.pool, mark);
         event.groups_kept = selection.kept;
         event.groups_filtered = selection.filtered;
         event.rollout_s = rollout_s;
@@ -80,7 +97,7 @@ impl Run {
         event.extra.insert("sampler_gap".into(), stats.sampler_gap.into());
         self.begin()?;
         self.dir
-            .log_episodes(step, &collection.groups, self.config.enable_detailed_logging)?;
+            .log_episodes(step, &collection.groups, self.config.enable_detailed_logging);
         Ok(Some(event))
     }
 }
@@ -129,11 +146,4 @@ fn summarise(collection: &Collection, version: u64) -> TrainEvent {
         .extra
         .insert("kept_mass_mean".into(), stats.kept_mass_mean().into());
     event
-}
-
-fn first_fault(collection: &Collection) -> String {
-    let mut faults = collection.groups.iter().flat_map(|group| &group.faults);
-    faults
-        .next()
-        .map_or_else(|| "none recorded".to_owned(), ToString::to_string)
 }

@@ -13,8 +13,10 @@ use crate::config::{TrainConfig, to_yaml};
 use crate::eval::EvalResult;
 use crate::files::{FolderLock, link_folder, replace_folder, sweep, write};
 use crate::metrics::{Event, MetricsWriter};
+use crate::output;
 use crate::report::save_episode;
 use crate::resume::{CHECKPOINTS, ResumePoint};
+use crate::tolerate::Tolerated;
 use anyhow::{Context, Result};
 use aside::Kept;
 use cua_grpo_core::Group;
@@ -23,6 +25,9 @@ use std::path::{Path, PathBuf};
 
 /// Log of training episodes, a line each.
 const TRAIN_LOG: &str = "episodes/train.jsonl";
+
+/// Records that could not be written.
+static UNWRITTEN: Tolerated = Tolerated::new();
 
 /// An open run folder.
 pub struct RunDir {
@@ -145,28 +150,28 @@ impl RunDir {
         write(&self.path.join(CONFIG), to_yaml(&self.config)?.as_bytes())
     }
 
-    /// Saves the first `count` episodes of an evaluation with their screenshots, replacing those of an earlier one.
-    ///
-    /// # Errors
-    /// When a file cannot be written.
-    pub fn save_episodes(&self, step: usize, result: &EvalResult, count: usize) -> Result<()> {
+    /// Saves the first `count` episodes of an evaluation with their screenshots, replacing those of an earlier one. What
+    /// cannot be written is told and left out: the figures of the run do not depend on it.
+    pub fn save_episodes(&self, step: usize, result: &EvalResult, count: usize) {
         let folder = self.path.join(format!("episodes/eval-{step}"));
         if folder.exists() {
-            crate::files::discard(&folder)?;
+            let removed = crate::files::discard(&folder);
+            tell("episodes of an earlier evaluation could not be removed", removed);
         }
         for (index, (task, episode)) in result.episodes.iter().take(count).enumerate() {
-            save_episode(&self.path, step, index, task, episode)?;
+            let saved = save_episode(&self.path, step, index, task, episode);
+            if saved.is_err() {
+                // Half an episode would be no record of it.
+                let _ = std::fs::remove_dir_all(folder.join(format!("{index:03}")));
+            }
+            tell("an episode was not saved; the run goes on", saved);
         }
-        Ok(())
     }
 
-    /// Appends a line for every training episode of a step.
-    ///
-    /// # Errors
-    /// When the file cannot be written.
-    pub fn log_episodes(&self, step: usize, groups: &[Group], enabled: bool) -> Result<()> {
+    /// Appends a line for every training episode of a step. What cannot be written is told and left out.
+    pub fn log_episodes(&self, step: usize, groups: &[Group], enabled: bool) {
         if !enabled {
-            return Ok(());
+            return;
         }
         let path = self.path.join(TRAIN_LOG);
         let mut lines = String::new();
@@ -187,9 +192,29 @@ impl RunDir {
                 lines.push_str(&format!("{line}\n"));
             }
         }
-        let file = std::fs::OpenOptions::new().create(true).append(true).open(&path);
-        let written = file.and_then(|mut file| file.write_all(lines.as_bytes()));
-        written.with_context(|| format!("cannot append to {}", path.display()))
+        let written = append(&path, lines.as_bytes());
+        let written = written.with_context(|| format!("cannot append to {}", path.display()));
+        tell("episodes of a step were not logged; the run goes on", written);
+    }
+}
+
+/// Appends all bytes or none.
+fn append(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path)?;
+    let before = file.metadata()?.len();
+    file.write_all(bytes).inspect_err(|_| {
+        // The piece that was written would spoil the line that comes next.
+        let _ = file.set_len(before);
+    })
+}
+
+/// Warns of what was not written, once in a while.
+fn tell<T>(what: &str, outcome: std::result::Result<T, impl std::fmt::Display>) {
+    if let Some(text) = outcome
+        .err()
+        .and_then(|error| UNWRITTEN.note(what, &format!("{error:#}")))
+    {
+        output::warn(text);
     }
 }
 

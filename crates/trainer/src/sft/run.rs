@@ -4,7 +4,10 @@ use super::demonstrate::DemonstratingSampler;
 use super::fresh::{copy_processor, model_config, write_processor};
 use crate::batching::micro_batches;
 use crate::config::SftConfig;
-use crate::eval::{Evaluation, evaluate};
+use crate::error::CliError;
+use crate::eval::{Evaluation, evaluate, interrupted};
+use crate::faults::{check_lost, first_fault};
+use crate::interrupt::{Interrupt, Notice};
 use crate::learner::Learner;
 use crate::output;
 use crate::world::{World, WorldConfig, device, tasks};
@@ -17,7 +20,7 @@ use cua_grpo_model::batch::ImageCache;
 use cua_grpo_model::checkpoint::{LoadOptions, SaveOptions, WeightDtype, load_model, save_model};
 use cua_grpo_model::processor::ChatRenderer;
 use cua_grpo_model::{Policy, Qwen3Vl, Trainable};
-use cua_grpo_rollout::{GroupRequest, RolloutConfig, RolloutEngine, TaskCursor, never_cancelled};
+use cua_grpo_rollout::{CancelToken, GroupRequest, RolloutConfig, RolloutEngine, TaskCursor};
 use cua_grpo_sim::Skill;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -30,14 +33,23 @@ use std::time::Instant;
 const CONCURRENCY: usize = 32;
 /// Demonstrations collected in one call.
 const CHUNK: usize = 256;
+/// Share of the demonstrations and of the evaluation that may be lost.
+const MAX_LOST_SHARE: f64 = 0.25;
+/// Updates in a row that may be left out.
+const MAX_SKIPPED: usize = 5;
 /// Padded tokens of a micro-batch.
 const MICRO_BATCH_TOKENS: usize = 8192;
 
 /// Makes the starter model that `config` describes.
+///
+/// # Errors
+/// [`CliError::Interrupted`] after a signal: what is trained by then is saved.
 pub async fn run(config: &SftConfig) -> Result<()> {
+    let interrupt = Interrupt::listen(Notice::TRAINING);
     let started = Instant::now();
     let dir = Path::new(&config.output_dir);
     let device = device(config.device)?;
+    interrupt.hold();
     let world = World::open(WorldConfig {
         base_url: "sim",
         api_key: None,
@@ -52,7 +64,14 @@ pub async fn run(config: &SftConfig) -> Result<()> {
         Some(from) => copy_processor(Path::new(from), dir)?,
     }
     let renderer = Arc::new(ChatRenderer::load(dir)?);
-    let rows = demonstrations(config, &world, renderer.clone()).await?;
+    let rows = match demonstrations(config, &world, renderer.clone(), interrupt.token()).await {
+        Err(error) if interrupted(&error) => {
+            world.close().await;
+            output::say("interrupted before training: no model was made");
+            return Err(CliError::Interrupted.into());
+        }
+        rows => rows?,
+    };
     let tokens: usize = rows.iter().map(|row| row.tokens.len()).sum();
     let images: usize = rows.iter().map(|row| row.images.len()).sum();
     output::say(format!(
@@ -72,7 +91,7 @@ pub async fn run(config: &SftConfig) -> Result<()> {
     };
     let policy = Policy::new(model, images);
     let mut learner = Learner::new(policy, Trainable::Everything, adamw, config.max_grad_norm)?;
-    train(config, &rows, &mut learner)?;
+    let steps = train(config, &rows, &mut learner, &interrupt)?;
 
     // What is measured is what is saved: bf16 weights.
     let special = renderer.tokenizer().special();
@@ -84,6 +103,14 @@ pub async fn run(config: &SftConfig) -> Result<()> {
         special.endoftext,
         special.im_end,
     )?;
+    if interrupt.asked() {
+        world.close().await;
+        output::say(format!(
+            "interrupted after step {steps}; the model so far is in {}",
+            dir.display()
+        ));
+        return Err(CliError::Interrupted.into());
+    }
     if config.eval_episodes > 0 {
         let model = load_model(dir, &LoadOptions::default(), &device)?;
         let policy = Policy::new(model, learner.policy.images().clone());
@@ -97,8 +124,20 @@ pub async fn run(config: &SftConfig) -> Result<()> {
             concurrency: CONCURRENCY,
             max_retries: 2,
             task_set: "starter".into(),
+            max_lost_share: MAX_LOST_SHARE,
         };
-        let result = evaluate(&evaluation, &world, renderer, &policy, 0, Arc::new(VerifiedSuccess)).await?;
+        let reward = Arc::new(VerifiedSuccess);
+        let result = match evaluate(&evaluation, &world, renderer, &policy, 0, reward, interrupt.token()).await {
+            Err(error) if interrupted(&error) => {
+                world.close().await;
+                output::say(format!(
+                    "interrupted while measuring; the model is in {}",
+                    dir.display()
+                ));
+                return Err(CliError::Interrupted.into());
+            }
+            result => result?,
+        };
         output::say(result.by_template().trim_end());
         output::say(format!(
             "the starter solves {:.1} % of {} unseen tasks greedily and claims {:.1} %",
@@ -107,7 +146,7 @@ pub async fn run(config: &SftConfig) -> Result<()> {
             100.0 * result.event.claimed_success_rate
         ));
     }
-    world.close().await?;
+    world.close().await;
     output::say(format!(
         "wrote {} in {:.0} s; use it with --model-name {0}",
         dir.display(),
@@ -124,7 +163,12 @@ fn prompts(config: &SftConfig) -> Prompts {
 }
 
 /// Plays the demonstrations and keeps their rows.
-async fn demonstrations(config: &SftConfig, world: &World, renderer: Arc<ChatRenderer>) -> Result<Vec<Row>> {
+async fn demonstrations(
+    config: &SftConfig,
+    world: &World,
+    renderer: Arc<ChatRenderer>,
+    cancel: CancelToken,
+) -> Result<Vec<Row>> {
     let sim = world.sim.as_ref().context("demonstrations need the simulated phone")?;
     let skill = Skill {
         hurry: config.skill_hurry,
@@ -165,7 +209,15 @@ async fn demonstrations(config: &SftConfig, world: &World, renderer: Arc<ChatRen
             .into_iter()
             .map(|task| GroupRequest { task, group_size: 1 })
             .collect();
-        let collection = engine.collect(requests, salt, never_cancelled()).await?;
+        let collection = engine.collect(requests, salt, cancel.clone()).await?;
+        let first = first_fault(&collection.groups);
+        check_lost(
+            "demonstrations",
+            collection.stats.lost,
+            wanted,
+            MAX_LOST_SHARE,
+            first.as_deref(),
+        )?;
         rows.extend(
             collection
                 .groups
@@ -173,16 +225,13 @@ async fn demonstrations(config: &SftConfig, world: &World, renderer: Arc<ChatRen
                 .flat_map(|group| group.episodes)
                 .map(|episode| episode.row),
         );
-        anyhow::ensure!(
-            collection.stats.lost < wanted,
-            "all {wanted} demonstrations were lost to faults"
-        );
     }
     Ok(rows)
 }
 
-/// Maximises the likelihood of the demonstrated replies, a mean over tokens.
-fn train(config: &SftConfig, rows: &[Row], learner: &mut Learner) -> Result<()> {
+/// Maximises the likelihood of the demonstrated replies, a mean over tokens. Gives the steps that were made: fewer after
+/// an interruption.
+fn train(config: &SftConfig, rows: &[Row], learner: &mut Learner, interrupt: &Interrupt) -> Result<usize> {
     let steps_an_epoch = rows.len().div_ceil(config.batch_size);
     let steps = config.max_steps.unwrap_or(config.epochs * steps_an_epoch);
     let schedule = Schedule {
@@ -195,7 +244,11 @@ fn train(config: &SftConfig, rows: &[Row], learner: &mut Learner) -> Result<()> 
     let mut order: Vec<usize> = Vec::new();
     let mut rng = ChaCha8Rng::seed_from_u64(derive_seed(&[config.seed, 1]));
     let (mut sum, mut count, started) = (0.0, 0, Instant::now());
+    let mut skipped = 0;
     for step in 0..steps {
+        if interrupt.asked() {
+            return Ok(step);
+        }
         if order.len() < config.batch_size.min(rows.len()) {
             let mut next: Vec<usize> = (0..rows.len()).collect();
             next.shuffle(&mut rng);
@@ -205,23 +258,33 @@ fn train(config: &SftConfig, rows: &[Row], learner: &mut Learner) -> Result<()> 
             .drain(..config.batch_size.min(order.len()))
             .map(|number| &rows[number])
             .collect();
-        sum += imitate(&batch, learner, schedule.learning_rate(step as u64))?;
-        count += 1;
+        match imitate(&batch, learner, schedule.learning_rate(step as u64))? {
+            Some(loss) => (sum, count, skipped) = (sum + loss, count + 1, 0),
+            None => {
+                skipped += 1;
+                anyhow::ensure!(
+                    skipped <= MAX_SKIPPED,
+                    "{skipped} updates in a row have a gradient that is not finite; lower learning_rate"
+                );
+                tracing::warn!(step = step + 1, "an update was skipped: its gradient is not finite");
+            }
+        }
         if (step + 1) % config.log_every == 0 || step + 1 == steps {
             let left = started.elapsed().as_secs_f64() / (step + 1) as f64 * (steps - step - 1) as f64;
             output::say(format!(
                 "step {}/{steps}  loss {:.4}  {left:.0} s left",
                 step + 1,
-                sum / f64::from(count)
+                sum / f64::from(count.max(1))
             ));
             (sum, count) = (0.0, 0);
         }
     }
-    Ok(())
+    Ok(steps)
 }
 
-/// One update on a batch; returns the mean negative log-likelihood a token.
-fn imitate(batch: &[&Row], learner: &mut Learner, learning_rate: f64) -> Result<f64> {
+/// One update on a batch; returns the mean negative log-likelihood a token. `None`: the gradient was not finite, and
+/// nothing was changed.
+fn imitate(batch: &[&Row], learner: &mut Learner, learning_rate: f64) -> Result<Option<f64>> {
     let total: usize = batch.iter().map(|row| row.trained_tokens()).sum();
     let mut gradient = None;
     let mut loss_sum = 0.0;
@@ -237,8 +300,9 @@ fn imitate(batch: &[&Row], learner: &mut Learner, learning_rate: f64) -> Result<
         });
         loss_sum += f64::from(loss.into_scalar::<f32>());
     }
-    if let Some(gradient) = gradient {
-        learner.update(gradient, learning_rate)?;
-    }
-    Ok(loss_sum)
+    let Some(gradient) = gradient else {
+        return Ok(Some(loss_sum));
+    };
+    let made = learner.update(gradient, learning_rate)?;
+    Ok(made.map(|_| loss_sum))
 }

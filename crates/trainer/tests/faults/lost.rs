@@ -1,0 +1,95 @@
+//! Boxes that cannot be had, actions that are refused: what is a fault, what is the policy's own, and how much is too much.
+
+use crate::live::*;
+use cua_grpo_sim::Faults;
+use trainer::metrics::{Event, read_metrics};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_action_is_the_policys_own_and_no_fault() {
+    let folder = tempfile::tempdir().unwrap();
+    let faults = Faults {
+        refused_actions: 0.7,
+        ..Default::default()
+    };
+    let sim = faulty(faults, 4).await;
+    let mut flags = at(&sim);
+    flags.extend(["--max-steps=1", "--output-dir=run"].map(String::from));
+    let output = finish(command(folder.path(), SMALL, &flags)).await;
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let step = &steps(&folder.path().join("run"))[0];
+    assert_eq!(
+        (step.episodes, step.faults, step.losses.lost),
+        (4, 0, 0),
+        "no attempt was repeated"
+    );
+    assert_eq!((step.losses.boxes_created, step.losses.boxes_terminated), (4, 4));
+    let text = std::fs::read_to_string(folder.path().join("run/episodes/eval-0/000/episode.json")).unwrap();
+    let other = std::fs::read_to_string(folder.path().join("run/episodes/eval-0/001/episode.json")).unwrap();
+    assert!((text + &other).contains("the phone refuses this action: refused on purpose"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn losing_more_than_the_share_ends_the_run_after_saving_and_without_a_table() {
+    let folder = tempfile::tempdir().unwrap();
+    // One box for four episodes: three of four are lost.
+    let sim = faulty(Faults::default(), 1).await;
+    let mut flags = at(&sim);
+    flags.extend(["--max-steps=1", "--output-dir=run", "--set=max_retries=0"].map(String::from));
+    let output = finish(command(folder.path(), SMALL, &flags)).await;
+    let text = said(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    for word in ["3 of 4", "max_lost_share", "0.25", "concurrency", "quota", "--resume"] {
+        assert!(text.contains(word), "{word} in {text}");
+    }
+    assert!(!text.contains("tasks solved") && !text.contains("% of"), "{text}");
+    assert!(read_metrics(&folder.path().join("run")).unwrap().is_empty());
+    // With what the quota allows it goes on.
+    let mut again = command(folder.path(), &["--resume=run", "--set=concurrency=1"], &[]);
+    again.env("GBOX_API_KEY", "any");
+    let output = finish(again).await;
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert_eq!(steps(&folder.path().join("run"))[0].losses.lost, 0);
+
+    let mut flags = at(&sim);
+    flags.push("--set=max_retries=0".to_owned());
+    let arguments = ["eval", "--episodes=4", "--set=concurrency=4", "--max-turns=2"];
+    let output = finish(command(folder.path(), &arguments, &flags)).await;
+    let text = said(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(
+        text.contains("3 of 4") && output.stdout.is_empty() && !text.contains("solved"),
+        "{text}"
+    );
+    assert_eq!(sim.stats().live_boxes, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_lost_within_the_share_is_counted_by_kind() {
+    let folder = tempfile::tempdir().unwrap();
+    let faults = Faults {
+        deaths: 0.3,
+        death_after: 2,
+        unavailable: 0.02,
+        ..Default::default()
+    };
+    let sim = faulty(faults, 4).await;
+    let mut flags = at(&sim);
+    flags.extend(["--max-steps=2", "--output-dir=run", "--set=max_lost_share=1"].map(String::from));
+    let output = finish(command(folder.path(), SMALL, &flags)).await;
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let (mut faults, mut kinds, mut created, mut ended) = (0, 0, 0, 0);
+    for event in read_metrics(&folder.path().join("run")).unwrap() {
+        let (all, losses) = match &event {
+            Event::Eval(eval) => (eval.faults, &eval.losses),
+            Event::Train(train) => (train.faults, &train.losses),
+        };
+        faults += all;
+        kinds += losses.faults_environment + losses.faults_setup + losses.faults_validator;
+        created += losses.boxes_created;
+        ended += losses.boxes_terminated;
+    }
+    assert!(faults > 0 && faults == kinds, "{faults} faults, {kinds} by kind");
+    assert!(created > 16 && created == ended, "{created} created, {ended} ended");
+    assert!(said(&output).contains("an attempt was lost"), "{}", said(&output));
+    assert_eq!(sim.stats().live_boxes, 0);
+}
