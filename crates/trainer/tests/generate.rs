@@ -170,3 +170,59 @@ fn wrong_flags_exit_with_2() {
         assert!(output.stdout.is_empty());
     }
 }
+
+/// Keys of `generation_config.json` are applied, or named.
+#[test]
+fn keys_of_the_generation_config_are_applied_or_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("model");
+    std::fs::create_dir(&model).unwrap();
+    for entry in std::fs::read_dir(fixture("a")).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_file() {
+            std::fs::write(model.join(entry.file_name()), std::fs::read(entry.path()).unwrap()).unwrap();
+        }
+    }
+    let reply = |keys: Value, rest: &[&str]| {
+        std::fs::write(model.join("generation_config.json"), keys.to_string()).unwrap();
+        let arguments = [
+            "generate", "--model", "model", "--prompt", "Open it", "--json", "out.json",
+        ];
+        let output = trainer(folder.path(), &[&arguments[..], rest].concat());
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        match output.status.code() {
+            Some(0) => Ok((read_json(&folder.path().join("out.json"))["ids"].clone(), said)),
+            code => Err((code, said)),
+        }
+    };
+    let eight = ["--max-new-tokens", "8"];
+    let (plain, said) = reply(json!({"do_sample": false}), &eight).unwrap();
+    assert!(!said.contains("not applied"), "{said}");
+    let first = plain[0].as_u64().unwrap();
+    let (other, said) = reply(json!({"suppress_tokens": [first]}), &eight).unwrap();
+    assert!(
+        !other.as_array().unwrap().contains(&json!(first)) && !said.contains("not applied"),
+        "{said}"
+    );
+    let (forced, _) = reply(json!({"forced_eos_token_id": 7}), &eight).unwrap();
+    assert_eq!((&forced[0], &forced[7]), (&plain[0], &json!(7)));
+    let (same, said) = reply(json!({"num_beams": 4, "suppres_tokens": [first]}), &eight).unwrap();
+    assert_eq!(same, plain);
+    assert!(said.contains("num_beams 4 is not applied"), "{said}");
+    assert!(said.contains("is `suppress_tokens` meant?"), "{said}");
+    // Prompt and reply together; a flag counts more.
+    let (_, said) = reply(json!({"max_length": 500}), &eight).unwrap();
+    assert!(said.contains("reply: 8 tokens"), "{said}");
+    for (keys, named) in [
+        (json!({"max_length": 3}), "max_length 3 leaves no room"),
+        (
+            json!({"suppress_tokens": [99_999]}),
+            "suppress_tokens: expected ids below 512",
+        ),
+        (json!({"bad_words_ids": 5}), "bad_words_ids"),
+    ] {
+        let (code, said) = reply(keys, &[]).unwrap_err();
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.contains(named), "{said}");
+    }
+}

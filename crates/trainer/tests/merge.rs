@@ -212,3 +212,49 @@ fn what_cannot_be_merged_exits_with_2_and_leaves_nothing() {
     assert!(merge_into(folder.path(), "a", "empty", &[]).status.success());
     assert!(folder.path().join("empty/model.safetensors").exists());
 }
+
+/// A head that was stored beside the embedding of a tied model is kept, and the merged folder says that it counts.
+#[test]
+fn a_stored_head_survives_merging() {
+    let folder = tempfile::tempdir().unwrap();
+    let base = folder.path().join("base");
+    std::fs::create_dir(&base).unwrap();
+    for entry in std::fs::read_dir(fixture("b")).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_file() {
+            std::fs::write(base.join(entry.file_name()), std::fs::read(entry.path()).unwrap()).unwrap();
+        }
+    }
+    let embedding = TensorFiles::open(&base)
+        .unwrap()
+        .get("model.language_model.embed_tokens.weight")
+        .unwrap();
+    let (shape, values) = embedding.unwrap();
+    let head: Vec<f32> = values.iter().map(|value| value * 0.5 + 0.25).collect();
+    let bytes: Vec<u8> = head.iter().flat_map(|value| value.to_le_bytes()).collect();
+    let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape.clone(), &bytes).unwrap();
+    let file = safetensors::serialize([("lm_head.weight", view)], None).unwrap();
+    std::fs::write(base.join("model-head.safetensors"), file).unwrap();
+    let path = base.join("model.safetensors.index.json");
+    let mut index: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    index["weight_map"]["lm_head.weight"] = json!("model-head.safetensors");
+    std::fs::write(&path, index.to_string()).unwrap();
+
+    let (base, adapter) = (base.display().to_string(), adapter("b"));
+    let output = trainer(
+        folder.path(),
+        &["merge", "--model", &base, "--adapter", &adapter, "--out", "merged"],
+    );
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(
+        said.contains("tie_word_embeddings is true, but lm_head.weight differs"),
+        "{said}"
+    );
+    let out = folder.path().join("merged");
+    let merged = TensorFiles::open(&out).unwrap().get("lm_head.weight").unwrap();
+    assert_eq!(merged, Some((shape, head)));
+    let config = read_json(&out.join("config.json"));
+    assert_eq!(config["tie_word_embeddings"], false);
+    assert_eq!(config["text_config"]["tie_word_embeddings"], false);
+}

@@ -2,6 +2,7 @@
 
 use burn::tensor::{DType, Tensor, activation};
 use cua_grpo_kernels as kernels;
+use std::f64::consts::{FRAC_1_SQRT_2, SQRT_2};
 
 /// An activation without weights, by its name in transformers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +33,7 @@ pub enum Activation {
     Tanh,
     /// `x tanh(log(1 + exp x))`
     Mish,
-    /// `(1 + erf((x - 0.707107) / (0.282095 sqrt 2))) / 2`
+    /// `(1 + erf((x - 1 / sqrt 2) / (0.282095 sqrt 2))) / 2`
     Laplace,
     /// `sqrt(log(1 + exp x))`
     SqrtSoftplus,
@@ -123,7 +124,7 @@ impl Activation {
             Self::Sigmoid => activation::sigmoid(x),
             Self::Tanh => x.tanh(),
             Self::Mish => softplus(x.clone()).tanh() * x,
-            Self::Laplace => (((x - 0.707_107) / (0.282_095 * std::f64::consts::SQRT_2)).erf() + 1.0) * 0.5,
+            Self::Laplace => (((x - FRAC_1_SQRT_2) / (0.282_095 * SQRT_2)).erf() + 1.0) * 0.5,
             Self::SqrtSoftplus => softplus(x).sqrt(),
             Self::Linear => x,
         }

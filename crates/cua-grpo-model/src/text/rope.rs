@@ -61,17 +61,19 @@ pub(crate) fn row_tables(
             .copied()
             .unwrap_or(0);
         let turns = turns(config, last);
-        for token in start..end {
+        let width = config.head_dim;
+        let cos = cos[start * width..end * width].chunks_exact_mut(2 * half);
+        let sin = sin[start * width..end * width].chunks_exact_mut(2 * half);
+        for (token, (cos, sin)) in (start..end).zip(cos.zip(sin)) {
             let rows = [0, 1, 2].map(|axis| {
                 let start = positions[axis][token] as usize * half;
                 &turns[start..start + half]
             });
-            let place = token * config.head_dim;
             for j in 0..half {
-                [cos[place + j], sin[place + j]] = rows[axes[j]][j];
+                [cos[j], sin[j]] = rows[axes[j]][j];
             }
-            cos.copy_within(place..place + half, place + half);
-            sin.copy_within(place..place + half, place + half);
+            cos.copy_within(..half, half);
+            sin.copy_within(..half, half);
         }
     }
     let shape = [batch, 1, time, config.head_dim];
