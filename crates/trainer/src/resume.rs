@@ -2,7 +2,8 @@
 
 use crate::adapter::CONFIG;
 use crate::config::{Change, ConfigError, Resume, TrainConfig, changes};
-use crate::files::{Damage, verify};
+use crate::files::{Damage, LOCK, verify};
+use crate::metrics::METRICS;
 use std::path::{Path, PathBuf};
 
 /// Folder of the checkpoints within a run folder.
@@ -116,12 +117,20 @@ impl ResumePoint {
                 named: true,
             });
         }
+        if path.join("adapter_config.json").is_file() {
+            return Err(missing(
+                "it is an adapter without what the optimiser remembers; give the run folder above it",
+            ));
+        }
         let (step, checkpoint) = list(path)
             .pop()
             .map_or((0, None), |(step, checkpoint)| (step, Some(checkpoint)));
         let saved = checkpoint.iter().any(|checkpoint| checkpoint.join(CONFIG).is_file());
         match (path.join(CONFIG).is_file() || saved, &checkpoint) {
-            (true, _) => {}
+            (true, Some(_)) => {}
+            // Without a checkpoint, what a run leaves besides its configuration tells that this is one.
+            (true, None) if [LOCK, METRICS].iter().any(|name| path.join(name).is_file()) => {}
+            (true, None) => return Err(missing("it has a config.yaml, but no run began in it")),
             (false, Some(_)) => return Err(missing("it has no config.yaml")),
             (false, None) => return Err(missing("it has no checkpoint and no config.yaml")),
         }
@@ -321,9 +330,24 @@ mod tests {
         let message = ResumePoint::find(&run.path().join("none")).unwrap_err().to_string();
         assert!(message.contains("no such folder"), "{message}");
         std::fs::write(run.path().join(CONFIG), "seed: 1").unwrap();
+        let message = ResumePoint::find(run.path()).unwrap_err().to_string();
+        assert!(message.contains("no run began in it"), "{message}");
+        std::fs::write(run.path().join(METRICS), "").unwrap();
         let point = ResumePoint::find(run.path()).unwrap();
         assert_eq!((point.step, &point.checkpoint), (0, &None));
         assert_eq!(point.clone().verified().unwrap(), (point, Vec::new()));
+    }
+
+    #[test]
+    fn an_adapter_folder_is_no_run_although_it_has_a_configuration() {
+        let run = run(&[2]);
+        let best = run.path().join("best_model");
+        std::fs::create_dir(&best).unwrap();
+        for name in [CONFIG, "adapter_config.json", METRICS] {
+            std::fs::write(best.join(name), "seed: 1").unwrap();
+        }
+        let message = ResumePoint::find(&best).unwrap_err().to_string();
+        assert!(message.contains("give the run folder above it"), "{message}");
     }
 
     #[test]
