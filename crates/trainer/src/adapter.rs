@@ -3,7 +3,7 @@
 use crate::assemble::{ModelFolder, STARTER};
 use crate::config::{TrainConfig, read_yaml};
 use crate::error::CliError;
-use crate::files::verify;
+use crate::files::{CHECKSUMS, verify};
 use crate::metrics::METRICS;
 use crate::provenance::{Base, Provenance};
 use crate::resume::list;
@@ -72,7 +72,11 @@ impl Adapter {
                 "expected adapter_config.json in it, or a run folder (config.yaml and metrics.jsonl)".into(),
             ));
         }
-        verify(&folder).map_err(|damage| wrong(format!("{damage}; use another checkpoint of the run")))?;
+        verify(&folder).map_err(|damage| {
+            wrong(format!(
+                "{damage}; use another checkpoint of the run, or remove {CHECKSUMS} where you changed it yourself"
+            ))
+        })?;
         let text = std::fs::read(&file).map_err(|error| wrong(format!("adapter_config.json: {error}")))?;
         let json: serde_json::Value = serde_json::from_slice(text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&text))
             .map_err(|error| wrong(format!("adapter_config.json is no JSON: {error}")))?;

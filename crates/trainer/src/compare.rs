@@ -2,7 +2,7 @@
 
 use crate::config::TrainConfig;
 use crate::metrics::EvalEvent;
-use cua_grpo_core::{Episode, Task};
+use cua_grpo_core::Group;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -45,14 +45,11 @@ pub struct Instances {
 }
 
 impl Instances {
-    /// The episodes of an evaluation, each with its task, beside all tasks that were asked for.
-    pub fn of(asked: &[Task], episodes: &[(Task, Episode)]) -> Self {
-        let mut left = episodes.iter().peekable();
+    /// The outcomes of an evaluation's groups, each of one episode or of none that ended.
+    pub fn of(groups: &[Group]) -> Self {
         let mut all = Self::default();
-        for task in asked {
-            let episode = left
-                .next_if(|(played, _)| played.id == task.id)
-                .map(|(_, episode)| episode);
+        for group in groups {
+            let episode = group.episodes.first();
             let sign = |holds: Option<bool>| holds.map_or('-', |holds| if holds { '1' } else { '0' });
             all.solved.push(sign(episode.map(|episode| episode.facts.verified)));
             all.claimed

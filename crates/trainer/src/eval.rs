@@ -91,11 +91,8 @@ impl Evaluation {
         let mut cursor = TaskCursor::new(tasks(self.seed, Split::Eval, &self.templates)?, 0);
         let tasks = cursor.next_tasks(self.episodes);
         let requests = tasks
-            .iter()
-            .map(|task| GroupRequest {
-                task: task.clone(),
-                group_size: 1,
-            })
+            .into_iter()
+            .map(|task| GroupRequest { task, group_size: 1 })
             .collect();
         let engine = engine.with_config(self.rollout())?;
         let collection = engine.collect(requests, 0, cancel).await?;
@@ -104,6 +101,7 @@ impl Evaluation {
         let what = format!("evaluation after step {step}");
         check_lost(&what, lost, asked, self.max_lost_share, first.as_deref())?;
         let losses = FaultFigures::of(&collection.stats, pool, mark);
+        let instances = Instances::of(&collection.groups);
         let groups = collection.groups.into_iter();
         let episodes: Vec<(Task, Episode)> = groups
             .flat_map(|group| {
@@ -128,7 +126,7 @@ impl Evaluation {
             eval_s: started.elapsed().as_secs_f64(),
             ..Default::default()
         };
-        describe(&mut event, &self.task_set, &Instances::of(&tasks, &episodes))?;
+        describe(&mut event, &self.task_set, &instances)?;
         Ok(EvalResult { event, episodes })
     }
 }
