@@ -93,3 +93,44 @@ async fn what_is_lost_within_the_share_is_counted_by_kind() {
     assert!(said(&output).contains("an attempt was lost"), "{}", said(&output));
     assert_eq!(sim.stats().live_boxes, 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_incomplete_evaluation_says_so_and_chooses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    // One box for four episodes: three of four are lost, which the share allows here.
+    let sim = faulty(Faults::default(), 1).await;
+    let mut flags = at(&sim);
+    let more = [
+        "--max-steps=1",
+        "--output-dir=run",
+        "--set=max_retries=0",
+        "--set=max_lost_share=1",
+        "--set=eval_steps=1",
+    ];
+    flags.extend(more.map(String::from));
+    let output = finish(command(folder.path(), SMALL, &flags)).await;
+    let text = said(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    let run = folder.path().join("run");
+    for event in read_metrics(&run).unwrap() {
+        if let Event::Eval(eval) = event {
+            assert_eq!((eval.episodes, eval.losses.lost), (1, 3));
+            assert_eq!(eval.extra["requested"], 4);
+            let solved = eval.extra["instances"]["solved"].as_str().unwrap();
+            assert_eq!((solved.len(), solved.matches('-').count()), (4, 3), "{solved}");
+        }
+    }
+    assert!(text.contains("incomplete: 3 of 4 lost to faults"), "{text}");
+    assert!(text.contains("chooses no best model"), "{text}");
+    assert!(
+        !run.join("best_model").exists() && !text.contains("best model  "),
+        "{text}"
+    );
+    // Complete again: now there is something to compare with, and a best model.
+    let arguments = ["--resume=run", "--set=concurrency=1", "--max-steps=2"];
+    let mut again = command(folder.path(), &arguments, &[]);
+    again.env("GBOX_API_KEY", "any");
+    let output = finish(again).await;
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert!(run.join("best_model/adapter_model.safetensors").is_file());
+}
