@@ -327,6 +327,7 @@ async fn faults_come_as_ordered() {
         unavailable: 0.3,
         deaths: 0.0,
         death_after: 0,
+        refused_actions: 0.0,
         seed: 1,
     };
     let api = Api::new(SimConfig {
@@ -345,6 +346,7 @@ async fn faults_come_as_ordered() {
         unavailable: 0.0,
         deaths: 1.0,
         death_after: 2,
+        refused_actions: 0.0,
         seed: 1,
     };
     let api = Api::new(SimConfig {

@@ -176,30 +176,30 @@ pub fn sampler(
     Ok(ModelSampler::start(generator, version, batching)?)
 }
 
-/// Evaluates a policy that is not being trained.
+/// A policy that is not being trained, and how it is judged.
+pub struct Candidate<'a> {
+    /// The policy.
+    pub policy: &'a Policy,
+    /// Its chat template and tokenizer.
+    pub renderer: Arc<ChatRenderer>,
+    /// What an episode is paid for.
+    pub reward: Arc<dyn Reward>,
+}
+
+/// Evaluates a candidate; `progress` is called after each turn, episode and fault.
 pub async fn evaluate(
     evaluation: &Evaluation,
     world: &World,
-    renderer: Arc<ChatRenderer>,
-    policy: &Policy,
+    candidate: Candidate<'_>,
     step: usize,
-    reward: Arc<dyn Reward>,
-    cancel: CancelToken,
-) -> Result<EvalResult> {
-    evaluate_with(evaluation, world, renderer, policy, step, reward, cancel, |_| ()).await
-}
-
-/// As [`evaluate`], with a callback for progress.
-pub async fn evaluate_with(
-    evaluation: &Evaluation,
-    world: &World,
-    renderer: Arc<ChatRenderer>,
-    policy: &Policy,
-    step: usize,
-    reward: Arc<dyn Reward>,
     cancel: CancelToken,
     progress: impl Fn(&Progress) + Send + Sync + 'static,
 ) -> Result<EvalResult> {
+    let Candidate {
+        policy,
+        renderer,
+        reward,
+    } = candidate;
     let sampler = sampler(policy, &renderer, 0, evaluation.max_context_tokens, true)?;
     let engine = RolloutEngine::new(
         world.factory.clone(),

@@ -218,8 +218,8 @@ async fn what_the_phone_refuses_is_told_to_the_policy_and_is_no_fault() {
         // Typing touched the switch before it was refused: the picture is that of now.
         let wifi = turn == 4;
         assert_eq!(
-            seen.messages[0].images().next().unwrap().bytes,
-            screenshot(wifi),
+            seen.messages[0].images().next().unwrap().bytes[..],
+            screenshot(wifi)[..],
             "{call}"
         );
     }

@@ -3,7 +3,7 @@
 use crate::assemble::{self, Loaded};
 use crate::cli::Measured;
 use crate::error::CliError;
-use crate::eval::{Evaluation, evaluate_with, interrupted};
+use crate::eval::{Candidate, Evaluation, evaluate, interrupted};
 use crate::interrupt::{Interrupt, Notice};
 use crate::output;
 use crate::progress::Progress;
@@ -11,7 +11,6 @@ use crate::world::{World, WorldConfig};
 use anyhow::{Context, Result};
 use cua_grpo_model::lora::load_adapter;
 use cua_grpo_rollout::Event;
-use std::sync::Arc;
 
 /// Greedy episodes on unseen task instances; a line a template on standard error, the figures as JSON on standard
 /// output.
@@ -35,30 +34,25 @@ pub async fn eval(measured: &Measured) -> Result<()> {
     let evaluation = Evaluation::of(config);
     let progress = Progress::new(0, 0);
     let (shown, verbose) = (progress.clone(), config.verbose);
-    let reward = crate::reward::reward(config.reward, config.seed);
-    let result = evaluate_with(
-        &evaluation,
-        &world,
+    let candidate = Candidate {
+        policy: &policy,
         renderer,
-        &policy,
-        0,
-        Arc::clone(&reward),
-        interrupt.token(),
-        move |now| {
-            shown.episodes("evaluation", now.stats.episodes, now.stats.slots, now.stats.successes);
-            match &now.event {
-                Event::Episode {
-                    task, reward, turns, ..
-                } if verbose => {
-                    shown.line(format!("{task}  reward {reward}  {turns} turns"));
-                }
-                Event::Turn { task, turn, action, .. } if verbose => {
-                    shown.line(format!("{task}  turn {}: {action}", turn + 1));
-                }
-                _ => {}
+        reward: crate::reward::reward(config.reward, config.seed),
+    };
+    let result = evaluate(&evaluation, &world, candidate, 0, interrupt.token(), move |now| {
+        shown.episodes("evaluation", now.stats.episodes, now.stats.slots, now.stats.successes);
+        match &now.event {
+            Event::Episode {
+                task, reward, turns, ..
+            } if verbose => {
+                shown.line(format!("{task}  reward {reward}  {turns} turns"));
             }
-        },
-    )
+            Event::Turn { task, turn, action, .. } if verbose => {
+                shown.line(format!("{task}  turn {}: {action}", turn + 1));
+            }
+            _ => {}
+        }
+    })
     .await;
     progress.finish();
     world.close().await;

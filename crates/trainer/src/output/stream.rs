@@ -40,7 +40,7 @@ pub fn install(format: LogFormat) {
     let wanted = std::env::var("RUST_LOG").ok().filter(|text| !text.trim().is_empty());
     let mut wrong = None;
     let mut filter = |default: &str| {
-        let given = wanted.as_ref().map(|text| EnvFilter::try_new(text));
+        let given = wanted.as_ref().map(EnvFilter::try_new);
         match given {
             Some(Ok(filter)) => filter,
             Some(Err(error)) => {
