@@ -11,7 +11,7 @@ use crate::resume::ResumeError;
 pub enum CliError {
     /// The configuration or a flag is wrong.
     #[error(transparent)]
-    Config(#[from] ConfigError),
+    Config(Box<ConfigError>),
     /// There is nothing to resume from.
     #[error(transparent)]
     Resume(#[from] ResumeError),
@@ -30,6 +30,12 @@ pub enum CliError {
     /// The run failed.
     #[error("{0:#}")]
     Failed(#[from] anyhow::Error),
+}
+
+impl From<ConfigError> for CliError {
+    fn from(error: ConfigError) -> Self {
+        Self::Config(Box::new(error))
+    }
 }
 
 impl CliError {

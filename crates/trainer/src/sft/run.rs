@@ -5,7 +5,7 @@ use super::fresh::{copy_processor, model_config, write_processor};
 use crate::batching::micro_batches;
 use crate::config::SftConfig;
 use crate::error::CliError;
-use crate::eval::{Evaluation, evaluate, interrupted};
+use crate::eval::{Candidate, Evaluation, evaluate, interrupted};
 use crate::faults::{check_lost, first_fault};
 use crate::interrupt::{Interrupt, Notice};
 use crate::learner::Learner;
@@ -126,8 +126,12 @@ pub async fn run(config: &SftConfig) -> Result<()> {
             task_set: "starter".into(),
             max_lost_share: MAX_LOST_SHARE,
         };
-        let reward = Arc::new(VerifiedSuccess);
-        let result = match evaluate(&evaluation, &world, renderer, &policy, 0, reward, interrupt.token()).await {
+        let candidate = Candidate {
+            policy: &policy,
+            renderer,
+            reward: Arc::new(VerifiedSuccess),
+        };
+        let result = match evaluate(&evaluation, &world, candidate, 0, interrupt.token(), |_| ()).await {
             Err(error) if interrupted(&error) => {
                 world.close().await;
                 output::say(format!(
