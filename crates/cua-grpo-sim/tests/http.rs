@@ -325,10 +325,10 @@ async fn boots_take_their_time() {
 async fn faults_come_as_ordered() {
     let faults = Faults {
         unavailable: 0.3,
-        deaths: 0.0,
         death_after: 0,
         refused_actions: 0.0,
         seed: 1,
+        ..Default::default()
     };
     let api = Api::new(SimConfig {
         faults,
@@ -343,11 +343,11 @@ async fn faults_come_as_ordered() {
     assert!((40..=80).contains(&refused), "{refused} of 200 refused");
 
     let faults = Faults {
-        unavailable: 0.0,
         deaths: 1.0,
         death_after: 2,
         refused_actions: 0.0,
         seed: 1,
+        ..Default::default()
     };
     let api = Api::new(SimConfig {
         faults,
@@ -364,4 +364,27 @@ async fn faults_come_as_ordered() {
     error(dead, StatusCode::BAD_REQUEST).await;
     let object: BoxObject = ok(api.get(&format!("/boxes/{id}")).await).await;
     assert_eq!((object.status, api.server.stats().deaths), (BoxStatus::Error, 1));
+}
+
+#[tokio::test]
+async fn actions_are_refused_as_ordered_and_nothing_else_is() {
+    let faults = Faults {
+        refused_actions: 1.0,
+        ..Default::default()
+    };
+    let api = Api::new(SimConfig {
+        faults,
+        ..Default::default()
+    })
+    .await;
+    let id = api.create(1).await.id;
+    let refused = api
+        .post(&format!("/boxes/{id}/actions/click"), json!({ "x": 1, "y": 1 }))
+        .await;
+    assert!(error(refused, StatusCode::BAD_REQUEST).await.contains("on purpose"));
+    api.shell(&id, "echo alive").await;
+    let seen = api.post(&format!("/boxes/{id}/actions/screenshot"), json!({})).await;
+    assert_eq!(seen.status(), StatusCode::OK);
+    let layout = api.get(&format!("/boxes/{id}/actions/screen-layout")).await;
+    assert_eq!(layout.status(), StatusCode::OK);
 }
