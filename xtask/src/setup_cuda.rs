@@ -37,15 +37,15 @@ pub fn run(arguments: &[String]) -> Outcome {
         eprintln!("setup-cuda: LLVM is in place already; nothing to do");
         return closing(dry);
     }
-    install(dry)?;
+    install(dry, &mut |program, arguments| as_root(program, arguments))?;
     let prefix = if dry {
         "PREFIX".into()
     } else {
         output("llvm-config-22", &["--prefix"])?
     };
     let prefix = Path::new(&prefix);
-    eprintln!("2/3 link {} -> {}", folder.display(), prefix.display());
-    eprintln!("3/3 mark it as installed, and give libz3 the name that the build asks for");
+    eprintln!("3/4 link {} -> {}", folder.display(), prefix.display());
+    eprintln!("4/4 mark it as installed, and give libz3 the name that the build asks for");
     if dry {
         return closing(dry);
     }
@@ -62,15 +62,25 @@ pub fn run(arguments: &[String]) -> Outcome {
     closing(dry)
 }
 
-fn install(dry: bool) -> Outcome {
-    eprintln!("1/3 apt-get install {}", PACKAGES.join(" "));
+/// The lists of packages first: a fresh machine or container has none, and old ones name packages that are gone.
+fn install(dry: bool, root: &mut dyn FnMut(&str, &[&str]) -> Outcome) -> Outcome {
+    eprintln!("1/4 apt-get update");
+    eprintln!("2/4 apt-get install {}", PACKAGES.join(" "));
     if dry {
         return Ok(());
     }
+    let updated = root("apt-get", &["update"]);
     let arguments: Vec<&str> = ["install", "-y"].iter().chain(PACKAGES).copied().collect();
-    as_root("apt-get", &arguments).map_err(|error| {
-        format!("{error}. If a package is unknown, run `apt-get update` first; Debian 12 has them all")
-    })
+    match (root("apt-get", &arguments), updated) {
+        (Ok(()), _) => Ok(()),
+        (Err(error), Ok(())) => Err(format!(
+            "{error}. If a package is unknown, this is another release than Debian 12, which has them all; with internet \
+             the build needs no set-up"
+        )),
+        (Err(error), Err(update)) => Err(format!(
+            "{error}, after {update}; check the sources of apt and the network"
+        )),
+    }
 }
 
 fn link(prefix: &Path, folder: &Path) -> Outcome {
@@ -111,4 +121,44 @@ fn closing(dry: bool) -> Outcome {
     let verb = if dry { "would be" } else { "is" };
     eprintln!("setup-cuda: the machine {verb} ready for `cargo build -p trainer --features cuda`");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs with a root that fails at commands which begin with one of `failing`; what was run, and how it ended.
+    fn installed(failing: &[&str]) -> (Vec<String>, Outcome) {
+        let mut run = Vec::new();
+        let outcome = install(false, &mut |program, arguments| {
+            let line = format!("{program} {}", arguments.join(" "));
+            let fails = failing.iter().any(|start| line.starts_with(start));
+            run.push(line.clone());
+            if fails { Err(format!("`{line}` failed")) } else { Ok(()) }
+        });
+        (run, outcome)
+    }
+
+    #[test]
+    fn lists_are_fetched_before_packages() {
+        let (run, outcome) = installed(&[]);
+        assert_eq!(run[0], "apt-get update");
+        assert!(
+            run[1].starts_with("apt-get install -y llvm-22-dev ") && run.len() == 2,
+            "{run:?}"
+        );
+        outcome.unwrap();
+    }
+
+    #[test]
+    fn a_broken_source_stops_only_when_a_package_is_missing() {
+        installed(&["apt-get update"]).1.unwrap();
+        assert!(installed(&["apt-get install"]).1.unwrap_err().contains("Debian 12"));
+        assert!(
+            installed(&["apt-get"])
+                .1
+                .unwrap_err()
+                .contains("after `apt-get update` failed")
+        );
+    }
 }

@@ -1,6 +1,7 @@
 //! From a configuration to objects: the only place that chooses concrete types.
 
 use crate::config::{Dtype, TrainConfig};
+use crate::error::Mendable;
 use crate::hub;
 use crate::world::device;
 use anyhow::{Context, Result};
@@ -109,9 +110,13 @@ pub fn open(config: &TrainConfig) -> Result<ModelFolder> {
 /// Loads the model in `folder` as `config` says.
 pub fn load(config: &TrainConfig, folder: &ModelFolder) -> Result<Loaded> {
     let device = device(config.device)?;
-    let model = folder.weights(&device, config.dtype, config.load_in_4bit)?;
-    let renderer = ChatRenderer::load(folder.path())?;
+    let what = format!("model_name `{}`", config.model_name);
+    // The small files first: what is wrong with them is told before gigabytes are read.
+    let renderer = ChatRenderer::load(folder.path()).mendable(&what)?;
     warn_of_generation_config(folder.path())?;
+    let model = folder
+        .weights(&device, config.dtype, config.load_in_4bit)
+        .mendable(&what)?;
     let images = config.batch_size * config.num_rollouts * config.gradient_accumulation_steps * config.max_turns;
     let images = ImageCache::new(renderer.images().clone(), images.max(256));
     Ok(Loaded {

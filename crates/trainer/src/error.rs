@@ -38,6 +38,21 @@ impl From<ConfigError> for CliError {
     }
 }
 
+/// Turns an error of whatever kind into one that the user can mend, with what was asked for in front.
+pub trait Mendable<T> {
+    /// The value, or [`CliError::Usage`] with `what` and the whole chain of causes.
+    ///
+    /// # Errors
+    /// When `self` is one.
+    fn mendable(self, what: impl std::fmt::Display) -> Result<T, CliError>;
+}
+
+impl<T, E: Into<anyhow::Error>> Mendable<T> for Result<T, E> {
+    fn mendable(self, what: impl std::fmt::Display) -> Result<T, CliError> {
+        self.map_err(|error| CliError::Usage(format!("{what}: {:#}", error.into())))
+    }
+}
+
 impl CliError {
     /// 2 for errors of usage, 130 for what was interrupted, 1 for failed runs.
     pub fn exit_code(&self) -> u8 {

@@ -29,6 +29,7 @@ pub mod reward;
 pub mod run;
 pub mod run_dir;
 pub mod sft;
+pub mod start;
 pub mod step;
 pub mod tolerate;
 pub mod world;

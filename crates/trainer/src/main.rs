@@ -1,6 +1,7 @@
 //! The binary of cua-grpo: config, objects, loop, artefacts.
 
 use clap::Parser;
+use std::path::Path;
 use std::process::ExitCode;
 use trainer::cli::{Cli, Command};
 use trainer::error::CliError;
@@ -21,11 +22,38 @@ fn keep_pages() {
     }
 }
 
+/// Sets the variables that `.env` adds, as python-dotenv does for the original: what the environment has stays. Returns
+/// what could not be read.
+fn take_dotenv() -> Vec<String> {
+    let folder = std::env::current_dir().ok();
+    let Some((path, found)) = folder.and_then(|folder| trainer::config::dotenv(&folder)) else {
+        return Vec::new();
+    };
+    for (name, value) in found.values {
+        let possible = !name.is_empty() && !name.contains(['=', '\0']) && !value.contains('\0');
+        if possible && std::env::var_os(&name).is_none() {
+            // SAFETY: `main` calls this first, when no other thread can read the environment.
+            #[allow(unsafe_code)]
+            unsafe {
+                std::env::set_var(name, value);
+            }
+        }
+    }
+    let lines = found.unreadable.into_iter();
+    lines
+        .map(|line| format!("{}: line {line} is no NAME=value and was left out", path.display()))
+        .collect()
+}
+
 fn main() -> ExitCode {
     keep_pages();
     trainer::interrupt::survive_file_limit();
+    let warnings = take_dotenv();
     let cli = Cli::parse();
     trainer::output::install(cli.log_format);
+    for warning in warnings {
+        trainer::output::warn(warning);
+    }
     match run(cli.into_command()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -47,14 +75,23 @@ fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
 fn run(command: Command) -> Result<(), CliError> {
     match command {
         Command::Train(arguments) => {
-            let (config, resume) = arguments.load()?;
-            Ok(runtime()?.block_on(trainer::run::run(config, resume))?)
+            let (resolved, resume) = arguments.load()?;
+            // A run that goes on in another folder makes that one, too.
+            let made = Path::new(&resolved.config.output_dir);
+            let fresh = resume.as_ref().is_none_or(|point| point.run_dir != made);
+            trainer::start::of_run(&resolved, fresh, &mut |line| trainer::output::say(line))?;
+            Ok(runtime()?.block_on(trainer::run::run(resolved.config, resume))?)
         }
         Command::Eval(arguments) => {
             let measured = arguments.load()?;
+            trainer::start::of_eval(&measured.resolved, &mut |line| trainer::output::say(line))?;
             Ok(runtime()?.block_on(trainer::commands::eval(&measured))?)
         }
-        Command::Sft(arguments) => Ok(runtime()?.block_on(trainer::sft::run(&arguments.load()?))?),
+        Command::Sft(arguments) => {
+            let resolved = arguments.load()?;
+            trainer::start::of_sft(&resolved, &mut |line| trainer::output::say(line))?;
+            Ok(runtime()?.block_on(trainer::sft::run(&resolved.config))?)
+        }
         Command::Report(arguments) => {
             let run = trainer::adapter::run_of(&arguments.run).unwrap_or_else(|| arguments.run.clone());
             let path = trainer::report::write_report(&run)?;

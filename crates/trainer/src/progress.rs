@@ -6,11 +6,13 @@ use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
+/// The bar: the place that changes takes what is left of the line and is cut there, so that the bar never wraps.
+const TEMPLATE: &str = "{spinner:.cyan} step {pos}/{len} {bar:16.cyan/dim} {prefix:.dim}{wide_msg}";
+
 /// Shows a run on standard error. Cheap to clone; clones show the same run.
 #[derive(Debug, Clone)]
 pub struct Progress {
     bar: ProgressBar,
-    fancy: bool,
     started: Instant,
     first_step: usize,
     last_step: usize,
@@ -26,8 +28,7 @@ impl Progress {
             ProgressDrawTarget::hidden()
         };
         let bar = ProgressBar::with_draw_target(Some(last_step as u64), target);
-        let template = "{spinner:.cyan} step {pos}/{len} {bar:24.cyan/dim} {msg}  {prefix:.dim}";
-        if let Ok(style) = ProgressStyle::with_template(template) {
+        if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
             bar.set_style(style.progress_chars("━╸─"));
         }
         bar.set_position(first_step as u64);
@@ -37,7 +38,6 @@ impl Progress {
         }
         Self {
             bar,
-            fancy,
             started: Instant::now(),
             first_step,
             last_step,
@@ -51,7 +51,7 @@ impl Progress {
 
     /// What is being done now, beside the bar; not shown where there is no terminal.
     pub fn phase(&self, text: impl Into<String>) {
-        self.bar.set_prefix(text.into());
+        self.bar.set_message(text.into());
     }
 
     /// Episodes finished so far of the current rollout or evaluation.
@@ -69,12 +69,14 @@ impl Progress {
         } else {
             format!("{} left", HumanDuration(eta))
         };
-        let text = format!("{}  {eta}", figures(event));
         self.bar.set_position(event.step as u64);
-        self.bar.set_message(text.clone());
-        if !self.fancy {
-            self.line(format!("step {}/{}  {text}", event.step, self.last_step));
-        }
+        self.bar.set_prefix(format!("{eta}  "));
+        self.line(format!(
+            "step {}/{}  {}  {eta}",
+            event.step,
+            self.last_step,
+            figures(event)
+        ));
     }
 
     /// An evaluation is done.

@@ -1,11 +1,14 @@
 //! Where episodes happen: the simulated phone inside this process, or a GBox service; and the tasks for it.
 
 use crate::config::{DeviceSpec, PromptStyle, Target, TrainConfig};
+use crate::error::{CliError, Mendable};
 use crate::output;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use burn::tensor::Device;
 use cua_grpo_gbox::tasks::{Split, TemplateTasks};
-use cua_grpo_gbox::{BoxPool, ClientConfig, EnvConfig, GboxClient, GboxEnvironmentFactory, PoolConfig, RUN_LABEL};
+use cua_grpo_gbox::{
+    BoxPool, ClientConfig, EnvConfig, GboxClient, GboxEnvironmentFactory, GboxError, PoolConfig, RUN_LABEL,
+};
 use cua_grpo_sim::{SimConfig, SimServer};
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,10 +65,11 @@ impl World {
             (Some(sim), client)
         } else {
             let Some(key) = config.api_key else {
-                bail!(
+                return Err(CliError::Usage(format!(
                     "no key for {}: set GBOX_API_KEY, or use the simulated phone with --set gbox_base_url=sim",
                     config.base_url
-                );
+                ))
+                .into());
             };
             (None, ClientConfig::new(key).at(config.base_url))
         };
@@ -76,9 +80,12 @@ impl World {
         };
         let pool = BoxPool::new(GboxClient::new(client)?, pool)?;
         let reached = pool.preflight().await;
-        reached.with_context(|| {
-            format!("cannot use the GBox service at {address}; check gbox_base_url and GBOX_API_KEY")
-        })?;
+        let what = || format!("cannot use the GBox service at {address}; check gbox_base_url and GBOX_API_KEY");
+        match reached {
+            // A refused key is the user's to mend, a service that does not answer is not.
+            Err(error @ GboxError::Unauthorized { .. }) => Err(error).mendable(what())?,
+            other => other.with_context(what)?,
+        }
         let environment = EnvConfig {
             style: config.prompt_style.into(),
             targets: config.target.into(),
@@ -135,7 +142,7 @@ pub fn tasks(seed: u64, split: Split, templates: &[String]) -> Result<Arc<Templa
     let tasks = if templates.is_empty() {
         TemplateTasks::new(seed, split)
     } else {
-        TemplateTasks::with_templates(seed, split, templates)?
+        TemplateTasks::with_templates(seed, split, templates).map_err(|error| CliError::Usage(error.to_string()))?
     };
     Ok(Arc::new(tasks))
 }
@@ -147,8 +154,9 @@ pub fn device(spec: DeviceSpec) -> Result<Device> {
         #[cfg(feature = "cuda")]
         DeviceSpec::Cuda(index) => Ok(Device::cuda(index)),
         #[cfg(not(feature = "cuda"))]
-        DeviceSpec::Cuda(index) => bail!(
+        DeviceSpec::Cuda(index) => Err(CliError::Usage(format!(
             "device cuda:{index} needs a binary with GPU support: build with `cargo run --release -p trainer --features cuda`, or use --device cpu"
-        ),
+        ))
+        .into()),
     }
 }

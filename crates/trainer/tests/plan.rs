@@ -6,10 +6,11 @@ mod common;
 
 use common::{fixture, succeed};
 use serde_json::Value;
+use std::path::Path;
 
 fn json(arguments: &[&str]) -> Value {
-    let folder = tempfile::tempdir().unwrap();
-    let (stdout, _) = succeed(folder.path(), &[&["plan", "--json"], arguments].concat());
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let (stdout, _) = succeed(&folder, &[&["plan", "--json"], arguments].concat());
     assert_eq!(stdout.lines().count(), 1);
     serde_json::from_str(&stdout).unwrap()
 }
@@ -71,4 +72,41 @@ fn a_folder_is_planned_by_its_own_sizes() {
     let total = plan["parameters"]["total"].as_u64().unwrap();
     // The files hold four bytes a weight and three headers.
     assert!(stored > 4 * total && stored < 4 * total + 100_000, "{stored} {total}");
+}
+
+#[test]
+fn the_readmes_line_answers_with_what_one_would_run_on_such_a_card() {
+    let arguments = ["--model-name", "Qwen/Qwen3-VL-8B-Instruct", "--memory"];
+    let plan = json(&[&arguments[..], &["80"]].concat());
+    assert_eq!(plan["fit"]["fits"], true, "{plan}");
+    assert_eq!(
+        (&plan["device"], &plan["weights_in"]),
+        (&"cuda:0".into(), &"bfloat16".into())
+    );
+    assert_eq!(plan["keys_from"], "built-in configs/grpo_single_gpu.yaml");
+    assert_eq!(
+        (&plan["load"]["context"], &plan["load"]["batch"]),
+        (&4096.into(), &2.into())
+    );
+    let same = json(&["--config", "configs/grpo_single_gpu.yaml", "--memory", "80"]);
+    assert_eq!(
+        plan["peak_bytes"], same["peak_bytes"],
+        "what is planned is what the file runs"
+    );
+    // A card with 16 GiB holds the weights in four bits only, and is told so.
+    let small = json(&[&arguments[..], &["16"]].concat());
+    assert_eq!(small["fit"]["fits"], false);
+    let four = small["four_bits_bytes"].as_u64().unwrap();
+    assert!(four < 16 << 30, "{four}");
+    let asked = json(&[&arguments[..], &["16", "--load-in-4bit"]].concat());
+    assert_eq!(
+        (&asked["fit"]["fits"], &asked["peak_bytes"]),
+        (&true.into(), &four.into())
+    );
+    // Flags and the quickstart's own model are not touched.
+    assert_eq!(
+        json(&[&arguments[..], &["80", "--device", "cpu"]].concat())["device"],
+        "cpu"
+    );
+    assert_eq!(json(&[])["keys_from"], "built-in configs/quickstart.yaml");
 }

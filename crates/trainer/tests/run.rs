@@ -131,12 +131,12 @@ fn an_unreachable_service_and_an_unknown_template_are_one_clear_error() {
         ),
         (
             &["--set=gbox_base_url=http://127.0.0.1:9/api/v1"],
-            1,
+            2,
             &["GBOX_API_KEY", "sim"],
         ),
-        (&["--set=templates=[wify]"], 1, &["wify"]),
+        (&["--set=templates=[wify]"], 2, &["wify"]),
         (&["--model-name=no-such"], 2, &["no-such", "starter", "org/name"]),
-        (&["--set=lora_target_modules=[q_prog]"], 1, &["q_prog", "q_proj"]),
+        (&["--set=lora_target_modules=[q_prog]"], 2, &["q_prog", "q_proj"]),
     ];
     for (arguments, code, words) in cases {
         let output = trainer(folder.path(), arguments);

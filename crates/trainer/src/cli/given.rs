@@ -13,6 +13,16 @@ impl Given {
         self
     }
 
+    /// A value whose flag is not called as the key.
+    pub(super) fn named(mut self, key: &str, value: &Option<String>, flag: &str) -> Self {
+        self.0.extend(value.as_ref().map(|value| Flag {
+            key: key.into(),
+            value: value.clone(),
+            flag: flag.into(),
+        }));
+        self
+    }
+
     pub(super) fn switch(mut self, given: bool, key: &str, value: bool, flag: &str) -> Self {
         if given {
             self.0.push(Flag {

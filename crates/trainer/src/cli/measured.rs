@@ -1,7 +1,7 @@
 //! The configuration of a policy that is measured: that of its run, and what the user gives on top.
 
 use crate::adapter::Adapter;
-use crate::config::{Change, ConfigError, Flag, Resolved, Resume, Sources, TrainConfig, changes, resolve};
+use crate::config::{Change, ConfigError, Flag, OriginKind, Resolved, Resume, Sources, TrainConfig, changes, resolve};
 use crate::error::CliError;
 use crate::provenance::Base;
 use std::path::{Path, PathBuf};
@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 /// What is measured, and how.
 #[derive(Debug)]
 pub struct Measured {
-    /// The configuration.
-    pub config: TrainConfig,
+    /// The configuration, and who chose each value.
+    pub resolved: Resolved<TrainConfig>,
     /// The adapter; without one the model alone is measured.
     pub adapter: Option<Adapter>,
     /// What the user should know: where the configuration is from, and what flags changed.
@@ -25,9 +25,8 @@ impl Measured {
     pub fn resolve(adapter: Option<&Path>, file: Option<PathBuf>, flags: Vec<Flag>) -> Result<Self, CliError> {
         let mut sources = Sources::process(file, flags);
         let Some(path) = adapter else {
-            let config = resolve(&sources)?.config;
             return Ok(Self {
-                config,
+                resolved: resolve(&sources)?,
                 adapter: None,
                 notes: Vec::new(),
             });
@@ -49,7 +48,7 @@ impl Measured {
             }));
         }
         let resolved: Resolved<TrainConfig> = resolve(&sources)?;
-        if run.is_none() && resolved.origin("model_name").starts_with("built-in") {
+        if run.is_none() && resolved.origin("model_name").kind == OriginKind::BuiltIn {
             adapter.require_base("--model-name")?;
         }
         let what = adapter.describe();
@@ -62,7 +61,7 @@ impl Measured {
             notes.extend(differences(run, &resolved)?);
         }
         Ok(Self {
-            config: resolved.config,
+            resolved,
             adapter: Some(adapter),
             notes,
         })

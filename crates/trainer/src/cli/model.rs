@@ -90,10 +90,10 @@ pub struct GenerateArgs {
     #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     pub max_new_tokens: Option<usize>,
     /// Divides the logits, 0 takes the likeliest token [default: of generation_config.json]
-    #[arg(long, value_name = "T")]
+    #[arg(long, value_name = "T", allow_hyphen_values = true)]
     pub temperature: Option<f32>,
     /// Keep the smallest set of tokens whose mass reaches this [default: of generation_config.json]
-    #[arg(long, value_name = "P")]
+    #[arg(long, value_name = "P", allow_hyphen_values = true)]
     pub top_p: Option<f32>,
     /// Keep this many tokens, 0 keeps all [default: of generation_config.json]
     #[arg(long, value_name = "K")]

@@ -1,8 +1,13 @@
 //! Flags of the subcommands that run from a configuration: `train`, `eval`, `plan`, `sft`.
+//!
+//! Numbers are kept as text here: the table of keys reads them, so that kinds, bounds and messages are in one place.
 
 use super::given::Given;
 use super::measured::Measured;
-use crate::config::{ConfigError, Flag, SftConfig, TrainConfig, load_process, read_yaml};
+use crate::config::{
+    ConfigError, Configuration, Flag, Resolved, SftConfig, Sources, TrainConfig, read_yaml, resolve_over,
+    resolve_process,
+};
 use crate::error::CliError;
 use crate::resume::ResumePoint;
 use clap::Args;
@@ -24,14 +29,14 @@ pub struct SharedArgs {
     #[arg(long = "no-4bit")]
     pub no_4bit: bool,
     /// Most turns of an episode
-    #[arg(long, value_name = "N")]
-    pub max_turns: Option<usize>,
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub max_turns: Option<String>,
     /// The run folder
     #[arg(long, value_name = "DIR")]
     pub output_dir: Option<String>,
     /// Seed of everything random
-    #[arg(long, value_name = "S")]
-    pub seed: Option<u64>,
+    #[arg(long, value_name = "S", allow_hyphen_values = true)]
+    pub seed: Option<String>,
     /// cpu, cuda or cuda:N
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<String>,
@@ -59,35 +64,35 @@ pub struct TrainArgs {
     #[arg(long)]
     pub no_lora: bool,
     /// Rank of the adapters
-    #[arg(long, value_name = "R")]
-    pub lora_r: Option<usize>,
+    #[arg(long, value_name = "R", allow_hyphen_values = true)]
+    pub lora_r: Option<String>,
     /// Adapters are scaled by alpha / rank
-    #[arg(long, value_name = "A")]
-    pub lora_alpha: Option<f64>,
+    #[arg(long, value_name = "A", allow_hyphen_values = true)]
+    pub lora_alpha: Option<String>,
     /// Tasks of one step
-    #[arg(long, value_name = "N")]
-    pub batch_size: Option<usize>,
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub batch_size: Option<String>,
     /// Episodes of one task
-    #[arg(long, value_name = "N")]
-    pub num_rollouts: Option<usize>,
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub num_rollouts: Option<String>,
     /// Steps of the run
-    #[arg(long, value_name = "N")]
-    pub max_steps: Option<usize>,
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub max_steps: Option<String>,
     /// Peak learning rate
-    #[arg(long, value_name = "LR")]
-    pub learning_rate: Option<f64>,
+    #[arg(long, value_name = "LR", allow_hyphen_values = true)]
+    pub learning_rate: Option<String>,
     /// Weight of the KL divergence from the reference
-    #[arg(long, value_name = "B")]
-    pub beta: Option<f64>,
+    #[arg(long, value_name = "B", allow_hyphen_values = true)]
+    pub beta: Option<String>,
     /// Sampling temperature of training episodes
-    #[arg(long, value_name = "T")]
-    pub temperature: Option<f64>,
+    #[arg(long, value_name = "T", allow_hyphen_values = true)]
+    pub temperature: Option<String>,
     /// Evaluate every N steps; 0 only before the first and after the last
-    #[arg(long, value_name = "N")]
-    pub eval_steps: Option<usize>,
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub eval_steps: Option<String>,
     /// Save a checkpoint every N steps; 0 only after the last
-    #[arg(long, value_name = "N")]
-    pub save_steps: Option<usize>,
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub save_steps: Option<String>,
     /// Log to Weights & Biases (comes later)
     #[arg(long)]
     pub wandb: bool,
@@ -107,8 +112,8 @@ pub struct EvalArgs {
     #[arg(long, value_name = "DIR")]
     pub adapter: Option<PathBuf>,
     /// Number of episodes
-    #[arg(long, value_name = "N")]
-    pub episodes: Option<usize>,
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub episodes: Option<String>,
 }
 
 /// Flags of `plan`: those of `train`, and its own.
@@ -118,7 +123,7 @@ pub struct PlanArgs {
     #[command(flatten)]
     pub train: TrainArgs,
     /// Memory to plan for, in place of what this machine has free
-    #[arg(long, value_name = "GIB")]
+    #[arg(long, value_name = "GIB", allow_hyphen_values = true)]
     pub memory: Option<f64>,
     /// Print JSON
     #[arg(long)]
@@ -135,11 +140,11 @@ pub struct SftArgs {
     #[arg(long, value_name = "DIR")]
     pub output_dir: Option<String>,
     /// Steps of the run, in place of epochs
-    #[arg(long, value_name = "N")]
-    pub max_steps: Option<usize>,
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub max_steps: Option<String>,
     /// Seed of everything random
-    #[arg(long, value_name = "S")]
-    pub seed: Option<u64>,
+    #[arg(long, value_name = "S", allow_hyphen_values = true)]
+    pub seed: Option<String>,
     /// cpu, cuda or cuda:N
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<String>,
@@ -168,7 +173,7 @@ impl SharedArgs {
 impl TrainArgs {
     /// The resolved configuration, and where to go on when `--resume` is given: then the file is the `config.yaml` of
     /// that run unless `--config` names another, and the run folder stays the same unless `--output-dir` is given.
-    pub fn load(&self) -> Result<(TrainConfig, Option<ResumePoint>), CliError> {
+    pub fn load(&self) -> Result<(Resolved<TrainConfig>, Option<ResumePoint>), CliError> {
         let resume = self.resume.as_deref().map(ResumePoint::find).transpose()?;
         let mut file = self.shared.config.clone();
         let mut flags = Vec::new();
@@ -190,7 +195,7 @@ impl TrainArgs {
             });
         }
         flags.extend(self.flags()?);
-        Ok((load_process(file, flags)?, resume))
+        Ok((resolve_process(file, flags)?, resume))
     }
 
     /// The keys that were set by flags; `--set` wins over named flags.
@@ -217,10 +222,42 @@ impl TrainArgs {
     }
 }
 
+/// Name and text of the file whose keys hold where a plan names another model than the starter and no file.
+const FOR_RELEASED: (&str, &str) = (
+    "configs/grpo_single_gpu.yaml",
+    include_str!("../../../../configs/grpo_single_gpu.yaml"),
+);
+
+impl PlanArgs {
+    /// The configuration to plan, and where its keys are from that were not given: a file, the quickstart, or, when only
+    /// another model than the starter is named, what someone would run it with.
+    pub fn load(&self) -> Result<(Resolved<TrainConfig>, String), CliError> {
+        let shared = &self.train.shared;
+        if self.train.resume.is_none() && shared.config.is_none() {
+            let sources = Sources::process(None, self.train.flags()?);
+            let named = sources.text_of::<TrainConfig>("model_name");
+            if named.is_some_and(|name| name != crate::assemble::STARTER) {
+                let (name, text) = FOR_RELEASED;
+                return Ok((resolve_over(&sources, name, text)?, format!("built-in {name}")));
+            }
+        }
+        let (resolved, resume) = self.train.load()?;
+        let file = shared
+            .config
+            .clone()
+            .or(resume.map(|point| point.run_dir.join("config.yaml")));
+        let from = file.map_or_else(
+            || format!("built-in {}", TrainConfig::BUILT_IN_NAME),
+            |file| file.display().to_string(),
+        );
+        Ok((resolved, from))
+    }
+}
+
 impl EvalArgs {
     /// What is measured, and how.
     pub fn load(&self) -> Result<Measured, CliError> {
-        let given = self.shared.given().value("eval_episodes", &self.episodes);
+        let given = self.shared.given().named("eval_episodes", &self.episodes, "--episodes");
         let flags = given.assignments(&self.shared.set)?;
         Measured::resolve(self.adapter.as_deref(), self.shared.config.clone(), flags)
     }
@@ -228,13 +265,13 @@ impl EvalArgs {
 
 impl SftArgs {
     /// The resolved configuration.
-    pub fn load(&self) -> Result<SftConfig, CliError> {
+    pub fn load(&self) -> Result<Resolved<SftConfig>, CliError> {
         let given = Given::default()
             .value("output_dir", &self.output_dir)
             .value("max_steps", &self.max_steps)
             .value("seed", &self.seed)
             .value("device", &self.device)
             .switch(self.verbose, "verbose", true, "--verbose");
-        Ok(load_process(self.config.clone(), given.assignments(&self.set)?)?)
+        Ok(resolve_process(self.config.clone(), given.assignments(&self.set)?)?)
     }
 }

@@ -1,6 +1,7 @@
 //! Flags of `sim` and `report`.
 
 use clap::Args;
+use clap::builder::RangedU64ValueParser;
 use std::path::PathBuf;
 
 /// Flags of `sim`.
@@ -10,16 +11,16 @@ pub struct SimArgs {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8780")]
     pub bind: std::net::SocketAddr,
     /// Boxes that may exist at the same time
-    #[arg(long, value_name = "N", default_value_t = 64)]
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = RangedU64ValueParser::<usize>::new().range(1..=65_536))]
     pub quota: usize,
     /// Key that clients must send; without it any is accepted
     #[arg(long, value_name = "KEY", env = "GBOX_API_KEY", hide_env_values = true)]
     pub api_key: Option<String>,
     /// Milliseconds that every request takes on top
-    #[arg(long, value_name = "MS", default_value_t = 0)]
+    #[arg(long, value_name = "MS", default_value_t = 0, value_parser = RangedU64ValueParser::<u64>::new().range(0..=3_600_000))]
     pub latency_ms: u64,
     /// Fraction of requests that fail, to try out robustness
-    #[arg(long, value_name = "FRACTION", default_value_t = 0.0)]
+    #[arg(long, value_name = "FRACTION", default_value_t = 0.0, value_parser = fraction, allow_hyphen_values = true)]
     pub fault_rate: f64,
     /// Fraction of actions that are refused as if the policy had asked for nonsense
     #[arg(long, value_name = "FRACTION", default_value_t = 0.0)]
@@ -27,6 +28,11 @@ pub struct SimArgs {
     /// Seed of the injected faults
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub seed: u64,
+}
+
+fn fraction(text: &str) -> Result<f64, String> {
+    let value = text.parse().ok().filter(|value| (0.0..=1.0).contains(value));
+    value.ok_or_else(|| "expected a fraction, 0 to 1".to_owned())
 }
 
 /// Flags of `report`.

@@ -2,13 +2,13 @@
 
 use crate::assemble::{self, Loaded};
 use crate::cli::Measured;
-use crate::error::CliError;
+use crate::error::{CliError, Mendable};
 use crate::eval::{Candidate, Evaluation, evaluate, interrupted};
 use crate::interrupt::{Interrupt, Notice};
 use crate::output;
 use crate::progress::Progress;
 use crate::world::{World, WorldConfig};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use cua_grpo_model::lora::load_adapter;
 use cua_grpo_rollout::Event;
 
@@ -16,7 +16,7 @@ use cua_grpo_rollout::Event;
 /// output.
 pub async fn eval(measured: &Measured) -> Result<()> {
     let interrupt = Interrupt::listen(Notice::EVALUATION);
-    let config = &measured.config;
+    let config = &measured.resolved.config;
     for note in &measured.notes {
         output::say(note);
     }
@@ -27,7 +27,7 @@ pub async fn eval(measured: &Measured) -> Result<()> {
     let Loaded { mut policy, renderer } = assemble::load(config, &folder)?;
     if let Some(adapter) = &measured.adapter {
         let loaded = load_adapter(policy.model_mut(), &adapter.folder);
-        loaded.with_context(|| format!("--adapter {}", adapter.given.display()))?;
+        loaded.mendable(format!("--adapter {}", adapter.given.display()))?;
     }
     interrupt.hold();
     let world = interrupt.or(World::open(WorldConfig::of(config))).await??;

@@ -10,8 +10,9 @@ pub fn plan(arguments: &PlanArgs) -> Result<(), CliError> {
     if arguments.memory.is_some_and(|gib| !(gib > 0.0 && gib.is_finite())) {
         return Err(CliError::Usage("--memory: expected a number of GiB above 0".into()));
     }
-    let (config, _) = arguments.train.load()?;
-    let plan = Plan::of(&config, arguments.memory)?;
+    let (resolved, keys_from) = arguments.load()?;
+    let mut plan = Plan::of(&resolved.config, arguments.memory)?;
+    plan.keys_from = keys_from;
     let text = if arguments.json {
         serde_json::to_string(&plan).map_err(anyhow::Error::from)?
     } else {

@@ -1,6 +1,6 @@
 //! How values of the adapter's keys are written: names or a pattern, and maps from names to numbers.
 
-use super::Setting;
+use super::{Bounds, Setting};
 use cua_grpo_model::lora::{Patterns, Targets};
 use serde_yaml_ng::Value;
 
@@ -23,5 +23,9 @@ impl Setting for Targets {
 impl<T: Setting> Setting for Patterns<T> {
     fn expected() -> String {
         format!("a map from names to {}", T::expected())
+    }
+
+    fn expected_within(bounds: &Bounds) -> String {
+        format!("a map from names to {}", T::expected_within(bounds))
     }
 }

@@ -40,6 +40,16 @@ pub enum ConfigError {
         /// The most similar key, if one is similar.
         nearest: Option<String>,
     },
+    /// A key of another trainer.
+    #[error("unknown key `{key}` in {origin}: {advice}. All keys are in docs/CONFIG.md")]
+    Foreign {
+        /// The key as written.
+        key: String,
+        /// Where it was written.
+        origin: String,
+        /// Which key does it here, and what differs.
+        advice: String,
+    },
     /// A value of the wrong kind or out of range.
     #[error("`{key}` is {value} ({origin}): expected {expected}")]
     Value {

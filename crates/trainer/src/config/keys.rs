@@ -1,6 +1,6 @@
-//! One declaration a key: the struct field, its default, its documentation and how its text is read.
+//! One declaration per key: the struct field, its default, its bounds, its documentation and how its text is read.
 
-use super::ConfigError;
+use super::{Bounds, ConfigError};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_yaml_ng::Value;
 
@@ -11,6 +11,14 @@ pub trait Setting: Serialize + DeserializeOwned {
 
     /// What a value looks like, for errors and documentation: `a whole number`, `cpu, cuda or cuda:N`.
     fn expected() -> String;
+
+    /// The same with the bounds of a key: `a whole number, 1 to 64`.
+    fn expected_within(bounds: &Bounds) -> String {
+        match bounds.words() {
+            Some(words) => format!("{}, {words}", Self::expected()),
+            None => Self::expected(),
+        }
+    }
 
     /// Reads text of an environment variable or a flag; `None` when it cannot be read.
     fn from_text(text: &str) -> Option<Value> {
@@ -49,12 +57,14 @@ impl Resume {
 /// What is known about one key.
 #[derive(Clone, Copy)]
 pub struct Key {
-    /// Name in files and after `--set`; upper case it is the environment variable.
+    /// Name in files and after `--set`.
     pub name: &'static str,
     /// What the key does.
     pub doc: &'static str,
-    /// What a value looks like.
-    pub expected: fn() -> String,
+    /// What numbers it accepts.
+    pub bounds: Bounds,
+    /// What a value looks like, within bounds.
+    pub expected_within: fn(&Bounds) -> String,
     /// Reads the text of a variable or a flag.
     pub from_text: fn(&str) -> Option<Value>,
     /// Whether a value of a file can be read.
@@ -66,9 +76,9 @@ pub struct Key {
 }
 
 impl Key {
-    /// The environment variable that sets the key.
-    pub fn variable(&self) -> String {
-        self.name.to_uppercase()
+    /// What a value looks like: `a whole number, 1 to 64`.
+    pub fn expected(&self) -> String {
+        (self.expected_within)(&self.bounds)
     }
 }
 
@@ -79,18 +89,25 @@ pub trait Configuration: Serialize + DeserializeOwned + Default + Clone + Partia
     /// The file that is compiled in: what holds when no file is named.
     const BUILT_IN: &'static str;
 
+    /// Environment variables besides `CUA_KEY`: each with the key that it sets. They are the original's names.
+    const VARIABLES: &'static [(&'static str, &'static str)] = &[];
+
+    /// Whether `name` is a key of a configuration of another command, so that its variable is no mistake here.
+    fn elsewhere(name: &str) -> bool;
+
     /// All keys, in the order of the documentation.
     fn keys() -> &'static [Key];
 
-    /// Checks ranges and combinations. `origin` tells where the value of a key came from.
+    /// Checks combinations of values, each of which is within the bounds of its key. `origin` tells where the value of a key came from.
     fn validate(&self, origin: &dyn Fn(&str) -> String) -> Result<(), ConfigError>;
 }
 
 /// Declares a configuration struct with its defaults, and the table of its keys. After its documentation a key says
-/// what another value means on resume: `#[resume = Free]`, see [`Resume`].
+/// what another value means on resume: `#[resume = Free]`, see [`Resume`]. Bounds of its numbers stand in brackets
+/// between type and default: `lora_r: usize [at_least(1.0).at_most(64.0)] = 16`.
 macro_rules! configuration {
     ($(#[$meta:meta])* pub struct $name:ident {
-        $($(#[doc = $doc:literal])+ $(#[resume = $resume:ident])? $key:ident: $type:ty = $default:expr,)*
+        $($(#[doc = $doc:literal])+ $(#[resume = $resume:ident])? $key:ident: $type:ty $([$bounds:expr])? = $default:expr,)*
     }) => {
         $(#[$meta])*
         #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -109,7 +126,8 @@ macro_rules! configuration {
             const KEYS: &'static [$crate::config::Key] = &[$($crate::config::Key {
                 name: stringify!($key),
                 doc: concat!($($doc),+),
-                expected: <$type as $crate::config::Setting>::expected,
+                bounds: [$($bounds,)? $crate::config::ANY][0],
+                expected_within: <$type as $crate::config::Setting>::expected_within,
                 from_text: <$type as $crate::config::Setting>::from_text,
                 accepts: <$type as $crate::config::Setting>::accepts,
                 secret: <$type as $crate::config::Setting>::SECRET,
@@ -135,17 +153,22 @@ impl Setting for bool {
     }
 }
 
-impl Setting for usize {
-    fn expected() -> String {
-        "a whole number, 0 or more".into()
-    }
+/// Whole numbers, which are at least 0 without any bound.
+macro_rules! whole {
+    ($($type:ty),*) => {$(
+        impl Setting for $type {
+            fn expected() -> String {
+                "a whole number".into()
+            }
+
+            fn expected_within(bounds: &Bounds) -> String {
+                format!("{}, {}", Self::expected(), bounds.words().unwrap_or_else(|| "0 or more".into()))
+            }
+        }
+    )*};
 }
 
-impl Setting for u64 {
-    fn expected() -> String {
-        "a whole number, 0 or more".into()
-    }
-}
+whole!(usize, u64);
 
 impl Setting for f64 {
     fn expected() -> String {
@@ -170,6 +193,10 @@ impl<T: Setting> Setting for Option<T> {
         format!("{} or null", T::expected())
     }
 
+    fn expected_within(bounds: &Bounds) -> String {
+        format!("{} or null", T::expected_within(bounds))
+    }
+
     fn from_text(text: &str) -> Option<Value> {
         if matches!(text, "null" | "none" | "None" | "~") {
             Some(Value::Null)
@@ -182,6 +209,10 @@ impl<T: Setting> Setting for Option<T> {
 impl<T: Setting> Setting for Vec<T> {
     fn expected() -> String {
         format!("a list, each {}", T::expected())
+    }
+
+    fn expected_within(bounds: &Bounds) -> String {
+        format!("a list, each {}", T::expected_within(bounds))
     }
 
     fn from_text(text: &str) -> Option<Value> {

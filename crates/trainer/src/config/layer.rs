@@ -1,6 +1,7 @@
 //! Layers of values for figment: a YAML text, environment variables, flags. Each is checked key by key as it is read.
 
-use super::{ConfigError, Configuration, Key};
+use super::aliases::{alias, group_advice, value_advice};
+use super::{ConfigError, Configuration, Key, Origin, OriginKind, Variable};
 use figment::value::{Dict, Map, Value as Merged};
 use figment::{Metadata, Profile, Provider};
 use serde_yaml_ng::Value;
@@ -42,18 +43,28 @@ impl Flag {
 /// Checked values from one place.
 #[derive(Debug, Clone)]
 pub struct Layer {
-    origin: String,
+    origin: Origin,
     values: Dict,
 }
 
+/// What every variable of ours begins with.
+const PREFIX: &str = "CUA_";
+
+/// Original names that are also common words of a shell: they count only where `.env` has them.
+const SHARED: [&str; 2] = ["VERBOSE", "MAX_TOKENS"];
+
+/// Variables that begin like ours and are none of a configuration.
+const OTHERS: [&str; 1] = ["CUA_GRPO_"];
+
 impl Layer {
-    /// The values of a YAML mapping; `origin` is how messages call it.
-    pub fn yaml<C: Configuration>(text: &str, origin: impl Into<String>) -> Result<Self, ConfigError> {
-        let origin = origin.into();
+    /// The values of a YAML mapping.
+    pub fn yaml<C: Configuration>(text: &str, origin: Origin) -> Result<Self, ConfigError> {
         let syntax = |message: String| ConfigError::Syntax {
-            origin: origin.clone(),
+            origin: origin.to_string(),
             message,
         };
+        // A byte order mark, as some editors put one before the first line, is no part of the text.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mapping = match serde_yaml_ng::from_str(text).map_err(|error| syntax(error.to_string()))? {
             Value::Mapping(mapping) => mapping,
             Value::Null => serde_yaml_ng::Mapping::new(),
@@ -64,53 +75,94 @@ impl Layer {
             let name = name
                 .as_str()
                 .ok_or_else(|| syntax(format!("the key {} is not text", show(name))))?;
-            let key = find::<C>(name, &origin)?;
-            if !(key.accepts)(value) {
-                return Err(wrong(key, show(value), &origin));
-            }
+            let key = find::<C>(name, Some(value), &origin)?;
+            check(key, value, &show(value), &origin)?;
             values.insert(name.into(), merged(value)?);
         }
         Ok(Self { origin, values })
     }
 
-    /// The values of the environment variables that are named like keys in upper case. Empty ones count as unset, and
-    /// a trailing ` # comment` is not part of the value.
-    pub fn environment<C: Configuration>(variables: &[(String, String)]) -> Result<Vec<Self>, ConfigError> {
+    /// The values of environment variables: `CUA_` and the key in upper case, or the original's name of the key. Empty
+    /// ones count as unset, and a trailing ` # comment` is not part of the value.
+    pub fn environment<C: Configuration>(variables: &[Variable]) -> Result<Vec<Self>, ConfigError> {
         let mut layers = Vec::new();
-        for key in C::keys() {
-            let Some((name, value)) = variables.iter().find(|(name, _)| *name == key.variable()) else {
+        let original = |variable: &Variable| {
+            let (_, key) = C::VARIABLES.iter().find(|(name, _)| *name == variable.name)?;
+            (variable.dotenv.is_some() || !SHARED.contains(&variable.name.as_str())).then_some(*key)
+        };
+        let ours = |variable: &Variable| variable.name.strip_prefix(PREFIX).map(str::to_lowercase);
+        // The original's names first, so that ours win.
+        for variable in variables {
+            if let Some(key) = original(variable) {
+                layers.extend(Self::variable(find::<C>(key, None, &variable.origin())?, variable)?);
+            }
+        }
+        for variable in variables {
+            if OTHERS.iter().any(|other| variable.name.starts_with(other)) || original(variable).is_some() {
+                continue;
+            }
+            let Some(name) = ours(variable).filter(|_| !strip_comment(&variable.value).is_empty()) else {
                 continue;
             };
-            let value = strip_comment(value);
-            if !value.is_empty() {
-                layers.push(Self::text(key, value, format!("environment variable {name}"))?);
+            match find::<C>(&name, None, &variable.origin()) {
+                Ok(key) => layers.extend(Self::variable(key, variable)?),
+                Err(_) if C::elsewhere(&name) => (),
+                Err(error) => return Err(error),
             }
         }
         Ok(layers)
     }
 
-    /// The value of one flag.
-    pub fn flag<C: Configuration>(flag: &Flag) -> Result<Self, ConfigError> {
-        Self::text(find::<C>(&flag.key, &flag.flag)?, &flag.value, flag.flag.clone())
+    fn variable(key: &Key, variable: &Variable) -> Result<Option<Self>, ConfigError> {
+        let value = strip_comment(&variable.value);
+        if value.is_empty() {
+            return Ok(None);
+        }
+        Self::text(key, value, variable.origin()).map(Some)
     }
 
-    fn text(key: &Key, text: &str, origin: String) -> Result<Self, ConfigError> {
+    /// A value of a run or an adapter, which counts as one of a file.
+    pub fn given<C: Configuration>(flag: &Flag) -> Result<Self, ConfigError> {
+        let origin = Origin::new(OriginKind::File, &flag.flag);
+        Self::text(find::<C>(&flag.key, None, &origin)?, &flag.value, origin)
+    }
+
+    /// The value of one flag.
+    pub fn flag<C: Configuration>(flag: &Flag) -> Result<Self, ConfigError> {
+        let origin = Origin::new(OriginKind::Flag, &flag.flag);
+        Self::text(find::<C>(&flag.key, None, &origin)?, &flag.value, origin)
+    }
+
+    fn text(key: &Key, text: &str, origin: Origin) -> Result<Self, ConfigError> {
         let shown = if key.secret {
             "hidden".into()
         } else {
             format!("`{text}`")
         };
-        let value = (key.from_text)(text).ok_or_else(|| wrong(key, shown, &origin))?;
+        let value = (key.from_text)(text);
+        let given = Value::String(text.into());
+        let value = value.ok_or_else(|| wrong(key, &given, &shown, &origin))?;
+        check(key, &value, &shown, &origin)?;
         Ok(Self {
             values: Dict::from([(key.name.into(), merged(&value)?)]),
             origin,
         })
     }
+
+    /// Where the values are from.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// The keys that are set here.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.values.keys().map(String::as_str)
+    }
 }
 
 impl Provider for Layer {
     fn metadata(&self) -> Metadata {
-        Metadata::named(self.origin.clone())
+        Metadata::named(self.origin.to_string())
     }
 
     fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
@@ -124,29 +176,41 @@ fn merged(value: &Value) -> Result<Merged, ConfigError> {
     })
 }
 
-fn find<C: Configuration>(name: &str, origin: &str) -> Result<&'static Key, ConfigError> {
-    C::keys().iter().find(|key| key.name == name).ok_or_else(|| {
-        let similar = C::keys()
-            .iter()
-            .map(|key| (strsim::jaro_winkler(&name.to_lowercase(), key.name), key.name));
-        let best = similar
-            .max_by(|a, b| a.0.total_cmp(&b.0))
-            .filter(|(score, _)| *score > 0.7);
-        let nearest = best.map(|(_, name)| name.to_owned());
-        ConfigError::UnknownKey {
-            key: name.into(),
-            origin: origin.into(),
-            nearest,
-        }
-    })
+fn find<C: Configuration>(name: &str, value: Option<&Value>, origin: &Origin) -> Result<&'static Key, ConfigError> {
+    if let Some(key) = C::keys().iter().find(|key| key.name == name) {
+        return Ok(key);
+    }
+    let (key, origin) = (name.to_owned(), origin.to_string());
+    if let Some(advice) = value.and_then(group_advice::<C>).or_else(|| alias::<C>(name)) {
+        return Err(ConfigError::Foreign { key, origin, advice });
+    }
+    let similar = C::keys()
+        .iter()
+        .map(|key| (strsim::jaro_winkler(&name.to_lowercase(), key.name), key.name));
+    let best = similar
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .filter(|(score, _)| *score > 0.7);
+    let nearest = best.map(|(_, name)| name.to_owned());
+    Err(ConfigError::UnknownKey { key, origin, nearest })
 }
 
-fn wrong(key: &Key, value: String, origin: &str) -> ConfigError {
+/// An error unless `value` is of the key's kind and within its bounds.
+fn check(key: &Key, value: &Value, shown: &str, origin: &Origin) -> Result<(), ConfigError> {
+    if (key.accepts)(value) && key.bounds.admit(value) {
+        Ok(())
+    } else {
+        Err(wrong(key, value, shown, origin))
+    }
+}
+
+fn wrong(key: &Key, value: &Value, shown: &str, origin: &Origin) -> ConfigError {
+    let outside = (key.accepts)(value) || (key.from_text)(value.as_str().unwrap_or_default()).is_some();
+    let reason = if outside { key.bounds.reason() } else { String::new() };
     ConfigError::Value {
         key: key.name.into(),
-        value,
-        expected: (key.expected)(),
-        origin: origin.into(),
+        value: if key.secret { "hidden".into() } else { shown.into() },
+        expected: format!("{}{reason}{}", key.expected(), value_advice(key.name, value)),
+        origin: origin.to_string(),
     }
 }
 

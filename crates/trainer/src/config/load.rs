@@ -1,7 +1,8 @@
 //! Merges the layers: flag over environment variable over file over default.
 
-use super::{ConfigError, Configuration, Flag, Layer};
+use super::{ConfigError, Configuration, Flag, Layer, Origin, OriginKind, Variable, process_variables};
 use figment::{Figment, providers::Serialized};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Where values come from, weakest first. Tests fill it by hand; [`Sources::process`] reads the real environment.
@@ -9,8 +10,8 @@ use std::path::{Path, PathBuf};
 pub struct Sources {
     /// The file named by `--config`; without it the compiled-in file holds.
     pub file: Option<PathBuf>,
-    /// Environment variables, name and value.
-    pub environment: Vec<(String, String)>,
+    /// Environment variables.
+    pub environment: Vec<Variable>,
     /// Values of a run or an adapter that is used: stronger than the file, weaker than what the user gives.
     pub given: Vec<Flag>,
     /// Keys set on the command line, in order.
@@ -18,71 +19,97 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// The environment of this process, a file and flags.
+    /// The environment of this process with its `.env`, a file and flags.
     pub fn process(file: Option<PathBuf>, flags: Vec<Flag>) -> Self {
-        let environment = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect();
         Self {
             file,
-            environment,
+            environment: process_variables(),
             flags,
             ..Self::default()
         }
     }
-}
 
-/// A configuration, and where its values came from.
-#[derive(Debug, Clone)]
-pub struct Resolved<C> {
-    /// The configuration.
-    pub config: C,
-    merged: Figment,
-}
-
-impl<C> Resolved<C> {
-    /// Where the value of `key` came from: a flag, an environment variable, a file, the default.
-    pub fn origin(&self, key: &str) -> String {
-        origin(&self.merged, key)
+    /// The text that a flag, else a variable gives `key`, before anything is checked.
+    pub fn text_of<C: Configuration>(&self, key: &str) -> Option<&str> {
+        let flag = self.flags.iter().rev().find(|flag| flag.key == key);
+        let variable = |name: &str| {
+            let found = self.environment.iter().find(|variable| variable.name == name);
+            found
+                .map(|variable| variable.value.trim())
+                .filter(|value| !value.is_empty())
+        };
+        let original = || {
+            let names = C::VARIABLES.iter().filter(|(_, of)| *of == key);
+            names.filter_map(|(name, _)| variable(name)).next_back()
+        };
+        flag.map(|flag| flag.value.as_str())
+            .or_else(|| variable(&format!("CUA_{}", key.to_uppercase())))
+            .or_else(original)
     }
 }
 
-fn origin(merged: &Figment, key: &str) -> String {
-    match merged.find_metadata(key) {
-        Some(metadata) if metadata.source.is_none() && !metadata.name.contains("::") => metadata.name.to_string(),
-        _ => "the default".into(),
+/// A configuration, and who chose each value.
+#[derive(Debug, Clone)]
+pub struct Resolved<C> {
+    /// The values.
+    pub config: C,
+    origins: BTreeMap<String, Origin>,
+}
+
+impl<C> Resolved<C> {
+    /// Where the value of `key` is from.
+    pub fn origin(&self, key: &str) -> Origin {
+        self.origins.get(key).cloned().unwrap_or_else(Origin::default_value)
     }
 }
 
 /// Merges and validates: flag over environment variable over file over default.
-pub fn load<C: Configuration>(sources: &Sources) -> Result<C, ConfigError> {
-    resolve(sources).map(|resolved| resolved.config)
+pub fn resolve<C: Configuration>(sources: &Sources) -> Result<Resolved<C>, ConfigError> {
+    resolve_over(sources, C::BUILT_IN_NAME, C::BUILT_IN)
 }
 
-/// [`load`], with the places of the values.
-pub fn resolve<C: Configuration>(sources: &Sources) -> Result<Resolved<C>, ConfigError> {
-    let file = match &sources.file {
-        Some(path) => Layer::yaml::<C>(&read(path)?, path.display().to_string())?,
-        None => Layer::yaml::<C>(C::BUILT_IN, format!("built-in {}", C::BUILT_IN_NAME))?,
-    };
-    let mut figment = Figment::from(Serialized::defaults(C::default())).merge(file);
+/// [`resolve`] with the text of another compiled-in file, which holds where no file is named.
+pub fn resolve_over<C: Configuration>(
+    sources: &Sources,
+    name: &str,
+    built_in: &str,
+) -> Result<Resolved<C>, ConfigError> {
+    let mut layers = vec![match &sources.file {
+        Some(path) => {
+            let origin = Origin::new(OriginKind::File, path.display().to_string());
+            Layer::yaml::<C>(&read(path)?, origin)?
+        }
+        None => Layer::yaml::<C>(built_in, Origin::new(OriginKind::BuiltIn, name))?,
+    }];
     for flag in &sources.given {
-        figment = figment.merge(Layer::flag::<C>(flag)?);
+        layers.push(Layer::given::<C>(flag)?);
     }
-    for layer in Layer::environment::<C>(&sources.environment)? {
-        figment = figment.merge(layer);
-    }
+    layers.extend(Layer::environment::<C>(&sources.environment)?);
     for flag in &sources.flags {
-        figment = figment.merge(Layer::flag::<C>(flag)?);
+        layers.push(Layer::flag::<C>(flag)?);
+    }
+    let mut figment = Figment::from(Serialized::defaults(C::default()));
+    let mut origins = BTreeMap::new();
+    for layer in layers {
+        origins.extend(layer.keys().map(|key| (key.to_owned(), layer.origin().clone())));
+        figment = figment.merge(layer);
     }
     let config: C = figment.extract().map_err(|error| ConfigError::Merge {
         message: error.to_string(),
     })?;
-    config.validate(&|key| origin(&figment, key))?;
-    Ok(Resolved {
-        config,
-        merged: figment,
-    })
+    let resolved = Resolved { config, origins };
+    resolved.config.validate(&|key| resolved.origin(key).to_string())?;
+    Ok(resolved)
+}
+
+/// The values of [`resolve`] alone.
+pub fn load<C: Configuration>(sources: &Sources) -> Result<C, ConfigError> {
+    resolve(sources).map(|resolved| resolved.config)
+}
+
+/// [`resolve`] with the environment of this process.
+pub fn resolve_process<C: Configuration>(file: Option<PathBuf>, flags: Vec<Flag>) -> Result<Resolved<C>, ConfigError> {
+    resolve(&Sources::process(file, flags))
 }
 
 /// [`load`] with the environment of this process.

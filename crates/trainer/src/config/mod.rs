@@ -3,22 +3,30 @@
 #[macro_use]
 mod keys;
 mod adapter;
+mod alias_table;
+mod aliases;
+mod bounds;
 mod changes;
 mod choices;
+mod dotenv;
 mod error;
 mod layer;
 mod load;
+mod origin;
 mod sft;
 #[cfg(test)]
 mod tests;
 mod train;
 mod validate;
 
+pub use bounds::{ANY, Bounds, above, at_least};
 pub use changes::{Change, changes};
 pub use choices::{DeviceSpec, Dtype, LossType, LrScheduler, PromptStyle, RewardKind, ScaleRewards, Secret, Target};
+pub use dotenv::Dotenv;
 pub use error::ConfigError;
 pub use keys::{Configuration, Key, Resume, Setting};
 pub use layer::{Flag, Layer};
-pub use load::{Resolved, Sources, load, load_process, read_yaml, resolve, to_yaml};
+pub use load::{Resolved, Sources, load, load_process, read_yaml, resolve, resolve_over, resolve_process, to_yaml};
+pub use origin::{Origin, OriginKind, Variable, dotenv, process_variables};
 pub use sft::SftConfig;
 pub use train::TrainConfig;

@@ -1,63 +1,63 @@
 //! Configuration of `trainer sft`: a tiny Qwen3-VL imitates scripted demonstrations and becomes the starter model.
 
 use super::validate::Checker;
-use super::{ConfigError, Configuration, DeviceSpec, Key, LrScheduler, PromptStyle, Target};
+use super::{ConfigError, Configuration, DeviceSpec, Key, LrScheduler, PromptStyle, Target, TrainConfig, at_least};
 
 configuration! {
     /// Everything that a starter model depends on.
     pub struct SftConfig {
         /// Episodes played by the scripted demonstrator.
-        demonstrations: usize = 2000,
+        demonstrations: usize [at_least(1.0).at_most(1_000_000.0)] = 2000,
         /// Probability that the demonstrator reports completion too early.
-        skill_hurry: f64 = 0.15,
+        skill_hurry: f64 [at_least(0.0).below(1.0).because("a probability")] = 0.15,
         /// Probability a turn that the demonstrator takes a wrong row or icon.
-        skill_slip: f64 = 0.05,
+        skill_slip: f64 [at_least(0.0).below(1.0).because("a probability")] = 0.05,
         /// Probability a click that the demonstrator names something that is not on the screen, and is told so.
-        skill_blunder: f64 = 0.0,
+        skill_blunder: f64 [at_least(0.0).below(1.0).because("a probability")] = 0.0,
         /// Model folder to go on from; null starts from random weights, and the sizes below hold.
         init_from: Option<String> = None,
         /// Width of the language model.
-        text_hidden_size: usize = 128,
+        text_hidden_size: usize [at_least(8.0).at_most(16_384.0)] = 128,
         /// Layers of the language model.
-        text_num_hidden_layers: usize = 4,
+        text_num_hidden_layers: usize [at_least(1.0).at_most(256.0)] = 4,
         /// Query heads of the language model.
-        text_num_attention_heads: usize = 4,
+        text_num_attention_heads: usize [at_least(1.0).at_most(256.0)] = 4,
         /// Key and value heads of the language model.
-        text_num_key_value_heads: usize = 2,
+        text_num_key_value_heads: usize [at_least(1.0).at_most(256.0)] = 2,
         /// Width of a head of the language model.
-        text_head_dim: usize = 32,
+        text_head_dim: usize [at_least(8.0).at_most(1024.0)] = 32,
         /// Width of the feed-forward layers of the language model.
-        text_intermediate_size: usize = 384,
+        text_intermediate_size: usize [at_least(1.0).at_most(65_536.0)] = 384,
         /// Width of the vision tower.
-        vision_hidden_size: usize = 96,
+        vision_hidden_size: usize [at_least(4.0).at_most(16_384.0)] = 96,
         /// Layers of the vision tower.
-        vision_depth: usize = 4,
+        vision_depth: usize [at_least(1.0).at_most(256.0)] = 4,
         /// Heads of the vision tower.
-        vision_num_heads: usize = 4,
+        vision_num_heads: usize [at_least(1.0).at_most(256.0)] = 4,
         /// Width of the feed-forward layers of the vision tower.
-        vision_intermediate_size: usize = 256,
+        vision_intermediate_size: usize [at_least(1.0).at_most(65_536.0)] = 256,
         /// Vision layers whose features are added to the first language layers.
-        deepstack_visual_indexes: Vec<usize> = vec![1, 2],
+        deepstack_visual_indexes: Vec<usize> [at_least(0.0).at_most(255.0)] = vec![1, 2],
         /// Entries of the vocabulary, special tokens included; the tokenizer is trained on the demonstrations.
-        vocab_size: usize = 640,
+        vocab_size: usize [at_least(300.0).at_most(1_000_000.0).because("256 bytes and the specials")] = 640,
         /// Passes over the demonstrations; ignored when `max_steps` is set.
-        epochs: usize = 3,
+        epochs: usize [at_least(1.0).at_most(1e6)] = 3,
         /// Steps of the run; null means as `epochs` says.
-        max_steps: Option<usize> = None,
+        max_steps: Option<usize> [at_least(0.0).at_most(1e9)] = None,
         /// Demonstrations of one step.
-        batch_size: usize = 16,
+        batch_size: usize [at_least(1.0).at_most(16_384.0)] = 16,
         /// Peak learning rate of AdamW.
-        learning_rate: f64 = 1e-3,
+        learning_rate: f64 [at_least(0.0).at_most(10.0)] = 1e-3,
         /// Steps over which the learning rate rises to its peak.
-        warmup_steps: usize = 50,
+        warmup_steps: usize [at_least(0.0).at_most(1e9)] = 50,
         /// Decoupled weight decay of AdamW.
-        weight_decay: f64 = 0.01,
+        weight_decay: f64 [at_least(0.0).at_most(10.0)] = 0.01,
         /// Gradients are scaled down to this global norm; 0 leaves them.
-        max_grad_norm: f64 = 1.0,
+        max_grad_norm: f64 [at_least(0.0).at_most(1e9)] = 1.0,
         /// How the learning rate changes after the warm-up.
         lr_scheduler: LrScheduler = LrScheduler::Cosine,
         /// Most turns of a demonstration.
-        max_turns: usize = 15,
+        max_turns: usize [at_least(1.0).at_most(1000.0)] = 15,
         /// Ids of the task templates to draw from; empty means all.
         templates: Vec<String> = Vec::new(),
         /// How the demonstrator names a place on the screen.
@@ -65,11 +65,11 @@ configuration! {
         /// How much the system prompt says.
         prompt_style: PromptStyle = PromptStyle::Brief,
         /// Greedy episodes played at the end to measure the starter; 0 for none.
-        eval_episodes: usize = 64,
+        eval_episodes: usize [at_least(0.0).at_most(100_000.0)] = 64,
         /// Seed of the evaluation's task instances.
         eval_seed: u64 = 1000,
         /// Log the loss every so many steps.
-        log_every: usize = 20,
+        log_every: usize [at_least(1.0).at_most(1e9)] = 20,
         /// Where tensors live: `cpu`, `cuda` or `cuda:N`.
         device: DeviceSpec = DeviceSpec::Cpu,
         /// Seed of everything random: demonstrations, initial weights, order.
@@ -85,49 +85,16 @@ impl Configuration for SftConfig {
     const BUILT_IN_NAME: &'static str = "configs/starter.yaml";
     const BUILT_IN: &'static str = include_str!("../../../../configs/starter.yaml");
 
+    fn elsewhere(name: &str) -> bool {
+        TrainConfig::keys().iter().any(|key| key.name == name)
+    }
+
     fn keys() -> &'static [Key] {
         Self::KEYS
     }
 
     fn validate(&self, origin: &dyn Fn(&str) -> String) -> Result<(), ConfigError> {
         let check = Checker { origin };
-        for (key, value) in [
-            ("demonstrations", self.demonstrations),
-            ("text_hidden_size", self.text_hidden_size),
-            ("text_num_hidden_layers", self.text_num_hidden_layers),
-            ("text_num_attention_heads", self.text_num_attention_heads),
-            ("text_num_key_value_heads", self.text_num_key_value_heads),
-            ("text_intermediate_size", self.text_intermediate_size),
-            ("vision_hidden_size", self.vision_hidden_size),
-            ("vision_depth", self.vision_depth),
-            ("vision_num_heads", self.vision_num_heads),
-            ("vision_intermediate_size", self.vision_intermediate_size),
-            ("epochs", self.epochs),
-            ("batch_size", self.batch_size),
-            ("max_turns", self.max_turns),
-            ("log_every", self.log_every),
-        ] {
-            check.require(value > 0, key, value, "1 or more")?;
-        }
-        for (key, value) in [
-            ("skill_hurry", self.skill_hurry),
-            ("skill_slip", self.skill_slip),
-            ("skill_blunder", self.skill_blunder),
-        ] {
-            check.require(
-                (0.0..1.0).contains(&value),
-                key,
-                value,
-                "a probability: at least 0, less than 1",
-            )?;
-        }
-        for (key, value) in [
-            ("learning_rate", self.learning_rate),
-            ("weight_decay", self.weight_decay),
-            ("max_grad_norm", self.max_grad_norm),
-        ] {
-            check.require(value.is_finite() && value >= 0.0, key, value, "a number of 0 or more")?;
-        }
         let (heads, kv_heads) = (self.text_num_attention_heads, self.text_num_key_value_heads);
         let whole = heads.is_multiple_of(kv_heads);
         check.require(
@@ -136,12 +103,12 @@ impl Configuration for SftConfig {
             kv_heads,
             "a divisor of text_num_attention_heads",
         )?;
-        let even = self.text_head_dim >= 8 && self.text_head_dim.is_multiple_of(2);
+        let even = self.text_head_dim.is_multiple_of(2);
         check.require(
             even,
             "text_head_dim",
             self.text_head_dim,
-            "an even number of 8 or more (rotary positions)",
+            "an even number (rotary positions)",
         )?;
         let fits = self.vision_hidden_size.is_multiple_of(4 * self.vision_num_heads);
         check.require(
@@ -163,12 +130,6 @@ impl Configuration for SftConfig {
             "deepstack_visual_indexes",
             "longer",
             "at most text_num_hidden_layers numbers",
-        )?;
-        check.require(
-            self.vocab_size >= 300,
-            "vocab_size",
-            self.vocab_size,
-            "300 or more: 256 bytes and the specials",
         )?;
         check.require(!self.output_dir.trim().is_empty(), "output_dir", "empty", "a name")
     }

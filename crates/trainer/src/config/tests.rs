@@ -14,7 +14,7 @@ fn with(yaml: &str, environment: &[(&str, &str)], flags: &[&str]) -> Result<Trai
     std::fs::write(&file, format!("load_in_4bit: false\n{yaml}")).unwrap();
     let environment = environment
         .iter()
-        .map(|(name, value)| (name.to_string(), value.to_string()))
+        .map(|(name, value)| Variable::new(name, value))
         .collect();
     let flags = flags
         .iter()
@@ -49,7 +49,7 @@ fn comments_in_variables_are_not_values() {
         &[
             ("LEARNING_RATE", "3e-4 # high"),
             ("MODEL_NAME", "  # none"),
-            ("VERBOSE", "True"),
+            ("CUA_VERBOSE", "True"),
         ],
         &[],
     );
@@ -77,8 +77,8 @@ fn a_bad_value_names_key_value_expectation_and_origin() {
             ["`max_steps`", "`-3`", "a whole number", "my.yaml"],
         ),
         (
-            with("", &[("DEVICE", "gpu")], &[]),
-            ["`device`", "`gpu`", "cuda:N", "environment variable DEVICE"],
+            with("", &[("CUA_DEVICE", "gpu")], &[]),
+            ["`device`", "`gpu`", "cuda:N", "environment variable CUA_DEVICE"],
         ),
         (
             with("", &[], &["loss_type=ppo"]),
@@ -95,7 +95,7 @@ fn a_bad_value_names_key_value_expectation_and_origin() {
         ),
         (
             with("num_rollouts: 1", &[], &[]),
-            ["`num_rollouts`", "1", "2 or more", "my.yaml"],
+            ["`num_rollouts`", "1", "2 to 4096: a group compares", "my.yaml"],
         ),
         (
             with("enable_wandb: true", &[], &[]),
@@ -113,6 +113,27 @@ fn a_bad_value_names_key_value_expectation_and_origin() {
         let text = message(result);
         assert!(words.iter().all(|word| text.contains(word)), "{words:?} in: {text}");
     }
+}
+
+/// Seeds may be any number; every other number has bounds at both ends, which its default meets.
+#[test]
+fn every_number_has_bounds() {
+    fn check<C: Configuration>() {
+        let defaults = serde_yaml_ng::to_value(C::default()).unwrap();
+        for key in C::keys() {
+            let huge = serde_yaml_ng::Value::from(u64::MAX);
+            let numbers = |value: &serde_yaml_ng::Value| match value {
+                serde_yaml_ng::Value::Sequence(items) => items.iter().all(serde_yaml_ng::Value::is_number),
+                value => value.is_number(),
+            };
+            if (key.from_text)("3").is_some_and(|value| numbers(&value)) && !key.name.ends_with("seed") {
+                assert!(!key.bounds.admit(&huge), "{} accepts {huge:?}", key.name);
+            }
+            assert!(key.bounds.admit(&defaults[key.name]), "{}: its default", key.name);
+        }
+    }
+    check::<TrainConfig>();
+    check::<SftConfig>();
 }
 
 #[test]
@@ -152,7 +173,7 @@ fn keys_of_the_adapter_take_lists_patterns_and_maps() {
     let yaml = "lora_target_modules: '.*(?<!k)_proj'\nlora_exclude_modules: [up_proj]\nuse_rslora: true\n\
         lora_rank_pattern: {q_proj: 8, mlp.down_proj: 4}\nlora_alpha_pattern: {'layers.0.*': 2.5}\nlora_dropout: 0.1";
     let flags = ["lora_layers_to_transform=1,2", "lora_layers_pattern=layers"];
-    let config = with(yaml, &[("LORA_EXCLUDE_MODULES", "up_proj, attn.qkv")], &flags).unwrap();
+    let config = with(yaml, &[("CUA_LORA_EXCLUDE_MODULES", "up_proj, attn.qkv")], &flags).unwrap();
     let lora = crate::assemble::lora(&config);
     let names = |list: &[&str]| Targets::Names(list.iter().map(|&name| name.to_owned()).collect());
     assert_eq!(lora.target_modules, Targets::Pattern(".*(?<!k)_proj".into()));
@@ -181,7 +202,7 @@ fn keys_of_the_adapter_take_lists_patterns_and_maps() {
         ("lora_rank_pattern: 8", ["`lora_rank_pattern`", "a map from names to"]),
         (
             "lora_alpha_pattern: {q_proj: -1.0}",
-            ["`lora_alpha_pattern`", "above 0"],
+            ["`lora_alpha_pattern`", "more than 0"],
         ),
         ("lora_target_modules: []", ["`lora_target_modules`", "at least one"]),
     ] {
@@ -251,11 +272,22 @@ fn defaults_are_those_of_the_original() {
     assert!(config.load_in_4bit && config.use_lora && config.enable_detailed_logging && !config.enable_wandb);
 }
 
+/// The original's variables of a key, or ours.
+fn variables<C: Configuration>(key: &str) -> String {
+    let names = C::VARIABLES.iter().filter(|(_, of)| *of == key);
+    let names: Vec<String> = names.map(|(name, _)| format!("`{name}`")).collect();
+    if names.is_empty() {
+        format!("`CUA_{}`", key.to_uppercase())
+    } else {
+        names.join(", ")
+    }
+}
+
 fn table<C: Configuration>() -> String {
     let defaults = serde_yaml_ng::to_value(C::default()).unwrap();
     let resumes = C::keys().iter().any(|key| key.resume.is_some());
     let (head, line) = if resumes { (" on resume |", "---|") } else { ("", "") };
-    let mut text = format!("| key | default | value |{head} what it does |\n|---|---|---|{line}---|\n");
+    let mut text = format!("| key | default | value |{head} variable | what it does |\n|---|---|---|{line}---|---|\n");
     for key in C::keys() {
         let default = &defaults[key.name];
         let default = match default.as_sequence() {
@@ -273,9 +305,10 @@ fn table<C: Configuration>() -> String {
         };
         let resume = key.resume.map(|kind| format!(" {} |", kind.word())).unwrap_or_default();
         text += &format!(
-            "| `{}` | `{default}` | {} |{resume} {} |\n",
+            "| `{}` | `{default}` | {} |{resume} {} | {} |\n",
             key.name,
-            (key.expected)(),
+            key.expected(),
+            variables::<C>(key.name),
             key.doc.trim()
         );
     }

@@ -16,6 +16,8 @@ pub struct Plan {
     pub sizes_from: String,
     /// Where tensors live.
     pub device: String,
+    /// Where the keys are from that were not given.
+    pub keys_from: String,
     /// How the weights are stored.
     pub weights_in: String,
     /// Weights by component.
@@ -26,6 +28,8 @@ pub struct Plan {
     pub components: Vec<Component>,
     /// Bytes that are needed at once.
     pub peak_bytes: u64,
+    /// Bytes that are needed at once with the weights in four bits; `None` when they are already.
+    pub four_bits_bytes: Option<u64>,
     /// Bytes of `trainer score` on a conversation of 64 tokens.
     pub score_bytes: u64,
     /// Memory of the device; `None` when it is not known.
@@ -121,6 +125,7 @@ impl Plan {
             model: config.model_name.clone(),
             sizes_from,
             device: config.device.to_string(),
+            keys_from: String::new(),
             weights_in: if config.load_in_4bit {
                 format!("4 bits (NF4), {}", config.dtype)
             } else {
@@ -130,6 +135,13 @@ impl Plan {
             load,
             components: storage.components(&sizes, &load),
             peak_bytes: peak(&load),
+            four_bits_bytes: (!storage.four_bits).then(|| {
+                let storage = Memory {
+                    four_bits: true,
+                    ..storage
+                };
+                storage.peak(&sizes, &load) + process
+            }),
             score_bytes: storage.weights(&sizes) + storage.scoring(&sizes, SCORED) + process,
             available,
             unknown,

@@ -5,12 +5,12 @@ use super::{Phase, Plan, Source};
 use std::fmt;
 
 /// Bytes in GiB.
-fn gib(bytes: u64) -> String {
+pub(super) fn gib(bytes: u64) -> String {
     format!("{:.2} GiB", bytes as f64 / f64::from(1 << 30))
 }
 
 /// A count with its thousands apart.
-fn grouped(count: u64) -> String {
+pub(super) fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let groups: Vec<&str> = digits
         .as_bytes()
@@ -25,8 +25,8 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{} (by {}) on {}, weights in {}",
-            self.model, self.sizes_from, self.device, self.weights_in
+            "{} (by {}) on {}, weights in {}; the other keys by {}",
+            self.model, self.sizes_from, self.device, self.weights_in, self.keys_from
         )?;
         writeln!(f, "\nparameters")?;
         let p = &self.parameters;
@@ -98,6 +98,14 @@ impl fmt::Display for Plan {
             f,
             "\n{verdict}; the largest that would fit, the other keys as they are:"
         )?;
+        if let Some(bytes) = self.four_bits_bytes.filter(|_| !fit.fits) {
+            writeln!(
+                f,
+                "  {:<22}{:>18}  needed with --load-in-4bit",
+                "in 4 bits (NF4)",
+                gib(bytes)
+            )?;
+        }
         for (key, value, why) in [
             ("concurrency", fit.batch, "while sampling"),
             ("max_seq_length", fit.context, "with one row in a micro-batch"),

@@ -73,6 +73,28 @@ impl ModelSizes {
     }
 }
 
+/// Whether [`find_config`] knows the model without a network.
+pub fn is_known(name: &str) -> bool {
+    name == STARTER || Path::new(name).is_dir() || released(name).is_some()
+}
+
+/// The released size that a name such as `Qwen/Qwen3-VL-8B-Instruct` says, with its configuration.
+fn released(name: &str) -> Option<(ModelConfig, String)> {
+    let lower = name.to_lowercase();
+    let mut parts: Vec<&str> = lower.split(['/', '-', '_']).collect();
+    // The mixture's size is written in two parts.
+    let joined = parts
+        .iter()
+        .position(|part| *part == "30b")
+        .map(|at| parts[at..].join("-"));
+    if joined.is_some_and(|rest| rest.starts_with("30b-a3b")) {
+        parts = vec!["30b-a3b"];
+    }
+    parts
+        .into_iter()
+        .find_map(|part| ModelConfig::preset(part).map(|config| (config, part.to_owned())))
+}
+
 /// The configuration of the model `name`, and where it is from: the starter, a folder, or else the released sizes when
 /// the name is that of a released model.
 ///
@@ -85,20 +107,7 @@ pub fn find_config(name: &str) -> Result<(ModelConfig, String), CliError> {
         let config = ModelConfig::load(folder.path()).map_err(|error| usage(&error))?;
         return Ok((config, "its config.json".into()));
     }
-    let lower = name.to_lowercase();
-    let mut parts: Vec<&str> = lower.split(['/', '-', '_']).collect();
-    // The mixture's size is written in two parts.
-    let joined = parts
-        .iter()
-        .position(|part| *part == "30b")
-        .map(|at| parts[at..].join("-"));
-    if joined.is_some_and(|rest| rest.starts_with("30b-a3b")) {
-        parts = vec!["30b-a3b"];
-    }
-    let preset = parts
-        .into_iter()
-        .find_map(|part| ModelConfig::preset(part).map(|config| (config, part)));
-    match preset {
+    match released(name) {
         Some((config, size)) => Ok((config, format!("the released sizes of {size}"))),
         None => Err(usage(&format!(
             "expected `{STARTER}`, a folder with config.json, or the name of a released size ({})",

@@ -9,6 +9,7 @@ mod verdict;
 use crate::assemble::{self, Loaded};
 use crate::checkpoint::{Checkpoints, TrainingState};
 use crate::config::TrainConfig;
+use crate::error::Mendable;
 use crate::eval::sampler;
 use crate::faults::TooMany;
 use crate::interrupt::{Interrupt, Notice};
@@ -66,7 +67,8 @@ pub async fn run(config: TrainConfig, resume: Option<ResumePoint>) -> Result<()>
     }
     let Loaded { mut policy, renderer } = assemble::load(&config, &folder)?;
     let lora_config = assemble::lora(&config);
-    let modules = lora::attach(policy.model_mut(), &lora_config, derive_seed(&[config.seed, 0]))?;
+    let modules = lora::attach(policy.model_mut(), &lora_config, derive_seed(&[config.seed, 0]));
+    let modules = modules.mendable("lora_target_modules")?;
     let adamw = AdamWConfig {
         weight_decay: config.weight_decay,
         ..Default::default()

@@ -3,5 +3,6 @@
 mod demonstrate;
 mod fresh;
 mod run;
+mod unfinished;
 
 pub use run::run;

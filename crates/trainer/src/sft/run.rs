@@ -2,14 +2,17 @@
 
 use super::demonstrate::DemonstratingSampler;
 use super::fresh::{copy_processor, model_config, write_processor};
+use super::unfinished::Unfinished;
+use crate::assemble::ModelFolder;
 use crate::batching::micro_batches;
 use crate::config::SftConfig;
-use crate::error::CliError;
+use crate::error::{CliError, Mendable};
 use crate::eval::{Candidate, Evaluation, evaluate, interrupted};
 use crate::faults::{check_lost, first_fault};
 use crate::interrupt::{Interrupt, Notice};
 use crate::learner::Learner;
 use crate::output;
+use crate::plan::Available;
 use crate::world::{World, WorldConfig, device, tasks};
 use anyhow::{Context, Result};
 use cua_grpo_algo::{AdamWConfig, Schedule};
@@ -19,7 +22,7 @@ use cua_grpo_gbox::tasks::Split;
 use cua_grpo_model::batch::ImageCache;
 use cua_grpo_model::checkpoint::{LoadOptions, SaveOptions, WeightDtype, load_model, save_model};
 use cua_grpo_model::processor::ChatRenderer;
-use cua_grpo_model::{Policy, Qwen3Vl, Trainable};
+use cua_grpo_model::{ModelConfig, Policy, Qwen3Vl, Trainable};
 use cua_grpo_rollout::{CancelToken, GroupRequest, RolloutConfig, RolloutEngine, TaskCursor};
 use cua_grpo_sim::Skill;
 use rand::SeedableRng;
@@ -49,6 +52,8 @@ pub async fn run(config: &SftConfig) -> Result<()> {
     let started = Instant::now();
     let dir = Path::new(&config.output_dir);
     let device = device(config.device)?;
+    let from = config.init_from.as_deref().map(ModelFolder::open).transpose();
+    let from = from.context("init_from")?;
     interrupt.hold();
     let world = World::open(WorldConfig {
         base_url: "sim",
@@ -59,11 +64,12 @@ pub async fn run(config: &SftConfig) -> Result<()> {
         prompt_style: config.prompt_style,
     })
     .await?;
-    match &config.init_from {
-        None => write_processor(config, prompts(config), dir)?,
-        Some(from) => copy_processor(Path::new(from), dir)?,
+    let made = Unfinished::beside(dir)?;
+    match &from {
+        None => write_processor(config, prompts(config), made.path())?,
+        Some(from) => copy_processor(from.path(), made.path())?,
     }
-    let renderer = Arc::new(ChatRenderer::load(dir)?);
+    let renderer = Arc::new(ChatRenderer::load(made.path())?);
     let rows = match demonstrations(config, &world, renderer.clone(), interrupt.token()).await {
         Err(error) if interrupted(&error) => {
             world.close().await;
@@ -80,9 +86,13 @@ pub async fn run(config: &SftConfig) -> Result<()> {
         started.elapsed().as_secs_f64()
     ));
 
-    let model = match &config.init_from {
-        None => Qwen3Vl::init(&model_config(config, renderer.tokenizer()), config.seed, &device),
-        Some(from) => load_model(Path::new(from), &LoadOptions::default(), &device)?,
+    let model = match &from {
+        None => {
+            let sizes = model_config(config, renderer.tokenizer());
+            check_memory(config, &sizes)?;
+            Qwen3Vl::init(&sizes, config.seed, &device)
+        }
+        Some(from) => load_model(from.path(), &LoadOptions::default(), &device).mendable("init_from")?,
     };
     let images = Arc::new(ImageCache::new(renderer.images().clone(), 4096));
     let adamw = AdamWConfig {
@@ -98,11 +108,12 @@ pub async fn run(config: &SftConfig) -> Result<()> {
     let options = SaveOptions::new(WeightDtype::Bf16);
     save_model(
         learner.policy.model_mut(),
-        dir,
+        made.path(),
         &options,
         special.endoftext,
         special.im_end,
     )?;
+    made.finish(dir)?;
     if interrupt.asked() {
         world.close().await;
         output::say(format!(
@@ -159,6 +170,21 @@ pub async fn run(config: &SftConfig) -> Result<()> {
     Ok(())
 }
 
+/// An error when weights, gradients and the moments of AdamW, each in f32, are more than the device has.
+fn check_memory(config: &SftConfig, sizes: &ModelConfig) -> Result<(), CliError> {
+    let weights = sizes.parameter_count().total();
+    let needed = weights.saturating_mul(4 * 4);
+    match Available::of_device(config.device) {
+        Ok(available) if needed > available.free => Err(CliError::Usage(format!(
+            "a model of {weights} weights takes {} GiB to train, {} GiB are free on {}; choose smaller sizes",
+            needed >> 30,
+            available.free >> 30,
+            config.device
+        ))),
+        _ => Ok(()),
+    }
+}
+
 fn prompts(config: &SftConfig) -> Prompts {
     Prompts {
         style: config.prompt_style.into(),
@@ -181,7 +207,7 @@ async fn demonstrations(
         target: config.target.into(),
     };
     let mut cursor = TaskCursor::new(tasks(config.seed, Split::Train, &config.templates)?, 0);
-    let mut rows = Vec::with_capacity(config.demonstrations);
+    let mut rows = Vec::new();
     while rows.len() < config.demonstrations {
         let wanted = CHUNK.min(config.demonstrations - rows.len());
         let salt = cursor.position();

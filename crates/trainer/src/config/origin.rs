@@ -1,0 +1,132 @@
+//! Where values come from, and how messages call it.
+
+use super::dotenv::Dotenv;
+use std::path::{Path, PathBuf};
+
+/// What kind of place a value is from, weakest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum OriginKind {
+    /// Nobody set it.
+    Default,
+    /// The file that is compiled in.
+    BuiltIn,
+    /// A file of the user.
+    File,
+    /// The environment or `.env`.
+    Variable,
+    /// The command line.
+    Flag,
+}
+
+/// Where a value is from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// The kind of place.
+    pub kind: OriginKind,
+    /// The place: a path, a variable, a flag.
+    pub name: String,
+}
+
+impl Origin {
+    /// The place `name`.
+    pub fn new(kind: OriginKind, name: impl Into<String>) -> Self {
+        Self {
+            kind,
+            name: name.into(),
+        }
+    }
+
+    /// Nobody's.
+    pub fn default_value() -> Self {
+        Self::new(OriginKind::Default, "the default")
+    }
+
+    /// The place with its kind, for lists of who chose what: `file my.yaml`, `flag --device`, `default`.
+    pub fn chosen_by(&self) -> String {
+        match self.kind {
+            OriginKind::Default => "default".into(),
+            OriginKind::File => format!("file {}", self.name),
+            OriginKind::Flag => format!("flag {}", self.name),
+            OriginKind::BuiltIn | OriginKind::Variable => self.to_string(),
+        }
+    }
+
+    /// Whether the user chose the value.
+    pub fn is_chosen(&self) -> bool {
+        self.kind >= OriginKind::File
+    }
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.kind {
+            OriginKind::BuiltIn => write!(f, "built-in {}", self.name),
+            OriginKind::Variable => write!(f, "environment variable {}", self.name),
+            _ => f.write_str(&self.name),
+        }
+    }
+}
+
+/// An environment variable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Variable {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+    /// The `.env` file that sets it, when it is not of the environment itself.
+    pub dotenv: Option<PathBuf>,
+}
+
+impl Variable {
+    /// A variable of the environment itself.
+    pub fn new(name: &str, value: &str) -> Self {
+        Self {
+            name: name.into(),
+            value: value.into(),
+            dotenv: None,
+        }
+    }
+
+    /// How messages call it.
+    pub fn origin(&self) -> Origin {
+        let name = match &self.dotenv {
+            Some(path) => format!("{} of {}", self.name, path.display()),
+            None => self.name.clone(),
+        };
+        Origin::new(OriginKind::Variable, name)
+    }
+}
+
+/// The variables of this process, and those that `.env` adds. A variable whose value in the environment is that of
+/// `.env` counts as `.env`'s, because the process takes it over at its start (`main.rs`).
+pub fn process_variables() -> Vec<Variable> {
+    let mut variables: Vec<Variable> = std::env::vars_os()
+        .filter_map(|(name, value)| Some(Variable::new(name.to_str()?, value.to_str()?)))
+        .collect();
+    let Some((path, added)) = std::env::current_dir().ok().and_then(|folder| dotenv(&folder)) else {
+        return variables;
+    };
+    for (name, value) in added.values {
+        let dotenv = Some(path.clone());
+        match variables.iter_mut().find(|variable| variable.name == name) {
+            Some(variable) if variable.value == value => variable.dotenv = dotenv,
+            Some(_) => (),
+            None => variables.push(Variable { name, value, dotenv }),
+        }
+    }
+    variables
+}
+
+/// The nearest `.env` in `folder` and the folders above it, and what it says; the environment of this process is what
+/// its references refer to.
+pub fn dotenv(folder: &Path) -> Option<(PathBuf, Dotenv)> {
+    let path = folder
+        .ancestors()
+        .map(|folder| folder.join(".env"))
+        .find(|path| path.is_file())?;
+    let text = std::fs::read(&path).ok()?;
+    let variable = |name: &str| std::env::var(name).ok();
+    let read = super::dotenv::parse(&String::from_utf8_lossy(&text), &variable);
+    Some((path, read))
+}

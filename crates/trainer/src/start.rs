@@ -1,0 +1,303 @@
+//! The start of a run, before anything is loaded: what it is on and who chose that, and what cannot be.
+
+use crate::adapter::CONFIG;
+use crate::assemble::STARTER;
+use crate::config::{Resolved, SftConfig, TrainConfig};
+use crate::error::CliError;
+use crate::files::LOCK;
+use crate::metrics::METRICS;
+use crate::plan::before_run;
+use crate::world::{device, tasks};
+use cua_grpo_gbox::tasks::{Split, TEMPLATES};
+use std::path::Path;
+
+/// Address of the GBox service.
+const GBOX: &str = "https://gbox.ai/api/v1";
+
+/// Templates that are named on the line before it says how many more there are.
+const NAMED: usize = 5;
+
+/// Checks a run and shows its first lines: model, device, phone and tasks with who chose them, and the memory.
+/// `output_dir` is checked for a new run (`fresh`).
+///
+/// # Errors
+/// [`CliError::Usage`] when the phone has to be chosen, a template or the device does not exist, the run folder cannot be
+/// used, or the weights do not fit.
+pub fn of_run(resolved: &Resolved<TrainConfig>, fresh: bool, show: &mut dyn FnMut(String)) -> Result<(), CliError> {
+    of_eval(resolved, show)?;
+    if fresh {
+        let origin = resolved.origin("output_dir").to_string();
+        check_folder(
+            Path::new(&resolved.config.output_dir),
+            &format!("output_dir ({origin})"),
+            is_run,
+        )?;
+    }
+    match before_run(&resolved.config)? {
+        None => show("memory   not planned: the sizes of the model are known once it is here".to_owned()),
+        Some(need) => {
+            show(format!("memory   {}", need.line));
+            if let Some(warning) = need.warning {
+                show(format!("warning: memory: {warning}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// As [`of_run`], for an evaluation: no folder is made and nothing is trained.
+///
+/// # Errors
+/// As [`of_run`].
+pub fn of_eval(resolved: &Resolved<TrainConfig>, show: &mut dyn FnMut(String)) -> Result<(), CliError> {
+    let config = &resolved.config;
+    check_phone(resolved)?;
+    tasks(config.seed, Split::Train, &config.templates)?;
+    let chosen = |key: &str, hint: &str| {
+        let origin = resolved.origin(key);
+        let hint = if origin.is_chosen() { "" } else { hint };
+        format!("({}{hint})", origin.chosen_by())
+    };
+    let real = config.model_name != STARTER;
+    let precision = if config.load_in_4bit {
+        "4 bits (NF4)".to_owned()
+    } else {
+        config.dtype.to_string()
+    };
+    show(format!(
+        "model    {} in {precision} {}",
+        config.model_name,
+        chosen("model_name", "")
+    ));
+    let hint = if real { "; --device cuda for a GPU" } else { "" };
+    show(format!("device   {} {}", config.device, chosen("device", hint)));
+    let hint = format!("; real phones: --set gbox_base_url={GBOX}");
+    let hint = if real { hint.as_str() } else { "" };
+    let phone = if config.simulated() {
+        "simulated, inside this process"
+    } else {
+        &config.gbox_base_url
+    };
+    show(format!("phone    {phone} {}", chosen("gbox_base_url", hint)));
+    show(format!(
+        "tasks    {} {}",
+        templates(&config.templates),
+        chosen("templates", "")
+    ));
+    device(config.device)?;
+    Ok(())
+}
+
+/// As [`of_run`], for imitation.
+///
+/// # Errors
+/// [`CliError::Usage`] when a template or the device does not exist, or the folder cannot be used.
+pub fn of_sft(resolved: &Resolved<SftConfig>, show: &mut dyn FnMut(String)) -> Result<(), CliError> {
+    let config = &resolved.config;
+    tasks(config.seed, Split::Train, &config.templates)?;
+    let chosen = |key: &str| format!("({})", resolved.origin(key).chosen_by());
+    let model = config.init_from.as_deref().unwrap_or("new, with random weights");
+    show(format!("model    {model} {}", chosen("init_from")));
+    show(format!("device   {} {}", config.device, chosen("device")));
+    show("phone    simulated, inside this process (the demonstrator plays on no other)".to_owned());
+    show(format!(
+        "tasks    {} {}",
+        templates(&config.templates),
+        chosen("templates")
+    ));
+    device(config.device)?;
+    let origin = resolved.origin("output_dir").to_string();
+    check_folder(Path::new(&config.output_dir), &format!("output_dir ({origin})"), |_| {
+        false
+    })
+}
+
+/// How many templates there are, and the first names.
+fn templates(names: &[String]) -> String {
+    if names.is_empty() {
+        return format!("all {} templates", TEMPLATES.len());
+    }
+    let rest = names.len().saturating_sub(NAMED);
+    let shown = names[..names.len().min(NAMED)].join(", ");
+    let more = if rest > 0 {
+        format!(" and {rest} more")
+    } else {
+        String::new()
+    };
+    format!("{} of {} templates: {shown}{more}", names.len(), TEMPLATES.len())
+}
+
+/// A key without an address may be meant for real phones or be there by accident: who has one says which.
+fn check_phone(resolved: &Resolved<TrainConfig>) -> Result<(), CliError> {
+    let key = resolved.config.gbox_api_key.as_ref();
+    let keyed = key.is_some_and(|key| !key.reveal().trim().is_empty());
+    if !keyed || resolved.origin("gbox_base_url").is_chosen() {
+        return Ok(());
+    }
+    Err(CliError::Usage(format!(
+        "a key of the GBox service is set ({}), but no address: choose the phone. Real phones: --set gbox_base_url={GBOX}. \
+         The simulated phone inside this process: --set gbox_base_url=sim. Or set GBOX_BASE_URL, or the key gbox_base_url \
+         in a file",
+        resolved.origin("gbox_api_key")
+    )))
+}
+
+/// Whether the folder is that of a run, maybe of one that begins at this moment; a new run then takes another name
+/// beside it.
+fn is_run(path: &Path) -> bool {
+    let begun = || {
+        let entries = std::fs::read_dir(path).into_iter().flatten();
+        let mut names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        names.all(|name| name == LOCK || name == "episodes" || name.starts_with(&format!(".{CONFIG}.")))
+    };
+    path.join(METRICS).is_file() || (path.join(CONFIG).is_file() && path.join("episodes").is_dir()) || begun()
+}
+
+/// Checks that a folder can be made at `path`, or is there and empty, or is one of `ours`.
+///
+/// # Errors
+/// [`CliError::Usage`] that says what the path is and what to choose; `what` names the key and its origin.
+pub fn check_folder(path: &Path, what: &str, ours: fn(&Path) -> bool) -> Result<(), CliError> {
+    let refuse = |reason: &str| {
+        Err(CliError::Usage(format!(
+            "{what}: `{}` {reason}; choose a new folder with --output-dir, e.g. --output-dir outputs/mine",
+            path.display()
+        )))
+    };
+    let full = path.canonicalize();
+    let here = std::env::current_dir().and_then(|folder| folder.canonicalize());
+    if let (Ok(full), Ok(here)) = (&full, &here)
+        && here.starts_with(full)
+    {
+        return refuse("is the current folder or one above it");
+    }
+    let home = std::env::var_os("HOME").map(std::path::PathBuf::from);
+    let home = home.and_then(|home| home.canonicalize().ok());
+    if let (Ok(full), Some(home)) = (&full, &home)
+        && home.starts_with(full)
+    {
+        return refuse("is the home folder or one above it");
+    }
+    if path.file_name().is_none() {
+        return refuse("has no name of its own");
+    }
+    match std::fs::read_dir(path) {
+        Ok(mut entries) => {
+            if entries.next().is_some() && !ours(path) {
+                return refuse("is not empty, and this program does not write over files that it does not know");
+            }
+            Ok(())
+        }
+        Err(_) if path.symlink_metadata().is_ok() => refuse("is no folder that can be read"),
+        Err(_) => {
+            let mut above = path.ancestors().skip(1);
+            let nearest = above.find(|folder| folder.symlink_metadata().is_ok());
+            match nearest.map(Path::metadata) {
+                Some(Ok(data)) if data.is_dir() && !data.permissions().readonly() => Ok(()),
+                None => Ok(()),
+                Some(_) => refuse("cannot be made: what stands above it is no folder that can be written to"),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Flag, Sources, Variable, resolve};
+
+    fn resolved(environment: &[(&str, &str)], flags: &[&str]) -> Resolved<TrainConfig> {
+        resolve(&Sources {
+            file: None,
+            environment: environment
+                .iter()
+                .map(|(name, value)| Variable::new(name, value))
+                .collect(),
+            given: Vec::new(),
+            flags: flags.iter().map(|text| Flag::assignment(text).unwrap()).collect(),
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn a_key_without_an_address_asks_for_the_phone() {
+        let text = check_phone(&resolved(&[("GBOX_API_KEY", "k")], &[]))
+            .unwrap_err()
+            .to_string();
+        for words in ["variable GBOX_API_KEY", "gbox_base_url=https://", "gbox_base_url=sim"] {
+            assert!(text.contains(words), "{words}: {text}");
+        }
+        let chosen: [(&[(&str, &str)], &[&str]); 5] = [
+            (&[], &[]),
+            (&[("GBOX_API_KEY", "")], &[]),
+            (&[("GBOX_API_KEY", "k")], &["gbox_base_url=sim"]),
+            (
+                &[("GBOX_API_KEY", "k"), ("GBOX_BASE_URL", "https://gbox.ai/api/v1")],
+                &[],
+            ),
+            (
+                &[("GBOX_API_KEY", "k"), ("GBOX_CLIENT_BASE_URL", "http://127.0.0.1:1")],
+                &[],
+            ),
+        ];
+        for (environment, flags) in chosen {
+            check_phone(&resolved(environment, flags)).unwrap();
+        }
+    }
+
+    #[test]
+    fn the_first_lines_say_what_and_by_whom() {
+        let mut lines = Vec::new();
+        let flags = ["model_name=Qwen/Qwen3-VL-8B-Instruct"];
+        of_eval(
+            &resolved(&[("MAX_STEPS", "3"), ("CUA_TEMPLATES", "wifi")], &flags),
+            &mut |line| lines.push(line),
+        )
+        .unwrap();
+        assert_eq!(lines[0], "model    Qwen/Qwen3-VL-8B-Instruct in float32 (flag --set)");
+        assert_eq!(
+            lines[1],
+            "device   cpu (built-in configs/quickstart.yaml; --device cuda for a GPU)"
+        );
+        assert!(
+            lines[2]
+                .starts_with("phone    simulated, inside this process (built-in configs/quickstart.yaml; real phones")
+        );
+        assert!(
+            lines[3].ends_with("templates: wifi (environment variable CUA_TEMPLATES)"),
+            "{}",
+            lines[3]
+        );
+        lines.clear();
+        of_eval(&resolved(&[], &[]), &mut |line| lines.push(line)).unwrap();
+        assert!(
+            lines[3].contains("15 of") && lines[3].contains("and 10 more"),
+            "{}",
+            lines[3]
+        );
+    }
+
+    #[test]
+    fn folders_of_others_are_refused_and_those_of_runs_are_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for name in ["full", "run", "empty", "begun", "begun/episodes"] {
+            std::fs::create_dir(at(name)).unwrap();
+        }
+        std::fs::write(at("full/photo.jpg"), "").unwrap();
+        std::fs::write(at("run/metrics.jsonl"), "").unwrap();
+        std::fs::write(at("begun/.lock"), "").unwrap();
+        std::fs::write(at("file"), "").unwrap();
+        let check = |path: &Path| check_folder(path, "output_dir (--output-dir)", is_run);
+        for good in ["run", "empty", "begun", "new", "new/deep"] {
+            check(&at(good)).unwrap();
+        }
+        let bad = ["full", "file", "file/below", "full/.."].map(at);
+        let fixed = ["/", ".", "..", "./"].map(std::path::PathBuf::from);
+        for bad in bad.iter().chain(&fixed) {
+            let error = check(bad).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            assert!(error.to_string().contains("choose a new folder"), "{error}");
+        }
+    }
+}
