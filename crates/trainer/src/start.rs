@@ -6,6 +6,7 @@ use crate::config::{Resolved, SftConfig, TrainConfig};
 use crate::error::CliError;
 use crate::files::LOCK;
 use crate::metrics::METRICS;
+use crate::output::LOG;
 use crate::plan::before_run;
 use crate::world::{device, tasks};
 use cua_grpo_gbox::tasks::{Split, TEMPLATES};
@@ -147,8 +148,12 @@ fn check_phone(resolved: &Resolved<TrainConfig>) -> Result<(), CliError> {
 fn is_run(path: &Path) -> bool {
     let begun = || {
         let entries = std::fs::read_dir(path).into_iter().flatten();
-        let mut names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        names.all(|name| name == LOCK || name == "episodes" || name.starts_with(&format!(".{CONFIG}.")))
+        let names: Vec<String> = entries
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .collect();
+        let partial = format!(".{CONFIG}.");
+        let ours = |name: &String| [LOCK, LOG, "episodes"].contains(&name.as_str()) || name.starts_with(&partial);
+        names.iter().any(|name| name != LOG) && names.iter().all(ours)
     };
     path.join(METRICS).is_file() || (path.join(CONFIG).is_file() && path.join("episodes").is_dir()) || begun()
 }
@@ -281,18 +286,20 @@ mod tests {
     fn folders_of_others_are_refused_and_those_of_runs_are_not() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
-        for name in ["full", "run", "empty", "begun", "begun/episodes"] {
+        for name in ["full", "run", "empty", "begun", "begun/episodes", "logs"] {
             std::fs::create_dir(at(name)).unwrap();
         }
         std::fs::write(at("full/photo.jpg"), "").unwrap();
         std::fs::write(at("run/metrics.jsonl"), "").unwrap();
         std::fs::write(at("begun/.lock"), "").unwrap();
+        std::fs::write(at("begun/.config.yaml.17.partial"), "").unwrap();
+        std::fs::write(at("logs/log.txt"), "").unwrap();
         std::fs::write(at("file"), "").unwrap();
         let check = |path: &Path| check_folder(path, "output_dir (--output-dir)", is_run);
         for good in ["run", "empty", "begun", "new", "new/deep"] {
             check(&at(good)).unwrap();
         }
-        let bad = ["full", "file", "file/below", "full/.."].map(at);
+        let bad = ["full", "logs", "file", "file/below", "full/.."].map(at);
         let fixed = ["/", ".", "..", "./"].map(std::path::PathBuf::from);
         for bad in bad.iter().chain(&fixed) {
             let error = check(bad).unwrap_err();

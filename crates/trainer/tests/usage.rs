@@ -76,7 +76,7 @@ fn usage_errors_exit_with_2_say_what_to_do_and_leave_nothing() {
         ),
         (&["report", "none"], &[], &["none", "run folder"]),
         // Values outside of their bounds, however they are given.
-        (&["--beta", "-1"], &[], &["`beta` is `-1` (--beta)", "0 to 1000"]),
+        (&["--beta", "-1"], &[], &["`beta` is `-1` (--beta)", "0 to 1e38"]),
         (&["--learning-rate", "-1e-3"], &[], &["`learning_rate`", "`-1e-3`"]),
         (&["--max-steps", "-1"], &[], &["`max_steps`", "as the epochs say"]),
         (

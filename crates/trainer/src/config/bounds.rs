@@ -90,20 +90,29 @@ impl Bounds {
         number.is_finite() && low && high
     }
 
+    /// A bound as it is shown: large ones with an exponent.
+    fn shown(bound: f64) -> String {
+        if bound.abs() >= 1e9 {
+            format!("{bound:e}")
+        } else {
+            bound.to_string()
+        }
+    }
+
     /// The range in words: `1 to 64`, `more than 0 and at most 1`; `None` when any number is accepted.
     pub fn words(&self) -> Option<String> {
         let low = match self.low {
             End::Open => None,
-            End::Included(low) => Some(format!("{low} or more")),
-            End::Excluded(low) => Some(format!("more than {low}")),
+            End::Included(low) => Some(format!("{} or more", Self::shown(low))),
+            End::Excluded(low) => Some(format!("more than {}", Self::shown(low))),
         };
         let high = match self.high {
             End::Open => None,
-            End::Included(high) => Some(format!("at most {high}")),
-            End::Excluded(high) => Some(format!("less than {high}")),
+            End::Included(high) => Some(format!("at most {}", Self::shown(high))),
+            End::Excluded(high) => Some(format!("less than {}", Self::shown(high))),
         };
         match (self.low, self.high, low, high) {
-            (End::Included(low), End::Included(high), ..) => Some(format!("{low} to {high}")),
+            (End::Included(low), End::Included(high), ..) => Some(format!("{} to {}", Self::shown(low), Self::shown(high))),
             (.., Some(low), Some(high)) => Some(format!("{low} and {high}")),
             (.., low, high) => low.or(high),
         }

@@ -110,7 +110,7 @@ configuration! {
         learning_rate: f64 [at_least(0.0).at_most(10.0)] = 1e-5,
         /// Weight of the KL divergence from the reference, which is the model with the adapter off.
         #[resume = Warned]
-        beta: f64 [at_least(0.0).at_most(1000.0)] = 0.01,
+        beta: f64 [at_least(0.0).at_most(1e38)] = 0.01,
         /// Half width of the clipping range of the ratio.
         #[resume = Warned]
         clip_epsilon: f64 [above(0.0).below(1.0)] = 0.2,

@@ -186,10 +186,13 @@ async fn the_simulator_and_imitation_end_in_order_too() {
     ];
     let out = ["--output-dir=starter".to_owned()];
     let child = command(folder.path(), &flags, &out).spawn().unwrap();
-    until("the tokenizer", || {
-        folder.path().join("starter/tokenizer.json").exists()
-    })
-    .await;
+    // The folder is made beside its place and appears when it is whole.
+    let begun = || {
+        let entries = std::fs::read_dir(folder.path()).unwrap();
+        let mut paths = entries.map(|entry| entry.unwrap().path());
+        paths.any(|path| path.join("model/tokenizer.json").exists())
+    };
+    until("the tokenizer", begun).await;
     tokio::time::sleep(Duration::from_secs(3)).await;
     send(&child, "TERM");
     let output = end(child).await;
@@ -200,4 +203,6 @@ async fn the_simulator_and_imitation_end_in_order_too() {
         saved == text.contains("the model so far is in") && (saved || text.contains("no model was made")),
         "{text}"
     );
+    let left = std::fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(left, usize::from(saved), "nothing is left beside the model");
 }
