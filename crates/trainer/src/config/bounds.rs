@@ -112,7 +112,9 @@ impl Bounds {
             End::Excluded(high) => Some(format!("less than {}", Self::shown(high))),
         };
         match (self.low, self.high, low, high) {
-            (End::Included(low), End::Included(high), ..) => Some(format!("{} to {}", Self::shown(low), Self::shown(high))),
+            (End::Included(low), End::Included(high), ..) => {
+                Some(format!("{} to {}", Self::shown(low), Self::shown(high)))
+            }
             (.., Some(low), Some(high)) => Some(format!("{low} and {high}")),
             (.., low, high) => low.or(high),
         }
