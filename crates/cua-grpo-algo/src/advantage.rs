@@ -10,8 +10,8 @@
 //! | `none` | `r - mean` | Dr. GRPO |
 //! | `leave_one_out` | `r_i - mean of the others` | RLOO |
 //!
-//! A group teaches nothing when it has fewer than two attempts or when all did equally well. It is filtered, and the
-//! caller refills it. Departure from TRL, which keeps such groups as rows of zeros that still enter the denominators.
+//! A group teaches nothing when it has fewer than two attempts or when all did equally well. It is filtered: no
+//! other group takes its place. Departure from TRL, which keeps such groups as rows of zeros that still enter the denominators.
 
 use crate::AlgoError;
 use serde::{Deserialize, Serialize};
@@ -20,10 +20,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AdvantageScale {
-    /// Population standard deviation of the group, plus 1e-8.
+    /// Population standard deviation of the group (denominator `G`), plus 1e-8: that of the Python original.
     #[default]
     GroupPopulation,
-    /// Unbiased standard deviation of the group, plus 1e-4.
+    /// Unbiased standard deviation of the group (denominator `G - 1`), plus 1e-4: that of TRL.
     Group,
     /// Unbiased standard deviation of all rewards, plus 1e-4.
     Batch,
@@ -31,6 +31,17 @@ pub enum AdvantageScale {
     None,
     /// Nothing, and the mean leaves out the attempt itself.
     LeaveOneOut,
+}
+
+impl AdvantageScale {
+    /// Every scale.
+    pub const ALL: [Self; 5] = [
+        Self::GroupPopulation,
+        Self::Group,
+        Self::Batch,
+        Self::None,
+        Self::LeaveOneOut,
+    ];
 }
 
 /// How advantages are made.

@@ -46,6 +46,16 @@ pub struct Correction {
     pub max: f64,
 }
 
+impl CorrectionLevel {
+    /// Every level.
+    pub const ALL: [Self; 3] = [Self::Token, Self::Sequence, Self::SequenceMean];
+}
+
+impl CorrectionAction {
+    /// Every action.
+    pub const ALL: [Self; 2] = [Self::Truncate, Self::Mask];
+}
+
 impl Correction {
     /// The weights.
     ///

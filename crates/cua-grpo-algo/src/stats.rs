@@ -12,6 +12,8 @@ const COUNT: usize = 9;
 #[derive(Debug, Clone)]
 pub struct StatSums {
     sums: Tensor<1>,
+    /// Whether a divergence, a correction and the sampler's log-probs were given: what was not has no mean.
+    given: [bool; 3],
 }
 
 /// Statistics of one optimiser step; means are over the tokens that enter the loss.
@@ -27,14 +29,14 @@ pub struct LossStats {
     pub clip_fraction_low: f64,
     /// Share of tokens that the upper clip, or CISPO's cap, cut off (advantage above 0).
     pub clip_fraction_high: f64,
-    /// Mean divergence from the reference (k3, as it entered the loss); 0 when none was computed.
-    pub kl: f64,
-    /// Mean importance weight between sampler and learner; 1 without a correction.
-    pub correction_mean: f64,
-    /// Share of tokens whose weight was truncated or masked.
-    pub correction_fraction: f64,
-    /// Mean `|o - s|`, how far learner and sampler disagree; 0 when the sampler's log-probs were not given.
-    pub sampler_gap: f64,
+    /// Mean divergence from the reference (k3, as it entered the loss); none without a reference.
+    pub kl: Option<f64>,
+    /// Mean importance weight between sampler and learner; none without a correction.
+    pub correction_mean: Option<f64>,
+    /// Share of tokens whose weight was truncated or masked; none without a correction.
+    pub correction_fraction: Option<f64>,
+    /// Mean `|o - s|`, how far learner and sampler disagree; none when the sampler's log-probs were not given.
+    pub sampler_gap: Option<f64>,
 }
 
 impl LossStats {
@@ -72,8 +74,8 @@ impl StatSums {
             Some(values) => masked(values.inner(), &mask).sum(),
             None => mask.clone().sum().zeros_like(),
         };
+        let given = [divergence.is_some(), corrected.is_some(), sampler_gap.is_some()];
         let (weights, outside) = corrected.unzip();
-        let weights = weights.or_else(|| Some(ratio.ones_like()));
         let sums = vec![
             loss.clone().inner(),
             mask.clone().sum(),
@@ -87,6 +89,7 @@ impl StatSums {
         ];
         Self {
             sums: Tensor::cat(sums, 0),
+            given,
         }
     }
 
@@ -95,6 +98,7 @@ impl StatSums {
     pub fn merge(self, other: Self) -> Self {
         Self {
             sums: self.sums + other.sums,
+            given: std::array::from_fn(|index| self.given[index] && other.given[index]),
         }
     }
 
@@ -103,6 +107,7 @@ impl StatSums {
     /// # Errors
     /// [`AlgoError::Read`] when the device cannot be read.
     pub fn read(self) -> Result<LossStats, AlgoError> {
+        let [divergence, corrected, sampler] = self.given;
         let values = read("loss statistics", self.sums)?;
         let sums: [f32; COUNT] = values.try_into().map_err(|values: Vec<f32>| AlgoError::Shape {
             operation: "loss statistics",
@@ -118,10 +123,10 @@ impl StatSums {
             ratio_mean: mean(ratio),
             clip_fraction_low: mean(low),
             clip_fraction_high: mean(high),
-            kl: mean(kl),
-            correction_mean: mean(weight),
-            correction_fraction: mean(outside),
-            sampler_gap: mean(gap),
+            kl: divergence.then(|| mean(kl)),
+            correction_mean: corrected.then(|| mean(weight)),
+            correction_fraction: corrected.then(|| mean(outside)),
+            sampler_gap: sampler.then(|| mean(gap)),
         })
     }
 }

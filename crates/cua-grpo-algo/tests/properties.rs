@@ -146,7 +146,7 @@ fn cutting_a_step_into_micro_batches_changes_nothing() {
         assert!((loss - whole).abs() < 1e-9, "{kind:?}: {loss} {whole}");
         assert_close(&format!("{kind:?}"), &gradients, &gradient, 1e-9);
         assert!(
-            (merged.kl - stats.kl).abs() < 1e-6 && merged.tokens == stats.tokens,
+            (merged.kl.unwrap() - stats.kl.unwrap()).abs() < 1e-6 && merged.tokens == stats.tokens,
             "{merged:?} {stats:?}"
         );
     }
@@ -287,7 +287,7 @@ fn rows_become_masks_and_sampler_logprobs() {
         &vec![vec![-0.25, -0.25, 0.0], vec![1.0, 0.0, 0.0]],
         1e-6,
     );
-    assert!((stats.sampler_gap - 0.5).abs() < 1e-6, "{stats:?}");
+    assert!((stats.sampler_gap.unwrap() - 0.5).abs() < 1e-6, "{stats:?}");
     let long = row(&[true; 4]);
     assert!(matches!(
         LossInputs::from_rows(&[&long, &long], &[1.0, 1.0], logprobs.clone()),

@@ -21,6 +21,9 @@ pub struct ActionRecord {
     pub points: Vec<(f64, f64)>,
     /// Why the action was not carried out: a malformed reply, an unknown target. This is the policy's own fault.
     pub error: Option<String>,
+    /// The reply is no action at all (`error` says what was expected), as opposed to one that could not be carried out.
+    #[serde(default)]
+    pub malformed: bool,
 }
 
 /// The result of one reply.
@@ -57,8 +60,24 @@ pub struct Facts {
     pub turns: usize,
     /// Replies that could not be carried out.
     pub action_errors: usize,
+    /// What was looked at to decide `verified`, in order; empty where an environment does not tell.
+    #[serde(default)]
+    pub checks: Vec<CheckOutcome>,
     /// Further measurements, by name.
     pub extra: BTreeMap<String, f64>,
+}
+
+/// One thing that decided whether an attempt succeeded: why it failed can be read from these.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckOutcome {
+    /// What was looked at, e.g. the command that asked the device.
+    pub check: String,
+    /// What it had to be.
+    pub expected: String,
+    /// What it was.
+    pub found: String,
+    /// Whether that is what was expected.
+    pub held: bool,
 }
 
 /// One attempt at one task. Single-use: there is no reset.

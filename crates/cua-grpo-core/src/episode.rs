@@ -1,6 +1,6 @@
 //! Episodes and groups: what a rollout leaves behind.
 
-use crate::{ActionRecord, Ending, Facts, Fault, Image, Row, Task};
+use crate::{ActionRecord, Ending, Facts, Fault, Image, Row, StopReason, Task};
 
 /// One turn of an episode, for logs and reports.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,6 +13,8 @@ pub struct Turn {
     pub action: ActionRecord,
     /// Range of the reply's tokens in the episode's row.
     pub tokens: std::ops::Range<usize>,
+    /// Why the reply ended; anything but [`StopReason::Stop`] means that it was cut off.
+    pub stop: StopReason,
 }
 
 /// One finished attempt.
@@ -24,6 +26,8 @@ pub struct Episode {
     pub turns: Vec<Turn>,
     /// Why it ended.
     pub ending: Ending,
+    /// What the environment showed after the last action, if it showed anything: nothing follows a report.
+    pub last_screenshot: Option<Image>,
     /// What was true at the end.
     pub facts: Facts,
     /// The number the reward made of the facts.

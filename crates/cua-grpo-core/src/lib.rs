@@ -30,7 +30,7 @@ mod seed;
 mod task;
 pub mod testing;
 
-pub use env::{ActionRecord, Ending, Environment, EnvironmentFactory, Facts, Observation, Step};
+pub use env::{ActionRecord, CheckOutcome, Ending, Environment, EnvironmentFactory, Facts, Observation, Step};
 pub use episode::{Episode, Group, Turn};
 pub use fault::{Fault, FaultKind};
 pub use message::{Chunk, Image, Message, Role};

@@ -188,6 +188,7 @@ impl GboxEnvironment {
                     summary: "malformed reply".to_owned(),
                     points: Vec::new(),
                     error: Some(error),
+                    malformed: true,
                 },
                 false,
             )
@@ -297,10 +298,13 @@ impl Environment for GboxEnvironment {
         lease.release().await;
         let verdict = verdict.map_err(|error| Fault::new(FaultKind::Validator, "validate", error))?;
         self.facts.verified = verdict.all();
-        self.facts.extra.insert("checks".to_owned(), verdict.held.len() as f64);
+        self.facts
+            .extra
+            .insert("checks".to_owned(), verdict.outcomes.len() as f64);
         self.facts
             .extra
             .insert("checks_passed".to_owned(), verdict.passed() as f64);
+        self.facts.checks = verdict.outcomes;
         Ok(self.facts.clone())
     }
 

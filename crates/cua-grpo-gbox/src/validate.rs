@@ -3,7 +3,7 @@
 use crate::client::GboxClient;
 use crate::error::GboxError;
 use crate::wire::{Command, CommandResult, duration_text};
-use cua_grpo_core::Check;
+use cua_grpo_core::{Check, CheckOutcome};
 use regex::Regex;
 use std::time::Duration;
 
@@ -40,19 +40,19 @@ pub enum ValidateError {
 /// The answers to the checks of a task, in their order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
-    /// One answer a check.
-    pub held: Vec<bool>,
+    /// What was asked, expected and found, one a check.
+    pub outcomes: Vec<CheckOutcome>,
 }
 
 impl Verdict {
     /// True when there are checks and all hold: a task without checks can never be done.
     pub fn all(&self) -> bool {
-        !self.held.is_empty() && self.held.iter().all(|&held| held)
+        !self.outcomes.is_empty() && self.outcomes.iter().all(|outcome| outcome.held)
     }
 
     /// How many hold.
     pub fn passed(&self) -> usize {
-        self.held.iter().filter(|&&held| held).count()
+        self.outcomes.iter().filter(|outcome| outcome.held).count()
     }
 }
 
@@ -74,7 +74,7 @@ pub async fn validate(
     checks: &[Check],
     limit: Duration,
 ) -> Result<Verdict, ValidateError> {
-    let mut held = Vec::with_capacity(checks.len());
+    let mut outcomes = Vec::with_capacity(checks.len());
     for check in checks {
         let body = Command {
             command: check.command.clone(),
@@ -82,14 +82,19 @@ pub async fn validate(
             ..Command::default()
         };
         let output = succeeded(&check.command, client.query(box_id, &body).await?)?;
-        let answer = matches(&check.expect, &output).map_err(|error| ValidateError::Pattern {
+        let held = matches(&check.expect, &output).map_err(|error| ValidateError::Pattern {
             command: check.command.clone(),
             pattern: check.expect.clone(),
             message: error.to_string(),
         })?;
-        held.push(answer);
+        outcomes.push(CheckOutcome {
+            check: check.command.clone(),
+            expected: check.expect.clone(),
+            found: shortened(output.trim()),
+            held,
+        });
     }
-    Ok(Verdict { held })
+    Ok(Verdict { outcomes })
 }
 
 /// Runs commands that bring the device into a state, in order.
@@ -111,6 +116,15 @@ pub async fn run_all(
         succeeded(command, client.command(box_id, &body).await?)?;
     }
     Ok(())
+}
+
+/// The first characters of an output: a fact for a report, which needs no whole dump.
+fn shortened(output: &str) -> String {
+    const LIMIT: usize = 400;
+    match output.char_indices().nth(LIMIT) {
+        None => output.to_owned(),
+        Some((end, _)) => format!("{}…", &output[..end]),
+    }
 }
 
 /// The output of a command that succeeded.

@@ -5,9 +5,9 @@ use crate::stats::{Board, Event};
 use crate::stop::Stop;
 use crate::{EngineError, RolloutConfig};
 use cua_grpo_core::{
-    ActionRecord, Completion, Ending, Environment, EnvironmentFactory, Episode, Fault, FaultKind, Message, Observation,
-    Prompt, Renderer, Reward, Role, Row, Sampler, SamplerSession, SamplingParams, SessionContext, StopReason, Task,
-    Turn,
+    ActionRecord, Completion, Ending, Environment, EnvironmentFactory, Episode, Fault, FaultKind, Image, Message,
+    Observation, Prompt, Renderer, Reward, Role, Row, Sampler, SamplerSession, SamplingParams, SessionContext,
+    StopReason, Task, Turn,
 };
 use std::sync::Arc;
 use std::time::Instant;
@@ -76,6 +76,8 @@ struct Talk {
     turns: Vec<Turn>,
     /// The last reply lacks its stop token.
     open: bool,
+    /// The picture that came after the last action.
+    last: Option<Image>,
 }
 
 impl Run {
@@ -147,6 +149,7 @@ impl Run {
             attempt: slot.attempt,
             turns: talk.turns,
             ending,
+            last_screenshot: talk.last,
             facts,
             reward,
             row: talk.row,
@@ -220,11 +223,14 @@ impl Run {
                 reply,
                 action: step.action,
                 tokens,
+                stop: completion.stop,
             });
+            talk.last = None;
             match step.observation {
                 None => return Ok(Ending::Reported),
                 Some(observation) => new = observation.messages,
             }
+            talk.last = new.iter().flat_map(Message::images).last().cloned();
         }
         Ok(Ending::MaxTurns)
     }

@@ -3,7 +3,9 @@
 use crate::compare::{Instances, describe, task_set_of};
 use crate::config::TrainConfig;
 use crate::faults::{FaultFigures, PoolMark, check_lost, first_fault};
-use crate::metrics::EvalEvent;
+use crate::interval::in_words;
+use crate::metrics::{EvalEvent, TemplateCount};
+use crate::summary::{behaviour, by_template};
 use crate::world::{World, tasks};
 use anyhow::Result;
 use cua_grpo_core::{Episode, Reward, Task};
@@ -13,7 +15,6 @@ use cua_grpo_model::Policy;
 use cua_grpo_model::generate::{Batching, Generator, ModelSampler};
 use cua_grpo_model::processor::ChatRenderer;
 use cua_grpo_rollout::{CancelToken, EngineError, GroupRequest, Progress, RolloutConfig, RolloutEngine, TaskCursor};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -121,6 +122,8 @@ impl Evaluation {
             claimed_success_rate: mean(&|episode| f64::from(u8::from(episode.facts.claimed == Some(true)))),
             reward_mean: mean(&|episode| f64::from(episode.reward)),
             turns_mean: mean(&|episode| episode.facts.turns as f64),
+            behaviour: Some(behaviour(episodes.iter().map(|(_, episode)| episode))),
+            templates: by_template(&episodes),
             faults: collection.stats.faults.total(),
             losses,
             eval_s: started.elapsed().as_secs_f64(),
@@ -140,17 +143,14 @@ pub struct EvalResult {
 }
 
 impl EvalResult {
-    /// A line a template: how many of its instances were solved.
+    /// One line for each template: how many of its instances were solved, and the 95 % Wilson interval of that rate.
     pub fn by_template(&self) -> String {
-        let mut counts: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
-        for (task, episode) in &self.episodes {
-            let (solved, all) = counts.entry(&task.template).or_default();
-            *solved += usize::from(episode.facts.verified);
-            *all += 1;
-        }
-        counts
-            .iter()
-            .map(|(template, (solved, all))| format!("  {template:<28} {solved:>3} of {all}\n"))
+        let templates = self.event.templates.iter();
+        templates
+            .map(|(template, TemplateCount { solved, episodes })| {
+                let interval = in_words(*solved, *episodes);
+                format!("  {template:<28} {solved:>3} of {episodes:<3}  {interval:>14}\n")
+            })
             .collect()
     }
 }

@@ -4,148 +4,17 @@
 //! leaves out such a torn last line. Keys that end in `_s` are wall-clock seconds or rates by them; all others are
 //! equal between a resumed run and one that was never interrupted.
 
-use crate::faults::FaultFigures;
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::{Map, Value};
+mod event;
+
+pub use event::{Behaviour, EvalEvent, Event, TemplateCount, TrainEvent, UpdateFigures};
+
+use serde_json::Value;
 use std::fs::{File, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 /// Name of the file in a run folder.
 pub const METRICS: &str = "metrics.jsonl";
-
-/// One line.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Event {
-    /// An evaluation.
-    Eval(EvalEvent),
-    /// A training step.
-    Train(TrainEvent),
-}
-
-impl Event {
-    /// The step: of an evaluation, the number of updates before it.
-    pub fn step(&self) -> usize {
-        match self {
-            Self::Eval(event) => event.step,
-            Self::Train(event) => event.step,
-        }
-    }
-}
-
-/// Greedy episodes on task instances that training never sees.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct EvalEvent {
-    /// Training steps done before.
-    pub step: usize,
-    /// Episodes that ended without a fault.
-    pub episodes: usize,
-    /// Fraction of them whose device state fulfils the task.
-    #[serde(deserialize_with = "number")]
-    pub success_rate: f64,
-    /// Fraction of them that claimed success.
-    #[serde(deserialize_with = "number")]
-    pub claimed_success_rate: f64,
-    /// Mean reward.
-    #[serde(deserialize_with = "number")]
-    pub reward_mean: f64,
-    /// Mean number of turns.
-    #[serde(default, deserialize_with = "number")]
-    pub turns_mean: f64,
-    /// Attempts lost to faults.
-    #[serde(default)]
-    pub faults: usize,
-    /// What was lost, by kind.
-    #[serde(flatten)]
-    pub losses: FaultFigures,
-    /// Wall-clock seconds.
-    #[serde(default)]
-    pub eval_s: f64,
-    /// Further keys.
-    #[serde(flatten)]
-    pub extra: Map<String, Value>,
-}
-
-/// One training step. Rates are fractions of 1.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct TrainEvent {
-    /// Number of the step, from 1.
-    pub step: usize,
-    /// Loss of the first update.
-    #[serde(deserialize_with = "number")]
-    pub loss: f64,
-    /// Mean reward of all episodes.
-    #[serde(deserialize_with = "number")]
-    pub reward_mean: f64,
-    /// Population standard deviation of the rewards of all episodes.
-    #[serde(deserialize_with = "number")]
-    pub reward_std: f64,
-    /// Fraction of episodes whose device state fulfils the task.
-    #[serde(deserialize_with = "number")]
-    pub success_rate: f64,
-    /// Mean k3 divergence from the reference, in nats a token.
-    #[serde(deserialize_with = "number")]
-    pub kl: f64,
-    /// Mean ratio of the trainer's to the sampler's probability; 1 at staleness 0.
-    #[serde(deserialize_with = "number")]
-    pub ratio_mean: f64,
-    /// Fraction of trained tokens whose ratio was clipped.
-    #[serde(deserialize_with = "number")]
-    pub clip_fraction: f64,
-    /// Global norm of the gradients before clipping.
-    #[serde(deserialize_with = "number")]
-    pub grad_norm: f64,
-    /// Learning rate of the step.
-    #[serde(deserialize_with = "number")]
-    pub learning_rate: f64,
-    /// Tokens that the policy sampled.
-    pub tokens_sampled: usize,
-    /// Tokens that entered the loss.
-    pub tokens_trained: usize,
-    /// Episodes that ended without a fault.
-    pub episodes: usize,
-    /// Attempts lost to faults.
-    pub faults: usize,
-    /// What was lost, by kind.
-    #[serde(flatten)]
-    pub losses: FaultFigures,
-    /// Updates left out because their gradient was not finite.
-    #[serde(default)]
-    pub updates_skipped: usize,
-    /// Groups that were trained on.
-    pub groups_kept: usize,
-    /// Groups left out because their rewards hardly differ.
-    pub groups_filtered: usize,
-    /// Mean number of updates between sampling and training a token.
-    #[serde(deserialize_with = "number")]
-    pub staleness_mean: f64,
-    /// Largest number of updates between sampling and training a token.
-    pub staleness_max: u64,
-    /// Wall-clock seconds of the rollouts.
-    pub rollout_s: f64,
-    /// Wall-clock seconds of scoring, loss and update.
-    pub train_s: f64,
-    /// Further keys.
-    #[serde(flatten)]
-    pub extra: Map<String, Value>,
-}
-
-impl TrainEvent {
-    /// Sampled tokens a second of rollout.
-    pub fn tokens_per_s(&self) -> f64 {
-        if self.rollout_s > 0.0 {
-            self.tokens_sampled as f64 / self.rollout_s
-        } else {
-            0.0
-        }
-    }
-}
-
-/// JSON has no NaN: it is written as null and read back as NaN.
-fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    Ok(Option::<f64>::deserialize(deserializer)?.unwrap_or(f64::NAN))
-}
 
 /// What can go wrong with the file.
 #[derive(Debug, thiserror::Error)]
@@ -285,12 +154,16 @@ fn parse(path: &Path) -> Result<Vec<(Event, usize)>, MetricsError> {
         if line.trim_ascii().is_empty() {
             continue;
         }
-        let event = serde_json::from_slice(line);
+        let event: Result<Event, _> = serde_json::from_slice(line);
         let event = event.map_err(|error| MetricsError::Line {
             path: path.into(),
             line: index + 1,
             message: error.to_string(),
         })?;
+        let event = match event {
+            Event::Train(train) => Event::Train(train.without_made_up_figures()),
+            eval @ Event::Eval(_) => eval,
+        };
         events.push((event, end));
     }
     Ok(events)
@@ -308,12 +181,14 @@ fn io(operation: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Me
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::Map;
 
     fn train(step: usize) -> Event {
         let extra = Map::from_iter([("tokens_per_s".into(), Value::from(9.5))]);
         Event::Train(TrainEvent {
             step,
-            loss: 0.1 * step as f64,
+            updates: Some(1),
+            loss: Some(0.1 * step as f64),
             rollout_s: 1.5,
             extra,
             ..Default::default()
@@ -344,6 +219,84 @@ mod tests {
         let line = serde_json::to_string(&eval(0)).unwrap();
         let head = "{\"kind\":\"eval\",\"step\":0,\"episodes\":64,\"success_rate\":0.3333333333333333,\"claimed_success_rate\":0.0,\"reward_mean\":0.0";
         assert!(line.starts_with(head), "{line}");
+    }
+
+    #[test]
+    fn every_key_is_explained() {
+        let page = include_str!("../../../docs/METRICS.md");
+        let mut train = TrainEvent {
+            behaviour: Some(Behaviour::default()),
+            ..Default::default()
+        };
+        train.set_updates(&[UpdateFigures::default(); 2]);
+        for event in [Event::Train(train), Event::Eval(EvalEvent::default())] {
+            let line = serde_json::to_value(event).unwrap();
+            for key in line.as_object().unwrap().keys().filter(|key| *key != "kind") {
+                assert!(
+                    page.contains(&format!("`{key}`")),
+                    "docs/METRICS.md does not explain `{key}`"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn lines_of_older_versions_are_read_without_what_they_made_up() {
+        let run = tempfile::tempdir().unwrap();
+        let old = [
+            r#"{"kind":"eval","step":0,"episodes":90,"success_rate":0.3,"claimed_success_rate":0.4,"reward_mean":0.3,"turns_mean":3.5,"faults":0,"eval_s":9.1}"#,
+            r#"{"kind":"train","step":1,"loss":0.0,"reward_mean":0.0,"reward_std":0.0,"success_rate":0.0,"kl":0.0,"ratio_mean":1.0,"clip_fraction":0.0,"grad_norm":0.0,"learning_rate":0.001,"tokens_sampled":4,"tokens_trained":0,"episodes":4,"faults":0,"groups_kept":0,"groups_filtered":2,"staleness_mean":0.0,"staleness_max":0,"rollout_s":1.0,"train_s":0.0,"turns_mean":3.0,"action_errors":1,"kept_mass_mean":1.0,"entropy":0.0,"sampler_gap":0.0}"#,
+            r#"{"kind":"train","step":2,"loss":0.5,"reward_mean":0.5,"reward_std":0.5,"success_rate":0.5,"kl":0.25,"ratio_mean":1.0,"clip_fraction":0.0,"grad_norm":2.0,"learning_rate":0.001,"tokens_sampled":4,"tokens_trained":4,"episodes":4,"faults":0,"groups_kept":1,"groups_filtered":1,"staleness_mean":0.0,"staleness_max":0,"rollout_s":1.0,"train_s":1.0,"turns_mean":3.0,"action_errors":1,"kept_mass_mean":1.0,"entropy":0.75,"sampler_gap":0.0}"#,
+        ];
+        std::fs::write(run.path().join(METRICS), old.map(|line| format!("{line}\n")).concat()).unwrap();
+        let [Event::Eval(eval), Event::Train(first), Event::Train(second)] = &read_metrics(run.path()).unwrap()[..]
+        else {
+            panic!("an evaluation and two steps");
+        };
+        assert!(eval.behaviour.is_none() && eval.templates.is_empty() && eval.turns_mean == 3.5);
+        let figures = |event: &TrainEvent| [event.loss, event.kl, event.ratio_mean, event.grad_norm, event.entropy];
+        assert_eq!(figures(first), [None; 5], "no group was kept");
+        assert_eq!(figures(second), [0.5, 0.25, 1.0, 2.0, 0.75].map(Some));
+        assert_eq!(
+            (second.turns_mean, second.behaviour, second.groups_lost),
+            (Some(3.0), None, None)
+        );
+        assert_eq!(second.extra["action_errors"], 1);
+    }
+
+    #[test]
+    fn a_step_without_an_update_has_nulls_and_several_updates_have_means_and_the_last() {
+        let mut event = TrainEvent::default();
+        event.set_updates(&[]);
+        let line = serde_json::to_value(Event::Train(event.clone())).unwrap();
+        for key in "loss kl ratio_mean clip_fraction grad_norm entropy sampler_gap loss_last ratio_mean_last".split(' ')
+        {
+            assert!(line[key].is_null() && line.get(key).is_some(), "{key} in {line}");
+        }
+        assert_eq!(line["updates"], 0);
+        let update = |loss: f64, kl| UpdateFigures {
+            loss: Some(loss),
+            kl,
+            ratio_mean: Some(1.0 + loss),
+            ..Default::default()
+        };
+        event.set_updates(&[update(0.5, None), update(0.25, None), update(-0.25, Some(2.0))]);
+        let line = serde_json::to_value(Event::Train(event.clone())).unwrap();
+        assert_eq!(
+            (&line["updates"], &line["each_update"][1]["loss"]),
+            (&3.into(), &0.25.into())
+        );
+        assert_eq!((event.loss, event.loss_last), (Some(0.5 / 3.0), Some(-0.25)));
+        assert_eq!(
+            (event.kl, event.kl_last),
+            (Some(2.0), Some(2.0)),
+            "what was not measured is not averaged in"
+        );
+        assert_eq!(event.ratio_mean_last, Some(0.75));
+        event.set_updates(&[update(0.5, None)]);
+        let line = serde_json::to_value(Event::Train(event)).unwrap();
+        assert_eq!((&line["loss"], &line["loss_last"]), (&0.5.into(), &0.5.into()));
+        assert!(line.get("each_update").is_none(), "one update is the step");
     }
 
     #[test]
@@ -392,12 +345,13 @@ mod tests {
     #[test]
     fn nan_survives_and_wall_clock_keys_can_be_dropped() {
         let event = Event::Train(TrainEvent {
-            kl: f64::NAN,
+            learning_rate: f64::NAN,
+            kl: Some(f64::NAN),
             train_s: 3.0,
             ..Default::default()
         });
         let back: Event = serde_json::from_str(&serde_json::to_string(&event).unwrap()).unwrap();
-        assert!(matches!(back, Event::Train(train) if train.kl.is_nan()));
+        assert!(matches!(back, Event::Train(train) if train.learning_rate.is_nan() && train.kl.is_none()));
         let keys = deterministic(&train(3));
         assert!(keys.get("rollout_s").is_none() && keys.get("tokens_per_s").is_none() && keys.get("loss").is_some());
     }

@@ -83,7 +83,7 @@ impl Progress {
     pub fn eval(&self, event: &EvalEvent) {
         let claimed = 100.0 * event.claimed_success_rate;
         self.line(format!(
-            "eval after step {}: {:.1} % of {} unseen tasks solved ({claimed:.1} % claimed), {:.1} s{}",
+            "eval after step {}: {:.1} % of {} unseen instances solved ({claimed:.1} % claimed), {:.1} s{}",
             event.step,
             100.0 * event.success_rate,
             event.episodes,
@@ -100,14 +100,30 @@ impl Progress {
 
 /// The figures of a step on one line.
 pub fn figures(event: &TrainEvent) -> String {
-    format!(
-        "reward {:.3}  success {:.0} %  KL {:.4}  ratio {:.3}  {:.0} tok/s",
-        event.reward_mean,
-        100.0 * event.success_rate,
-        event.kl,
-        event.ratio_mean,
-        event.tokens_per_s(),
-    )
+    let mut parts = vec![
+        format!("reward {:.3}", event.reward_mean),
+        format!("success {:.0} %", 100.0 * event.success_rate),
+    ];
+    parts.extend(event.loss.map(|loss| format!("loss {loss:.4}")));
+    parts.extend(event.kl.map(|kl| format!("KL {kl:.4}")));
+    parts.extend(event.ratio_mean.map(|ratio| format!("ratio {ratio:.3}")));
+    parts.push(groups(event));
+    parts.push(format!("{:.0} tok/s", event.tokens_per_s()));
+    parts.join("  ")
+}
+
+/// Groups that were trained on, out of those rolled out: `groups 3/8`, `groups 0/2: no update`.
+fn groups(event: &TrainEvent) -> String {
+    let lost = match event.groups_lost {
+        None | Some(0) => String::new(),
+        Some(lost) => format!(" ({lost} lost to faults)"),
+    };
+    let none = match (event.updates, event.updates_skipped) {
+        (_, 1..) => ": update skipped",
+        (Some(0), 0) => ": no update",
+        _ => "",
+    };
+    format!("groups {}/{}{lost}{none}", event.groups_kept, event.groups())
 }
 
 /// What a line about an evaluation ends with when episodes of it were lost.
@@ -151,9 +167,9 @@ pub fn before_after(before: &EvalEvent, after: &EvalEvent) -> String {
     ];
     let head = [
         match requested(after).saturating_sub(after.episodes) {
-            0 => format!("{} unseen tasks, greedy", after.episodes),
+            0 => format!("{} unseen instances, greedy", after.episodes),
             _ => format!(
-                "{} of {} unseen tasks, greedy (the others lost to faults)",
+                "{} of {} unseen instances, greedy (the others lost to faults)",
                 after.episodes,
                 requested(after)
             ),
@@ -192,13 +208,51 @@ mod tests {
     #[test]
     fn a_step_prints_the_ratio_with_three_decimals() {
         let event = TrainEvent {
-            ratio_mean: 0.99999,
+            reward_mean: 0.5,
+            success_rate: 0.5,
+            updates: Some(1),
+            loss: Some(-0.01),
+            kl: Some(0.002),
+            ratio_mean: Some(0.99999),
+            groups_kept: 3,
+            groups_filtered: 5,
+            groups_lost: Some(0),
             tokens_sampled: 300,
             rollout_s: 2.0,
             ..Default::default()
         };
-        let text = figures(&event);
-        assert!(text.contains("ratio 1.000") && text.contains("150 tok/s"), "{text}");
+        let expected = "reward 0.500  success 50 %  loss -0.0100  KL 0.0020  ratio 1.000  groups 3/8  150 tok/s";
+        assert_eq!(figures(&event), expected);
+    }
+
+    #[test]
+    fn a_step_without_an_update_shows_no_loss_and_no_ratio() {
+        let event = TrainEvent {
+            updates: Some(0),
+            groups_filtered: 1,
+            groups_lost: Some(1),
+            ..Default::default()
+        };
+        let expected = "reward 0.000  success 0 %  groups 0/2 (1 lost to faults): no update  0 tok/s";
+        assert_eq!(figures(&event), expected);
+        let flat = TrainEvent {
+            updates: Some(0),
+            groups_filtered: 2,
+            groups_lost: Some(0),
+            ..Default::default()
+        };
+        let skipped = TrainEvent {
+            updates: Some(0),
+            updates_skipped: 1,
+            groups_kept: 2,
+            ..Default::default()
+        };
+        assert!(figures(&skipped).contains("  groups 2/2: update skipped  "));
+        assert!(
+            figures(&flat).contains("  groups 0/2: no update  "),
+            "{}",
+            figures(&flat)
+        );
     }
 
     #[test]

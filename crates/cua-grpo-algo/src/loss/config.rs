@@ -38,6 +38,19 @@ pub enum RatioLevel {
 }
 
 impl LossKind {
+    /// Every loss.
+    pub const ALL: [Self; 9] = [
+        Self::Grpo,
+        Self::Bnpo,
+        Self::DrGrpo,
+        Self::Dapo,
+        Self::Gspo,
+        Self::Luspo,
+        Self::Cispo,
+        Self::Sapo,
+        Self::Vespo,
+    ];
+
     /// What one ratio is for.
     pub fn ratio_level(self) -> RatioLevel {
         match self {
@@ -89,6 +102,14 @@ pub struct LossConfig {
     pub sapo_tau_positive: f64,
     /// Temperature of SAPO's gate elsewhere.
     pub sapo_tau_negative: f64,
+    /// VESPO's exponent of a row's whole weight where the advantage is at least 0.
+    pub vespo_k_positive: f64,
+    /// VESPO's damping of a row's whole weight where the advantage is at least 0.
+    pub vespo_lambda_positive: f64,
+    /// VESPO's exponent elsewhere.
+    pub vespo_k_negative: f64,
+    /// VESPO's damping elsewhere.
+    pub vespo_lambda_negative: f64,
 }
 
 impl Default for LossConfig {
@@ -106,6 +127,10 @@ impl Default for LossConfig {
             cispo_cap: 5.0,
             sapo_tau_positive: 1.0,
             sapo_tau_negative: 1.05,
+            vespo_k_positive: 2.0,
+            vespo_lambda_positive: 3.0,
+            vespo_k_negative: 3.0,
+            vespo_lambda_negative: 2.0,
         }
     }
 }
@@ -153,6 +178,35 @@ impl LossConfig {
         }
         if !(self.beta >= 0.0 && self.beta.is_finite()) {
             return refuse("beta of at least 0", self.beta.to_string());
+        }
+        let positive = |value: f64| value > 0.0 && value.is_finite();
+        if self.kind == LossKind::Cispo && !(self.cispo_cap >= 1.0 && self.cispo_cap.is_finite()) {
+            return refuse("cispo_cap of at least 1", self.cispo_cap.to_string());
+        }
+        if !(positive(self.sapo_tau_positive) && positive(self.sapo_tau_negative)) {
+            let got = format!("{} and {}", self.sapo_tau_positive, self.sapo_tau_negative);
+            return refuse("sapo temperatures above 0", got);
+        }
+        let vespo = [
+            self.vespo_k_positive,
+            self.vespo_lambda_positive,
+            self.vespo_k_negative,
+            self.vespo_lambda_negative,
+        ];
+        if !vespo.iter().all(|&value| value >= 0.0 && value.is_finite()) {
+            return refuse("vespo constants of at least 0", format!("{vespo:?}"));
+        }
+        if self.off_policy_threshold.is_some_and(f64::is_nan) {
+            return refuse("a threshold that is a number", "NaN".to_owned());
+        }
+        if let Some(Correction { min, max, .. }) = self.correction {
+            let low = min.unwrap_or(0.0);
+            if !(low >= 0.0 && max > low && max.is_finite()) {
+                return refuse(
+                    "bounds of a correction with 0 <= min < max",
+                    format!("{min:?} and {max}"),
+                );
+            }
         }
         let row_weights = self
             .correction

@@ -64,7 +64,14 @@ pub fn policy_loss(config: &LossConfig, inputs: &LossInputs, totals: &Totals) ->
         }
         LossKind::Cispo => cispo::surrogate(config, ratio.clone(), logprobs.clone(), advantages.clone()),
         LossKind::Sapo => sapo::surrogate(config, ratio.clone(), advantages.clone()),
-        LossKind::Vespo => vespo::surrogate(log_ratio, logprobs.clone(), weights.clone(), advantages.clone(), mask),
+        LossKind::Vespo => vespo::surrogate(
+            config,
+            log_ratio,
+            logprobs.clone(),
+            weights.clone(),
+            advantages.clone(),
+            mask,
+        ),
     };
     if let Some(threshold) = config.off_policy_threshold {
         let sampler = inputs

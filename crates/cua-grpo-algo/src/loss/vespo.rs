@@ -2,8 +2,10 @@
 //!
 //! `q = -stopgrad(phi) A l`, `phi = exp(lambda + k W - lambda exp(W))` with
 //! `W = clamp(sum_t clamp(l - o, ±20) + sum_t clamp(log w, log 1e-8, 20), log 1e-8, 20)`, where `w` are the weights of
-//! the correction (they are not applied again); `(k, lambda)` is (2, 3) for advantages of at least 0, else (3, 2).
+//! the correction (they are not applied again); `(k, lambda)` is by default (2, 3) for advantages of at least 0, else
+//! (3, 2).
 
+use super::config::LossConfig;
 use crate::masked::masked;
 use burn::tensor::Tensor;
 
@@ -13,6 +15,7 @@ const LOG_CEILING: f64 = 20.0;
 /// Shapes: `log_ratio`, `logprobs`, `weights` and `mask` `[rows, time]`, `advantages` `[rows, 1]`; the result is
 /// `[rows, time]`.
 pub(super) fn surrogate(
+    config: &LossConfig,
     log_ratio: Tensor<2>,
     logprobs: Tensor<2>,
     weights: Option<Tensor<2>>,
@@ -26,8 +29,12 @@ pub(super) fn surrogate(
     }
     let total = total.clamp(LOG_FLOOR, LOG_CEILING);
     let negative = advantages.clone().lower_scalar(0.0);
-    let k = advantages.full_like(2.0).mask_fill(negative.clone(), 3.0);
-    let lambda = advantages.full_like(3.0).mask_fill(negative, 2.0);
+    let k = advantages
+        .full_like(config.vespo_k_positive)
+        .mask_fill(negative.clone(), config.vespo_k_negative);
+    let lambda = advantages
+        .full_like(config.vespo_lambda_positive)
+        .mask_fill(negative, config.vespo_lambda_negative);
     let phi = (lambda.clone() + k * total.clone() - lambda * total.exp()).exp();
     (phi.detach() * advantages * logprobs).neg()
 }

@@ -134,6 +134,7 @@ async fn an_episode_that_succeeds() {
         (true, Some(true), 2, 0)
     );
     assert_eq!((facts.extra["checks"], facts.extra["checks_passed"]), (1.0, 1.0));
+    assert!(facts.checks[0].held && facts.checks[0].found == "1");
     world.double.with(|service| {
         assert_eq!(service.running(), 0);
         assert_eq!(
@@ -156,6 +157,16 @@ async fn the_device_decides_not_the_claim() {
     env.step(&report(true)).await.unwrap();
     let facts = env.finish(Ending::Reported).await.unwrap();
     assert_eq!((facts.verified, facts.claimed), (false, Some(true)));
+    let check = &task().checks[0];
+    let [why] = &facts.checks[..] else {
+        panic!("one check, got {:?}", facts.checks);
+    };
+    assert_eq!(
+        (&why.check, &why.expected),
+        (&check.command, &check.expect),
+        "it says why"
+    );
+    assert_eq!((&*why.found, why.held), ("0", false));
 }
 
 #[tokio::test]
@@ -171,6 +182,7 @@ async fn mistakes_of_the_policy_are_told_to_it() {
     ] {
         let step = env.step(&reply).await.unwrap();
         assert_eq!(step.action.summary, summary);
+        assert_eq!(step.action.malformed, summary == "malformed reply");
         assert!(
             step.action.error.as_ref().unwrap().contains(error),
             "{:?}",

@@ -62,7 +62,7 @@ pub async fn eval(measured: &Measured) -> Result<()> {
     };
     output::say(result.by_template().trim_end());
     output::say(format!(
-        "{:.1} % of {} unseen tasks solved, {:.1} % claimed, {:.1} turns an episode{}",
+        "{:.1} % of {} unseen instances solved, {:.1} % claimed, {:.1} turns an episode{}",
         100.0 * result.event.success_rate,
         result.event.episodes,
         100.0 * result.event.claimed_success_rate,

@@ -33,31 +33,29 @@ macro_rules! choice {
     };
 }
 
-choice! {
-    /// How token losses are clipped and aggregated.
-    pub enum LossType {
-        /// Mean over a row's tokens, then over rows.
-        Grpo = "grpo",
-        /// Sum over tokens divided by all trained tokens of the batch.
-        Dapo = "dapo",
-        /// Sum over tokens divided by rows times the maximal length: no length bias.
-        DrGrpo = "dr_grpo",
-        /// Mean over the tokens of each micro-batch.
-        Bnpo = "bnpo",
-        /// One ratio a sequence: the geometric mean over its tokens.
-        Gspo = "gspo",
-    }
+/// Makes an enum of another crate a setting, by the names that it is written with: what it has is what can be chosen.
+macro_rules! choice_of {
+    ($($type:ty),*) => {$(
+        impl Setting for $type {
+            fn expected() -> String {
+                format!("one of {}", Self::ALL.map(written).join(", "))
+            }
+
+            fn from_text(text: &str) -> Option<Value> {
+                let text = Value::String(text.to_lowercase());
+                Self::accepts(&text).then_some(text)
+            }
+        }
+    )*};
 }
 
-choice! {
-    /// What advantages are divided by.
-    pub enum ScaleRewards {
-        /// Population standard deviation of the group.
-        Group = "group",
-        /// Standard deviation of all rewards of the step.
-        Batch = "batch",
-        /// Nothing: rewards are only centred.
-        None = "none",
+choice_of!(cua_grpo_algo::LossKind, cua_grpo_algo::AdvantageScale);
+
+/// How a choice is written.
+pub(super) fn written(choice: impl Serialize) -> String {
+    match serde_yaml_ng::to_value(choice) {
+        Ok(Value::String(name)) => name,
+        _ => String::new(),
     }
 }
 

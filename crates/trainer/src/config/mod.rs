@@ -12,6 +12,7 @@ mod dotenv;
 mod error;
 mod layer;
 mod load;
+mod loss;
 mod origin;
 mod sft;
 #[cfg(test)]
@@ -21,12 +22,13 @@ mod validate;
 
 pub use bounds::{ANY, Bounds, above, at_least};
 pub use changes::{Change, changes};
-pub use choices::{DeviceSpec, Dtype, LossType, LrScheduler, PromptStyle, RewardKind, ScaleRewards, Secret, Target};
+pub use choices::{DeviceSpec, Dtype, LrScheduler, PromptStyle, RewardKind, Secret, Target};
 pub use dotenv::Dotenv;
 pub use error::ConfigError;
 pub use keys::{Configuration, Key, Resume, Setting};
 pub use layer::{Flag, Layer};
 pub use load::{Resolved, Sources, load, load_process, read_yaml, resolve, resolve_over, resolve_process, to_yaml};
+pub use loss::CorrectionMode;
 pub use origin::{Origin, OriginKind, Variable, dotenv, process_variables};
 pub use sft::SftConfig;
 pub use train::TrainConfig;

@@ -82,7 +82,12 @@ fn a_bad_value_names_key_value_expectation_and_origin() {
         ),
         (
             with("", &[], &["loss_type=ppo"]),
-            ["`loss_type`", "`ppo`", "grpo, dapo, dr_grpo, bnpo, gspo", "--set"],
+            [
+                "`loss_type`",
+                "`ppo`",
+                "grpo, bnpo, dr_grpo, dapo, gspo, luspo, cispo, sapo, vespo",
+                "--set",
+            ],
         ),
         (with("top_p: 1.5", &[], &[]), ["`top_p`", "1.5", "at most 1", "my.yaml"]),
         (

@@ -2,9 +2,10 @@
 
 use super::validate::Checker;
 use super::{
-    ConfigError, Configuration, DeviceSpec, Dtype, Key, LossType, LrScheduler, PromptStyle, RewardKind, ScaleRewards,
-    Secret, SftConfig, Target, above, at_least,
+    ConfigError, Configuration, CorrectionMode, DeviceSpec, Dtype, Key, LrScheduler, PromptStyle, RewardKind, Secret,
+    SftConfig, Target, above, at_least,
 };
+use cua_grpo_algo::{AdvantageScale, LossKind};
 use cua_grpo_model::lora::{Patterns, Targets};
 
 fn names(list: &[&str]) -> Targets {
@@ -183,15 +184,61 @@ configuration! {
         /// Where tensors live: `cpu`, `cuda` or `cuda:N`.
         #[resume = Warned]
         device: DeviceSpec = DeviceSpec::Cpu,
-        /// How token losses are clipped and aggregated.
+        /// How token losses are clipped and aggregated, see ALGORITHM.md.
         #[resume = Warned]
-        loss_type: LossType = LossType::Grpo,
-        /// Upper half width of the clipping range; null means `clip_epsilon`.
+        loss_type: LossKind = LossKind::Grpo,
+        /// Upper half width of the clipping range; null means `clip_epsilon`. With `cispo` the cap of the ratio itself;
+        /// null means 5.
         #[resume = Warned]
         clip_epsilon_high: Option<f64> [above(0.0).at_most(1000.0)] = None,
-        /// What advantages are divided by.
+        /// Cap of the ratio where it is not clipped (two-sided clipping), above 1 + `clip_epsilon_high`; null is none.
         #[resume = Warned]
-        scale_rewards: ScaleRewards = ScaleRewards::Group,
+        delta: Option<f64> [above(1.0).at_most(1e6)] = None,
+        /// Most that a token can cost, as a multiple of its advantage's size, above 1 (dual clip); null is no bound.
+        #[resume = Warned]
+        dual_clip: Option<f64> [above(1.0).at_most(1e6)] = None,
+        /// Multiply the divergence by the ratio, which makes it unbiased off policy.
+        #[resume = Warned]
+        use_bias_correction_kl: bool = false,
+        /// Take the trainer's own log-probs before the step's first update as those that the ratio compares with, not
+        /// the sampler's; always so with `importance_sampling_mode`.
+        #[resume = Warned]
+        recompute_logprob: bool = false,
+        /// Weigh tokens or episodes by the trainer's probability over the sampler's; null leaves it.
+        #[resume = Warned]
+        importance_sampling_mode: Option<CorrectionMode> = None,
+        /// Upper bound of these weights.
+        #[resume = Warned]
+        importance_sampling_clip_max: f64 [above(0.0).at_most(1e6)] = 3.0,
+        /// Lower bound of these weights; null is none.
+        #[resume = Warned]
+        importance_sampling_clip_min: Option<f64> [at_least(0.0).at_most(1e6)] = None,
+        /// Leave out episodes with a negative advantage whose log-probs have fallen by more than this, as a mean over
+        /// their tokens; null keeps all.
+        #[resume = Warned]
+        off_policy_mask_threshold: Option<f64> [at_least(-1000.0).at_most(1000.0)] = None,
+        /// Temperature of the gate of `sapo` where the advantage is above 0.
+        #[resume = Warned]
+        sapo_temperature_pos: f64 [above(0.0).at_most(1000.0)] = 1.0,
+        /// Temperature of the gate of `sapo` elsewhere.
+        #[resume = Warned]
+        sapo_temperature_neg: f64 [above(0.0).at_most(1000.0)] = 1.05,
+        /// Exponent of the weight of `vespo` where the advantage is not below 0.
+        #[resume = Warned]
+        vespo_k_pos: f64 [at_least(0.0).at_most(1000.0)] = 2.0,
+        /// Damping of the weight of `vespo` where the advantage is not below 0.
+        #[resume = Warned]
+        vespo_lambda_pos: f64 [at_least(0.0).at_most(1000.0)] = 3.0,
+        /// Exponent of the weight of `vespo` where the advantage is below 0.
+        #[resume = Warned]
+        vespo_k_neg: f64 [at_least(0.0).at_most(1000.0)] = 3.0,
+        /// Damping of the weight of `vespo` where the advantage is below 0.
+        #[resume = Warned]
+        vespo_lambda_neg: f64 [at_least(0.0).at_most(1000.0)] = 2.0,
+        /// What advantages are divided by: the group's standard deviation as the original has it (`group_population`)
+        /// or as TRL has it (`group`; the original's advantages are 15 % larger at 4 episodes), or see ALGORITHM.md.
+        #[resume = Warned]
+        scale_rewards: AdvantageScale = AdvantageScale::GroupPopulation,
         /// Sample from so many of the likeliest tokens; 0 keeps all.
         #[resume = Warned]
         top_k: usize [at_least(0.0).at_most(1e9)] = 0,
@@ -255,15 +302,14 @@ configuration! {
         /// Episodes of each evaluation that are saved with screenshots for the report; 0 saves none.
         #[resume = Free]
         save_episodes: usize [at_least(0.0).at_most(10_000.0)] = 24,
+        /// Training episodes of each step that are saved with screenshots for the report, those with the largest
+        /// advantages; 0 saves none.
+        #[resume = Free]
+        save_train_episodes: usize [at_least(0.0).at_most(10_000.0)] = 1,
     }
 }
 
 impl TrainConfig {
-    /// Upper half width of the clipping range.
-    pub fn clip_high(&self) -> f64 {
-        self.clip_epsilon_high.unwrap_or(self.clip_epsilon)
-    }
-
     /// Most tokens of an episode's context.
     pub fn context_limit(&self) -> usize {
         self.max_context_tokens
@@ -302,6 +348,7 @@ impl Configuration for TrainConfig {
                 "at most {MOST_EPISODES} episodes in a step; with num_rollouts and gradient_accumulation_steps they are {group}"
             ),
         )?;
+        self.check_loss(&check)?;
         let targets = !matches!(&self.lora_target_modules, Targets::Names(names) if names.is_empty());
         check.require(targets, "lora_target_modules", "empty", "at least one name")?;
         let room = self.max_new_tokens < self.context_limit();

@@ -22,14 +22,27 @@ pub(super) struct Series<'a> {
     pub(super) dots: bool,
 }
 
+/// What values are, and so how the axis is labelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scale {
+    /// Numbers; the axis fits them.
+    Number,
+    /// Numbers of 0 or more that are counted; the axis starts at 0.
+    Count,
+    /// Fractions, shown as per cent on an axis from 0 to 100.
+    Percent,
+    /// Fractions, shown as per cent on an axis from 0 that fits them: for what is mostly small.
+    Share,
+}
+
 /// A chart over training steps.
 pub(super) struct Chart<'a> {
     /// Its heading.
     pub(super) title: &'a str,
     /// One sentence on what is good.
     pub(super) note: &'a str,
-    /// Values are fractions, shown as per cent on a fixed range.
-    pub(super) percent: bool,
+    /// What the values are.
+    pub(super) scale: Scale,
     /// A value to mark with a dashed line.
     pub(super) reference: Option<f64>,
     /// Drawn in order, the last on top.
@@ -128,17 +141,31 @@ impl Chart<'_> {
 
     /// Lowest and highest value of the axis and the distance of its ticks.
     fn range(&self, values: impl Iterator<Item = f64>) -> (f64, f64, f64) {
-        if self.percent {
-            return (0.0, 1.0, 0.25);
-        }
-        let start = self.reference.map_or((f64::MAX, f64::MIN), |value| (value, value));
-        let (low, high) = values.fold(start, |(low, high), value| (low.min(value), high.max(value)));
-        let least = if self.reference.is_some() {
-            0.01
-        } else {
-            1e-6_f64.max(high.abs() * 1e-3)
+        let start = match (self.reference, self.scale) {
+            (Some(value), _) => (value, value),
+            (None, Scale::Percent) => return (0.0, 1.0, 0.25),
+            (None, Scale::Count | Scale::Share) => (0.0, 0.0),
+            (None, Scale::Number) => (f64::MAX, f64::MIN),
         };
-        let step = nice((high - low).max(least) / 4.0);
+        let (mut low, mut high) = values.fold(start, |(low, high), value| (low.min(value), high.max(value)));
+        // Values that are all alike have no range of their own: the axis then reaches from 0 to them, or from 0 to 1.
+        let size = low.abs().max(high.abs());
+        if self.reference.is_none() && high - low <= 1e-9 * size {
+            let unit = if self.scale == Scale::Share { 0.1 } else { 1.0 };
+            (low, high) = match size == 0.0 {
+                true => (0.0, unit),
+                false => (low.min(0.0), high.max(0.0)),
+            };
+        }
+        let least = match self.reference {
+            Some(_) => 0.01,
+            None if self.scale == Scale::Count => 2.0,
+            None => 0.0,
+        };
+        let mut step = nice((high - low).max(least) / 4.0);
+        if self.scale == Scale::Count {
+            step = step.max(1.0);
+        }
         let low = if low >= 0.0 && low < 2.0 * step {
             0.0
         } else {
@@ -148,20 +175,43 @@ impl Chart<'_> {
     }
 
     fn label(&self, value: f64, step: f64) -> String {
-        if self.percent {
-            return format!("{:.0}%", 100.0 * value);
+        let percent = matches!(self.scale, Scale::Percent | Scale::Share);
+        let (value, step) = if percent {
+            (100.0 * value, 100.0 * step)
+        } else {
+            (value, step)
+        };
+        // The nearest whole number of steps: no rounding error and no -0 is shown.
+        let steps = (value / step).round();
+        let value = if steps == 0.0 { 0.0 } else { steps * step };
+        let unit = if percent { "%" } else { "" };
+        if value != 0.0 && !(1e-4..1e7).contains(&step) {
+            return format!("{}{unit}", short_exponent(value));
         }
-        let decimals = (-step.log10().floor()).clamp(0.0, 8.0) as usize;
-        format!("{value:.decimals$}")
+        let decimals = if value == 0.0 {
+            0
+        } else {
+            (-step.log10().floor()).max(0.0) as usize
+        };
+        format!("{value:.decimals$}{unit}")
     }
 
     fn exact(&self, value: f64) -> String {
-        if self.percent {
-            format!("{:.1} %", 100.0 * value)
-        } else {
-            format!("{value:.5}")
+        match self.scale {
+            Scale::Percent | Scale::Share => format!("{:.1} %", 100.0 * value),
+            Scale::Count => format!("{value}"),
+            Scale::Number if value != 0.0 && value.abs() < 1e-3 => format!("{value:.3e}"),
+            Scale::Number => format!("{value:.5}"),
         }
     }
+}
+
+/// `0.0000025` as `2.5e-6`: as many digits as a label needs.
+fn short_exponent(value: f64) -> String {
+    let text = format!("{value:.3e}");
+    let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let digits = digits.trim_end_matches('0').trim_end_matches('.');
+    format!("{digits}e{exponent}")
 }
 
 /// Exponential moving average, so that a noisy curve can be read.
@@ -205,7 +255,7 @@ mod tests {
         let chart = |points| Chart {
             title: "KL",
             note: "",
-            percent: false,
+            scale: Scale::Number,
             reference: None,
             series: vec![Series {
                 name: "a",
@@ -221,5 +271,44 @@ mod tests {
         );
         assert!(chart(vec![(1.0, f64::NAN)]).render().contains("Nothing was measured"));
         assert!(!chart(vec![(1.0, 0.0)]).render().contains("NaN"));
+    }
+
+    /// The labels of the value axis, from the lowest.
+    fn labels(scale: Scale, reference: Option<f64>, values: &[f64]) -> Vec<String> {
+        let chart = Chart {
+            title: "t",
+            note: "",
+            scale,
+            reference,
+            series: Vec::new(),
+        };
+        let (low, high, step) = chart.range(values.iter().copied());
+        let ticks = ((high - low) / step).round() as usize;
+        (0..=ticks)
+            .map(|tick| chart.label(low + tick as f64 * step, step))
+            .collect()
+    }
+
+    #[test]
+    fn axes_of_all_series_have_labels_that_can_be_read() {
+        let cases: [(Scale, Option<f64>, &[f64], &str); 12] = [
+            (Scale::Number, None, &[0.0, 0.0, 0.0], "0 0.5 1.0"),
+            (Scale::Number, None, &[-0.0], "0 0.5 1.0"),
+            (Scale::Number, None, &[0.7, 0.7], "0 0.2 0.4 0.6 0.8"),
+            (Scale::Number, None, &[-3.0], "-3 -2 -1 0"),
+            (Scale::Number, None, &[0.0, 2e-7], "0 5e-8 1e-7 1.5e-7 2e-7"),
+            (Scale::Number, None, &[1e-12], "0 5e-13 1e-12"),
+            (Scale::Number, None, &[0.0, 3e8], "0 1e8 2e8 3e8"),
+            (Scale::Number, None, &[-0.2, 0.2], "-0.2 -0.1 0 0.1 0.2"),
+            (Scale::Number, Some(1.0), &[1.0, 1.0], "1.000 1.005 1.010"),
+            (Scale::Count, None, &[0.0, 0.0], "0 1 2"),
+            (Scale::Count, None, &[3.0, 8.0], "0 2 4 6 8"),
+            (Scale::Share, None, &[0.0, 0.0], "0% 5% 10%"),
+        ];
+        for (scale, reference, values, expected) in cases {
+            let got = labels(scale, reference, values).join(" ");
+            assert_eq!(got, expected, "{scale:?} {values:?}");
+        }
+        assert_eq!(labels(Scale::Percent, None, &[0.0]).join(" "), "0% 25% 50% 75% 100%");
     }
 }

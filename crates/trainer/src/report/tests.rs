@@ -1,8 +1,9 @@
 //! Tests of the report over a run folder with made-up data, labelled as such.
 
 use super::*;
+use crate::metrics::{Behaviour, TemplateCount};
 use crate::metrics::{EvalEvent, Event, MetricsWriter, TrainEvent};
-use cua_grpo_core::{ActionRecord, Ending, Episode, Facts, Image, Row, Task, Turn};
+use cua_grpo_core::{ActionRecord, CheckOutcome, Ending, Episode, Facts, Image, Row, StopReason, Task, Turn};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -83,8 +84,10 @@ fn episode(number: usize, verified: bool) -> Episode {
             summary: summary.into(),
             points,
             error: error.map(str::to_owned),
+            malformed: false,
         },
         tokens: 0..1,
+        stop: StopReason::Stop,
     };
     let turns = vec![
         turn(0, "click \"Settings\"", vec![(96.0, 176.0)], None),
@@ -97,16 +100,28 @@ fn episode(number: usize, verified: bool) -> Episode {
         ),
         turn(3, "report success", Vec::new(), None),
     ];
+    let out_of_turns = number % 4 == 3;
+    let check = |command: &str, expected: &str, found: &str| CheckOutcome {
+        check: command.into(),
+        expected: expected.into(),
+        found: found.into(),
+        held: expected == found,
+    };
     Episode {
         attempt: 0,
         turns,
-        ending: if number % 4 == 3 {
+        ending: if out_of_turns {
             Ending::MaxTurns
         } else {
             Ending::Reported
         },
+        last_screenshot: out_of_turns.then(|| Image::new(stripes(4))),
         facts: Facts {
             verified,
+            checks: vec![
+                check("settings get global wifi_on", "1", "1"),
+                check("settings get global <b>_on", "1", if verified { "1" } else { "0" }),
+            ],
             claimed: (number % 4 != 3).then_some(true),
             turns: 4,
             ..Default::default()
@@ -134,6 +149,22 @@ fn make_run(run: &Path) {
             reward_mean: rate,
             turns_mean: 4.2,
             eval_s: 4.0,
+            templates: BTreeMap::from([
+                (
+                    "made_up".to_owned(),
+                    TemplateCount {
+                        solved: (rate * 40.0).round() as usize,
+                        episodes: 40,
+                    },
+                ),
+                (
+                    "made_up_too".to_owned(),
+                    TemplateCount {
+                        solved: (rate * 24.0).round() as usize,
+                        episodes: 24,
+                    },
+                ),
+            ]),
             ..Default::default()
         })
     };
@@ -143,15 +174,30 @@ fn make_run(run: &Path) {
         let reward = 0.3 + 0.011 * step as f64 + 0.08 * wave;
         let event = TrainEvent {
             step,
-            loss: -0.01 * wave,
+            loss: Some(-0.01 * wave),
             reward_mean: reward,
             success_rate: reward,
-            kl: 0.0004 * step as f64 + 0.0005 * wave.abs(),
-            ratio_mean: 1.0 + 1e-6 * wave,
+            kl: Some(0.0004 * step as f64 + 0.0005 * wave.abs()),
+            ratio_mean: Some(1.0 + 1e-6 * wave),
             tokens_sampled: 4000,
             episodes: 32,
             groups_kept: 3,
             groups_filtered: 1,
+            groups_lost: Some(usize::from(step == 7)),
+            updates: Some(1),
+            entropy: Some(0.9 - 0.01 * step as f64),
+            clip_fraction: Some(0.0),
+            grad_norm: Some(1.0 + 0.2 * wave),
+            turns_mean: Some(5.0 - 0.02 * step as f64),
+            behaviour: Some(Behaviour {
+                ended_reported: 20 + step / 4,
+                ended_max_turns: 12 - step / 4,
+                ended_max_tokens: 0,
+                replies: 150,
+                replies_malformed: 20 - step / 2,
+                replies_refused: 5,
+                replies_truncated: 1,
+            }),
             rollout_s: 3.0,
             train_s: 2.5,
             ..Default::default()
@@ -162,9 +208,20 @@ fn make_run(run: &Path) {
         }
     }
     for index in 0..6 {
-        save_episode(run, 0, index, &task(index), &episode(index, index == 1)).unwrap();
-        save_episode(run, 40, index, &task(index), &episode(index, index % 3 != 2)).unwrap();
+        let save = |step, success| {
+            let folder = Saved::Eval.folder(run, step);
+            save_episode(&folder, index, &task(index), &episode(index, success), None).unwrap();
+        };
+        save(0, index == 1 || index == 2);
+        save(40, index % 3 != 2);
+        save(999, true); // of a timeline that was left
     }
+    for step in [1, 2, 40, 999] {
+        let folder = Saved::Train.folder(run, step);
+        save_episode(&folder, 0, &task(step), &episode(step, false), Some(-1.25)).unwrap();
+    }
+    let command = ["trainer", "--seed", "3"].map(str::to_owned);
+    Invocation::new(0, command, &[]).append(run).unwrap();
 }
 
 /// `REPORT_SAMPLE=FOLDER cargo test -p trainer report` keeps the sample, to look at it.
@@ -176,26 +233,49 @@ fn a_run_becomes_one_file_with_everything_in_it() {
     let path = write_report(&run).unwrap();
     let html = std::fs::read_to_string(path).unwrap();
     assert!(html.contains("+40.0 points") && html.contains("28.0%") && html.contains("68.0%"));
-    assert_eq!(html.matches("<article class=\"episode\"").count(), 6);
-    assert_eq!(html.matches("data-state=\"solved\"").count(), 4);
+    let count = |text: &str| html.matches(text).count();
+    assert_eq!(count("<article class=\"episode\""), 6);
+    assert_eq!(count("data-state=\"solved\""), 4);
+    assert_eq!(count("data-new=\"true\""), 3, "episode 1 was solved before");
+    assert_eq!(count("data-unlearnt=\"true\""), 1, "episode 2 is no longer solved");
+    // Six instances before and after and three training episodes, of four turns; 3 ran out of turns each time but in
+    // training, where it is not among the steps.
+    assert_eq!(count("<section class=\"played "), 15);
+    assert_eq!(count("data:image/png;base64,"), 15 * 4 + 2);
+    assert_eq!(count("the screen at the end, after the last action"), 2);
     assert_eq!(
-        html.matches("data-new=\"true\"").count(),
-        3,
-        "episode 1 was solved before"
+        count(">the screen at the end</span>"),
+        13,
+        "what a report left is the screen at the end"
     );
-    assert_eq!(html.matches("data:image/png;base64,").count(), 24);
+    assert_eq!((count("class=\"tap\""), count("class=\"swipe\"")), (15, 15));
+    assert_eq!(count("claimed success</span>"), 2 + 3, "failed, but claimed success");
     assert_eq!(
-        (
-            html.matches("class=\"tap\"").count(),
-            html.matches("class=\"swipe\"").count()
+        count(
+            "<b>not met</b> <code>settings get global &lt;b&gt;_on</code>: expected <code>1</code>, found <code>0</code>"
         ),
-        (6, 6)
+        4 + 2 + 3,
+        "each failed episode says why"
     );
-    assert_eq!(
-        html.matches("claimed success</span>").count(),
-        2,
-        "failed, but claimed success"
+    assert!(html.contains("before, step 0") && html.contains("after, step 40"));
+    assert!(html.contains("advantage -1.25") && html.contains("3 of 3 steps are shown"));
+    assert!(html.contains("<code>trainer --seed 3</code>") && html.contains(" UTC by cua-grpo "));
+    assert!(
+        html.contains("27 of 40") && html.contains("52 % to 80 %"),
+        "success by template with its interval"
     );
+    for title in [
+        "Groups of a step",
+        "How training episodes end",
+        "Turns an episode",
+        "Replies that did nothing",
+        "Entropy of the policy",
+    ] {
+        let chart = html
+            .split("<figure class=\"chart\">")
+            .find(|chart| chart.contains(title));
+        assert!(chart.is_some_and(|chart| chart.contains("<circle")), "{title} is drawn");
+    }
     assert!(
         html.contains("turn on &lt;Wi-Fi&gt; &amp;") && !html.contains("turn on <Wi-Fi>"),
         "escaped"
@@ -221,6 +301,41 @@ fn a_run_of_one_evaluation_and_no_episodes_still_has_a_report() {
 }
 
 #[test]
+fn a_run_that_was_stopped_before_its_first_figures_has_a_report() {
+    let run = tempfile::tempdir().unwrap();
+    std::fs::write(run.path().join("config.yaml"), "model_name: made-up\n").unwrap();
+    MetricsWriter::create(run.path()).unwrap();
+    let html = std::fs::read_to_string(write_report(run.path()).unwrap()).unwrap();
+    assert!(html.contains("No evaluation yet") && html.contains("made-up") && !html.contains("<!--"));
+}
+
+#[test]
+fn a_run_folder_of_an_older_version_has_a_report() {
+    let run = tempfile::tempdir().unwrap();
+    let eval = |step: usize, rate: f64| {
+        format!(
+            "{{\"kind\":\"eval\",\"step\":{step},\"episodes\":4,\"success_rate\":{rate},\"claimed_success_rate\":0.5,\
+             \"reward_mean\":{rate}}}\n"
+        )
+    };
+    std::fs::write(run.path().join("metrics.jsonl"), eval(0, 0.25) + &eval(2, 0.5)).unwrap();
+    for step in [0, 2] {
+        let folder = Saved::Eval.folder(run.path(), step).join("000");
+        std::fs::create_dir_all(&folder).unwrap();
+        let old = r#"{"task":"wifi/1","template":"wifi","instruction":"Turn it on.","success":false,"claimed":null,
+            "reward":0.0,"ending":"max_turns","seconds":1.5,
+            "turns":[{"screenshot":null,"reply":"r","summary":"click","points":[],"error":null}]}"#;
+        std::fs::write(folder.join("episode.json"), old).unwrap();
+    }
+    let html = std::fs::read_to_string(write_report(run.path()).unwrap()).unwrap();
+    assert!(
+        html.contains("+25.0 points") && html.contains("0 of 1"),
+        "counted from the saved episodes"
+    );
+    assert!(html.contains("No record of when") && html.contains("ran out of turns"));
+}
+
+#[test]
 fn a_folder_that_is_no_run_says_what_was_expected() {
     let run = tempfile::tempdir().unwrap();
     let text = write_report(run.path()).unwrap_err().to_string();
@@ -241,12 +356,18 @@ fn sizes_come_from_png_and_jpeg_headers() {
 #[test]
 fn a_saved_episode_is_read_back() {
     let run = tempfile::tempdir().unwrap();
-    save_episode(run.path(), 3, 7, &task(1), &episode(1, true)).unwrap();
-    let folders = eval_folders(run.path());
-    assert_eq!(folders[0].0, 3);
-    let episodes = load_episodes(&folders[0].1).unwrap();
-    let (folder, record) = &episodes[0];
-    assert!(folder.ends_with("episodes/eval-3/007") && record.success && record.claimed == Some(true));
+    let folder = Saved::Train.folder(run.path(), 3);
+    save_episode(&folder, 7, &task(1), &episode(3, false), Some(0.5)).unwrap();
+    assert_eq!(Saved::Train.folders(run.path()), [(3, folder.clone())]);
+    assert!(Saved::Eval.folders(run.path()).is_empty());
+    let (own, record) = load_episodes(&folder).unwrap().remove(0);
+    assert!(own.ends_with("episodes/train-3/007") && !record.success && record.advantage == Some(0.5));
     assert_eq!(record.turns[1].points, [(96.0, 300.0), (96.0, 120.0)]);
     assert_eq!(record.turns[2].screenshot.as_deref(), Some("turn-2.png"));
+    assert_eq!(
+        record.last_screenshot.as_deref(),
+        Some("last.png"),
+        "it ran out of turns"
+    );
+    assert_eq!((record.checks.len(), &*record.checks[1].found), (2, "0"));
 }

@@ -23,6 +23,7 @@ impl Run {
         self.progress.eval(&result.event);
         self.dir.record(&Event::Eval(result.event.clone()))?;
         self.dir.save_episodes(step, &result, self.config.save_episodes);
+        self.refresh_report();
         self.judge(&result.event, &evaluation.task_set)?;
         Ok(Some(result))
     }

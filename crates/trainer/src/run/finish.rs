@@ -44,8 +44,12 @@ impl Run {
         }
     }
 
-    /// Writes the report; a run does not fail for it, since it can be written at any time.
+    /// Writes the report, once the folder is this run's; a run does not fail for it, since it can be written at any
+    /// time.
     pub(super) fn refresh_report(&self) -> Option<PathBuf> {
+        if !self.dir.has_begun() {
+            return None;
+        }
         match crate::report::write_report(self.dir.path()) {
             Ok(path) => Some(path),
             Err(ReportError::Empty { .. }) => None,

@@ -8,8 +8,8 @@ mod verdict;
 
 use crate::assemble::{self, Loaded};
 use crate::checkpoint::{Checkpoints, TrainingState};
-use crate::config::TrainConfig;
-use crate::error::Mendable;
+use crate::config::{Configuration, TrainConfig};
+use crate::error::{CliError, Mendable};
 use crate::eval::sampler;
 use crate::faults::TooMany;
 use crate::interrupt::{Interrupt, Notice};
@@ -18,6 +18,7 @@ use crate::metrics::Event;
 use crate::output;
 use crate::progress::Progress;
 use crate::provenance::Base;
+use crate::report::Invocation;
 use crate::resume::ResumePoint;
 use crate::run_dir::RunDir;
 use crate::world::{World, WorldConfig, tasks};
@@ -46,6 +47,8 @@ struct Run {
     state: TrainingState,
     /// The state that the run goes on from; a fresh one where it is new.
     resumed: TrainingState,
+    /// How the program was started, until that is in the folder.
+    invocation: Option<Invocation>,
     schedule: Schedule,
     progress: Progress,
     interrupt: Interrupt,
@@ -106,6 +109,8 @@ pub async fn run(config: TrainConfig, resume: Option<ResumePoint>) -> Result<()>
         base,
         config: config.clone(),
     };
+    let arguments = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
+    let invocation = Invocation::new(state.global_step, arguments, TrainConfig::keys());
     let mut run = Run {
         cursor: TaskCursor::new(source, state.task_cursor),
         schedule: schedule(&config),
@@ -118,6 +123,7 @@ pub async fn run(config: TrainConfig, resume: Option<ResumePoint>) -> Result<()>
         pool: world.pool().clone(),
         checkpoints,
         resumed: state.clone(),
+        invocation: Some(invocation),
         state,
         progress,
     };
@@ -137,11 +143,18 @@ impl Run {
                 self.refresh_report();
                 Err(TooMany(format!("{error}. What was reached is saved, {}", self.way_on())).into())
             }
+            Err(error) if !matches!(error.downcast_ref(), Some(CliError::Interrupted)) => {
+                self.refresh_report();
+                outcome
+            }
             _ => outcome,
         }
     }
 
     async fn steps(&mut self) -> Result<()> {
+        if self.dir.has_begun() {
+            self.begin()?; // A new run: its folder is its own already.
+        }
         if !self.state.evaluated && (self.state.global_step == 0 || due(self.config.eval_steps, self.state.global_step))
         {
             // The baseline, or the evaluation that the checkpoint was saved without.
@@ -190,6 +203,12 @@ impl Run {
     fn begin(&mut self) -> Result<()> {
         if let Some(line) = self.dir.begin()? {
             self.progress.line(line);
+        }
+        if let Some(invocation) = self.invocation.take() {
+            let written = invocation.append(self.dir.path());
+            if let Err(error) = written {
+                output::warn(format!("the report will not say how the run was started: {error}"));
+            }
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use crate::adapter::CONFIG;
 use crate::checkpoint::{BEST, FINAL, TrainingState, best_of, step_of};
 use crate::files::{CHECKSUMS, link_folder, move_folder, replace_folder, write};
 use crate::metrics::{METRICS, belongs, read_metrics};
-use crate::report::{REPORT, eval_folders};
+use crate::report::{REPORT, Saved};
 use crate::resume::{CHECKPOINTS, ResumePoint, list};
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
@@ -38,6 +38,14 @@ impl Kept {
     /// Whether the evaluation after `step` stays.
     pub fn has_evaluation(&self, step: usize) -> bool {
         step < self.step || (step == self.step && self.evaluated)
+    }
+
+    /// Whether the saved episodes of `step` stay.
+    pub fn has_episodes(&self, saved: Saved, step: usize) -> bool {
+        match saved {
+            Saved::Eval => self.has_evaluation(step),
+            Saved::Train => step <= self.step,
+        }
     }
 
     /// The lines of the log of training episodes that stay.
@@ -89,9 +97,11 @@ impl Kept {
                 let name = checkpoint.file_name().unwrap_or_default();
                 move_folder(checkpoint, &folder.join(CHECKPOINTS).join(name))?;
             }
-            for (step, episodes) in eval_folders(run) {
-                if !self.has_evaluation(step) {
-                    move_folder(&episodes, &folder.join(format!("episodes/eval-{step}")))?;
+            for saved in [Saved::Eval, Saved::Train] {
+                for (step, episodes) in saved.folders(run) {
+                    if !self.has_episodes(saved, step) {
+                        move_folder(&episodes, &saved.folder(&folder, step))?;
+                    }
                 }
             }
             let last = run.join(FINAL);
@@ -250,7 +260,13 @@ mod tests {
         assert_eq!(step_of(&aside.join(BEST)), Some(5));
         assert!(!run.join(FINAL).exists() && !run.join(REPORT).exists());
         assert!(aside.join(FINAL).is_dir() && aside.join(REPORT).is_file() && aside.join(CONFIG).is_file());
-        let evaluations = |run: &Path| eval_folders(run).into_iter().map(|(step, _)| step).collect::<Vec<_>>();
+        let evaluations = |run: &Path| {
+            Saved::Eval
+                .folders(run)
+                .into_iter()
+                .map(|(step, _)| step)
+                .collect::<Vec<_>>()
+        };
         assert_eq!(
             (evaluations(run), evaluations(&aside)),
             (vec![0, 1, 2], vec![3, 4, 5, 6])

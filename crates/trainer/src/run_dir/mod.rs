@@ -14,12 +14,12 @@ use crate::eval::EvalResult;
 use crate::files::{FolderLock, link_folder, replace_folder, sweep, write};
 use crate::metrics::{Event, MetricsWriter};
 use crate::output;
-use crate::report::save_episode;
+use crate::report::{Saved, save_episode};
 use crate::resume::{CHECKPOINTS, ResumePoint};
 use crate::tolerate::Tolerated;
 use anyhow::{Context, Result};
 use aside::Kept;
-use cua_grpo_core::Group;
+use cua_grpo_core::{Episode, Group, Task};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -79,10 +79,11 @@ impl RunDir {
                 replace_folder(&path.join(BEST), |partial| link_folder(&best, partial))?;
             }
         }
-        for (step, folder) in crate::report::eval_folders(&point.run_dir) {
-            if kept.has_evaluation(step) {
-                let target = path.join(format!("episodes/eval-{step}"));
-                replace_folder(&target, |partial| link_folder(&folder, partial))?;
+        for saved in [Saved::Eval, Saved::Train] {
+            for (step, folder) in saved.folders(&point.run_dir) {
+                if kept.has_episodes(saved, step) {
+                    replace_folder(&saved.folder(&path, step), |partial| link_folder(&folder, partial))?;
+                }
             }
         }
         let lines = kept.train_lines(&point.run_dir.join(TRAIN_LOG))?;
@@ -134,6 +135,11 @@ impl RunDir {
         }))
     }
 
+    /// Whether the folder is this run's by now, so that something may be written there.
+    pub fn has_begun(&self) -> bool {
+        self.kept.is_none()
+    }
+
     /// Appends a line to `metrics.jsonl`.
     ///
     /// # Errors
@@ -153,13 +159,34 @@ impl RunDir {
     /// Saves the first `count` episodes of an evaluation with their screenshots, replacing those of an earlier one. What
     /// cannot be written is told and left out: the figures of the run do not depend on it.
     pub fn save_episodes(&self, step: usize, result: &EvalResult, count: usize) {
-        let folder = self.path.join(format!("episodes/eval-{step}"));
+        let episodes = result.episodes.iter().take(count);
+        let episodes = episodes.map(|(task, episode)| (task, episode, None));
+        self.save(Saved::Eval, step, episodes);
+    }
+
+    /// Saves training episodes of a step with their advantages and screenshots, replacing those of an earlier try. What
+    /// cannot be written is told and left out.
+    pub fn save_training<'a>(
+        &self,
+        step: usize,
+        episodes: impl IntoIterator<Item = (&'a Task, &'a Episode, Option<f32>)>,
+    ) {
+        self.save(Saved::Train, step, episodes);
+    }
+
+    fn save<'a>(
+        &self,
+        kind: Saved,
+        step: usize,
+        episodes: impl IntoIterator<Item = (&'a Task, &'a Episode, Option<f32>)>,
+    ) {
+        let folder = kind.folder(&self.path, step);
         if folder.exists() {
             let removed = crate::files::discard(&folder);
             tell("episodes of an earlier evaluation could not be removed", removed);
         }
-        for (index, (task, episode)) in result.episodes.iter().take(count).enumerate() {
-            let saved = save_episode(&self.path, step, index, task, episode);
+        for (index, (task, episode, advantage)) in episodes.into_iter().enumerate() {
+            let saved = save_episode(&folder, index, task, episode, advantage);
             if saved.is_err() {
                 // Half an episode would be no record of it.
                 let _ = std::fs::remove_dir_all(folder.join(format!("{index:03}")));

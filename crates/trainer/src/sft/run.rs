@@ -155,7 +155,7 @@ pub async fn run(config: &SftConfig) -> Result<()> {
         };
         output::say(result.by_template().trim_end());
         output::say(format!(
-            "the starter solves {:.1} % of {} unseen tasks greedily and claims {:.1} %",
+            "the starter solves {:.1} % of {} unseen instances greedily and claims {:.1} %",
             100.0 * result.event.success_rate,
             result.event.episodes,
             100.0 * result.event.claimed_success_rate

@@ -4,8 +4,8 @@ for (const button of document.querySelectorAll("[data-filter]")) {
     for (const other of document.querySelectorAll("[data-filter]")) {
       other.setAttribute("aria-pressed", String(other === button));
     }
-    for (const card of document.querySelectorAll(".episode")) {
-      const shown = wanted === "all" || card.dataset.state === wanted || (wanted === "new" && card.dataset.new === "true");
+    for (const card of document.querySelectorAll("#episodes .episode")) {
+      const shown = wanted === "all" || card.dataset.state === wanted || card.dataset[wanted] === "true";
       card.hidden = !shown;
     }
   });

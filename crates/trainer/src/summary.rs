@@ -1,0 +1,137 @@
+//! The figures that follow from episodes alone: rewards, endings, replies, staleness.
+
+use crate::metrics::{Behaviour, TemplateCount, TrainEvent};
+use cua_grpo_core::{Ending, Episode, Group, StopReason, Task};
+use cua_grpo_rollout::Collection;
+use std::collections::BTreeMap;
+
+/// Endings and replies of episodes.
+pub fn behaviour<'a>(episodes: impl IntoIterator<Item = &'a Episode>) -> Behaviour {
+    let mut counts = Behaviour::default();
+    for episode in episodes {
+        match episode.ending {
+            Ending::Reported => counts.ended_reported += 1,
+            Ending::MaxTurns => counts.ended_max_turns += 1,
+            Ending::MaxTokens => counts.ended_max_tokens += 1,
+            Ending::Fault => {} // Such an attempt is no episode; it is counted as a fault.
+        }
+        for turn in &episode.turns {
+            counts.replies += 1;
+            counts.replies_malformed += usize::from(turn.action.malformed);
+            counts.replies_refused += usize::from(turn.action.error.is_some() && !turn.action.malformed);
+            counts.replies_truncated += usize::from(turn.stop != StopReason::Stop);
+        }
+    }
+    counts
+}
+
+/// Outcomes by template.
+pub fn by_template(episodes: &[(Task, Episode)]) -> BTreeMap<String, TemplateCount> {
+    let mut counts: BTreeMap<String, TemplateCount> = BTreeMap::new();
+    for (task, episode) in episodes {
+        let count = counts.entry(task.template.clone()).or_default();
+        count.solved += usize::from(episode.facts.verified);
+        count.episodes += 1;
+    }
+    counts
+}
+
+/// A step's line without what its updates add; `version` is the policy's before them.
+pub fn summarise(collection: &Collection, version: u64) -> TrainEvent {
+    let groups = &collection.groups;
+    let rewards: Vec<f64> = groups.iter().flat_map(Group::rewards).map(f64::from).collect();
+    let count = rewards.len().max(1) as f64;
+    let mean = rewards.iter().sum::<f64>() / count;
+    let variance = rewards.iter().map(|reward| (reward - mean).powi(2)).sum::<f64>() / count;
+    let (mut gaps, mut tokens, mut largest) = (0u64, 0u64, 0u64);
+    for row in groups
+        .iter()
+        .flat_map(|group| &group.episodes)
+        .map(|episode| &episode.row)
+    {
+        for (sampled_by, _) in row.versions.iter().zip(&row.trained).filter(|(_, trained)| **trained) {
+            let gap = version.saturating_sub(*sampled_by);
+            (gaps, tokens, largest) = (gaps + gap, tokens + 1, largest.max(gap));
+        }
+    }
+    let stats = &collection.stats;
+    let mut event = TrainEvent {
+        reward_mean: mean,
+        reward_std: variance.sqrt(),
+        success_rate: stats.successes as f64 / stats.episodes.max(1) as f64,
+        tokens_sampled: stats.tokens_sampled,
+        episodes: stats.episodes,
+        faults: stats.faults.total(),
+        turns_mean: (stats.episodes > 0).then(|| stats.turns as f64 / stats.episodes as f64),
+        behaviour: Some(behaviour(groups.iter().flat_map(|group| &group.episodes))),
+        staleness_mean: gaps as f64 / tokens.max(1) as f64,
+        staleness_max: largest,
+        ..Default::default()
+    };
+    let more = [
+        ("action_errors", stats.action_errors.into()),
+        ("kept_mass_mean", stats.kept_mass_mean().into()),
+    ];
+    event.extra.extend(more.map(|(key, value)| (key.to_owned(), value)));
+    event
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cua_grpo_core::{ActionRecord, Facts, Row, Turn};
+
+    fn turn(malformed: bool, error: bool, stop: StopReason) -> Turn {
+        Turn {
+            screenshot: None,
+            reply: String::new(),
+            action: ActionRecord {
+                error: error.then(|| "why".to_owned()),
+                malformed,
+                ..Default::default()
+            },
+            tokens: 0..0,
+            stop,
+        }
+    }
+
+    fn episode(ending: Ending, turns: Vec<Turn>) -> Episode {
+        Episode {
+            attempt: 0,
+            turns,
+            ending,
+            last_screenshot: None,
+            facts: Facts::default(),
+            reward: 0.0,
+            row: Row::default(),
+            seconds: 0.0,
+        }
+    }
+
+    #[test]
+    fn endings_and_replies_are_counted_each_once() {
+        let (stop, cut, full) = (StopReason::Stop, StopReason::MaxTokens, StopReason::ContextFull);
+        let episodes = [
+            episode(
+                Ending::Reported,
+                vec![turn(false, false, stop), turn(false, true, stop)],
+            ),
+            episode(Ending::MaxTurns, vec![turn(true, true, cut)]),
+            episode(Ending::MaxTurns, Vec::new()),
+            episode(
+                Ending::MaxTokens,
+                vec![turn(true, true, full), turn(false, false, stop)],
+            ),
+        ];
+        let expected = Behaviour {
+            ended_reported: 1,
+            ended_max_turns: 2,
+            ended_max_tokens: 1,
+            replies: 5,
+            replies_malformed: 2,
+            replies_refused: 1,
+            replies_truncated: 2,
+        };
+        assert_eq!(behaviour(&episodes), expected);
+    }
+}
