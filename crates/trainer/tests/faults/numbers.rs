@@ -25,7 +25,7 @@ async fn a_gradient_that_is_not_finite_is_skipped_and_named_until_the_limit_and_
         "2 updates in a row",
         "max_skipped_updates",
         "episode",
-        "task=",
+        "task ",
         "--resume",
     ] {
         assert!(text.contains(word), "{word} in {text}");
