@@ -288,10 +288,12 @@ impl<'a> Updates<'a> {
                 let square = alone.gradient.square().sum().into_scalar::<f32>();
                 if !square.is_finite() {
                     let (task, episode) = self.selection.episodes[row];
-                    found.push(format!("task {} episode {}", task.id, episode.attempt));
+                    found.push((row, format!("task {} episode {}", task.id, episode.attempt)));
                 }
             }
         }
+        found.sort();
+        let found: Vec<String> = found.into_iter().map(|(_, name)| name).collect();
         let all = found.len();
         Ok(match found.get(..all.min(MOST_NAMED)) {
             None | Some([]) => "each row's gradient is finite, their sum is not".to_owned(),
