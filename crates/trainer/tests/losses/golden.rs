@@ -1,0 +1,212 @@
+//! The losses of the peers' vectors, through the keys and the trainer.
+
+use crate::made::configured;
+use burn::tensor::{Device, Tensor, TensorData};
+use cua_grpo_algo::{LossInputs, LossKind, Totals};
+use cua_grpo_core::Row;
+use serde_json::Value;
+use trainer::config::TrainConfig;
+use trainer::step::micro_batch_loss;
+
+type Matrix = Vec<Vec<f64>>;
+
+fn matrix(value: &Value) -> Matrix {
+    serde_json::from_value(value.clone()).unwrap()
+}
+
+/// The peers' inputs. The trainer's seam packs trained tokens to the left, so what lies under the mask is packed too.
+struct Golden {
+    vectors: Value,
+    mask: Matrix,
+}
+
+impl Golden {
+    fn new() -> Self {
+        let text = include_str!("../../cua-grpo-algo/tests/fixtures/grpo-vectors.json");
+        let vectors: Value = serde_json::from_str(text).unwrap();
+        let mask = matrix(&vectors["input"]["mask"]);
+        Self { vectors, mask }
+    }
+
+    fn input(&self, name: &str) -> Matrix {
+        matrix(&self.vectors["input"][name])
+    }
+
+    /// `values` under the mask, packed to the left and padded with what must never be looked at.
+    fn packed(&self, values: &Matrix) -> Tensor<2> {
+        let rows = values.iter().zip(&self.mask).flat_map(|(values, mask)| {
+            let mut kept: Vec<f32> = (values.iter().zip(mask).filter(|(_, mask)| **mask > 0.0))
+                .map(|(value, _)| *value as f32)
+                .collect();
+            kept.resize(values.len(), f32::NAN);
+            kept
+        });
+        let data = TensorData::new(rows.collect::<Vec<_>>(), [values.len(), values[0].len()]);
+        Tensor::from_data(data, &Device::flex())
+    }
+
+    fn rows(&self, sampler: &Matrix) -> Vec<Row> {
+        let rows = sampler.iter().zip(&self.mask);
+        rows.map(|(sampler, mask)| {
+            let trained: Vec<bool> = mask.iter().map(|&mask| mask > 0.0).collect();
+            Row {
+                tokens: vec![7; trained.len()],
+                logprobs: sampler.iter().map(|&value| value as f32).collect(),
+                versions: vec![0; trained.len()],
+                trained,
+                images: Vec::new(),
+            }
+        })
+        .collect()
+    }
+
+    fn advantages(&self) -> Vec<f32> {
+        serde_json::from_value(self.vectors["trl_advantages"]["group"].clone()).unwrap()
+    }
+
+    /// The trainer's loss with the log-probs of the vectors, `sampler` as the sampler's.
+    fn evaluate(&self, config: &TrainConfig, sampler: &str) -> (f64, Matrix) {
+        let rows = self.rows(&self.input(sampler));
+        let rows: Vec<&Row> = rows.iter().collect();
+        let now = self.packed(&self.input("new")).autodiff().require_grad();
+        let inputs = LossInputs::from_rows(&rows, &self.advantages(), now.clone()).unwrap();
+        let totals = Totals::of_rows(rows.iter().copied(), 1, config.completion_limit());
+        let reference = (config.beta > 0.0).then(|| self.packed(&self.input("ref")));
+        let before = Some(self.packed(&self.input("old")));
+        let output = micro_batch_loss(config, inputs, before, reference, &totals).unwrap();
+        let loss = f64::from(output.loss.clone().into_scalar::<f32>());
+        let gradient = now.grad(&output.loss.backward()).unwrap();
+        let packed = gradient.try_into_vec_as::<f32>().unwrap();
+        let width = self.mask[0].len();
+        let unpack = |(row, mask): (&[f32], &Vec<f64>)| {
+            let mut values = row.iter();
+            let place = |&mask: &f64| {
+                if mask > 0.0 {
+                    f64::from(*values.next().unwrap())
+                } else {
+                    0.0
+                }
+            };
+            mask.iter().map(place).collect()
+        };
+        (loss, packed.chunks(width).zip(&self.mask).map(unpack).collect())
+    }
+
+    fn check(&self, peer: &str, name: &str, config: &TrainConfig, sampler: &str) {
+        let expected = &self.vectors[peer][name];
+        let (loss, gradient) = self.evaluate(config, sampler);
+        let want = expected["loss"].as_f64().unwrap();
+        assert!(
+            (loss - want).abs() < 2e-6,
+            "{name}: got a loss of {loss}, expected {want}"
+        );
+        let want = matrix(&expected["grad"]);
+        for (got, want) in gradient.iter().flatten().zip(want.iter().flatten()) {
+            assert!((got - want).abs() < 2e-6, "{name}: got {gradient:?}, expected {want:?}");
+        }
+    }
+}
+
+/// Keys that every case shares: those of the vectors' inputs.
+const SHARED: &[&str] = &["beta=0", "max_new_tokens=6", "max_turns=1"];
+
+fn case(keys: &[&str]) -> TrainConfig {
+    let cispo = keys.contains(&"loss_type=cispo");
+    let high = if cispo {
+        "clip_epsilon_high=1.1"
+    } else {
+        "clip_epsilon_high=0.28"
+    };
+    configured(&[SHARED, &[high], keys].concat()).unwrap()
+}
+
+#[test]
+fn every_loss_that_a_key_reaches_is_the_peers() {
+    let golden = Golden::new();
+    let mut reached = Vec::new();
+    for (name, key) in [
+        ("grpo", "loss_type=grpo"),
+        ("bnpo", "loss_type=bnpo"),
+        ("dr_grpo", "loss_type=dr_grpo"),
+        ("dapo", "loss_type=dapo"),
+        ("gspo", "loss_type=gspo"),
+        ("luspo_seq", "loss_type=luspo"),
+        ("cispo", "loss_type=cispo"),
+        ("sapo", "loss_type=sapo"),
+        ("vespo", "loss_type=vespo"),
+    ] {
+        // The ratio compares with the policy before the step where that is asked for, else with the sampler.
+        let recomputed = case(&[key, "recompute_logprob=true"]);
+        golden.check("trl_loss", name, &recomputed, "samp");
+        golden.check("trl_loss", name, &case(&[key]), "old");
+        reached.push(recomputed.loss_type);
+    }
+    assert_eq!(reached.len(), LossKind::ALL.len());
+    assert!(
+        LossKind::ALL.iter().all(|kind| reached.contains(kind)),
+        "a loss without a test"
+    );
+}
+
+#[test]
+fn every_correction_and_bound_that_a_key_reaches_is_the_peers() {
+    let golden = Golden::new();
+    let tis = "importance_sampling_mode=token_truncate";
+    let recompute = "recompute_logprob=true";
+    for (name, keys) in [
+        ("dapo_two_sided", &["loss_type=dapo", "delta=1.3", recompute][..]),
+        ("grpo_kl", &["loss_type=grpo", "beta=0.04", recompute]),
+        ("grpo_kl_bias", &["beta=0.04", "use_bias_correction_kl=true", recompute]),
+        ("dapo_tis", &["loss_type=dapo", tis]),
+        (
+            "dapo_seqmask_is",
+            &["loss_type=dapo", "importance_sampling_mode=sequence_mask"],
+        ),
+        ("vespo_tis", &["loss_type=vespo", tis]),
+        (
+            "dapo_opsm",
+            &["loss_type=dapo", "off_policy_mask_threshold=0.05", recompute],
+        ),
+    ] {
+        golden.check("trl_loss", name, &case(keys), "samp");
+    }
+    let high = "importance_sampling_clip_max=1.3";
+    let low = "importance_sampling_clip_min=0.7";
+    let geometric = "importance_sampling_clip_max=1.02";
+    for (name, keys) in [
+        ("token_mask", &["importance_sampling_mode=token_mask", high][..]),
+        ("token_mask_lower", &["importance_sampling_mode=token_mask", high, low]),
+        ("token_clamp", &["importance_sampling_mode=token_truncate", high, low]),
+        (
+            "seq_mask_geo",
+            &["importance_sampling_mode=sequence_mean_mask", geometric],
+        ),
+        (
+            "seq_clamp_geo",
+            &["importance_sampling_mode=sequence_mean_truncate", geometric],
+        ),
+        ("dual_clip", &["dual_clip=1.2", recompute]),
+    ] {
+        golden.check("areal_loss", name, &case(&[&["loss_type=dapo"], keys].concat()), "samp");
+    }
+}
+
+#[test]
+fn the_parameters_of_sapo_and_vespo_reach_their_losses() {
+    let golden = Golden::new();
+    for (loss, key, name) in [
+        ("loss_type=sapo", "sapo_temperature_pos=2", "sapo"),
+        ("loss_type=sapo", "sapo_temperature_neg=2", "sapo"),
+        ("loss_type=vespo", "vespo_k_pos=1", "vespo"),
+        ("loss_type=vespo", "vespo_lambda_pos=1", "vespo"),
+        ("loss_type=vespo", "vespo_k_neg=1", "vespo"),
+        ("loss_type=vespo", "vespo_lambda_neg=1", "vespo"),
+    ] {
+        let (loss, _) = golden.evaluate(&case(&[loss, key]), "old");
+        let default = golden.vectors["trl_loss"][name]["loss"].as_f64().unwrap();
+        assert!(
+            loss.is_finite() && (loss - default).abs() > 1e-4,
+            "{key} changes nothing"
+        );
+    }
+}

@@ -1,0 +1,108 @@
+//! What keys of advantages and losses mean, and which combinations are refused.
+
+use crate::made::{configured, group};
+use trainer::step::select;
+
+#[test]
+fn the_scale_of_rewards_is_chosen_by_key() {
+    let rewards = [1.0, 0.0, 0.0, 0.0];
+    let groups = [group(&rewards)];
+    let advantage = |key: &str| select(&configured(&[key]).unwrap(), &groups).unwrap().advantages[0];
+    // Of (1, 0, 0, 0): mean 0.25, standard deviation sqrt(3)/4 of the population and 1/2 of the sample.
+    for (key, expected) in [
+        ("scale_rewards=group_population", 0.75 / (3.0_f64.sqrt() / 4.0 + 1e-8)),
+        ("scale_rewards=group", 0.75 / (0.5 + 1e-4)),
+        ("scale_rewards=batch", 0.75 / (0.5 + 1e-4)),
+        ("scale_rewards=none", 0.75),
+        ("scale_rewards=leave_one_out", 1.0),
+    ] {
+        let got = advantage(key);
+        assert!(
+            (f64::from(got) - expected).abs() < 1e-6,
+            "{key}: got {got}, expected {expected}"
+        );
+    }
+    let ratio = advantage("scale_rewards=group_population") / advantage("scale_rewards=group");
+    assert!((ratio - 1.155).abs() < 1e-3, "15 % apart at 4 episodes, got {ratio}");
+}
+
+#[test]
+fn dr_grpo_divides_by_what_the_context_can_hold_at_most() {
+    for (keys, expected) in [
+        (&["max_new_tokens=64", "max_turns=10", "max_seq_length=2048"], 640),
+        (&["max_new_tokens=1024", "max_turns=15", "max_seq_length=8192"], 8192),
+        (
+            &["max_new_tokens=1024", "max_turns=15", "max_context_tokens=2000"],
+            2000,
+        ),
+        (
+            &[
+                "max_new_tokens=2000",
+                "max_turns=18446744073709551615",
+                "max_seq_length=2048",
+            ],
+            2048,
+        ),
+    ] {
+        assert_eq!(configured(keys).unwrap().completion_limit(), expected, "{keys:?}");
+    }
+}
+
+#[test]
+fn groups_that_faults_made_too_small_are_not_flat_groups() {
+    let groups = [group(&[1.0, 0.0]), group(&[1.0, 1.0]), group(&[1.0]), group(&[])];
+    let selection = select(&configured(&[]).unwrap(), &groups).unwrap();
+    assert_eq!((selection.kept, selection.filtered, selection.lost), (1, 1, 2));
+    let telling = selection.telling(&groups, 1);
+    assert_eq!((telling.len(), telling[0].1.reward), (1, 1.0));
+    let flat = [group(&[0.0, 0.0])];
+    let selection = select(&configured(&[]).unwrap(), &flat).unwrap();
+    let telling = selection.telling(&flat, 3);
+    assert_eq!((telling.len(), telling[0].2), (2, None), "nothing was trained on");
+}
+
+#[test]
+fn keys_that_the_loss_would_not_use_are_refused() {
+    for (keys, words) in [
+        (&["loss_type=ppo"][..], &["loss_type", "ppo", "grpo", "vespo"][..]),
+        (
+            &["loss_type=cispo", "clip_epsilon_high=0.28"],
+            &["clip_epsilon_high", "cap"],
+        ),
+        (&["loss_type=sapo", "delta=2"], &["delta", "sapo"]),
+        (&["loss_type=cispo", "dual_clip=3"], &["dual_clip", "cispo"]),
+        (&["delta=1.1"], &["delta", "1.2"]),
+        (&["dual_clip=1"], &["dual_clip", "more than 1"]),
+        (&["sapo_temperature_pos=2"], &["sapo_temperature_pos", "grpo"]),
+        (
+            &["loss_type=sapo", "sapo_temperature_pos=0"],
+            &["sapo_temperature_pos", "above 0"],
+        ),
+        (&["loss_type=sapo", "vespo_k_pos=1"], &["vespo_k_pos", "sapo"]),
+        (
+            &["importance_sampling_clip_max=2"],
+            &["importance_sampling_clip_max", "importance_sampling_mode"],
+        ),
+        (
+            &["importance_sampling_mode=sequence"],
+            &["importance_sampling_mode", "sequence_mean_mask"],
+        ),
+        (
+            &["loss_type=vespo", "importance_sampling_mode=sequence_mask"],
+            &["importance_sampling_mode", "token_mask"],
+        ),
+        (
+            &["importance_sampling_mode=token_mask", "importance_sampling_clip_min=4"],
+            &["importance_sampling_clip_min", "less than"],
+        ),
+        (
+            &["beta=0", "use_bias_correction_kl=true"],
+            &["use_bias_correction_kl", "beta"],
+        ),
+        (&["off_policy_mask_threshold=.nan"], &["off_policy_mask_threshold"]),
+        (&["scale_rewards=groups"], &["scale_rewards", "group_population"]),
+    ] {
+        let text = configured(keys).unwrap_err().to_string();
+        assert!(words.iter().all(|word| text.contains(word)), "{keys:?}: {text}");
+    }
+}
