@@ -22,7 +22,7 @@ struct Golden {
 
 impl Golden {
     fn new() -> Self {
-        let text = include_str!("../../cua-grpo-algo/tests/fixtures/grpo-vectors.json");
+        let text = include_str!("../../../cua-grpo-algo/tests/fixtures/grpo-vectors.json");
         let vectors: Value = serde_json::from_str(text).unwrap();
         let mask = matrix(&vectors["input"]["mask"]);
         Self { vectors, mask }
