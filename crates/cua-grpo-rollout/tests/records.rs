@@ -1,5 +1,7 @@
 //! What an episode keeps for logs and reports: the screen after the last action, and which replies were cut off.
 
+#![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
+
 mod common;
 
 use async_trait::async_trait;

@@ -232,7 +232,8 @@ mod tests {
         for words in ["variable GBOX_API_KEY", "gbox_base_url=https://", "gbox_base_url=sim"] {
             assert!(text.contains(words), "{words}: {text}");
         }
-        let chosen: [(&[(&str, &str)], &[&str]); 5] = [
+        type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str]);
+        let chosen: [Case; 5] = [
             (&[], &[]),
             (&[("GBOX_API_KEY", "")], &[]),
             (&[("GBOX_API_KEY", "k")], &["gbox_base_url=sim"]),

@@ -38,7 +38,7 @@ fn dr_grpo_divides_by_what_the_context_can_hold_at_most() {
         (
             &[
                 "max_new_tokens=2000",
-                "max_turns=18446744073709551615",
+                "max_turns=1000",
                 "max_seq_length=2048",
             ],
             2048,
@@ -76,7 +76,7 @@ fn keys_that_the_loss_would_not_use_are_refused() {
         (&["sapo_temperature_pos=2"], &["sapo_temperature_pos", "grpo"]),
         (
             &["loss_type=sapo", "sapo_temperature_pos=0"],
-            &["sapo_temperature_pos", "above 0"],
+            &["sapo_temperature_pos", "more than 0"],
         ),
         (&["loss_type=sapo", "vespo_k_pos=1"], &["vespo_k_pos", "sapo"]),
         (
