@@ -1,4 +1,4 @@
-//! The model benches on the CPU, small: they run, print what they promise, and their checks hold.
+//! The model benches on the CPU, small: they run and print what they promise.
 
 use serde_json::Value;
 use std::process::Command;
@@ -45,15 +45,6 @@ fn every_mode_prints_its_figures() {
         (&found[0]["prompt_tokens"], &found[6]["tokens"]),
         (&Value::from(48), &Value::from(96))
     );
-}
-
-#[test]
-fn kernels_and_paths_agree_with_their_references() {
-    let found = lines(&["--check", "--seed", "5"]);
-    assert!(found.len() > 60, "{} checks", found.len());
-    for name in ["paths", "turns"] {
-        assert!(found.iter().any(|line| line["check"] == name), "{name}");
-    }
 }
 
 #[test]

@@ -1,8 +1,7 @@
 //! Activations of the two towers.
 
-use crate::extension::FusedOps;
+use crate::ops::{Gelu, Op};
 use crate::route::is_fused;
-use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
 /// `silu(gate) * up`: the gated unit of the text MLP.
@@ -15,7 +14,8 @@ pub fn swiglu<const D: usize>(gate: Tensor<D>, up: Tensor<D>) -> Tensor<D> {
         return output;
     }
     if is_fused(&gate) && is_fused(&up) && gate.dims() == up.dims() {
-        Tensor::from_dispatch(<Dispatch as FusedOps>::swiglu(gate.into_dispatch(), up.into_dispatch()))
+        let (gate, up) = (gate.into_dispatch(), up.into_dispatch());
+        Op::Swiglu { gate, up }.run()
     } else {
         reference::swiglu(gate, up)
     }
@@ -23,28 +23,30 @@ pub fn swiglu<const D: usize>(gate: Tensor<D>, up: Tensor<D>) -> Tensor<D> {
 
 /// GELU with the tanh approximation (vision blocks): `0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))`.
 pub fn gelu_tanh<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    #[cfg(feature = "cuda")]
-    if let Some(output) = crate::cuda::route::gelu_tanh(&x) {
-        return output;
-    }
-    if is_fused(&x) {
-        Tensor::from_dispatch(<Dispatch as FusedOps>::gelu_tanh(x.into_dispatch()))
-    } else {
-        reference::gelu_tanh(x)
+    match gelu(&x, Gelu::Tanh) {
+        Some(output) => output,
+        None => reference::gelu_tanh(x),
     }
 }
 
 /// Exact GELU by the error function (mergers): `0.5 x (1 + erf(x / sqrt 2))`.
 pub fn gelu_erf<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    match gelu(&x, Gelu::Erf) {
+        Some(output) => output,
+        None => reference::gelu_erf(x),
+    }
+}
+
+/// Where there is a fused body.
+fn gelu<const D: usize>(x: &Tensor<D>, kind: Gelu) -> Option<Tensor<D>> {
     #[cfg(feature = "cuda")]
-    if let Some(output) = crate::cuda::route::gelu_erf(&x) {
-        return output;
+    if let Some(output) = crate::cuda::route::gelu(x, kind) {
+        return Some(output);
     }
-    if is_fused(&x) {
-        Tensor::from_dispatch(<Dispatch as FusedOps>::gelu_erf(x.into_dispatch()))
-    } else {
-        reference::gelu_erf(x)
-    }
+    is_fused(x).then(|| {
+        let x = x.clone().into_dispatch();
+        Op::Gelu { x, kind }.run()
+    })
 }
 
 /// The same in plain tensor operations.

@@ -1,23 +1,9 @@
 //! Scaled dot-product attention with grouped query heads.
 
-use crate::extension::FusedOps;
-use crate::route::is_fused;
-use burn::backend::Dispatch;
-use burn::tensor::{Device, Tensor, TensorData};
-
-/// Which keys a query sees.
-#[derive(Debug, Clone)]
-#[allow(clippy::large_enum_variant, reason = "one mask a forward pass, never in a list")]
-pub enum Mask {
-    /// All of them.
-    All,
-    /// Query `i` sees keys `0..=i`; there are as many keys as queries.
-    Causal,
-    /// Tokens of one batch row that are several sequences of these lengths, one after the other: causal within each.
-    Segments(Vec<usize>),
-    /// What is added to the scores, 0 or [`HIDDEN`]: `[batch or 1, 1, time_q, sum of columns]`.
-    Bias(Tensor<4>),
-}
+use crate::mask::Mask;
+use crate::ops::Op;
+use crate::route::{heads_fit, is_fused};
+use burn::tensor::Tensor;
 
 /// `softmax(q k^T / sqrt(d) + mask) v`; key-value head `j` serves query heads `j*g .. (j+1)*g`.
 ///
@@ -34,7 +20,10 @@ pub fn attention(q: Tensor<4>, mut parts: Vec<(Tensor<4>, Tensor<4>)>, mask: &Ma
     if let Mask::Segments(lengths) = mask {
         return segments(&q, &parts, lengths);
     }
-    let fused = parts.iter().all(|(k, v)| is_fused(k) && is_fused(v) && fits(&q, k, v)) && is_fused(&q);
+    let fused = parts
+        .iter()
+        .all(|(k, v)| is_fused(k) && is_fused(v) && heads_fit(&q, k, v))
+        && is_fused(&q);
     match mask {
         Mask::All | Mask::Causal if fused && parts.len() == 1 => {
             let (k, v) = parts.remove(0);
@@ -43,14 +32,20 @@ pub fn attention(q: Tensor<4>, mut parts: Vec<(Tensor<4>, Tensor<4>)>, mask: &Ma
                 !causal || k.dims()[2] == q.dims()[2],
                 "causal attention: expected as many keys as queries"
             );
-            let (k, v) = (k.into_dispatch(), v.into_dispatch());
-            Tensor::from_dispatch(<Dispatch as FusedOps>::attention(q.into_dispatch(), k, v, causal))
+            Op::Attention {
+                q: q.into_dispatch(),
+                k: k.into_dispatch(),
+                v: v.into_dispatch(),
+                causal,
+                segments: Vec::new(),
+            }
+            .run()
         }
         _ => reference::attention(q, parts, mask),
     }
 }
 
-/// Attention inside frames, of queries and keys that are turned first ([`crate::rotate`]), all as one projection gives them.
+/// Attention inside frames, of queries and keys that are rotated first ([`crate::rotate`]), all as one projection gives them.
 ///
 /// # Shapes
 /// - qkv: `[frames * patches, 3 * heads * head_dim]`: queries, keys, values; cos, sin: `[1, 1, patches, head_dim]`
@@ -103,47 +98,9 @@ fn segments(q: &Tensor<4>, parts: &[(Tensor<4>, Tensor<4>)], lengths: &[usize]) 
     }
 }
 
-/// Whether the heads of keys and values serve those of the queries.
-pub(crate) fn fits(q: &Tensor<4>, k: &Tensor<4>, v: &Tensor<4>) -> bool {
-    let ([batch, heads, _, head_dim], [k_batch, kv_heads, _, k_dim]) = (q.dims(), k.dims());
-    batch == k_batch && head_dim == k_dim && kv_heads > 0 && heads.is_multiple_of(kv_heads) && k.dims() == v.dims()
-}
-
-/// What is added to the score of a key that a query must not see. Finite, so that a row that sees nothing stays finite.
-pub const HIDDEN: f32 = -1.0e30;
-
-/// The bias of causal attention over right-padded rows: query `i` sees keys `0..=i`.
-///
-/// # Shapes
-/// - output: `[1, 1, time, time]`
-pub(crate) fn causal_bias(time: usize, device: &Device) -> Tensor<4> {
-    let mut data = vec![0.0f32; time * time];
-    for query in 0..time {
-        data[query * time + query + 1..(query + 1) * time].fill(HIDDEN);
-    }
-    Tensor::from_data(TensorData::new(data, [1, 1, time, time]), device)
-}
-
-/// The bias of [`Mask::Segments`].
-///
-/// # Shapes
-/// - output: `[1, 1, total, total]`
-fn segment_bias(lengths: &[usize], device: &Device) -> Tensor<4> {
-    let total = lengths.iter().sum::<usize>();
-    let mut data = vec![HIDDEN; total * total];
-    let mut start = 0;
-    for &length in lengths {
-        for query in start..start + length {
-            data[query * total + start..=query * total + query].fill(0.0);
-        }
-        start += length;
-    }
-    Tensor::from_data(TensorData::new(data, [1, 1, total, total]), device)
-}
-
 /// The same in plain tensor operations.
 pub(crate) mod reference {
-    use super::{Mask, causal_bias, segment_bias};
+    use crate::mask::{Mask, causal_bias, segment_bias};
     use burn::tensor::{DType, Tensor, activation};
 
     /// Reference of [`crate::attention()`].

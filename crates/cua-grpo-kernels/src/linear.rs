@@ -1,103 +1,90 @@
-//! Linear maps with checkpoint-layout weights, alone or with a low-rank update beside them.
+//! Linear maps with checkpoint-layout weights, alone or with a low-rank update beside them, and their gradients by hand.
 //!
 //! Arithmetic is in the type of `x`; a weight in another type is widened on the way (on the CPU panel by panel).
 
-use crate::extension::{Bias, FusedOps};
-use crate::gradient::Frozen;
+use crate::ops::{self, Bias, Op};
 use crate::route::{is_fused, is_fused_weight, like};
+use crate::weight::{LinearGradients, Lora, Weight};
 use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
-/// `x W^T + b`.
+/// `x W^T + b`, and `+ scaling (x A^T) B^T` with an update.
+///
+/// A weight in four bits gets no gradient; x, bias, a dense weight and the factors do.
 ///
 /// # Shapes
-/// - x: `[rows, in]`; weight: `[out, in]`; bias: `[out]`; output: `[rows, out]`
-pub fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<2> {
+/// - x: `[rows, in]`; weight: `[out, in]`; bias: `[out]`; A: `[r, in]`; B: `[out, r]`; output: `[rows, out]`
+pub fn linear(x: Tensor<2>, weight: &Weight, bias: Option<Tensor<1>>, lora: Option<&Lora>) -> Tensor<2> {
     #[cfg(feature = "cuda")]
-    if let Some(output) = crate::cuda::route::linear(&x, &weight, &bias) {
-        return output;
+    if crate::cuda::route::takes_linear(&x, weight, bias.as_ref(), lora) {
+        return operation(x, weight, bias, lora).run();
     }
     let bias = bias.map(|bias| like(bias, &x));
-    let fused = is_fused(&x) && is_fused_weight(&weight) && bias.as_ref().is_none_or(is_fused);
-    if fused && fits(&x, &weight, bias.as_ref()) {
-        let (weight, bias) = (weight.into_dispatch(), Bias::from(bias));
-        Tensor::from_dispatch(<Dispatch as FusedOps>::linear(x.into_dispatch(), weight, bias))
+    let [out, width] = weight.dims();
+    let fused = is_fused(&x)
+        && is_fused_weight(weight)
+        && bias.as_ref().is_none_or(|bias| is_fused(bias) && bias.dims() == [out])
+        && lora.is_none_or(|lora| is_fused(&lora.a) && is_fused(&lora.b) && lora.fits([out, width]));
+    if fused && x.dims()[1] == width {
+        operation(x, weight, bias, lora).run()
     } else {
-        reference::linear(x, weight, bias)
+        reference::linear(x, weight, bias, lora)
     }
 }
 
-/// `residual + x W^T + b`, and `+ scaling * (x A^T) B^T` with `lora` as `(A, B, scaling)`. Where no gradient flows and
-/// nothing is updated, a card rounds the sum once.
+/// The operation on those operands.
+fn operation(x: Tensor<2>, weight: &Weight, bias: Option<Tensor<1>>, lora: Option<&Lora>) -> Op<Dispatch> {
+    Op::Linear {
+        x: x.into_dispatch(),
+        weight: match weight.clone() {
+            Weight::Dense(weight) => ops::Weight::Dense(weight.into_dispatch()),
+            Weight::Nf4(weight) => ops::Weight::Nf4 {
+                codes: weight.codes.into_dispatch(),
+                absmax: weight.absmax.into_dispatch(),
+                shape: weight.shape,
+            },
+        },
+        bias: bias.map_or(Bias::Absent, |bias| Bias::Given(bias.into_dispatch())),
+        lora: lora.cloned().map_or(ops::Lora::Absent, |lora| ops::Lora::Given {
+            a: lora.a.into_dispatch(),
+            b: lora.b.into_dispatch(),
+            scaling: lora.scaling,
+        }),
+    }
+}
+
+/// `residual +` [`linear()`]. Where no gradient flows and nothing is updated, a card rounds the sum once.
 ///
 /// # Shapes
-/// - residual, output: `[rows, out]`; others as in [`linear_lora`]
+/// - residual, output: `[rows, out]`; others as in [`linear()`]
 pub fn linear_onto(
     residual: Tensor<2>,
     x: Tensor<2>,
-    weight: Frozen<'_>,
+    weight: &Weight,
     bias: Option<Tensor<1>>,
-    lora: Option<(Tensor<2>, Tensor<2>, f64)>,
+    lora: Option<&Lora>,
 ) -> Tensor<2> {
     #[cfg(feature = "cuda")]
-    if let Some(output) = crate::cuda::route::linear_onto(&residual, &x, weight, &bias, lora.as_ref()) {
+    if let Some(output) = crate::cuda::route::linear_onto(&residual, &x, weight, bias.as_ref(), lora) {
         return output;
     }
-    residual + linear_of(x, weight, bias, lora)
+    residual + linear(x, weight, bias, lora)
 }
 
-/// [`linear()`], [`linear_lora`] or [`crate::linear_nf4`], as the weight and the update `(A, B, scaling)` ask for.
+/// Gradients of [`linear()`] at `x` from that of its output, which is not computed. The weight is taken as a constant.
+///
+/// With `t = dy B`: `dx = dy W + scaling t A`, `dA = scaling t^T x`, `dB = scaling dy^T (x A^T)`.
 ///
 /// # Shapes
-/// - as in [`linear_lora`]
-pub fn linear_of(
-    x: Tensor<2>,
-    weight: Frozen<'_>,
-    bias: Option<Tensor<1>>,
-    lora: Option<(Tensor<2>, Tensor<2>, f64)>,
-) -> Tensor<2> {
-    let lora = lora.map(|(a, b, scaling)| ((a, b), scaling));
-    match (weight, lora) {
-        (Frozen::Nf4(weight), lora) => crate::linear_nf4(x, weight, bias, lora),
-        (Frozen::Dense(weight), None) => linear(x, weight.clone(), bias),
-        (Frozen::Dense(weight), Some((factors, scaling))) => linear_lora(x, weight.clone(), bias, factors, scaling),
-    }
-}
-
-/// `x W^T + b + scaling * (x A^T) B^T`: a linear map with its low-rank update (LoRA, Hu et al. 2021).
-///
-/// # Shapes
-/// - x: `[rows, in]`; weight: `[out, in]`; bias: `[out]`; a: `[r, in]`; b: `[out, r]`; output: `[rows, out]`
-pub fn linear_lora(
-    x: Tensor<2>,
-    weight: Tensor<2>,
-    bias: Option<Tensor<1>>,
-    (a, b): (Tensor<2>, Tensor<2>),
-    scaling: f64,
-) -> Tensor<2> {
+/// - x: `[rows, in]`; grad: `[rows, out]`
+pub fn linear_gradients(x: Tensor<2>, grad: Tensor<2>, weight: &Weight, lora: Option<&Lora>) -> LinearGradients {
+    let (x, grad) = (x.without_autodiff(), grad.without_autodiff());
+    let lora = lora.map(|lora| lora.clone().without_autodiff());
     #[cfg(feature = "cuda")]
-    if let Some(output) = crate::cuda::route::linear_lora(&x, &weight, &bias, &(a.clone(), b.clone()), scaling) {
-        return output;
+    if let Some(gradients) = crate::cuda::route::linear_gradients(&x, &grad, weight, lora.as_ref()) {
+        return gradients;
     }
-    let bias = bias.map(|bias| like(bias, &x));
-    let fused =
-        [&x, &a, &b].into_iter().all(is_fused) && is_fused_weight(&weight) && bias.as_ref().is_none_or(is_fused);
-    let [rank, width] = a.dims();
-    let low = width == x.dims()[1] && b.dims() == [weight.dims()[0], rank];
-    if fused && low && fits(&x, &weight, bias.as_ref()) {
-        let (weight, bias) = (weight.into_dispatch(), Bias::from(bias));
-        let (a, b) = (a.into_dispatch(), b.into_dispatch());
-        Tensor::from_dispatch(<Dispatch as FusedOps>::linear_lora(
-            x.into_dispatch(),
-            weight,
-            bias,
-            a,
-            b,
-            scaling,
-        ))
-    } else {
-        reference::linear_lora(x, weight, bias, (a, b), scaling)
-    }
+    reference::linear_gradients(x, grad, weight, lora.as_ref())
 }
 
 /// Logits of an output head, `x W^T`, whose weight may be stored in another type than that of `x`.
@@ -113,42 +100,53 @@ pub fn head(x: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
         // The plain product shares few rows of input among all threads.
         x.matmul(weight.transpose())
     } else {
-        linear(x, weight, None)
+        linear(x, &weight.into(), None, None)
     }
-}
-
-fn fits(x: &Tensor<2>, weight: &Tensor<2>, bias: Option<&Tensor<1>>) -> bool {
-    let [out, width] = weight.dims();
-    x.dims()[1] == width && bias.is_none_or(|bias| bias.dims() == [out])
 }
 
 /// The same in plain tensor operations.
 pub(crate) mod reference {
     use crate::route::like;
+    use crate::weight::{LinearGradients, Lora, Weight};
     use burn::tensor::Tensor;
 
     /// Reference of [`crate::linear()`].
-    pub fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<2> {
-        let weight = like(weight, &x);
+    pub fn linear(x: Tensor<2>, weight: &Weight, bias: Option<Tensor<1>>, lora: Option<&Lora>) -> Tensor<2> {
+        let update = lora.map(|Lora { a, b, scaling }| {
+            // Scaling the [rows, r] product is cheaper than scaling the [rows, out] one; it is in the type of the factors.
+            let low = like(x.clone(), a).matmul(a.clone().transpose()) * *scaling;
+            like(low.matmul(b.clone().transpose()), &x)
+        });
+        let weight = like(weight.dense(), &x);
         let bias = bias.map(|bias| like(bias, &x));
         let y = x.matmul(weight.transpose());
-        match bias {
+        let y = match bias {
             Some(bias) => y + bias.unsqueeze(),
+            None => y,
+        };
+        match update {
+            Some(update) => y + update,
             None => y,
         }
     }
 
-    /// Reference of [`crate::linear_lora`].
-    pub fn linear_lora(
-        x: Tensor<2>,
-        weight: Tensor<2>,
-        bias: Option<Tensor<1>>,
-        (a, b): (Tensor<2>, Tensor<2>),
-        scaling: f64,
-    ) -> Tensor<2> {
-        // Scaling the [rows, r] product is cheaper than scaling the [rows, out] one; it is in the type of the factors.
-        let update = (like(x.clone(), &a).matmul(a.transpose()) * scaling).matmul(b.transpose());
-        let update = like(update, &x);
-        linear(x, weight, bias) + update
+    /// Reference of [`crate::linear_gradients`].
+    pub fn linear_gradients(x: Tensor<2>, grad: Tensor<2>, weight: &Weight, lora: Option<&Lora>) -> LinearGradients {
+        let weight = weight.dense().without_autodiff();
+        let dx = grad.clone().matmul(like(weight, &grad));
+        let Some(Lora { a, b, scaling }) = lora.cloned() else {
+            return LinearGradients { x: dx, factors: None };
+        };
+        // The update is computed in the type of its factors.
+        let (x, wide) = (like(x, &a), like(grad, &b));
+        let t = wide.clone().matmul(b) * scaling;
+        let d_b = (wide * scaling)
+            .transpose()
+            .matmul(x.clone().matmul(a.clone().transpose()));
+        let update = like(t.clone().matmul(a), &dx);
+        LinearGradients {
+            x: dx + update,
+            factors: Some([t.transpose().matmul(x), d_b]),
+        }
     }
 }

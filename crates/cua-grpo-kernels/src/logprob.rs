@@ -25,7 +25,8 @@ pub fn token_scores(
 ) -> TokenScores {
     #[cfg(feature = "cuda")]
     if let Some(scores) = crate::cuda::route::token_scores(&hidden, &weight, &targets, temperature, chunk_rows) {
-        return scores;
+        let [logprobs, entropies] = scores;
+        return TokenScores { logprobs, entropies };
     }
     let rows = hidden.dims()[0];
     let mut logprobs = Vec::new();

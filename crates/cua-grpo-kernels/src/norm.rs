@@ -1,8 +1,8 @@
 //! Normalisations over the last axis. Weights in another type than that of `x` are converted first.
 
-use crate::extension::FusedOps;
+use crate::cotangent::cotangent;
+use crate::ops::Op;
 use crate::route::{is_fused, like};
-use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
 /// Root-mean-square norm, `w * x / sqrt(mean(x^2) + eps)`, statistics in f32.
@@ -16,11 +16,8 @@ pub fn rms_norm(x: Tensor<2>, weight: Tensor<1>, eps: f64) -> Tensor<2> {
         return output;
     }
     if is_fused(&x) && is_fused(&weight) && x.dims()[1] == weight.dims()[0] {
-        Tensor::from_dispatch(<Dispatch as FusedOps>::rms_norm(
-            x.into_dispatch(),
-            weight.into_dispatch(),
-            eps,
-        ))
+        let (x, weight) = (x.into_dispatch(), weight.into_dispatch());
+        Op::RmsNorm { x, weight, eps }.run()
     } else {
         reference::rms_norm(x, weight, eps)
     }
@@ -38,16 +35,16 @@ pub fn layer_norm(x: Tensor<2>, weight: Tensor<1>, bias: Tensor<1>, eps: f64) ->
     }
     let fits = x.dims()[1] == weight.dims()[0] && weight.dims() == bias.dims();
     if is_fused(&x) && is_fused(&weight) && is_fused(&bias) && fits {
-        let (weight, bias) = (weight.into_dispatch(), bias.into_dispatch());
-        Tensor::from_dispatch(<Dispatch as FusedOps>::layer_norm(x.into_dispatch(), weight, bias, eps))
+        let (x, weight, bias) = (x.into_dispatch(), weight.into_dispatch(), bias.into_dispatch());
+        Op::LayerNorm { x, weight, bias, eps }.run()
     } else {
         reference::layer_norm(x, weight, bias, eps)
     }
 }
 
 /// [`rms_norm`] of `x` where `x` also goes past it and gets the gradient `carried` there. Either the norm's own backward
-/// pass adds that, or the number that comes with the output does, as [`crate::seed`] would: it is to be added to the
-/// seed of the output.
+/// pass adds that, or the number that comes with the output does, as [`crate::cotangent`] would: it is to be added to the
+/// cotangent of the output.
 ///
 /// # Shapes
 /// - carried: that of `x`; others as in [`rms_norm`]
@@ -61,7 +58,7 @@ pub fn rms_norm_carrying(
     if let Some(output) = crate::cuda::route::rms_norm_carrying(&x, &like(weight.clone(), &x), eps, &carried) {
         return (output, None);
     }
-    (rms_norm(x.clone(), weight, eps), Some(crate::seed(x, carried)))
+    (rms_norm(x.clone(), weight, eps), Some(cotangent(x, carried)))
 }
 
 /// As [`rms_norm_carrying`], of [`layer_norm`].
@@ -79,7 +76,7 @@ pub fn layer_norm_carrying(
             return (output, None);
         }
     }
-    (layer_norm(x.clone(), weight, bias, eps), Some(crate::seed(x, carried)))
+    (layer_norm(x.clone(), weight, bias, eps), Some(cotangent(x, carried)))
 }
 
 /// The same in plain tensor operations.

@@ -1,6 +1,6 @@
 //! Quantisation on the host as bitsandbytes does it: four-bit codes (bit for bit), and eight-bit scales.
 
-use crate::nf4::{BLOCK, CODE, Nf4, Nf4Error};
+use crate::weight::{BLOCK, CODE, Nf4, Nf4Error};
 use burn::tensor::Device;
 use rayon::prelude::*;
 

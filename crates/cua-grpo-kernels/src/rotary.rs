@@ -1,8 +1,8 @@
 //! Rotary position embedding, half-split layout.
 
-use crate::extension::FusedOps;
+use crate::norm::rms_norm;
+use crate::ops::Op;
 use crate::route::is_fused;
-use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
 /// `x * cos + rot(x) * sin` with `rot(x) = [-x[d/2..], x[..d/2]]`.
@@ -21,8 +21,8 @@ pub fn rotate(x: Tensor<4>, cos: Tensor<4>, sin: Tensor<4>) -> Tensor<4> {
         return output;
     }
     if is_fused(&x) && is_fused(&cos) && is_fused(&sin) && fits && head_dim.is_multiple_of(2) {
-        let (cos, sin) = (cos.into_dispatch(), sin.into_dispatch());
-        Tensor::from_dispatch(<Dispatch as FusedOps>::rotate(x.into_dispatch(), cos, sin))
+        let (x, cos, sin) = (x.into_dispatch(), cos.into_dispatch(), sin.into_dispatch());
+        Op::Rotate { x, cos, sin }.run()
     } else {
         reference::rotate(x, cos, sin)
     }
@@ -46,7 +46,7 @@ pub fn rms_norm_rotate(x: Tensor<2>, weight: Tensor<1>, eps: f64, cos: Tensor<4>
     {
         return output;
     }
-    let normed = crate::rms_norm(x.reshape([rows * heads, head_dim]), weight, eps);
+    let normed = rms_norm(x.reshape([rows * heads, head_dim]), weight, eps);
     rotate(normed.reshape([batch, time, heads, head_dim]).swap_dims(1, 2), cos, sin)
 }
 

@@ -1,5 +1,6 @@
 //! Which tensors the fused CPU bodies take, and where stored values change their type.
 
+use crate::weight::Weight;
 use burn::tensor::{DType, Device, Tensor};
 
 /// Whether `tensor` lives on the CPU backend in f32, with or without autodiff.
@@ -7,10 +8,20 @@ pub(crate) fn is_fused<const D: usize>(tensor: &Tensor<D>) -> bool {
     tensor.dtype() == DType::F32 && on_cpu(tensor)
 }
 
-/// Whether `tensor` lives on the CPU backend as a weight that the fused linear maps read: f32, or bf16 that is widened
-/// on the way.
-pub(crate) fn is_fused_weight(tensor: &Tensor<2>) -> bool {
-    matches!(tensor.dtype(), DType::F32 | DType::BF16) && on_cpu(tensor)
+/// Whether `weight` lives on the CPU backend as the fused linear maps read it: in f32, or narrow and widened on the way.
+pub(crate) fn is_fused_weight(weight: &Weight) -> bool {
+    match weight {
+        Weight::Dense(weight) => matches!(weight.dtype(), DType::F32 | DType::BF16) && on_cpu(weight),
+        Weight::Nf4(weight) => {
+            is_fused(&weight.absmax) && weight.codes.dtype() == DType::U8 && weight.codes.device() == Device::flex()
+        }
+    }
+}
+
+/// Whether the heads of keys and values serve those of the queries.
+pub(crate) fn heads_fit(q: &Tensor<4>, k: &Tensor<4>, v: &Tensor<4>) -> bool {
+    let ([batch, heads, _, head_dim], [k_batch, kv_heads, _, k_dim]) = (q.dims(), k.dims());
+    batch == k_batch && head_dim == k_dim && kv_heads > 0 && heads.is_multiple_of(kv_heads) && k.dims() == v.dims()
 }
 
 fn on_cpu<const D: usize>(tensor: &Tensor<D>) -> bool {

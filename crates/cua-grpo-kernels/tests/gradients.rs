@@ -1,8 +1,8 @@
 //! Gradients that are asked for by hand equal those that autodiff finds. With `scaling` left out of `t`, or B taken for
-//! A, in `linear_gradients` the first test fails; a seed that gives ones fails the second.
+//! A, in `linear_gradients` the first test fails; a cotangent that gives ones fails the second.
 
 use burn::tensor::{Device, Distribution, Tensor};
-use cua_grpo_kernels::{Frozen, Nf4, linear, linear_gradients, linear_lora, linear_nf4, quantise, seed};
+use cua_grpo_kernels::{Lora, Nf4, Weight, cotangent, linear, linear_gradients, quantise};
 
 fn random<const D: usize>(shape: [usize; D]) -> Tensor<D> {
     Tensor::random(shape, Distribution::Normal(0.0, 1.0), &Device::flex())
@@ -26,25 +26,24 @@ fn of_a_linear_map_without_its_output() {
         let values = cua_grpo_kernels::host(w.clone());
         let (codes, absmax) = quantise(&values);
         let four = Nf4::new(codes, absmax, [out, width], &Device::flex()).expect("as many as the shape needs");
-        for weight in [Frozen::Dense(&w), Frozen::Nf4(&four)] {
+        for weight in [Weight::Dense(w.clone()), Weight::Nf4(four.clone())] {
             let (px, pa, pb) = (leaf(&x), leaf(&a), leaf(&b));
-            let lora = |x: Tensor<2>| match weight {
-                Frozen::Dense(w) => linear_lora(x, w.clone(), None, (pa.clone(), pb.clone()), 0.5),
-                Frozen::Nf4(w) => linear_nf4(x, w, None, Some(((pa.clone(), pb.clone()), 0.5))),
+            let lora = |a: &Tensor<2>, b: &Tensor<2>| Lora {
+                a: a.clone(),
+                b: b.clone(),
+                scaling: 0.5,
             };
-            let found = (lora(px.clone()) * Tensor::from_inner(grad.clone())).sum().backward();
-            let got = linear_gradients(x.clone(), grad.clone(), weight, Some((&a, &b, 0.5)));
+            let updated = linear(px.clone(), &weight, None, Some(&lora(&pa, &pb)));
+            let found = (updated * Tensor::from_inner(grad.clone())).sum().backward();
+            let got = linear_gradients(x.clone(), grad.clone(), &weight, Some(&lora(&a, &b)));
             let [da, db] = got.factors.expect("there is an update");
             for (got, leaf) in [(&got.x, &px), (&da, &pa), (&db, &pb)] {
                 assert!(apart(got, leaf.grad(&found).expect("a leaf")) < 1e-5);
             }
 
-            let plain = |x: Tensor<2>| match weight {
-                Frozen::Dense(w) => linear(x, w.clone(), None),
-                Frozen::Nf4(w) => linear_nf4(x, w, None, None),
-            };
-            let found = (plain(px.clone()) * Tensor::from_inner(grad.clone())).sum().backward();
-            let got = linear_gradients(x.clone(), grad.clone(), weight, None);
+            let plain = linear(px.clone(), &weight, None, None);
+            let found = (plain * Tensor::from_inner(grad.clone())).sum().backward();
+            let got = linear_gradients(x.clone(), grad.clone(), &weight, None);
             assert!(got.factors.is_none());
             assert!(apart(&got.x, px.grad(&found).expect("a leaf")) < 1e-5);
         }
@@ -52,11 +51,12 @@ fn of_a_linear_map_without_its_output() {
 }
 
 #[test]
-fn of_a_seed_are_what_it_was_given() {
+fn of_a_cotangent_are_what_it_was_given() {
     Device::flex().seed(2);
     let (x, grad, other) = (random([4, 6]), random([4, 6]), random([4, 6]));
     let px = leaf(&x);
-    let seeds = seed(px.clone() * 3.0, grad.clone()) + seed(px.clone().transpose(), other.clone().transpose());
-    let found = seeds.backward();
+    let numbers =
+        cotangent(px.clone() * 3.0, grad.clone()) + cotangent(px.clone().transpose(), other.clone().transpose());
+    let found = numbers.backward();
     assert!(apart(&px.grad(&found).expect("a leaf"), grad * 3.0 + other) < 1e-6);
 }

@@ -105,29 +105,31 @@ fn linear_maps() {
         compare(
             "linear",
             [x.clone(), w.clone()],
-            &|[x, w]| fused::linear(x, w, None),
-            &|[x, w]| reference::linear(x, w, None),
+            &|[x, w]| fused::linear(x, &w.into(), None, None),
+            &|[x, w]| reference::linear(x, &w.into(), None, None),
         );
         compare(
             "linear with bias",
             [x.clone(), w.clone(), bias.clone()],
-            &move |[x, w, bias]| fused::linear(x, w, flat(bias)),
-            &move |[x, w, bias]| reference::linear(x, w, flat(bias)),
+            &move |[x, w, bias]| fused::linear(x, &w.into(), flat(bias), None),
+            &move |[x, w, bias]| reference::linear(x, &w.into(), flat(bias), None),
         );
         compare(
             "low-rank update",
             [x.clone(), w.clone(), a.clone(), b.clone()],
-            &|[x, w, a, b]| fused::linear_lora(x, w, None, (a, b), 0.5),
-            &|[x, w, a, b]| reference::linear_lora(x, w, None, (a, b), 0.5),
+            &|[x, w, a, b]| fused::linear(x, &w.into(), None, Some(&lora(a, b, 0.5))),
+            &|[x, w, a, b]| reference::linear(x, &w.into(), None, Some(&lora(a, b, 0.5))),
         );
         compare(
             "low-rank update with bias",
             [x.swap_dims(0, 1), w.swap_dims(0, 1), bias, a, b],
             &move |[x, w, bias, a, b]| {
-                fused::linear_lora(x.swap_dims(0, 1), w.swap_dims(0, 1), flat(bias), (a, b), 2.0)
+                let w = w.swap_dims(0, 1).into();
+                fused::linear(x.swap_dims(0, 1), &w, flat(bias), Some(&lora(a, b, 2.0)))
             },
             &move |[x, w, bias, a, b]| {
-                reference::linear_lora(x.swap_dims(0, 1), w.swap_dims(0, 1), flat(bias), (a, b), 2.0)
+                let w = w.swap_dims(0, 1).into();
+                reference::linear(x.swap_dims(0, 1), &w, flat(bias), Some(&lora(a, b, 2.0)))
             },
         );
     }

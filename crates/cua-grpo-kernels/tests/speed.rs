@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::type_complexity)]
 
 use burn::tensor::{DType, Device, Distribution, Tensor};
-use cua_grpo_kernels::{self as fused, Mask, Nf4, reference};
+use cua_grpo_kernels::{self as fused, Lora, Mask, Nf4, reference};
 use std::time::Instant;
 
 /// Best of some runs, in milliseconds: forward, then backward.
@@ -45,6 +45,7 @@ fn row<const D: usize, const N: usize>(
 #[ignore = "measures time"]
 fn operations() {
     let flat = |x: Tensor<2>| x.flatten::<1>(0, 1);
+    let lora = |a, b| Lora { a, b, scaling: 2.0 };
     let (rows, patches) = (6000, 4608);
     row(
         "swiglu 6000x384",
@@ -95,14 +96,14 @@ fn operations() {
     row(
         "linear 4608x96 to 288",
         [[patches, 96], [288, 96], [1, 288]],
-        &|[x, w, b]| fused::linear(x, w, Some(flat(b))),
-        &|[x, w, b]| reference::linear(x, w, Some(flat(b))),
+        &|[x, w, b]| fused::linear(x, &w.into(), Some(flat(b)), None),
+        &|[x, w, b]| reference::linear(x, &w.into(), Some(flat(b)), None),
     );
     row(
         "linear_lora 6000x128 to 384",
         [[rows, 128], [384, 128], [16, 128], [384, 16]],
-        &|[x, w, a, b]| fused::linear_lora(x, w, None, (a, b), 2.0),
-        &|[x, w, a, b]| reference::linear_lora(x, w, None, (a, b), 2.0),
+        &|[x, w, a, b]| fused::linear(x, &w.into(), None, Some(&lora(a, b))),
+        &|[x, w, a, b]| reference::linear(x, &w.into(), None, Some(&lora(a, b))),
     );
 }
 
@@ -116,12 +117,13 @@ fn stored_weights() {
     let narrow = weight.clone().cast(DType::BF16);
     let values = weight.clone().into_data().try_into_vec::<f32>().unwrap();
     let four_bits = Nf4::quantise(&values, [width, depth], false, &Device::flex()).unwrap();
+    let (weight, narrow, four_bits) = (weight.into(), narrow.into(), four_bits.into());
     for rows in [1, 8, 64, 1024] {
         let x = [random([rows, depth])];
         let ways: [(&str, &dyn Fn([Tensor<2>; 1]) -> Tensor<2>); 3] = [
-            ("f32", &|[x]| fused::linear(x, weight.clone(), None)),
-            ("bf16", &|[x]| fused::linear(x, narrow.clone(), None)),
-            ("nf4", &|[x]| fused::linear_nf4(x, &four_bits, None, None)),
+            ("f32", &|[x]| fused::linear(x, &weight, None, None)),
+            ("bf16", &|[x]| fused::linear(x, &narrow, None, None)),
+            ("nf4", &|[x]| fused::linear(x, &four_bits, None, None)),
         ];
         for (name, way) in ways {
             let (forward, backward) = time(&x, way);

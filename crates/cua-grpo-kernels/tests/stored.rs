@@ -12,7 +12,7 @@ mod common;
 
 use burn::tensor::{DType, Int, Tensor, TensorData};
 use common::*;
-use cua_grpo_kernels::{self as fused, BLOCK, CODE, Nf4, Nf4Error, reference};
+use cua_grpo_kernels::{self as fused, BLOCK, CODE, Nf4, Nf4Error, Weight, reference};
 
 /// Rows, width in, width out, rank: cut bytes and blocks, several panels (small ones up to 63 rows), one element.
 const SIZES: [[usize; 4]; 8] = [
@@ -52,31 +52,32 @@ fn four_bit_maps_equal_dense_ones() {
         let (x, weight, bias) = (make([rows, depth]), make([width, depth]), make([1, width]));
         let (a, b) = (make([rank, depth]), make([width, rank]));
         let weight = &Nf4::quantise(&values(weight), [width, depth], seed % 2 == 1, &plain()).unwrap();
-        let dense = &by_definition(weight);
+        let dense = by_definition(weight);
         assert_eq!(values(weight.dequantise()), values(dense.clone()), "{seed}: dequantise");
+        let (weight, dense) = (&Weight::from(weight.clone()), &Weight::from(dense));
         compare(
             "nf4",
             [x.clone()],
-            &|[x]| fused::linear_nf4(x, weight, None, None),
-            &|[x]| reference::linear(x, dense.clone(), None),
+            &|[x]| fused::linear(x, weight, None, None),
+            &|[x]| reference::linear(x, dense, None, None),
         );
         compare(
             "nf4 with bias",
             [x.clone(), bias.clone()],
-            &|[x, bias]| fused::linear_nf4(x, weight, flat(bias), None),
-            &|[x, bias]| reference::linear(x, dense.clone(), flat(bias)),
+            &|[x, bias]| fused::linear(x, weight, flat(bias), None),
+            &|[x, bias]| reference::linear(x, dense, flat(bias), None),
         );
         compare(
             "nf4 with update",
             [x.clone(), a.clone(), b.clone()],
-            &|[x, a, b]| fused::linear_nf4(x, weight, None, Some(((a, b), 0.5))),
-            &|[x, a, b]| reference::linear_lora(x, dense.clone(), None, (a, b), 0.5),
+            &|[x, a, b]| fused::linear(x, weight, None, Some(&lora(a, b, 0.5))),
+            &|[x, a, b]| reference::linear(x, dense, None, Some(&lora(a, b, 0.5))),
         );
         compare(
             "nf4 with bias and update, strided input",
             [x.swap_dims(0, 1), bias, a, b],
-            &|[x, bias, a, b]| fused::linear_nf4(x.swap_dims(0, 1), weight, flat(bias), Some(((a, b), 2.0))),
-            &|[x, bias, a, b]| reference::linear_lora(x.swap_dims(0, 1), dense.clone(), flat(bias), (a, b), 2.0),
+            &|[x, bias, a, b]| fused::linear(x.swap_dims(0, 1), weight, flat(bias), Some(&lora(a, b, 2.0))),
+            &|[x, bias, a, b]| reference::linear(x.swap_dims(0, 1), dense, flat(bias), Some(&lora(a, b, 2.0))),
         );
     }
 }
@@ -87,12 +88,12 @@ fn the_reference_body_of_four_bit_maps_equals_dense_ones() {
     let [x, weight, bias] = [[3, 37], [7, 37], [1, 7]].map(|shape| numbers.tensor::<2>(shape, &plain()));
     let (a, b) = (numbers.tensor([2, 37], &plain()), numbers.tensor([7, 2], &plain()));
     let weight = &Nf4::quantise(&values(weight), [7, 37], false, &plain()).unwrap();
-    let dense = &by_definition(weight);
+    let (weight, dense) = (&Weight::from(weight.clone()), &by_definition(weight).into());
     compare(
         "reference",
         [x, bias, a, b],
-        &|[x, bias, a, b]| reference::linear_nf4(x, weight, flat(bias), Some(((a, b), 2.0))),
-        &|[x, bias, a, b]| reference::linear_lora(x, dense.clone(), flat(bias), (a, b), 2.0),
+        &|[x, bias, a, b]| reference::linear(x, weight, flat(bias), Some(&lora(a, b, 2.0))),
+        &|[x, bias, a, b]| reference::linear(x, dense, flat(bias), Some(&lora(a, b, 2.0))),
     );
 }
 
@@ -109,27 +110,28 @@ fn maps_with_bf16_weights_equal_dense_ones() {
         } else {
             make([depth, width]).cast(DType::BF16).swap_dims(0, 1)
         };
-        let (stored, dense) = (&stored, &stored.clone().cast(DType::F32));
+        let dense = &stored.clone().cast(DType::F32).into();
+        let (head, stored) = (&stored, &Weight::from(stored.clone()));
         compare(
             "bf16",
             [x.clone(), bias.clone()],
-            &|[x, bias]| fused::linear(x, stored.clone(), flat(bias)),
-            &|[x, bias]| reference::linear(x, dense.clone(), flat(bias)),
+            &|[x, bias]| fused::linear(x, stored, flat(bias), None),
+            &|[x, bias]| reference::linear(x, dense, flat(bias), None),
         );
         compare(
             "bf16 with update",
             [x.clone(), a, b],
-            &|[x, a, b]| fused::linear_lora(x, stored.clone(), None, (a, b), 0.5),
-            &|[x, a, b]| reference::linear_lora(x, dense.clone(), None, (a, b), 0.5),
+            &|[x, a, b]| fused::linear(x, stored, None, Some(&lora(a, b, 0.5))),
+            &|[x, a, b]| reference::linear(x, dense, None, Some(&lora(a, b, 0.5))),
         );
         compare(
             "reference with bf16",
             [x.clone(), bias],
-            &|[x, bias]| reference::linear(x, stored.clone(), flat(bias)),
-            &|[x, bias]| reference::linear(x, dense.clone(), flat(bias)),
+            &|[x, bias]| reference::linear(x, stored, flat(bias), None),
+            &|[x, bias]| reference::linear(x, dense, flat(bias), None),
         );
-        compare("head in bf16", [x], &|[x]| fused::head(x, stored.clone()), &|[x]| {
-            reference::linear(x, dense.clone(), None)
+        compare("head in bf16", [x], &|[x]| fused::head(x, head.clone()), &|[x]| {
+            reference::linear(x, dense, None, None)
         });
     }
 }
@@ -140,7 +142,7 @@ fn a_trained_bf16_weight_gets_its_gradient() {
     let [x, weight] = [[9, 33], [17, 33]].map(|shape| numbers.tensor::<2>(shape, &plain()));
     let gradient = |weight: Tensor<2>| {
         let weight = weight.autodiff().require_grad();
-        let out = fused::linear(x.clone().autodiff(), weight.clone(), None);
+        let out = fused::linear(x.clone().autodiff(), &weight.clone().into(), None, None);
         let pull = Numbers(4).tensor::<2>([9, 17], &plain());
         weight.grad(&(out * pull).sum().backward()).unwrap()
     };
@@ -178,10 +180,12 @@ fn a_row_does_not_depend_on_its_batch() {
     let mut numbers = Numbers(8);
     let x = numbers.tensor::<2>([100, 200], &plain());
     let weight = numbers.tensor::<2>([300, 200], &plain());
-    let weight = Nf4::quantise(&values(weight), [300, 200], true, &plain()).unwrap();
-    let together = fused::linear_nf4(x.clone(), &weight, None, None);
+    let weight = Nf4::quantise(&values(weight), [300, 200], true, &plain())
+        .unwrap()
+        .into();
+    let together = fused::linear(x.clone(), &weight, None, None);
     for row in [0, 57, 99] {
-        let alone = fused::linear_nf4(x.clone().narrow(0, row, 1), &weight, None, None);
+        let alone = fused::linear(x.clone().narrow(0, row, 1), &weight, None, None);
         close("row", &values(alone), &values(together.clone().narrow(0, row, 1)), 1e-6);
     }
 }

@@ -47,7 +47,7 @@ pub(crate) fn pull(
 ) -> (Tensor<2>, Gradients) {
     let leaf = x.clone().autodiff().require_grad();
     let output = block(leaf.clone());
-    let gradients = kernels::seed(output, grad).backward();
+    let gradients = kernels::cotangent(output, grad).backward();
     let dx = leaf.grad(&gradients).unwrap_or_else(|| x.zeros_like());
     (dx, gradients)
 }
@@ -56,7 +56,7 @@ pub(crate) fn pull(
 pub(crate) struct Inner {
     /// The input of the last map.
     pub inner: Tensor<2>,
-    /// What its norm left to be added to the seed; see [`kernels::rms_norm_carrying`].
+    /// What its norm left to be added to the cotangent; see [`kernels::rms_norm_carrying`].
     pub carried: Option<Tensor<1>>,
 }
 
@@ -74,10 +74,10 @@ pub(crate) fn pull_half(
     let Inner { inner, carried } = half(leaf.clone(), grad.clone());
     let found = last.gradients(inner.clone().without_autodiff(), grad);
     sums.add(path, found.factors.map_or([None, None], |factors| factors.map(Some)));
-    let seed = kernels::seed(inner, found.x);
+    let cotangent = kernels::cotangent(inner, found.x);
     let gradients = match carried {
-        None => seed.backward(),
-        Some(carried) => (seed + carried).backward(),
+        None => cotangent.backward(),
+        Some(carried) => (cotangent + carried).backward(),
     };
     let dx = leaf.grad(&gradients).unwrap_or_else(|| x.zeros_like());
     (dx, gradients)

@@ -92,7 +92,7 @@ impl ScoreTape {
     /// [`Qwen3Vl::trainable`] for [`crate::Trainable::Adapter`].
     pub fn backward(self, model: &mut Qwen3Vl, grad: Tensor<2>) -> AdapterGradients {
         let mut gradients = AdapterGradients::default();
-        let found = kernels::seed(self.logprobs, grad).backward();
+        let found = kernels::cotangent(self.logprobs, grad).backward();
         let Some(grad) = self.last.grad(&found) else {
             return gradients;
         };

@@ -98,6 +98,7 @@ fn on_card(model: &Qwen3Vl, what: &Workload, batch: usize, new_tokens: usize) ->
                 top_k: 0,
                 top_p: 0.9,
                 seed: row as u64,
+                drawn: 0,
                 max_new_tokens: history,
             })
             .collect();

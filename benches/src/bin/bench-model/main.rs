@@ -3,8 +3,7 @@
 //! Run with `cargo xtask bench-model --preset 8b --device cuda:0 --dtype bf16 --mode all`. A line of JSON for each
 //! measurement on standard output, a table on standard error. The shapes and the meaning of the figures are those of
 //! the usual yardstick for transformers and PEFT: a prompt of 512 text tokens and one screenshot, 128 new tokens,
-//! one training step with adapters on both towers. `--check` compares the kernels with their references instead, and
-//! the paths of a model with each other.
+//! one training step with adapters on both towers. That the kernels are right is what the tests named `card` are for.
 
 #![allow(
     clippy::print_stdout,
@@ -12,11 +11,8 @@
     reason = "the JSON lines are the output, the table is for the reader"
 )]
 
-mod check;
 mod decode;
 mod limits;
-mod paths;
-mod sampled;
 mod train;
 mod turns;
 mod workload;
@@ -65,13 +61,6 @@ struct Arguments {
     /// Turns of a conversation, for `--mode turns`
     #[arg(long, default_value_t = 4)]
     turns: usize,
-    /// Compare kernels and paths with their references on fresh random inputs; with a released preset also one pass of
-    /// it, in bf16, by two paths
-    #[arg(long)]
-    check: bool,
-    /// Seed of the inputs of `--check`
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -90,14 +79,6 @@ fn main() -> Result<()> {
     let Some(config) = workload::preset(&arguments.preset) else {
         bail!("--preset {}: expected 2b, 4b, 8b, 32b or tiny", arguments.preset);
     };
-    if arguments.check {
-        check::run(&device, arguments.seed)?;
-        paths::run(&device)?;
-        if arguments.preset != "tiny" {
-            sampled::preset(&arguments.preset, &config, &device)?;
-        }
-        return Ok(());
-    }
     let on_cpu = device == Device::flex();
     let dtype = if arguments.dtype == "f32" || on_cpu {
         DType::F32

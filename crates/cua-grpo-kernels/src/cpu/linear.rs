@@ -8,6 +8,8 @@ use super::columns::Block;
 use super::gemm::{Matrix, gemm, gemm_columns, gemm_parallel};
 use super::packed::{Packed, panel_lines};
 use super::simd::simd;
+use crate::ops::{Lora, Weight};
+use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
 use burn::tensor::{DType, TensorData, bf16};
 use rayon::prelude::*;
@@ -83,24 +85,31 @@ struct LowRank {
     scaling: f32,
 }
 
-/// A weight `[out, in]`.
+/// A weight `[out, in]`, as products read it.
 #[derive(Debug, Clone)]
-enum Weight {
-    Dense(Plane),
+enum Stored {
+    Plane(Plane),
     Packed(Packed),
+}
+
+impl Stored {
+    fn of(weight: Weight<Flex>) -> Self {
+        match weight {
+            Weight::Dense(weight) if weight.dtype() == DType::BF16 => Self::Packed(Packed::bf16(weight)),
+            Weight::Dense(weight) => Self::Plane(Plane::new(weight)),
+            Weight::Nf4 { codes, absmax, shape } => Self::Packed(Packed::nf4(codes, absmax, shape)),
+        }
+    }
 }
 
 /// What the backward pass reads.
 #[derive(Debug, Clone)]
 pub(crate) struct Saved {
     x: Plane,
-    weight: Weight,
+    weight: Stored,
     low: Option<LowRank>,
     has_bias: bool,
 }
-
-/// Factors of a low-rank update and its scale.
-pub(crate) struct Lora(pub(crate) FlexTensor, pub(crate) FlexTensor, pub(crate) f64);
 
 simd! {
     fn add_rows(sum: &mut [f32], rows: &[f32]) {
@@ -112,37 +121,23 @@ simd! {
     }
 }
 
-/// `x W^T + b + scaling * (x A^T) B^T`, with a weight in f32 or bf16.
+/// `x W^T + b`, and `+ scaling * (x A^T) B^T` with an update.
 pub(crate) fn linear(
     x: FlexTensor,
-    weight: FlexTensor,
+    weight: Weight<Flex>,
     bias: Option<FlexTensor>,
-    lora: Option<Lora>,
+    lora: Lora<Flex>,
 ) -> (FlexTensor, Saved) {
-    let weight = match weight.dtype() {
-        DType::BF16 => Weight::Packed(Packed::bf16(weight)),
-        _ => Weight::Dense(Plane::new(weight)),
-    };
-    apply(x, weight, bias, lora)
-}
-
-/// As `linear`, with a weight in its stored form.
-pub(crate) fn linear_packed(
-    x: FlexTensor,
-    weight: Packed,
-    bias: Option<FlexTensor>,
-    lora: Option<Lora>,
-) -> (FlexTensor, Saved) {
-    apply(x, Weight::Packed(weight), bias, lora)
-}
-
-fn apply(x: FlexTensor, weight: Weight, bias: Option<FlexTensor>, lora: Option<Lora>) -> (FlexTensor, Saved) {
+    let weight = Stored::of(weight);
     let x = Plane::new(x);
     let bias = bias.map(|bias| bias.to_contiguous());
     let bias = bias.as_ref().map(elements);
     let rows = x.rows();
-    let low = lora.map(|Lora(a, b, scaling)| {
-        let (a, b) = (Plane::new(a), Plane::new(b));
+    let factors = match lora {
+        Lora::Given { a, b, scaling } => Some((Plane::new(a), Plane::new(b), scaling)),
+        Lora::Absent => None,
+    };
+    let low = factors.map(|(a, b, scaling)| {
         let mut inner = Fresh::new(rows * a.rows());
         let rank = a.rows();
         let many = block_rows(rows, rank);
@@ -163,8 +158,8 @@ fn apply(x: FlexTensor, weight: Weight, bias: Option<FlexTensor>, lora: Option<L
         }
     });
     let out = match &weight {
-        Weight::Dense(weight) => by_rows(&x, weight, bias, low.as_ref()),
-        Weight::Packed(weight) => by_columns(&x, weight, bias, low.as_ref()),
+        Stored::Plane(weight) => by_rows(&x, weight, bias, low.as_ref()),
+        Stored::Packed(weight) => by_columns(&x, weight, bias, low.as_ref()),
     };
     let has_bias = bias.is_some();
     let saved = Saved {
@@ -259,8 +254,8 @@ pub(crate) fn linear_backward(grad: FlexTensor, saved: &Saved, wanted: &[bool]) 
         .zip(low.as_ref())
         .map(|(inner, low)| (&inner[..], &low.a));
     let d_x = want_x.then(|| match weight {
-        Weight::Dense(weight) => input_by_rows(&grad, weight, pull),
-        Weight::Packed(weight) => input_by_columns(&grad, weight, pull),
+        Stored::Plane(weight) => input_by_rows(&grad, weight, pull),
+        Stored::Packed(weight) => input_by_columns(&grad, weight, pull),
     });
     let product = |left: Matrix<'_>, right: Matrix<'_>, shape: [usize; 2], factor: f32| {
         let mut out = vec![0.0f32; shape[0] * shape[1]];
@@ -270,8 +265,8 @@ pub(crate) fn linear_backward(grad: FlexTensor, saved: &Saved, wanted: &[bool]) 
     let d_weight = want_weight.then(|| {
         let gradient = product(grad.all(), x.all(), [width, depth], 1.0);
         match weight {
-            Weight::Dense(_) => gradient,
-            Weight::Packed(_) => narrow(&gradient),
+            Stored::Plane(_) => gradient,
+            Stored::Packed(_) => narrow(&gradient),
         }
     });
     let mut gradients = vec![d_x, d_weight];

@@ -2,7 +2,7 @@
 
 use super::buffer::{dense, elements, values};
 use super::simd::simd;
-use crate::nf4::{BLOCK, CODE};
+use crate::weight::{BLOCK, CODE};
 use burn::backend::flex::FlexTensor;
 use burn::tensor::bf16;
 use std::cell::RefCell;

@@ -1,4 +1,4 @@
-//! Rotary position embedding and its inverse (the backward pass turns the other way).
+//! Rotary position embedding and its inverse (the backward pass rotates the other way).
 
 use super::buffer::{CHUNK, Fresh, Heads, dense, each, elements, sizes, tensor, time_major};
 use super::simd::simd;
@@ -6,8 +6,8 @@ use burn::backend::flex::FlexTensor;
 use rayon::prelude::*;
 
 simd! {
-    /// Turns the dense rows `out` from rows of `x` that are `stride` apart; their tables are `table_stride` apart.
-    fn turn(
+    /// Fills the dense rows `out` with the rotated rows of `x`, which are `stride` apart; their tables are `table_stride` apart.
+    fn rotate_rows(
         out: &mut [f32], x: &[f32], stride: usize, cos: &[f32], sin: &[f32], table_stride: usize, dim: usize, sign: f32,
     ) {
         let half = dim / 2;
@@ -49,7 +49,7 @@ pub(crate) fn rotate(x: FlexTensor, cos: FlexTensor, sin: FlexTensor, sign: f32)
             if by_time {
                 let table = table + index * dim;
                 let from = &x.from(row, 0)[index * x.strides[2]..];
-                turn(
+                rotate_rows(
                     out,
                     from,
                     x.strides[1],
@@ -61,7 +61,7 @@ pub(crate) fn rotate(x: FlexTensor, cos: FlexTensor, sin: FlexTensor, sign: f32)
                 );
             } else {
                 let from = x.from(row, index);
-                turn(
+                rotate_rows(
                     out,
                     from,
                     x.strides[2],

@@ -1,16 +1,18 @@
 //! Attention on the card: blocks of keys with a running maximum, and gradients from the log-sum-exp.
 
+use super::error::CudaError;
 use super::heads::{Heads, heads_first};
 use super::module::Source;
-use super::section::{Address, Arguments, Section, empty, section};
-use super::{CudaError, source};
+use super::section::{Address, Arguments, Section, section};
+use super::source;
+use super::tensor::empty;
 use burn::tensor::DType;
 use burn_cubecl::kernel::cast;
 use burn_cubecl::tensor::CubeTensor;
 
 /// What the backward pass reads.
 #[derive(Debug, Clone)]
-pub(super) struct Saved {
+pub(crate) struct Saved {
     q: Heads,
     k: Heads,
     v: Heads,

@@ -1,21 +1,21 @@
-//! Attention of a vision tower on the card: queries, keys and values as one product wrote them, turned and attended to
+//! Attention of a vision tower on the card: queries, keys and values as one product wrote them, rotated and attended to
 //! without being taken apart.
 
 use super::attention::{Backward, Forward};
-use super::rotary::Turn;
-use super::section::{empty, section};
-use super::{dense, rows_of};
+use super::rotary::Rotation;
+use super::section::section;
+use super::tensor::{dense, empty, rows_of};
 use burn::tensor::DType;
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
 
 /// What the backward pass reads.
 #[derive(Debug, Clone)]
-pub(super) struct Saved {
+pub(crate) struct Saved {
     /// `[rows, 3 * heads * head_dim]`
     qkv: CubeTensor,
-    /// Turned queries and keys `[rows, 2 * heads * head_dim]`.
-    turned: CubeTensor,
+    /// Rotated queries and keys `[rows, 2 * heads * head_dim]`.
+    rotated: CubeTensor,
     out: CubeTensor,
     lse: CubeTensor,
     cos: CubeTensor,
@@ -55,9 +55,9 @@ impl Sizes {
         (self.heads * self.width * self.dtype.size()) as u64
     }
 
-    /// Turns queries and keys from a matrix of `from` parts to one of `to`.
-    fn turn(&self, from: usize, to: usize, sign: f64) -> Turn {
-        Turn {
+    /// Rotates queries and keys from a matrix of `from` parts to one of `to`.
+    fn rotation(&self, from: usize, to: usize, sign: f64) -> Rotation {
+        Rotation {
             shape: [self.frames, 2 * self.heads, self.patches, self.width],
             strides: [self.strides(from), self.strides(to)],
             shared: true,
@@ -73,7 +73,7 @@ pub(super) fn attention(qkv: CubeTensor, cos: CubeTensor, sin: CubeTensor) -> (C
     let (cos, sin) = (dense(cos, DType::F32), dense(sin, DType::F32));
     let sizes = Sizes::of(&qkv, &cos);
     let (rows, joined) = (rows_of(&qkv)[0], sizes.heads * sizes.width);
-    let turned = empty(&qkv, [rows, 2 * joined], qkv.dtype);
+    let rotated = empty(&qkv, [rows, 2 * joined], qkv.dtype);
     let out = empty(&qkv, [rows, joined], qkv.dtype);
     let lse = empty(&qkv, [sizes.frames, sizes.heads, sizes.patches], DType::F32);
     let (apart, whole) = (sizes.strides(2), sizes.strides(3));
@@ -87,15 +87,15 @@ pub(super) fn attention(qkv: CubeTensor, cos: CubeTensor, sin: CubeTensor) -> (C
         strides: [apart, apart, whole, sizes.strides(1)],
         causal: false,
     };
-    let tensors = [&qkv, &turned, &out, &lse, &cos, &sin];
-    section(tensors, move |cx, [qkv, turned, out, lse, cos, sin]| {
-        sizes.turn(3, 2, 1.0).launch(cx, [turned, qkv, cos, sin])?;
+    let tensors = [&qkv, &rotated, &out, &lse, &cos, &sin];
+    section(tensors, move |cx, [qkv, rotated, out, lse, cos, sin]| {
+        sizes.rotation(3, 2, 1.0).launch(cx, [rotated, qkv, cos, sin])?;
         let part = sizes.part();
-        forward.launch(cx, [turned, turned + part, qkv + 2 * part, out], lse)
+        forward.launch(cx, [rotated, rotated + part, qkv + 2 * part, out], lse)
     });
     let saved = Saved {
         qkv,
-        turned,
+        rotated,
         out: out.clone(),
         lse,
         cos,
@@ -108,7 +108,7 @@ pub(super) fn attention(qkv: CubeTensor, cos: CubeTensor, sin: CubeTensor) -> (C
 pub(super) fn backward(grad: CubeTensor, saved: &Saved) -> CubeTensor {
     let Saved {
         qkv,
-        turned,
+        rotated,
         out,
         lse,
         cos,
@@ -117,7 +117,7 @@ pub(super) fn backward(grad: CubeTensor, saved: &Saved) -> CubeTensor {
     let grad = dense(grad, qkv.dtype);
     let sizes = Sizes::of(qkv, cos);
     let fresh = |like: &CubeTensor| empty(like, like.meta.shape().clone(), like.dtype);
-    let (d_qkv, d_turned) = (fresh(qkv), fresh(turned));
+    let (d_qkv, d_rotated) = (fresh(qkv), fresh(rotated));
     let rows = empty(qkv, [sizes.frames, sizes.heads, sizes.patches, 2], DType::F32);
     let (apart, whole, one) = (sizes.strides(2), sizes.strides(3), sizes.strides(1));
     let backward = Backward {
@@ -131,14 +131,14 @@ pub(super) fn backward(grad: CubeTensor, saved: &Saved) -> CubeTensor {
         d_strides: [apart, apart, whole],
         causal: false,
     };
-    let tensors = [qkv, turned, out, lse, cos, sin, &grad, &d_qkv, &d_turned, &rows];
+    let tensors = [qkv, rotated, out, lse, cos, sin, &grad, &d_qkv, &d_rotated, &rows];
     section(tensors, move |cx, addresses| {
-        let [qkv, turned, out, lse, cos, sin, grad, d_qkv, d_turned, rows] = addresses;
+        let [qkv, rotated, out, lse, cos, sin, grad, d_qkv, d_rotated, rows] = addresses;
         let part = sizes.part();
-        let inputs = [turned, turned + part, qkv + 2 * part, grad, out];
-        let outputs = [d_turned, d_turned + part, d_qkv + 2 * part];
+        let inputs = [rotated, rotated + part, qkv + 2 * part, grad, out];
+        let outputs = [d_rotated, d_rotated + part, d_qkv + 2 * part];
         backward.launch(cx, inputs, [lse, rows], outputs)?;
-        sizes.turn(2, 3, -1.0).launch(cx, [d_qkv, d_turned, cos, sin])
+        sizes.rotation(2, 3, -1.0).launch(cx, [d_qkv, d_rotated, cos, sin])
     });
     d_qkv
 }

@@ -1,8 +1,10 @@
 //! The output head and the scores of given tokens, in chunks of rows: logits are in f32, and never held in full.
 
-use super::gemm::{Element, Product};
-use super::section::{Address, Arguments, Section, empty, section};
-use super::{CudaError, dense, element_of, rows_of, source};
+use super::blas::{Element, Product};
+use super::error::CudaError;
+use super::section::{Address, Arguments, Section, section};
+use super::source;
+use super::tensor::{dense, element_of, empty, rows_of};
 use burn::tensor::DType;
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
@@ -12,7 +14,7 @@ const BLOCK: usize = 512;
 
 /// What the backward pass reads. The head is frozen.
 #[derive(Debug, Clone)]
-pub(super) struct Saved {
+pub(crate) struct Saved {
     hidden: CubeTensor,
     weight: CubeTensor,
     targets: CubeTensor,

@@ -1,6 +1,6 @@
 //! Tensors `[batch, heads, time, head_dim]` as kernels read them: by strides, with the last axis dense.
 
-use super::section::empty;
+use super::tensor::empty;
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::ops::permute;
 use burn_cubecl::tensor::CubeTensor;

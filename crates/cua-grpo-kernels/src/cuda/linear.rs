@@ -1,63 +1,39 @@
-//! Linear maps on the card: the products of [`super::gemm`], with a low-rank update beside them.
+//! Linear maps on the card: the products of [`super::blas`], with a low-rank update beside them.
 
-use super::gemm::{Element, Product};
-use super::section::{Arguments, empty, section};
-use super::{dense, element_of, rows_of, source};
+use super::blas::{Element, Product};
+use super::pointwise::add;
+use super::section::{Arguments, section};
+use super::source;
+use super::tensor::{dense, element_of, empty, matrix, row_stride, rows_of};
+use crate::ops::{Lora, Weight};
+use burn::backend::Cube;
 use burn::tensor::DType;
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
 
-/// A frozen weight `[out, in]`.
-#[derive(Debug, Clone)]
-#[allow(clippy::large_enum_variant, reason = "handles of tensors, one an operation")]
-pub(super) enum Frozen {
-    /// As it is multiplied.
-    Dense(CubeTensor),
-    /// In four bits: codes, scales of blocks of 64, and the shape. Expanded for each product, and dropped after it.
-    Nf4(CubeTensor, CubeTensor, [usize; 2]),
-}
-
-impl Frozen {
-    /// The dense matrix in `dtype`; its rows may lie apart.
-    fn dense(&self, dtype: DType) -> CubeTensor {
-        match self {
-            Self::Dense(weight) => matrix(weight.clone()),
-            Self::Nf4(codes, absmax, shape) => {
-                let out = empty(absmax, *shape, dtype);
-                let count = shape[0] * shape[1];
-                section([&out, codes, absmax], move |cx, addresses| {
-                    let mut arguments = Arguments::addresses(addresses).long(count);
-                    let blocks = count.div_ceil(256 * 8).min(16 * cx.gpu.multiprocessors);
-                    let kernel = source::nf4(dtype);
-                    cx.launch(kernel, "nf4_dequantise", [blocks, 1, 1], 256, 0, &mut arguments)
-                });
-                out
-            }
+/// The dense matrix of a frozen weight in `dtype`; its rows may lie apart. One in four bits is expanded for each product,
+/// and dropped after it.
+fn expanded(weight: &Weight<Cube>, dtype: DType) -> CubeTensor {
+    match weight {
+        Weight::Dense(weight) => matrix(weight.clone()),
+        Weight::Nf4 { codes, absmax, shape } => {
+            let out = empty(absmax, *shape, dtype);
+            let count = shape[0] * shape[1];
+            section([&out, codes, absmax], move |cx, addresses| {
+                let mut arguments = Arguments::addresses(addresses).long(count);
+                let blocks = count.div_ceil(256 * 8).min(16 * cx.gpu.multiprocessors);
+                let kernel = source::nf4(dtype);
+                cx.launch(kernel, "nf4_dequantise", [blocks, 1, 1], 256, 0, &mut arguments)
+            });
+            out
         }
     }
 }
 
-/// A matrix as products read it: dense rows, whose starts may lie further apart than their width. Burn pads the rows of
-/// many matrices; a weight would be copied at each use.
-fn matrix(tensor: CubeTensor) -> CubeTensor {
-    let strides = tensor.meta.strides();
-    let (row, step) = (strides[0], strides[1]);
-    if step == 1 && row >= rows_of(&tensor)[1] && (row * tensor.dtype.size()).is_multiple_of(16) {
-        tensor
-    } else {
-        into_contiguous(tensor)
-    }
-}
-
-/// Elements from one row of a [`matrix`] to the next.
-fn row_stride(tensor: &CubeTensor) -> usize {
-    tensor.meta.strides()[0]
-}
-
 /// What the backward pass of a linear map reads.
 #[derive(Debug, Clone)]
-pub(super) struct Saved {
-    weight: Frozen,
+pub(crate) struct Saved {
+    weight: Weight<Cube>,
     dtype: DType,
     lora: Option<SavedLora>,
 }
@@ -72,19 +48,16 @@ struct SavedLora {
     scaling: f64,
 }
 
-/// The factors of a low-rank update and its scale.
-pub(super) struct Lora(pub CubeTensor, pub CubeTensor, pub f64);
-
 /// `x W^T + b (+ scaling (x A^T) B^T)`; the factors may be f32 beside a bf16 weight.
 pub(super) fn linear(
     x: CubeTensor,
-    frozen: Frozen,
+    frozen: Weight<Cube>,
     bias: Option<CubeTensor>,
-    lora: Option<Lora>,
+    lora: Lora<Cube>,
 ) -> (CubeTensor, Saved) {
     let x = into_contiguous(x);
     let dtype = x.dtype;
-    let weight = frozen.dense(dtype);
+    let weight = expanded(&frozen, dtype);
     let bias = bias.map(|bias| dense(bias, dtype));
     let element = element_of(dtype);
     let [m, k] = rows_of(&x);
@@ -95,7 +68,7 @@ pub(super) fn linear(
         b_stride: row_stride(&weight),
         ..Product::linear(m, n, k, element)
     };
-    let Some(Lora(a, b, scaling)) = lora else {
+    let Lora::Given { a, b, scaling } = lora else {
         let tensors = [&x, &weight, &out, bias.as_ref().unwrap_or(&x)];
         section(tensors, move |cx, [x, w, out, bias]| {
             cx.multiply(product, 1.0, x, w, Some(bias), out)
@@ -135,17 +108,17 @@ pub(super) fn linear(
 pub(super) fn linear_onto(
     residual: CubeTensor,
     x: CubeTensor,
-    frozen: Frozen,
+    frozen: Weight<Cube>,
     bias: Option<CubeTensor>,
-    lora: Option<Lora>,
+    lora: Lora<Cube>,
 ) -> CubeTensor {
     let residual = into_contiguous(residual);
-    if lora.is_some() {
+    if let Lora::Given { .. } = lora {
         let (out, _) = linear(x, frozen, bias, lora);
-        return super::pointwise::add(&residual, out);
+        return add(&residual, out);
     }
     let x = into_contiguous(x);
-    let (dtype, weight) = (x.dtype, frozen.dense(x.dtype));
+    let (dtype, weight) = (x.dtype, expanded(&frozen, x.dtype));
     let bias = bias.map(|bias| dense(bias, dtype));
     let ([m, k], n) = (rows_of(&x), rows_of(&weight)[0]);
     let out = empty(&x, [m, n], dtype);
@@ -168,12 +141,12 @@ pub(super) fn linear_onto(
 pub(super) fn linear_backward(grad: CubeTensor, saved: &Saved, x_wanted: bool) -> [Option<CubeTensor>; 3] {
     let dtype = saved.dtype;
     let grad = dense(grad, dtype);
-    let weight = x_wanted.then(|| saved.weight.dense(dtype));
+    let weight = x_wanted.then(|| expanded(&saved.weight, dtype));
     let element = element_of(dtype);
     let [m, n] = rows_of(&grad);
     let k = match &saved.weight {
-        Frozen::Dense(weight) => rows_of(weight)[1],
-        Frozen::Nf4(_, _, shape) => shape[1],
+        Weight::Dense(weight) => rows_of(weight)[1],
+        Weight::Nf4 { shape, .. } => shape[1],
     };
     let dx = x_wanted.then(|| empty(&grad, [m, k], dtype));
     let through_weight = Product {
@@ -233,20 +206,23 @@ pub(super) fn wide(x: CubeTensor, weight: CubeTensor) -> CubeTensor {
 pub(super) fn gradients(
     x: CubeTensor,
     grad: CubeTensor,
-    weight: Frozen,
-    lora: Option<Lora>,
+    weight: Weight<Cube>,
+    lora: Lora<Cube>,
 ) -> [Option<CubeTensor>; 3] {
     let x = into_contiguous(x);
     let dtype = x.dtype;
-    let lora = lora.map(|Lora(a, b, scaling)| {
-        let (a, b) = (dense(a, dtype), dense(b, dtype));
-        let ([m, k], r) = (rows_of(&x), rows_of(&a)[0]);
-        let low = empty(&x, [m, r], dtype);
-        let product = Product::linear(m, r, k, element_of(dtype));
-        section([&x, &a, &low], move |cx, [x, a, low]| {
-            cx.multiply(product, 1.0, x, a, None, low)
-        });
-        SavedLora { x, low, a, b, scaling }
-    });
+    let lora = match lora {
+        Lora::Absent => None,
+        Lora::Given { a, b, scaling } => {
+            let (a, b) = (dense(a, dtype), dense(b, dtype));
+            let ([m, k], r) = (rows_of(&x), rows_of(&a)[0]);
+            let low = empty(&x, [m, r], dtype);
+            let product = Product::linear(m, r, k, element_of(dtype));
+            section([&x, &a, &low], move |cx, [x, a, low]| {
+                cx.multiply(product, 1.0, x, a, None, low)
+            });
+            Some(SavedLora { x, low, a, b, scaling })
+        }
+    };
     linear_backward(grad, &Saved { weight, dtype, lora }, true)
 }

@@ -1,9 +1,9 @@
 //! Batched products in full f32 on the card, for attention outside the fused kernels: burn's own product rounds its
 //! operands to TF32.
 
-use super::dense;
-use super::gemm::{Element, Product};
-use super::section::{Address, empty, section};
+use super::blas::{Element, Product};
+use super::section::{Address, section};
+use super::tensor::{dense, empty};
 use burn::tensor::DType;
 use burn_cubecl::tensor::CubeTensor;
 

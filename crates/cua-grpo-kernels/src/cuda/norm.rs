@@ -1,7 +1,8 @@
 //! RMS norm and layer norm on the card, and their input gradients.
 
-use super::section::{Arguments, empty, section};
-use super::{dense, rows_of, source};
+use super::section::{Arguments, section};
+use super::source;
+use super::tensor::{dense, empty, rows_of};
 use burn::tensor::DType;
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
@@ -11,7 +12,7 @@ const BLOCK: usize = 256;
 
 /// What the backward pass reads. The weights are frozen.
 #[derive(Debug, Clone)]
-pub(super) struct Saved {
+pub(crate) struct Saved {
     x: CubeTensor,
     weight: CubeTensor,
     /// Means of the rows; only of a layer norm.

@@ -1,21 +1,16 @@
 //! Activations on the card, and their gradients.
 
 use super::error::CudaError;
-use super::section::{Arguments, Section, empty, section};
-use super::{dense, source};
+use super::section::{Arguments, Section, section};
+use super::source;
+use super::tensor::{dense, empty};
+use crate::ops::Gelu;
 use burn::tensor::DType;
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
 
 /// Threads of a block.
 const BLOCK: usize = 256;
-
-/// Which GELU: by tanh (the vision blocks) or by erf (the mergers).
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Gelu {
-    Tanh,
-    Erf,
-}
 
 /// Runs a kernel that loops over `count` elements.
 fn over(

@@ -1,8 +1,10 @@
 //! Rotary embedding on the card, alone and with the norm of heads before it.
 
+use super::error::CudaError;
 use super::heads::{Heads, heads_first};
-use super::section::{Address, Arguments, Section, empty, section};
-use super::{CudaError, dense, rows_of, source};
+use super::section::{Address, Arguments, Section, section};
+use super::source;
+use super::tensor::{dense, empty, rows_of};
 use burn::tensor::DType;
 use burn_cubecl::kernel::{cast, into_contiguous};
 use burn_cubecl::tensor::CubeTensor;
@@ -10,20 +12,20 @@ use burn_cubecl::tensor::CubeTensor;
 /// Threads of a block.
 const BLOCK: usize = 256;
 
-/// A launch that turns heads.
+/// A launch that rotates heads.
 #[derive(Clone, Copy)]
-pub(super) struct Turn {
+pub(super) struct Rotation {
     pub shape: [usize; 4],
     /// Of the heads and of where they go.
     pub strides: [[usize; 3]; 2],
     /// Whether the batch has one table.
     pub shared: bool,
-    /// -1 turns back, which is the gradient.
+    /// -1 rotates back, which is the gradient.
     pub sign: f64,
     pub dtype: DType,
 }
 
-impl Turn {
+impl Rotation {
     /// Launches on the output, the heads, cosines and sines.
     pub fn launch(self, cx: &mut Section<'_>, addresses: [Address; 4]) -> Result<(), CudaError> {
         let [batch, heads, time, width] = self.shape;
@@ -44,13 +46,13 @@ impl Turn {
     }
 }
 
-/// As [`crate::rotate`]; `sign` -1 turns back, which is the gradient.
+/// As [`crate::rotate`]; `sign` -1 rotates back, which is the gradient.
 pub(super) fn rotate(x: &CubeTensor, cos: &CubeTensor, sin: &CubeTensor, sign: f64) -> CubeTensor {
     let x = Heads::of(x.clone());
     // A bf16 table is the text model's: what it was rounded to is exact in f32.
     let (cos, sin) = (dense(cos.clone(), DType::F32), dense(sin.clone(), DType::F32));
     let out = heads_first(&x.tensor, x.shape);
-    let turn = Turn {
+    let rotation = Rotation {
         shape: x.shape,
         strides: [x.strides, out.strides],
         shared: cos.meta.shape()[0] == 1,
@@ -58,13 +60,13 @@ pub(super) fn rotate(x: &CubeTensor, cos: &CubeTensor, sin: &CubeTensor, sign: f
         dtype: x.tensor.dtype,
     };
     let tensors = [&out.tensor, &x.tensor, &cos, &sin];
-    section(tensors, move |cx, addresses| turn.launch(cx, addresses));
+    section(tensors, move |cx, addresses| rotation.launch(cx, addresses));
     out.tensor
 }
 
 /// What the backward pass of [`norm_rotate`] reads.
 #[derive(Debug, Clone)]
-pub(super) struct Saved {
+pub(crate) struct Saved {
     x: CubeTensor,
     weight: CubeTensor,
     cos: CubeTensor,
@@ -170,7 +172,7 @@ pub(super) fn norm_rotate(
     (out.tensor, saved)
 }
 
-/// The gradient of x from that of the turned heads.
+/// The gradient of x from that of the rotated heads.
 pub(super) fn norm_rotate_backward(grad: CubeTensor, saved: &Saved) -> CubeTensor {
     let Saved {
         x,

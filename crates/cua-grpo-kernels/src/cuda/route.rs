@@ -1,16 +1,14 @@
 //! Which calls of the crate's functions the CUDA bodies take: `None` leaves a call to the other bodies.
 
-use super::block_ops::CudaBlockOps;
-use super::decode::{cube, dispatched, primitive};
-use super::extension::CudaOps;
-use super::linear::{Frozen, Lora};
+use super::tensor::{cube, dispatched, primitive};
 use super::{attention, linear, rotary};
-use crate::attention::Mask;
-use crate::extension::Bias;
-use crate::logprob::TokenScores;
-use crate::nf4::Nf4;
-use burn::backend::Dispatch;
+use crate::mask::Mask;
+use crate::ops::{self, Gelu, Op};
+use crate::route::heads_fit;
+use crate::weight::{LinearGradients, Lora, Weight};
+use burn::backend::Cube;
 use burn::tensor::{DType, Device, Int, Tensor};
+use burn_cubecl::tensor::CubeTensor;
 
 /// Whether `tensor` lives on a card, in a format that the bodies take. Burn is built for the CPU and CUDA alone.
 fn takes<const D: usize>(tensor: &Tensor<D>) -> bool {
@@ -27,35 +25,32 @@ fn aligned(dtype: DType, width: usize) -> bool {
     dtype == DType::F32 || width.is_multiple_of(8)
 }
 
-fn given(bias: &Option<Tensor<1>>) -> Bias<Dispatch> {
-    match bias {
-        None => Bias::Absent,
-        Some(bias) => Bias::Given(bias.clone().into_dispatch()),
-    }
-}
-
-/// [`crate::linear()`].
-pub(crate) fn linear(x: &Tensor<2>, weight: &Tensor<2>, bias: &Option<Tensor<1>>) -> Option<Tensor<2>> {
-    let fits = takes(x) && frozen(weight) && bias.as_ref().is_none_or(frozen) && x.dtype() == weight.dtype();
-    let even = weight.dims().iter().all(|&width| aligned(x.dtype(), width));
-    (fits && even && x.dims()[1] == weight.dims()[1]).then(|| {
-        let (x, weight) = (x.clone().into_dispatch(), weight.clone().into_dispatch());
-        Tensor::from_dispatch(<Dispatch as CudaOps>::cuda_linear(x, weight, given(bias)))
-    })
+/// Whether [`crate::linear()`] of these operands runs here.
+pub(crate) fn takes_linear(x: &Tensor<2>, weight: &Weight, bias: Option<&Tensor<1>>, lora: Option<&Lora>) -> bool {
+    let [out, width] = weight.dims();
+    let (held, rank) = match weight {
+        Weight::Dense(weight) => (frozen(weight) && x.dtype() == weight.dtype(), lora.map(Lora::rank)),
+        Weight::Nf4(weight) => (frozen(&weight.absmax) && weight.codes.dtype() == DType::U8, None),
+    };
+    let fits = takes(x) && held && bias.is_none_or(frozen) && x.dims()[1] == width;
+    let even = [out, width]
+        .into_iter()
+        .chain(rank)
+        .all(|size| aligned(x.dtype(), size));
+    fits && even && lora.is_none_or(|lora| lora.fits([out, width]))
 }
 
 /// [`crate::linear_onto`], where no gradient flows.
 pub(crate) fn linear_onto(
     residual: &Tensor<2>,
     x: &Tensor<2>,
-    weight: crate::Frozen<'_>,
-    bias: &Option<Tensor<1>>,
-    lora: Option<&(Tensor<2>, Tensor<2>, f64)>,
+    weight: &Weight,
+    bias: Option<&Tensor<1>>,
+    lora: Option<&Lora>,
 ) -> Option<Tensor<2>> {
-    let tracked = lora.is_some_and(|(a, b, _)| a.is_tracked() || b.is_tracked());
-    let plain = frozen(residual) && frozen(x) && bias.as_ref().is_none_or(frozen) && !tracked;
-    let [out, _] = shape_of(weight);
-    if !(plain && residual.dtype() == x.dtype() && residual.dims() == [x.dims()[0], out]) {
+    let tracked = lora.is_some_and(|lora| lora.a.is_tracked() || lora.b.is_tracked());
+    let plain = frozen(residual) && frozen(x) && bias.is_none_or(frozen) && !tracked;
+    if !(plain && residual.dtype() == x.dtype() && residual.dims() == [x.dims()[0], weight.dims()[0]]) {
         return None;
     }
     let (weight, lora) = map(x, weight, lora)?;
@@ -67,126 +62,61 @@ pub(crate) fn linear_onto(
     Some(dispatched(x.clone(), output))
 }
 
-fn shape_of(weight: crate::Frozen<'_>) -> [usize; 2] {
-    match weight {
-        crate::Frozen::Dense(weight) => weight.dims(),
-        crate::Frozen::Nf4(weight) => weight.shape,
-    }
-}
-
 /// The primitives of a linear map that can be applied to `x`.
-fn map(
-    x: &Tensor<2>,
-    weight: crate::Frozen<'_>,
-    lora: Option<&(Tensor<2>, Tensor<2>, f64)>,
-) -> Option<(Frozen, Option<Lora>)> {
-    let [out, width] = shape_of(weight);
-    let ranks = lora.map(|(a, _, _)| a.dims()[0]);
+fn map(x: &Tensor<2>, weight: &Weight, lora: Option<&Lora>) -> Option<(ops::Weight<Cube>, ops::Lora<Cube>)> {
+    let [out, width] = weight.dims();
     let even = [out, width]
         .into_iter()
-        .chain(ranks)
+        .chain(lora.map(Lora::rank))
         .all(|size| aligned(x.dtype(), size));
-    let factors = lora.is_none_or(|(a, b, _)| a.dims()[1] == width && b.dims() == [out, a.dims()[0]]);
-    if !(takes(x) && even && factors && x.dims()[1] == width) {
+    if !(takes(x) && even && lora.is_none_or(|lora| lora.fits([out, width])) && x.dims()[1] == width) {
         return None;
     }
     let weight = match weight {
-        crate::Frozen::Dense(weight) if weight.dtype() == x.dtype() => Frozen::Dense(primitive(weight).ok()?),
-        crate::Frozen::Dense(_) => return None,
-        crate::Frozen::Nf4(weight) => {
-            let codes = cube(weight.codes.clone().into_dispatch()).ok()?;
-            Frozen::Nf4(codes, primitive(&weight.absmax).ok()?, weight.shape)
-        }
+        Weight::Dense(weight) if weight.dtype() == x.dtype() => ops::Weight::Dense(primitive(weight).ok()?),
+        Weight::Dense(_) => return None,
+        Weight::Nf4(weight) => ops::Weight::Nf4 {
+            codes: cube(weight.codes.clone().into_dispatch()).ok()?,
+            absmax: primitive(&weight.absmax).ok()?,
+            shape: weight.shape,
+        },
     };
     let lora = match lora {
-        None => None,
-        Some((a, b, scaling)) => Some(Lora(primitive(a).ok()?, primitive(b).ok()?, *scaling)),
+        None => ops::Lora::Absent,
+        Some(Lora { a, b, scaling }) => ops::Lora::Given {
+            a: primitive(a).ok()?,
+            b: primitive(b).ok()?,
+            scaling: *scaling,
+        },
     };
     Some((weight, lora))
-}
-
-/// [`crate::linear_lora`].
-pub(crate) fn linear_lora(
-    x: &Tensor<2>,
-    weight: &Tensor<2>,
-    bias: &Option<Tensor<1>>,
-    (a, b): &(Tensor<2>, Tensor<2>),
-    scaling: f64,
-) -> Option<Tensor<2>> {
-    let fits = takes(x) && frozen(weight) && bias.as_ref().is_none_or(frozen) && x.dtype() == weight.dtype();
-    let [rank, width] = a.dims();
-    let low = width == x.dims()[1] && b.dims() == [weight.dims()[0], rank];
-    let even = weight
-        .dims()
-        .into_iter()
-        .chain([rank])
-        .all(|width| aligned(x.dtype(), width));
-    (fits && low && even && x.dims()[1] == weight.dims()[1]).then(|| {
-        let (x, weight) = (x.clone().into_dispatch(), weight.clone().into_dispatch());
-        let (a, b) = (a.clone().into_dispatch(), b.clone().into_dispatch());
-        Tensor::from_dispatch(<Dispatch as CudaOps>::cuda_linear_lora(
-            x,
-            weight,
-            given(bias),
-            a,
-            b,
-            scaling,
-        ))
-    })
-}
-
-/// [`crate::seed`].
-pub(crate) fn seed<const D: usize>(output: &Tensor<D>, grad: &Tensor<D>) -> Option<Tensor<1>> {
-    let alike = output.dtype() == grad.dtype() && output.dims() == grad.dims();
-    (alike && takes(output)).then(|| {
-        let (output, grad) = (output.clone().into_dispatch(), grad.clone().into_dispatch());
-        Tensor::from_dispatch(<Dispatch as CudaOps>::cuda_seed(output, grad))
-    })
 }
 
 /// [`crate::linear_gradients`].
 pub(crate) fn linear_gradients(
     x: &Tensor<2>,
     grad: &Tensor<2>,
-    weight: crate::Frozen<'_>,
-    lora: Option<&(Tensor<2>, Tensor<2>, f64)>,
-) -> Option<crate::LinearGradients> {
-    if !takes(grad) || grad.dims() != [x.dims()[0], shape_of(weight)[0]] {
+    weight: &Weight,
+    lora: Option<&Lora>,
+) -> Option<LinearGradients> {
+    if !takes(grad) || grad.dims() != [x.dims()[0], weight.dims()[0]] {
         return None;
     }
     let (weight, lora) = map(x, weight, lora)?;
     let [dx, da, db] = linear::gradients(primitive(x).ok()?, primitive(grad).ok()?, weight, lora);
-    let wrap = |gradient| dispatched(x.clone(), gradient);
-    Some(crate::LinearGradients {
+    let wrap = |gradient: CubeTensor| dispatched(x.clone(), gradient);
+    Some(LinearGradients {
         x: wrap(dx?),
         factors: da.zip(db).map(|(da, db)| [wrap(da), wrap(db)]),
     })
 }
 
-/// [`crate::linear_nf4`].
-pub(crate) fn linear_nf4(
-    x: &Tensor<2>,
-    weight: &Nf4,
-    bias: &Option<Tensor<1>>,
-    lora: &Option<((Tensor<2>, Tensor<2>), f64)>,
-) -> Option<Tensor<2>> {
-    let [out, width] = weight.shape;
-    let fits = takes(x) && frozen(&weight.absmax) && bias.as_ref().is_none_or(frozen) && x.dims()[1] == width;
-    let low = lora
-        .as_ref()
-        .is_none_or(|((a, b), _)| a.dims()[1] == width && b.dims() == [out, a.dims()[0]]);
-    let even = aligned(x.dtype(), out) && aligned(x.dtype(), width);
-    (fits && low && even && weight.codes.dtype() == DType::U8).then(|| {
-        let x = x.clone().into_dispatch();
-        let codes = weight.codes.clone().into_dispatch();
-        let absmax = weight.absmax.clone().into_dispatch();
-        Tensor::from_dispatch(match lora {
-            None => <Dispatch as CudaOps>::cuda_linear_nf4(x, codes, absmax, out, given(bias)),
-            Some(((a, b), scaling)) => {
-                let (a, b) = (a.clone().into_dispatch(), b.clone().into_dispatch());
-                <Dispatch as CudaOps>::cuda_linear_nf4_lora(x, codes, absmax, out, given(bias), a, b, *scaling)
-            }
-        })
+/// [`crate::cotangent`].
+pub(crate) fn cotangent<const D: usize>(output: &Tensor<D>, grad: &Tensor<D>) -> Option<Tensor<1>> {
+    let alike = output.dtype() == grad.dtype() && output.dims() == grad.dims();
+    (alike && takes(output)).then(|| {
+        let (output, grad) = (output.clone().into_dispatch(), grad.clone().into_dispatch());
+        Op::Cotangent { output, grad }.run()
     })
 }
 
@@ -205,10 +135,15 @@ pub(crate) fn attention(q: &Tensor<4>, parts: &[(Tensor<4>, Tensor<4>)], mask: &
         return None;
     }
     let supported = takes(q) && attention::supports(q.dtype(), q.dims()[3]);
-    (supported && k.dtype() == q.dtype() && v.dtype() == q.dtype() && crate::attention::fits(q, k, v)).then(|| {
-        let q = q.clone().into_dispatch();
-        let (k, v) = (k.clone().into_dispatch(), v.clone().into_dispatch());
-        Tensor::from_dispatch(<Dispatch as CudaOps>::cuda_attention(q, k, v, causal, segments))
+    (supported && k.dtype() == q.dtype() && v.dtype() == q.dtype() && heads_fit(q, k, v)).then(|| {
+        Op::Attention {
+            q: q.clone().into_dispatch(),
+            k: k.clone().into_dispatch(),
+            v: v.clone().into_dispatch(),
+            causal,
+            segments,
+        }
+        .run()
     })
 }
 
@@ -217,7 +152,7 @@ pub(crate) fn matmul(a: &Tensor<4>, b: &Tensor<4>) -> Option<Tensor<4>> {
     let fits = a.dims()[..2] == b.dims()[..2] && a.dims()[3] == b.dims()[2];
     (fits && takes(a) && takes(b) && a.dtype() == DType::F32 && b.dtype() == DType::F32).then(|| {
         let (a, b) = (a.clone().into_dispatch(), b.clone().into_dispatch());
-        Tensor::from_dispatch(<Dispatch as CudaOps>::cuda_matmul(a, b))
+        Op::Matmul { a, b }.run()
     })
 }
 
@@ -225,7 +160,7 @@ pub(crate) fn matmul(a: &Tensor<4>, b: &Tensor<4>) -> Option<Tensor<4>> {
 pub(crate) fn rms_norm(x: &Tensor<2>, weight: &Tensor<1>, eps: f64) -> Option<Tensor<2>> {
     (takes(x) && frozen(weight) && x.dims()[1] == weight.dims()[0]).then(|| {
         let (x, weight) = (x.clone().into_dispatch(), weight.clone().into_dispatch());
-        Tensor::from_dispatch(<Dispatch as CudaOps>::cuda_rms_norm(x, weight, eps))
+        Op::RmsNorm { x, weight, eps }.run()
     })
 }
 
@@ -235,7 +170,7 @@ pub(crate) fn layer_norm(x: &Tensor<2>, weight: &Tensor<1>, bias: &Tensor<1>, ep
     (fits && takes(x) && frozen(weight) && frozen(bias)).then(|| {
         let x = x.clone().into_dispatch();
         let (weight, bias) = (weight.clone().into_dispatch(), bias.clone().into_dispatch());
-        Tensor::from_dispatch(<Dispatch as CudaOps>::cuda_layer_norm(x, weight, bias, eps))
+        Op::LayerNorm { x, weight, bias, eps }.run()
     })
 }
 
@@ -245,9 +180,13 @@ pub(crate) fn rms_norm_carrying(x: &Tensor<2>, weight: &Tensor<1>, eps: f64, car
     (fits && takes(x) && frozen(weight) && frozen(carried)).then(|| {
         let (x, weight) = (x.clone().into_dispatch(), weight.clone().into_dispatch());
         let carried = carried.clone().into_dispatch();
-        Tensor::from_dispatch(<Dispatch as CudaBlockOps>::cuda_rms_norm_carrying(
-            x, weight, eps, carried,
-        ))
+        Op::RmsNormCarrying {
+            x,
+            weight,
+            eps,
+            carried,
+        }
+        .run()
     })
 }
 
@@ -264,9 +203,14 @@ pub(crate) fn layer_norm_carrying(
     (fits && carries && takes(x) && frozen(weight) && frozen(bias)).then(|| {
         let (x, carried) = (x.clone().into_dispatch(), carried.clone().into_dispatch());
         let (weight, bias) = (weight.clone().into_dispatch(), bias.clone().into_dispatch());
-        Tensor::from_dispatch(<Dispatch as CudaBlockOps>::cuda_layer_norm_carrying(
-            x, weight, bias, eps, carried,
-        ))
+        Op::LayerNormCarrying {
+            x,
+            weight,
+            bias,
+            eps,
+            carried,
+        }
+        .run()
     })
 }
 
@@ -275,7 +219,7 @@ pub(crate) fn rotate(x: &Tensor<4>, cos: &Tensor<4>, sin: &Tensor<4>) -> Option<
     (takes(x) && takes(cos) && takes(sin)).then(|| {
         let x = x.clone().into_dispatch();
         let (cos, sin) = (cos.clone().into_dispatch(), sin.clone().into_dispatch());
-        Tensor::from_dispatch(<Dispatch as CudaOps>::cuda_rotate(x, cos, sin))
+        Op::Rotate { x, cos, sin }.run()
     })
 }
 
@@ -292,9 +236,14 @@ pub(crate) fn rms_norm_rotate(
     (fits && rotary::norms(width)).then(|| {
         let (x, weight) = (x.clone().into_dispatch(), weight.clone().into_dispatch());
         let (cos, sin) = (cos.clone().into_dispatch(), sin.clone().into_dispatch());
-        Tensor::from_dispatch(<Dispatch as CudaBlockOps>::cuda_rms_norm_rotate(
-            x, weight, eps, cos, sin,
-        ))
+        Op::RmsNormRotate {
+            x,
+            weight,
+            eps,
+            cos,
+            sin,
+        }
+        .run()
     })
 }
 
@@ -304,7 +253,7 @@ pub(crate) fn attention_packed(qkv: &Tensor<2>, cos: &Tensor<4>, sin: &Tensor<4>
     (supported && frozen(cos) && frozen(sin)).then(|| {
         let qkv = qkv.clone().into_dispatch();
         let (cos, sin) = (cos.clone().into_dispatch(), sin.clone().into_dispatch());
-        Tensor::from_dispatch(<Dispatch as CudaBlockOps>::cuda_attention_packed(qkv, cos, sin))
+        Op::AttentionPacked { qkv, cos, sin }.run()
     })
 }
 
@@ -312,18 +261,16 @@ pub(crate) fn attention_packed(qkv: &Tensor<2>, cos: &Tensor<4>, sin: &Tensor<4>
 pub(crate) fn swiglu<const D: usize>(gate: &Tensor<D>, up: &Tensor<D>) -> Option<Tensor<D>> {
     (takes(gate) && gate.dtype() == up.dtype() && gate.dims() == up.dims()).then(|| {
         let (gate, up) = (gate.clone().into_dispatch(), up.clone().into_dispatch());
-        Tensor::from_dispatch(<Dispatch as CudaOps>::cuda_swiglu(gate, up))
+        Op::Swiglu { gate, up }.run()
     })
 }
 
-/// [`crate::gelu_tanh`].
-pub(crate) fn gelu_tanh<const D: usize>(x: &Tensor<D>) -> Option<Tensor<D>> {
-    takes(x).then(|| Tensor::from_dispatch(<Dispatch as CudaOps>::cuda_gelu_tanh(x.clone().into_dispatch())))
-}
-
-/// [`crate::gelu_erf`].
-pub(crate) fn gelu_erf<const D: usize>(x: &Tensor<D>) -> Option<Tensor<D>> {
-    takes(x).then(|| Tensor::from_dispatch(<Dispatch as CudaOps>::cuda_gelu_erf(x.clone().into_dispatch())))
+/// [`crate::gelu_tanh`] and [`crate::gelu_erf`].
+pub(crate) fn gelu<const D: usize>(x: &Tensor<D>, kind: Gelu) -> Option<Tensor<D>> {
+    takes(x).then(|| {
+        let x = x.clone().into_dispatch();
+        Op::Gelu { x, kind }.run()
+    })
 }
 
 /// [`crate::head`].
@@ -331,30 +278,30 @@ pub(crate) fn logits(hidden: &Tensor<2>, weight: &Tensor<2>) -> Option<Tensor<2>
     let even = weight.dims().iter().all(|&width| aligned(weight.dtype(), width));
     (even && frozen(hidden) && frozen(weight)).then(|| {
         let (hidden, weight) = (hidden.clone().into_dispatch(), weight.clone().into_dispatch());
-        Tensor::from_dispatch(<Dispatch as CudaOps>::cuda_logits(hidden, weight))
+        Op::Logits { hidden, weight }.run()
     })
 }
 
-/// [`crate::token_scores`].
+/// [`crate::token_scores`]: log-probs, and entropies without gradient.
 pub(crate) fn token_scores(
     hidden: &Tensor<2>,
     weight: &Tensor<2>,
     targets: &Tensor<1, Int>,
     temperature: f32,
     chunk_rows: usize,
-) -> Option<TokenScores> {
+) -> Option<[Tensor<1>; 2]> {
     let rows = hidden.dims()[0];
     let even = weight.dims().iter().all(|&width| aligned(hidden.dtype(), width));
     (rows > 0 && even && takes(hidden) && frozen(weight) && hidden.dtype() == weight.dtype()).then(|| {
-        let (hidden, weight) = (hidden.clone().into_dispatch(), weight.clone().into_dispatch());
-        let targets = targets.clone().into_dispatch();
-        let temperature = f64::from(temperature);
-        let both = <Dispatch as CudaOps>::cuda_token_scores(hidden, weight, targets, temperature, chunk_rows);
-        let both: Tensor<2> = Tensor::from_dispatch(both);
+        let scores = Op::TokenScores {
+            hidden: hidden.clone().into_dispatch(),
+            weight: weight.clone().into_dispatch(),
+            targets: targets.clone().into_dispatch(),
+            temperature: f64::from(temperature),
+            chunk_rows,
+        };
+        let both: Tensor<2> = scores.run();
         let row = |number: usize| both.clone().narrow(0, number, 1).reshape([rows]);
-        TokenScores {
-            logprobs: row(0),
-            entropies: row(1).without_autodiff(),
-        }
+        [row(0), row(1).without_autodiff()]
     })
 }

@@ -6,14 +6,12 @@
 //! before it, and everything submitted later waits for the section. The host waits for neither: [`section`] returns
 //! before its launches are made, and what goes wrong there is kept for [`raise`]. Only [`try_section`] waits.
 
+use super::blas::Blas;
 use super::error::{CudaError, Named};
-use super::gemm::Blas;
 use super::module::{Modules, Source};
-use burn::tensor::{DType, Shape};
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::client::Client;
 use cubecl::cuda::CudaRuntime;
-
 use cubecl_common::device::{DeviceId, DeviceService, ServerUtilitiesHandle};
 use cubecl_common::device_handle::DeviceHandle;
 use cubecl_runtime::runtime::Runtime;
@@ -392,11 +390,4 @@ impl Arguments {
             .map(|&start| unsafe { base.add(start) }.cast())
             .collect()
     }
-}
-
-/// A fresh contiguous tensor on the device of `like`, not filled.
-pub(crate) fn empty(like: &CubeTensor, shape: impl Into<Shape>, dtype: DType) -> CubeTensor {
-    let shape = shape.into();
-    let handle = like.client.empty(shape.num_elements() * dtype.size());
-    CubeTensor::new_contiguous(like.client.clone(), like.device.clone(), shape, handle, dtype)
 }

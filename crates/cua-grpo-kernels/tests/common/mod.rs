@@ -3,6 +3,7 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::type_complexity)] // Each test file uses a part.
 
 use burn::tensor::{Device, Tensor, TensorData};
+use cua_grpo_kernels::Lora;
 
 /// SplitMix64, as numbers in -2..2.
 pub struct Numbers(pub u64);
@@ -22,6 +23,11 @@ impl Numbers {
         let data: Vec<f32> = (0..shape.iter().product()).map(|_| self.next()).collect();
         Tensor::from_data(TensorData::new(data, shape), device)
     }
+}
+
+/// An update of a weight.
+pub fn lora(a: Tensor<2>, b: Tensor<2>, scaling: f64) -> Lora {
+    Lora { a, b, scaling }
 }
 
 /// The devices that the fused bodies serve.

@@ -1,6 +1,7 @@
 //! The generator on its thread, behind a handle that implements the sampler seam.
 
-use super::engine::{Generator, Request};
+use super::engine::Generator;
+use super::state::Request;
 use crate::{ModelError, Qwen3Vl};
 use async_trait::async_trait;
 use cua_grpo_core::{

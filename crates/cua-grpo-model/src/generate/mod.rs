@@ -1,24 +1,28 @@
-//! The generation engine: one batch of conversations with a shared cache, on a thread of its own.
+//! The generation engine: conversations that share a cache, on a thread of their own.
 
 #[cfg(feature = "cuda")]
 mod card;
 mod config;
+mod decode;
 mod engine;
+#[cfg(feature = "cuda")]
+mod graph;
 mod handle;
+mod host;
 mod keys;
 mod rules;
 mod sampling;
-#[cfg(feature = "cuda")]
-mod slots;
+mod state;
 mod warp;
 
-#[cfg(feature = "cuda")]
-pub use card::Prefill;
 pub use config::GenerationConfig;
-pub use engine::{Generator, Observer, Request};
+pub use engine::{Generator, Observer};
+#[cfg(feature = "cuda")]
+pub use graph::Prefill;
 pub use handle::{Batching, ModelSampler};
 pub use keys::GENERATION_KEYS;
 pub(crate) use keys::set_keys;
 pub use rules::{LogitRules, Moment};
 pub use sampling::{Draw, draw};
+pub use state::Request;
 pub use warp::{distribution, draw_by_rules};

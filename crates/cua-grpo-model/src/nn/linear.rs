@@ -2,7 +2,7 @@
 
 use super::{Dropout, Initializer, LinearVisitor, ParamVisitor, Slot, Weight, join};
 use burn::tensor::{DType, Tensor};
-use cua_grpo_kernels::{self as kernels, LinearGradients};
+use cua_grpo_kernels::{self as kernels, LinearGradients, Lora};
 
 /// Configuration of a [`Linear`].
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -51,15 +51,19 @@ pub struct LoraPair {
 }
 
 impl LoraPair {
-    /// A, B and the scale, as the kernels take them.
-    pub(super) fn update(&self) -> (Tensor<2>, Tensor<2>, f64) {
-        (self.a.clone(), self.b.clone(), self.scaling)
+    /// The update, as the kernels take it.
+    pub(crate) fn update(&self) -> Lora {
+        Lora {
+            a: self.a.clone(),
+            b: self.b.clone(),
+            scaling: self.scaling,
+        }
     }
 
     /// `scaling B A` of the input with `dropout`. In f32, as the factors are.
     fn dropped(&self, x: Tensor<2>, dropout: Dropout) -> Tensor<2> {
-        let low = kernels::linear(dropout.forward(x), self.a.clone(), None) * self.scaling;
-        kernels::linear(low, self.b.clone(), None)
+        let plain = |x, weight: &Tensor<2>| kernels::linear(x, &weight.clone().into(), None, None);
+        plain(plain(dropout.forward(x), &self.a) * self.scaling, &self.b)
     }
 }
 
@@ -86,10 +90,11 @@ impl Linear {
     /// - x: `[rows, in]`; output: `[rows, out]`
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
         let Some((pair, dropout)) = self.lora.as_ref().and_then(|pair| Some((pair, pair.dropout?))) else {
-            return self.weight.forward(x, self.bias.clone(), self.lora.as_ref());
+            let lora = self.lora.as_ref().map(LoraPair::update);
+            return kernels::linear(x, &self.weight, self.bias.clone(), lora.as_ref());
         };
         let update = pair.dropped(x.clone().cast(DType::F32), dropout);
-        let y = self.weight.forward(x, self.bias.clone(), None);
+        let y = kernels::linear(x, &self.weight, self.bias.clone(), None);
         let dtype = y.dtype();
         y + update.cast(dtype)
     }
@@ -103,7 +108,7 @@ impl Linear {
             return residual + self.forward(x);
         }
         let lora = self.lora.as_ref().map(LoraPair::update);
-        kernels::linear_onto(residual, x, self.weight.frozen(), self.bias.clone(), lora)
+        kernels::linear_onto(residual, x, &self.weight, self.bias.clone(), lora.as_ref())
     }
 
     /// Gradients at `x` from `grad`, that of the output, which is not computed.
@@ -111,15 +116,14 @@ impl Linear {
     /// # Shapes
     /// - x: `[rows, in]`; grad: `[rows, out]`
     pub fn gradients(&self, x: Tensor<2>, grad: Tensor<2>) -> LinearGradients {
-        let weight = self.weight.frozen();
         let Some(pair) = &self.lora else {
-            return kernels::linear_gradients(x, grad, weight, None);
+            return kernels::linear_gradients(x, grad, &self.weight, None);
         };
         let Some(dropout) = pair.dropout else {
-            return kernels::linear_gradients(x, grad, weight, Some((&pair.a, &pair.b, pair.scaling)));
+            return kernels::linear_gradients(x, grad, &self.weight, Some(&pair.update()));
         };
         // The mask is the update's alone: its gradients come from the dropped input, and go through the mask again.
-        let plain = kernels::linear_gradients(x.clone(), grad.clone(), weight, None);
+        let plain = kernels::linear_gradients(x.clone(), grad.clone(), &self.weight, None);
         let leaf = x.cast(DType::F32).autodiff().require_grad();
         let alone = |factor: &Tensor<2>| factor.clone().without_autodiff().autodiff().require_grad();
         let pair = LoraPair {
@@ -128,7 +132,7 @@ impl Linear {
             ..*pair
         };
         let update = pair.dropped(leaf.clone(), dropout);
-        let found = kernels::seed(update, grad.cast(DType::F32)).backward();
+        let found = kernels::cotangent(update, grad.cast(DType::F32)).backward();
         let dtype = plain.x.dtype();
         LinearGradients {
             x: match leaf.grad(&found) {

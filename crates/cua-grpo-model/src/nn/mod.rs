@@ -5,11 +5,10 @@ mod dropout;
 mod init;
 mod linear;
 mod params;
-mod weight;
 
 pub use activation::Activation;
+pub use cua_grpo_kernels::Weight;
 pub use dropout::Dropout;
 pub use init::Initializer;
 pub use linear::{Linear, LinearConfig, LoraPair};
 pub use params::{LinearVisitor, ParamVisitor, Slot, join};
-pub use weight::Weight;

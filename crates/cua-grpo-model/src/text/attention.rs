@@ -138,12 +138,12 @@ impl TextAttention {
         cache: Option<CacheOfLayer<'_>>,
     ) -> Tensor<2> {
         let [batch, _, time, _] = rope.cos.dims();
-        let turn = |x: Tensor<2>, norm: &Tensor<1>| {
+        let rotated = |x: Tensor<2>, norm: &Tensor<1>| {
             let (cos, sin) = (rope.cos.clone(), rope.sin.clone());
             kernels::rms_norm_rotate(x, norm.clone(), self.eps, cos, sin)
         };
-        let q = turn(self.q_proj.forward(x.clone()), &self.q_norm);
-        let k = turn(self.k_proj.forward(x.clone()), &self.k_norm);
+        let q = rotated(self.q_proj.forward(x.clone()), &self.q_norm);
+        let k = rotated(self.k_proj.forward(x.clone()), &self.k_norm);
         let v = self.v_proj.forward(x);
         let v = v.reshape([batch, time, self.kv_heads, self.head_dim]).swap_dims(1, 2);
         let attended = match cache {

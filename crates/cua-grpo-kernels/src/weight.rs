@@ -1,9 +1,93 @@
-//! Four-bit weights (NF4, Dettmers et al. 2023): the type, and linear maps with them.
+//! Weights of linear maps: a matrix or four bits a value (NF4, Dettmers et al. 2023), a low-rank update, and gradients.
 
-use crate::extension::{Bias, FusedOps};
-use crate::route::{is_fused, like};
-use burn::backend::Dispatch;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+
+/// Weight `[out, in]` of a linear map.
+///
+/// On the CPU, bf16 and four bits only save memory: arithmetic is in f32.
+#[derive(Debug, Clone)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "handles of tensors: a model holds some hundred of them, and no list"
+)]
+pub enum Weight {
+    /// In f32 or bf16.
+    Dense(Tensor<2>),
+    /// In four bits: a constant, which no gradient reaches.
+    Nf4(Nf4),
+}
+
+impl Weight {
+    /// `[out, in]`
+    pub fn dims(&self) -> [usize; 2] {
+        match self {
+            Self::Dense(weight) => weight.dims(),
+            Self::Nf4(weight) => weight.dims(),
+        }
+    }
+
+    /// The matrix that the weight stands for: in f32 where it is in four bits, as it is stored otherwise.
+    pub fn dense(&self) -> Tensor<2> {
+        match self {
+            Self::Dense(weight) => weight.clone(),
+            Self::Nf4(weight) => weight.dequantise(),
+        }
+    }
+}
+
+impl From<Tensor<2>> for Weight {
+    fn from(weight: Tensor<2>) -> Self {
+        Self::Dense(weight)
+    }
+}
+
+impl From<Nf4> for Weight {
+    fn from(weight: Nf4) -> Self {
+        Self::Nf4(weight)
+    }
+}
+
+/// A low-rank update of a weight, `scaling B A` (LoRA, Hu et al. 2021).
+#[derive(Debug, Clone)]
+pub struct Lora {
+    /// `[r, in]`
+    pub a: Tensor<2>,
+    /// `[out, r]`
+    pub b: Tensor<2>,
+    /// Of the product.
+    pub scaling: f64,
+}
+
+impl Lora {
+    /// The update without a place in a graph.
+    #[must_use]
+    pub fn without_autodiff(self) -> Self {
+        Self {
+            a: self.a.without_autodiff(),
+            b: self.b.without_autodiff(),
+            scaling: self.scaling,
+        }
+    }
+
+    /// The rank `r`.
+    pub fn rank(&self) -> usize {
+        self.a.dims()[0]
+    }
+
+    /// Whether the factors update a weight `[out, in]`.
+    pub(crate) fn fits(&self, [out, width]: [usize; 2]) -> bool {
+        self.a.dims()[1] == width && self.b.dims() == [out, self.rank()]
+    }
+}
+
+/// Gradients of a linear map; see [`crate::linear_gradients`].
+#[derive(Debug)]
+pub struct LinearGradients {
+    /// Of its input, `[rows, in]`.
+    pub x: Tensor<2>,
+    /// Of A `[r, in]` and B `[out, r]`, where there is an update.
+    pub factors: Option<[Tensor<2>; 2]>,
+}
 
 /// Elements that share a scale.
 pub const BLOCK: usize = 64;
@@ -122,69 +206,5 @@ impl Nf4 {
         let scales = self.absmax.clone().unsqueeze_dim::<2>(1).repeat_dim(1, BLOCK);
         let scales: Tensor<1> = scales.flatten(0, 1);
         (table.select(0, codes.narrow(0, 0, count)) * scales.narrow(0, 0, count)).reshape(self.shape)
-    }
-}
-
-/// `x W^T + b`, and `+ scaling * (x A^T) B^T` with `lora` as `((A, B), scaling)`: a linear map with four-bit weights
-/// (QLoRA, Dettmers et al. 2023).
-///
-/// The weight gets no gradient; x, bias and the low-rank factors do. Arithmetic is in the type of `x`.
-///
-/// # Shapes
-/// - x: `[rows, in]`; weight: `[out, in]`; bias: `[out]`; A: `[r, in]`; B: `[out, r]`; output: `[rows, out]`
-pub fn linear_nf4(
-    x: Tensor<2>,
-    weight: &Nf4,
-    bias: Option<Tensor<1>>,
-    lora: Option<((Tensor<2>, Tensor<2>), f64)>,
-) -> Tensor<2> {
-    #[cfg(feature = "cuda")]
-    if let Some(output) = crate::cuda::route::linear_nf4(&x, weight, &bias, &lora) {
-        return output;
-    }
-    let bias = bias.map(|bias| like(bias, &x));
-    let [out, width] = weight.shape;
-    let stored =
-        is_fused(&weight.absmax) && weight.codes.dtype() == DType::U8 && weight.codes.device() == Device::flex();
-    let fits = x.dims()[1] == width && bias.as_ref().is_none_or(|bias| is_fused(bias) && bias.dims() == [out]);
-    let low = lora.as_ref().is_none_or(|((a, b), _)| {
-        let rank = a.dims()[0];
-        is_fused(a) && is_fused(b) && a.dims() == [rank, width] && b.dims() == [out, rank]
-    });
-    if !(is_fused(&x) && stored && fits && low) {
-        return reference::linear_nf4(x, weight, bias, lora);
-    }
-    let (x, bias) = (x.into_dispatch(), Bias::from(bias));
-    let (codes, absmax) = (
-        weight.codes.clone().into_dispatch(),
-        weight.absmax.clone().into_dispatch(),
-    );
-    Tensor::from_dispatch(match lora {
-        None => <Dispatch as FusedOps>::linear_nf4(x, codes, absmax, out, bias),
-        Some(((a, b), scaling)) => {
-            let (a, b) = (a.into_dispatch(), b.into_dispatch());
-            <Dispatch as FusedOps>::linear_nf4_lora(x, codes, absmax, out, bias, a, b, scaling)
-        }
-    })
-}
-
-/// The same in plain tensor operations.
-pub(crate) mod reference {
-    use super::Nf4;
-    use crate::route::like;
-    use burn::tensor::Tensor;
-
-    /// Reference of [`crate::linear_nf4`].
-    pub fn linear_nf4(
-        x: Tensor<2>,
-        weight: &Nf4,
-        bias: Option<Tensor<1>>,
-        lora: Option<((Tensor<2>, Tensor<2>), f64)>,
-    ) -> Tensor<2> {
-        let weight = like(weight.dequantise(), &x);
-        match lora {
-            None => crate::linear::reference::linear(x, weight, bias),
-            Some((factors, scaling)) => crate::linear::reference::linear_lora(x, weight, bias, factors, scaling),
-        }
     }
 }

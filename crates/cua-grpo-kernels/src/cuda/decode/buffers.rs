@@ -1,10 +1,10 @@
 //! What a decoder keeps on the card besides weights and cache: activations of one step, and the state of each row.
 
-use super::decode::{DecodeModel, DecodeWeight};
-use super::decode_product::{LOW, groups};
-use super::decode_wide::wide_scratch;
-use super::error::CudaError;
-use super::section::{Address, Section, empty, try_section};
+use super::limits::{LOW, MOST_STOP_IDS, groups, lora_scratch, wide_scratch};
+use super::model::DecodeModel;
+use crate::cuda::error::CudaError;
+use crate::cuda::section::{Address, Section, try_section};
+use crate::cuda::tensor::empty;
 use burn::tensor::DType;
 use burn_cubecl::tensor::CubeTensor;
 
@@ -23,14 +23,16 @@ pub struct RowStart {
     pub top_p: f32,
     /// Key of the random numbers.
     pub seed: u64,
-    /// Most tokens to sample.
+    /// Tokens drawn for this reply before: the random numbers go on behind them, and so does the history.
+    pub drawn: usize,
+    /// Most tokens to sample now.
     pub max_new_tokens: usize,
 }
 
 /// What was sampled.
 #[derive(Debug, Clone, Default)]
 pub struct History {
-    /// Tokens of each row.
+    /// Tokens of each row: behind the ones that were drawn before, whose places hold anything.
     pub tokens: Vec<Vec<u32>>,
     /// Log-prob of each token under what it was drawn from (after temperature, top-k and top-p).
     pub kept_logprobs: Vec<Vec<f32>>,
@@ -98,11 +100,6 @@ pub(super) struct Buffers {
     _owner: CubeTensor,
 }
 
-/// Most stop ids.
-pub(super) const MOST_STOP_IDS: usize = 16;
-/// Largest rank of an adapter.
-pub(super) const MOST_RANK: usize = 256;
-
 /// Hands out parts of one buffer, each at a multiple of 256 bytes.
 struct Plan(usize);
 
@@ -123,11 +120,10 @@ impl Buffers {
         history: usize,
     ) -> Result<Self, CudaError> {
         let [vocab, hidden] = model.embedding.dims();
-        let mlp = match model.layers.first().map(|layer| &layer.gate_up[0].weight) {
-            Some(DecodeWeight::Dense(weight)) => weight.dims()[0],
-            Some(DecodeWeight::Nf4 { shape, .. }) => shape[0],
-            None => return Err(CudaError::new("decoder: expected at least one layer", 0)),
+        let Some(first) = model.layers.first() else {
+            return Err(CudaError::new("decoder: expected at least one layer", 0));
         };
+        let mlp = first.gate_up[0].shape()[0];
         // Two waves of blocks over the card; more than eight parts cost more to combine than they gain.
         let (multiprocessors, chains) = try_section(&like.client, |cx| Ok((cx.gpu.multiprocessors, cx.gpu.chains)))?;
         let splits = (2 * multiprocessors / (model.kv_heads * rows)).clamp(1, 8);
@@ -143,7 +139,7 @@ impl Buffers {
         let (heads, width) = (model.heads, model.head_dim);
         let mut plan = Plan(0);
         let wide = (heads + 2 * model.kv_heads) * width;
-        let shrink = super::decode_linear::lora_scratch(mlp.max(hidden).max(heads * width)) * 4;
+        let shrink = lora_scratch(mlp.max(hidden).max(heads * width)) * 4;
         let places = [
             rows * hidden * 2,
             rows * hidden * 2,
@@ -225,6 +221,7 @@ impl Buffers {
             top_k: 0,
             top_p: 1.0,
             seed: 0,
+            drawn: 0,
             max_new_tokens: self.sizes.history,
         };
         self.upload(cx, &vec![start; self.sizes.rows], &[], 0)
@@ -251,7 +248,7 @@ impl Buffers {
         cx.upload(self.top_k, &ints(|start| start.top_k as i64))?;
         let limits: Vec<i32> = starts
             .iter()
-            .map(|start| start.max_new_tokens.min(history) as i32)
+            .map(|start| (start.drawn + start.max_new_tokens).min(history) as i32)
             .collect();
         cx.upload(self.limit, &limits)?;
         cx.upload(
@@ -263,8 +260,12 @@ impl Buffers {
             &starts.iter().map(|start| start.top_p).collect::<Vec<f32>>(),
         )?;
         cx.upload(self.seed, &starts.iter().map(|start| start.seed).collect::<Vec<u64>>())?;
-        cx.zero(self.step, 4 * rows)?;
-        let finished: Vec<i32> = limits.iter().map(|&limit| if limit == 0 { 2 } else { 0 }).collect();
+        cx.upload(self.step, &ints(|start| start.drawn as i64))?;
+        let nothing = starts
+            .iter()
+            .zip(&limits)
+            .map(|(start, &limit)| limit <= start.drawn as i32);
+        let finished: Vec<i32> = nothing.map(|nothing| if nothing { 2 } else { 0 }).collect();
         cx.upload(self.finished, &finished)?;
         let active = finished.iter().filter(|&&finished| finished == 0).count();
         cx.upload(self.active, &[active as i32])?;
@@ -278,6 +279,10 @@ impl Buffers {
 
     pub fn active(&self, cx: &mut Section<'_>) -> Result<usize, CudaError> {
         Ok(cx.download::<i32>(self.active, 1)?[0] as usize)
+    }
+
+    pub fn finished(&self, cx: &mut Section<'_>) -> Result<Vec<i32>, CudaError> {
+        cx.download::<i32>(self.finished, self.sizes.rows)
     }
 
     pub fn history(&self, cx: &mut Section<'_>) -> Result<History, CudaError> {
@@ -300,7 +305,7 @@ impl Buffers {
             logprobs: of(1),
             plain_logprobs: of(2),
             kept_mass: of(3),
-            finished: cx.download::<i32>(self.finished, rows)?,
+            finished: self.finished(cx)?,
         })
     }
 }

@@ -1,13 +1,16 @@
 //! The launches of one decode step, in order; every argument is an address or a constant, so they can be captured.
 
-use super::decode::{DecodeModel, primitive};
-use super::decode_linear::{Output, columns, linears, whole};
-use super::decode_product::{Ending, Group, groups, head, product, suits};
-use super::decode_state::{Buffers, MOST_STOP_IDS, Sizes};
-use super::error::CudaError;
-use super::gemm::{Element, Product};
-use super::section::{Address, Arguments, Section};
-use super::source;
+use super::buffers::{Buffers, Sizes};
+use super::limits::{MOST_STOP_IDS, groups, suits_few};
+use super::linear::{columns, linears};
+use super::model::{DecodeLayer, DecodeModel};
+use super::product::{Ending, Group, product};
+use super::wide::Output;
+use crate::cuda::blas::{Element, Product};
+use crate::cuda::error::CudaError;
+use crate::cuda::section::{Address, Arguments, Section};
+use crate::cuda::source;
+use crate::cuda::tensor::{primitive, whole};
 use burn::tensor::DType;
 use burn_cubecl::tensor::CubeTensor;
 
@@ -41,7 +44,7 @@ pub(super) fn step(
         0,
         &mut arguments,
     )?;
-    if suits(cx, model, rows) {
+    if suits_few(cx.gpu.chains, model, rows) {
         few_rows(cx, model, cache, buffers)
     } else {
         many_rows(cx, model, cache, buffers)
@@ -107,7 +110,7 @@ fn few_rows(
     }
     let norm = primitive(&model.norm)?;
     expect_bf16(&norm)?;
-    let head = [head(model)];
+    let head = [model.head_map()];
     let head = Group {
         maps: &head,
         x: buffers.x,
@@ -277,7 +280,7 @@ fn attend(
     cx: &mut Section<'_>,
     model: &DecodeModel,
     buffers: &Buffers,
-    layer: &super::decode::DecodeLayer,
+    layer: &DecodeLayer,
     [keys, values]: &[CubeTensor; 2],
 ) -> Result<(), CudaError> {
     let Sizes {

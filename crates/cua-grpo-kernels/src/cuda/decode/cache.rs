@@ -1,12 +1,12 @@
-//! The cache of a [`Decoder`]: the tokens of a prefill go in and see what is there; rows move when it grows or shrinks.
+//! The cache of a [`super::Decoder`]: the tokens of a prefill go in and see what is there; rows move when it grows or shrinks.
 
-use super::attention::Forward;
-use super::decode::{DecodeModel, Decoder, dispatched, primitive};
-use super::decode_state::Buffers;
-use super::error::CudaError;
-use super::heads::{Heads, heads_first};
-use super::section::{Address, Arguments, Section, empty, section};
-use super::source;
+use super::model::DecodeModel;
+use crate::cuda::attention::Forward;
+use crate::cuda::error::CudaError;
+use crate::cuda::heads::{Heads, heads_first};
+use crate::cuda::section::{Address, Arguments, Section, section};
+use crate::cuda::source;
+use crate::cuda::tensor::{dispatched, empty, primitive};
 use burn::tensor::{DType, Tensor};
 use burn_cubecl::kernel::cast;
 use burn_cubecl::tensor::CubeTensor;
@@ -22,8 +22,15 @@ pub struct Span {
     pub count: usize,
 }
 
+/// Keys and values of each layer `[rows, kv_heads, max_len, head_dim]`.
+pub(super) struct Cache {
+    pub layers: Vec<[CubeTensor; 2]>,
+    pub rows: usize,
+    pub max_len: usize,
+}
+
 /// Keys and values of one layer, filled with zeros.
-pub(super) fn zeros(model: &DecodeModel, rows: usize, max_len: usize) -> Result<[CubeTensor; 2], CudaError> {
+fn zeros(model: &DecodeModel, rows: usize, max_len: usize) -> Result<[CubeTensor; 2], CudaError> {
     let shape = [rows, model.kv_heads, max_len, model.head_dim];
     let device = model.embedding.device();
     // Made flat: burn would leave gaps between rows of 64 or 128 elements.
@@ -86,18 +93,20 @@ fn fresh(heads: &Heads) -> Fresh {
     Fresh { shape, strides }
 }
 
-impl Decoder {
-    /// Puts keys `k` and values `v` of new tokens of layer `layer` into the cache, row `b` of them as `spans[b]` says,
-    /// and gives what the queries `q` see: the tokens of their row up to their own. Padding gives zeros.
-    ///
-    /// # Shapes
-    /// - q, output: `[batch, heads, time, head_dim]`
-    /// - k, v: `[batch, kv_heads, time, head_dim]`
-    ///
-    /// # Errors
-    /// When a tensor is not on the card, or a span does not fit the cache.
+impl Cache {
+    /// An empty one.
+    pub fn new(model: &DecodeModel, rows: usize, max_len: usize) -> Result<Self, CudaError> {
+        let layers = model.layers.iter().map(|_| zeros(model, rows, max_len));
+        Ok(Self {
+            layers: layers.collect::<Result<_, _>>()?,
+            rows,
+            max_len,
+        })
+    }
+
+    /// As [`super::Decoder::attend`].
     pub fn attend(
-        &mut self,
+        &self,
         layer: usize,
         q: Tensor<4>,
         [k, v]: [Tensor<4>; 2],
@@ -108,7 +117,7 @@ impl Decoder {
         let q = Heads::aligned(bf16(&q)?);
         let (k, v) = (Heads::of(bf16(&k)?), Heads::of(bf16(&v)?));
         let ([batch, heads, time, width], kv_heads) = (q.shape, k.shape[1]);
-        let (rows, max_len) = (self.rows(), self.max_len());
+        let (rows, max_len) = (self.rows, self.max_len);
         let inside = |span: &Span| span.row < rows && span.count <= time && span.start + span.count < max_len;
         if spans.len() != batch || !spans.iter().all(inside) {
             let expected = format!("decoder: expected {batch} spans inside {rows} rows of {max_len} columns");
@@ -128,7 +137,7 @@ impl Decoder {
         let strides = [q.strides, cached, cached, out.strides];
         let padded = spans.iter().any(|span| span.count < time);
         let spans = spans.to_vec();
-        let [keys, values] = &self.cache[layer];
+        let [keys, values] = &self.layers[layer];
         let tensors = [
             &q.tensor,
             &k.tensor,
@@ -171,20 +180,14 @@ impl Decoder {
         Ok(dispatched(like, out.tensor))
     }
 
-    /// Makes the decoder one of `from.len()` rows of less than `max_len` tokens, of which `history` may be sampled in one
-    /// run. Row `i` continues row `r`, whose first `n` columns hold tokens, where `from[i]` is `Some((r, n))`; other
-    /// rows are empty. Layers move one after the other, so that little more than the cache is held.
-    ///
-    /// # Errors
-    /// When a launch fails.
+    /// As [`super::Decoder::rearrange`]. Layers move one after the other, so that little more than the cache is held.
     pub fn rearrange(
         &mut self,
+        model: &DecodeModel,
         from: &[Option<(usize, usize)>],
         max_len: usize,
-        history: usize,
     ) -> Result<(), CudaError> {
-        self.drop_graph();
-        let old_rows = self.rows();
+        let old_rows = self.rows;
         let mut places = Places {
             rows: vec![0; old_rows],
             start: vec![0; old_rows],
@@ -197,10 +200,10 @@ impl Decoder {
             }
         }
         let places = std::sync::Arc::new(places);
-        for layer in 0..self.cache.len() {
-            let grown = zeros(&self.model, from.len(), max_len)?;
+        for layer in 0..self.layers.len() {
+            let grown = zeros(model, from.len(), max_len)?;
             let at = empty(&grown[0], [3 * old_rows], DType::I32);
-            for (old, new) in self.cache[layer].iter().zip(&grown) {
+            for (old, new) in self.layers[layer].iter().zip(&grown) {
                 let old = Heads::of(old.clone());
                 let (fresh, places) = (fresh(&old), places.clone());
                 section([new, &old.tensor, &at], move |cx, [new, old, at]| {
@@ -208,10 +211,9 @@ impl Decoder {
                     fresh.store(cx, new, old, at, max_len)
                 });
             }
-            self.cache[layer] = grown;
+            self.layers[layer] = grown;
         }
-        let like = primitive(&self.model.embedding)?;
-        self.buffers = Buffers::new(&like, &self.model, from.len(), max_len, history)?;
-        self.warm_up()
+        (self.rows, self.max_len) = (from.len(), max_len);
+        Ok(())
     }
 }

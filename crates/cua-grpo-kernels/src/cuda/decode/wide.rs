@@ -1,46 +1,21 @@
 //! Four-bit products of a decode step with more rows than one tile of the tensor cores has, 32 rows at a time: parts of the
 //! columns, then their sum. The kernels are in `product_wide.cu`.
 
-use super::decode::{DecodeLinear, DecodeModel, DecodeWeight, cube, primitive};
-use super::decode_linear::Output;
-use super::decode_product::MOST_ROWS;
-use super::decode_state::Buffers;
-use super::error::CudaError;
-use super::section::{Address, Arguments, Section};
-use super::source;
+use super::buffers::Buffers;
+use super::limits::{FOUR_BIT_ROWS, PART};
+use super::model::DecodeLinear;
+use crate::cuda::error::CudaError;
+use crate::cuda::section::{Address, Arguments, Section};
+use crate::cuda::source;
+use crate::cuda::tensor::{cube, primitive};
+use crate::weight::{Nf4, Weight};
 use burn::tensor::DType;
 
-/// Rows of one launch.
-const ROWS: usize = 32;
-/// Columns of a part.
-const PART: usize = 1024;
-
-/// Whether maps that read the same input of `width` columns can be multiplied here with `rows` rows.
-pub(super) fn suits_wide(chains: bool, maps: &[DecodeLinear], width: usize, rows: usize) -> bool {
-    let fits = |map: &DecodeLinear| {
-        matches!(map.weight, DecodeWeight::Nf4 { .. }) && map.shape()[0].is_multiple_of(16) && map.shape()[1] == width
-    };
-    chains && rows > MOST_ROWS && width.is_multiple_of(256) && maps.len() <= 3 && maps.iter().all(fits)
-}
-
-/// Floats of scratch for the parts of the largest group of `model`, or 0 where no group comes here.
-pub(super) fn wide_scratch(chains: bool, model: &DecodeModel, rows: usize) -> usize {
-    let group = |maps: &[DecodeLinear]| {
-        let width = maps[0].shape()[1];
-        let outputs: usize = maps.iter().map(|map| map.shape()[0]).sum();
-        match suits_wide(chains, maps, width, rows) {
-            true => width.div_ceil(PART) * rows.min(ROWS) * outputs,
-            false => 0,
-        }
-    };
-    let of = |layer: &super::decode::DecodeLayer| {
-        let single = [&layer.o, &layer.down].map(|map| group(std::slice::from_ref(map)));
-        group(&layer.qkv)
-            .max(group(&layer.gate_up))
-            .max(single[0])
-            .max(single[1])
-    };
-    model.layers.iter().map(of).max().unwrap_or(0)
+/// Columns of the output that a linear map writes: where they start and how far apart rows are.
+#[derive(Clone, Copy)]
+pub(super) struct Output {
+    pub at: Address,
+    pub row: usize,
 }
 
 /// `y = x W^T` for maps that read the same input and write beside each other.
@@ -55,7 +30,7 @@ pub(super) fn wide(
     let rows = buffers.sizes.rows;
     let (mut words, mut outputs) = (Vec::new(), 0);
     for map in maps {
-        let DecodeWeight::Nf4 { codes, absmax, shape } = &map.weight else {
+        let Weight::Nf4(Nf4 { codes, absmax, shape }) = &map.weight else {
             return Err(CudaError::new("decoder: expected four-bit weights", format!("{map:?}")));
         };
         let codes = cube(codes.clone().into_dispatch())?;
@@ -65,8 +40,8 @@ pub(super) fn wide(
     words.resize(9, 0);
     let parts = width.div_ceil(PART);
     let kernels = source::product_wide(DType::BF16);
-    for start in (0..rows).step_by(ROWS) {
-        let count = (rows - start).min(ROWS);
+    for start in (0..rows).step_by(FOUR_BIT_ROWS) {
+        let count = (rows - start).min(FOUR_BIT_ROWS);
         let mut arguments = Arguments::default()
             .address(buffers.parts)
             .address(x + (start * width * 2) as u64)

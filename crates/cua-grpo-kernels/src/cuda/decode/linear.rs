@@ -1,21 +1,16 @@
 //! Linear maps of a decode step: dense or four-bit weights, joined where they lie beside each other, and their adapters.
 
-use super::decode::{DecodeLinear, DecodeModel, DecodeWeight, cube, primitive};
-use super::decode_state::Buffers;
-use super::decode_wide::{suits_wide, wide};
-use super::error::CudaError;
-use super::gemm::{Element, Product};
-use super::section::{Address, Arguments, Section};
-use super::source;
+use super::buffers::Buffers;
+use super::limits::{FOUR_BIT_ROWS, LORA_ROWS, MOST_RANK, lora_splits, suits_wide};
+use super::model::DecodeLinear;
+use super::wide::{Output, wide};
+use crate::cuda::blas::{Element, Product};
+use crate::cuda::error::CudaError;
+use crate::cuda::section::{Address, Arguments, Section};
+use crate::cuda::source;
+use crate::cuda::tensor::{cube, primitive, whole};
+use crate::weight::{Lora, Nf4, Weight};
 use burn::tensor::DType;
-use burn_cubecl::tensor::CubeTensor;
-
-/// Columns of the output that a linear map writes: where they start and how far apart rows are.
-#[derive(Clone, Copy)]
-pub(super) struct Output {
-    pub at: Address,
-    pub row: usize,
-}
 
 /// Where each map of a group writes in the joined output.
 pub(super) fn columns(maps: &[DecodeLinear], at: Address, row: usize) -> Vec<Output> {
@@ -49,11 +44,11 @@ pub(super) fn linears(
     while number < maps.len() {
         let output = outputs[number];
         match &maps[number].weight {
-            DecodeWeight::Dense(weight) => {
+            Weight::Dense(weight) => {
                 let weight = whole(primitive(weight)?)?;
                 let first = cx.address(&weight)?;
                 let mut columns = maps[number].shape()[0];
-                while let Some(DecodeWeight::Dense(next)) = maps.get(number + 1).map(|map| &map.weight) {
+                while let Some(Weight::Dense(next)) = maps.get(number + 1).map(|map| &map.weight) {
                     if cx.address(&whole(primitive(next)?)?)? != first + (columns * width * 2) as u64 {
                         break;
                     }
@@ -66,7 +61,7 @@ pub(super) fn linears(
                 };
                 cx.multiply(product, 1.0, x, first, None, output.at)?;
             }
-            DecodeWeight::Nf4 { codes, absmax, shape } => {
+            Weight::Nf4(Nf4 { codes, absmax, shape }) => {
                 let codes = cube(codes.clone().into_dispatch())?;
                 let absmax = primitive(absmax)?;
                 let (codes, absmax) = (cx.address(&codes)?, cx.address(&absmax)?);
@@ -78,7 +73,7 @@ pub(super) fn linears(
     adapters(cx, buffers, maps, x, width, outputs)
 }
 
-/// A product that reads four-bit weights as such, at most 32 rows at a time.
+/// A product that reads four-bit weights as such.
 fn four_bits(
     cx: &mut Section<'_>,
     rows: usize,
@@ -88,8 +83,8 @@ fn four_bits(
     absmax: Address,
     output: Output,
 ) -> Result<(), CudaError> {
-    for start in (0..rows).step_by(32) {
-        let count = (rows - start).min(32);
+    for start in (0..rows).step_by(FOUR_BIT_ROWS) {
+        let count = (rows - start).min(FOUR_BIT_ROWS);
         let name = match count {
             0..=8 => "nf4_gemm_8",
             9..=16 => "nf4_gemm_16",
@@ -131,7 +126,9 @@ fn adapters(
     let mut words = Vec::new();
     let (mut rank, mut blocks) = (0, 0);
     for (map, output) in maps.iter().zip(outputs) {
-        let Some((a, b, scaling)) = &map.lora else { continue };
+        let Some(Lora { a, b, scaling }) = &map.lora else {
+            continue;
+        };
         let (a, b) = (primitive(a)?, primitive(b)?);
         let (n, r) = (b.meta.shape()[0], b.meta.shape()[1]);
         words.extend([cx.address(&a)?, cx.address(&b)?, output.at, output.row as u64]);
@@ -142,8 +139,9 @@ fn adapters(
     if words.is_empty() {
         return Ok(());
     }
-    if rank > super::decode_state::MOST_RANK {
-        return Err(CudaError::new("decoder: expected adapters of rank 256 at most", rank));
+    if rank > MOST_RANK {
+        let expected = format!("decoder: expected adapters of rank {MOST_RANK} at most");
+        return Err(CudaError::new(expected, rank));
     }
     let (count, rows) = (words.len() / 6, buffers.sizes.rows);
     words.resize(24, 0);
@@ -187,52 +185,4 @@ fn adapters(
         )?;
     }
     Ok(())
-}
-
-/// Rows that the adapter kernels take at a time.
-const LORA_ROWS: usize = 64;
-
-/// Into how many parts `width` columns are cut for `numbers` sums.
-fn lora_splits(width: usize, numbers: usize) -> usize {
-    width.div_ceil(if numbers <= 512 { 256 } else { 1024 })
-}
-
-/// Floats of scratch that [`adapters`] needs for maps of at most `width` inputs.
-pub(super) fn lora_scratch(width: usize) -> usize {
-    let most = LORA_ROWS * super::decode_state::MOST_RANK;
-    4 * (lora_splits(width, 512) * 512).max(lora_splits(width, most) * most)
-}
-
-/// Weights are read by address: burn must not have padded their rows.
-pub(super) fn whole(weight: CubeTensor) -> Result<CubeTensor, CudaError> {
-    let strides = weight.meta.strides();
-    if strides[strides.len() - 1] == 1 && strides[0] == weight.meta.shape()[strides.len() - 1] {
-        Ok(weight)
-    } else {
-        let found = format!("shape {:?} with strides {strides:?}", weight.meta.shape());
-        Err(CudaError::new(
-            "decoder: expected a weight without gaps between its rows",
-            found,
-        ))
-    }
-}
-
-impl DecodeLinear {
-    /// `[out, in]`
-    pub(super) fn shape(&self) -> [usize; 2] {
-        match &self.weight {
-            DecodeWeight::Dense(weight) => weight.dims(),
-            DecodeWeight::Nf4 { shape, .. } => *shape,
-        }
-    }
-}
-
-impl DecodeModel {
-    /// Whether any map has an adapter.
-    pub(super) fn has_adapter(&self) -> bool {
-        self.layers.iter().any(|layer| {
-            let maps = layer.qkv.iter().chain(&layer.gate_up).chain([&layer.o, &layer.down]);
-            maps.into_iter().any(|map| map.lora.is_some())
-        })
-    }
 }

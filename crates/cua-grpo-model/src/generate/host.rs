@@ -1,0 +1,305 @@
+//! Decoding layer by layer on any device, by one shared cache.
+//!
+//! - Rows of the cache are conversations, columns are moments: all rows append the same number of columns, and a row
+//!   hides the columns that are padding for it. So appending is one concatenation, whatever the lengths of the rows.
+//! - What was sampled last is not in the cache yet: it is fed with the next token, or at the start of the next turn.
+//! - Results are a pure function of the requests and their order; nothing depends on time.
+
+use super::decode::Decode;
+use super::rules::Moment;
+use super::sampling::{Draw, draw};
+use super::state::{Request, State};
+use super::warp::draw_by_rules;
+use crate::ModelError;
+use crate::batch::{Batch, Prefix, RowInput, ints};
+use crate::processor::PositionState;
+use crate::text::LayerCache;
+use burn::tensor::Tensor;
+use cua_grpo_core::{Completion, SamplingParams, StopReason, TokenId};
+use cua_grpo_kernels as kernels;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+/// The cache, and who draws.
+pub(super) struct Host {
+    cache: Vec<LayerCache>,
+    /// The conversation of each row of the cache; none where it was closed.
+    owners: Vec<Option<u64>>,
+    /// For each row of the cache, which columns it sees.
+    visible: Vec<Vec<bool>>,
+    /// Who is admitted.
+    seats: Vec<Seat>,
+}
+
+/// A completion in the making.
+struct Seat {
+    session: u64,
+    params: SamplingParams,
+    prompt: Vec<TokenId>,
+    completion: Completion,
+    rng: ChaCha8Rng,
+    done: bool,
+}
+
+impl Seat {
+    fn new(request: &Request) -> Self {
+        let completion = Completion {
+            tokens: Vec::new(),
+            logprobs: Vec::new(),
+            kept_mass: Vec::new(),
+            versions: Vec::new(),
+            stop: StopReason::MaxTokens,
+        };
+        Self {
+            session: request.session,
+            params: request.params.clone(),
+            prompt: request.prompt.tokens.clone(),
+            completion,
+            rng: ChaCha8Rng::seed_from_u64(request.params.seed),
+            done: false,
+        }
+    }
+
+    /// Draws a token and decides whether the reply is done.
+    fn extend(&mut self, state: &State, logits: &[f32]) -> Result<(), ModelError> {
+        let drawn = if state.rules.is_neutral() {
+            draw(logits, &self.params, &mut self.rng)
+        } else {
+            self.draw_ruled(state, logits)?
+        };
+        let completion = &mut self.completion;
+        completion.tokens.push(drawn.token);
+        completion.logprobs.push(drawn.logprob);
+        completion.kept_mass.push(drawn.kept_mass);
+        completion.versions.push(state.version);
+        let conversation = state.conversations.get(&self.session);
+        let used = conversation.map_or(0, |conversation| conversation.length);
+        // Nothing that follows a log-prob that is no number can be used: whoever asked finds it in the completion.
+        self.done = !drawn.logprob.is_finite();
+        let stop = if state.stop_tokens.contains(&drawn.token) {
+            Some(StopReason::Stop)
+        } else if completion.tokens.len() >= self.params.max_new_tokens {
+            Some(StopReason::MaxTokens)
+        } else if used + self.prompt.len() + completion.tokens.len() >= state.max_context {
+            Some(StopReason::ContextFull)
+        } else {
+            None
+        };
+        if let Some(stop) = stop {
+            completion.stop = stop;
+            self.done = true;
+        }
+        Ok(())
+    }
+
+    /// Draws by the rules, which see the whole conversation.
+    fn draw_ruled(&mut self, state: &State, logits: &[f32]) -> Result<Draw, ModelError> {
+        let conversation = state.conversations.get(&self.session);
+        let mut tokens = conversation.map_or_else(Vec::new, |conversation| conversation.seen.clone());
+        tokens.extend(&self.prompt);
+        let prompt = tokens.len();
+        tokens.extend(&self.completion.tokens);
+        let moment = Moment {
+            tokens: &tokens,
+            prompt,
+            stop: &state.stop_tokens,
+            last: self.completion.tokens.len() + 1 == self.params.max_new_tokens,
+        };
+        let drawn = draw_by_rules(logits, &state.rules, &moment, &self.params, &mut self.rng);
+        drawn.ok_or_else(|| ModelError::Input {
+            operation: "draw a token",
+            expected: "rules of generation_config.json that leave one".to_owned(),
+            got: format!("none that may follow {} tokens", tokens.len()),
+        })
+    }
+}
+
+impl Decode for Host {
+    fn admit(&mut self, state: &mut State, requests: &[Request], inputs: &[RowInput]) -> Result<(), ModelError> {
+        self.place(state, requests)?;
+        let sessions: Vec<u64> = requests.iter().map(|request| request.session).collect();
+        let hidden = self.feed(state, &sessions, inputs)?;
+        let logits = logits(state, hidden);
+        let seats = requests.iter().zip(&logits).map(|(request, logits)| {
+            let mut seat = Seat::new(request);
+            seat.extend(state, logits)?;
+            Ok(seat)
+        });
+        let seats: Vec<Seat> = seats.collect::<Result<_, ModelError>>()?;
+        self.seats.extend(seats);
+        Ok(())
+    }
+
+    fn advance(&mut self, state: &mut State) -> Result<(), ModelError> {
+        if self.seats.iter().all(|seat| seat.done) {
+            return Ok(());
+        }
+        // Who is finished keeps its row until it is released: the sums of the others do not depend on when that is.
+        let sessions: Vec<u64> = self.seats.iter().map(|seat| seat.session).collect();
+        let next = |seat: &Seat| seat.completion.tokens.last().copied().filter(|_| !seat.done);
+        let inputs = self.seats.iter().map(next);
+        let inputs: Vec<RowInput> = inputs
+            .map(|token| RowInput::sampled(token.into_iter().collect()))
+            .collect();
+        let hidden = self.feed(state, &sessions, &inputs)?;
+        let logits = logits(state, hidden);
+        let seats = self.seats.iter_mut().zip(&logits);
+        for (seat, logits) in seats.filter(|(seat, _)| !seat.done) {
+            seat.extend(state, logits)?;
+        }
+        Ok(())
+    }
+
+    fn finished(&mut self) -> Result<Vec<u64>, ModelError> {
+        let done = self.seats.iter().filter(|seat| seat.done);
+        Ok(done.map(|seat| seat.session).collect())
+    }
+
+    fn drawn(&mut self, session: u64, from: usize) -> Result<Vec<TokenId>, ModelError> {
+        let seat = self.seats.iter().find(|seat| seat.session == session);
+        let tokens = seat.and_then(|seat| seat.completion.tokens.get(from..));
+        Ok(tokens.unwrap_or_default().to_vec())
+    }
+
+    fn release(&mut self, state: &mut State, session: u64) -> Result<Option<Completion>, ModelError> {
+        let Some(number) = self.seats.iter().position(|seat| seat.session == session) else {
+            return Ok(None);
+        };
+        let seat = self.seats.remove(number);
+        if let Some(conversation) = state.conversations.get_mut(&session) {
+            conversation.append(seat.prompt.len(), &seat.completion.tokens);
+            if !state.rules.is_neutral() {
+                conversation.seen.extend(&seat.prompt);
+                conversation.seen.extend(&seat.completion.tokens);
+            }
+        }
+        if self.seats.is_empty() {
+            self.settle();
+        }
+        Ok(Some(seat.completion))
+    }
+
+    fn close(&mut self, session: u64) {
+        if let Some(row) = self.row(session) {
+            self.owners[row] = None;
+        }
+    }
+
+    fn refresh(&mut self) {}
+}
+
+impl Host {
+    /// An empty cache for a decoder of `layers` layers.
+    pub fn new(layers: usize) -> Self {
+        Self {
+            cache: vec![LayerCache::default(); layers],
+            owners: Vec::new(),
+            visible: Vec::new(),
+            seats: Vec::new(),
+        }
+    }
+
+    /// The row of a conversation, where it has one.
+    fn row(&self, session: u64) -> Option<usize> {
+        self.owners.iter().position(|owner| *owner == Some(session))
+    }
+
+    fn settle(&mut self) {
+        for layer in &mut self.cache {
+            layer.settle();
+        }
+    }
+
+    /// Orders the rows of the cache: who is admitted, then `requests` as they stand, with rows of their own for new
+    /// conversations, then those that are open but do not ask. Rows of closed conversations go.
+    fn place(&mut self, state: &State, requests: &[Request]) -> Result<(), ModelError> {
+        if !self.seats.is_empty() {
+            self.settle();
+        }
+        let mut order: Vec<u64> = self.seats.iter().map(|seat| seat.session).collect();
+        order.extend(requests.iter().map(|request| request.session));
+        // Idle rows are fed padding: allowed, but a deterministic caller never leaves any.
+        let owners = self.owners.iter().flatten().copied();
+        let mut idle: Vec<u64> = owners.filter(|session| !order.contains(session)).collect();
+        idle.sort_unstable();
+        order.extend(idle);
+        let columns = self.visible.first().map_or(0, Vec::len);
+        let old: Vec<Option<usize>> = order.iter().map(|session| self.row(*session)).collect();
+        let visible: Vec<Vec<bool>> = old
+            .iter()
+            .map(|row| row.map_or_else(|| vec![false; columns], |row| self.visible[row].clone()))
+            .collect();
+        let unchanged = old.len() == self.visible.len() && old.iter().enumerate().all(|(new, old)| *old == Some(new));
+        if columns > 0 && !unchanged {
+            // A new row borrows the columns of row 0 and hides them all.
+            let rows: Vec<i64> = old.iter().map(|row| row.unwrap_or(0) as i64).collect();
+            let rows = ints(rows, &state.model.device());
+            for layer in &mut self.cache {
+                layer.select_rows(&rows);
+            }
+        }
+        (self.owners, self.visible) = (order.into_iter().map(Some).collect(), visible);
+        self.drop_hidden_columns(state);
+        Ok(())
+    }
+
+    /// Drops columns that no row sees, once they are a quarter of the cache.
+    fn drop_hidden_columns(&mut self, state: &State) {
+        let columns = self.visible.first().map_or(0, Vec::len);
+        let kept: Vec<usize> = (0..columns)
+            .filter(|&column| self.visible.iter().any(|row| row[column]))
+            .collect();
+        if kept.is_empty() {
+            self.cache.fill(LayerCache::default());
+            self.visible.iter_mut().for_each(Vec::clear);
+        } else if kept.len() * 4 <= columns * 3 {
+            let index = kept.iter().map(|&column| column as i64).collect();
+            let index = ints(index, &state.model.device());
+            for layer in &mut self.cache {
+                layer.select_columns(&index);
+            }
+            for row in &mut self.visible {
+                *row = kept.iter().map(|&column| row[column]).collect();
+            }
+        }
+    }
+
+    /// Runs new tokens of `sessions` through the model; rows without any get hidden padding. Gives the state of the last
+    /// new token of each (any state for one that has none).
+    fn feed(&mut self, state: &mut State, sessions: &[u64], inputs: &[RowInput]) -> Result<Tensor<2>, ModelError> {
+        let places: Vec<usize> = sessions.iter().filter_map(|session| self.row(*session)).collect();
+        let mut rows = vec![RowInput::default(); self.visible.len()];
+        let mut positions = vec![PositionState::default(); rows.len()];
+        for ((&row, session), input) in places.iter().zip(sessions).zip(inputs) {
+            rows[row] = input.clone();
+            positions[row] = state.positions(*session);
+        }
+        let prefix = Prefix {
+            visible: self.visible.clone(),
+            positions,
+        };
+        let batch = Batch::assemble(&state.model, &rows, &prefix)?;
+        let last = places.iter().zip(inputs);
+        let last = last.map(|(&row, input)| (batch.starts[row] + input.tokens.len().saturating_sub(1)) as i64);
+        let last = ints(last.collect(), &state.model.device());
+        let hidden = batch.hidden_at(&state.model, Some(&mut self.cache), last);
+        for (input, visible) in rows.iter().zip(&mut self.visible) {
+            let length = visible.len();
+            visible.resize(length + input.tokens.len(), true);
+            visible.resize(length + batch.time, false);
+        }
+        for (&row, session) in places.iter().zip(sessions) {
+            if let Some(conversation) = state.conversations.get_mut(session) {
+                conversation.positions = batch.positions[row];
+            }
+        }
+        Ok(hidden)
+    }
+}
+
+/// Logits of hidden states `[rows, hidden]`, on the host.
+fn logits(state: &State, hidden: Tensor<2>) -> Vec<Vec<f32>> {
+    let logits = kernels::head(hidden, state.model.head());
+    let width = logits.dims()[1];
+    kernels::host(logits).chunks_exact(width).map(<[f32]>::to_vec).collect()
+}

@@ -1,0 +1,99 @@
+//! What every way of decoding needs to know: the weights, and where each open conversation stands.
+
+use super::rules::LogitRules;
+use crate::batch::{ImageCache, RowInput};
+use crate::processor::PositionState;
+use crate::{ModelError, Qwen3Vl};
+use cua_grpo_core::{PolicyVersion, Prompt, SamplingParams, TokenId};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// One conversation that wants tokens.
+pub struct Request {
+    /// Number of the conversation.
+    pub session: u64,
+    /// Tokens to append before sampling.
+    pub prompt: Prompt,
+    /// How to sample.
+    pub params: SamplingParams,
+}
+
+/// Where one conversation stands.
+#[derive(Default)]
+pub(super) struct Conversation {
+    /// Of its next token.
+    pub positions: PositionState,
+    /// Sampled but not yet in a cache.
+    pub pending: Vec<TokenId>,
+    /// Tokens in a cache or pending.
+    pub length: usize,
+    /// Those tokens, where rules read them.
+    pub seen: Vec<TokenId>,
+}
+
+impl Conversation {
+    /// Counts what was fed and drawn: `prompt` tokens, then `tokens`, of which the last is not in a cache yet.
+    pub fn append(&mut self, prompt: usize, tokens: &[TokenId]) {
+        self.length += prompt + tokens.len();
+        self.pending = tokens.last().copied().into_iter().collect();
+    }
+}
+
+/// The weights, and the conversations that are open.
+pub(super) struct State {
+    pub model: Qwen3Vl,
+    pub version: PolicyVersion,
+    pub images: Arc<ImageCache>,
+    pub stop_tokens: Vec<TokenId>,
+    pub max_context: usize,
+    /// Changes of the logits before a token is drawn.
+    pub rules: LogitRules,
+    pub conversations: HashMap<u64, Conversation>,
+}
+
+impl State {
+    /// What a request feeds: the token that is pending, then its prompt.
+    pub fn input(&self, request: &Request) -> Result<RowInput, ModelError> {
+        let conversation = self.conversation(request.session)?;
+        self.model.check_tokens(&request.prompt.tokens)?;
+        let length = conversation.length + request.prompt.tokens.len();
+        if request.prompt.tokens.is_empty() || length >= self.max_context {
+            return Err(ModelError::Input {
+                operation: "sample",
+                expected: format!("a prompt that leaves room in a context of {} tokens", self.max_context),
+                got: format!("{length} tokens"),
+            });
+        }
+        let images = request.prompt.images.iter();
+        let mut input = RowInput::sampled(conversation.pending.clone());
+        input.tokens.extend_from_slice(&request.prompt.tokens);
+        input.sampled.resize(input.tokens.len(), false);
+        input.pixels = images
+            .map(|image| self.images.pixels(image))
+            .collect::<Result<_, _>>()?;
+        input.place(&self.model.config, conversation.positions)?;
+        Ok(input)
+    }
+
+    /// An open conversation.
+    pub fn conversation(&self, session: u64) -> Result<&Conversation, ModelError> {
+        self.conversations.get(&session).ok_or_else(|| ModelError::Input {
+            operation: "sample",
+            expected: "an open session".to_owned(),
+            got: format!("session {session}, which is closed"),
+        })
+    }
+
+    /// Where a conversation stands; one that is closed stands at its start.
+    pub fn positions(&self, session: u64) -> PositionState {
+        let conversation = self.conversations.get(&session);
+        conversation.map_or_else(PositionState::default, |conversation| conversation.positions)
+    }
+
+    /// Tokens of a conversation that are in a cache.
+    #[cfg(feature = "cuda")]
+    pub fn columns(&self, session: u64) -> usize {
+        let conversation = self.conversations.get(&session);
+        conversation.map_or(0, |conversation| conversation.length - conversation.pending.len())
+    }
+}
