@@ -3,9 +3,11 @@
 #![allow(clippy::print_stderr, reason = "a tool at a terminal says what it does")]
 
 mod ci;
+mod circles;
 mod command;
 mod dependencies;
 mod licence;
+mod paths;
 mod setup_cuda;
 mod tidy;
 
@@ -15,7 +17,7 @@ const USAGE: &str = "\
 usage: cargo xtask TASK
 
   ci              format, clippy, tidy, tests, docs: what the continuous integration runs
-  tidy            house rules: headers, file sizes, crate arrows, licences, duplicate versions
+  tidy            house rules: headers, file sizes, import circles, crate arrows, licences, duplicate versions
   setup-cuda      prepare a Debian machine for building with the cargo feature `cuda` [--dry-run]
   bench-model     build and run the model benches, with the feature `cuda` for `--device cuda`; arguments are passed on
   bench-rollout   build and run the rollout benches; arguments are passed on";

@@ -1,7 +1,7 @@
 //! House rules that the compiler does not know; also run as a test.
 
 use crate::command::{Outcome, root};
-use crate::dependencies;
+use crate::{circles, dependencies};
 use std::path::{Path, PathBuf};
 
 const MOST_LINES: usize = 450;
@@ -11,6 +11,7 @@ const FOLDERS: &[&str] = &["crates", "benches", "examples", "xtask"];
 pub fn run() -> Outcome {
     let mut errors = sources()?;
     let files = errors.1;
+    errors.0.extend(import_circles()?);
     let findings = dependencies::check()?;
     errors.0.extend(findings.errors);
     if !findings.duplicates.is_empty() {
@@ -52,6 +53,48 @@ fn sources() -> Result<(Vec<String>, usize), String> {
         );
     }
     Ok((errors, files.len()))
+}
+
+/// Circles between files that nobody has let be.
+fn import_circles() -> Result<Vec<String>, String> {
+    let mut errors = Vec::new();
+    for (source, root_file) in crate_roots()? {
+        let name = source.strip_prefix(root()).unwrap_or(&source).display().to_string();
+        for circle in circles::find(&source, root_file)? {
+            let files: Vec<String> = circle.into_iter().map(|file| format!("{name}/{file}")).collect();
+            if !circles::allowed(&files) {
+                errors.push(format!(
+                    "files that depend on each other in a circle: {}: let one of them import nothing of the others",
+                    files.join(", ")
+                ));
+            }
+        }
+    }
+    Ok(errors)
+}
+
+/// The folders of our crate roots, each with its root file.
+fn crate_roots() -> Result<Vec<(PathBuf, &'static str)>, String> {
+    let mut folders = vec![root().join("xtask/src"), root().join("examples/src")];
+    for parent in ["crates", "benches/src/bin"] {
+        let parent = root().join(parent);
+        let entries =
+            std::fs::read_dir(&parent).map_err(|error| format!("cannot list {}: {error}", parent.display()))?;
+        let entries = entries.filter_map(Result::ok).map(|entry| entry.path());
+        folders.extend(
+            entries
+                .filter(|path| path.is_dir())
+                .flat_map(|path| [path.join("src"), path]),
+        );
+    }
+    folders.sort();
+    let roots = folders.into_iter().flat_map(|folder| {
+        let found = ["lib.rs", "main.rs"]
+            .into_iter()
+            .filter(|file| folder.join(file).exists());
+        found.map(|file| (folder.clone(), file)).collect::<Vec<_>>()
+    });
+    Ok(roots.collect())
 }
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Outcome {
@@ -112,6 +155,9 @@ mod tests {
         let (errors, files) = sources().unwrap();
         assert!(files > 10, "the walk found {files} files");
         assert!(errors.is_empty(), "{errors:#?}");
+        assert!(crate_roots().unwrap().len() > 8);
+        let circles = import_circles().unwrap();
+        assert!(circles.is_empty(), "{circles:#?}");
         let findings = dependencies::check().unwrap();
         assert!(findings.errors.is_empty(), "{:#?}", findings.errors);
     }
