@@ -34,7 +34,11 @@ pub struct RolloutEngine {
     seams: Seams,
     config: RolloutConfig,
     progress: Option<ProgressFn>,
+    thin: Option<ThinFn>,
 }
+
+/// Takes away what nobody will read of the episode in a slot, by the slot's number.
+type ThinFn = Arc<dyn Fn(usize, &mut Episode) + Send + Sync>;
 
 impl RolloutEngine {
     /// An engine over the four seams.
@@ -58,6 +62,7 @@ impl RolloutEngine {
             },
             config,
             progress: None,
+            thin: None,
         })
     }
 
@@ -76,6 +81,17 @@ impl RolloutEngine {
     pub fn with_progress(self, progress: impl Fn(&Progress) + Send + Sync + 'static) -> Self {
         Self {
             progress: Some(Arc::new(progress)),
+            ..self
+        }
+    }
+
+    /// The same engine with a function that is given every episode as it ends, counted and with the number of its slot,
+    /// and may take from it what nobody will read: a long collection then holds the pictures of the episodes that are
+    /// being played, not of all.
+    #[must_use]
+    pub fn thinned(self, thin: impl Fn(usize, &mut Episode) + Send + Sync + 'static) -> Self {
+        Self {
+            thin: Some(Arc::new(thin)),
             ..self
         }
     }
@@ -115,6 +131,7 @@ impl RolloutEngine {
             abort,
             done: BTreeMap::new(),
             error: None,
+            thin: self.thin.clone(),
         };
         if self.config.lockstep {
             lockstep(&run, slots, &mut ledger).await;
@@ -172,13 +189,14 @@ struct Ledger {
     abort: watch::Sender<bool>,
     done: BTreeMap<usize, (Slot, Result<Episode, Fault>)>,
     error: Option<EngineError>,
+    thin: Option<ThinFn>,
 }
 
 impl Ledger {
     /// Enters the outcome of a slot; a fatal one stops the other episodes.
     fn enter(&mut self, run: &Run, slot: Slot, outcome: Result<Episode, Loss>) {
         let outcome = match outcome {
-            Ok(episode) => {
+            Ok(mut episode) => {
                 run.board.update(|stats| stats.add_episode(&episode));
                 run.board.event(Event::Episode {
                     slot: slot.index,
@@ -186,6 +204,9 @@ impl Ledger {
                     reward: episode.reward,
                     turns: episode.turns.len(),
                 });
+                if let Some(thin) = &self.thin {
+                    thin(slot.index, &mut episode);
+                }
                 Ok(episode)
             }
             Err(Loss::Fault(fault)) => Err(fault),

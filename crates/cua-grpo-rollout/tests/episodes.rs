@@ -214,3 +214,31 @@ async fn log_probs_that_are_no_numbers_never_enter_a_group() {
         );
     }
 }
+
+#[tokio::test]
+async fn what_nobody_will_read_goes_as_an_episode_ends_and_is_counted_before() {
+    for lockstep in [true, false] {
+        let whole = {
+            let (engine, _) = engine(World::new(|_| (None, INSTANT)), config(lockstep));
+            engine.collect(requests(3, 2), 1, never_cancelled()).await.unwrap()
+        };
+        let (engine, _) = engine(World::new(|_| (None, INSTANT)), config(lockstep));
+        let engine = engine.thinned(|slot, episode| {
+            if slot >= 2 {
+                episode.row = Default::default();
+            }
+        });
+        let thin = engine.collect(requests(3, 2), 1, never_cancelled()).await.unwrap();
+        assert_eq!(thin.stats.tokens_sampled, whole.stats.tokens_sampled);
+        assert_eq!(thin.groups[0].episodes[1].row, whole.groups[0].episodes[1].row);
+        for group in &thin.groups[1..] {
+            assert!(
+                group.episodes.iter().all(|episode| episode.row.tokens.is_empty()),
+                "{lockstep}"
+            );
+        }
+        let rewards =
+            |groups: &[cua_grpo_core::Group]| groups.iter().flat_map(|group| group.rewards()).collect::<Vec<_>>();
+        assert_eq!(rewards(&thin.groups), rewards(&whole.groups));
+    }
+}

@@ -8,7 +8,7 @@ use crate::metrics::{EvalEvent, TemplateCount};
 use crate::summary::{behaviour, by_template};
 use crate::world::{World, tasks};
 use anyhow::Result;
-use cua_grpo_core::{Episode, Reward, Task};
+use cua_grpo_core::{Episode, Reward, Row, Task};
 use cua_grpo_gbox::BoxPool;
 use cua_grpo_gbox::tasks::Split;
 use cua_grpo_model::Policy;
@@ -41,6 +41,8 @@ pub struct Evaluation {
     pub task_set: String,
     /// Share of the episodes that may be lost.
     pub max_lost_share: f64,
+    /// Episodes, the first ones, that keep their tokens and pictures; the others keep what they are counted by.
+    pub saved: usize,
 }
 
 impl Evaluation {
@@ -57,6 +59,7 @@ impl Evaluation {
             max_retries: config.max_retries,
             task_set: task_set_of(config),
             max_lost_share: config.max_lost_share,
+            saved: config.save_episodes,
         }
     }
 
@@ -95,7 +98,12 @@ impl Evaluation {
             .into_iter()
             .map(|task| GroupRequest { task, group_size: 1 })
             .collect();
-        let engine = engine.with_config(self.rollout())?;
+        let kept = self.saved;
+        let engine = engine.with_config(self.rollout())?.thinned(move |slot, episode| {
+            if slot >= kept {
+                forget(episode);
+            }
+        });
         let collection = engine.collect(requests, 0, cancel).await?;
         let (lost, asked) = (collection.stats.lost, collection.stats.slots);
         let first = first_fault(&collection.groups);
@@ -131,6 +139,14 @@ impl Evaluation {
         };
         describe(&mut event, &self.task_set, &instances)?;
         Ok(EvalResult { event, episodes })
+    }
+}
+
+/// Takes the tokens and pictures from an episode that is only counted.
+fn forget(episode: &mut Episode) {
+    episode.row = Row::default();
+    for turn in &mut episode.turns {
+        turn.screenshot = None;
     }
 }
 

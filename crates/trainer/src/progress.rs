@@ -2,7 +2,7 @@
 
 use crate::compare::{lost, requested};
 use crate::metrics::{EvalEvent, TrainEvent};
-use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
@@ -27,15 +27,21 @@ impl Progress {
         } else {
             ProgressDrawTarget::hidden()
         };
+        let progress = Self::on(target, first_step, last_step);
+        crate::output::attach(&progress.bar);
+        if fancy {
+            progress.bar.enable_steady_tick(Duration::from_millis(120));
+        }
+        progress
+    }
+
+    /// A run that is shown on `target`.
+    fn on(target: ProgressDrawTarget, first_step: usize, last_step: usize) -> Self {
         let bar = ProgressBar::with_draw_target(Some(last_step as u64), target);
         if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
             bar.set_style(style.progress_chars("━╸─"));
         }
         bar.set_position(first_step as u64);
-        crate::output::attach(&bar);
-        if fancy {
-            bar.enable_steady_tick(Duration::from_millis(120));
-        }
         Self {
             bar,
             started: Instant::now(),
@@ -59,7 +65,8 @@ impl Progress {
         self.phase(format!("{what} {done}/{total}, {successes} solved"));
     }
 
-    /// A training step is done.
+    /// A training step is done: a line with its figures stays, and how long the rest will take is on the bar, or on the
+    /// line where there is no bar.
     pub fn step(&self, event: &TrainEvent) {
         let done = event.step.saturating_sub(self.first_step).max(1);
         let left = self.last_step.saturating_sub(event.step);
@@ -67,16 +74,15 @@ impl Progress {
         let eta = if left == 0 {
             "done".to_owned()
         } else {
-            format!("{} left", HumanDuration(eta))
+            format!("{} left", rough(eta))
         };
         self.bar.set_position(event.step as u64);
         self.bar.set_prefix(format!("{eta}  "));
-        self.line(format!(
-            "step {}/{}  {}  {eta}",
-            event.step,
-            self.last_step,
-            figures(event)
-        ));
+        let mut line = format!("step {}/{}  {}", event.step, self.last_step, figures(event));
+        if self.bar.is_hidden() {
+            line.push_str(&format!("  {eta}"));
+        }
+        self.line(line);
     }
 
     /// An evaluation is done.
@@ -95,6 +101,18 @@ impl Progress {
     /// Takes the bar away.
     pub fn finish(&self) {
         self.bar.finish_and_clear();
+    }
+}
+
+/// A duration to one or two units: `12 s`, `3 min`, `2 h 5 min`, `4 d 6 h`.
+fn rough(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let (minutes, hours) = (seconds / 60, seconds / 3600);
+    match seconds {
+        0..=89 => format!("{} s", seconds.max(1)),
+        90..=5399 => format!("{} min", (seconds + 30) / 60),
+        5400..=172_799 => format!("{hours} h {} min", minutes % 60),
+        _ => format!("{} d {} h", hours / 24, hours % 24),
     }
 }
 
@@ -204,6 +222,109 @@ pub fn before_after(before: &EvalEvent, after: &EvalEvent) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use indicatif::TermLike;
+    use std::sync::{Arc, Mutex};
+
+    /// A terminal of some width that keeps what is written.
+    #[derive(Debug, Clone)]
+    struct Paper(u16, Arc<Mutex<Vec<String>>>);
+
+    impl TermLike for Paper {
+        fn width(&self) -> u16 {
+            self.0
+        }
+
+        fn move_cursor_up(&self, _: usize) -> std::io::Result<()> {
+            Ok(())
+        }
+
+        fn move_cursor_down(&self, _: usize) -> std::io::Result<()> {
+            Ok(())
+        }
+
+        fn move_cursor_right(&self, _: usize) -> std::io::Result<()> {
+            Ok(())
+        }
+
+        fn move_cursor_left(&self, _: usize) -> std::io::Result<()> {
+            Ok(())
+        }
+
+        fn write_line(&self, text: &str) -> std::io::Result<()> {
+            self.write_str(text)
+        }
+
+        fn write_str(&self, text: &str) -> std::io::Result<()> {
+            self.1.lock().unwrap().push(text.to_owned());
+            Ok(())
+        }
+
+        fn clear_line(&self) -> std::io::Result<()> {
+            Ok(())
+        }
+
+        fn flush(&self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Signs that take a place, without the codes of colours.
+    fn places(text: &str) -> usize {
+        let mut coded = false;
+        let mut seen = |letter: &char| match (*letter, coded) {
+            ('\u{1b}', _) => {
+                coded = true;
+                false
+            }
+            ('m', true) => {
+                coded = false;
+                false
+            }
+            _ => !coded,
+        };
+        text.chars().filter(|letter| seen(letter)).count()
+    }
+
+    #[test]
+    fn the_bar_never_wraps() {
+        for width in [60, 80, 100, 120] {
+            let paper = Paper(width, Arc::default());
+            let target = ProgressDrawTarget::term_like(Box::new(paper.clone()));
+            let progress = Progress::on(target, 0, 10_000);
+            progress.step(&TrainEvent {
+                step: 1234,
+                ..Default::default()
+            });
+            for what in [
+                "step 1235: rollout",
+                "evaluation after step 1230, as long as a line can ever be, and longer",
+            ] {
+                progress.episodes(what, 63_000, 65_536, 60_001);
+                progress.bar.force_draw();
+            }
+            let written = paper.1.lock().unwrap();
+            let most = written.iter().map(|text| places(text)).max().unwrap();
+            assert!(most <= usize::from(width), "{most} places of {width}: {written:?}");
+            let last = written.iter().rfind(|text| text.contains("step")).unwrap();
+            assert!(last.contains("step 1234/10000") && last.contains("left"), "{last}");
+        }
+    }
+
+    #[test]
+    fn durations_are_rough() {
+        let texts = [1, 89, 90, 600, 5399, 5400, 100_000, 1_000_000].map(|s| rough(Duration::from_secs(s)));
+        let expected = [
+            "1 s",
+            "89 s",
+            "2 min",
+            "10 min",
+            "90 min",
+            "1 h 30 min",
+            "27 h 46 min",
+            "11 d 13 h",
+        ];
+        assert_eq!(texts, expected);
+    }
 
     #[test]
     fn a_step_prints_the_ratio_with_three_decimals() {

@@ -104,7 +104,7 @@ fn usage_errors_exit_with_2_say_what_to_do_and_leave_nothing() {
         (
             &["eval", "--episodes", "100000000"],
             &[],
-            &["`eval_episodes`", "(--episodes)", "1 to 100000"],
+            &["`eval_episodes`", "(--episodes)", "1 to 10000"],
         ),
         (
             &["sft", "--set", "demonstrations=100000000000"],

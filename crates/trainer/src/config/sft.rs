@@ -65,7 +65,7 @@ configuration! {
         /// How much the system prompt says.
         prompt_style: PromptStyle = PromptStyle::Brief,
         /// Greedy episodes played at the end to measure the starter; 0 for none.
-        eval_episodes: usize [at_least(0.0).at_most(100_000.0)] = 64,
+        eval_episodes: usize [at_least(0.0).at_most(10_000.0)] = 64,
         /// Seed of the evaluation's task instances.
         eval_seed: u64 = 1000,
         /// Log the loss every so many steps.

@@ -244,7 +244,7 @@ configuration! {
         top_k: usize [at_least(0.0).at_most(1e9)] = 0,
         /// Episodes of one evaluation, each on a task instance that training never sees.
         #[resume = Warned]
-        eval_episodes: usize [at_least(1.0).at_most(100_000.0)] = 20,
+        eval_episodes: usize [at_least(1.0).at_most(10_000.0)] = 20,
         /// Seed of the evaluation's task instances.
         #[resume = Warned]
         eval_seed: u64 = 1000,

@@ -136,6 +136,7 @@ pub async fn run(config: &SftConfig) -> Result<()> {
             max_retries: 2,
             task_set: "starter".into(),
             max_lost_share: MAX_LOST_SHARE,
+            saved: 0,
         };
         let candidate = Candidate {
             policy: &policy,
