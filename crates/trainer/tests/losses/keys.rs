@@ -35,14 +35,7 @@ fn dr_grpo_divides_by_what_the_context_can_hold_at_most() {
             &["max_new_tokens=1024", "max_turns=15", "max_context_tokens=2000"],
             2000,
         ),
-        (
-            &[
-                "max_new_tokens=2000",
-                "max_turns=1000",
-                "max_seq_length=2048",
-            ],
-            2048,
-        ),
+        (&["max_new_tokens=2000", "max_turns=1000", "max_seq_length=2048"], 2048),
     ] {
         assert_eq!(configured(keys).unwrap().completion_limit(), expected, "{keys:?}");
     }
