@@ -241,21 +241,46 @@ fn imitation_writes_over_nothing_and_goes_on_from_the_starter() {
     assert!(before == std::fs::read(&model).unwrap());
 }
 
-#[test]
-fn the_readmes_picture_is_there_and_is_a_screen_of_our_phone() {
+/// The arguments of the README's line that begins with `command`, as a shell splits them.
+fn readme_line(command: &str) -> Vec<String> {
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
-    let line = readme.lines().find(|line| line.contains("-- generate ")).unwrap();
-    let arguments = line.split_once("-- ").unwrap().1;
-    let (before, after) = arguments.split_once("--prompt \"").unwrap();
-    let (prompt, rest) = after.split_once('"').unwrap();
-    let rest = rest.split('#').next().unwrap();
-    let arguments: Vec<&str> = before
-        .split_whitespace()
-        .chain(["--prompt", prompt])
-        .chain(rest.split_whitespace())
-        .chain(["--max-new-tokens", "4"])
-        .collect();
-    let (code, _, stderr) = trainer(&root(), &arguments, &[]);
-    assert_eq!(code, 0, "{stderr}");
-    assert!(stderr.contains("prompt: "), "{stderr}");
+    let start = format!("cargo run -p trainer -- {command} ");
+    let line = readme.lines().find_map(|line| line.strip_prefix(&start)).unwrap();
+    let line = line.split(" #").next().unwrap();
+    let mut arguments = vec![command.to_owned()];
+    for (number, part) in line.split('"').enumerate() {
+        if number % 2 == 1 {
+            arguments.push(part.to_owned());
+        } else {
+            arguments.extend(part.split_whitespace().map(str::to_owned));
+        }
+    }
+    arguments
+}
+
+#[test]
+fn lines_of_the_readme_run_as_typed() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("scores.json");
+    for command in ["plan", "generate", "score"] {
+        let mut arguments = readme_line(command);
+        // Only what would be written into the checkout goes elsewhere.
+        for argument in &mut arguments {
+            if argument == "outputs/scores.json" {
+                *argument = out.display().to_string();
+            }
+        }
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let (code, stdout, stderr) = trainer(&root(), &arguments, &[]);
+        assert_eq!(code, 0, "{arguments:?}: {stderr}");
+        if command == "plan" {
+            assert!(stdout.contains("\nfits; "), "{stdout}");
+        }
+    }
+    let scores: Value = serde_json::from_str(&std::fs::read_to_string(&out).unwrap()).unwrap();
+    assert_eq!(
+        scores["image_grid_thw"].as_array().unwrap().len(),
+        1,
+        "the picture was read"
+    );
 }

@@ -7,8 +7,8 @@ use clap::{Parser, Subcommand};
 /// GRPO training of a computer-use agent on an Android phone, real or simulated.
 ///
 /// Without arguments the quickstart runs: a tiny Qwen3-VL learns on a simulated phone, on the CPU, with no account
-/// and no network. Values come from flags, then environment variables (upper-case key names), then the file of
-/// --config, then the defaults. docs/CONFIG.md lists every key.
+/// and no network. Values come from flags, then environment variables (CUA_ and the key in upper case, or the original's
+/// name), then .env, then the file of --config, then the defaults. docs/CONFIG.md lists every key.
 #[derive(Debug, Parser)]
 #[command(
     name = "trainer",

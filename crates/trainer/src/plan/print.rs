@@ -93,19 +93,15 @@ impl fmt::Display for Plan {
             }
         }
         let Some(fit) = &self.fit else { return Ok(()) };
-        let verdict = if fit.fits { "fits" } else { "does not fit" };
+        let verdict = match self.four_bits_bytes.filter(|_| !fit.fits) {
+            Some(bytes) => format!("does not fit; with --load-in-4bit {} would be needed", gib(bytes)),
+            None if fit.fits => "fits".to_owned(),
+            None => "does not fit".to_owned(),
+        };
         writeln!(
             f,
             "\n{verdict}; the largest that would fit, the other keys as they are:"
         )?;
-        if let Some(bytes) = self.four_bits_bytes.filter(|_| !fit.fits) {
-            writeln!(
-                f,
-                "  {:<22}{:>18}  needed with --load-in-4bit",
-                "in 4 bits (NF4)",
-                gib(bytes)
-            )?;
-        }
         for (key, value, why) in [
             ("concurrency", fit.batch, "while sampling"),
             ("max_seq_length", fit.context, "with one row in a micro-batch"),
