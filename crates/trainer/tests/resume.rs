@@ -267,3 +267,16 @@ fn a_run_that_had_enough_stays_ended_until_a_key_says_otherwise() {
     succeed(home.path(), &["--resume=run", "--set=patience=0"]);
     assert_eq!(order(&run), ["e0", "1", "e1", "2", "e2", "3", "e3"]);
 }
+
+#[test]
+fn a_resume_without_a_step_to_do_changes_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    succeed(home.path(), &with(&["--max-steps=2", "--output-dir=run"]));
+    let run = home.path().join("run");
+    let before = snapshot(&run);
+    for flag in ["--set=batch_size=3", "--set=eval_seed=5", "--max-steps=1", "--set=dtype=bfloat16"] {
+        let said = succeed(home.path(), &["--resume=run", flag]);
+        assert!(said.contains("nothing to do: step 2 is reached"), "{flag}: {said}");
+        assert!(before == snapshot(&run), "{flag} changed the folder of a finished run");
+    }
+}

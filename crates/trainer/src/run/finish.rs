@@ -80,10 +80,20 @@ impl Run {
 
     /// The last artefacts, the table, and what to type next.
     pub(super) fn finish(&mut self) -> Result<()> {
-        self.begin()?;
         let step = self.state.global_step;
-        self.checkpoints.save_adapter(&mut self.learner, step, FINAL)?;
-        let report = self.refresh_report();
+        // A finished run that is resumed without a step to do keeps the configuration that its steps were made with.
+        let idle = self.state == self.resumed && step > 0 && self.dir.path().join(FINAL).is_dir();
+        let report = if idle {
+            self.progress.line(format!(
+                "nothing to do: step {step} is reached and max_steps is {}; the folder stays as it was",
+                self.config.max_steps
+            ));
+            None
+        } else {
+            self.begin()?;
+            self.checkpoints.save_adapter(&mut self.learner, step, FINAL)?;
+            self.refresh_report()
+        };
         self.progress.finish();
         let events = crate::metrics::read_metrics(self.dir.path())?;
         let evals: Vec<EvalEvent> = events
