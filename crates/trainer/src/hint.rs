@@ -39,6 +39,11 @@ fn word(text: &str) -> String {
     shlex::try_quote(text).map_or_else(|_| text.to_owned(), |quoted| quoted.into_owned())
 }
 
+/// A path as one word of a shell, behind a flag.
+pub fn argument(place: &Path) -> String {
+    word(&path(place))
+}
+
 /// A path as it can be given to a flag where the user stands.
 pub fn path(path: &Path) -> String {
     let here = std::env::current_dir().ok();
@@ -89,6 +94,8 @@ mod tests {
         assert_eq!(path(&here.join("runs/a")), "runs/a");
         assert_eq!(path(&here), ".");
         assert_eq!(path(Path::new("-run")), "./-run");
+        let words: Vec<String> = shlex::Shlex::new(&argument(Path::new("it's mine"))).collect();
+        assert_eq!(words, ["it's mine"]);
         assert_eq!(path(Path::new("/elsewhere/a")), "/elsewhere/a");
     }
 }

@@ -178,7 +178,7 @@ impl ResumePoint {
         let found = older.next();
         if self.named || found.is_none() {
             let advice = match &found {
-                Some((_, path)) => format!("Go on from the one before: --resume {}", crate::hint::path(path)),
+                Some((_, path)) => format!("Go on from the one before: --resume {}", crate::hint::argument(path)),
                 None => "No other checkpoint of the run is whole, so it cannot go on; start a new run".into(),
             };
             return Err(ResumeError::Damaged {

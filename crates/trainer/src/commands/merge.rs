@@ -75,9 +75,10 @@ pub fn merge(arguments: &MergeArgs) -> Result<(), CliError> {
         return Err(error.into());
     }
     output::say(format!(
-        "merged {modules} modules in {}: {}; use it with --model-name {1}",
+        "merged {modules} modules in {}: {}; use it with --model-name {}",
         wanted.config_name(),
-        out.display()
+        out.display(),
+        crate::hint::argument(out)
     ));
     Ok(())
 }

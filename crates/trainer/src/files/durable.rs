@@ -193,7 +193,11 @@ pub fn sync_folder(folder: &Path) -> std::io::Result<()> {
     }
 }
 
-fn sync_tree(folder: &Path) -> std::io::Result<()> {
+/// Has the system write all files in `folder` and below to the disk.
+///
+/// # Errors
+/// When the file system refuses.
+pub fn sync_tree(folder: &Path) -> std::io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
         if path.is_dir() {

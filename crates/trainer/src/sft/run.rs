@@ -164,9 +164,10 @@ pub async fn run(config: &SftConfig) -> Result<()> {
     }
     world.close().await;
     output::say(format!(
-        "wrote {} in {:.0} s; use it with --model-name {0}",
+        "wrote {} in {:.0} s; use it with --model-name {}",
         dir.display(),
-        started.elapsed().as_secs_f64()
+        started.elapsed().as_secs_f64(),
+        crate::hint::argument(dir)
     ));
     Ok(())
 }
