@@ -181,18 +181,23 @@ impl RunDir {
         episodes: impl IntoIterator<Item = (&'a Task, &'a Episode, Option<f32>)>,
     ) {
         let folder = kind.folder(&self.path, step);
-        if folder.exists() {
+        let mut episodes = episodes.into_iter().enumerate().peekable();
+        if episodes.peek().is_none() {
             let removed = crate::files::discard(&folder);
-            tell("episodes of an earlier evaluation could not be removed", removed);
+            return tell("episodes of an earlier try could not be removed", removed);
         }
-        for (index, (task, episode, advantage)) in episodes.into_iter().enumerate() {
-            let saved = save_episode(&folder, index, task, episode, advantage);
-            if saved.is_err() {
-                // Half an episode would be no record of it.
-                let _ = std::fs::remove_dir_all(folder.join(format!("{index:03}")));
+        let replaced = replace_folder(&folder, |partial| {
+            for (index, (task, episode, advantage)) in episodes {
+                let saved = save_episode(partial, index, task, episode, advantage);
+                if saved.is_err() {
+                    // Half an episode would be no record of it.
+                    let _ = std::fs::remove_dir_all(partial.join(format!("{index:03}")));
+                }
+                tell("an episode was not saved; the run goes on", saved);
             }
-            tell("an episode was not saved; the run goes on", saved);
-        }
+            Ok(())
+        });
+        tell("the episodes of a step were not saved; the run goes on", replaced);
     }
 
     /// Appends a line for every training episode of a step. What cannot be written is told and left out.
