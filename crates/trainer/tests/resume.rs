@@ -274,7 +274,12 @@ fn a_resume_without_a_step_to_do_changes_nothing() {
     succeed(home.path(), &with(&["--max-steps=2", "--output-dir=run"]));
     let run = home.path().join("run");
     let before = snapshot(&run);
-    for flag in ["--set=batch_size=3", "--set=eval_seed=5", "--max-steps=1", "--set=dtype=bfloat16"] {
+    for flag in [
+        "--set=batch_size=3",
+        "--set=eval_seed=5",
+        "--max-steps=1",
+        "--set=dtype=bfloat16",
+    ] {
         let said = succeed(home.path(), &["--resume=run", flag]);
         assert!(said.contains("nothing to do: step 2 is reached"), "{flag}: {said}");
         assert!(before == snapshot(&run), "{flag} changed the folder of a finished run");
