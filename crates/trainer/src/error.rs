@@ -3,6 +3,7 @@
 use crate::config::ConfigError;
 use crate::files::LockError;
 use crate::interrupt::INTERRUPTED;
+use crate::metrics::MetricsError;
 use crate::report::ReportError;
 use crate::resume::ResumeError;
 
@@ -58,8 +59,10 @@ impl CliError {
     pub fn exit_code(&self) -> u8 {
         match self {
             // An error of usage may come from below.
+            Self::Failed(error) if error.downcast_ref().is_some_and(MetricsError::is_mendable) => 2,
             Self::Failed(error) => error.downcast_ref::<Self>().map_or(1, Self::exit_code),
             Self::Interrupted => INTERRUPTED,
+            Self::Report(ReportError::Metrics(error)) if error.is_mendable() => 2,
             Self::Report(error) if !matches!(error, ReportError::Empty { .. }) => 1,
             _ => 2,
         }

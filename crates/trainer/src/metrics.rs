@@ -41,6 +41,13 @@ pub enum MetricsError {
     },
 }
 
+impl MetricsError {
+    /// Whether the user can mend it: a line that is no event, as opposed to a file system that refuses.
+    pub fn is_mendable(&self) -> bool {
+        matches!(self, Self::Line { .. })
+    }
+}
+
 /// Appends events.
 #[derive(Debug)]
 pub struct MetricsWriter {

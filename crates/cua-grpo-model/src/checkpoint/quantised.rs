@@ -101,10 +101,11 @@ fn quantization_config(dir: &Path) -> Result<Option<Value>, ModelError> {
     if config.get("load_in_8bit").and_then(Value::as_bool) == Some(true) {
         return refuse("load_in_8bit".to_owned());
     }
+    let four = config.get("load_in_4bit").and_then(Value::as_bool) == Some(true);
     match text("bnb_4bit_quant_type") {
-        Some(kind) if kind != "nf4" && config.get("load_in_4bit").and_then(Value::as_bool) == Some(true) => {
-            refuse(format!("bnb_4bit_quant_type \"{kind}\""))
-        }
+        Some("nf4") => Ok(Some(config.clone())),
+        Some(kind) if four => refuse(format!("bnb_4bit_quant_type \"{kind}\"")),
+        None if four => refuse("no bnb_4bit_quant_type, which is \"fp4\" then".to_owned()),
         _ => Ok(Some(config.clone())),
     }
 }

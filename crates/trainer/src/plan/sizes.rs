@@ -81,6 +81,11 @@ pub fn is_known(name: &str) -> bool {
 /// The released size that a name such as `Qwen/Qwen3-VL-8B-Instruct` says, with its configuration.
 fn released(name: &str) -> Option<(ModelConfig, String)> {
     let lower = name.to_lowercase();
+    // A size alone, or in the name of a model of this family: others of the same size have other shapes.
+    let family = ["qwen3-vl", "qwen3_vl", "qwen3vl"].iter().any(|word| lower.contains(word));
+    if !family && ModelConfig::preset(&lower).is_none() {
+        return None;
+    }
     let mut parts: Vec<&str> = lower.split(['/', '-', '_']).collect();
     // The mixture's size is written in two parts.
     let joined = parts
@@ -164,7 +169,9 @@ mod tests {
             assert!(source.ends_with(size));
         }
         assert_eq!(find_config(STARTER).unwrap().1, "its config.json");
-        let error = find_config("mine/model").unwrap_err();
-        assert!(error.to_string().contains("2b, 4b") && error.exit_code() == 2);
+        for other in ["mine/model", "meta-llama/Llama-3-8B", "Qwen/Qwen2.5-VL-32B-Instruct"] {
+            let error = find_config(other).unwrap_err();
+            assert!(error.to_string().contains("2b, 4b") && error.exit_code() == 2, "{other}");
+        }
     }
 }
