@@ -82,7 +82,9 @@ pub fn is_known(name: &str) -> bool {
 fn released(name: &str) -> Option<(ModelConfig, String)> {
     let lower = name.to_lowercase();
     // A size alone, or in the name of a model of this family: others of the same size have other shapes.
-    let family = ["qwen3-vl", "qwen3_vl", "qwen3vl"].iter().any(|word| lower.contains(word));
+    let family = ["qwen3-vl", "qwen3_vl", "qwen3vl"]
+        .iter()
+        .any(|word| lower.contains(word));
     if !family && ModelConfig::preset(&lower).is_none() {
         return None;
     }
@@ -171,7 +173,10 @@ mod tests {
         assert_eq!(find_config(STARTER).unwrap().1, "its config.json");
         for other in ["mine/model", "meta-llama/Llama-3-8B", "Qwen/Qwen2.5-VL-32B-Instruct"] {
             let error = find_config(other).unwrap_err();
-            assert!(error.to_string().contains("2b, 4b") && error.exit_code() == 2, "{other}");
+            assert!(
+                error.to_string().contains("2b, 4b") && error.exit_code() == 2,
+                "{other}"
+            );
         }
     }
 }
