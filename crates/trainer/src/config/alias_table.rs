@@ -83,7 +83,6 @@ pub(super) const ALIASES: &[Alias] = &[
     a("use_kl_in_reward", "verl", "beta", "the divergence is always a term of the loss"),
     a("mask_truncated_completions", "TRL", "", "replies that were cut off are trained on and counted in metrics.jsonl; leave it out"),
     a("top_entropy_quantile", "TRL", "", "every sampled token enters the loss; leave it out"),
-    a("vllm_importance_sampling_correction", "TRL", "importance_sampling_mode", "a mode in place of a switch; null leaves it off"),
     a("entropy_coeff", "verl", "", "there is no entropy bonus; entropy is a figure of metrics.jsonl; leave it out"),
     a("reward_scaling", "AReaL", "", "rewards are centred and scaled in their group, see `scale_rewards`; leave it out"),
     a("enforce_eager", "vLLM", "", "the decoder takes its graph where it can; leave it out"),
