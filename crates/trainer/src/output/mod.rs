@@ -1,6 +1,6 @@
 //! Everything that the binary writes besides the files of a run: the one module that may touch standard streams.
 //!
-//! - [`line`] and [`piece`] write results to standard output; a reader that has seen enough (`| head`) is no error.
+//! - [`line()`] and [`piece`] write results to standard output; a reader that has seen enough (`| head`) is no error.
 //! - [`say`], [`warn`] and [`error`] write to standard error, above the progress bar, and to `log.txt` of the run. They
 //!   cannot fail and never panic: a closed pipe, a full disk or a terminal that is gone does not end a training run.
 

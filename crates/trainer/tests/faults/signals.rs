@@ -190,7 +190,7 @@ async fn the_simulator_and_imitation_end_in_order_too() {
     let begun = || {
         let entries = std::fs::read_dir(folder.path()).unwrap();
         let mut paths = entries.map(|entry| entry.unwrap().path());
-        paths.any(|path| path.join("model/tokenizer.json").exists())
+        paths.any(|path| path.join("tokenizer.json").exists())
     };
     until("the tokenizer", begun).await;
     tokio::time::sleep(Duration::from_secs(3)).await;
