@@ -43,7 +43,7 @@ pub fn layer_norm(x: Tensor<2>, weight: Tensor<1>, bias: Tensor<1>, eps: f64) ->
 }
 
 /// [`rms_norm`] of `x` where `x` also goes past it and gets the gradient `carried` there. Either the norm's own backward
-/// pass adds that, or the number that comes with the output does, as [`crate::cotangent`] would: it is to be added to the
+/// pass adds that, or the number that comes with the output does, as [`crate::cotangent()`] would: it is to be added to the
 /// cotangent of the output.
 ///
 /// # Shapes

@@ -103,7 +103,7 @@ pub enum Op<B: Backend> {
         causal: bool,
         segments: Vec<usize>,
     },
-    /// [`crate::cotangent`]
+    /// [`crate::cotangent()`]
     Cotangent {
         output: FloatTensor<B>,
         grad: FloatTensor<B>,

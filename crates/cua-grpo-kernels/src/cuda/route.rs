@@ -111,7 +111,7 @@ pub(crate) fn linear_gradients(
     })
 }
 
-/// [`crate::cotangent`].
+/// [`crate::cotangent()`].
 pub(crate) fn cotangent<const D: usize>(output: &Tensor<D>, grad: &Tensor<D>) -> Option<Tensor<1>> {
     let alike = output.dtype() == grad.dtype() && output.dims() == grad.dims();
     (alike && takes(output)).then(|| {
