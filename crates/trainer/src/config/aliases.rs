@@ -129,7 +129,6 @@ const VALUES: &[(&str, &str, &str)] = &[
         "ppo",
         "write grpo: the same clipping, with advantages from the group instead of a critic",
     ),
-    ("loss_type", "luspo", "write gspo"),
     (
         "reward",
         "simple",
