@@ -2,10 +2,11 @@
 //!
 //! A foreign project depends on `cua-grpo-core` for the seams and on `cua-grpo-rollout` for the engine, and brings
 //! three things: an environment (here a number to be guessed), a reward (fewer guesses pay more) and a policy (here a
-//! script). The engine makes groups of attempts; how much better each attempt did than its group is worked out here
-//! by hand, as a trainer would.
+//! script). The engine makes groups of attempts; `cua-grpo-algo`, which needs no
+//! tensors for that (feature `burn` left out), says how much better each attempt did than its group.
 
 use async_trait::async_trait;
+use cua_grpo_algo::{AdvantageConfig, advantages};
 use cua_grpo_core::testing::{ByteRenderer, ScriptedSampler};
 use cua_grpo_core::{
     ActionRecord, Ending, Environment, Facts, Fault, Message, Observation, Reward, Role, SessionContext, Step, Task,
@@ -108,16 +109,6 @@ fn task(hidden: u64) -> Task {
     }
 }
 
-/// `(r - mean) / (std + 1e-8)` with the population standard deviation: what `cua-grpo-algo` does by default.
-fn advantages(rewards: &[f32]) -> Vec<f32> {
-    let mean = rewards.iter().sum::<f32>() / rewards.len() as f32;
-    let variance = rewards.iter().map(|reward| (reward - mean).powi(2)).sum::<f32>() / rewards.len() as f32;
-    rewards
-        .iter()
-        .map(|reward| (reward - mean) / (variance.sqrt() + 1e-8))
-        .collect()
-}
-
 /// Collects three groups and lays them out as a table.
 async fn table() -> anyhow::Result<String> {
     // Any function from a task to an environment is a factory.
@@ -139,8 +130,14 @@ async fn table() -> anyhow::Result<String> {
         "{:<10} {:>7} {:>7} {:>7} {:>10}\n",
         "task", "attempt", "guesses", "reward", "advantage"
     );
-    for group in &collection.groups {
-        for (episode, advantage) in group.episodes.iter().zip(advantages(&group.rewards())) {
+    let rewards: Vec<Vec<f32>> = collection.groups.iter().map(|group| group.rewards()).collect();
+    // A threshold of 0 keeps groups that teach nothing, with advantages of 0; a trainer leaves them out.
+    let config = AdvantageConfig {
+        min_group_std: 0.0,
+        ..AdvantageConfig::default()
+    };
+    for (group, advantages) in collection.groups.iter().zip(advantages(&rewards, config)?) {
+        for (episode, advantage) in group.episodes.iter().zip(advantages.unwrap_or_default()) {
             let (attempt, guesses, reward) = (episode.attempt, episode.turns.len(), episode.reward);
             let task = &group.task.id;
             table += &format!("{task:<10} {attempt:>7} {guesses:>7} {reward:>7.2} {advantage:>10.3}\n");

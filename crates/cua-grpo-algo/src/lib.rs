@@ -6,35 +6,42 @@
 //! | file | subject |
 //! |---|---|
 //! | `advantage.rs` | rewards of groups into advantages; flat groups are filtered |
-//! | `loss/` | one file a family of policy losses, behind one function, [`policy_loss`] |
-//! | `kl.rs` | estimators of the divergence from the reference |
-//! | `aggregate.rs` | how a loss a token becomes one number, exact under gradient accumulation |
+//! | `loss/` | one file for each family of policy losses, behind one function, `policy_loss` |
+//! | `loss/kl.rs` | estimators of the divergence from the reference |
+//! | `aggregation.rs` | how the losses of tokens become one number, exact under gradient accumulation |
 //! | `correction.rs` | importance weights between the sampler and the learner |
-//! | `stats.rs` | ratio, clip fraction and the like, summed on the device and read once |
-//! | `flat.rs`, `adamw.rs`, `schedule.rs` | the update: one flat tensor, clipping, AdamW, learning rate |
+//! | `loss/stats.rs` | ratio, clip fraction and the like, summed on the device and read once |
+//! | `adamw/` | the update: one flat tensor, clipping, AdamW |
+//! | `schedule.rs` | the learning rate |
 //! | `staleness.rs` | how far rollouts may run ahead of training |
+//!
+//! # Features
+//!
+//! `burn` (default): everything that takes or gives a tensor, which stands in `loss/` and `adamw/` only. Without it
+//! there are advantages, schedules, staleness and the constants of losses, and Burn is not compiled.
 
 mod adamw;
 mod advantage;
-mod aggregate;
+mod aggregation;
 mod correction;
 mod error;
-mod flat;
-mod kl;
 mod loss;
-mod masked;
 mod schedule;
 mod staleness;
-mod stats;
+#[cfg(feature = "burn")]
+mod tensor;
 
-pub use adamw::{AdamW, AdamWConfig, AdamWState, Moments, clip_grad_norm};
+pub use adamw::{AdamWConfig, AdamWState, Moments};
 pub use advantage::{AdvantageConfig, AdvantageScale, advantages};
-pub use aggregate::{Aggregation, Totals, aggregate};
+pub use aggregation::{Aggregation, Totals};
 pub use correction::{Correction, CorrectionAction, CorrectionLevel};
 pub use error::AlgoError;
-pub use flat::FlatLayout;
-pub use kl::{k1, k2, k3};
-pub use loss::{LossConfig, LossInputs, LossKind, LossOutput, RatioLevel, policy_loss};
+pub use loss::{LossConfig, LossKind, RatioLevel};
 pub use schedule::{Decay, Schedule};
 pub use staleness::{StalenessLimit, capacity};
-pub use stats::{LossStats, StatSums};
+
+#[cfg(feature = "burn")]
+pub use self::{
+    adamw::{AdamW, FlatLayout, clip_grad_norm},
+    loss::{LossInputs, LossOutput, LossStats, StatSums, aggregate, k1, k2, k3, policy_loss},
+};

@@ -149,6 +149,18 @@ impl LossConfig {
         self.epsilon_high.unwrap_or(self.epsilon)
     }
 
+    /// Beyond which ratios a token counts as clipped in the statistics: `(low, high)`, infinite where the loss does not
+    /// cut on that side. Every loss says its own; a loss without a clip has none.
+    pub fn clip_bounds(&self) -> (f64, f64) {
+        match self.kind {
+            LossKind::Grpo | LossKind::Bnpo | LossKind::DrGrpo | LossKind::Dapo | LossKind::Gspo | LossKind::Luspo => {
+                (1.0 - self.epsilon, 1.0 + self.high())
+            }
+            LossKind::Cispo => (f64::NEG_INFINITY, self.cispo_cap),
+            LossKind::Sapo | LossKind::Vespo => (f64::NEG_INFINITY, f64::INFINITY),
+        }
+    }
+
     /// Checks the ranges.
     ///
     /// # Errors
@@ -218,5 +230,28 @@ impl LossConfig {
             );
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_loss_has_the_clip_bounds_of_its_own_surrogate() {
+        let none = f64::INFINITY;
+        let bounds = LossKind::ALL.map(|kind| {
+            let config = LossConfig {
+                epsilon: 0.25,
+                epsilon_high: Some(0.5),
+                ..LossConfig::new(kind)
+            };
+            config.clip_bounds()
+        });
+        let clipped = (0.75, 1.5);
+        let free = (-none, none);
+        let [grpo, bnpo, dr_grpo, dapo, gspo, luspo, cispo, sapo, vespo] = bounds;
+        assert_eq!([grpo, bnpo, dr_grpo, dapo, gspo, luspo], [clipped; 6]);
+        assert_eq!((cispo, sapo, vespo), ((-none, 5.0), free, free));
     }
 }

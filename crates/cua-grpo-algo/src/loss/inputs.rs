@@ -1,7 +1,7 @@
 //! What a loss is computed from.
 
 use crate::AlgoError;
-use crate::masked::expect_shape;
+use crate::tensor::expect_shape;
 use burn::tensor::{Tensor, TensorData};
 use cua_grpo_core::Row;
 

@@ -2,13 +2,15 @@
 //!
 //! As in TRL, the off-policy mask and the correction act on the surrogate and leave the divergence alone.
 
+use super::aggregate::aggregate;
 use super::config::{LossConfig, LossKind};
 use super::inputs::LossInputs;
+use super::kl::k3;
 use super::ratio::log_ratio;
+use super::stats::StatSums;
 use super::{cispo, clipped, sapo, vespo};
-use crate::masked::{masked, row_lengths};
-use crate::stats::StatSums;
-use crate::{AlgoError, Totals, aggregate, k3};
+use crate::tensor::{masked, row_lengths};
+use crate::{AlgoError, Totals};
 use burn::tensor::Tensor;
 
 /// A loss and what is worth logging about it.

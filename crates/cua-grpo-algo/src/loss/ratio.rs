@@ -1,7 +1,7 @@
 //! The ratio between the policy now and the policy before the step.
 
 use super::config::RatioLevel;
-use crate::masked::{masked, row_lengths};
+use crate::tensor::{masked, row_lengths};
 use burn::tensor::Tensor;
 
 /// `l - o` under the mask; for a row, its mean over tokens at every token, with the gradient through the mean.

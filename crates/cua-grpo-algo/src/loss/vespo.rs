@@ -6,7 +6,7 @@
 //! (3, 2).
 
 use super::config::LossConfig;
-use crate::masked::masked;
+use crate::tensor::masked;
 use burn::tensor::Tensor;
 
 const LOG_FLOOR: f64 = -18.420_680_743_952_367; // ln 1e-8

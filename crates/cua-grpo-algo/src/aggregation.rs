@@ -1,4 +1,4 @@
-//! Aggregation: how a loss a token becomes one number.
+//! Aggregation: how the losses of tokens become one number (the choice and its totals; `loss/aggregate.rs` computes it).
 //!
 //! With `q` the loss a token, `m` the mask, `n_i` the masked-in tokens of row `i` (at least 1):
 //!
@@ -16,8 +16,6 @@
 //! they have equal numbers of rows, and its DAPO denominator counts the whole generation batch even when that is
 //! spread over several optimiser steps.
 
-use crate::masked::{masked, row_lengths};
-use burn::tensor::Tensor;
 use cua_grpo_core::Row;
 use serde::{Deserialize, Serialize};
 
@@ -76,22 +74,5 @@ impl Totals {
             micro_batches: 1.0,
             max_completion_tokens: max_completion_tokens as f64,
         }
-    }
-}
-
-/// Aggregates `losses` to a scalar of shape `[1]`.
-///
-/// # Shapes
-/// `losses` and `mask` are `[rows, time]`.
-pub fn aggregate(aggregation: Aggregation, losses: Tensor<2>, mask: &Tensor<2>, totals: &Totals) -> Tensor<1> {
-    let losses = masked(losses, mask);
-    match aggregation {
-        Aggregation::SequenceMean => (losses.sum_dim(1) / row_lengths(mask)).sum() / totals.rows.max(1.0),
-        Aggregation::MicroBatchTokenMean => {
-            losses.sum() / mask.clone().sum().clamp_min(1.0) / totals.micro_batches.max(1.0)
-        }
-        Aggregation::Constant => losses.sum() / (totals.rows * totals.max_completion_tokens).max(1.0),
-        Aggregation::TokenMean => losses.sum() / totals.tokens.max(1.0),
-        Aggregation::SequenceSum => losses.sum() / totals.rows.max(1.0),
     }
 }

@@ -1,8 +1,8 @@
 //! Statistics of a loss: summed on the device over micro-batches, read once an optimiser step.
 
+use super::config::LossConfig;
 use crate::AlgoError;
-use crate::loss::{LossConfig, LossKind};
-use crate::masked::{masked, read};
+use crate::tensor::{masked, read};
 use burn::tensor::Tensor;
 use serde::Serialize;
 
@@ -62,11 +62,7 @@ impl StatSums {
         let ratio = ratio.inner();
         let shape = ratio.dims();
         let sign = advantages.clone().inner().sign().expand(shape);
-        let (low, high) = match config.kind {
-            LossKind::Cispo => (f64::NEG_INFINITY, config.cispo_cap),
-            LossKind::Sapo | LossKind::Vespo => (f64::NEG_INFINITY, f64::INFINITY),
-            _ => (1.0 - config.epsilon, 1.0 + config.high()),
-        };
+        let (low, high) = config.clip_bounds();
         let share = |outside| masked(ratio.zeros_like().mask_fill(outside, 1.0), &mask).sum();
         let clipped_low = share(ratio.clone().lower_scalar(low).bool_and(sign.clone().lower_scalar(0.0)));
         let clipped_high = share(ratio.clone().greater_scalar(high).bool_and(sign.greater_scalar(0.0)));
