@@ -8,10 +8,8 @@
 use async_trait::async_trait;
 use cua_grpo_algo::{AdvantageConfig, advantages};
 use cua_grpo_core::testing::{ByteRenderer, ScriptedSampler};
-use cua_grpo_core::{
-    ActionRecord, Ending, Environment, Facts, Fault, Message, Observation, Reward, Role, SessionContext, Step, Task,
-};
-use cua_grpo_rollout::{GroupRequest, RolloutConfig, RolloutEngine, never_cancelled};
+use cua_grpo_core::{ActionRecord, Ending, Environment, Episode, Facts, Fault, Message, Observation, Role, Step, Task};
+use cua_grpo_rollout::{CancellationToken, GroupRequest, RolloutConfig, RolloutEngine};
 use std::sync::Arc;
 
 /// A world with a hidden number from 1 to 15. It tells whether a guess is too low or too high.
@@ -76,37 +74,26 @@ fn say(text: &str) -> Observation {
 }
 
 /// 1 for a number that was found, less a tenth for every guess after the first.
-struct FewerGuesses;
-
-impl Reward for FewerGuesses {
-    fn score(&self, _task: &Task, facts: &Facts, _attempt: u64) -> f32 {
-        if facts.verified {
-            1.0 - 0.1 * (facts.turns as f32 - 1.0)
-        } else {
-            0.0
-        }
+fn fewer_guesses(_task: &Task, episode: &Episode) -> f32 {
+    if episode.facts.verified {
+        1.0 - 0.1 * (episode.facts.turns as f32 - 1.0)
+    } else {
+        0.0
     }
 }
 
 /// Attempts differ in their stride: attempt `a` of a group guesses 1 + a, then 2 (1 + a), then 3 (1 + a), and so on.
-fn policy(context: &SessionContext, turn: usize) -> Result<String, Fault> {
-    let stride = context.index % GROUP_SIZE + 1;
+fn policy(slot: usize, turn: usize) -> Result<String, Fault> {
+    let stride = slot % GROUP_SIZE + 1;
     Ok((stride * (turn + 1)).to_string())
 }
 
 const GROUP_SIZE: usize = 4;
 
 fn task(hidden: u64) -> Task {
-    Task {
-        id: format!("guess/{hidden}"),
-        template: "guess".to_owned(),
-        instruction: "Find the hidden number.".to_owned(),
-        seed: hidden,
-        setup: Vec::new(),
-        checks: Vec::new(),
-        max_turns: 8,
-        tags: Default::default(),
-    }
+    Task::new(format!("guess/{hidden}"), "Find the hidden number.")
+        .with_seed(hidden)
+        .with_max_turns(8)
 }
 
 /// Collects three groups and lays them out as a table.
@@ -117,14 +104,14 @@ async fn table() -> anyhow::Result<String> {
         Arc::new(factory),
         Arc::new(ByteRenderer),
         Arc::new(ScriptedSampler::new(policy)),
-        Arc::new(FewerGuesses),
+        Arc::new(fewer_guesses),
         RolloutConfig::default(),
     )?;
     let requests = [6, 8, 11].map(|hidden| GroupRequest {
         task: task(hidden),
         group_size: GROUP_SIZE,
     });
-    let collection = engine.collect(requests.into(), 0, never_cancelled()).await?;
+    let collection = engine.collect(requests.into(), 0, CancellationToken::new()).await?;
 
     let mut table = format!(
         "{:<10} {:>7} {:>7} {:>7} {:>10}\n",

@@ -11,15 +11,14 @@
 
 use anyhow::Result;
 use clap::Parser;
-use cua_grpo_core::testing::{ByteRenderer, ScriptedSampler};
-use cua_grpo_core::{Fault, FaultKind, SessionContext, Task, TaskSource, VerifiedSuccess};
-use cua_grpo_gbox::action::to_reply;
-use cua_grpo_gbox::tasks::{Split, TemplateTasks};
-use cua_grpo_gbox::{BoxPool, ClientConfig, EnvConfig, GboxClient, GboxEnvironmentFactory, PoolConfig};
-use cua_grpo_rollout::{GroupRequest, RolloutConfig, RolloutEngine, never_cancelled};
-use cua_grpo_sim::{Demonstrator, Latency, PhoneAccess, SimConfig, SimServer, Skill};
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use cua_grpo_android::tasks::{Split, TemplateTasks};
+use cua_grpo_android::{AndroidEnvironmentFactory, EnvConfig};
+use cua_grpo_core::testing::ByteRenderer;
+use cua_grpo_core::{Task, TaskSource, VerifiedSuccess};
+use cua_grpo_gbox::{BoxPool, ClientConfig, GboxClient, PoolConfig};
+use cua_grpo_rollout::{CancellationToken, GroupRequest, RolloutConfig, RolloutEngine};
+use cua_grpo_sim::{Latency, Roster, ScriptedPolicy, SimConfig, SimServer, Skill};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Speed of the rollout engine and the simulated phone.
@@ -87,13 +86,15 @@ async fn measure(arguments: &Arguments, concurrency: usize) -> Result<serde_json
     let tasks: Vec<Task> = (0..arguments.episodes as u64)
         .map(|cursor| source.task(cursor))
         .collect();
-    let experts: HashMap<String, Demonstrator> = tasks
-        .iter()
-        .map(|task| Ok((task.id.clone(), Demonstrator::new(task, Skill::default(), 0)?)))
-        .collect::<Result<_>>()?;
-    let experts = Mutex::new(experts);
-    let phones = sim.phones();
-    let sampler = ScriptedSampler::new(move |context: &SessionContext, _turn| next_reply(context, &experts, &phones));
+    let roster = Roster::default();
+    let sampler = ScriptedPolicy {
+        phones: sim.phones(),
+        roster: roster.clone(),
+        renderer: Arc::new(ByteRenderer),
+        tasks: tasks.iter().map(|task| (task.id.clone(), task.clone())).collect(),
+        skill: Skill::default(),
+        seed: 0,
+    };
     let config = RolloutConfig {
         concurrency,
         lockstep: false,
@@ -102,7 +103,10 @@ async fn measure(arguments: &Arguments, concurrency: usize) -> Result<serde_json
         ..Default::default()
     };
     let engine = RolloutEngine::new(
-        Arc::new(GboxEnvironmentFactory::new(pool, environment)),
+        Arc::new(AndroidEnvironmentFactory::new(
+            roster.watch(Arc::new(pool)),
+            environment,
+        )),
         Arc::new(ByteRenderer),
         Arc::new(sampler),
         Arc::new(VerifiedSuccess),
@@ -112,7 +116,7 @@ async fn measure(arguments: &Arguments, concurrency: usize) -> Result<serde_json
         .into_iter()
         .map(|task| GroupRequest { task, group_size: 1 })
         .collect();
-    let stats = engine.collect(requests, 0, never_cancelled()).await?.stats;
+    let stats = engine.collect(requests, 0, CancellationToken::new()).await?.stats;
     sim.shutdown().await;
     Ok(serde_json::json!({
         "bench": "rollout",
@@ -127,23 +131,4 @@ async fn measure(arguments: &Arguments, concurrency: usize) -> Result<serde_json
         "turns_per_s": stats.turns as f64 / stats.seconds,
         "env_ms_per_turn": 1e3 * stats.step_seconds / stats.turns.max(1) as f64,
     }))
-}
-
-/// What the expert says next on the phone of this session.
-fn next_reply(
-    context: &SessionContext,
-    experts: &Mutex<HashMap<String, Demonstrator>>,
-    phones: &PhoneAccess,
-) -> Result<String, Fault> {
-    let fault = |message: &str| Fault::new(FaultKind::Sampler, "demonstrate", message);
-    let device = context
-        .device
-        .as_deref()
-        .ok_or_else(|| fault("the environment names no device"))?;
-    let mut experts = experts.lock().unwrap_or_else(PoisonError::into_inner);
-    let expert = experts.get_mut(&context.task).ok_or_else(|| fault("an unknown task"))?;
-    let action = phones
-        .with_phone(device, |phone| expert.next(phone))
-        .ok_or_else(|| fault("no such phone"))?;
-    Ok(to_reply(&action))
 }

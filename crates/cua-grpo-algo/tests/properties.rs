@@ -8,7 +8,7 @@ use common::{Case, Matrix, assert_close, evaluate, tensor, values};
 use cua_grpo_algo::{
     AlgoError, Correction, CorrectionAction, CorrectionLevel, LossConfig, LossInputs, LossKind, Totals, k3, policy_loss,
 };
-use cua_grpo_core::{Row, derive_seed};
+use cua_grpo_core::{Completion, Prompt, Row, StopReason, derive_seed};
 
 const KINDS: [LossKind; 9] = [
     LossKind::Grpo,
@@ -266,12 +266,20 @@ fn missing_inputs_and_wrong_shapes_are_named() {
 
 #[test]
 fn rows_become_masks_and_sampler_logprobs() {
-    let row = |trained: &[bool]| Row {
-        tokens: vec![7; trained.len()],
-        trained: trained.to_vec(),
-        logprobs: trained.iter().map(|&t| if t { -0.5 } else { 0.0 }).collect(),
-        versions: vec![0; trained.len()],
-        images: Vec::new(),
+    let row = |trained: &[bool]| {
+        let mut row = Row::new(1.0);
+        for &trained in trained {
+            if trained {
+                let token = Completion::new(vec![7], vec![-0.5], 0, StopReason::Stop).unwrap();
+                row.push_completion(&token).unwrap();
+            } else {
+                row.push_prompt(&Prompt {
+                    tokens: vec![7],
+                    images: Vec::new(),
+                });
+            }
+        }
+        row
     };
     let rows = [row(&[false, true, true]), row(&[false, true])];
     let logprobs = tensor(&vec![vec![-1.0; 3]; 2]).require_grad();

@@ -93,18 +93,16 @@ pub trait Environment: Send {
 
     /// Validates the device's state (unless `ending` is [`Ending::Fault`]) and releases the device.
     async fn finish(&mut self, ending: Ending) -> Result<Facts, Fault>;
-
-    /// The name of the leased device, for logs and scripted policies.
-    fn device(&self) -> Option<String> {
-        None
-    }
 }
 
 /// Makes environments. Any `Fn(&Task) -> Result<Box<dyn Environment>, Fault>` is one.
 #[async_trait]
 pub trait EnvironmentFactory: Send + Sync {
     /// An environment for one attempt at `task`.
-    async fn create(&self, task: &Task) -> Result<Box<dyn Environment>, Fault>;
+    ///
+    /// `slot` numbers the attempts that are collected together; the conversation of this attempt is opened with the
+    /// same number ([`Sampler::open`](crate::Sampler::open)). A slot that is tried again keeps its number.
+    async fn create(&self, task: &Task, slot: usize) -> Result<Box<dyn Environment>, Fault>;
 }
 
 #[async_trait]
@@ -112,7 +110,7 @@ impl<F> EnvironmentFactory for F
 where
     F: Fn(&Task) -> Result<Box<dyn Environment>, Fault> + Send + Sync,
 {
-    async fn create(&self, task: &Task) -> Result<Box<dyn Environment>, Fault> {
+    async fn create(&self, task: &Task, _slot: usize) -> Result<Box<dyn Environment>, Fault> {
         self(task)
     }
 }

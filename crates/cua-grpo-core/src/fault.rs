@@ -16,6 +16,8 @@ pub enum FaultKind {
     Sampler,
     /// Messages could not be turned into tokens (an image that does not decode, a template that fails).
     Renderer,
+    /// The reward failed: a judge that does not answer, a number that is not finite.
+    Reward,
 }
 
 /// A fault excludes its episode from the group; it is counted and the slot is refilled.

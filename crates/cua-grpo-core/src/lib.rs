@@ -15,8 +15,7 @@
 //! | [`EnvironmentFactory`], [`Environment`] | replies into observations, then [`Facts`] | `cua-grpo-gbox` |
 //! | [`Renderer`] | messages and images into tokens and back | `cua-grpo-model` |
 //! | [`Sampler`], [`SamplerSession`] | tokens and images into sampled tokens | `cua-grpo-model` |
-//! | [`Reward`] | [`Facts`] into a number | `trainer`, or yours |
-//! | [`Scorer`] | rows into log-probs with gradient | `cua-grpo-model` |
+//! | [`Reward`] | the episodes of a group into numbers | `trainer`, or yours |
 
 mod env;
 mod episode;
@@ -35,10 +34,10 @@ pub use episode::{Episode, Group, Turn};
 pub use fault::{Fault, FaultKind};
 pub use message::{Chunk, Image, Message, Role};
 pub use policy::{
-    Completion, PolicyVersion, Prompt, Sampler, SamplerSession, SamplingParams, SessionContext, StopReason, TokenId,
+    Completion, CompletionError, PolicyVersion, Prompt, Sampler, SamplerSession, SamplingParams, StopReason, TokenId,
 };
 pub use render::Renderer;
 pub use reward::{Reward, VerifiedSuccess};
-pub use row::{Row, Scorer};
+pub use row::Row;
 pub use seed::derive_seed;
-pub use task::{Check, Task, TaskSource};
+pub use task::{Task, TaskSource};

@@ -46,8 +46,9 @@ pub enum StopReason {
     ContextFull,
 }
 
-/// What was sampled. The four lists have one entry a token.
+/// What was sampled. The four lists have one entry for each token.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Completion {
     /// Sampled ids, the stop token included.
     pub tokens: Vec<TokenId>,
@@ -61,7 +62,70 @@ pub struct Completion {
     pub stop: StopReason,
 }
 
+/// A completion that nothing can be learnt from: [`Completion::flaw`] says why.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct CompletionError(pub String);
+
 impl Completion {
+    /// No token yet: for samplers that append to the lists as they draw.
+    pub fn empty(stop: StopReason) -> Self {
+        Self {
+            tokens: Vec::new(),
+            logprobs: Vec::new(),
+            kept_mass: Vec::new(),
+            versions: Vec::new(),
+            stop,
+        }
+    }
+
+    /// Tokens that one `version` drew from the whole vocabulary, so that nothing was cut.
+    ///
+    /// # Errors
+    /// [`CompletionError`] unless there is one log-prob for each token.
+    pub fn new(
+        tokens: Vec<TokenId>,
+        logprobs: Vec<f32>,
+        version: PolicyVersion,
+        stop: StopReason,
+    ) -> Result<Self, CompletionError> {
+        let count = tokens.len();
+        let completion = Self {
+            tokens,
+            logprobs,
+            kept_mass: vec![1.0; count],
+            versions: vec![version; count],
+            stop,
+        };
+        completion.check().map(|()| completion)
+    }
+
+    /// The same completion with the mass that top-p and top-k kept for each token.
+    ///
+    /// # Errors
+    /// [`CompletionError`] unless there is one mass for each token.
+    pub fn with_kept_mass(self, kept_mass: Vec<f32>) -> Result<Self, CompletionError> {
+        let completion = Self { kept_mass, ..self };
+        completion.check().map(|()| completion)
+    }
+
+    /// The same completion with the version that drew each token, for a policy that changes in between.
+    ///
+    /// # Errors
+    /// [`CompletionError`] unless there is one version for each token.
+    pub fn with_versions(self, versions: Vec<PolicyVersion>) -> Result<Self, CompletionError> {
+        let completion = Self { versions, ..self };
+        completion.check().map(|()| completion)
+    }
+
+    /// Whether it can be trained on.
+    ///
+    /// # Errors
+    /// [`CompletionError`] with [`Completion::flaw`] when it has one.
+    pub fn check(&self) -> Result<(), CompletionError> {
+        self.flaw().map_or(Ok(()), |flaw| Err(CompletionError(flaw)))
+    }
+
     /// What is wrong with it, if anything: lists of different lengths, or a log-prob or kept mass that is no finite
     /// number, which is what weights or activations that overflowed sample. Nothing can be learnt from such tokens.
     pub fn flaw(&self) -> Option<String> {
@@ -69,7 +133,7 @@ impl Completion {
         let lengths = [self.logprobs.len(), self.kept_mass.len(), self.versions.len()];
         if lengths.iter().any(|&length| length != count) {
             return Some(format!(
-                "expected one log-prob, kept mass and version a token, got {lengths:?} for {count} tokens"
+                "expected one log-prob, kept mass and version for each token, got {lengths:?} for {count} tokens"
             ));
         }
         let wrong = |values: &[f32]| values.iter().position(|value| !value.is_finite());
@@ -89,22 +153,14 @@ impl Completion {
     }
 }
 
-/// Who samples: lets a scripted policy see which task and device it plays for. A real policy ignores it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SessionContext {
-    /// Id of the task.
-    pub task: String,
-    /// Name of the device, where there is one.
-    pub device: Option<String>,
-    /// Position of the session in its batch of work; a deterministic sampler orders its batches by it.
-    pub index: usize,
-}
-
 /// A policy that holds many conversations at once.
 pub trait Sampler: Send + Sync {
-    /// Opens a conversation. It counts as live until the session is dropped: a deterministic sampler waits until every
-    /// live session asks for tokens, so drop sessions that will not ask again.
-    fn open(&self, context: SessionContext) -> Box<dyn SamplerSession>;
+    /// Opens the conversation of a slot. It counts as live until the session is dropped: a deterministic sampler waits
+    /// until every live session asks for tokens, so drop sessions that will not ask again.
+    ///
+    /// `slot` is the number that [`EnvironmentFactory::create`](crate::EnvironmentFactory::create) was given for the
+    /// environment that this session talks to; a deterministic sampler orders its batches by it.
+    fn open(&self, slot: usize) -> Box<dyn SamplerSession>;
 
     /// The version that would sample the next token.
     fn version(&self) -> PolicyVersion;

@@ -1,36 +1,94 @@
-//! Tasks: an instruction, the state to start from, and how the device's state shows that it is done.
+//! Tasks: what the user asks for, and what the environment needs to know to set it up and to judge it.
 
+use crate::{Fault, FaultKind};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::BTreeMap;
-
-/// One question to the device, and the answer that means "done".
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Check {
-    /// A shell command run on the device, e.g. `settings get global wifi_on`.
-    pub command: String,
-    /// A regular expression that must match the whole trimmed output.
-    pub expect: String,
-}
+use std::num::NonZeroUsize;
 
 /// A task instance: everything an environment needs to run one attempt at it.
+///
+/// ```
+/// use cua_grpo_core::Task;
+/// let task = Task::new("guess/7", "Find the hidden number.").with_payload(7).with_max_turns(8);
+/// assert_eq!(task.payload::<u64>().unwrap(), 7);
+/// assert!(task.payload::<String>().is_err());
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Task {
     /// Unique among instances, e.g. `wifi_on/17`.
     pub id: String,
-    /// The template it was made from, e.g. `wifi_on`.
+    /// The family of tasks that it belongs to, e.g. `wifi_on`; figures are grouped by it.
     pub template: String,
     /// What the user asks for, in words.
     pub instruction: String,
     /// Seed of the instance: layout, theme and initial state of a simulated device follow from it.
     pub seed: u64,
-    /// Shell commands that bring the device to the initial state, run in order before the first screenshot.
-    pub setup: Vec<String>,
-    /// The task is done when every check holds. Before the first turn at least one must fail.
-    pub checks: Vec<Check>,
     /// Upper bound of turns for this task; the run's own limit applies too.
-    pub max_turns: usize,
+    pub max_turns: Option<NonZeroUsize>,
     /// Free-form facts about the task (difficulty, category, arguments of the template).
     pub tags: BTreeMap<String, String>,
+    /// What its environment understands, and nobody else reads: commands that set it up, checks, a file to load.
+    pub payload: Value,
+}
+
+impl Task {
+    /// A task without a payload, of the family that its id names before the first `/`, with seed 0.
+    pub fn new(id: impl Into<String>, instruction: impl Into<String>) -> Self {
+        let id = id.into();
+        Self {
+            template: id.split('/').next().unwrap_or_default().to_owned(),
+            id,
+            instruction: instruction.into(),
+            seed: 0,
+            max_turns: None,
+            tags: BTreeMap::new(),
+            payload: Value::Null,
+        }
+    }
+
+    /// The same task with another seed.
+    #[must_use]
+    pub fn with_seed(self, seed: u64) -> Self {
+        Self { seed, ..self }
+    }
+
+    /// The same task with an upper bound of turns; 0 sets none.
+    #[must_use]
+    pub fn with_max_turns(self, turns: usize) -> Self {
+        Self {
+            max_turns: NonZeroUsize::new(turns),
+            ..self
+        }
+    }
+
+    /// The same task with one more tag.
+    #[must_use]
+    pub fn with_tag(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.tags.insert(name.into(), value.into());
+        self
+    }
+
+    /// The same task with what its environment needs, as JSON: a number, text, or `serde_json::json!({...})`.
+    #[must_use]
+    pub fn with_payload(self, payload: impl Into<Value>) -> Self {
+        let payload = payload.into();
+        Self { payload, ..self }
+    }
+
+    /// The payload as the type that the environment expects.
+    ///
+    /// # Errors
+    /// A fault of kind [`FaultKind::Setup`] that names the task when the payload is something else.
+    pub fn payload<T: DeserializeOwned>(&self) -> Result<T, Fault> {
+        T::deserialize(&self.payload).map_err(|error| {
+            let expected = std::any::type_name::<T>();
+            let message = format!("task {}: expected a payload that reads as {expected}: {error}", self.id);
+            Fault::new(FaultKind::Setup, "read task", message)
+        })
+    }
 }
 
 /// An endless, seekable sequence of tasks: the same cursor always yields the same task, so a run can be resumed.

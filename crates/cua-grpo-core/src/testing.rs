@@ -2,7 +2,7 @@
 
 use crate::{
     Completion, Ending, Environment, Facts, Fault, Message, Observation, PolicyVersion, Prompt, Renderer, Role,
-    Sampler, SamplerSession, SamplingParams, SessionContext, Step, StopReason, TokenId,
+    Sampler, SamplerSession, SamplingParams, Step, StopReason, TokenId,
 };
 use async_trait::async_trait;
 
@@ -42,13 +42,13 @@ impl Renderer for ByteRenderer {
     }
 }
 
-/// Says what a function of (context, turn) tells it to say, with log-prob -0.5 a token.
+/// Says what a function of (slot, turn) tells it to say, with log-prob -0.5 a token.
 pub struct ScriptedSampler<F> {
     script: std::sync::Arc<F>,
     version: PolicyVersion,
 }
 
-impl<F: Fn(&SessionContext, usize) -> Result<String, Fault> + Send + Sync + 'static> ScriptedSampler<F> {
+impl<F: Fn(usize, usize) -> Result<String, Fault> + Send + Sync + 'static> ScriptedSampler<F> {
     /// A sampler that follows `script`.
     pub fn new(script: F) -> Self {
         Self {
@@ -58,12 +58,12 @@ impl<F: Fn(&SessionContext, usize) -> Result<String, Fault> + Send + Sync + 'sta
     }
 }
 
-impl<F: Fn(&SessionContext, usize) -> Result<String, Fault> + Send + Sync + 'static> Sampler for ScriptedSampler<F> {
-    fn open(&self, context: SessionContext) -> Box<dyn SamplerSession> {
+impl<F: Fn(usize, usize) -> Result<String, Fault> + Send + Sync + 'static> Sampler for ScriptedSampler<F> {
+    fn open(&self, slot: usize) -> Box<dyn SamplerSession> {
         Box::new(ScriptedSession {
             script: self.script.clone(),
             version: self.version,
-            context,
+            slot,
             turn: 0,
         })
     }
@@ -76,14 +76,14 @@ impl<F: Fn(&SessionContext, usize) -> Result<String, Fault> + Send + Sync + 'sta
 struct ScriptedSession<F> {
     script: std::sync::Arc<F>,
     version: PolicyVersion,
-    context: SessionContext,
+    slot: usize,
     turn: usize,
 }
 
 #[async_trait]
-impl<F: Fn(&SessionContext, usize) -> Result<String, Fault> + Send + Sync> SamplerSession for ScriptedSession<F> {
+impl<F: Fn(usize, usize) -> Result<String, Fault> + Send + Sync> SamplerSession for ScriptedSession<F> {
     async fn sample(&mut self, _prompt: &Prompt, params: &SamplingParams) -> Result<Completion, Fault> {
-        let mut tokens = ByteRenderer.encode_reply(&(self.script)(&self.context, self.turn)?);
+        let mut tokens = ByteRenderer.encode_reply(&(self.script)(self.slot, self.turn)?);
         self.turn += 1;
         let stop = if tokens.len() > params.max_new_tokens {
             StopReason::MaxTokens
@@ -91,14 +91,9 @@ impl<F: Fn(&SessionContext, usize) -> Result<String, Fault> + Send + Sync> Sampl
             StopReason::Stop
         };
         tokens.truncate(params.max_new_tokens);
-        let count = tokens.len();
-        Ok(Completion {
-            tokens,
-            logprobs: vec![-0.5; count],
-            kept_mass: vec![1.0; count],
-            versions: vec![self.version; count],
-            stop,
-        })
+        let logprobs = vec![-0.5; tokens.len()];
+        Completion::new(tokens, logprobs, self.version, stop)
+            .map_err(|error| Fault::new(crate::FaultKind::Sampler, "sample", error))
     }
 }
 

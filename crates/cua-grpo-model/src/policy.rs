@@ -4,7 +4,7 @@ use crate::batch::ImageCache;
 use crate::model::Trainable;
 use crate::score::{RowScores, ScoreTape, score_rows, score_rows_by_blocks};
 use crate::{ModelError, Qwen3Vl};
-use cua_grpo_core::{Row, Scorer};
+use cua_grpo_core::Row;
 use std::sync::Arc;
 
 /// The policy and its reference, which is the same weights without the adapter.
@@ -55,24 +55,25 @@ impl Policy {
 }
 
 impl Policy {
-    /// As [`Scorer::score`] with the adapter on, by blocks: without autodiff, with what the backward pass needs.
+    /// Log-prob of every trained token given all before it, at `temperature`, under the policy (`adapter` on) or the
+    /// reference (`adapter` off): the trained tokens of each row in order, 0 beyond the last. A policy that is
+    /// [`trainable`](Self::trainable) gives them with a gradient.
     ///
     /// # Errors
     /// As [`score_rows`].
-    pub fn score_by_blocks(&self, rows: &[&Row], temperature: f32) -> Result<(RowScores, ScoreTape), ModelError> {
-        score_rows_by_blocks(&self.model, &self.images, rows, temperature)
-    }
-}
-
-impl Scorer for Policy {
-    type LogProbs = RowScores;
-    type Error = ModelError;
-
-    fn score(&self, rows: &[&Row], temperature: f32, adapter: bool) -> Result<RowScores, ModelError> {
+    pub fn score(&self, rows: &[&Row], temperature: f32, adapter: bool) -> Result<RowScores, ModelError> {
         if adapter {
             score_rows(&self.model, &self.images, rows, temperature)
         } else {
             score_rows(&self.model.without_adapter(), &self.images, rows, temperature)
         }
+    }
+
+    /// As [`Policy::score`] with the adapter on, by blocks: without autodiff, with what the backward pass needs.
+    ///
+    /// # Errors
+    /// As [`score_rows`].
+    pub fn score_by_blocks(&self, rows: &[&Row], temperature: f32) -> Result<(RowScores, ScoreTape), ModelError> {
+        score_rows_by_blocks(&self.model, &self.images, rows, temperature)
     }
 }

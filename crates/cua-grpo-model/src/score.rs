@@ -126,16 +126,16 @@ impl Qwen3Vl {
 fn assemble(model: &Qwen3Vl, images: &ImageCache, rows: &[&Row]) -> Result<Batch, ModelError> {
     let mut inputs = Vec::with_capacity(rows.len());
     for row in rows {
-        model.check_tokens(&row.tokens)?;
+        model.check_tokens(row.tokens())?;
         let pixels = row
-            .images
+            .images()
             .iter()
             .map(|image| images.pixels(image))
             .collect::<Result<_, _>>()?;
         inputs.push(RowInput {
-            tokens: row.tokens.clone(),
+            tokens: row.tokens().to_vec(),
             pixels,
-            sampled: row.trained.clone(),
+            sampled: row.trained().to_vec(),
         });
     }
     if model.packs_rows() {
@@ -165,14 +165,14 @@ impl Targets {
         let mut starts = Vec::with_capacity(rows.len());
         for (number, row) in rows.iter().enumerate() {
             starts.push(ids.len());
-            for (index, _) in row.trained.iter().enumerate().filter(|(_, trained)| **trained) {
+            for (index, _) in row.trained().iter().enumerate().filter(|(_, trained)| **trained) {
                 let previous = index.checked_sub(1).ok_or_else(|| ModelError::Input {
                     operation: "score row",
                     expected: "a prompt before the first trained token".to_owned(),
                     got: format!("row {number} trains its token 0"),
                 })?;
                 before.push((batch.starts[number] + previous) as i64);
-                ids.push(i64::from(row.tokens[index]));
+                ids.push(i64::from(row.tokens()[index]));
             }
         }
         let longest = rows.iter().map(|row| row.trained_tokens()).max().unwrap_or(0);

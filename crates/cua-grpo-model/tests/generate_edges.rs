@@ -6,9 +6,7 @@ mod common;
 
 use common::sessions::*;
 use common::*;
-use cua_grpo_core::{
-    Completion, FaultKind, Prompt, Sampler, SamplerSession, SamplingParams, SessionContext, StopReason,
-};
+use cua_grpo_core::{Completion, FaultKind, Prompt, Sampler, SamplerSession, SamplingParams, StopReason};
 use cua_grpo_model::Trainable;
 use cua_grpo_model::generate::{Batching, Generator, ModelSampler, Request};
 use cua_grpo_model::nn::Slot;
@@ -45,9 +43,9 @@ fn a_sampled_pad_token_stands_for_itself() {
         let replies = alone(set, &model, &turns, &[]);
         let row = row_of(&turns, &replies);
         let count = row
-            .tokens
+            .tokens()
             .iter()
-            .zip(&row.trained)
+            .zip(row.trained())
             .filter(|(token, trained)| **trained && pads.contains(token))
             .count();
         if count > 0 {
@@ -138,14 +136,7 @@ async fn sessions_of_the_sampler_equal_sessions_alone() {
     for batching in [Batching::Lockstep, Batching::Eager] {
         let sampler = ModelSampler::start(generator(set, model.clone(), &[]), 7, batching).unwrap();
         assert_eq!(sampler.version(), 7);
-        let sessions: Vec<_> = (0..4)
-            .map(|index| {
-                sampler.open(SessionContext {
-                    index,
-                    ..Default::default()
-                })
-            })
-            .collect();
+        let sessions: Vec<_> = (0..4).map(|index| sampler.open(index)).collect();
         let tasks: Vec<_> = sessions
             .into_iter()
             .zip(conversations(set))
@@ -167,10 +158,7 @@ async fn a_refused_request_leaves_its_batch_alone() {
     let set = "a";
     let model = model(set);
     let sampler = ModelSampler::start(generator(set, model.clone(), &[]), 7, Batching::Lockstep).unwrap();
-    let (good, mut bad) = (
-        sampler.open(SessionContext::default()),
-        sampler.open(SessionContext::default()),
-    );
+    let (good, mut bad) = (sampler.open(0), sampler.open(0));
     let turns = || conversations(set).remove(2);
     let task = tokio::spawn(ask(good, turns(), 0));
     let prompt = Prompt {
@@ -190,7 +178,7 @@ async fn a_refused_request_leaves_its_batch_alone() {
     );
     sampler.set_model(model, 8);
     assert_eq!(sampler.version(), 8);
-    let reply = ask(sampler.open(SessionContext::default()), turns(), 0).await;
+    let reply = ask(sampler.open(0), turns(), 0).await;
     assert_eq!(reply[0].versions, vec![8; reply[0].tokens.len()]);
 }
 
@@ -206,7 +194,7 @@ async fn weights_that_are_no_numbers_are_a_fault_that_names_the_token() {
         });
         let sampler = ModelSampler::start(generator(set, broken, &[]), 7, batching).unwrap();
         for params in [greedy(5), sampled(1.0, 5, 3)] {
-            let mut session = sampler.open(SessionContext::default());
+            let mut session = sampler.open(0);
             let fault = session.sample(&prompt(set, "text_only"), &params).await.unwrap_err();
             assert_eq!(fault.kind, FaultKind::Sampler);
             for word in ["log-prob", "NaN", "token 1 of 1", "policy version 7"] {
@@ -215,7 +203,7 @@ async fn weights_that_are_no_numbers_are_a_fault_that_names_the_token() {
         }
         // The thread goes on, with weights that are numbers.
         sampler.set_model(model(set), 8);
-        let mut session = sampler.open(SessionContext::default());
+        let mut session = sampler.open(0);
         let reply = session.sample(&prompt(set, "text_only"), &greedy(5)).await.unwrap();
         assert_eq!((reply.tokens.len(), reply.flaw()), (5, None));
     }

@@ -321,7 +321,7 @@ fn log_probs_and_entropies_at_two_temperatures() {
                 let count = rows[number].trained_tokens();
                 assert_eq!(
                     golden.ids(&format!("{case}.completion_ids")),
-                    rows[number].tokens[rows[number].tokens.len() - count..]
+                    rows[number].tokens()[rows[number].len() - count..]
                 );
                 let (start, end) = (number * longest, (number + 1) * longest);
                 let what = format!("{set} {case} at {temperature}");

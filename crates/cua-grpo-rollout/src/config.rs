@@ -3,6 +3,7 @@
 use crate::EngineError;
 use cua_grpo_core::{SamplingParams, derive_seed};
 use serde::{Deserialize, Serialize};
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 /// How episodes are collected.
@@ -11,7 +12,7 @@ use std::time::Duration;
 pub struct RolloutConfig {
     /// Environments that may exist at a time.
     pub concurrency: usize,
-    /// Upper bound of turns; a task's own bound applies too (a task that says 0 sets none).
+    /// Upper bound of turns; a task's own bound applies too.
     pub max_turns: usize,
     /// Upper bound of tokens in one conversation, prompts, image pads and replies together.
     pub max_context_tokens: usize,
@@ -92,12 +93,13 @@ impl RolloutConfig {
     }
 
     /// Turns that an attempt at a task with its own bound `task_turns` may take.
-    pub(crate) fn turns(&self, task_turns: usize) -> usize {
-        if task_turns == 0 {
-            self.max_turns
-        } else {
-            self.max_turns.min(task_turns)
-        }
+    pub(crate) fn turns(&self, task_turns: Option<NonZeroUsize>) -> usize {
+        task_turns.map_or(self.max_turns, |turns| self.max_turns.min(turns.get()))
+    }
+
+    /// The temperature at which log-probs are reported: that of sampling, 1 where replies are greedy.
+    pub(crate) fn logprob_temperature(&self) -> f32 {
+        if self.temperature == 0.0 { 1.0 } else { self.temperature }
     }
 
     /// Sampling parameters of one call. The seed is made of what the call is for, never of when it happens.

@@ -1,13 +1,13 @@
 //! The engine: slots become episodes, concurrently or in lockstep, and faults are tried again.
 
-use crate::episode::{Loss, Run, Seams, Slot, Started};
+use crate::episode::{Collector, Lost, Seams, Slot, Started};
+use crate::score::{Attempts, Scoring, ThinFn};
 use crate::stats::{Board, Event, Progress, ProgressFn, RolloutStats};
-use crate::stop::Stop;
-use crate::{CancelToken, EngineError, RolloutConfig};
+use crate::{CancellationToken, EngineError, RolloutConfig};
 use cua_grpo_core::{EnvironmentFactory, Episode, Fault, Group, Renderer, Reward, Sampler, Task};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
 
 /// A group to collect.
@@ -36,9 +36,6 @@ pub struct RolloutEngine {
     progress: Option<ProgressFn>,
     thin: Option<ThinFn>,
 }
-
-/// Takes away what nobody will read of the episode in a slot, by the slot's number.
-type ThinFn = Arc<dyn Fn(usize, &mut Episode) + Send + Sync>;
 
 impl RolloutEngine {
     /// An engine over the four seams.
@@ -85,9 +82,9 @@ impl RolloutEngine {
         }
     }
 
-    /// The same engine with a function that is given every episode as it ends, counted and with the number of its slot,
-    /// and may take from it what nobody will read: a long collection then holds the pictures of the episodes that are
-    /// being played, not of all.
+    /// The same engine with a function that is given every episode with the number of its slot, once its group is
+    /// counted and scored, and may take from it what nobody will read: a long collection then holds the pictures of the
+    /// groups that are being played, not of all.
     #[must_use]
     pub fn thinned(self, thin: impl Fn(usize, &mut Episode) + Send + Sync + 'static) -> Self {
         Self {
@@ -103,7 +100,7 @@ impl RolloutEngine {
 
     /// Collects one group a request. `salt` (the training step) makes the seeds of this collection its own.
     ///
-    /// When `cancel` turns true, waiting for tokens and for free places ends at once, calls of environments are
+    /// When `cancel` is cancelled, waiting for tokens and for free places ends at once, calls of environments are
     /// completed (a device that is being leased is not lost), and every environment is finished. Dropping the future
     /// instead leaves environments unfinished.
     ///
@@ -114,54 +111,50 @@ impl RolloutEngine {
         &self,
         requests: Vec<GroupRequest>,
         salt: u64,
-        cancel: CancelToken,
+        cancel: CancellationToken,
     ) -> Result<Collection, EngineError> {
         let (tasks, slots) = slots(requests);
         let count = slots.len();
-        let (abort, stop) = Stop::new(cancel);
         let board = Board::new(count, self.progress.clone());
-        let run = Arc::new(Run {
+        let run = Arc::new(Collector {
             seams: self.seams.clone(),
             config: self.config.clone(),
             salt,
-            stop,
+            stop: cancel.child_token(),
             board,
         });
         let mut ledger = Ledger {
-            abort,
-            done: BTreeMap::new(),
+            abort: run.stop.clone(),
+            groups: tasks.into_iter().map(Attempts::of).collect(),
+            entered: 0,
             error: None,
-            thin: self.thin.clone(),
+            scoring: Scoring::new(run.clone(), self.thin.clone()),
         };
+        for slot in &slots {
+            ledger.groups[slot.group].expected += 1;
+        }
         if self.config.lockstep {
             lockstep(&run, slots, &mut ledger).await;
         } else {
             free(&run, slots, &mut ledger).await;
         }
-        let stats = run.board.stats();
         if let Some(error) = ledger.error {
             return Err(error);
         }
-        if ledger.done.len() < count {
+        if ledger.entered < count {
             return Err(EngineError::Cancelled {
-                finished: stats.episodes,
+                finished: run.board.stats().episodes,
                 slots: count,
             });
         }
-        let mut groups: Vec<Group> = tasks
-            .into_iter()
-            .map(|task| Group {
-                task,
-                episodes: Vec::new(),
-                faults: Vec::new(),
-            })
-            .collect();
-        for (slot, outcome) in ledger.done.into_values() {
-            match outcome {
-                Ok(episode) => groups[slot.group].episodes.push(episode),
-                Err(fault) => groups[slot.group].faults.push(fault),
+        // A group without attempts is over from the start.
+        for (number, attempts) in ledger.groups.into_iter().enumerate() {
+            if attempts.expected == 0 {
+                ledger.scoring.begin(number, attempts);
             }
         }
+        let groups = ledger.scoring.finish().await?;
+        let stats = run.board.stats();
         Ok(Collection { groups, stats })
     }
 }
@@ -184,41 +177,47 @@ fn slots(requests: Vec<GroupRequest>) -> (Vec<Task>, Vec<Slot>) {
     (requests.into_iter().map(|request| request.task).collect(), slots)
 }
 
-/// Where every slot is entered exactly once, by its index.
+/// Where every slot is entered exactly once. A group is scored as soon as its last slot is entered.
 struct Ledger {
-    abort: watch::Sender<bool>,
-    done: BTreeMap<usize, (Slot, Result<Episode, Fault>)>,
+    abort: CancellationToken,
+    groups: Vec<Attempts>,
+    entered: usize,
     error: Option<EngineError>,
-    thin: Option<ThinFn>,
+    scoring: Scoring,
 }
 
 impl Ledger {
     /// Enters the outcome of a slot; a fatal one stops the other episodes.
-    fn enter(&mut self, run: &Run, slot: Slot, outcome: Result<Episode, Loss>) {
+    fn enter(&mut self, run: &Collector, slot: Slot, outcome: Result<Episode, Lost>) {
         let outcome = match outcome {
-            Ok(mut episode) => {
+            Ok(episode) => {
                 run.board.update(|stats| stats.add_episode(&episode));
                 run.board.event(Event::Episode {
                     slot: slot.index,
                     task: slot.task.id.clone(),
-                    reward: episode.reward,
+                    verified: episode.facts.verified,
                     turns: episode.turns.len(),
                 });
-                if let Some(thin) = &self.thin {
-                    thin(slot.index, &mut episode);
-                }
                 Ok(episode)
             }
-            Err(Loss::Fault(fault)) => Err(fault),
-            Err(Loss::Cancelled) => return,
-            Err(Loss::Fatal(error)) => return self.fail(error),
+            Err(Lost::Fault(fault)) => Err(fault),
+            Err(Lost::Cancelled) => return,
+            Err(Lost::Fatal(error)) => return self.fail(error),
         };
-        self.done.insert(slot.index, (slot, outcome));
+        self.entered += 1;
+        let attempts = &mut self.groups[slot.group];
+        attempts.ended.insert(slot.index, outcome);
+        if attempts.ended.len() == attempts.expected {
+            let task = attempts.task.clone();
+            let whole = std::mem::replace(attempts, Attempts::of(task));
+            attempts.expected = whole.expected;
+            self.scoring.begin(slot.group, whole);
+        }
     }
 
     fn fail(&mut self, error: EngineError) {
         self.error.get_or_insert(error);
-        self.abort.send_replace(true);
+        self.abort.cancel();
     }
 
     fn joined<T>(&mut self, joined: Result<T, JoinError>) -> Option<T> {
@@ -235,7 +234,7 @@ impl Ledger {
 }
 
 /// Every slot on its own: as soon as there is a place it starts, plays, and tries again after faults.
-async fn free(run: &Arc<Run>, slots: Vec<Slot>, ledger: &mut Ledger) {
+async fn free(run: &Arc<Collector>, slots: Vec<Slot>, ledger: &mut Ledger) {
     let places = Arc::new(Semaphore::new(run.config.concurrency));
     let mut episodes = JoinSet::new();
     for mut slot in slots {
@@ -243,11 +242,11 @@ async fn free(run: &Arc<Run>, slots: Vec<Slot>, ledger: &mut Ledger) {
         episodes.spawn(async move {
             let place = tokio::select! {
                 biased;
-                () = run.stop.wait() => None,
+                () = run.stop.cancelled() => None,
                 place = places.acquire() => place.ok(),
             };
             let outcome = match place {
-                None => Err(Loss::Cancelled),
+                None => Err(Lost::Cancelled),
                 Some(_place) => run.episode(&mut slot).await,
             };
             (slot, outcome)
@@ -262,9 +261,9 @@ async fn free(run: &Arc<Run>, slots: Vec<Slot>, ledger: &mut Ledger) {
 
 /// Slots in waves of `concurrency`: all start, then sessions are opened in slot order, then all play. What is lost
 /// while playing is put before the slots that still wait, so the composition of every wave depends on faults alone.
-async fn lockstep(run: &Arc<Run>, slots: Vec<Slot>, ledger: &mut Ledger) {
+async fn lockstep(run: &Arc<Collector>, slots: Vec<Slot>, ledger: &mut Ledger) {
     let mut waiting = VecDeque::from(slots);
-    while !waiting.is_empty() && !run.stop.is_set() {
+    while !waiting.is_empty() && !run.stop.is_cancelled() {
         let wave: Vec<Slot> = waiting.drain(..waiting.len().min(run.config.concurrency)).collect();
         let mut starts = JoinSet::new();
         for mut slot in wave {
@@ -285,7 +284,7 @@ async fn lockstep(run: &Arc<Run>, slots: Vec<Slot>, ledger: &mut Ledger) {
         let sessions: Vec<_> = ready
             .into_values()
             .map(|(slot, started)| {
-                let session = (!run.stop.is_set()).then(|| run.open(&slot, &started));
+                let session = (!run.stop.is_cancelled()).then(|| run.open(&slot));
                 (slot, started, session)
             })
             .collect();
@@ -297,10 +296,10 @@ async fn lockstep(run: &Arc<Run>, slots: Vec<Slot>, ledger: &mut Ledger) {
                     Some(session) => run.play(&slot, started, session).await,
                     None => {
                         run.abandon(started).await;
-                        Err(Loss::Cancelled)
+                        Err(Lost::Cancelled)
                     }
                 };
-                let again = matches!(&outcome, Err(Loss::Fault(fault)) if run.try_again(&mut slot, fault, true));
+                let again = matches!(&outcome, Err(Lost::Fault(fault)) if run.try_again(&mut slot, fault, true));
                 (slot, outcome, again)
             });
         }
@@ -318,25 +317,25 @@ async fn lockstep(run: &Arc<Run>, slots: Vec<Slot>, ledger: &mut Ledger) {
     }
 }
 
-impl Run {
-    /// An episode of `slot`, with retries; `Err(Loss::Fault)` when they are used up.
-    async fn episode(&self, slot: &mut Slot) -> Result<Episode, Loss> {
+impl Collector {
+    /// An episode of `slot`, with retries; `Err(Lost::Fault)` when they are used up.
+    async fn episode(&self, slot: &mut Slot) -> Result<Episode, Lost> {
         loop {
             let started = self.start_or_give_up(slot).await?;
-            let session = self.open(slot, &started);
+            let session = self.open(slot);
             match self.play(slot, started, session).await {
-                Err(Loss::Fault(fault)) if self.try_again(slot, &fault, true) => {}
+                Err(Lost::Fault(fault)) if self.try_again(slot, &fault, true) => {}
                 outcome => return outcome,
             }
         }
     }
 
-    /// A started environment for `slot`, with retries; `Err(Loss::Fault)` when they are used up.
-    async fn start_or_give_up(&self, slot: &mut Slot) -> Result<Started, Loss> {
+    /// A started environment for `slot`, with retries; `Err(Lost::Fault)` when they are used up.
+    async fn start_or_give_up(&self, slot: &mut Slot) -> Result<Started, Lost> {
         loop {
             self.wait_before_retry(slot).await?;
             match self.start(slot).await {
-                Err(Loss::Fault(fault)) if self.try_again(slot, &fault, false) => {}
+                Err(Lost::Fault(fault)) if self.try_again(slot, &fault, false) => {}
                 outcome => return outcome,
             }
         }
@@ -358,16 +357,16 @@ impl Run {
         retried
     }
 
-    async fn wait_before_retry(&self, slot: &Slot) -> Result<(), Loss> {
-        if self.stop.is_set() {
-            return Err(Loss::Cancelled);
+    async fn wait_before_retry(&self, slot: &Slot) -> Result<(), Lost> {
+        if self.stop.is_cancelled() {
+            return Err(Lost::Cancelled);
         }
         let Some(doublings) = slot.faults.checked_sub(1) else {
             return Ok(());
         };
         let delay = self.config.retry_delay.saturating_mul(1 << doublings.min(10));
         tokio::select! {
-            () = self.stop.wait() => Err(Loss::Cancelled),
+            () = self.stop.cancelled() => Err(Lost::Cancelled),
             () = tokio::time::sleep(delay) => Ok(()),
         }
     }

@@ -2,15 +2,14 @@
 
 use crate::config::SeedPath;
 use crate::stats::{Board, Event};
-use crate::stop::Stop;
 use crate::{EngineError, RolloutConfig};
 use cua_grpo_core::{
     ActionRecord, Completion, Ending, Environment, EnvironmentFactory, Episode, Fault, FaultKind, Image, Message,
-    Observation, Prompt, Renderer, Reward, Role, Row, Sampler, SamplerSession, SamplingParams, SessionContext,
-    StopReason, Task, Turn,
+    Observation, Prompt, Renderer, Reward, Role, Row, Sampler, SamplerSession, SamplingParams, StopReason, Task, Turn,
 };
 use std::sync::Arc;
 use std::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 /// The four seams that an episode needs.
 #[derive(Clone)]
@@ -40,13 +39,13 @@ pub(crate) struct Slot {
 
 /// Why an attempt has no episode.
 #[derive(Debug)]
-pub(crate) enum Loss {
+pub(crate) enum Lost {
     Fault(Fault),
     Fatal(EngineError),
     Cancelled,
 }
 
-impl From<Fault> for Loss {
+impl From<Fault> for Lost {
     fn from(fault: Fault) -> Self {
         Self::Fault(fault)
     }
@@ -60,16 +59,16 @@ pub(crate) struct Started {
 }
 
 /// One collection: what its episodes share.
-pub(crate) struct Run {
+pub(crate) struct Collector {
     pub seams: Seams,
     pub config: RolloutConfig,
     pub salt: u64,
-    pub stop: Stop,
+    /// Cancelled by the caller, or because an episode ended everything.
+    pub stop: CancellationToken,
     pub board: Board,
 }
 
 /// The conversation so far.
-#[derive(Default)]
 struct Talk {
     history: Vec<Message>,
     row: Row,
@@ -80,11 +79,23 @@ struct Talk {
     last: Option<Image>,
 }
 
-impl Run {
+impl Talk {
+    fn new(temperature: f32) -> Self {
+        Self {
+            history: Vec::new(),
+            row: Row::new(temperature),
+            turns: Vec::new(),
+            open: false,
+            last: None,
+        }
+    }
+}
+
+impl Collector {
     /// Makes and starts an environment. It is finished here when it does not start.
-    pub async fn start(&self, slot: &Slot) -> Result<Started, Loss> {
+    pub async fn start(&self, slot: &Slot) -> Result<Started, Lost> {
         let since = Instant::now();
-        let mut environment = self.seams.factory.create(&slot.task).await?;
+        let mut environment = self.seams.factory.create(&slot.task, slot.index).await?;
         let started = environment.start().await;
         self.board
             .update(|stats| stats.start_seconds += since.elapsed().as_secs_f64());
@@ -114,24 +125,19 @@ impl Run {
         self.release(started.environment).await;
     }
 
-    /// Opens the conversation of a started environment.
-    pub fn open(&self, slot: &Slot, started: &Started) -> Box<dyn SamplerSession> {
-        let device = started.environment.device();
-        self.seams.sampler.open(SessionContext {
-            task: slot.task.id.clone(),
-            device,
-            index: slot.index,
-        })
+    /// Opens the conversation of a slot whose environment is up.
+    pub fn open(&self, slot: &Slot) -> Box<dyn SamplerSession> {
+        self.seams.sampler.open(slot.index)
     }
 
-    /// Plays a started environment to its end, finishes it, and scores the facts.
-    pub async fn play(&self, slot: &Slot, started: Started, session: Box<dyn SamplerSession>) -> Result<Episode, Loss> {
+    /// Plays a started environment to its end and finishes it. The reward comes later, with the whole group.
+    pub async fn play(&self, slot: &Slot, started: Started, session: Box<dyn SamplerSession>) -> Result<Episode, Lost> {
         let Started {
             mut environment,
             observation,
             since,
         } = started;
-        let mut talk = Talk::default();
+        let mut talk = Talk::new(self.config.logprob_temperature());
         let ending = match self
             .turns(slot, environment.as_mut(), observation, session, &mut talk)
             .await
@@ -143,7 +149,6 @@ impl Run {
             }
         };
         let facts = environment.finish(ending).await?;
-        let reward = self.seams.reward.score(&slot.task, &facts, slot.attempt);
         let seconds = since.elapsed().as_secs_f64();
         Ok(Episode {
             attempt: slot.attempt,
@@ -151,7 +156,7 @@ impl Run {
             ending,
             last_screenshot: talk.last,
             facts,
-            reward,
+            reward: 0.0,
             row: talk.row,
             seconds,
         })
@@ -165,20 +170,20 @@ impl Run {
         first: Observation,
         session: Box<dyn SamplerSession>,
         talk: &mut Talk,
-    ) -> Result<Ending, Loss> {
+    ) -> Result<Ending, Lost> {
         let mut session = Some(session);
         let mut new = first.messages;
         let limit = self.config.turns(slot.task.max_turns);
         for turn in 0..limit {
-            if self.stop.is_set() {
-                return Err(Loss::Cancelled);
+            if self.stop.is_cancelled() {
+                return Err(Lost::Cancelled);
             }
             let prompt = self.render(talk, &new).await?;
-            let used = talk.row.tokens.len() + prompt.tokens.len();
+            let used = talk.row.len() + prompt.tokens.len();
             let room = self.config.max_context_tokens.saturating_sub(used);
             if room == 0 && turn == 0 {
                 let limit = self.config.max_context_tokens;
-                return Err(Loss::Fatal(EngineError::PromptTooLong {
+                return Err(Lost::Fatal(EngineError::PromptTooLong {
                     task: slot.task.id.clone(),
                     got: used,
                     limit,
@@ -201,7 +206,10 @@ impl Run {
             }
 
             talk.row.push_prompt(&prompt);
-            let tokens = talk.row.push_completion(&completion);
+            let tokens = talk
+                .row
+                .push_completion(&completion)
+                .map_err(|error| Fault::new(FaultKind::Sampler, "sample", error))?;
             let reply = self.seams.renderer.decode(&completion.tokens);
             let since = Instant::now();
             let step = environment.step(&reply).await?;
@@ -236,12 +244,12 @@ impl Run {
     }
 
     /// Renders off the runtime's threads: images are decoded and resized here.
-    async fn render(&self, talk: &mut Talk, new: &[Message]) -> Result<Prompt, Loss> {
+    async fn render(&self, talk: &mut Talk, new: &[Message]) -> Result<Prompt, Lost> {
         let renderer = self.seams.renderer.clone();
         let (history, new, closed) = (std::mem::take(&mut talk.history), new.to_vec(), !talk.open);
         let rendered = tokio::task::spawn_blocking(move || (renderer.render(&history, &new, closed), history)).await;
         let (prompt, history) = rendered.map_err(|error| {
-            Loss::Fatal(EngineError::Panicked {
+            Lost::Fatal(EngineError::Panicked {
                 message: error.to_string(),
             })
         })?;
@@ -255,11 +263,11 @@ impl Run {
         session: &mut dyn SamplerSession,
         prompt: &Prompt,
         params: &SamplingParams,
-    ) -> Result<Completion, Loss> {
+    ) -> Result<Completion, Lost> {
         let since = Instant::now();
         let completion = tokio::select! {
             completion = session.sample(prompt, params) => completion?,
-            () = self.stop.wait() => return Err(Loss::Cancelled),
+            () = self.stop.cancelled() => return Err(Lost::Cancelled),
         };
         self.board.update(|stats| {
             stats.sample_seconds += since.elapsed().as_secs_f64();

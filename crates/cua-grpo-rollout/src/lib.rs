@@ -9,28 +9,29 @@
 //! 5. At most `concurrency` environments exist at a time.
 //! 6. Cancellation ends a collection with an error, and every environment is finished first.
 //! 7. A sampler session is dropped before the environment is finished, and before the last step of an episode.
-//! 8. In lockstep, no token is asked for before every environment of the wave has started.
+//! 8. A group is scored when all its slots are in; a reward that fails loses its group, and is counted.
+//! 9. In lockstep, no token is asked for before every environment of the wave has started.
 //!
 //! | file | subject |
 //! |---|---|
 //! | `config.rs` | what bounds an episode |
 //! | `engine.rs` | slots, waves and retries |
-//! | `episode.rs` | one attempt, from `start` to reward |
+//! | `episode.rs` | one attempt, from `start` to `finish` |
+//! | `score.rs` | the rewards of the groups |
 //! | `stats.rs` | what a collection cost |
-//! | `stop.rs` | cancellation |
 //! | `tasks.rs` | a cursor into a task source |
 
 mod config;
 mod engine;
 mod episode;
 mod error;
+mod score;
 mod stats;
-mod stop;
 mod tasks;
 
 pub use config::RolloutConfig;
 pub use engine::{Collection, GroupRequest, RolloutEngine};
 pub use error::EngineError;
 pub use stats::{Event, FaultCounts, Progress, RolloutStats};
-pub use stop::{CancelToken, never_cancelled};
 pub use tasks::TaskCursor;
+pub use tokio_util::sync::CancellationToken;

@@ -18,6 +18,8 @@ pub struct FaultCounts {
     pub sampler: usize,
     /// Messages could not be turned into tokens.
     pub renderer: usize,
+    /// The reward failed.
+    pub reward: usize,
 }
 
 impl FaultCounts {
@@ -29,13 +31,14 @@ impl FaultCounts {
             FaultKind::Validator => &mut self.validator,
             FaultKind::Sampler => &mut self.sampler,
             FaultKind::Renderer => &mut self.renderer,
+            FaultKind::Reward => &mut self.reward,
         };
         *count += 1;
     }
 
     /// All faults.
     pub fn total(&self) -> usize {
-        self.environment + self.setup + self.validator + self.sampler + self.renderer
+        self.environment + self.setup + self.validator + self.sampler + self.renderer + self.reward
     }
 }
 
@@ -86,8 +89,20 @@ impl RolloutStats {
         self.episodes += 1;
         self.successes += usize::from(episode.facts.verified);
         self.turns += episode.turns.len();
-        self.action_errors += episode.turns.iter().filter(|turn| turn.action.error.is_some()).count();
+        self.action_errors += action_errors(episode);
     }
+
+    fn lose_episode(&mut self, episode: &Episode) {
+        self.episodes -= 1;
+        self.lost += 1;
+        self.successes -= usize::from(episode.facts.verified);
+        self.turns -= episode.turns.len();
+        self.action_errors -= action_errors(episode);
+    }
+}
+
+fn action_errors(episode: &Episode) -> usize {
+    episode.turns.iter().filter(|turn| turn.action.error.is_some()).count()
 }
 
 /// How far a collection is. Given to the progress callback after each episode, turn and fault.
@@ -120,8 +135,8 @@ pub enum Event {
         slot: usize,
         /// Id of the task.
         task: String,
-        /// The reward.
-        reward: f32,
+        /// Whether the state of the device fulfils the task. The reward is not known before the group is whole.
+        verified: bool,
         /// Turns taken.
         turns: usize,
     },
@@ -163,6 +178,15 @@ impl Board {
 
     pub(crate) fn update(&self, change: impl FnOnce(&mut RolloutStats)) {
         change(&mut self.lock());
+    }
+
+    /// Counts a reward that failed; `episodes` are lost with it unless it is asked again.
+    pub(crate) fn reward_fault(&self, fault: &Fault, lost: &[Episode]) {
+        let mut stats = self.lock();
+        stats.faults.add(fault.kind);
+        for episode in lost {
+            stats.lose_episode(episode);
+        }
     }
 
     /// Counts what happened and tells the callback.

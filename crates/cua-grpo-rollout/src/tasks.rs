@@ -54,16 +54,7 @@ mod tests {
 
     impl TaskSource for Numbered {
         fn task(&self, cursor: u64) -> Task {
-            Task {
-                id: format!("number/{cursor}"),
-                template: "number".to_owned(),
-                instruction: String::new(),
-                seed: cursor,
-                setup: Vec::new(),
-                checks: Vec::new(),
-                max_turns: 1,
-                tags: Default::default(),
-            }
+            Task::new(format!("number/{cursor}"), "").with_seed(cursor)
         }
     }
 

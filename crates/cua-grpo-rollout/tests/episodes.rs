@@ -6,10 +6,10 @@ use async_trait::async_trait;
 use common::*;
 use cua_grpo_core::testing::ByteRenderer;
 use cua_grpo_core::{
-    Completion, Ending, Fault, FaultKind, PolicyVersion, Prompt, Renderer, Sampler, SamplerSession, SamplingParams,
-    SessionContext, StopReason, VerifiedSuccess,
+    Completion, Ending, Episode, Fault, FaultKind, PolicyVersion, Prompt, Renderer, Row, Sampler, SamplerSession,
+    SamplingParams, StopReason, Task, VerifiedSuccess,
 };
-use cua_grpo_rollout::{EngineError, Event, RolloutConfig, RolloutEngine, never_cancelled};
+use cua_grpo_rollout::{CancellationToken, EngineError, Event, RolloutConfig, RolloutEngine};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -31,12 +31,12 @@ async fn an_episode_ends_when_its_context_is_full_and_a_first_prompt_must_fit() 
                 ..config(false)
             },
         );
-        engine.collect(requests(1, 1), 1, never_cancelled()).await
+        engine.collect(requests(1, 1), 1, CancellationToken::new()).await
     };
     // The first prompt is "turn 0" and a stop token; the reply is `sesame` or `wrong` and a stop token.
     let episode = run(12).await.unwrap().groups.remove(0).episodes.remove(0);
     assert_eq!(episode.ending, Ending::MaxTokens);
-    assert_eq!(episode.row.tokens.len(), 12);
+    assert_eq!(episode.row.tokens().len(), 12);
     assert_eq!(episode.turns.len(), 1);
     let error = run(7).await.unwrap_err();
     assert_eq!(
@@ -52,12 +52,15 @@ async fn an_episode_ends_when_its_context_is_full_and_a_first_prompt_must_fit() 
 #[tokio::test]
 async fn rows_hold_exactly_what_was_said_and_turns_point_into_them() {
     let (engine, _) = engine(World::new(|_| (None, INSTANT)), config(true));
-    let collection = engine.collect(requests(1, 2), 1, never_cancelled()).await.unwrap();
+    let collection = engine
+        .collect(requests(1, 2), 1, CancellationToken::new())
+        .await
+        .unwrap();
     for episode in &collection.groups[0].episodes {
         let row = &episode.row;
         for turn in &episode.turns {
-            assert!(row.trained[turn.tokens.clone()].iter().all(|&trained| trained));
-            let text: String = row.tokens[turn.tokens.clone()]
+            assert!(row.trained()[turn.tokens.clone()].iter().all(|&trained| trained));
+            let text: String = row.tokens()[turn.tokens.clone()]
                 .iter()
                 .filter_map(|&t| u8::try_from(t).ok())
                 .map(char::from)
@@ -69,11 +72,14 @@ async fn rows_hold_exactly_what_was_said_and_turns_point_into_them() {
             episode.turns.iter().map(|turn| turn.tokens.len()).sum::<usize>()
         );
         assert!(
-            row.versions
+            row.versions()
                 .iter()
-                .zip(&row.trained)
+                .zip(row.trained())
                 .all(|(&version, &trained)| (version == 7) == trained)
         );
+        let kept = |(&mass, &trained): (&f32, &bool)| (mass == 0.9) == trained;
+        assert!(row.kept_mass().iter().zip(row.trained()).all(kept));
+        assert_eq!(row.temperature(), 0.7);
         assert_eq!(episode.reward, f32::from(u8::from(episode.turns[0].reply == "sesame")));
         assert_eq!(episode.ending, Ending::Reported);
     }
@@ -93,7 +99,7 @@ async fn progress_counts_up_to_the_final_stats() {
         *kept.lock().unwrap() = Some(progress.stats);
     });
     let stats = engine
-        .collect(requests(1, 3), 1, never_cancelled())
+        .collect(requests(1, 3), 1, CancellationToken::new())
         .await
         .unwrap()
         .stats;
@@ -116,7 +122,10 @@ async fn a_panicking_episode_is_an_error_and_the_others_are_finished() {
             }
         });
         let (engine, journal) = engine(world, config(lockstep));
-        let error = engine.collect(requests(1, 6), 1, never_cancelled()).await.unwrap_err();
+        let error = engine
+            .collect(requests(1, 6), 1, CancellationToken::new())
+            .await
+            .unwrap_err();
         assert!(matches!(error, EngineError::Panicked { .. }), "{error}");
         assert_eq!(journal.count("created"), journal.count("finished"));
         assert_eq!(journal.live.load(Ordering::SeqCst), 0);
@@ -159,8 +168,8 @@ struct Unsound;
 struct UnsoundSession(bool);
 
 impl Sampler for Unsound {
-    fn open(&self, context: SessionContext) -> Box<dyn SamplerSession> {
-        Box::new(UnsoundSession(context.index == 0))
+    fn open(&self, slot: usize) -> Box<dyn SamplerSession> {
+        Box::new(UnsoundSession(slot == 0))
     }
 
     fn version(&self) -> PolicyVersion {
@@ -177,13 +186,12 @@ impl SamplerSession for UnsoundSession {
         if self.0 {
             (logprobs[1], kept_mass[1]) = (f32::NAN, f32::NAN);
         }
-        Ok(Completion {
-            logprobs,
-            kept_mass,
-            versions: vec![0; tokens.len()],
-            tokens,
-            stop: StopReason::Stop,
-        })
+        let mut completion = Completion::empty(StopReason::Stop);
+        completion.versions = vec![0; tokens.len()];
+        completion.tokens = tokens;
+        completion.logprobs = logprobs;
+        completion.kept_mass = kept_mass;
+        Ok(completion)
     }
 }
 
@@ -193,7 +201,10 @@ async fn log_probs_that_are_no_numbers_never_enter_a_group() {
         let (world, config) = (World::new(|_| (None, INSTANT)), config(lockstep));
         let (renderer, reward) = (Arc::new(ByteRenderer), Arc::new(VerifiedSuccess));
         let engine = RolloutEngine::new(Arc::new(world), renderer, Arc::new(Unsound), reward, config).unwrap();
-        let collection = engine.collect(requests(1, 3), 1, never_cancelled()).await.unwrap();
+        let collection = engine
+            .collect(requests(1, 3), 1, CancellationToken::new())
+            .await
+            .unwrap();
         let group = &collection.groups[0];
         assert_eq!((group.episodes.len(), group.faults.len()), (2, 1));
         let fault = &group.faults[0];
@@ -210,35 +221,50 @@ async fn log_probs_that_are_no_numbers_never_enter_a_group() {
             group
                 .episodes
                 .iter()
-                .all(|episode| episode.row.logprobs.iter().all(|value| value.is_finite()))
+                .all(|episode| episode.row.logprobs().iter().all(|value| value.is_finite()))
         );
     }
 }
 
 #[tokio::test]
-async fn what_nobody_will_read_goes_as_an_episode_ends_and_is_counted_before() {
+async fn what_nobody_will_read_goes_once_its_group_is_counted_and_scored() {
     for lockstep in [true, false] {
-        let whole = {
-            let (engine, _) = engine(World::new(|_| (None, INSTANT)), config(lockstep));
-            engine.collect(requests(3, 2), 1, never_cancelled()).await.unwrap()
+        // The reward reads what is taken away afterwards.
+        let tokens = |_: &Task, episode: &Episode| episode.row.len() as f32;
+        let engine = || {
+            let world = World::new(|_| (None, INSTANT));
+            let oracle = Oracle {
+                journal: world.journal.clone(),
+                mute: false,
+                endless: false,
+            };
+            let (renderer, reward) = (Arc::new(ByteRenderer), Arc::new(tokens));
+            RolloutEngine::new(Arc::new(world), renderer, Arc::new(oracle), reward, config(lockstep)).unwrap()
         };
-        let (engine, _) = engine(World::new(|_| (None, INSTANT)), config(lockstep));
-        let engine = engine.thinned(|slot, episode| {
+        let whole = engine()
+            .collect(requests(3, 2), 1, CancellationToken::new())
+            .await
+            .unwrap();
+        let engine = engine().thinned(|slot, episode| {
             if slot >= 2 {
-                episode.row = Default::default();
+                episode.row = Row::new(1.0);
             }
         });
-        let thin = engine.collect(requests(3, 2), 1, never_cancelled()).await.unwrap();
+        let thin = engine
+            .collect(requests(3, 2), 1, CancellationToken::new())
+            .await
+            .unwrap();
         assert_eq!(thin.stats.tokens_sampled, whole.stats.tokens_sampled);
         assert_eq!(thin.groups[0].episodes[1].row, whole.groups[0].episodes[1].row);
         for group in &thin.groups[1..] {
             assert!(
-                group.episodes.iter().all(|episode| episode.row.tokens.is_empty()),
+                group.episodes.iter().all(|episode| episode.row.is_empty()),
                 "{lockstep}"
             );
         }
         let rewards =
             |groups: &[cua_grpo_core::Group]| groups.iter().flat_map(|group| group.rewards()).collect::<Vec<_>>();
         assert_eq!(rewards(&thin.groups), rewards(&whole.groups));
+        assert!(rewards(&thin.groups).iter().all(|reward| *reward > 0.0));
     }
 }

@@ -3,9 +3,10 @@
 mod common;
 
 use common::*;
-use cua_grpo_core::{Ending, FaultKind};
-use cua_grpo_rollout::{EngineError, RolloutConfig, never_cancelled};
-use std::sync::atomic::Ordering;
+use cua_grpo_core::{Ending, Episode, Fault, FaultKind, Reward, Task};
+use cua_grpo_rollout::{CancellationToken, EngineError, RolloutConfig, RolloutEngine};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 fn sorted(mut lines: Vec<String>) -> Vec<String> {
@@ -17,7 +18,10 @@ fn sorted(mut lines: Vec<String>) -> Vec<String> {
 async fn promise_1_every_slot_comes_out_exactly_once() {
     for lockstep in [false, true] {
         let (engine, journal) = engine(World::new(|_| (None, INSTANT)), config(lockstep));
-        let collection = engine.collect(requests(3, 4), 1, never_cancelled()).await.unwrap();
+        let collection = engine
+            .collect(requests(3, 4), 1, CancellationToken::new())
+            .await
+            .unwrap();
         for group in &collection.groups {
             assert_eq!(
                 group.episodes.iter().map(|e| e.attempt).collect::<Vec<_>>(),
@@ -54,7 +58,10 @@ async fn promise_2_a_fault_is_excluded_counted_and_its_slot_refilled() {
     for ((failure, kind), lockstep) in places.into_iter().flat_map(|place| [(place, false), (place, true)]) {
         let world = World::new(move |number| ((number == 1).then_some(failure), INSTANT));
         let (engine, journal) = engine(world, config(lockstep));
-        let collection = engine.collect(requests(1, 4), 1, never_cancelled()).await.unwrap();
+        let collection = engine
+            .collect(requests(1, 4), 1, CancellationToken::new())
+            .await
+            .unwrap();
         let (group, stats) = (&collection.groups[0], collection.stats);
         assert_eq!(
             group.episodes.iter().map(|e| e.attempt).collect::<Vec<_>>(),
@@ -85,7 +92,10 @@ async fn promise_2_when_retries_are_used_up_the_group_is_smaller_and_says_why() 
                 ..config(lockstep)
             },
         );
-        let collection = engine.collect(requests(2, 2), 1, never_cancelled()).await.unwrap();
+        let collection = engine
+            .collect(requests(2, 2), 1, CancellationToken::new())
+            .await
+            .unwrap();
         for group in &collection.groups {
             assert!(group.episodes.is_empty());
             assert_eq!(
@@ -110,7 +120,10 @@ async fn promise_3_every_environment_that_was_created_is_finished_once() {
     for lockstep in [false, true] {
         let world = World::new(move |number| (failures[number % 5], INSTANT));
         let (engine, journal) = engine(world, config(lockstep));
-        engine.collect(requests(2, 5), 1, never_cancelled()).await.unwrap();
+        engine
+            .collect(requests(2, 5), 1, CancellationToken::new())
+            .await
+            .unwrap();
         let numbers = |prefix| {
             sorted(
                 journal
@@ -133,7 +146,10 @@ async fn promise_4_the_tokens_asked_for_do_not_depend_on_latencies() {
         for shift in [0, 1, 5] {
             let world = World::new(move |number| (None, Duration::from_millis(((number * 7 + shift * 3) % 11) as u64)));
             let (engine, journal) = engine(world, config(lockstep));
-            let collection = engine.collect(requests(2, 4), 9, never_cancelled()).await.unwrap();
+            let collection = engine
+                .collect(requests(2, 4), 9, CancellationToken::new())
+                .await
+                .unwrap();
             let rows: Vec<_> = collection
                 .groups
                 .iter()
@@ -144,7 +160,7 @@ async fn promise_4_the_tokens_asked_for_do_not_depend_on_latencies() {
         }
     }
     assert!(seen.windows(2).all(|pair| pair[0] == pair[1]));
-    let rewards: Vec<_> = seen[0].1.iter().map(|row| row.tokens.len()).collect();
+    let rewards: Vec<_> = seen[0].1.iter().map(|row| row.tokens().len()).collect();
     assert!(
         rewards.iter().any(|length| *length != rewards[0]),
         "seeds must make a difference, got {rewards:?}"
@@ -159,7 +175,10 @@ async fn promise_4_a_lost_start_leaves_seeds_alone_and_a_lost_play_does_not() {
                 World::new(move |number| (failure.filter(|_| number == 0), INSTANT)),
                 config(lockstep),
             );
-            engine.collect(requests(1, 1), salt, never_cancelled()).await.unwrap();
+            engine
+                .collect(requests(1, 1), salt, CancellationToken::new())
+                .await
+                .unwrap();
             journal.lines("asked")
         };
         let clean = asked(None, 3).await;
@@ -182,7 +201,10 @@ async fn promise_5_at_most_concurrency_environments_exist_at_a_time() {
                 ..config(lockstep)
             },
         );
-        engine.collect(requests(2, 5), 1, never_cancelled()).await.unwrap();
+        engine
+            .collect(requests(2, 5), 1, CancellationToken::new())
+            .await
+            .unwrap();
         assert_eq!(journal.most_live.load(Ordering::SeqCst), 3, "{lockstep}");
     }
 }
@@ -205,12 +227,13 @@ async fn promise_6_cancellation_is_an_error_and_finishes_every_environment() {
                 ..config(lockstep)
             },
         );
-        let (cancel, token) = tokio::sync::watch::channel(false);
+        let cancel = CancellationToken::new();
+        let token = cancel.clone();
         let collecting = tokio::spawn(async move { engine.collect(requests(2, 4), 1, token).await });
         while journal.count("asked") < 3 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        cancel.send_replace(true);
+        cancel.cancel();
         let ended = tokio::time::timeout(Duration::from_secs(5), collecting)
             .await
             .unwrap()
@@ -239,7 +262,10 @@ async fn promise_7_the_session_is_dropped_before_the_last_step() {
                 ..config(lockstep)
             },
         );
-        let collection = engine.collect(requests(1, 1), 1, never_cancelled()).await.unwrap();
+        let collection = engine
+            .collect(requests(1, 1), 1, CancellationToken::new())
+            .await
+            .unwrap();
         assert_eq!(collection.groups[0].episodes[0].ending, Ending::MaxTurns);
         let steps = journal.lines("stepped");
         assert_eq!(
@@ -254,7 +280,7 @@ async fn promise_7_the_session_is_dropped_before_the_last_step() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn promise_8_lockstep_starts_all_then_opens_in_order_then_asks() {
+async fn promise_9_lockstep_starts_all_then_opens_in_order_then_asks() {
     let world = World::new(|n| {
         (
             (n == 2).then_some(Failure::Start),
@@ -262,7 +288,10 @@ async fn promise_8_lockstep_starts_all_then_opens_in_order_then_asks() {
         )
     });
     let (engine, journal) = engine(world, config(true));
-    engine.collect(requests(2, 3), 1, never_cancelled()).await.unwrap();
+    engine
+        .collect(requests(2, 3), 1, CancellationToken::new())
+        .await
+        .unwrap();
     let lines = journal.lines("");
     let last = |prefix: &str| lines.iter().rposition(|line| line.starts_with(prefix)).unwrap();
     let first = |prefix: &str| lines.iter().position(|line| line.starts_with(prefix)).unwrap();
@@ -272,4 +301,78 @@ async fn promise_8_lockstep_starts_all_then_opens_in_order_then_asks() {
     );
     let expected: Vec<_> = (0..6).map(|index| format!("opened {index}")).collect();
     assert_eq!(journal.lines("opened"), expected);
+}
+
+/// Fails `failures` times, then pays each attempt its rank in the group.
+struct Ranks {
+    failures: AtomicUsize,
+    seen: Mutex<Vec<(String, usize)>>,
+}
+
+#[async_trait::async_trait]
+impl Reward for Ranks {
+    async fn score(&self, task: &Task, episodes: &[Episode]) -> Result<Vec<f32>, Fault> {
+        self.seen.lock().unwrap().push((task.id.clone(), episodes.len()));
+        let failing = |left: usize| left.checked_sub(1);
+        if self
+            .failures
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, failing)
+            .is_ok()
+        {
+            return Err(Fault::new(FaultKind::Reward, "judge", "planned"));
+        }
+        Ok((0..episodes.len()).map(|rank| rank as f32).collect())
+    }
+}
+
+async fn ranked(failures: usize) -> (cua_grpo_rollout::Collection, Vec<(String, usize)>) {
+    let world = World::new(|_| (None, INSTANT));
+    let journal = world.journal.clone();
+    let oracle = Oracle {
+        journal,
+        mute: false,
+        endless: false,
+    };
+    let reward = Arc::new(Ranks {
+        failures: AtomicUsize::new(failures),
+        seen: Mutex::default(),
+    });
+    let engine = RolloutEngine::new(
+        Arc::new(world),
+        Arc::new(cua_grpo_core::testing::ByteRenderer),
+        Arc::new(oracle),
+        reward.clone(),
+        config(false),
+    )
+    .unwrap();
+    let collection = engine
+        .collect(requests(1, 3), 1, CancellationToken::new())
+        .await
+        .unwrap();
+    let seen = reward.seen.lock().unwrap().clone();
+    (collection, seen)
+}
+
+#[tokio::test]
+async fn promise_8_a_group_is_scored_as_a_whole() {
+    let (collection, seen) = ranked(0).await;
+    assert_eq!(seen, [("test/0".to_owned(), 3)]);
+    assert_eq!(collection.groups[0].rewards(), [0.0, 1.0, 2.0]);
+}
+
+#[tokio::test]
+async fn promise_8_a_reward_that_fails_is_asked_again() {
+    let (collection, seen) = ranked(2).await;
+    assert_eq!(seen.len(), 3);
+    assert_eq!(collection.groups[0].rewards(), [0.0, 1.0, 2.0]);
+    assert_eq!((collection.stats.faults.reward, collection.stats.lost), (2, 0));
+}
+
+#[tokio::test]
+async fn promise_8_a_reward_that_keeps_failing_loses_its_group() {
+    let (collection, _) = ranked(100).await;
+    let (group, stats) = (&collection.groups[0], &collection.stats);
+    assert_eq!((group.episodes.len(), group.faults.len()), (0, 3));
+    assert_eq!((stats.episodes, stats.lost, stats.successes, stats.turns), (0, 3, 0, 0));
+    assert_eq!(stats.faults.reward, config(false).max_retries + 1);
 }

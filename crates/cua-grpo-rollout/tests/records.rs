@@ -11,7 +11,7 @@ use cua_grpo_core::{
     ActionRecord, Chunk, Ending, Environment, Episode, Facts, Fault, Image, Message, Observation, Role, Step,
     StopReason, Task, VerifiedSuccess,
 };
-use cua_grpo_rollout::{RolloutConfig, RolloutEngine, never_cancelled};
+use cua_grpo_rollout::{CancellationToken, RolloutConfig, RolloutEngine};
 use std::sync::Arc;
 
 /// Shows the number of the turn as a picture of one byte; `stop` ends it.
@@ -54,7 +54,10 @@ async fn play(replies: &'static [&'static str], config: RolloutConfig) -> Episod
     let sampler = ScriptedSampler::new(move |_, turn| Ok(replies[turn % replies.len()].to_owned()));
     let (renderer, reward) = (Arc::new(ByteRenderer), Arc::new(VerifiedSuccess));
     let engine = RolloutEngine::new(Arc::new(factory), renderer, Arc::new(sampler), reward, config).unwrap();
-    let mut collection = engine.collect(requests(1, 1), 0, never_cancelled()).await.unwrap();
+    let mut collection = engine
+        .collect(requests(1, 1), 0, CancellationToken::new())
+        .await
+        .unwrap();
     collection.groups.remove(0).episodes.remove(0)
 }
 

@@ -1,7 +1,7 @@
 //! Carries out actions of the policy's grammar directly on a phone, without HTTP.
 
 use crate::phone::{HEIGHT, Key, Phone, WIDTH};
-use cua_grpo_gbox::action::{Action, ButtonName, ClickOption, Direction, SwipePath, Target};
+use cua_grpo_android::action::{Action, ButtonName, ClickOption, Direction, SwipePath, Target};
 
 /// A target that cannot be found on the screen.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

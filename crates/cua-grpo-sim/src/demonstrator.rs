@@ -2,15 +2,16 @@
 
 use crate::{
     phone::{HEIGHT, Phone, Screen, WIDTH},
-    settings::{Page, TIMEOUTS, Toggle},
+    settings::TIMEOUTS,
     widget::{NodeKind, UiNode},
 };
-use cua_grpo_core::Task;
-use cua_grpo_gbox::{
+use cua_grpo_android::{
     TargetStyle,
     action::{Action, ButtonName, ClickOption, Direction, SwipePath, Target},
+    names::{App, Page, Toggle},
     tasks::{Goal, GoalError, GoalList},
 };
+use cua_grpo_core::Task;
 use rand::{Rng, SeedableRng, seq::IndexedRandom};
 use rand_chacha::ChaCha8Rng;
 
@@ -149,7 +150,7 @@ impl Demonstrator {
     /// What to do where the goal is decided.
     fn on_place(&mut self, goal: &Goal, phone: &Phone, nodes: &[UiNode]) -> Action {
         match goal {
-            Goal::Toggle { toggle, .. } => self.click_in_list(own_toggle(*toggle).label(), phone, nodes),
+            Goal::Toggle { toggle, .. } => self.click_in_list(toggle.label(), phone, nodes),
             Goal::Brightness(level) => self.click_in_list(&format!("Brightness slider {}", level.key()), phone, nodes),
             Goal::Timeout(_) => self.click_in_list("Screen timeout", phone, nodes),
             Goal::Alarm { time, .. } => self.click_in_list(time, phone, nodes),
@@ -221,7 +222,7 @@ impl Demonstrator {
         if !described || self.skill.blunder <= 0.0 || !self.rng.random_bool(self.skill.blunder.min(1.0)) {
             return None;
         }
-        let apps = crate::App::ALL.into_iter().map(|app| app.label());
+        let apps = App::ALL.into_iter().map(|app| app.label());
         let pages = Page::ALL.into_iter().map(|page| page.label());
         let toggles = Toggle::ALL.into_iter().map(|toggle| toggle.label());
         let labels = apps.chain(pages).chain(toggles).chain(["dialog button"]);
@@ -263,44 +264,13 @@ fn visible<'a>(nodes: &'a [UiNode], label: &str) -> Option<&'a UiNode> {
         .find(|node| node.label == label && node.kind.is_interactive())
 }
 
-/// The toggle of the phone that a task's toggle means: the one with the same entry in the settings.
-fn own_toggle(toggle: cua_grpo_gbox::tasks::Toggle) -> Toggle {
-    use cua_grpo_gbox::tasks::Toggle as Asked;
-    match toggle {
-        Asked::Wifi => Toggle::Wifi,
-        Asked::Bluetooth => Toggle::Bluetooth,
-        Asked::Airplane => Toggle::Airplane,
-        Asked::Dnd => Toggle::DoNotDisturb,
-        Asked::DarkTheme => Toggle::DarkTheme,
-        Asked::Location => Toggle::Location,
-        Asked::Rotate => Toggle::AutoRotate,
-        Asked::BatterySaver => Toggle::BatterySaver,
-        Asked::MobileData => Toggle::MobileData,
-    }
-}
-
-fn own_page(page: cua_grpo_gbox::tasks::Page) -> Page {
-    use cua_grpo_gbox::tasks::Page as Asked;
-    match page {
-        Asked::Network => Page::Network,
-        Asked::Display => Page::Display,
-        Asked::Sound => Page::Sound,
-        Asked::Battery => Page::Battery,
-        Asked::Location => Page::Location,
-        Asked::About => Page::About,
-    }
-}
-
 /// The screen on which a goal is decided; `None` for the launcher, which is reached by the home button.
 fn place(goal: &Goal) -> Option<Screen> {
     Some(match goal {
-        Goal::Toggle { toggle, .. } => {
-            let toggle = own_toggle(*toggle);
-            Screen::SettingsPage(Page::ALL.into_iter().find(|page| page.toggles().contains(&toggle))?)
-        }
+        Goal::Toggle { toggle, .. } => Screen::SettingsPage(toggle.page()),
         Goal::Brightness(_) | Goal::Timeout(_) => Screen::SettingsPage(Page::Display),
-        Goal::App(app) => Screen::of(crate::App::ALL.into_iter().find(|own| own.label() == app.label())?),
-        Goal::Page(page) => Screen::SettingsPage(own_page(*page)),
+        Goal::App(app) => Screen::of(*app),
+        Goal::Page(page) => Screen::SettingsPage(*page),
         Goal::Home => return None,
         Goal::Note(_) => Screen::Notes,
         Goal::Alarm { .. } => Screen::Clock,
@@ -311,16 +281,14 @@ fn place(goal: &Goal) -> Option<Screen> {
 fn seen(goal: &Goal, phone: &Phone, nodes: &[UiNode]) -> Option<bool> {
     let here = |screen: Screen| phone.screen() == screen;
     match goal {
-        Goal::Toggle { toggle, on } => visible(nodes, own_toggle(*toggle).label())?
-            .checked
-            .map(|checked| checked == *on),
+        Goal::Toggle { toggle, on } => visible(nodes, toggle.label())?.checked.map(|checked| checked == *on),
         Goal::Brightness(level) => visible(nodes, &format!("Brightness slider {}", level.key()))?.checked,
         Goal::Timeout(ms) if here(Screen::SettingsPage(Page::Display)) => {
             visible(nodes, "Screen timeout").map(|_| phone.settings.timeout_ms() == *ms)
         }
         Goal::Timeout(_) => None,
-        Goal::App(app) => Some(phone.screen().app().is_some_and(|own| own.label() == app.label())),
-        Goal::Page(page) => Some(here(Screen::SettingsPage(own_page(*page)))),
+        Goal::App(app) => Some(phone.screen().app() == Some(*app)),
+        Goal::Page(page) => Some(here(Screen::SettingsPage(*page))),
         Goal::Home => Some(here(Screen::Launcher)),
         Goal::Note(text) if here(Screen::Notes) => Some(nodes.iter().any(|node| node.label == *text)),
         Goal::Note(_) => None,

@@ -1,10 +1,10 @@
 //! What varies between phones of different seeds: orders, colours, words, and where the phone starts.
 
 use crate::{
-    apps::App,
     phone::{Alarm, Screen, Startup},
-    settings::{Namespace, Page, Settings, TIMEOUTS, Toggle},
+    settings::{Settings, TIMEOUTS},
 };
+use cua_grpo_android::names::{App, Namespace, Page, Toggle};
 use rand::{Rng, SeedableRng, seq::IndexedRandom, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 

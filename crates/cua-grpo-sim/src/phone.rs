@@ -1,12 +1,13 @@
 //! The phone: its state, and how touches, text and keys change it. Nothing here reads a clock or does I/O.
 
 use crate::{
-    apps::{App, LAUNCHER_ACTIVITY, LAUNCHER_PACKAGE},
+    apps::{LAUNCHER_ACTIVITY, LAUNCHER_PACKAGE},
     look::{self, Appearance},
     screens,
-    settings::{Namespace, Page, Settings},
+    settings::Settings,
     widget::{Effect, UiNode, Widget},
 };
+use cua_grpo_android::names::{App, Namespace, Page};
 
 /// Width of the screen in pixels.
 pub const WIDTH: i32 = 192;

@@ -1,11 +1,10 @@
 //! The commands of the phone's shell.
 
 use crate::{
-    apps::App,
     phone::{Alarm, Key, Phone, Screen},
-    settings::{Namespace, Page},
     shell::ShellOutput,
 };
+use cua_grpo_android::names::{App, Namespace, Page};
 
 /// Runs one command with its arguments and what was piped into it.
 pub(crate) fn run(phone: &mut Phone, name: &str, arguments: &[&str], input: &str) -> ShellOutput {

@@ -1,6 +1,7 @@
 //! Widgets: one list of what is on the screen serves drawing, touching, naming and the layout dump alike.
 
-use crate::{apps::App, phone::Screen, settings::Toggle};
+use crate::phone::Screen;
+use cua_grpo_android::names::{App, Toggle};
 
 /// A rectangle in screenshot pixels; the right and bottom edges are outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,13 +1,14 @@
 //! The client's environment on simulated boxes: whole episodes as the trainer runs them.
 #![allow(clippy::unwrap_used)]
 
-use cua_grpo_core::{Ending, EnvironmentFactory, TaskSource};
-use cua_grpo_gbox::{
-    BoxPool, ClientConfig, EnvConfig, GboxClient, GboxEnvironmentFactory, PoolConfig, PromptStyle, TargetStyle,
-    action::to_reply,
-    tasks::{Split, TEMPLATES, TemplateTasks},
-};
-use cua_grpo_sim::{Demonstrator, SimConfig, SimServer, Skill};
+use cua_grpo_android::tasks::{Split, TEMPLATES, TemplateTasks};
+use cua_grpo_android::{AndroidEnvironmentFactory, EnvConfig, PromptStyle, TargetStyle};
+use cua_grpo_core::testing::ByteRenderer;
+use cua_grpo_core::{Ending, EnvironmentFactory, Prompt, Renderer, Sampler, SamplingParams, TaskSource};
+use cua_grpo_gbox::{BoxPool, ClientConfig, GboxClient, PoolConfig};
+use cua_grpo_sim::{Roster, ScriptedPolicy, SimConfig, SimServer, Skill};
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Turns and seconds of one demonstrated episode per template.
@@ -27,27 +28,40 @@ async fn episodes(server: &SimServer, target: TargetStyle) -> (usize, f64) {
         settle: Duration::ZERO,
         ..Default::default()
     };
-    let factory = GboxEnvironmentFactory::new(pool, config);
-    let tasks = TemplateTasks::new(3, Split::Eval);
+    let roster = Roster::default();
+    let factory = AndroidEnvironmentFactory::new(roster.watch(Arc::new(pool)), config);
+    let source = TemplateTasks::new(3, Split::Eval);
+    let tasks = (0..TEMPLATES.len() as u64).map(|cursor| source.task(cursor));
+    let tasks: HashMap<String, _> = tasks.map(|task| (task.id.clone(), task)).collect();
+    let skill = Skill {
+        target,
+        ..Skill::default()
+    };
+    let expert = ScriptedPolicy {
+        phones: server.phones(),
+        roster,
+        renderer: Arc::new(ByteRenderer),
+        tasks: tasks.clone(),
+        skill,
+        seed: 0,
+    };
+    let asked = SamplingParams {
+        temperature: 0.0,
+        top_p: 1.0,
+        top_k: 0,
+        max_new_tokens: 1000,
+        seed: 0,
+    };
     let (mut turns, start) = (0, Instant::now());
-    for cursor in 0..TEMPLATES.len() as u64 {
-        let task = tasks.task(cursor);
-        let mut expert = Demonstrator::new(
-            &task,
-            Skill {
-                target,
-                ..Skill::default()
-            },
-            cursor,
-        )
-        .unwrap();
-        let mut environment = factory.create(&task).await.unwrap();
+    for (slot, task) in tasks.values().enumerate() {
+        let mut environment = factory.create(task, slot).await.unwrap();
         environment.start().await.unwrap();
-        let device = environment.device().unwrap();
+        let mut session = expert.open(slot);
         loop {
-            let action = server.with_phone(&device, |phone| expert.next(phone)).unwrap();
-            let step = environment.step(&to_reply(&action)).await.unwrap();
-            assert_eq!(step.action.error, None, "{}: {action}", task.id);
+            let reply = session.sample(&Prompt::default(), &asked).await.unwrap();
+            let reply = ByteRenderer.decode(&reply.tokens);
+            let step = environment.step(&reply).await.unwrap();
+            assert_eq!(step.action.error, None, "{}: {reply}", task.id);
             turns += 1;
             if step.observation.is_none() {
                 break;

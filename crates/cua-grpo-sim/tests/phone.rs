@@ -97,7 +97,7 @@ fn rows_and_buttons_are_aligned_to_the_grid_of_patches() {
 #[test]
 fn a_tap_flips_each_switch_and_the_picture_follows() {
     for page in Page::ALL {
-        for &toggle in page.toggles() {
+        for toggle in page.toggles() {
             let mut phone = on_page(11, page);
             for _ in 0..2 {
                 let (was, picture) = (phone.settings.is_on(toggle), phone.render());
@@ -114,7 +114,7 @@ fn a_tap_flips_each_switch_and_the_picture_follows() {
         }
     }
     assert_eq!(
-        Page::ALL.iter().map(|page| page.toggles().len()).sum::<usize>(),
+        Page::ALL.iter().map(|page| page.toggles().count()).sum::<usize>(),
         Toggle::ALL.len()
     );
 }

@@ -1,18 +1,19 @@
 //! Every task template can be solved on the phone within its turns, by words and by coordinates.
 #![allow(clippy::unwrap_used)]
 
-use cua_grpo_core::{Task, TaskSource};
-use cua_grpo_gbox::{
+use cua_grpo_android::{
     TargetStyle,
     action::Action,
-    tasks::{Split, TEMPLATES, TemplateTasks},
+    tasks::{Split, TEMPLATES, TaskState, TemplateTasks},
 };
+use cua_grpo_core::{Task, TaskSource};
 use cua_grpo_sim::{Demonstrator, Phone, Skill};
 use regex::Regex;
 
 /// Whether every check of the task holds.
 fn verified(phone: &mut Phone, task: &Task) -> bool {
-    task.checks.iter().all(|check| {
+    let state: TaskState = task.payload().unwrap();
+    state.checks.iter().all(|check| {
         let output = phone.shell(&check.command);
         assert_eq!(output.exit_code, 0, "{} left {}", check.command, output.stderr);
         Regex::new(&format!("^(?:{})$", check.expect))
@@ -30,7 +31,8 @@ struct Outcome {
 
 fn attempt(task: &Task, skill: Skill, seed: u64) -> Outcome {
     let mut phone = Phone::new(task.seed);
-    for command in &task.setup {
+    let state: TaskState = task.payload().unwrap();
+    for command in &state.setup {
         let output = phone.shell(command);
         assert_eq!(output.exit_code, 0, "setup {command} left {}", output.stderr);
     }
@@ -38,7 +40,7 @@ fn attempt(task: &Task, skill: Skill, seed: u64) -> Outcome {
     let mut expert = Demonstrator::new(task, skill, seed).unwrap();
     let mut log = Vec::new();
     let mut reported = false;
-    for _ in 0..task.max_turns {
+    for _ in 0..task.max_turns.unwrap().get() {
         let action = expert.next(&phone);
         log.push(action.to_string());
         if let Err(error) = phone.perform(&action) {

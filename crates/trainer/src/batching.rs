@@ -8,9 +8,9 @@ use cua_grpo_core::Row;
 /// The result depends on the lengths alone: equal lengths keep their order.
 pub fn micro_batches(rows: &[&Row], max_tokens: usize, packed: bool) -> Vec<Vec<usize>> {
     let mut order: Vec<usize> = (0..rows.len()).collect();
-    order.sort_by_key(|&number| (std::cmp::Reverse(rows[number].tokens.len()), number));
+    order.sort_by_key(|&number| (std::cmp::Reverse(rows[number].len()), number));
     let mut batches: Vec<Vec<usize>> = Vec::new();
-    let tokens = |number: usize| rows[number].tokens.len();
+    let tokens = |number: usize| rows[number].len();
     let size = |batch: &[usize], next: usize| {
         if packed {
             batch.iter().map(|&number| tokens(number)).sum::<usize>() + tokens(next)
@@ -30,12 +30,15 @@ pub fn micro_batches(rows: &[&Row], max_tokens: usize, packed: bool) -> Vec<Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cua_grpo_core::Prompt;
 
     fn row(length: usize) -> Row {
-        Row {
+        let mut row = Row::new(1.0);
+        row.push_prompt(&Prompt {
             tokens: vec![0; length],
-            ..Default::default()
-        }
+            images: Vec::new(),
+        });
+        row
     }
 
     #[test]
@@ -47,7 +50,7 @@ mod tests {
         all.sort_unstable();
         assert_eq!(all, [0, 1, 2, 3, 4, 5, 6]);
         for batch in &batches {
-            let longest = batch.iter().map(|&number| rows[number].tokens.len()).max().unwrap();
+            let longest = batch.iter().map(|&number| rows[number].len()).max().unwrap();
             assert!(batch.len() == 1 || batch.len() * longest <= 100);
         }
         assert_eq!(batches[2], [3, 2, 6], "similar lengths stand together");

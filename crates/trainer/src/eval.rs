@@ -8,13 +8,15 @@ use crate::metrics::{EvalEvent, TemplateCount};
 use crate::summary::{behaviour, by_template};
 use crate::world::{World, tasks};
 use anyhow::Result;
+use cua_grpo_android::tasks::Split;
 use cua_grpo_core::{Episode, Reward, Row, Task};
 use cua_grpo_gbox::BoxPool;
-use cua_grpo_gbox::tasks::Split;
 use cua_grpo_model::Policy;
 use cua_grpo_model::generate::{Batching, Generator, ModelSampler};
 use cua_grpo_model::processor::ChatRenderer;
-use cua_grpo_rollout::{CancelToken, EngineError, GroupRequest, Progress, RolloutConfig, RolloutEngine, TaskCursor};
+use cua_grpo_rollout::{
+    CancellationToken, EngineError, GroupRequest, Progress, RolloutConfig, RolloutEngine, TaskCursor,
+};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -89,7 +91,7 @@ impl Evaluation {
         engine: &RolloutEngine,
         pool: &BoxPool,
         step: usize,
-        cancel: CancelToken,
+        cancel: CancellationToken,
     ) -> Result<EvalResult> {
         let (started, mark) = (Instant::now(), PoolMark::of(pool));
         let mut cursor = TaskCursor::new(tasks(self.seed, Split::Eval, &self.templates)?, 0);
@@ -144,7 +146,7 @@ impl Evaluation {
 
 /// Takes the tokens and pictures from an episode that is only counted.
 fn forget(episode: &mut Episode) {
-    episode.row = Row::default();
+    episode.row = Row::new(episode.row.temperature());
     for turn in &mut episode.turns {
         turn.screenshot = None;
     }
@@ -208,7 +210,7 @@ pub async fn evaluate(
     world: &World,
     candidate: Candidate<'_>,
     step: usize,
-    cancel: CancelToken,
+    cancel: CancellationToken,
     progress: impl Fn(&Progress) + Send + Sync + 'static,
 ) -> Result<EvalResult> {
     let Candidate {
@@ -225,7 +227,7 @@ pub async fn evaluate(
         evaluation.rollout(),
     )?;
     evaluation
-        .play(&engine.with_progress(progress), world.pool(), step, cancel)
+        .play(&engine.with_progress(progress), &world.pool, step, cancel)
         .await
 }
 

@@ -5,11 +5,10 @@
 
 use crate::error::CliError;
 use crate::output;
-use cua_grpo_rollout::CancelToken;
+use cua_grpo_rollout::CancellationToken;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use tokio::sync::watch;
 
 /// Exit code of what was interrupted, as shells have it for Ctrl-C.
 pub const INTERRUPTED: u8 = 130;
@@ -45,17 +44,17 @@ impl Notice {
 
 /// Listens for signals from its making on, as long as the process lives.
 pub struct Interrupt {
-    token: CancelToken,
+    token: CancellationToken,
     held: Arc<AtomicBool>,
 }
 
 impl Interrupt {
     /// Starts to listen; needs a running tokio runtime. Until [`Interrupt::hold`] is called, a signal ends the process.
     pub fn listen(notice: Notice) -> Self {
-        let (sender, token) = watch::channel(false);
+        let token = CancellationToken::new();
         let held = Arc::new(AtomicBool::new(false));
         let interrupt = Self {
-            token,
+            token: token.clone(),
             held: held.clone(),
         };
         let mut signals = match signals::listen() {
@@ -79,7 +78,7 @@ impl Interrupt {
                     output::say(format!("interrupted ({signal}) before anything was begun"));
                     signals::exit(INTERRUPTED);
                 }
-                if *sender.borrow() {
+                if token.is_cancelled() {
                     output::say(format!("interrupted again ({signal}): {}", notice.second));
                     signals::exit(INTERRUPTED);
                 }
@@ -87,7 +86,7 @@ impl Interrupt {
                     "interrupted ({signal}): {} (once more, and it ends at once)",
                     notice.first
                 ));
-                sender.send_replace(true);
+                token.cancel();
             }
         });
         interrupt
@@ -98,23 +97,19 @@ impl Interrupt {
         self.held.store(true, Ordering::SeqCst);
     }
 
-    /// A token that turns true.
-    pub fn token(&self) -> CancelToken {
+    /// A token that is cancelled when the end is asked for.
+    pub fn token(&self) -> CancellationToken {
         self.token.clone()
     }
 
     /// Whether the end was asked for.
     pub fn asked(&self) -> bool {
-        *self.token.borrow()
+        self.token.is_cancelled()
     }
 
     /// Waits until the end is asked for.
     pub async fn wait(&self) {
-        let mut token = self.token();
-        if token.wait_for(|asked| *asked).await.is_err() {
-            // Nobody listens, so nobody can ask.
-            std::future::pending::<()>().await;
-        }
+        self.token.cancelled().await;
     }
 
     /// The outcome of `work`, which holds nothing that its drop does not end.

@@ -1,7 +1,8 @@
 //! Rewards that a run can choose.
 
 use crate::config::RewardKind;
-use cua_grpo_core::{Facts, Reward, Task, VerifiedSuccess, derive_seed};
+use async_trait::async_trait;
+use cua_grpo_core::{Episode, Fault, Reward, Task, VerifiedSuccess, derive_seed};
 use std::sync::Arc;
 
 /// A coin a task, attempt and step of the run: the control experiment in which nothing can be learnt.
@@ -11,9 +12,11 @@ pub struct RandomReward {
     pub seed: u64,
 }
 
+#[async_trait]
 impl Reward for RandomReward {
-    fn score(&self, task: &Task, _facts: &Facts, attempt: u64) -> f32 {
-        (derive_seed(&[self.seed, task.seed, attempt]) & 1) as f32
+    async fn score(&self, task: &Task, episodes: &[Episode]) -> Result<Vec<f32>, Fault> {
+        let coin = |episode: &Episode| (derive_seed(&[self.seed, task.seed, episode.attempt]) & 1) as f32;
+        Ok(episodes.iter().map(coin).collect())
     }
 }
 

@@ -9,7 +9,7 @@ use crate::metrics::METRICS;
 use crate::output::LOG;
 use crate::plan::before_run;
 use crate::world::{device, tasks};
-use cua_grpo_gbox::tasks::{Split, TEMPLATES};
+use cua_grpo_android::tasks::{Split, TEMPLATES};
 use std::path::Path;
 
 /// Address of the GBox service.

@@ -7,7 +7,7 @@ use crate::metrics::UpdateFigures;
 use anyhow::{Context, Result};
 use burn::tensor::Tensor;
 use cua_grpo_algo::{AlgoError, LossInputs, LossOutput, StatSums, Totals, advantages, policy_loss};
-use cua_grpo_core::{Episode, Group, Row, Scorer, Task, derive_seed};
+use cua_grpo_core::{Episode, Group, Row, Task, derive_seed};
 use cua_grpo_model::score::RowScores;
 
 /// Which of the run's random streams draws the masks of dropout.

@@ -49,7 +49,12 @@ pub fn summarise(collection: &Collection, version: u64) -> TrainEvent {
         .flat_map(|group| &group.episodes)
         .map(|episode| &episode.row)
     {
-        for (sampled_by, _) in row.versions.iter().zip(&row.trained).filter(|(_, trained)| **trained) {
+        for (sampled_by, _) in row
+            .versions()
+            .iter()
+            .zip(row.trained())
+            .filter(|(_, trained)| **trained)
+        {
             let gap = version.saturating_sub(*sampled_by);
             (gaps, tokens, largest) = (gaps + gap, tokens + 1, largest.max(gap));
         }
@@ -103,7 +108,7 @@ mod tests {
             last_screenshot: None,
             facts: Facts::default(),
             reward: 0.0,
-            row: Row::default(),
+            row: Row::new(1.0),
             seconds: 0.0,
         }
     }

@@ -5,18 +5,21 @@ use crate::error::{CliError, Mendable};
 use crate::output;
 use anyhow::{Context, Result};
 use burn::tensor::Device;
-use cua_grpo_gbox::tasks::{Split, TemplateTasks};
-use cua_grpo_gbox::{
-    BoxPool, ClientConfig, EnvConfig, GboxClient, GboxEnvironmentFactory, GboxError, PoolConfig, RUN_LABEL,
-};
-use cua_grpo_sim::{SimConfig, SimServer};
+use cua_grpo_android::tasks::{Split, TemplateTasks};
+use cua_grpo_android::{AndroidEnvironmentFactory, EnvConfig};
+use cua_grpo_gbox::{BoxPool, ClientConfig, GboxClient, GboxError, PoolConfig, RUN_LABEL};
+use cua_grpo_sim::{Roster, SimConfig, SimServer};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// What an episode needs besides a policy.
 pub struct World {
     /// Makes environments.
-    pub factory: Arc<GboxEnvironmentFactory>,
+    pub factory: Arc<AndroidEnvironmentFactory>,
+    /// The boxes that it leases.
+    pub pool: BoxPool,
+    /// Which box each slot has, for scripted policies.
+    pub roster: Roster,
     /// The phones, when they are simulated here.
     pub sim: Option<SimServer>,
 }
@@ -97,20 +100,19 @@ impl World {
             },
             ..Default::default()
         };
+        let roster = Roster::default();
+        let source = roster.watch(Arc::new(pool.clone()));
         Ok(Self {
-            factory: Arc::new(GboxEnvironmentFactory::new(pool, environment)),
+            factory: Arc::new(AndroidEnvironmentFactory::new(source, environment)),
+            pool,
+            roster,
             sim,
         })
     }
 
-    /// The pool of boxes.
-    pub fn pool(&self) -> &BoxPool {
-        self.factory.pool()
-    }
-
     /// Ends every box of this run. Boxes that may be left are told about: what was computed is not less true for them.
     pub async fn close(self) {
-        let pool = self.factory.pool();
+        let pool = &self.pool;
         let mut swept = pool.close().await;
         let faults = pool.stats().terminate_faults;
         if faults > 0 && swept.is_ok() {

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use burn::tensor::{DType, Device, Distribution, Int, Tensor};
-use cua_grpo_core::{Image, Prompt, Row, SamplingParams};
+use cua_grpo_core::{Completion, Image, Prompt, Row, SamplingParams, StopReason};
 use cua_grpo_kernels::Nf4;
 #[cfg(feature = "cuda")]
 use cua_grpo_kernels::cuda::Span;
@@ -146,17 +146,19 @@ impl Workload {
 
     /// A row whose every token but the first is trained.
     pub fn row(&self, text: usize, number: usize) -> Row {
-        let tokens = self.tokens(text, number);
-        let count = tokens.len();
-        let mut trained = vec![true; count];
-        trained[0] = false;
-        Row {
+        let mut tokens = self.tokens(text, number);
+        let reply = tokens.split_off(1);
+        let logprobs = vec![0.0; reply.len()];
+        let mut row = Row::new(1.0);
+        row.push_prompt(&Prompt {
             tokens,
-            trained,
-            logprobs: vec![0.0; count],
-            versions: vec![0; count],
             images: vec![self.image.clone()],
-        }
+        });
+        let reply = Completion::new(reply, logprobs, 0, StopReason::Stop);
+        // One log-prob for each token, so nothing is refused.
+        let pushed = reply.and_then(|reply| row.push_completion(&reply));
+        debug_assert!(pushed.is_ok(), "{pushed:?}");
+        row
     }
 }
 

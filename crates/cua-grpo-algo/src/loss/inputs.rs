@@ -62,7 +62,11 @@ impl LossInputs {
         }
         let (mut mask, mut sampler) = (vec![0.0_f32; count * time], vec![0.0_f32; count * time]);
         for (index, row) in rows.iter().enumerate() {
-            let sampled = row.logprobs.iter().zip(&row.trained).filter(|(_, trained)| **trained);
+            let sampled = row
+                .logprobs()
+                .iter()
+                .zip(row.trained())
+                .filter(|(_, trained)| **trained);
             for (t, (&logprob, _)) in sampled.enumerate() {
                 mask[index * time + t] = 1.0;
                 sampler[index * time + t] = logprob;

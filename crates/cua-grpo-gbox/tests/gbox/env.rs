@@ -1,31 +1,37 @@
 //! The environment over the scripted service.
 
 use crate::double::{Double, Failure};
-use cua_grpo_core::{Check, Chunk, Ending, Environment, EnvironmentFactory, FaultKind, Observation, Role, Task};
-use cua_grpo_gbox::action::{Action, ButtonName, ClickOption, Direction, SwipePath, Target, to_reply};
-use cua_grpo_gbox::{BoxPool, EnvConfig, GboxEnvironmentFactory, PoolConfig, PromptStyle};
+use cua_grpo_android::action::{Action, ButtonName, ClickOption, Direction, SwipePath, Target, to_reply};
+use cua_grpo_android::tasks::{Check, TaskState};
+use cua_grpo_android::{AndroidEnvironmentFactory, EnvConfig, PromptStyle};
+use cua_grpo_core::{Chunk, Ending, Environment, EnvironmentFactory, FaultKind, Observation, Role, Task};
+use cua_grpo_gbox::{BoxPool, PoolConfig};
 use serde_json::json;
+use std::sync::Arc;
 use std::time::Duration;
 
-fn task() -> Task {
-    Task {
-        id: "wifi/4".to_owned(),
-        template: "wifi".to_owned(),
-        instruction: "Turn on Wi-Fi.".to_owned(),
-        seed: 4,
+fn state() -> TaskState {
+    TaskState {
         setup: vec!["settings put global wifi_on 0".to_owned()],
         checks: vec![Check {
             command: "settings get global wifi_on".to_owned(),
             expect: "1".to_owned(),
         }],
-        max_turns: 5,
-        tags: Default::default(),
     }
+}
+
+fn task_of(state: TaskState) -> Task {
+    let task = Task::new("wifi/4", "Turn on Wi-Fi.").with_seed(4).with_max_turns(5);
+    state.into_task(task)
+}
+
+fn task() -> Task {
+    task_of(state())
 }
 
 struct World {
     double: Double,
-    factory: GboxEnvironmentFactory,
+    factory: AndroidEnvironmentFactory,
 }
 
 impl World {
@@ -46,12 +52,12 @@ impl World {
         };
         Self {
             double,
-            factory: GboxEnvironmentFactory::new(pool, config),
+            factory: AndroidEnvironmentFactory::new(Arc::new(pool), config),
         }
     }
 
     async fn env(&self, task: &Task) -> Box<dyn Environment> {
-        self.factory.create(task).await.unwrap()
+        self.factory.create(task, 0).await.unwrap()
     }
 
     async fn started(&self) -> Box<dyn Environment> {
@@ -89,7 +95,7 @@ fn shape(observation: &Observation) -> Vec<(Role, Vec<String>)> {
 async fn an_episode_that_succeeds() {
     let world = World::new().await;
     let mut env = world.env(&task()).await;
-    assert_eq!(env.device(), None);
+    assert_eq!(world.double.with(|service| service.running()), 0);
     let first = env.start().await.unwrap();
     assert_eq!(
         shape(&first),
@@ -108,7 +114,7 @@ async fn an_episode_that_succeeds() {
             ),
         ]
     );
-    assert_eq!(env.device().as_deref(), Some("box-0"));
+    assert_eq!(world.double.with(|service| service.running()), 1);
 
     let step = env.step(&click("Wi-Fi")).await.unwrap();
     assert_eq!(
@@ -157,7 +163,7 @@ async fn the_device_decides_not_the_claim() {
     env.step(&report(true)).await.unwrap();
     let facts = env.finish(Ending::Reported).await.unwrap();
     assert_eq!((facts.verified, facts.claimed), (false, Some(true)));
-    let check = &task().checks[0];
+    let check = &state().checks[0];
     let [why] = &facts.checks[..] else {
         panic!("one check, got {:?}", facts.checks);
     };
@@ -350,25 +356,19 @@ async fn actions_reach_the_wire_as_meant() {
 
 #[tokio::test]
 async fn faults_are_named_and_the_box_is_given_back() {
-    let broken = |setup: &str, check: &str| Task {
-        setup: vec![setup.to_owned()],
-        checks: vec![Check {
-            command: check.to_owned(),
-            expect: "1".to_owned(),
-        }],
-        ..task()
+    let check = |command: &str, expect: &str| Check {
+        command: command.to_owned(),
+        expect: expect.to_owned(),
     };
-    let done = Task {
-        checks: vec![Check {
-            expect: "0".to_owned(),
-            ..task().checks[0].clone()
-        }],
-        ..task()
+    let with = |setup: &str, checks: Vec<Check>| {
+        task_of(TaskState {
+            setup: vec![setup.to_owned()],
+            checks,
+        })
     };
-    let empty = Task {
-        checks: Vec::new(),
-        ..task()
-    };
+    let broken = |setup: &str, command: &str| with(setup, vec![check(command, "1")]);
+    let done = with(&state().setup[0], vec![check("settings get global wifi_on", "0")]);
+    let empty = with(&state().setup[0], Vec::new());
     let off = "settings put global wifi_on 0";
     for (task, words) in [
         (done, "checks to fail"),
@@ -440,7 +440,6 @@ async fn a_dropped_environment_gives_its_box_back() {
     drop(world.started().await);
     // The only slot is free again as soon as the termination is over.
     let mut env = world.started().await;
-    assert_eq!(env.device().as_deref(), Some("box-1"));
     env.finish(Ending::Fault).await.unwrap();
     assert_eq!(
         world.double.with(|service| (service.most_running, service.running())),

@@ -69,13 +69,7 @@ impl Seat {
             limit: request.params.max_new_tokens.clamp(1, room),
             drawing: false,
             done: false,
-            completion: Completion {
-                tokens: Vec::new(),
-                logprobs: Vec::new(),
-                kept_mass: Vec::new(),
-                versions: Vec::new(),
-                stop: StopReason::MaxTokens,
-            },
+            completion: Completion::empty(StopReason::MaxTokens),
         }
     }
 

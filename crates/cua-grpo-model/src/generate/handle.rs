@@ -4,9 +4,7 @@ use super::engine::Generator;
 use super::state::Request;
 use crate::{ModelError, Qwen3Vl};
 use async_trait::async_trait;
-use cua_grpo_core::{
-    Completion, Fault, FaultKind, PolicyVersion, Prompt, Sampler, SamplerSession, SamplingParams, SessionContext,
-};
+use cua_grpo_core::{Completion, Fault, FaultKind, PolicyVersion, Prompt, Sampler, SamplerSession, SamplingParams};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
@@ -24,7 +22,7 @@ pub enum Batching {
 enum Command {
     Open {
         session: u64,
-        index: usize,
+        slot: usize,
     },
     Close {
         session: u64,
@@ -76,12 +74,9 @@ impl ModelSampler {
 }
 
 impl Sampler for ModelSampler {
-    fn open(&self, context: SessionContext) -> Box<dyn SamplerSession> {
+    fn open(&self, slot: usize) -> Box<dyn SamplerSession> {
         let session = self.next_session.fetch_add(1, Ordering::SeqCst);
-        let _ = self.commands.send(Command::Open {
-            session,
-            index: context.index,
-        });
+        let _ = self.commands.send(Command::Open { session, slot });
         Box::new(Session {
             commands: self.commands.clone(),
             session,
@@ -158,8 +153,8 @@ impl Worker {
 
     fn apply(&mut self, command: Command) {
         match command {
-            Command::Open { session, index } => {
-                self.open.insert(session, index);
+            Command::Open { session, slot } => {
+                self.open.insert(session, slot);
                 self.generator.open(session);
             }
             Command::Close { session } => {

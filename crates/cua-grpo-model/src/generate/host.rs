@@ -43,18 +43,11 @@ struct Seat {
 
 impl Seat {
     fn new(request: &Request) -> Self {
-        let completion = Completion {
-            tokens: Vec::new(),
-            logprobs: Vec::new(),
-            kept_mass: Vec::new(),
-            versions: Vec::new(),
-            stop: StopReason::MaxTokens,
-        };
         Self {
             session: request.session,
             params: request.params.clone(),
             prompt: request.prompt.tokens.clone(),
-            completion,
+            completion: Completion::empty(StopReason::MaxTokens),
             rng: ChaCha8Rng::seed_from_u64(request.params.seed),
             done: false,
         }

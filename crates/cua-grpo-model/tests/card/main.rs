@@ -150,7 +150,7 @@ fn conversations_come_and_go_at_any_token() {
     everywhere(|device| {
         let model = on(device, &host);
         let mut generator = sampled::generator(&model, &what);
-        let mut rows = vec![Row::default(); 4];
+        let mut rows = vec![Row::new(sampled::TEMPERATURE); 4];
         let admit = |generator: &mut Generator, rows: &mut [Row], sessions: &[u64]| {
             let requests: Vec<_> = sessions
                 .iter()
@@ -175,12 +175,12 @@ fn conversations_come_and_go_at_any_token() {
             "released before its end"
         );
         assert!(generator.release(3).is_err(), "released twice");
-        rows[3].push_completion(&early);
+        rows[3].push_completion(&early).unwrap();
         let mut open = vec![0, 1, 2];
         while !open.is_empty() {
             for session in generator.finished().unwrap() {
                 let completion = generator.release(session).unwrap();
-                rows[session as usize].push_completion(&completion);
+                rows[session as usize].push_completion(&completion).unwrap();
                 open.retain(|other| *other != session);
                 let whole = completion.tokens.len() == 9 + 4 * session as usize;
                 assert!(
@@ -205,7 +205,7 @@ fn conversations_come_and_go_at_any_token() {
                 let request = sampled::request(&what, session, 0);
                 let completion = alone.generate(&[request]).unwrap().remove(0);
                 assert!(
-                    rows[session as usize].tokens.ends_with(&completion.tokens),
+                    rows[session as usize].tokens().ends_with(&completion.tokens),
                     "session {session}"
                 );
             }
@@ -217,6 +217,7 @@ fn conversations_come_and_go_at_any_token() {
 #[cfg(feature = "cuda")]
 #[test]
 fn decoders_of_all_widths_agree_with_scoring() {
+    use cua_grpo_core::{Completion, Prompt, StopReason};
     use cua_grpo_kernels::cuda::{Decoder, RowStart, Span};
     use cua_grpo_model::batch::{Batch, Prefix, RowInput};
     use cua_grpo_model::generate::Prefill;
@@ -265,12 +266,16 @@ fn decoders_of_all_widths_agree_with_scoring() {
         let history = decoder.history().unwrap();
         let (mut worst, mut sum) = (0.0f32, 0.0);
         for row in 0..batch {
-            let mut scored = what.row(text, row);
-            scored.trained.fill(false);
-            scored.tokens.extend(&history.tokens[row]);
-            scored.trained.resize(scored.tokens.len(), true);
-            scored.logprobs.resize(scored.tokens.len(), 0.0);
-            scored.versions.resize(scored.tokens.len(), 0);
+            let given = what.row(text, row);
+            let mut scored = Row::new(1.0);
+            scored.push_prompt(&Prompt {
+                tokens: given.tokens().to_vec(),
+                images: given.images().to_vec(),
+            });
+            let drawn = history.tokens[row].clone();
+            let count = drawn.len();
+            let drawn = Completion::new(drawn, vec![0.0; count], 0, StopReason::MaxTokens).unwrap();
+            scored.push_completion(&drawn).unwrap();
             let again = kernels::host(score_rows(&model, &what.images, &[&scored], 1.0).unwrap().logprobs);
             assert_eq!(again.len(), new_tokens, "row {row}");
             for (a, b) in again.iter().zip(&history.plain_logprobs[row]) {

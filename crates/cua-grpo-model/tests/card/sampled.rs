@@ -8,7 +8,7 @@ use cua_grpo_model::generate::{Generator, Request};
 use cua_grpo_model::score::score_rows;
 
 /// The temperature of the tokens.
-const TEMPERATURE: f32 = 0.8;
+pub const TEMPERATURE: f32 = 0.8;
 
 /// Distances of log-probs, in nats.
 #[derive(Debug, Clone, Copy)]
@@ -47,10 +47,10 @@ pub fn request(what: &Workload, session: u64, turn: usize) -> Request {
 pub fn turns(model: &Qwen3Vl, what: &Workload, turns: &[&[u64]]) -> Apart {
     let sessions = turns.iter().copied().flatten().max();
     let mut generator = generator(model, what);
-    let mut rows = vec![Row::default(); sessions.map_or(0, |last| *last as usize + 1)];
+    let mut rows = vec![Row::new(TEMPERATURE); sessions.map_or(0, |last| *last as usize + 1)];
     for (turn, &sessions) in turns.iter().enumerate() {
         for &session in sessions {
-            if rows[session as usize].tokens.is_empty() {
+            if rows[session as usize].is_empty() {
                 generator.open(session);
             }
         }
@@ -59,7 +59,7 @@ pub fn turns(model: &Qwen3Vl, what: &Workload, turns: &[&[u64]]) -> Apart {
         for (request, completion) in requests.iter().zip(&completions) {
             let row = &mut rows[request.session as usize];
             row.push_prompt(&request.prompt);
-            row.push_completion(completion);
+            row.push_completion(completion).unwrap();
         }
         let next = turns.get(turn + 1).copied().unwrap_or_default();
         for &session in sessions.iter().filter(|session| !next.contains(session)) {
@@ -75,7 +75,11 @@ pub fn apart(model: &Qwen3Vl, what: &Workload, rows: &[Row]) -> Apart {
     let (mut sum, mut tokens, mut largest) = (0.0, 0, 0.0f32);
     for row in rows {
         let again = kernels::host(score_rows(model, &what.images, &[row], TEMPERATURE).unwrap().logprobs);
-        let sampled = row.logprobs.iter().zip(&row.trained).filter(|(_, trained)| **trained);
+        let sampled = row
+            .logprobs()
+            .iter()
+            .zip(row.trained())
+            .filter(|(_, trained)| **trained);
         for (a, (b, _)) in again.iter().zip(sampled) {
             assert!((a - b).is_finite(), "a log-prob is no number");
             largest = largest.max((a - b).abs());

@@ -3,7 +3,7 @@
 use burn::tensor::{DType, Device};
 #[cfg(feature = "cuda")]
 use burn::tensor::{Distribution, Int, Tensor};
-use cua_grpo_core::{Image, Row};
+use cua_grpo_core::{Completion, Image, Prompt, Row, StopReason};
 #[cfg(feature = "cuda")]
 use cua_grpo_kernels::Nf4;
 use cua_grpo_model::batch::ImageCache;
@@ -94,17 +94,17 @@ impl Workload {
 
     /// A row whose every token but the first is trained.
     pub fn row(&self, text: usize, number: usize) -> Row {
-        let tokens = self.tokens(text, number);
-        let count = tokens.len();
-        let mut trained = vec![true; count];
-        trained[0] = false;
-        Row {
+        let mut tokens = self.tokens(text, number);
+        let reply = tokens.split_off(1);
+        let logprobs = vec![0.0; reply.len()];
+        let mut row = Row::new(1.0);
+        row.push_prompt(&Prompt {
             tokens,
-            trained,
-            logprobs: vec![0.0; count],
-            versions: vec![0; count],
             images: vec![self.image.clone()],
-        }
+        });
+        let reply = Completion::new(reply, logprobs, 0, StopReason::Stop).unwrap();
+        row.push_completion(&reply).unwrap();
+        row
     }
 }
 

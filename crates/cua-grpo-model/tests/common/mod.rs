@@ -8,7 +8,7 @@ pub mod logged;
 pub mod sessions;
 
 use burn::tensor::{Device, Int, Tensor};
-use cua_grpo_core::{Image, Row};
+use cua_grpo_core::{Completion, Image, Prompt, Row, StopReason};
 use cua_grpo_model::Qwen3Vl;
 use cua_grpo_model::batch::{Batch, ImageCache, Prefix, RowInput};
 use cua_grpo_model::checkpoint::{LoadOptions, load_model};
@@ -155,14 +155,16 @@ pub fn row(set: &str, case: &str) -> RowInput {
 pub fn completion_row(set: &str, case: &str) -> Row {
     let tokens = row(set, case).tokens;
     let prompt = json(set, "positions.json")[case]["prompt_len"].as_u64().unwrap() as usize;
-    let (count, trained) = (tokens.len(), (0..tokens.len()).map(|index| index >= prompt).collect());
-    Row {
-        tokens,
-        trained,
-        logprobs: vec![0.0; count],
-        versions: vec![0; count],
+    let reply = tokens[prompt..].to_vec();
+    let logprobs = vec![0.0; reply.len()];
+    let mut row = Row::new(1.0);
+    row.push_prompt(&Prompt {
+        tokens: tokens[..prompt].to_vec(),
         images: case_images(set, case),
-    }
+    });
+    let reply = Completion::new(reply, logprobs, 0, StopReason::Stop).unwrap();
+    row.push_completion(&reply).unwrap();
+    row
 }
 
 /// Logits of a padded batch: for each row, one vector a real token.

@@ -87,10 +87,10 @@ pub fn conversations(set: &str) -> Vec<Vec<Turn>> {
 
 /// The row that training sees.
 pub fn row_of(turns: &[Turn], replies: &[Completion]) -> Row {
-    let mut row = Row::default();
+    let mut row = Row::new(1.0);
     for (turn, reply) in turns.iter().zip(replies) {
         row.push_prompt(&turn.prompt);
-        row.push_completion(reply);
+        row.push_completion(reply).unwrap();
     }
     row
 }

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use cua_grpo_core::testing::{ByteRenderer, ScriptedEnvironment};
 use cua_grpo_core::*;
 use cua_grpo_rollout::{GroupRequest, RolloutConfig, RolloutEngine};
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -17,6 +18,8 @@ pub struct Journal {
     pub live: AtomicUsize,
     pub most_live: AtomicUsize,
     pub sessions: AtomicUsize,
+    /// Slots whose conversation fails.
+    pub deaf: Mutex<BTreeSet<usize>>,
 }
 
 impl Journal {
@@ -70,12 +73,19 @@ impl World {
 
 #[async_trait]
 impl EnvironmentFactory for World {
-    async fn create(&self, _task: &Task) -> Result<Box<dyn Environment>, Fault> {
+    async fn create(&self, _task: &Task, slot: usize) -> Result<Box<dyn Environment>, Fault> {
         let number = self.created.fetch_add(1, Ordering::SeqCst);
         let (failure, latency) = (self.plan)(number);
         if failure == Some(Failure::Create) {
             return Err(Fault::new(FaultKind::Environment, "create", "planned"));
         }
+        let mut deaf = self.journal.deaf.lock().unwrap();
+        if failure == Some(Failure::Sample) {
+            deaf.insert(slot);
+        } else {
+            deaf.remove(&slot);
+        }
+        drop(deaf);
         let live = self.journal.live.fetch_add(1, Ordering::SeqCst) + 1;
         self.journal.most_live.fetch_max(live, Ordering::SeqCst);
         self.journal.say(format!("created {number}"));
@@ -131,10 +141,6 @@ impl Environment for Recorded {
         }
         Ok(facts)
     }
-
-    fn device(&self) -> Option<String> {
-        (self.failure == Some(Failure::Sample)).then(|| "broken".to_owned())
-    }
 }
 
 /// Says `sesame` when its first seed is even, `wrong` when odd, then `stop`; records what it was asked.
@@ -147,14 +153,15 @@ pub struct Oracle {
 }
 
 impl Sampler for Oracle {
-    fn open(&self, context: SessionContext) -> Box<dyn SamplerSession> {
-        self.journal.say(format!("opened {}", context.index));
+    fn open(&self, slot: usize) -> Box<dyn SamplerSession> {
+        self.journal.say(format!("opened {}", slot));
         self.journal.sessions.fetch_add(1, Ordering::SeqCst);
         Box::new(Voice {
             journal: self.journal.clone(),
             mute: self.mute,
             endless: self.endless,
-            context,
+            slot,
+            broken: self.journal.deaf.lock().unwrap().contains(&slot),
             turn: 0,
         })
     }
@@ -168,7 +175,8 @@ struct Voice {
     journal: Arc<Journal>,
     mute: bool,
     endless: bool,
-    context: SessionContext,
+    slot: usize,
+    broken: bool,
     turn: usize,
 }
 
@@ -182,11 +190,11 @@ impl Drop for Voice {
 impl SamplerSession for Voice {
     async fn sample(&mut self, _prompt: &Prompt, params: &SamplingParams) -> Result<Completion, Fault> {
         self.journal
-            .say(format!("asked {} {} {}", self.context.index, self.turn, params.seed));
+            .say(format!("asked {} {} {}", self.slot, self.turn, params.seed));
         if self.mute {
             std::future::pending::<()>().await;
         }
-        if self.context.device.is_some() {
+        if self.broken {
             return Err(Fault::new(FaultKind::Sampler, "sample", "planned"));
         }
         let word = match (self.turn, params.seed % 2) {
@@ -203,29 +211,14 @@ impl SamplerSession for Voice {
             StopReason::Stop
         };
         tokens.truncate(params.max_new_tokens);
-        let count = tokens.len();
-        let logprobs = vec![-0.5; count];
-        Ok(Completion {
-            tokens,
-            logprobs,
-            kept_mass: vec![0.9; count],
-            versions: vec![7; count],
-            stop,
-        })
+        let (logprobs, kept_mass) = (vec![-0.5; tokens.len()], vec![0.9; tokens.len()]);
+        let completion = Completion::new(tokens, logprobs, 7, stop).unwrap();
+        Ok(completion.with_kept_mass(kept_mass).unwrap())
     }
 }
 
 pub fn task(id: &str) -> Task {
-    Task {
-        id: id.to_owned(),
-        template: "test".to_owned(),
-        instruction: "say the word".to_owned(),
-        seed: 0,
-        setup: Vec::new(),
-        checks: Vec::new(),
-        max_turns: 0,
-        tags: Default::default(),
-    }
+    Task::new(id, "say the word")
 }
 
 pub fn requests(groups: usize, group_size: usize) -> Vec<GroupRequest> {

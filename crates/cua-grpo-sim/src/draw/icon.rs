@@ -4,17 +4,15 @@ use super::{
     canvas::{Canvas, Colour, mix},
     glyph::{WHITE, glyph},
 };
-use crate::{
-    apps::App,
-    widget::{Glyph, Rect},
-};
+use crate::widget::{Glyph, Rect};
+use cua_grpo_android::names::App;
 
 /// Side of an app icon in pixels.
 pub(super) const SIDE: i32 = 40;
 
 /// An app icon with its left top corner at a point.
 pub(super) fn app_icon(canvas: &mut Canvas, app: App, x: i32, y: i32) {
-    let colour = app.colour();
+    let colour = crate::apps::colour(app);
     canvas.rounded(Rect::new(x, y, SIDE, SIDE), 10.0, colour);
     glyph(
         canvas,

@@ -9,9 +9,9 @@ use super::{
 use crate::{
     phone::{HEIGHT, Phone, ROW, Screen, WIDTH},
     screens::{self, TRACK},
-    settings::Toggle,
     widget::{Glyph, Look, Rect, Trailing, Widget},
 };
+use cua_grpo_android::names::{App, Toggle};
 use image::RgbImage;
 
 /// Draws what the phone shows now, 192 x 384 pixels.
@@ -245,8 +245,8 @@ fn field(canvas: &mut Canvas, theme: &Theme, bounds: Rect, text: &str, focused: 
     }
 }
 
-fn splash(canvas: &mut Canvas, theme: &Theme, bounds: Rect, app: crate::apps::App) {
-    let colour = mix(app.colour(), theme.background, 0.55);
+fn splash(canvas: &mut Canvas, theme: &Theme, bounds: Rect, app: App) {
+    let colour = mix(crate::apps::colour(app), theme.background, 0.55);
     canvas.fill(Rect::new(0, ROW, WIDTH, bounds.h - ROW), colour);
     app_icon(canvas, app, (WIDTH - SIDE) / 2, 130);
     canvas.centred(app.label(), Rect::new(0, 178, WIDTH, 24), Font::Large, theme.text);

@@ -1,7 +1,8 @@
 //! Colours of the light and the dark theme.
 
 use super::canvas::{Colour, mix};
-use crate::{phone::Phone, settings::Toggle};
+use crate::phone::Phone;
+use cua_grpo_android::names::Toggle;
 
 pub(super) struct Theme {
     pub background: Colour,

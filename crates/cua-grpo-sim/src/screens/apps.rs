@@ -2,10 +2,10 @@
 
 use super::list::{FULL_ROW, RowWidgets};
 use crate::{
-    apps::App,
     phone::{HEIGHT, Phone, ROW, WIDTH},
     widget::{Effect, Glyph, Look, NodeKind, Rect, Trailing, Widget},
 };
+use cua_grpo_android::names::App;
 
 /// One row an alarm, with a switch.
 pub(super) fn alarms(phone: &Phone) -> Vec<RowWidgets> {

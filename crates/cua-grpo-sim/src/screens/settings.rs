@@ -3,10 +3,11 @@
 use super::list::{FULL_ROW, RowWidgets};
 use crate::{
     phone::{Phone, ROW, Screen},
-    settings::{Page, TIMEOUTS, Toggle},
+    settings::TIMEOUTS,
     widget::{Effect, Glyph, Look, NodeKind, Rect, Trailing, Widget},
 };
-use cua_grpo_gbox::tasks::Level;
+use cua_grpo_android::names::Level;
+use cua_grpo_android::names::{Page, Toggle};
 
 /// Left end and length of the brightness slider in pixels.
 pub(crate) const TRACK: (i32, i32) = (16, 160);
@@ -34,7 +35,7 @@ pub(super) fn root(phone: &Phone) -> Vec<RowWidgets> {
 pub(super) fn page(phone: &Phone, page: Page) -> Vec<RowWidgets> {
     // The label of the slider and the slider itself stay together: shuffle groups of rows.
     let mut groups: Vec<Vec<RowWidgets>> = Vec::new();
-    for &toggle in page.toggles() {
+    for toggle in page.toggles() {
         groups.push(vec![vec![switch(phone, toggle)]]);
     }
     if page == Page::Display {

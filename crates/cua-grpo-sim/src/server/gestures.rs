@@ -11,12 +11,10 @@ use axum::{
     body::Bytes,
     extract::{Path, State},
 };
-use cua_grpo_gbox::{
-    action::KEYS,
-    wire::{
-        ActionResult, Button, Click, Direction, Distance, Drag, LongPress, MouseButton, Place, PlaceRef, Point,
-        PressButton, PressKey, Scroll, Swipe, Tap, TargetRef, TypeMode, TypeText,
-    },
+use cua_grpo_android::action::KEYS;
+use cua_grpo_gbox::wire::{
+    ActionResult, Button, Click, Direction, Distance, Drag, LongPress, MouseButton, Place, PlaceRef, Point,
+    PressButton, PressKey, Scroll, Swipe, Tap, TargetRef, TypeMode, TypeText,
 };
 use serde_json::json;
 use std::time::Duration;

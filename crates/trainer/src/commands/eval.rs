@@ -43,9 +43,10 @@ pub async fn eval(measured: &Measured) -> Result<()> {
         shown.episodes("evaluation", now.stats.episodes, now.stats.slots, now.stats.successes);
         match &now.event {
             Event::Episode {
-                task, reward, turns, ..
+                task, verified, turns, ..
             } if verbose => {
-                shown.line(format!("{task}  reward {reward}  {turns} turns"));
+                let how = if *verified { "solved" } else { "not solved" };
+                shown.line(format!("{task}  {how}  {turns} turns"));
             }
             Event::Turn { task, turn, action, .. } if verbose => {
                 shown.line(format!("{task}  turn {}: {action}", turn + 1));

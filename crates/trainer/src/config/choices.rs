@@ -121,7 +121,7 @@ impl From<LrScheduler> for cua_grpo_algo::Decay {
     }
 }
 
-impl From<Target> for cua_grpo_gbox::TargetStyle {
+impl From<Target> for cua_grpo_android::TargetStyle {
     fn from(target: Target) -> Self {
         match target {
             Target::Description => Self::Description,
@@ -130,7 +130,7 @@ impl From<Target> for cua_grpo_gbox::TargetStyle {
     }
 }
 
-impl From<PromptStyle> for cua_grpo_gbox::PromptStyle {
+impl From<PromptStyle> for cua_grpo_android::PromptStyle {
     fn from(style: PromptStyle) -> Self {
         match style {
             PromptStyle::Full => Self::Full,

@@ -62,16 +62,10 @@ fn stripes(seed: u32) -> Vec<u8> {
 }
 
 fn task(number: usize) -> Task {
-    Task {
-        id: format!("made_up/{number}"),
-        template: "made_up".into(),
-        instruction: format!("Made-up test data {number}: turn on <Wi-Fi> & \"Bluetooth\"."),
-        seed: number as u64,
-        setup: Vec::new(),
-        checks: Vec::new(),
-        max_turns: 10,
-        tags: BTreeMap::new(),
-    }
+    let instruction = format!("Made-up test data {number}: turn on <Wi-Fi> & \"Bluetooth\".");
+    Task::new(format!("made_up/{number}"), instruction)
+        .with_seed(number as u64)
+        .with_max_turns(10)
 }
 
 fn episode(number: usize, verified: bool) -> Episode {
@@ -127,7 +121,7 @@ fn episode(number: usize, verified: bool) -> Episode {
             ..Default::default()
         },
         reward: f32::from(u8::from(verified)),
-        row: Row::default(),
+        row: Row::new(1.0),
         seconds: 1.0,
     }
 }

@@ -24,9 +24,9 @@ use crate::run_dir::RunDir;
 use crate::world::{World, WorldConfig, tasks};
 use anyhow::Result;
 use cua_grpo_algo::{AdamWConfig, Schedule};
+use cua_grpo_android::tasks::Split;
 use cua_grpo_core::derive_seed;
 use cua_grpo_gbox::BoxPool;
-use cua_grpo_gbox::tasks::Split;
 use cua_grpo_model::generate::ModelSampler;
 use cua_grpo_model::{Trainable, lora};
 use cua_grpo_rollout::{Event as RolloutEvent, RolloutConfig, RolloutEngine, TaskCursor};
@@ -120,7 +120,7 @@ pub async fn run(config: TrainConfig, resume: Option<ResumePoint>) -> Result<()>
         learner,
         sampler,
         engine,
-        pool: world.pool().clone(),
+        pool: world.pool.clone(),
         checkpoints,
         resumed: state.clone(),
         invocation: Some(invocation),
@@ -228,9 +228,10 @@ impl Run {
             progress.episodes(&what, now.stats.episodes, now.stats.slots, now.stats.successes);
             match &now.event {
                 RolloutEvent::Episode {
-                    task, reward, turns, ..
+                    task, verified, turns, ..
                 } if verbose => {
-                    progress.line(format!("{what}: {task}  reward {reward}  {turns} turns"));
+                    let how = if *verified { "solved" } else { "not solved" };
+                    progress.line(format!("{what}: {task}  {how}  {turns} turns"));
                 }
                 RolloutEvent::Turn { task, turn, action, .. } if verbose => {
                     progress.line(format!("{what}: {task}  turn {}: {action}", turn + 1));

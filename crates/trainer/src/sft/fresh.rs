@@ -2,13 +2,14 @@
 
 use crate::config::SftConfig;
 use anyhow::{Context, Result};
+use cua_grpo_android::Prompts;
+use cua_grpo_android::action::{Action, to_reply};
+use cua_grpo_android::tasks::{Split, TaskState};
 use cua_grpo_core::TaskSource;
-use cua_grpo_gbox::Prompts;
-use cua_grpo_gbox::action::{Action, to_reply};
-use cua_grpo_gbox::tasks::Split;
 use cua_grpo_model::processor::{ImageProcessorConfig, PixelBudget, Tokenizer, train_tokenizer};
 use cua_grpo_model::{ModelConfig, TextConfig, VisionConfig};
 use cua_grpo_sim::{Demonstrator, Phone, Skill};
+use std::num::NonZeroUsize;
 use std::path::Path;
 
 /// Tasks whose words the tokenizer is made from.
@@ -47,11 +48,12 @@ fn corpus(config: &SftConfig, prompts: Prompts) -> Result<Vec<String>> {
         let task = tasks.task(cursor);
         texts.push(format!("user\n{}", prompts.task(&task.instruction, turns)));
         let mut phone = Phone::new(task.seed);
-        for command in &task.setup {
+        let state: TaskState = task.payload()?;
+        for command in &state.setup {
             phone.shell(command);
         }
         let mut demonstrator = Demonstrator::new(&task, skill, cursor)?;
-        for _ in 0..task.max_turns {
+        for _ in 0..task.max_turns.map_or(config.max_turns, NonZeroUsize::get) {
             let action = demonstrator.next(&phone);
             texts.push(format!("assistant\n{}", to_reply(&action)));
             if matches!(action, Action::Report { .. }) || phone.perform(&action).is_err() {

@@ -1,6 +1,5 @@
 //! `trainer sft`: the starter model, by imitation of a scripted demonstrator on the simulated phone.
 
-mod demonstrate;
 mod fresh;
 mod run;
 mod unfinished;

@@ -1,6 +1,5 @@
 //! The imitation run: demonstrate, train every weight, measure, write the model folder.
 
-use super::demonstrate::DemonstratingSampler;
 use super::fresh::{copy_processor, model_config, write_processor};
 use super::unfinished::Unfinished;
 use crate::assemble::ModelFolder;
@@ -16,15 +15,15 @@ use crate::plan::Available;
 use crate::world::{World, WorldConfig, device, tasks};
 use anyhow::{Context, Result};
 use cua_grpo_algo::{AdamWConfig, Schedule};
-use cua_grpo_core::{Row, Scorer, VerifiedSuccess, derive_seed};
-use cua_grpo_gbox::Prompts;
-use cua_grpo_gbox::tasks::Split;
+use cua_grpo_android::Prompts;
+use cua_grpo_android::tasks::Split;
+use cua_grpo_core::{Row, VerifiedSuccess, derive_seed};
 use cua_grpo_model::batch::ImageCache;
 use cua_grpo_model::checkpoint::{LoadOptions, SaveOptions, WeightDtype, load_model, save_model};
 use cua_grpo_model::processor::ChatRenderer;
 use cua_grpo_model::{ModelConfig, Policy, Qwen3Vl, Trainable};
-use cua_grpo_rollout::{CancelToken, GroupRequest, RolloutConfig, RolloutEngine, TaskCursor};
-use cua_grpo_sim::Skill;
+use cua_grpo_rollout::{CancellationToken, GroupRequest, RolloutConfig, RolloutEngine, TaskCursor};
+use cua_grpo_sim::{ScriptedPolicy, Skill};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -78,8 +77,8 @@ pub async fn run(config: &SftConfig) -> Result<()> {
         }
         rows => rows?,
     };
-    let tokens: usize = rows.iter().map(|row| row.tokens.len()).sum();
-    let images: usize = rows.iter().map(|row| row.images.len()).sum();
+    let tokens: usize = rows.iter().map(|row| row.len()).sum();
+    let images: usize = rows.iter().map(|row| row.images().len()).sum();
     output::say(format!(
         "{} demonstrations: {images} screenshots, {tokens} tokens, {:.0} s",
         rows.len(),
@@ -199,7 +198,7 @@ async fn demonstrations(
     config: &SftConfig,
     world: &World,
     renderer: Arc<ChatRenderer>,
-    cancel: CancelToken,
+    cancel: CancellationToken,
 ) -> Result<Vec<Row>> {
     let sim = world.sim.as_ref().context("demonstrations need the simulated phone")?;
     let skill = Skill {
@@ -214,8 +213,9 @@ async fn demonstrations(
         let wanted = CHUNK.min(config.demonstrations - rows.len());
         let salt = cursor.position();
         let tasks = cursor.next_tasks(wanted);
-        let sampler = DemonstratingSampler {
+        let sampler = ScriptedPolicy {
             phones: sim.phones(),
+            roster: world.roster.clone(),
             renderer: renderer.clone(),
             tasks: tasks.iter().map(|task| (task.id.clone(), task.clone())).collect(),
             skill,

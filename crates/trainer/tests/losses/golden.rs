@@ -1,6 +1,6 @@
 //! The losses of the peers' vectors, through the keys and the trainer.
 
-use crate::made::configured;
+use crate::made::{configured, row_of};
 use burn::tensor::{Device, Tensor, TensorData};
 use cua_grpo_algo::{LossInputs, LossKind, Totals};
 use cua_grpo_core::Row;
@@ -48,14 +48,12 @@ impl Golden {
     fn rows(&self, sampler: &Matrix) -> Vec<Row> {
         let rows = sampler.iter().zip(&self.mask);
         rows.map(|(sampler, mask)| {
-            let trained: Vec<bool> = mask.iter().map(|&mask| mask > 0.0).collect();
-            Row {
-                tokens: vec![7; trained.len()],
-                logprobs: sampler.iter().map(|&value| value as f32).collect(),
-                versions: vec![0; trained.len()],
-                trained,
-                images: Vec::new(),
-            }
+            row_of(
+                sampler
+                    .iter()
+                    .zip(mask)
+                    .map(|(&value, &mask)| (7, (mask > 0.0).then_some(value as f32))),
+            )
         })
         .collect()
     }

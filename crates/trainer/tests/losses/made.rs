@@ -1,7 +1,6 @@
 //! Configurations and groups made for the tests.
 
-use cua_grpo_core::{Ending, Episode, Facts, Group, Row, Task};
-use std::collections::BTreeMap;
+use cua_grpo_core::{Completion, Ending, Episode, Facts, Group, Prompt, Row, StopReason, Task};
 use trainer::config::{ConfigError, Flag, Sources, TrainConfig, load};
 
 /// The configuration that `--set` of each of `keys` gives.
@@ -24,18 +23,8 @@ pub fn group(rewards: &[f32]) -> Group {
         row: row(index as u32, 0.0),
         seconds: 0.0,
     };
-    let task = Task {
-        id: "test/0".into(),
-        template: "test".into(),
-        instruction: String::new(),
-        seed: 0,
-        setup: Vec::new(),
-        checks: Vec::new(),
-        max_turns: 1,
-        tags: BTreeMap::new(),
-    };
     Group {
-        task,
+        task: Task::new("test/0", "").with_max_turns(1),
         episodes: rewards.iter().enumerate().map(episode).collect(),
         faults: Vec::new(),
     }
@@ -44,13 +33,24 @@ pub fn group(rewards: &[f32]) -> Group {
 /// A row of a prompt of two tokens and a reply; `gap` is how far the sampler's log-probs lie above -3.
 pub fn row(number: u32, gap: f32) -> Row {
     let count = 5 + number as usize;
-    Row {
-        tokens: (0..count as u32).map(|token| 40 + 3 * token + 7 * number).collect(),
-        trained: (0..count).map(|index| index >= 2).collect(),
-        logprobs: (0..count)
-            .map(|index| if index >= 2 { gap - 3.0 } else { 0.0 })
-            .collect(),
-        versions: vec![0; count],
-        images: Vec::new(),
+    let token = |index: usize| 40 + 3 * index as u32 + 7 * number;
+    row_of((0..count).map(|index| (token(index), (index >= 2).then_some(gap - 3.0))))
+}
+
+/// A row of tokens, each with the sampler's log-prob where it was sampled.
+pub fn row_of(tokens: impl IntoIterator<Item = (u32, Option<f32>)>) -> Row {
+    let mut row = Row::new(1.0);
+    for (token, logprob) in tokens {
+        match logprob {
+            Some(logprob) => {
+                let reply = Completion::new(vec![token], vec![logprob], 0, StopReason::Stop).unwrap();
+                row.push_completion(&reply).unwrap();
+            }
+            None => row.push_prompt(&Prompt {
+                tokens: vec![token],
+                images: Vec::new(),
+            }),
+        }
     }
+    row
 }

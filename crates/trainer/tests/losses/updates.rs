@@ -3,7 +3,7 @@
 use crate::made::{configured, group, row};
 use burn::tensor::Tensor;
 use cua_grpo_algo::{AdamWConfig, LossInputs, LossKind, Totals, policy_loss};
-use cua_grpo_core::{Row, Scorer};
+use cua_grpo_core::Row;
 use cua_grpo_model::{Trainable, lora};
 use trainer::assemble;
 use trainer::config::TrainConfig;
@@ -19,7 +19,7 @@ fn learner(config: &TrainConfig) -> Learner {
 
 /// Log-probs of `rows` under the learner's policy now.
 fn scored(learner: &Learner, rows: &[&Row], adapter: bool) -> Tensor<2> {
-    Scorer::score(&learner.policy, rows, 1.0, adapter).unwrap().logprobs
+    learner.policy.score(rows, 1.0, adapter).unwrap().logprobs
 }
 
 /// Two updates of a real policy: the loss of each is what the library makes of the policy's log-probs at that moment.

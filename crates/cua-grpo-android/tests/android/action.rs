@@ -1,7 +1,7 @@
 //! The grammar: what is read, what is refused and why, and the way back.
 
-use cua_grpo_gbox::action::*;
-use cua_grpo_gbox::{TargetStyle, tools};
+use cua_grpo_android::action::*;
+use cua_grpo_android::{TargetStyle, tools};
 use serde_json::{Value, json};
 
 fn call(tool: &str, arguments: Value) -> String {

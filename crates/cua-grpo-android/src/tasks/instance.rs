@@ -1,12 +1,11 @@
 //! An endless seeded source of task instances.
 
 use super::templates::spoken;
-use super::{Goal, GoalList, TEMPLATES, Template};
+use super::{Goal, GoalList, TEMPLATES, TaskState, Template};
 use cua_grpo_core::{Task, TaskSource, derive_seed};
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use std::collections::BTreeMap;
 
 /// Which instances a source yields. Train instances have even seeds and Eval instances odd ones, so none is shared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -109,19 +108,17 @@ fn instance(template: &Template, seed: u64) -> Task {
         ("category", template.category.to_owned()),
         ("difficulty", template.difficulty.to_owned()),
     ];
-    Task {
-        id: format!("{}/{seed}", template.id),
-        template: template.id.to_owned(),
-        instruction: instruction(wording, &goals),
-        seed,
+    let state = TaskState {
         setup,
         checks: goals.iter().map(Goal::check).collect(),
-        max_turns: template.max_turns,
-        tags: tags
-            .into_iter()
-            .map(|(key, value)| (key.to_owned(), value))
-            .collect::<BTreeMap<_, _>>(),
-    }
+    };
+    let task = Task::new(format!("{}/{seed}", template.id), instruction(wording, &goals))
+        .with_seed(seed)
+        .with_max_turns(template.max_turns);
+    let tagged = tags
+        .into_iter()
+        .fold(task, |task, (name, value)| task.with_tag(name, value));
+    state.into_task(tagged)
 }
 
 /// Commands that leave at least one goal to do: all of them half of the time, else a random part.

@@ -1,6 +1,7 @@
 //! The templates: what is asked for, in several wordings, and what shall be true afterwards.
 
-use super::{App, Goal, Level, Page, Toggle};
+use super::Goal;
+use crate::names::{App, Level, Page, Toggle};
 use rand::Rng;
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
@@ -53,10 +54,10 @@ fn alarm(rng: &mut ChaCha8Rng) -> Vec<Goal> {
 
 fn two_pages(rng: &mut ChaCha8Rng) -> Vec<Goal> {
     let pairs = [
-        (Toggle::Dnd, Toggle::BatterySaver),
-        (Toggle::BatterySaver, Toggle::Dnd),
-        (Toggle::Location, Toggle::Rotate),
-        (Toggle::Rotate, Toggle::Location),
+        (Toggle::DoNotDisturb, Toggle::BatterySaver),
+        (Toggle::BatterySaver, Toggle::DoNotDisturb),
+        (Toggle::Location, Toggle::AutoRotate),
+        (Toggle::AutoRotate, Toggle::Location),
     ];
     let (first, second) = pairs.choose(rng).copied().unwrap_or(pairs[0]);
     [first, second]
@@ -71,10 +72,10 @@ pub(super) fn spoken(toggle: Toggle) -> &'static str {
         Toggle::Wifi => "Wi-Fi",
         Toggle::Bluetooth => "Bluetooth",
         Toggle::Airplane => "airplane mode",
-        Toggle::Dnd => "do not disturb",
+        Toggle::DoNotDisturb => "do not disturb",
         Toggle::DarkTheme => "dark theme",
         Toggle::Location => "location",
-        Toggle::Rotate => "auto-rotate",
+        Toggle::AutoRotate => "auto-rotate",
         Toggle::BatterySaver => "battery saver",
         Toggle::MobileData => "mobile data",
     }
@@ -107,8 +108,8 @@ pub const TEMPLATES: &[Template] = &[
     switch_template!("airplane", "network", Airplane),
     switch_template!("mobile_data", "network", MobileData),
     switch_template!("dark_theme", "display", DarkTheme),
-    switch_template!("auto_rotate", "display", Rotate),
-    switch_template!("do_not_disturb", "sound", Dnd),
+    switch_template!("auto_rotate", "display", AutoRotate),
+    switch_template!("do_not_disturb", "sound", DoNotDisturb),
     switch_template!("battery_saver", "system", BatterySaver),
     switch_template!("location", "system", Location),
     Template {
@@ -144,7 +145,7 @@ pub const TEMPLATES: &[Template] = &[
         category: "apps",
         difficulty: "easy",
         instructions: &["Open the {a} settings.", "Show the {a} page of the settings."],
-        goals: |rng| vec![Goal::Page(one(&Page::ALL, rng))],
+        goals: |rng| vec![Goal::Page(one(&Page::ASKED, rng))],
         max_turns: 12,
     },
     Template {

@@ -1,6 +1,6 @@
 //! Goals as data, with a compact text form that travels in `task.tags["goal"]`.
 
-use super::{App, Level, Page, Toggle};
+use crate::names::{App, Level, Page, Toggle};
 use std::fmt;
 use std::str::FromStr;
 

@@ -1,6 +1,5 @@
 //! Actions as data: what the policy can ask for.
 
-use crate::wire;
 use std::fmt;
 
 /// One call of a tool.
@@ -217,15 +216,6 @@ impl ButtonName {
             Self::Back => "back",
             Self::Home => "home",
             Self::Menu => "menu",
-        }
-    }
-
-    /// The button on the wire.
-    pub fn to_wire(self) -> wire::Button {
-        match self {
-            Self::Back => wire::Button::Back,
-            Self::Home => wire::Button::Home,
-            Self::Menu => wire::Button::Menu,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Between goals and device state: the commands that make a goal true or false, and the check that tells.
 
-use super::{App, Goal, Level, Page};
-use cua_grpo_core::Check;
+use super::{Check, Goal};
+use crate::names::{App, Level, Page};
 use rand::Rng;
 use rand::seq::IndexedRandom;
 
@@ -14,7 +14,7 @@ impl Goal {
     /// The question to the device that tells whether the goal holds.
     pub fn check(&self) -> Check {
         let (command, expect) = match self {
-            Self::Toggle { toggle, on } => (get(toggle.setting()), toggle.pattern(*on).to_owned()),
+            Self::Toggle { toggle, on } => (get(&toggle.setting()), toggle.pattern(*on).to_owned()),
             Self::Brightness(level) => (get("system screen_brightness"), level.pattern().to_owned()),
             Self::Timeout(milliseconds) => (get("system screen_off_timeout"), milliseconds.to_string()),
             Self::App(app) => (FOCUS.to_owned(), in_front(app.package(), "")),
@@ -41,7 +41,7 @@ impl Goal {
     /// `None` where only the policy can bring it about: a note cannot be written from the shell.
     pub fn set(&self, done: bool, rng: &mut impl Rng) -> Option<Vec<String>> {
         let commands = match self {
-            Self::Toggle { toggle, on } => vec![put(toggle.setting(), toggle.value(*on == done))],
+            Self::Toggle { toggle, on } => vec![put(&toggle.setting(), toggle.value(*on == done))],
             Self::Brightness(level) => {
                 let other = other(&Level::ALL, level, done, rng);
                 vec![put("system screen_brightness", &other.middle().to_string())]
@@ -56,13 +56,13 @@ impl Goal {
                 vec![start(app.package(), app.activity())]
             }
             Self::Page(page) if done || rng.random_bool(0.2) => {
-                let page = other(&Page::ALL, page, done, rng);
+                let page = other(&Page::ASKED, page, done, rng);
                 vec![start(App::Settings.package(), page.activity())]
             }
             Self::App(_) | Self::Page(_) => vec!["input keyevent KEYCODE_HOME".to_owned()],
             Self::Home if done => vec!["input keyevent KEYCODE_HOME".to_owned()],
             Self::Home if rng.random_bool(0.5) => {
-                let page = Page::ALL[rng.random_range(0..Page::ALL.len())];
+                let page = Page::ASKED[rng.random_range(0..Page::ASKED.len())];
                 vec![start(App::Settings.package(), page.activity())]
             }
             Self::Home => {
@@ -109,9 +109,9 @@ fn put(setting: &str, value: &str) -> String {
 /// `$` is quoted by single quotes: a shell must not read `$DisplaySettingsActivity` as a variable.
 fn start(package: &str, activity: &str) -> String {
     if activity.contains('$') {
-        return format!("am start -n '{package}/{activity}'");
+        return format!("am start -n '{package}/.{activity}'");
     }
-    format!("am start -n {package}/{activity}")
+    format!("am start -n {package}/.{activity}")
 }
 
 /// A line of the focus output that names `package`, and `activity` if it is not empty, with or without the package
@@ -121,7 +121,7 @@ fn in_front(package: &str, activity: &str) -> String {
     if activity.is_empty() {
         return format!(r"(?s).*\b{package}/.*");
     }
-    format!(r"(?s).*\b{package}/(?:{package})?{}\b.*", regex::escape(activity))
+    format!(r"(?s).*\b{package}/(?:{package})?\.{}\b.*", regex::escape(activity))
 }
 
 /// `wanted` itself, or any other of `all`.

@@ -1,8 +1,9 @@
 //! Tasks: reproducible, disjoint, and consistent with their own checks.
 
+use cua_grpo_android::matches;
+use cua_grpo_android::names::*;
+use cua_grpo_android::tasks::*;
 use cua_grpo_core::{Task, TaskSource};
-use cua_grpo_gbox::matches;
-use cua_grpo_gbox::tasks::*;
 use std::collections::{BTreeSet, HashMap};
 
 fn many(split: Split, count: u64) -> Vec<Task> {
@@ -75,11 +76,12 @@ fn setup_leaves_something_to_do_and_goals_agree_with_checks() {
     for task in many(Split::Train, 4000) {
         assert!(!task.instruction.contains(['{', '}']), "{}", task.instruction);
         let goals: GoalList = task.tags["goal"].parse().unwrap();
-        assert_eq!(goals.0.iter().map(Goal::check).collect::<Vec<_>>(), task.checks);
-        assert!(!task.checks.is_empty());
-        let settings = settings_after(&task.setup);
+        let state: TaskState = task.payload().unwrap();
+        assert_eq!(goals.0.iter().map(Goal::check).collect::<Vec<_>>(), state.checks);
+        assert!(!state.checks.is_empty());
+        let settings = settings_after(&state.setup);
         let mut held = 0;
-        for check in &task.checks {
+        for check in &state.checks {
             assert!(
                 matches(&check.expect, "").is_ok(),
                 "{} is no regular expression",
@@ -89,7 +91,7 @@ fn setup_leaves_something_to_do_and_goals_agree_with_checks() {
                 held += usize::from(matches(&check.expect, &settings[key]).unwrap());
             }
         }
-        assert!(held < task.checks.len(), "nothing to do: {task:?}");
+        assert!(held < state.checks.len(), "nothing to do: {task:?}");
         partial += usize::from(held > 0);
     }
     assert!(partial > 100, "compound tasks never start half done: {partial}");

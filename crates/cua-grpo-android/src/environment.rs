@@ -1,23 +1,18 @@
-//! The environment of this crate: one attempt at one task on one leased box. The only file that knows core's seams.
+//! The environment: one attempt at one task on one phone. The only file that knows core's seams.
 
 use crate::action::{Action, parse_reply};
-use crate::device::{ActError, Device};
-use crate::pool::{BoxLease, BoxPool};
+use crate::device::{Device, DeviceSource, LeaseRequest};
+use crate::perform::{ActError, LiveDevice};
 use crate::prompt::{PromptStyle, Prompts, TargetStyle};
-use crate::validate::{run_all, validate};
+use crate::tasks::TaskState;
+use crate::validate::{ValidateError, run_all, validate};
 use async_trait::async_trait;
 use cua_grpo_core::{
     ActionRecord, Chunk, Ending, Environment, EnvironmentFactory, Facts, Fault, FaultKind, Message, Observation, Role,
     Step, Task,
 };
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// The environment variable that tells a simulated box its seed; a real box ignores it.
-pub const SEED_ENV: &str = "CUA_SIM_SEED";
-/// Label that names the task.
-pub const TASK_LABEL: &str = "cua-grpo-task";
 
 /// How attempts run.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,7 +27,7 @@ pub struct EnvConfig {
     pub max_calls: usize,
     /// Wait between an action and the picture after it. Default 500 ms; 0 for a simulator.
     pub settle: Duration,
-    /// Limit of one shell command on the box. Default 30 s.
+    /// Limit of one shell command on the phone. Default 30 s.
     pub command_timeout: Duration,
 }
 
@@ -49,46 +44,51 @@ impl Default for EnvConfig {
     }
 }
 
-/// Makes environments on the boxes of a pool.
+/// Makes environments on the phones of a source.
 #[derive(Debug, Clone)]
-pub struct GboxEnvironmentFactory {
-    pool: BoxPool,
+pub struct AndroidEnvironmentFactory {
+    source: Arc<dyn DeviceSource>,
     config: Arc<EnvConfig>,
 }
 
-impl GboxEnvironmentFactory {
-    /// A factory; boxes are leased when the environments start.
-    pub fn new(pool: BoxPool, config: EnvConfig) -> Self {
+impl AndroidEnvironmentFactory {
+    /// A factory; phones are leased when the environments start.
+    pub fn new(source: Arc<dyn DeviceSource>, config: EnvConfig) -> Self {
         Self {
-            pool,
+            source,
             config: Arc::new(config),
         }
-    }
-
-    /// The pool of boxes.
-    pub fn pool(&self) -> &BoxPool {
-        &self.pool
     }
 }
 
 #[async_trait]
-impl EnvironmentFactory for GboxEnvironmentFactory {
-    async fn create(&self, task: &Task) -> Result<Box<dyn Environment>, Fault> {
-        Ok(Box::new(GboxEnvironment::new(
-            self.pool.clone(),
-            self.config.clone(),
-            task.clone(),
-        )))
+impl EnvironmentFactory for AndroidEnvironmentFactory {
+    async fn create(&self, task: &Task, slot: usize) -> Result<Box<dyn Environment>, Fault> {
+        Ok(Box::new(AndroidEnvironment {
+            source: self.source.clone(),
+            config: self.config.clone(),
+            prompts: Prompts {
+                style: self.config.style,
+                targets: self.config.targets,
+            },
+            state: task.payload()?,
+            task: task.clone(),
+            slot,
+            stage: Stage::New,
+            facts: Facts::default(),
+        }))
     }
 }
 
-/// One attempt at one task.
+/// One attempt at one task, whose payload is a [`TaskState`].
 #[derive(Debug)]
-pub struct GboxEnvironment {
-    pool: BoxPool,
+pub struct AndroidEnvironment {
+    source: Arc<dyn DeviceSource>,
     config: Arc<EnvConfig>,
     prompts: Prompts,
     task: Task,
+    state: TaskState,
+    slot: usize,
     stage: Stage,
     facts: Facts,
 }
@@ -98,53 +98,32 @@ pub struct GboxEnvironment {
 enum Stage {
     /// Not started.
     New,
-    /// The box is leased; its state is being set up.
-    Leased(Box<BoxLease>),
+    /// The phone is leased; its state is being set up.
+    Leased(Box<dyn Device>),
     /// Turns are taken.
-    Open(Box<Device>),
-    /// The box is given back, or was lost.
+    Open(Box<LiveDevice>),
+    /// The phone is given back, or was lost.
     Over,
 }
 
-impl GboxEnvironment {
-    fn new(pool: BoxPool, config: Arc<EnvConfig>, task: Task) -> Self {
-        let prompts = Prompts {
-            style: config.style,
-            targets: config.targets,
-        };
-        Self {
-            pool,
-            config,
-            prompts,
-            task,
-            stage: Stage::New,
-            facts: Facts::default(),
-        }
-    }
-
-    /// The lower of both limits; a task without one says 0.
+impl AndroidEnvironment {
+    /// The lower of both limits.
     fn max_turns(&self) -> usize {
-        match self.task.max_turns {
-            0 => self.config.max_turns,
-            limit => self.config.max_turns.min(limit),
-        }
+        let limit = self.config.max_turns;
+        self.task.max_turns.map_or(limit, |turns| limit.min(turns.get()))
     }
 
     /// Setup, and proof that there is something left to do.
-    async fn set_up(&self, lease: &BoxLease) -> Result<(), Fault> {
+    async fn set_up(&self, device: &mut dyn Device) -> Result<(), Fault> {
         let limit = self.config.command_timeout;
-        let setup = |error: crate::ValidateError| Fault::new(FaultKind::Setup, "set up task", error);
-        run_all(lease.client(), lease.id(), &self.task.setup, limit)
-            .await
-            .map_err(setup)?;
-        if !self.task.setup.is_empty() {
+        let setup = |error: ValidateError| Fault::new(FaultKind::Setup, "set up task", error);
+        run_all(device, &self.state.setup, limit).await.map_err(setup)?;
+        if !self.state.setup.is_empty() {
             tokio::time::sleep(self.config.settle).await;
         }
-        let verdict = validate(lease.client(), lease.id(), &self.task.checks, limit)
-            .await
-            .map_err(setup)?;
-        if verdict.all() || self.task.checks.is_empty() {
-            let count = self.task.checks.len();
+        let verdict = validate(device, &self.state.checks, limit).await.map_err(setup)?;
+        if verdict.all() || self.state.checks.is_empty() {
+            let count = self.state.checks.len();
             let message = format!(
                 "task {}: expected one of {count} checks to fail, got none that does",
                 self.task.id
@@ -154,7 +133,7 @@ impl GboxEnvironment {
         Ok(())
     }
 
-    fn first_observation(&self, device: &Device) -> Observation {
+    fn first_observation(&self, device: &LiveDevice) -> Observation {
         let limit = self.max_turns();
         let user = Message {
             role: Role::User,
@@ -169,7 +148,7 @@ impl GboxEnvironment {
         }
     }
 
-    fn next_observation(&self, device: &Device, error: Option<&str>) -> Observation {
+    fn next_observation(&self, device: &LiveDevice, error: Option<&str>) -> Observation {
         let text = self.prompts.turn(self.facts.turns + 1, self.max_turns(), error);
         let content = vec![Chunk::Image(device.screen().image.clone()), Chunk::Text(text)];
         Observation {
@@ -181,7 +160,7 @@ impl GboxEnvironment {
     }
 
     /// Reads the reply and carries it out; the record says what went wrong on the policy's side. True: it reported.
-    async fn carry_out(&mut self, device: &mut Device, reply: &str) -> Result<(ActionRecord, bool), Fault> {
+    async fn carry_out(&mut self, device: &mut LiveDevice, reply: &str) -> Result<(ActionRecord, bool), Fault> {
         let refused = |error: String| {
             (
                 ActionRecord {
@@ -217,7 +196,7 @@ impl GboxEnvironment {
                     record.error = Some(error);
                     break;
                 }
-                Err(ActError::Service(error)) => return Err(Fault::new(FaultKind::Environment, "take turn", error)),
+                Err(ActError::Device(error)) => return Err(Fault::new(FaultKind::Environment, "take turn", error)),
             }
         }
         Ok((record, false))
@@ -234,28 +213,32 @@ fn out_of_order(operation: &str, expected: &str) -> Fault {
 }
 
 #[async_trait]
-impl Environment for GboxEnvironment {
+impl Environment for AndroidEnvironment {
     async fn start(&mut self) -> Result<Observation, Fault> {
         if !matches!(self.stage, Stage::New) {
             return Err(out_of_order("start", "a new environment"));
         }
-        let envs = BTreeMap::from([(SEED_ENV.to_owned(), self.task.seed.to_string())]);
-        let labels = BTreeMap::from([(TASK_LABEL.to_owned(), self.task.id.clone())]);
-        let leased = self.pool.lease(envs, labels).await;
-        let lease = leased.map_err(|error| Fault::new(FaultKind::Environment, "lease box", error))?;
-        let ready = self.set_up(&lease).await;
+        let request = LeaseRequest {
+            seed: self.task.seed,
+            task: self.task.id.clone(),
+            slot: self.slot,
+            settle: self.config.settle,
+        };
+        let leased = self.source.lease(&request).await;
+        let mut device = leased.map_err(|error| Fault::new(FaultKind::Environment, "lease box", error))?;
+        let ready = self.set_up(device.as_mut()).await;
         if let Err(fault) = ready {
-            self.stage = Stage::Leased(Box::new(lease));
+            self.stage = Stage::Leased(device);
             return Err(fault);
         }
-        match Device::open(lease, self.config.settle).await {
+        match LiveDevice::open(device, self.config.settle).await {
             Ok(device) => {
                 let observation = self.first_observation(&device);
                 self.stage = Stage::Open(Box::new(device));
                 Ok(observation)
             }
-            Err((lease, error)) => {
-                self.stage = Stage::Leased(Box::new(lease));
+            Err((device, error)) => {
+                self.stage = Stage::Leased(device);
                 Err(Fault::new(FaultKind::Environment, "take first screenshot", error))
             }
         }
@@ -282,20 +265,20 @@ impl Environment for GboxEnvironment {
     }
 
     async fn finish(&mut self, ending: Ending) -> Result<Facts, Fault> {
-        let lease = match std::mem::replace(&mut self.stage, Stage::Over) {
-            Stage::Open(device) => device.into_lease(),
-            Stage::Leased(lease) => *lease,
+        let mut device = match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Open(device) => device.into_device(),
+            Stage::Leased(device) => device,
             Stage::New | Stage::Over if ending == Ending::Fault => return Ok(self.facts.clone()),
             Stage::New | Stage::Over => return Err(out_of_order("finish", "a started environment")),
         };
         if ending == Ending::Fault {
-            lease.release().await;
+            device.release().await;
             return Ok(self.facts.clone());
         }
         let limit = self.config.command_timeout;
-        let verdict = validate(lease.client(), lease.id(), &self.task.checks, limit).await;
-        // A termination that fails is counted by the pool; what the validator saw stays true.
-        lease.release().await;
+        let verdict = validate(device.as_mut(), &self.state.checks, limit).await;
+        // A release that fails is counted by the source; what the validator saw stays true.
+        device.release().await;
         let verdict = verdict.map_err(|error| Fault::new(FaultKind::Validator, "validate", error))?;
         self.facts.verified = verdict.all();
         self.facts
@@ -306,13 +289,5 @@ impl Environment for GboxEnvironment {
             .insert("checks_passed".to_owned(), verdict.passed() as f64);
         self.facts.checks = verdict.outcomes;
         Ok(self.facts.clone())
-    }
-
-    fn device(&self) -> Option<String> {
-        match &self.stage {
-            Stage::Leased(lease) => Some(lease.id().to_owned()),
-            Stage::Open(device) => Some(device.lease().id().to_owned()),
-            Stage::New | Stage::Over => None,
-        }
     }
 }

@@ -1,9 +1,8 @@
 //! Asks the device whether a task is done. A question that cannot be asked is an error, never "no".
 
-use crate::client::GboxClient;
-use crate::error::GboxError;
-use crate::wire::{Command, CommandResult, duration_text};
-use cua_grpo_core::{Check, CheckOutcome};
+use crate::device::{Device, DeviceError, ShellOutput};
+use crate::tasks::Check;
+use cua_grpo_core::CheckOutcome;
 use regex::Regex;
 use std::time::Duration;
 
@@ -34,7 +33,7 @@ pub enum ValidateError {
     },
     /// The command could not be run at all.
     #[error(transparent)]
-    Service(#[from] GboxError),
+    Device(#[from] DeviceError),
 }
 
 /// The answers to the checks of a task, in their order.
@@ -64,24 +63,14 @@ pub fn matches(pattern: &str, output: &str) -> Result<bool, regex::Error> {
     Ok(Regex::new(&format!(r"\A(?:{pattern})\z"))?.is_match(output.trim()))
 }
 
-/// Runs every check on the box.
+/// Asks the phone every check.
 ///
 /// # Errors
 /// [`ValidateError`] for the first check that has no answer.
-pub async fn validate(
-    client: &GboxClient,
-    box_id: &str,
-    checks: &[Check],
-    limit: Duration,
-) -> Result<Verdict, ValidateError> {
+pub async fn validate(device: &mut dyn Device, checks: &[Check], limit: Duration) -> Result<Verdict, ValidateError> {
     let mut outcomes = Vec::with_capacity(checks.len());
     for check in checks {
-        let body = Command {
-            command: check.command.clone(),
-            timeout: Some(duration_text(limit)),
-            ..Command::default()
-        };
-        let output = succeeded(&check.command, client.query(box_id, &body).await?)?;
+        let output = succeeded(&check.command, device.query(&check.command, limit).await?)?;
         let held = matches(&check.expect, &output).map_err(|error| ValidateError::Pattern {
             command: check.command.clone(),
             pattern: check.expect.clone(),
@@ -101,19 +90,9 @@ pub async fn validate(
 ///
 /// # Errors
 /// [`ValidateError`] for the first command that fails.
-pub async fn run_all(
-    client: &GboxClient,
-    box_id: &str,
-    commands: &[String],
-    limit: Duration,
-) -> Result<(), ValidateError> {
+pub async fn run_all(device: &mut dyn Device, commands: &[String], limit: Duration) -> Result<(), ValidateError> {
     for command in commands {
-        let body = Command {
-            command: command.clone(),
-            timeout: Some(duration_text(limit)),
-            ..Command::default()
-        };
-        succeeded(command, client.command(box_id, &body).await?)?;
+        succeeded(command, device.shell(command, limit).await?)?;
     }
     Ok(())
 }
@@ -128,14 +107,16 @@ fn shortened(output: &str) -> String {
 }
 
 /// The output of a command that succeeded.
-fn succeeded(command: &str, result: CommandResult) -> Result<String, ValidateError> {
+fn succeeded(command: &str, result: ShellOutput) -> Result<String, ValidateError> {
     if result.exit_code == 0 {
         return Ok(result.stdout);
     }
-    let complaint = match result.exit_code {
-        CommandResult::TIMED_OUT => "timed out".to_owned(),
-        _ if result.stderr.trim().is_empty() => "no complaint".to_owned(),
-        _ => result.stderr.trim().chars().take(200).collect(),
+    let complaint = if result.timed_out {
+        "timed out".to_owned()
+    } else if result.stderr.trim().is_empty() {
+        "no complaint".to_owned()
+    } else {
+        result.stderr.trim().chars().take(200).collect()
     };
     Err(ValidateError::Shell {
         command: command.to_owned(),

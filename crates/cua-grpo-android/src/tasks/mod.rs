@@ -2,11 +2,11 @@
 
 mod goal;
 mod instance;
-mod names;
+mod payload;
 mod state;
 mod templates;
 
 pub use goal::{Goal, GoalError, GoalList};
 pub use instance::{Split, TemplateTasks, UnknownTemplate};
-pub use names::{App, Level, Page, Toggle};
+pub use payload::{Check, TaskState};
 pub use templates::{TEMPLATES, Template};

@@ -1,0 +1,31 @@
+//! What a phone needs to know of a task: the payload of [`cua_grpo_core::Task`] in this crate.
+
+use cua_grpo_core::Task;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+/// One question to the phone, and the answer that means "done".
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    /// A shell command run on the phone, e.g. `settings get global wifi_on`.
+    pub command: String,
+    /// A regular expression that must match the whole trimmed output.
+    pub expect: String,
+}
+
+/// The state to start from, and how the phone's state shows that the task is done.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskState {
+    /// Shell commands that bring the phone to the initial state, run in order before the first screenshot.
+    pub setup: Vec<String>,
+    /// The task is done when every check holds. Before the first turn at least one must fail.
+    pub checks: Vec<Check>,
+}
+
+impl TaskState {
+    /// `task` with this state as its payload.
+    #[must_use]
+    pub fn into_task(self, task: Task) -> Task {
+        task.with_payload(json!({ "setup": self.setup, "checks": self.checks }))
+    }
+}

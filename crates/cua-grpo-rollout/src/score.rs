@@ -1,0 +1,156 @@
+//! The rewards of a collection: each group is scored as a whole, as soon as its last attempt has ended.
+
+use crate::EngineError;
+use crate::episode::Collector;
+use cua_grpo_core::{Episode, Fault, FaultKind, Group, Task};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::task::JoinSet;
+
+/// Takes away what nobody will read of the episode in a slot, by the slot's number.
+pub(crate) type ThinFn = Arc<dyn Fn(usize, &mut Episode) + Send + Sync>;
+
+/// The attempts at one task, as they end.
+#[derive(Debug)]
+pub(crate) struct Attempts {
+    pub(crate) task: Task,
+    /// How many there will be.
+    pub(crate) expected: usize,
+    /// Those that ended, by the index of their slot.
+    pub(crate) ended: BTreeMap<usize, Result<Episode, Fault>>,
+}
+
+impl Attempts {
+    pub(crate) fn of(task: Task) -> Self {
+        Self {
+            task,
+            expected: 0,
+            ended: BTreeMap::new(),
+        }
+    }
+}
+
+/// The groups that are being scored, and those that were.
+pub(crate) struct Scoring {
+    run: Arc<Collector>,
+    thin: Option<ThinFn>,
+    groups: JoinSet<Option<(usize, Group)>>,
+    begun: usize,
+}
+
+impl Scoring {
+    /// `thin` takes from an episode what nobody reads once it has its reward.
+    pub(crate) fn new(run: Arc<Collector>, thin: Option<ThinFn>) -> Self {
+        Self {
+            run,
+            thin,
+            groups: JoinSet::new(),
+            begun: 0,
+        }
+    }
+
+    /// Begins to score the `number`-th group. A reward that fails is asked again up to `max_retries` times, then the
+    /// group loses its episodes.
+    pub(crate) fn begin(&mut self, number: usize, attempts: Attempts) {
+        self.begun += 1;
+        let (run, thin) = (self.run.clone(), self.thin.clone());
+        self.groups.spawn(async move {
+            let mut group = Group {
+                task: attempts.task,
+                episodes: Vec::new(),
+                faults: Vec::new(),
+            };
+            let mut slots = Vec::new();
+            for (slot, outcome) in attempts.ended {
+                match outcome {
+                    Ok(episode) => {
+                        slots.push(slot);
+                        group.episodes.push(episode);
+                    }
+                    Err(fault) => group.faults.push(fault),
+                }
+            }
+            tokio::select! {
+                biased;
+                () = run.stop.cancelled() => return None,
+                () = score(&run, &mut group) => {}
+            }
+            if let Some(thin) = thin {
+                for (slot, episode) in slots.into_iter().zip(&mut group.episodes) {
+                    thin(slot, episode);
+                }
+            }
+            Some((number, group))
+        });
+    }
+
+    /// Waits for all groups that were begun, and gives them in the order of their numbers.
+    ///
+    /// # Errors
+    /// [`EngineError::Panicked`] when a reward panicked, [`EngineError::Cancelled`] when the collection is to end.
+    pub(crate) async fn finish(mut self) -> Result<Vec<Group>, EngineError> {
+        let mut scored = BTreeMap::new();
+        while let Some(joined) = self.groups.join_next().await {
+            match joined {
+                Ok(group) => scored.extend(group),
+                Err(error) => {
+                    let message = error.to_string();
+                    return Err(EngineError::Panicked { message });
+                }
+            }
+        }
+        if scored.len() < self.begun {
+            let stats = self.run.board.stats();
+            return Err(EngineError::Cancelled {
+                finished: stats.episodes,
+                slots: stats.slots,
+            });
+        }
+        Ok(scored.into_values().collect())
+    }
+}
+
+async fn score(run: &Collector, group: &mut Group) {
+    if group.episodes.is_empty() {
+        return;
+    }
+    for retry in 0..=run.config.max_retries {
+        let fault = match ask(run, group).await {
+            Ok(rewards) => {
+                for (episode, reward) in group.episodes.iter_mut().zip(rewards) {
+                    episode.reward = reward;
+                }
+                return;
+            }
+            Err(fault) => fault,
+        };
+        let retried = retry < run.config.max_retries;
+        tracing::warn!(task = %group.task.id, %fault, retried, "a group could not be scored");
+        if retried {
+            run.board.reward_fault(&fault, &[]);
+            let delay = run.config.retry_delay.saturating_mul(1 << retry.min(10));
+            tokio::time::sleep(delay).await;
+        } else {
+            run.board.reward_fault(&fault, &group.episodes);
+            let lost = group.episodes.drain(..).map(|_| fault.clone());
+            group.faults.extend(lost);
+            return;
+        }
+    }
+}
+
+/// The rewards, checked: one for each episode, all finite.
+async fn ask(run: &Collector, group: &Group) -> Result<Vec<f32>, Fault> {
+    let rewards = run.seams.reward.score(&group.task, &group.episodes).await?;
+    let wrong = |message: String| Fault::new(FaultKind::Reward, "score group", message);
+    let (expected, got) = (group.episodes.len(), rewards.len());
+    if got != expected {
+        return Err(wrong(format!(
+            "expected {expected} rewards, one for each episode, got {got}"
+        )));
+    }
+    match rewards.iter().find(|reward| !reward.is_finite()) {
+        Some(reward) => Err(wrong(format!("expected finite rewards, got {reward}"))),
+        None => Ok(rewards),
+    }
+}
