@@ -14,10 +14,6 @@ const ALLOWED: &[(&[&str], &str)] = &[
         "its loop, files of a run and report are to become libraries",
     ),
     (
-        &["crates/cua-grpo-gbox/src/action/"],
-        "fields and grammar of one call; the crate is to be split",
-    ),
-    (
         &["crates/cua-grpo-sim/src/"],
         "the phone and its screens were one file; apps are to be a type of their own",
     ),

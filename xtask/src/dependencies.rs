@@ -10,8 +10,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("cua-grpo-algo", &["cua-grpo-core"]),
     ("cua-grpo-kernels", &[]),
     ("cua-grpo-model", &["cua-grpo-core", "cua-grpo-kernels"]),
-    ("cua-grpo-gbox", &["cua-grpo-core"]),
-    ("cua-grpo-sim", &["cua-grpo-core", "cua-grpo-gbox"]),
+    ("cua-grpo-android", &["cua-grpo-core"]),
+    ("cua-grpo-gbox", &["cua-grpo-android"]),
+    ("cua-grpo-sim", &["cua-grpo-core", "cua-grpo-android", "cua-grpo-gbox"]),
     ("cua-grpo-rollout", &["cua-grpo-core"]),
     ("xtask", &[]),
 ];
@@ -26,7 +27,7 @@ const TENSORS: &[&str] = &[
 ];
 
 /// What other projects have to build to depend on the vocabulary.
-const CORE: &[&str] = &["async-trait", "serde", "thiserror"];
+const CORE: &[&str] = &["async-trait", "serde", "serde_json", "thiserror"];
 
 /// Packages that name a licence file in place of a licence, looked at by hand: `cfg_block` is under Apache-2.0.
 const LICENCE_EXCEPTIONS: &[&str] = &["cfg_block"];

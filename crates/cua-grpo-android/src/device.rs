@@ -1,18 +1,9 @@
 //! What a phone can do: the seam that a kind of phone implements.
 
-use crate::Screen;
 use crate::action::{ButtonName, ClickOption};
+use crate::screen::{Point, Screen};
 use async_trait::async_trait;
 use std::time::Duration;
-
-/// A place in pixels of the screenshot, from the upper left corner.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Point {
-    /// From the left.
-    pub x: f64,
-    /// From the top.
-    pub y: f64,
-}
 
 /// What a finger does.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -18,9 +18,9 @@ mod screen;
 pub mod tasks;
 mod validate;
 
-pub use device::{Acted, Device, DeviceError, DeviceSource, Gesture, LeaseRequest, Point, ShellOutput};
+pub use device::{Acted, Device, DeviceError, DeviceSource, Gesture, LeaseRequest, ShellOutput};
 pub use environment::{AndroidEnvironment, AndroidEnvironmentFactory, EnvConfig};
 pub use perform::{ActError, LiveDevice};
 pub use prompt::{PromptStyle, Prompts, TargetStyle, tools};
-pub use screen::{Screen, ScreenError};
+pub use screen::{Point, Screen, ScreenError};
 pub use validate::{ValidateError, Verdict, matches, run_all, validate};

@@ -1,7 +1,8 @@
 //! Carries out actions on a phone: finds targets, acts, and looks again.
 
 use crate::action::{Action, SwipePath, Target};
-use crate::device::{Acted, Device, DeviceError, Gesture, Point};
+use crate::device::{Acted, Device, DeviceError, Gesture};
+use crate::screen::Point;
 use crate::screen::Screen;
 use std::time::Duration;
 

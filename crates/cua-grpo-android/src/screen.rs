@@ -1,8 +1,16 @@
 //! What the phone shows: the encoded picture with its size.
 
-use crate::Point;
 use cua_grpo_core::Image;
 use std::io::Cursor;
+
+/// A place in pixels of the screenshot, from the upper left corner.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Point {
+    /// From the left.
+    pub x: f64,
+    /// From the top.
+    pub y: f64,
+}
 
 /// A picture that cannot be used as a screenshot.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -1,6 +1,6 @@
 //! Reads the fields of a JSON object one by one and complains about what is missing, wrong or left over.
 
-use super::GrammarError;
+use super::error::GrammarError;
 use serde_json::{Map, Value};
 
 /// The fields of one object that are not read yet.
