@@ -3,6 +3,7 @@
 //! - [`Qwen3Vl`] is both towers with named access to every weight; weights are constants unless made trainable.
 //! - [`processor`] turns messages and pictures into tokens and patches.
 //! - [`checkpoint`] and [`lora`] read and write the files of transformers and PEFT.
+//! - [`placement`] says what runs where; [`memory`] what a run needs, from sizes alone.
 //! - [`plain_text`] reads text files as editors save them.
 //! - [`generate`] samples for many conversations at once; [`score`] gives log-probs with a gradient.
 //! - [`Policy`] (`policy.rs`) is the only file that ties the model to the seams of `cua-grpo-core`.
@@ -14,8 +15,10 @@ mod config;
 mod error;
 pub mod generate;
 pub mod lora;
+pub mod memory;
 mod model;
 pub mod nn;
+pub mod placement;
 pub mod plain_text;
 mod policy;
 pub mod processor;

@@ -6,12 +6,12 @@ use crate::processor::Pixels;
 use crate::text::DecoderTape;
 use crate::vision::TowerTape;
 use crate::{ModelError, Qwen3Vl};
-use burn::tensor::{DType, Device, Int, Tensor};
+use burn::tensor::{Int, Tensor};
 use cua_grpo_core::Row;
 use cua_grpo_kernels::{self as kernels, TokenScores, token_scores};
 
 /// Rows of logits that are held at once.
-const CHUNK_ROWS: usize = 2048;
+pub(crate) const CHUNK_ROWS: usize = 2048;
 
 /// Scores of the trained tokens of a batch of rows.
 #[derive(Debug, Clone)]
@@ -111,14 +111,6 @@ impl ScoreTape {
             }
         }
         gradients
-    }
-}
-
-impl Qwen3Vl {
-    /// Whether rows are scored one after the other, without padding: where attention has a kernel for that, in bf16 on a
-    /// card. Elsewhere rows are padded to the longest.
-    pub fn packs_rows(&self) -> bool {
-        self.device() != Device::flex() && self.language_model.embed_tokens.dtype() == DType::BF16
     }
 }
 
@@ -223,7 +215,7 @@ impl Targets {
 }
 
 /// Logits that [`score_sequence`] holds at once.
-const SEQUENCE_LOGITS: usize = 1 << 25;
+pub(crate) const SEQUENCE_LOGITS: usize = 1 << 25;
 
 /// Scores of every token of one sequence.
 #[derive(Debug, Clone, PartialEq)]

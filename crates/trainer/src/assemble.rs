@@ -1,15 +1,15 @@
 //! From a configuration to objects: the only place that chooses concrete types.
 
-use crate::config::{Dtype, TrainConfig};
+use crate::config::TrainConfig;
 use crate::error::Mendable;
 use crate::hub;
 use crate::world::device;
 use anyhow::{Context, Result};
 use burn::tensor::Device;
 use cua_grpo_model::batch::ImageCache;
-use cua_grpo_model::checkpoint::{LoadOptions, Nf4Options, WeightDtype, load_model};
 use cua_grpo_model::generate::GenerationConfig;
 use cua_grpo_model::lora::{LoraConfig, OneOrMany, Targets};
+use cua_grpo_model::placement::Placement;
 use cua_grpo_model::processor::ChatRenderer;
 use cua_grpo_model::{Policy, Qwen3Vl};
 use std::path::{Path, PathBuf};
@@ -69,28 +69,21 @@ impl ModelFolder {
         &self.path
     }
 
-    /// The model on `device`, without adapter: its weights in `dtype`, or those of its linear maps in four bits (NF4
-    /// with double quantisation, as QLoRA setups have it).
+    /// The model on `device`, without adapter, laid out as `placement` says.
     ///
     /// # Errors
     /// When a file is missing or wrong.
-    pub fn weights(&self, device: &Device, dtype: Dtype, four_bits: bool) -> Result<Qwen3Vl> {
-        let options = LoadOptions {
-            dtype: match dtype {
-                Dtype::Float32 => WeightDtype::F32,
-                Dtype::Bfloat16 => WeightDtype::Bf16,
-            },
-            nf4: four_bits.then(Nf4Options::default),
-        };
-        let dtype = options.dtype.burn();
-        let mut model = load_model(&self.path, &options, device)?;
-        if *device != Device::flex() {
-            // On a card everything is computed in one type; on the CPU narrow types only save memory.
-            model.cast(dtype);
-            #[cfg(feature = "cuda")]
-            model.join_projections();
-        }
-        Ok(model)
+    pub fn weights(&self, device: &Device, placement: &Placement) -> Result<Qwen3Vl> {
+        Ok(placement.load(&self.path, device)?)
+    }
+}
+
+/// Where `config` wants the model, and in what form.
+pub fn placement(config: &TrainConfig) -> Placement {
+    Placement {
+        device: config.device,
+        dtype: config.dtype.into(),
+        four_bits: config.load_in_4bit,
     }
 }
 
@@ -114,9 +107,7 @@ pub fn load(config: &TrainConfig, folder: &ModelFolder) -> Result<Loaded> {
     // The small files first: what is wrong with them is told before gigabytes are read.
     let renderer = ChatRenderer::load(folder.path()).mendable(&what)?;
     warn_of_generation_config(folder.path())?;
-    let model = folder
-        .weights(&device, config.dtype, config.load_in_4bit)
-        .mendable(&what)?;
+    let model = folder.weights(&device, &placement(config)).mendable(&what)?;
     let images = config.batch_size * config.num_rollouts * config.gradient_accumulation_steps * config.max_turns;
     let images = ImageCache::new(renderer.images().clone(), images.max(256));
     Ok(Loaded {

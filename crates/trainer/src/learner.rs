@@ -1,11 +1,11 @@
 //! The update: gradients of many micro-batches, one clipped AdamW step, on whichever tensors are trained.
 
 use anyhow::{Result, anyhow};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 use cua_grpo_algo::{AdamW, AdamWConfig, AlgoError, FlatLayout, clip_grad_norm};
 use cua_grpo_model::nn::Slot;
 use cua_grpo_model::score::ScoreTape;
-use cua_grpo_model::{Policy, Trainable};
+use cua_grpo_model::{Policy, Trainable, placement};
 
 /// A policy and the optimiser of its trainable tensors.
 pub struct Learner {
@@ -53,10 +53,9 @@ impl Learner {
         Ok(self.adamw.layout().flatten_gradients(parts, &device)?)
     }
 
-    /// Whether training keeps only the input of each block and computes the block again (`score_rows_by_blocks`): on a
-    /// card, where memory is short and the forward pass is cheap, and for adapters.
+    /// Whether training keeps only the input of each block and computes the block again, as [`placement::by_blocks`] says.
     pub fn by_blocks(&self) -> bool {
-        self.which == Trainable::Adapter && self.policy.model().device() != Device::flex()
+        placement::by_blocks(self.policy.model(), self.which)
     }
 
     /// The gradient for `differentiable` from that of the log-probs, by blocks, as one flat tensor.

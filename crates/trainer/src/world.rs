@@ -151,14 +151,10 @@ pub fn tasks(seed: u64, split: Split, templates: &[String]) -> Result<Arc<Templa
 
 /// The device that a configuration names.
 pub fn device(spec: DeviceSpec) -> Result<Device> {
-    match spec {
-        DeviceSpec::Cpu => Ok(Device::flex()),
-        #[cfg(feature = "cuda")]
-        DeviceSpec::Cuda(index) => Ok(Device::cuda(index)),
-        #[cfg(not(feature = "cuda"))]
-        DeviceSpec::Cuda(index) => Err(CliError::Usage(format!(
-            "device cuda:{index} needs a binary with GPU support: build with `cargo run --release -p trainer --features cuda`, or use --device cpu"
+    let lacking = || {
+        CliError::Usage(format!(
+            "device {spec} needs a binary with GPU support: build with `cargo run --release -p trainer --features cuda`, or use --device cpu"
         ))
-        .into()),
-    }
+    };
+    Ok(spec.open().ok_or_else(lacking)?)
 }

@@ -197,10 +197,7 @@ pub fn random(config: &ModelConfig, device: &Device, dtype: DType, load_in_4bit:
         four_bits(&mut model);
     }
     model.randomise(dtype);
-    #[cfg(feature = "cuda")]
-    if *device != Device::flex() {
-        model.join_projections();
-    }
+    model.settle();
     model
 }
 

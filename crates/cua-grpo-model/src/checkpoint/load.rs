@@ -32,7 +32,7 @@ impl LoadOptions {
     }
 
     /// The format of the tensor of that name and kind.
-    fn dtype_of(&self, name: &str, slot: &Slot<'_>) -> WeightDtype {
+    pub(crate) fn dtype_of(&self, name: &str, slot: &Slot<'_>) -> WeightDtype {
         match slot {
             Slot::Vector(_) => WeightDtype::F32,
             Slot::Matrix(_) if name.ends_with(".pos_embed.weight") || name.ends_with(".mlp.gate.weight") => {

@@ -15,6 +15,31 @@ struct Text {
 }
 
 impl ModelConfig {
+    /// The released size that a name such as `Qwen/Qwen3-VL-8B-Instruct` says, with its configuration: `8b` here. `None`
+    /// for the name of another family, or of no released size.
+    pub fn released(name: &str) -> Option<(Self, String)> {
+        let lower = name.to_lowercase();
+        // A size alone, or in the name of a model of this family: others of the same size have other shapes.
+        let family = ["qwen3-vl", "qwen3_vl", "qwen3vl"]
+            .iter()
+            .any(|word| lower.contains(word));
+        if !family && Self::preset(&lower).is_none() {
+            return None;
+        }
+        let mut parts: Vec<&str> = lower.split(['/', '-', '_']).collect();
+        // The mixture's size is written in two parts.
+        let joined = parts
+            .iter()
+            .position(|part| *part == "30b")
+            .map(|at| parts[at..].join("-"));
+        if joined.is_some_and(|rest| rest.starts_with("30b-a3b")) {
+            parts = vec!["30b-a3b"];
+        }
+        parts
+            .into_iter()
+            .find_map(|part| Self::preset(part).map(|config| (config, part.to_owned())))
+    }
+
     /// The configuration of a released model by its size: `2b`, `4b`, `8b`, `32b` or `30b-a3b`; `None` for another name.
     /// Upper case is understood.
     ///

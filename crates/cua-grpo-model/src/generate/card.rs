@@ -7,11 +7,11 @@
 use super::decode::Decode;
 use super::graph::Prefill;
 use super::state::{Request, State};
+use crate::ModelError;
 use crate::batch::{Batch, Prefix, RowInput, ints};
-use crate::{ModelError, Qwen3Vl};
-use burn::tensor::{DType, Device, Tensor};
+use burn::tensor::Tensor;
 use cua_grpo_core::{Completion, PolicyVersion, SamplingParams, StopReason, TokenId};
-use cua_grpo_kernels::cuda::{CudaError, Decoder, History, RowStart, Span, decodes};
+use cua_grpo_kernels::cuda::{CudaError, Decoder, History, RowStart, Span};
 
 /// Steps between two looks at whether rows are finished.
 const STEPS: usize = 16;
@@ -84,14 +84,6 @@ struct Entry {
     session: u64,
     input: RowInput,
     span: Span,
-}
-
-/// Whether the decoder of the card runs this model: plain dense layers in bf16 with heads of 64 or 128, on Hopper or newer.
-pub(super) fn runs(model: &Qwen3Vl) -> bool {
-    let text = &model.config.text;
-    let heads = matches!(text.head_dim, 64 | 128) && text.num_attention_heads / text.num_key_value_heads <= 16;
-    let bf16 = model.language_model.embed_tokens.dtype() == DType::BF16;
-    model.device() != Device::flex() && bf16 && heads && text.beyond_the_graph().is_none() && decodes(&model.device())
 }
 
 impl Decode for Card {

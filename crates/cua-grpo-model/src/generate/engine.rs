@@ -5,6 +5,7 @@ use super::host::Host;
 use super::rules::LogitRules;
 use super::state::{Conversation, Request, State};
 use crate::batch::{ImageCache, RowInput};
+use crate::placement::Decoding;
 use crate::{ModelError, Qwen3Vl};
 use cua_grpo_core::{Completion, PolicyVersion, TokenId};
 use std::collections::{HashMap, HashSet};
@@ -207,9 +208,9 @@ impl Generator {
 
 /// The decoding that suits the model, its device and the rules.
 fn suitable(state: &State) -> Box<dyn Decode> {
-    #[cfg(feature = "cuda")]
-    if state.rules.is_neutral() && super::card::runs(&state.model) {
-        return Box::new(super::card::Card::default());
+    match Decoding::of(&state.model, state.rules.is_neutral()) {
+        #[cfg(feature = "cuda")]
+        Decoding::Graph => Box::new(super::card::Card::default()),
+        _ => Box::new(Host::new(state.model.language_model.num_layers())),
     }
-    Box::new(Host::new(state.model.language_model.num_layers()))
 }

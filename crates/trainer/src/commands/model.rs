@@ -8,6 +8,7 @@ use crate::error::CliError;
 use crate::output;
 use cua_grpo_model::Qwen3Vl;
 use cua_grpo_model::lora::load_adapter;
+use cua_grpo_model::placement::Placement;
 use cua_grpo_model::processor::ChatRenderer;
 
 /// A model that is ready to be used.
@@ -27,7 +28,7 @@ pub struct LoadedModel {
 pub fn load(arguments: &ModelArgs) -> Result<LoadedModel, CliError> {
     let adapter = arguments.adapter.as_deref().map(Adapter::find).transpose()?;
     let run = adapter.as_ref().map(Adapter::config).transpose()?.flatten();
-    let device: DeviceSpec = match (&arguments.device, &run) {
+    let spec: DeviceSpec = match (&arguments.device, &run) {
         (Some(name), _) => name
             .parse()
             .map_err(|error| CliError::Usage(format!("--device: {error}")))?,
@@ -46,7 +47,7 @@ pub fn load(arguments: &ModelArgs) -> Result<LoadedModel, CliError> {
         (None, None) => return Err(CliError::Usage("expected a model: name it with --model".into())),
     };
     let usage = |flag: &str, error: &dyn std::fmt::Display| CliError::Usage(format!("{flag}: {error}"));
-    let device = crate::world::device(device).map_err(|error| usage("--device", &error))?;
+    let device = crate::world::device(spec).map_err(|error| usage("--device", &error))?;
     let flag = format!("--model {name}");
     let folder = ModelFolder::open(&name).map_err(|error| usage(&flag, &format!("{error:#}")))?;
     let renderer = ChatRenderer::load(folder.path()).map_err(|error| usage(&flag, &error))?;
@@ -66,7 +67,12 @@ pub fn load(arguments: &ModelArgs) -> Result<LoadedModel, CliError> {
             }
         }
     }
-    let model = folder.weights(&device, dtype, four_bits);
+    let placement = Placement {
+        device: spec,
+        dtype: dtype.into(),
+        four_bits,
+    };
+    let model = folder.weights(&device, &placement);
     let mut model = model.map_err(|error| usage(&flag, &format!("{error:#}")))?;
     if let Some(adapter) = &adapter {
         let flag = format!("--adapter {}", adapter.given.display());

@@ -1,6 +1,8 @@
 //! Types of keys with few possible values.
 
 use super::Setting;
+use cua_grpo_model::checkpoint::WeightDtype;
+use cua_grpo_model::placement::DeviceSpec;
 use serde::{Deserialize, Serialize};
 use serde_yaml_ng::Value;
 
@@ -111,6 +113,15 @@ choice! {
     }
 }
 
+impl From<Dtype> for WeightDtype {
+    fn from(dtype: Dtype) -> Self {
+        match dtype {
+            Dtype::Float32 => Self::F32,
+            Dtype::Bfloat16 => Self::Bf16,
+        }
+    }
+}
+
 impl From<LrScheduler> for cua_grpo_algo::Decay {
     fn from(scheduler: LrScheduler) -> Self {
         match scheduler {
@@ -139,56 +150,9 @@ impl From<PromptStyle> for cua_grpo_android::PromptStyle {
     }
 }
 
-/// Where tensors live.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub enum DeviceSpec {
-    /// The processor.
-    Cpu,
-    /// An NVIDIA GPU, by number; needs the cargo feature `cuda`.
-    Cuda(usize),
-}
-
-impl std::str::FromStr for DeviceSpec {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("device `{text}`: expected {}", Self::expected());
-        match text.to_lowercase().split_once(':') {
-            None if text.eq_ignore_ascii_case("cpu") => Ok(Self::Cpu),
-            None if text.eq_ignore_ascii_case("cuda") => Ok(Self::Cuda(0)),
-            Some(("cuda", index)) => index.parse().map(Self::Cuda).map_err(|_| wrong()),
-            _ => Err(wrong()),
-        }
-    }
-}
-
-impl TryFrom<String> for DeviceSpec {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<DeviceSpec> for String {
-    fn from(device: DeviceSpec) -> Self {
-        device.to_string()
-    }
-}
-
-impl std::fmt::Display for DeviceSpec {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Cpu => f.write_str("cpu"),
-            Self::Cuda(index) => write!(f, "cuda:{index}"),
-        }
-    }
-}
-
 impl Setting for DeviceSpec {
     fn expected() -> String {
-        "cpu, cuda or cuda:N".into()
+        DeviceSpec::EXPECTED.into()
     }
 
     fn from_text(text: &str) -> Option<Value> {

@@ -22,7 +22,8 @@ mod validate;
 
 pub use bounds::{ANY, Bounds, above, at_least};
 pub use changes::{Change, changes};
-pub use choices::{DeviceSpec, Dtype, LrScheduler, PromptStyle, RewardKind, Secret, Target};
+pub use choices::{Dtype, LrScheduler, PromptStyle, RewardKind, Secret, Target};
+pub use cua_grpo_model::placement::DeviceSpec;
 pub use dotenv::Dotenv;
 pub use error::ConfigError;
 pub use keys::{Configuration, Key, Resume, Setting};

@@ -1,10 +1,11 @@
 //! The plan of one run: its sizes, its memory, and how far it could grow.
 
-use super::{Available, Component, Load, Memory, ModelSizes, Phase, find_config};
+use super::{Available, find_config};
 use crate::assemble;
-use crate::config::{DeviceSpec, TrainConfig};
+use crate::config::TrainConfig;
 use crate::error::CliError;
 use cua_grpo_model::ParameterCount;
+use cua_grpo_model::memory::{Component, Demand, Fit, Load, Memory, ModelSizes, Phase};
 use serde::Serialize;
 
 /// What is known before a run.
@@ -63,24 +64,8 @@ pub struct Parameters {
     pub trainable: u64,
 }
 
-/// The largest values of one key that fit in what is free, the other keys as they are; 0 when none does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Fit {
-    /// The run fits as it is.
-    pub fits: bool,
-    /// `concurrency`, while sampling.
-    pub batch: u64,
-    /// `max_seq_length`, with one row in a micro-batch.
-    pub context: u64,
-    /// `micro_batch_tokens`, while updating; at most all rows of a step.
-    pub micro_batch: u64,
-}
-
 /// Tokens of the conversation that [`Plan::score_bytes`] is for.
 pub(super) const SCORED: u64 = 64;
-
-/// What the process holds beside tensors: code, buffers of the files, what the allocator keeps (measured: 170 MiB).
-const PROCESS: u64 = 128 << 20;
 
 impl Plan {
     /// The plan of `config`, against `memory` GiB instead of what the device has when given.
@@ -91,15 +76,11 @@ impl Plan {
         let (model, sizes_from) = find_config(&config.model_name)?;
         let lora = config.use_lora.then(|| assemble::lora(config));
         let sizes = ModelSizes::of(&model, lora.as_ref()).map_err(|error| CliError::Usage(error.to_string()))?;
-        let storage = Memory {
-            dtype: config.dtype,
-            four_bits: config.load_in_4bit,
-            cpu: config.device == DeviceSpec::Cpu,
-            recompute: config.device != DeviceSpec::Cpu,
-        };
-        let load = load(config);
-        let process = if storage.cpu { PROCESS } else { 0 };
-        let peak = |load: &Load| storage.peak(&sizes, load) + process;
+        let placement = assemble::placement(config);
+        let storage = Memory::of(&placement);
+        let demand = demand(config);
+        let load = demand.load();
+        let process = storage.process();
         let found = match memory {
             Some(gib) => Ok(Available::of_flag(gib)),
             None => Available::of_device(config.device),
@@ -108,19 +89,7 @@ impl Plan {
             Ok(available) => (Some(available), None),
             Err(reason) => (None, Some(reason)),
         };
-        let fit = available.map(|available| {
-            let fits = |phase, load: &Load| storage.during(phase, &sizes, load) + process <= available.free;
-            let rows = with_micro_batch(config, u64::MAX).micro_batch;
-            Fit {
-                fits: peak(&load) <= available.free,
-                batch: largest(1 << 16, &|batch| fits(Phase::Sampling, &Load { batch, ..load })),
-                context: largest(model.text.max_position_embeddings as u64, &|context| {
-                    let load = with_context(config, context);
-                    fits(Phase::Sampling, &load) && fits(Phase::Updating, &load)
-                }),
-                micro_batch: largest(rows, &|tokens| fits(Phase::Updating, &with_micro_batch(config, tokens))),
-            }
-        });
+        let fit = available.map(|available| Fit::of(&storage, &sizes, &demand, available.free));
         Ok(Self {
             model: config.model_name.clone(),
             sizes_from,
@@ -134,7 +103,7 @@ impl Plan {
             parameters: parameters(&sizes.count, sizes.adapter),
             load,
             components: storage.components(&sizes, &load),
-            peak_bytes: peak(&load),
+            peak_bytes: storage.peak(&sizes, &load) + process,
             four_bits_bytes: (!storage.four_bits).then(|| {
                 let storage = Memory {
                     four_bits: true,
@@ -173,58 +142,22 @@ fn parameters(count: &ParameterCount, trainable: u64) -> Parameters {
     }
 }
 
-/// What `config` does at once: a conversation fills its context in its turns, and replies are as long as they may be.
-fn load(config: &TrainConfig) -> Load {
-    with_micro_batch(config, config.micro_batch_tokens as u64)
-}
-
-fn with_micro_batch(config: &TrainConfig, tokens: u64) -> Load {
-    let episodes = config.batch_size * config.num_rollouts * config.gradient_accumulation_steps;
-    let context = config.context_limit() as u64;
-    let turns = config.max_turns.max(1) as u64;
-    let replies = (config.max_new_tokens as u64 * turns).min(context);
-    // No batch is larger than all rows, and a row that is longer than a micro-batch stands alone.
-    let micro_batch = tokens.min(context * episodes as u64).max(context);
-    Load {
-        batch: config.concurrency.min(episodes).max(1) as u64,
-        context,
-        turn: context.div_ceil(turns),
-        micro_batch,
-        trained: micro_batch * replies / context.max(1),
+/// What `config` asks for.
+fn demand(config: &TrainConfig) -> Demand {
+    Demand {
+        episodes: (config.batch_size * config.num_rollouts * config.gradient_accumulation_steps) as u64,
+        concurrency: config.concurrency as u64,
+        context: config.context_limit() as u64,
+        turns: config.max_turns as u64,
+        reply: config.max_new_tokens as u64,
+        micro_batch: config.micro_batch_tokens as u64,
     }
-}
-
-/// One row of `context` tokens in a micro-batch.
-fn with_context(config: &TrainConfig, context: u64) -> Load {
-    let config = TrainConfig {
-        max_seq_length: context as usize,
-        max_context_tokens: None,
-        ..config.clone()
-    };
-    with_micro_batch(&config, context)
-}
-
-/// The largest value up to `most` for which `fits` holds, where it holds for every smaller one too; 0 when for none.
-fn largest(most: u64, fits: &dyn Fn(u64) -> bool) -> u64 {
-    let (mut good, mut bad) = (0, most + 1);
-    while bad - good > 1 {
-        let middle = good + (bad - good) / 2;
-        if fits(middle) { good = middle } else { bad = middle }
-    }
-    good
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::{Dtype, Sources, load};
-
-    #[test]
-    fn the_largest_is_found() {
-        for limit in [0, 1, 17, 99, 100] {
-            assert_eq!(largest(100, &|value| value <= limit), limit);
-        }
-    }
 
     #[test]
     fn what_fits_fits_and_one_more_does_not() {
@@ -239,7 +172,8 @@ mod tests {
         let needs = |change: &dyn Fn(&mut TrainConfig), phase| {
             let mut config = config.clone();
             change(&mut config);
-            Plan::of(&config, None).unwrap().phase(phase) + PROCESS
+            let process = Memory::of(&assemble::placement(&config)).process();
+            Plan::of(&config, None).unwrap().phase(phase) + process
         };
         for extra in [0, 1] {
             let found = [

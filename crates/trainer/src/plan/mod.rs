@@ -1,14 +1,13 @@
-//! What a run will need before it starts: parameters, memory by component, and what fits.
+//! What a run will need before it starts: the arithmetic is [`cua_grpo_model::memory`]; here are the machine, the table
+//! and the check before a run.
 
 mod before;
 mod estimate;
+mod find;
 mod machine;
-mod memory;
 mod print;
-mod sizes;
 
 pub use before::{Need, before_run};
-pub use estimate::{Fit, Plan};
+pub use estimate::Plan;
+pub use find::{find_config, is_known};
 pub use machine::{Available, Source};
-pub use memory::{Component, Load, Memory, Phase};
-pub use sizes::{ModelSizes, find_config, is_known};

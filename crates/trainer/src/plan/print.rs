@@ -1,7 +1,8 @@
 //! The plan as a table.
 
 use super::estimate::SCORED;
-use super::{Phase, Plan, Source};
+use super::{Plan, Source};
+use cua_grpo_model::memory::Phase;
 use std::fmt;
 
 /// Bytes in GiB.

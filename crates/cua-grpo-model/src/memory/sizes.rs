@@ -1,12 +1,9 @@
 //! Sizes of a model, read off a model without storage: what can be in four bits, what stays f32, what an adapter adds.
 
-use crate::assemble::{ModelFolder, STARTER};
-use crate::error::CliError;
+use crate::checkpoint::{LoadOptions, WeightDtype};
+use crate::lora::{LoraConfig, resolve};
+use crate::{ModelConfig, ModelError, ParameterCount, Qwen3Vl};
 use burn::tensor::Device;
-use cua_grpo_model::lora::{LoraConfig, resolve};
-use cua_grpo_model::nn::Slot;
-use cua_grpo_model::{ModelConfig, ModelError, PRESETS, ParameterCount, Qwen3Vl};
-use std::path::Path;
 
 /// Numbers of weights by how they are stored.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,7 +14,7 @@ pub struct ModelSizes {
     pub count: ParameterCount,
     /// Weights of linear maps: those that four bits may hold.
     pub linear: u64,
-    /// Norms, biases and the position table, which stay f32 (`LoadOptions::dtype_of` of the model crate).
+    /// What stays f32 in a model of 16 bits: norms, biases, the position table and routers, as [`LoadOptions`] has it.
     pub small: u64,
     /// Weights of the adapter.
     pub adapter: u64,
@@ -43,8 +40,9 @@ impl ModelSizes {
             layer_ranks: 0,
             vision_adapter: false,
         };
+        let narrow = LoadOptions::new(WeightDtype::Bf16);
         outline.visit(&mut |name, slot| {
-            if matches!(slot, Slot::Vector(_)) || name.ends_with(".pos_embed.weight") {
+            if narrow.dtype_of(name, &slot) == WeightDtype::F32 {
                 sizes.small += slot.dims().iter().product::<usize>() as u64;
             }
         });
@@ -73,62 +71,13 @@ impl ModelSizes {
     }
 }
 
-/// Whether [`find_config`] knows the model without a network.
-pub fn is_known(name: &str) -> bool {
-    name == STARTER || Path::new(name).is_dir() || released(name).is_some()
-}
-
-/// The released size that a name such as `Qwen/Qwen3-VL-8B-Instruct` says, with its configuration.
-fn released(name: &str) -> Option<(ModelConfig, String)> {
-    let lower = name.to_lowercase();
-    // A size alone, or in the name of a model of this family: others of the same size have other shapes.
-    let family = ["qwen3-vl", "qwen3_vl", "qwen3vl"]
-        .iter()
-        .any(|word| lower.contains(word));
-    if !family && ModelConfig::preset(&lower).is_none() {
-        return None;
-    }
-    let mut parts: Vec<&str> = lower.split(['/', '-', '_']).collect();
-    // The mixture's size is written in two parts.
-    let joined = parts
-        .iter()
-        .position(|part| *part == "30b")
-        .map(|at| parts[at..].join("-"));
-    if joined.is_some_and(|rest| rest.starts_with("30b-a3b")) {
-        parts = vec!["30b-a3b"];
-    }
-    parts
-        .into_iter()
-        .find_map(|part| ModelConfig::preset(part).map(|config| (config, part.to_owned())))
-}
-
-/// The configuration of the model `name`, and where it is from: the starter, a folder, or else the released sizes when
-/// the name is that of a released model.
-///
-/// # Errors
-/// [`CliError::Usage`] when the name is none of these.
-pub fn find_config(name: &str) -> Result<(ModelConfig, String), CliError> {
-    let usage = |error: &dyn std::fmt::Display| CliError::Usage(format!("model_name `{name}`: {error}"));
-    if name == STARTER || Path::new(name).is_dir() {
-        let folder = ModelFolder::open(name)?;
-        let config = ModelConfig::load(folder.path()).map_err(|error| usage(&error))?;
-        return Ok((config, "its config.json".into()));
-    }
-    match released(name) {
-        Some((config, size)) => Ok((config, format!("the released sizes of {size}"))),
-        None => Err(usage(&format!(
-            "expected `{STARTER}`, a folder with config.json, or the name of a released size ({})",
-            PRESETS.join(", ")
-        ))),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     //! Mutations tried: the position table counted as a matrix, an adapter counted with its input only.
 
     use super::*;
-    use cua_grpo_model::lora::Targets;
+    use crate::PRESETS;
+    use crate::lora::Targets;
 
     #[test]
     fn kinds_add_up_to_the_released_counts() {
@@ -158,25 +107,22 @@ mod tests {
     }
 
     #[test]
-    fn names_find_the_released_sizes() {
-        for (name, size) in [
-            ("Qwen/Qwen3-VL-8B-Instruct", "8b"),
-            ("Qwen/Qwen3-VL-32B-Instruct", "32b"),
-            ("Qwen/Qwen3-VL-2B-Thinking", "2b"),
-            ("Qwen/Qwen3-VL-30B-A3B-Instruct", "30b-a3b"),
-            ("4b", "4b"),
-        ] {
-            let (config, source) = find_config(name).unwrap();
-            assert_eq!(Some(config), ModelConfig::preset(size), "{name}");
-            assert!(source.ends_with(size));
-        }
-        assert_eq!(find_config(STARTER).unwrap().1, "its config.json");
-        for other in ["mine/model", "meta-llama/Llama-3-8B", "Qwen/Qwen2.5-VL-32B-Instruct"] {
-            let error = find_config(other).unwrap_err();
-            assert!(
-                error.to_string().contains("2b, 4b") && error.exit_code() == 2,
-                "{other}"
-            );
-        }
+    fn what_loading_keeps_in_f32_is_counted_so_routers_too() {
+        let of = |name| ModelSizes::of(&ModelConfig::preset(name).unwrap(), None).unwrap();
+        let mixture = of("30b-a3b");
+        let text = &mixture.config.text;
+        let vision = &mixture.config.vision;
+        let norms = mixture.count.norms;
+        assert!(mixture.count.routers > 0);
+        let tower = (vision.num_position_embeddings * vision.hidden_size) as u64;
+        // The vision tower of the 8B is the same, but for the width that it is mapped to.
+        let (dense, dense_norms) = (of("8b"), of("8b").count.norms);
+        let maps = 1 + vision.deepstack_visual_indexes.len() as u64;
+        let narrower = (dense.config.text.hidden_size - text.hidden_size) as u64 * maps;
+        assert!(mixture.small > tower + norms + mixture.count.routers);
+        assert_eq!(
+            mixture.small - norms - mixture.count.routers,
+            dense.small - dense_norms - narrower
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! Bytes by component, each formula with the code that it mirrors.
+//! Bytes by component, each formula with the code that it mirrors. Sizes that are constants of that code are taken from it.
 //!
 //! Symbols: `L` decoder layers, `h` hidden size, `q` and `kv` widths of queries and of keys, `I` width of the MLP, `V`
 //! vocabulary; `B` conversations at once, `C` tokens of a context, `T` padded tokens of a micro-batch, `n` adapter weights;
@@ -24,17 +24,18 @@
 //! larger phase.
 
 use super::ModelSizes;
-use crate::config::Dtype;
+use crate::checkpoint::WeightDtype;
+use crate::model::Trainable;
+use crate::placement::{DeviceSpec, Placement};
+use crate::score::{CHUNK_ROWS, SEQUENCE_LOGITS};
+use cua_grpo_kernels::BLOCK;
 use serde::Serialize;
-
-/// Rows of logits that scoring holds at once (`CHUNK_ROWS` of the model crate's `score.rs`).
-const CHUNK_ROWS: u64 = 2048;
-
-/// Logits that scoring one sequence holds at once (`SEQUENCE_LOGITS` there).
-const SEQUENCE_LOGITS: u64 = 1 << 25;
 
 /// Copies of a chunk of logits that are alive at once while it is normalised (measured: 2.3).
 const LOGIT_COPIES: u64 = 3;
+
+/// What the process holds beside tensors: code, buffers of the files, what the allocator keeps (measured: 170 MiB).
+const PROCESS: u64 = 128 << 20;
 
 /// How much is done at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -55,7 +56,7 @@ pub struct Load {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Memory {
     /// Format of the matrices.
-    pub dtype: Dtype,
+    pub dtype: WeightDtype,
     /// Linear maps are in four bits.
     pub four_bits: bool,
     /// Arithmetic is on the CPU, in f32.
@@ -88,32 +89,42 @@ pub struct Component {
 }
 
 impl Memory {
+    /// How values of a model at `placement` are stored while its adapter is trained.
+    pub fn of(placement: &Placement) -> Self {
+        Self {
+            dtype: placement.dtype,
+            four_bits: placement.four_bits,
+            cpu: placement.device == DeviceSpec::Cpu,
+            recompute: placement.by_blocks(Trainable::Adapter),
+        }
+    }
+
+    /// Bytes of what the process holds beside tensors, where that lies in the same memory as they do.
+    pub fn process(&self) -> u64 {
+        if self.cpu { PROCESS } else { 0 }
+    }
+
     /// Bytes of an activation.
     fn activation(&self) -> u64 {
-        match (self.cpu, self.dtype) {
-            (true, _) | (_, Dtype::Float32) => 4,
-            (false, Dtype::Bfloat16) => 2,
-        }
+        let dtype = if self.cpu { WeightDtype::F32 } else { self.dtype };
+        dtype.size() as u64
     }
 
     /// Bytes of the frozen weights.
     pub fn weights(&self, sizes: &ModelSizes) -> u64 {
-        let matrix = match self.dtype {
-            Dtype::Float32 => 4,
-            Dtype::Bfloat16 => 2,
-        };
+        let matrix = self.dtype.size() as u64;
         let linear = if self.four_bits {
-            sizes.linear / 2 + sizes.linear.div_ceil(64) * 4
+            sizes.linear / 2 + sizes.linear.div_ceil(BLOCK as u64) * 4
         } else {
             sizes.linear * matrix
         };
         linear + sizes.tables() * matrix + sizes.small * 4
     }
 
-    /// Bytes beside the weights while `trainer score` scores `tokens` tokens, all of them of pictures at worst.
+    /// Bytes beside the weights while [`crate::score::score_sequence`] scores `tokens` tokens, all of them of pictures at worst.
     pub fn scoring(&self, sizes: &ModelSizes, tokens: u64) -> u64 {
         let vocab = sizes.config.text.vocab_size as u64;
-        let rows = tokens.min((SEQUENCE_LOGITS / vocab).max(1));
+        let rows = tokens.min((SEQUENCE_LOGITS as u64 / vocab).max(1));
         self.layer_transient(sizes) * tokens + LOGIT_COPIES * rows * vocab * 4
     }
 
@@ -209,9 +220,9 @@ impl Memory {
     fn training_logits(&self, sizes: &ModelSizes, load: &Load) -> u64 {
         let row = 4 * sizes.config.text.vocab_size as u64;
         if !self.cpu {
-            return load.trained.min(CHUNK_ROWS) * (row + row / 2);
+            return load.trained.min(CHUNK_ROWS as u64) * (row + row / 2);
         }
-        (2 * load.trained + LOGIT_COPIES * load.trained.min(CHUNK_ROWS)) * row
+        (2 * load.trained + LOGIT_COPIES * load.trained.min(CHUNK_ROWS as u64)) * row
     }
 }
 
@@ -253,14 +264,14 @@ mod tests {
     //! Mutations tried: the scale of four bits left out, activations of the CPU in two bytes, phases added up.
 
     use super::*;
-    use cua_grpo_model::ModelConfig;
+    use crate::ModelConfig;
 
     fn sizes(name: &str) -> ModelSizes {
         ModelSizes::of(&ModelConfig::preset(name).unwrap(), None).unwrap()
     }
 
     const CPU: Memory = Memory {
-        dtype: Dtype::Bfloat16,
+        dtype: WeightDtype::Bf16,
         four_bits: false,
         cpu: true,
         recompute: false,
@@ -283,7 +294,7 @@ mod tests {
         let four = Memory { four_bits: true, ..CPU }.weights(&sizes);
         assert_eq!(dense - four, sizes.linear * 2 - sizes.linear / 2 - sizes.linear / 16);
         let single = Memory {
-            dtype: Dtype::Float32,
+            dtype: WeightDtype::F32,
             ..CPU
         }
         .weights(&sizes);
