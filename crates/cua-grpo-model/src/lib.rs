@@ -4,6 +4,7 @@
 //! - [`processor`] turns messages and pictures into tokens and patches.
 //! - [`checkpoint`] and [`lora`] read and write the files of transformers and PEFT.
 //! - [`placement`] says what runs where; [`memory`] what a run needs, from sizes alone.
+//! - `hub` (feature of that name) fetches models from the Hugging Face Hub.
 //! - [`plain_text`] reads text files as editors save them.
 //! - [`generate`] samples for many conversations at once; [`score`] gives log-probs with a gradient.
 //! - [`Policy`] (`policy.rs`) is the only file that ties the model to the seams of `cua-grpo-core`.
@@ -14,6 +15,8 @@ pub mod checkpoint;
 mod config;
 mod error;
 pub mod generate;
+#[cfg(feature = "hub")]
+pub mod hub;
 pub mod lora;
 pub mod memory;
 mod model;

@@ -5,11 +5,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
+use cua_grpo_model::hub::Hub;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
-use trainer::hub::Hub;
+use trainer::hub::fetch;
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 const WEIGHTS: usize = 300_000;
@@ -123,7 +124,7 @@ fn asked(site: &Shared) -> Vec<String> {
 #[test]
 fn a_model_is_fetched_once() {
     let (hub, site, _folder) = hub();
-    let dir = hub.fetch("org/tiny").unwrap();
+    let dir = fetch(&hub, "org/tiny").unwrap();
     for (name, bytes) in &site.lock().unwrap().files {
         assert!(std::fs::read(dir.join(name)).unwrap() == *bytes, "{name}");
     }
@@ -133,7 +134,7 @@ fn a_model_is_fetched_once() {
     // The second time nothing is asked for, not even what is missing; offline it is the same.
     for offline in [false, true] {
         let hub = Hub { offline, ..hub.clone() };
-        assert_eq!(hub.fetch("org/tiny").unwrap(), dir);
+        assert_eq!(fetch(&hub, "org/tiny").unwrap(), dir);
     }
     assert_eq!(asked(&site), Vec::<String>::new());
 }
@@ -146,7 +147,7 @@ fn a_single_file_wins_over_an_index() {
         .unwrap()
         .files
         .insert("model.safetensors".into(), vec![5; 10]);
-    let dir = hub.fetch("org/tiny").unwrap();
+    let dir = fetch(&hub, "org/tiny").unwrap();
     assert_eq!(std::fs::read(dir.join("model.safetensors")).unwrap(), [5; 10]);
     let asked = asked(&site);
     assert!(!asked.iter().any(|line| line.contains("-of-")), "{asked:?}");
@@ -160,11 +161,11 @@ fn a_single_file_needs_no_index() {
         site.files.retain(|name, _| !name.starts_with("model"));
         site.files.insert("model.safetensors".into(), vec![5; 10]);
     }
-    let dir = hub.fetch("org/tiny").unwrap();
+    let dir = fetch(&hub, "org/tiny").unwrap();
     assert_eq!(std::fs::read(dir.join("model.safetensors")).unwrap(), [5; 10]);
 
     site.lock().unwrap().files.clear();
-    let dir = hub.fetch("org/tiny").unwrap();
+    let dir = fetch(&hub, "org/tiny").unwrap();
     assert!(dir.join("config.json").exists());
 }
 
@@ -173,13 +174,13 @@ fn a_download_goes_on_where_it_was_cut() {
     let (hub, site, folder) = hub();
     let shard = "model-00002-of-00002.safetensors";
     site.lock().unwrap().cut = Some(shard.to_owned());
-    let error = format!("{:#}", hub.fetch("org/tiny").unwrap_err());
+    let error = format!("{:#}", fetch(&hub, "org/tiny").unwrap_err());
     assert!(
         error.contains(shard) && error.contains("what has arrived is kept"),
         "{error}"
     );
     asked(&site);
-    let dir = hub.fetch("org/tiny").unwrap();
+    let dir = fetch(&hub, "org/tiny").unwrap();
     let content = asked(&site)
         .into_iter()
         .rfind(|line| !line.ends_with("bytes=0-0"))
@@ -197,7 +198,7 @@ fn a_download_goes_on_where_it_was_cut() {
     std::fs::remove_dir_all(folder.path().join("models--org--tiny")).unwrap();
     site.lock().unwrap().cut = Some(shard.to_owned());
     let hub = Hub { retries: 2, ..hub };
-    let dir = hub.fetch("org/tiny").unwrap();
+    let dir = fetch(&hub, "org/tiny").unwrap();
     assert!(std::fs::read(dir.join(shard)).unwrap() == site.lock().unwrap().files[shard]);
 }
 
@@ -205,7 +206,7 @@ fn a_download_goes_on_where_it_was_cut() {
 fn errors_say_what_to_do() {
     let (hub, site, _folder) = hub();
     let message = |hub: &Hub, name: &str| {
-        let error = hub.fetch(name).unwrap_err();
+        let error = fetch(&hub, name).unwrap_err();
         let code = trainer::error::CliError::from(error);
         (format!("{code}"), code.exit_code())
     };

@@ -7,11 +7,13 @@
 //! | [`Tokenizer`] | text into ids; data cannot forge control tokens |
 //! | [`ChatTemplate`] | messages into text, as Jinja under Python renders it |
 //! | [`ChatRenderer`] | messages and pictures into a prompt, by extension (the `Renderer` seam) |
+//! | [`Conversation`] | a JSON file in the chat form, with its pictures and clips, into tokens and patches |
 //! | [`ImageProcessorConfig`] | an encoded picture into normalised patches |
 //! | [`VideoProcessorConfig`] | frames into normalised patches and timestamps |
 //! | [`rope_index`], [`PositionState`] | tokens and grids into M-RoPE positions |
 
 mod added;
+mod conversation;
 mod copy;
 mod decode;
 mod error;
@@ -31,6 +33,7 @@ mod tokenizer;
 mod train;
 mod video;
 
+pub use conversation::{Conversation, ConversationError, Encoded};
 pub use copy::copy_processor;
 pub use decode::{RgbImage, decode_rgb, image_size};
 pub use error::ProcessorError;

@@ -1,14 +1,14 @@
 //! `trainer generate`: lets the model answer a prompt.
 
-use super::model::{LoadedModel, warn};
+use super::messages;
+use super::model::LoadedModel;
 use crate::cli::GenerateArgs;
-use crate::conversation::Conversation;
 use crate::error::CliError;
 use crate::output;
 use cua_grpo_core::{Prompt, SamplingParams, StopReason, TokenId};
 use cua_grpo_model::batch::ImageCache;
 use cua_grpo_model::generate::{GenerationConfig, Generator, LogitRules, Request};
-use cua_grpo_model::processor::{ChatRenderer, Tokenizer};
+use cua_grpo_model::processor::{ChatRenderer, Conversation, Tokenizer};
 use serde::Serialize;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -40,10 +40,9 @@ pub fn generate(arguments: &GenerateArgs) -> Result<(), CliError> {
         output::check_target("--json", path)?;
     }
     let conversation = match &arguments.messages {
-        Some(path) => Conversation::read(path)?,
+        Some(path) => messages::read(path)?,
         None => Conversation::of_prompt(arguments.prompt.as_deref().unwrap_or_default(), &arguments.image),
     };
-    warn(conversation.warnings());
     check_ranges(arguments)?;
     let options = &arguments.model;
     let LoadedModel {
@@ -55,7 +54,7 @@ pub fn generate(arguments: &GenerateArgs) -> Result<(), CliError> {
     model
         .check_tokens(&wishes.stop)
         .map_err(|error| CliError::Usage(format!("--stop-token: {error}")))?;
-    let encoded = conversation.encode(folder.path(), &renderer, options.special_tokens.literals(), true)?;
+    let encoded = messages::encode(&conversation, folder.path(), &renderer, options, true)?;
     if !encoded.videos.is_empty() {
         return Err(CliError::Usage(
             "generate takes pictures but no clips; give the frames as pictures, or use `trainer score`".into(),

@@ -3,6 +3,7 @@
 mod eval;
 mod generate;
 mod merge;
+mod messages;
 mod model;
 mod plan;
 mod score;

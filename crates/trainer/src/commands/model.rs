@@ -84,10 +84,3 @@ pub fn load(arguments: &ModelArgs) -> Result<LoadedModel, CliError> {
         model,
     })
 }
-
-/// Shows warnings on standard error.
-pub fn warn(warnings: &[String]) {
-    for warning in warnings {
-        output::warn(warning);
-    }
-}

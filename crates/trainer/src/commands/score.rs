@@ -1,8 +1,8 @@
 //! `trainer score`: log-probs of every token of a conversation.
 
+use super::messages;
 use super::model::LoadedModel;
 use crate::cli::ScoreArgs;
-use crate::conversation::Conversation;
 use crate::error::CliError;
 use crate::output;
 use cua_grpo_model::processor::Grid;
@@ -28,15 +28,14 @@ struct Scores {
 /// Scores the conversation and writes the file; a line with the figures goes to standard error.
 pub fn score(arguments: &ScoreArgs) -> Result<(), CliError> {
     output::check_target("--out", &arguments.out)?;
-    let conversation = Conversation::read(&arguments.messages)?;
-    super::model::warn(conversation.warnings());
+    let conversation = messages::read(&arguments.messages)?;
     let options = &arguments.model;
     let LoadedModel {
         folder,
         renderer,
         model,
     } = super::model::load(options)?;
-    let encoded = conversation.encode(folder.path(), &renderer, options.special_tokens.literals(), false)?;
+    let encoded = messages::encode(&conversation, folder.path(), &renderer, options, false)?;
     let start = std::time::Instant::now();
     let scored = score_sequence(&model, &encoded.row).map_err(|error| CliError::Usage(error.to_string()))?;
     let sum: f64 = scored.logprobs.iter().map(|&value| f64::from(value)).sum();

@@ -21,7 +21,7 @@ const BARE: usize = 64;
 ///
 /// # Errors
 /// What is wrong with `source`, without its name.
-pub fn read(source: &str, folder: &Path) -> Result<Vec<u8>, String> {
+pub(super) fn read(source: &str, folder: &Path) -> Result<Vec<u8>, String> {
     let trimmed = source.trim_start();
     if let Some(data) = trimmed.strip_prefix("data:") {
         let form = "expected data:image/png;base64,...";

@@ -1,16 +1,40 @@
 //! A conversation in a JSON file, in the chat form of the Python libraries, with its pictures and clips read.
 
-use crate::error::CliError;
+mod media;
+mod picture;
+
+use super::{ChatRenderer, ConversationOptions, Grid, Literals, parse_json};
+use crate::batch::RowInput;
+use crate::plain_text;
 use cua_grpo_core::Image;
-use cua_grpo_model::batch::RowInput;
-use cua_grpo_model::plain_text;
-use cua_grpo_model::processor::{
-    ChatRenderer, ConversationOptions, Grid, Literals, Pixels, VideoProcessorConfig, VideoSpan, decode_rgb,
-    frame_timestamps, parse_json,
-};
+use media::Media;
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+
+/// Why a conversation cannot be read or encoded; the messages name the place and what to write there.
+#[derive(Debug, thiserror::Error)]
+pub enum ConversationError {
+    /// The file cannot be read, or is no conversation.
+    #[error("{}: {message}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What was expected and what was found.
+        message: String,
+    },
+    /// A picture is missing or broken, or the template does not take the conversation.
+    #[error("{0}")]
+    Content(String),
+    /// Pictures and placeholders disagree, and a literal placeholder in the text may be why: with
+    /// [`Literals::Escape`] it would be text.
+    #[error("{message}; a literal {pad} in the messages counts as a placeholder")]
+    Placeholder {
+        /// What does not fit.
+        message: String,
+        /// The placeholder that stands in the text.
+        pad: &'static str,
+    },
+}
 
 /// Keys of the file that mean something.
 const KEYS: [&str; 2] = ["messages", "tools"];
@@ -48,9 +72,12 @@ impl Conversation {
     /// Reads `{"messages": [...], "tools": [...]}`; paths of pictures are relative to the file's folder.
     ///
     /// # Errors
-    /// [`CliError::Usage`] that names the place in the file and what to write there.
-    pub fn read(path: &Path) -> Result<Self, CliError> {
-        let wrong = |message: String| CliError::Usage(format!("--messages {}: {message}", path.display()));
+    /// [`ConversationError::File`].
+    pub fn read(path: &Path) -> Result<Self, ConversationError> {
+        let wrong = |message: String| ConversationError::File {
+            path: path.to_owned(),
+            message,
+        };
         let bytes = std::fs::read(path).map_err(|error| wrong(format!("cannot be read: {error}")))?;
         let text = plain_text::decode(&bytes).map_err(&wrong)?;
         let value = parse_json(&text).map_err(|error| wrong(format!("is not JSON: {error}")))?;
@@ -122,7 +149,7 @@ impl Conversation {
     }
 
     /// That the template writes every message: roles that it does not know vanish from its text in silence.
-    fn check_roles(&self, renderer: &ChatRenderer) -> Result<(), CliError> {
+    fn check_roles(&self, renderer: &ChatRenderer) -> Result<(), ConversationError> {
         for (number, message) in self.messages.iter().enumerate() {
             let role = message["role"].as_str().unwrap_or_default();
             let late_system = role == "system" && number > 0;
@@ -130,7 +157,7 @@ impl Conversation {
                 continue;
             }
             if !late_system {
-                return Err(CliError::Usage(format!(
+                return Err(ConversationError::Content(format!(
                     "messages[{number}].role: the chat template of this model writes nothing for the role `{role}`; expected one of {}",
                     ROLES.join(", ")
                 )));
@@ -150,20 +177,22 @@ impl Conversation {
     /// Encodes the conversation for the model of the folder `model`, whose renderer is `renderer`.
     ///
     /// # Errors
-    /// [`CliError::Usage`] when a picture is missing or broken, or the template does not take the conversation.
+    /// [`ConversationError`] when a picture is missing or broken, or the template does not take the conversation.
     pub fn encode(
         &self,
         model: &Path,
         renderer: &ChatRenderer,
         literals: Literals,
         add_generation_prompt: bool,
-    ) -> Result<Encoded, CliError> {
+    ) -> Result<Encoded, ConversationError> {
         self.check_roles(renderer)?;
         let mut media = Media::new(model, renderer, &self.folder);
         for (number, message) in self.messages.iter().enumerate() {
             for (index, part) in message["content"].as_array().into_iter().flatten().enumerate() {
                 let read = media.read(part);
-                read.map_err(|text| CliError::Usage(format!("messages[{number}].content[{index}]: {text}")))?;
+                read.map_err(|text| {
+                    ConversationError::Content(format!("messages[{number}].content[{index}]: {text}"))
+                })?;
             }
         }
         let options = ConversationOptions {
@@ -179,15 +208,14 @@ impl Conversation {
             let literal = ["<|image_pad|>", "<|video_pad|>"]
                 .into_iter()
                 .find(|pad| text.contains(pad));
-            let hint = literal.filter(|_| literals == Literals::Tokens).map(|pad| {
-                format!(
-                    "; a literal {pad} in the messages counts as a placeholder, --special-tokens escape makes it text"
-                )
-            });
-            CliError::Usage(format!("the conversation: {error}{}", hint.unwrap_or_default()))
+            let message = format!("the conversation: {error}");
+            match literal.filter(|_| literals == Literals::Tokens) {
+                Some(pad) => ConversationError::Placeholder { message, pad },
+                None => ConversationError::Content(message),
+            }
         })?;
         if tokens.is_empty() {
-            return Err(CliError::Usage(
+            return Err(ConversationError::Content(
                 "the conversation: the chat template writes nothing for it; give a user message".into(),
             ));
         }
@@ -253,120 +281,6 @@ fn check_message(message: &Value) -> Result<(), String> {
         }
     }
     Ok(())
-}
-
-/// The pictures and clips of a conversation, in order.
-struct Media<'a> {
-    model: &'a Path,
-    renderer: &'a ChatRenderer,
-    folder: &'a Path,
-    clips: Option<VideoProcessorConfig>,
-    pixels: Vec<Arc<Pixels>>,
-    pictures: Vec<Image>,
-    images: Vec<Grid>,
-    videos: Vec<Grid>,
-    spans: Vec<VideoSpan>,
-}
-
-impl<'a> Media<'a> {
-    fn new(model: &'a Path, renderer: &'a ChatRenderer, folder: &'a Path) -> Self {
-        Self {
-            model,
-            renderer,
-            folder,
-            clips: None,
-            pixels: Vec::new(),
-            pictures: Vec::new(),
-            images: Vec::new(),
-            videos: Vec::new(),
-            spans: Vec::new(),
-        }
-    }
-
-    /// Reads what a part of a message shows, by the rules of the template: a picture where the type or a key says so,
-    /// else a clip.
-    fn read(&mut self, part: &Value) -> Result<(), String> {
-        let has = |key: &str| part.get(key).is_some();
-        if part["type"] == "image" || part["type"] == "image_url" || has("image") || has("image_url") {
-            let named = |key: &str| match &part[key] {
-                Value::String(source) => Some(source.as_str()),
-                Value::Object(url) => url.get("url").and_then(Value::as_str),
-                _ => None,
-            };
-            let source = ["image", "image_url", "url", "path", "base64"]
-                .into_iter()
-                .find_map(named);
-            let source = source
-                .ok_or("a picture without a file; write {\"type\": \"image\", \"image\": \"path\"}".to_owned())?;
-            let bytes = self.bytes(source)?;
-            let pixels = self.renderer.images().process(&bytes);
-            let pixels = pixels.map_err(|error| format!("picture `{}`: {error}", shown(source)))?;
-            self.pictures.push(Image::new(bytes));
-            self.images.push(pixels.grid);
-            self.pixels.push(Arc::new(pixels));
-        } else if part["type"] == "video" || has("video") {
-            self.clip(part)?;
-        }
-        Ok(())
-    }
-
-    /// Reads a clip given as a list of sampled frames with their rate.
-    fn clip(&mut self, part: &Value) -> Result<(), String> {
-        let form = "{\"type\": \"video\", \"video\": [\"frame0.png\", ...], \"fps\": 2.0}, with \"frames_indices\": [...] where not every frame of the clip was taken";
-        let frames = part["video"].as_array().filter(|frames| !frames.is_empty());
-        let frames = frames.ok_or_else(|| format!("a clip is given as its sampled frames: {form}"))?;
-        let fps = part["fps"].as_f64().filter(|&fps| fps > 0.0);
-        let fps = fps.ok_or_else(|| format!("a clip needs its frames per second: {form}"))?;
-        let indices: Vec<usize> = match &part["frames_indices"] {
-            Value::Null => (0..frames.len()).collect(),
-            given => serde_json::from_value(given.clone())
-                .map_err(|_| format!("frames_indices: expected whole numbers, found {given}"))?,
-        };
-        if indices.len() != frames.len() {
-            return Err(format!(
-                "frames_indices: expected one for each of {} frames, found {}",
-                frames.len(),
-                indices.len()
-            ));
-        }
-        let mut pictures = Vec::with_capacity(frames.len());
-        for frame in frames {
-            let source = frame
-                .as_str()
-                .ok_or_else(|| format!("frame {frame}: expected a path; {form}"))?;
-            let bytes = self.bytes(source)?;
-            pictures.push(decode_rgb(&bytes).map_err(|error| format!("frame `{}`: {error}", shown(source)))?);
-        }
-        if self.clips.is_none() {
-            let config = VideoProcessorConfig::load(self.model);
-            self.clips = Some(config.map_err(|error| format!("this model takes no clips: {error}"))?);
-        }
-        let Some(config) = &self.clips else { return Ok(()) };
-        let pixels = config.process(&pictures).map_err(|error| error.to_string())?;
-        let grid = pixels.grid;
-        self.spans.push(VideoSpan {
-            timestamps: frame_timestamps(&indices, fps, config.frame.temporal_patch_size),
-            tokens: Grid { t: 1, ..grid }.tokens(config.frame.merge_size),
-        });
-        self.videos.push(grid);
-        self.pixels.push(Arc::new(pixels));
-        Ok(())
-    }
-
-    /// The encoded picture that `source` names.
-    fn bytes(&self, source: &str) -> Result<Vec<u8>, String> {
-        crate::picture_source::read(source, self.folder).map_err(|error| format!("`{}`: {error}", shown(source)))
-    }
-}
-
-/// The start of an address, which may hold a whole picture.
-fn shown(source: &str) -> String {
-    let start: String = source.chars().take(80).collect();
-    if start.len() < source.len() {
-        start + "..."
-    } else {
-        start
-    }
 }
 
 /// The kind of a JSON value, in words.

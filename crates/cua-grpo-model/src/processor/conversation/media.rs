@@ -1,0 +1,122 @@
+//! The pictures and clips of a conversation, read in the order in which the template writes them.
+
+use super::picture;
+use crate::processor::{ChatRenderer, Grid, Pixels, VideoProcessorConfig, VideoSpan, decode_rgb, frame_timestamps};
+use cua_grpo_core::Image;
+use serde_json::Value;
+use std::path::Path;
+use std::sync::Arc;
+
+/// The pictures and clips of a conversation, in order.
+pub(super) struct Media<'a> {
+    model: &'a Path,
+    renderer: &'a ChatRenderer,
+    folder: &'a Path,
+    clips: Option<VideoProcessorConfig>,
+    pub(super) pixels: Vec<Arc<Pixels>>,
+    pub(super) pictures: Vec<Image>,
+    pub(super) images: Vec<Grid>,
+    pub(super) videos: Vec<Grid>,
+    pub(super) spans: Vec<VideoSpan>,
+}
+
+impl<'a> Media<'a> {
+    pub(super) fn new(model: &'a Path, renderer: &'a ChatRenderer, folder: &'a Path) -> Self {
+        Self {
+            model,
+            renderer,
+            folder,
+            clips: None,
+            pixels: Vec::new(),
+            pictures: Vec::new(),
+            images: Vec::new(),
+            videos: Vec::new(),
+            spans: Vec::new(),
+        }
+    }
+
+    /// Reads what a part of a message shows, by the rules of the template: a picture where the type or a key says so,
+    /// else a clip.
+    pub(super) fn read(&mut self, part: &Value) -> Result<(), String> {
+        let has = |key: &str| part.get(key).is_some();
+        if part["type"] == "image" || part["type"] == "image_url" || has("image") || has("image_url") {
+            let named = |key: &str| match &part[key] {
+                Value::String(source) => Some(source.as_str()),
+                Value::Object(url) => url.get("url").and_then(Value::as_str),
+                _ => None,
+            };
+            let source = ["image", "image_url", "url", "path", "base64"]
+                .into_iter()
+                .find_map(named);
+            let source = source
+                .ok_or("a picture without a file; write {\"type\": \"image\", \"image\": \"path\"}".to_owned())?;
+            let bytes = self.bytes(source)?;
+            let pixels = self.renderer.images().process(&bytes);
+            let pixels = pixels.map_err(|error| format!("picture `{}`: {error}", shown(source)))?;
+            self.pictures.push(Image::new(bytes));
+            self.images.push(pixels.grid);
+            self.pixels.push(Arc::new(pixels));
+        } else if part["type"] == "video" || has("video") {
+            self.clip(part)?;
+        }
+        Ok(())
+    }
+
+    /// Reads a clip given as a list of sampled frames with their rate.
+    fn clip(&mut self, part: &Value) -> Result<(), String> {
+        let form = "{\"type\": \"video\", \"video\": [\"frame0.png\", ...], \"fps\": 2.0}, with \"frames_indices\": [...] where not every frame of the clip was taken";
+        let frames = part["video"].as_array().filter(|frames| !frames.is_empty());
+        let frames = frames.ok_or_else(|| format!("a clip is given as its sampled frames: {form}"))?;
+        let fps = part["fps"].as_f64().filter(|&fps| fps > 0.0);
+        let fps = fps.ok_or_else(|| format!("a clip needs its frames per second: {form}"))?;
+        let indices: Vec<usize> = match &part["frames_indices"] {
+            Value::Null => (0..frames.len()).collect(),
+            given => serde_json::from_value(given.clone())
+                .map_err(|_| format!("frames_indices: expected whole numbers, found {given}"))?,
+        };
+        if indices.len() != frames.len() {
+            return Err(format!(
+                "frames_indices: expected one for each of {} frames, found {}",
+                frames.len(),
+                indices.len()
+            ));
+        }
+        let mut pictures = Vec::with_capacity(frames.len());
+        for frame in frames {
+            let source = frame
+                .as_str()
+                .ok_or_else(|| format!("frame {frame}: expected a path; {form}"))?;
+            let bytes = self.bytes(source)?;
+            pictures.push(decode_rgb(&bytes).map_err(|error| format!("frame `{}`: {error}", shown(source)))?);
+        }
+        if self.clips.is_none() {
+            let config = VideoProcessorConfig::load(self.model);
+            self.clips = Some(config.map_err(|error| format!("this model takes no clips: {error}"))?);
+        }
+        let Some(config) = &self.clips else { return Ok(()) };
+        let pixels = config.process(&pictures).map_err(|error| error.to_string())?;
+        let grid = pixels.grid;
+        self.spans.push(VideoSpan {
+            timestamps: frame_timestamps(&indices, fps, config.frame.temporal_patch_size),
+            tokens: Grid { t: 1, ..grid }.tokens(config.frame.merge_size),
+        });
+        self.videos.push(grid);
+        self.pixels.push(Arc::new(pixels));
+        Ok(())
+    }
+
+    /// The encoded picture that `source` names.
+    fn bytes(&self, source: &str) -> Result<Vec<u8>, String> {
+        picture::read(source, self.folder).map_err(|error| format!("`{}`: {error}", shown(source)))
+    }
+}
+
+/// The start of an address, which may hold a whole picture.
+fn shown(source: &str) -> String {
+    let start: String = source.chars().take(80).collect();
+    if start.len() < source.len() {
+        start + "..."
+    } else {
+        start
+    }
+}
