@@ -28,7 +28,28 @@ const CHECKS: &[Check] = &[
             &[("RUSTDOCFLAGS", "-D warnings -A rustdoc::private-intra-doc-links")],
         )
     }),
+    // Without verification, which would compile Burn once more for each crate: the tests have compiled the same files. What
+    // it needs of the registry, the checks before it have fetched.
+    ("package", package),
 ];
+
+/// What nobody depends on.
+const NOT_PACKAGED: &[&str] = &["trainer", "benches", "examples", "xtask"];
+
+/// Packages the library crates as they would be published.
+fn package() -> Outcome {
+    let excluded = NOT_PACKAGED.iter().flat_map(|name| ["--exclude", name]);
+    let mut arguments = vec![
+        "package",
+        "--workspace",
+        "--no-verify",
+        "--allow-dirty",
+        "--offline",
+        "--quiet",
+    ];
+    arguments.extend(excluded);
+    command::run(&cargo(), &arguments, &[])
+}
 
 /// Runs all checks, stops at the first that fails, and ends with a plain line that says how it went.
 pub fn run() -> Outcome {

@@ -16,7 +16,7 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 usage: cargo xtask TASK
 
-  ci              format, clippy, tidy, tests, docs: what the continuous integration runs
+  ci              format, clippy, tidy, tests, docs, packages: what the continuous integration runs
   tidy            house rules: headers, file sizes, import circles, crate arrows, licences, duplicate versions
   setup-cuda      prepare a Debian machine for building with the cargo feature `cuda` [--dry-run]
   bench-model     build and run the model benches, with the feature `cuda` for `--device cuda`; arguments are passed on

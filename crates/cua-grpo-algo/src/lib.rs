@@ -45,3 +45,7 @@ pub use self::{
     adamw::{AdamW, FlatLayout, clip_grad_norm},
     loss::{LossInputs, LossOutput, LossStats, StatSums, aggregate, k1, k2, k3, policy_loss},
 };
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

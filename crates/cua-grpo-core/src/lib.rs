@@ -41,3 +41,7 @@ pub use reward::{Reward, VerifiedSuccess};
 pub use row::Row;
 pub use seed::derive_seed;
 pub use task::{Task, TaskSource};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -33,3 +33,7 @@ pub use config::{ModelConfig, MoeConfig, PRESETS, ParameterCount, RopeScaling, T
 pub use error::ModelError;
 pub use model::{Qwen3Vl, Trainable};
 pub use policy::Policy;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

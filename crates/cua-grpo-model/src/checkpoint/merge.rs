@@ -53,14 +53,11 @@ impl MergeTarget {
             return refuse("expected the name of a folder to make".into());
         };
         if out.exists() {
-            match std::fs::read_dir(out) {
-                Err(error) => return refuse(format!("expected a new or an empty folder: {error}")),
-                Ok(mut entries) if entries.next().is_some() => {
-                    return refuse(
-                        "expected a new or an empty folder, found one with files; choose another name".into(),
-                    );
-                }
-                Ok(_) => {}
+            let entries = std::fs::read_dir(out);
+            let mut entries =
+                entries.map_err(|error| MergeError::Out(format!("expected a new or an empty folder: {error}")))?;
+            if entries.next().is_some() {
+                return refuse("expected a new or an empty folder, found one with files; choose another name".into());
             }
         }
         let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty());
