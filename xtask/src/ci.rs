@@ -28,6 +28,10 @@ const CHECKS: &[Check] = &[
             &[("RUSTDOCFLAGS", "-D warnings -A rustdoc::private-intra-doc-links")],
         )
     }),
+    ("algorithms without burn", || {
+        let arguments = ["check", "--package", "cua-grpo-algo", "--no-default-features"];
+        command::run(&cargo(), &arguments, &[])
+    }),
     // Without verification, which would compile Burn once more for each crate: the tests have compiled the same files. What
     // it needs of the registry, the checks before it have fetched.
     ("package", package),

@@ -65,6 +65,9 @@ fn inspect(metadata: &Value) -> Findings {
             .insert(package["version"].as_str().unwrap_or_default());
         if package["source"].is_null() {
             arrows(name, package, &mut findings.errors);
+            if name.starts_with("cua-grpo-") {
+                published(name, package, &mut findings.errors);
+            }
         }
         let expression = package["license"].as_str().unwrap_or_default();
         if !licence::allowed(expression) && !LICENCE_EXCEPTIONS.contains(&name) {
@@ -79,6 +82,25 @@ fn inspect(metadata: &Value) -> Findings {
     };
     findings.duplicates = several.map(show).collect();
     findings
+}
+
+/// What a library crate needs to be published, and read about.
+fn published(name: &str, package: &Value, errors: &mut Vec<String>) {
+    let empty = |key: &str| match &package[key] {
+        Value::String(text) => text.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        _ => true,
+    };
+    for key in ["description", "readme", "keywords", "rust_version"] {
+        if empty(key) {
+            errors.push(format!("{name}: Cargo.toml has no `{key}`"));
+        }
+    }
+    if package["publish"].is_array() {
+        errors.push(format!(
+            "{name}: `publish` is restricted, but other projects may depend on it"
+        ));
+    }
 }
 
 fn arrows(name: &str, package: &Value, errors: &mut Vec<String>) {
@@ -126,7 +148,27 @@ mod tests {
             .iter()
             .map(|(name, kind)| json!({"name": name, "kind": kind}))
             .collect::<Vec<_>>();
-        json!({"name": name, "version": "1.0.0", "source": null, "license": licence, "dependencies": list})
+        json!({"name": name, "version": "1.0.0", "source": null, "license": licence, "dependencies": list,
+            "description": "d", "readme": "README.md", "keywords": ["k"], "rust_version": "1.95", "publish": null})
+    }
+
+    #[test]
+    fn a_library_crate_that_cannot_be_published_is_found() {
+        let good = package("cua-grpo-core", "MIT", &[]);
+        assert_eq!(
+            inspect(&json!({"packages": [good.clone()]})).errors,
+            Vec::<String>::new()
+        );
+        let mut bad = good;
+        bad["publish"] = json!([]);
+        bad["readme"] = Value::Null;
+        bad["keywords"] = json!([]);
+        let errors = inspect(&json!({"packages": [bad]})).errors;
+        let starts = ["no `readme`", "no `keywords`", "`publish` is restricted"];
+        assert_eq!(errors.len(), starts.len(), "{errors:#?}");
+        for (error, words) in errors.iter().zip(starts) {
+            assert!(error.contains(words), "{error}");
+        }
     }
 
     #[test]

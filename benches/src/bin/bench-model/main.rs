@@ -17,9 +17,10 @@ mod train;
 mod turns;
 mod workload;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use burn::tensor::{DType, Device};
 use clap::{Parser, ValueEnum};
+use cua_grpo_model::placement::DeviceSpec;
 use workload::Workload;
 
 /// Speed and memory of the model with random weights.
@@ -130,14 +131,7 @@ fn main() -> Result<()> {
 }
 
 fn device(text: &str) -> Result<Device> {
-    let index = match text.split_once(':') {
-        None if text == "cpu" => return Ok(Device::flex()),
-        None if text == "cuda" => 0,
-        Some(("cuda", index)) => index.parse()?,
-        _ => bail!("--device {text}: expected cpu, cuda or cuda:N"),
-    };
-    #[cfg(feature = "cuda")]
-    return Ok(Device::cuda(index));
-    #[cfg(not(feature = "cuda"))]
-    bail!("--device cuda:{index}: build with `--features cuda`");
+    let spec: DeviceSpec = text.parse().map_err(|error| anyhow!("--device: {error}"))?;
+    spec.open()
+        .ok_or_else(|| anyhow!("--device {spec}: build with `--features cuda`"))
 }
