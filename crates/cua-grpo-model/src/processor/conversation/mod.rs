@@ -26,7 +26,7 @@ pub enum ConversationError {
     #[error("{0}")]
     Content(String),
     /// Pictures and placeholders disagree, and a literal placeholder in the text may be why: with
-    /// [`Literals::Escape`] it would be text.
+    /// [`Literals::Guarded`] it would be text.
     #[error("{message}; a literal {pad} in the messages counts as a placeholder")]
     Placeholder {
         /// What does not fit.
