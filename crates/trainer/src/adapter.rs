@@ -143,7 +143,7 @@ impl Adapter {
     /// another one and tells nothing about its weights.
     ///
     /// # Errors
-    /// [`CliError::Usage`] when its weights are others; `flag` is the flag that names a base.
+    /// [`CliError::Usage`] when its weights or other files are others; `flag` is the flag that names a base.
     pub fn check_base(&self, base: &Base, flag: &str) -> Result<Option<String>, CliError> {
         let Some(provenance) = &self.provenance else {
             let named = self.named_base.as_deref().filter(|named| *named != base.name);
@@ -159,7 +159,19 @@ impl Adapter {
         };
         let trained = &provenance.base;
         if trained.fingerprint == base.fingerprint {
-            return Ok(None);
+            let others = trained.other_files(base);
+            if others.is_empty() {
+                return Ok(None);
+            }
+            return Err(CliError::Usage(format!(
+                "--adapter {}: {} of the base `{}` {} what it was trained with, so it would mean something else; restore \
+                 {1}, or copy adapter_config.json and adapter_model.safetensors into a folder of their own to use them \
+                 as they are",
+                self.given.display(),
+                others.join(", "),
+                base.name,
+                if others.len() == 1 { "is not" } else { "are not" },
+            )));
         }
         Err(CliError::Usage(format!(
             "--adapter {}: it was trained on the base `{}` (weights {}), not on `{}` (weights {}); on another base it \
@@ -184,6 +196,7 @@ impl Adapter {
                 name: name.into(),
                 path: None,
                 fingerprint: String::new(),
+                files: Default::default(),
             }),
         };
         let base = base.map_err(|error| CliError::Usage(format!("{flag} {name}: {error:#}")))?;

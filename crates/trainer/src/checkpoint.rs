@@ -7,7 +7,7 @@
 
 use crate::adapter::CONFIG;
 use crate::config::{TrainConfig, to_yaml};
-use crate::files::{discard, link_folder, replace_folder, seal};
+use crate::files::{discard, link_file, link_folder, replace_folder, seal};
 use crate::learner::Learner;
 use crate::provenance::{Base, PROVENANCE, Provenance};
 use crate::resume::CHECKPOINTS;
@@ -27,6 +27,9 @@ const MOMENTS: &str = "optimizer.safetensors";
 
 /// Files that a whole checkpoint has.
 pub const FILES: &[&str] = &["adapter_config.json", "adapter_model.safetensors", MOMENTS, STATE];
+
+/// Files of an adapter folder, which a checkpoint has among others.
+const ADAPTER: [&str; 4] = ["adapter_config.json", "adapter_model.safetensors", PROVENANCE, CONFIG];
 
 /// What a run remembers besides its weights and moments.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -106,6 +109,20 @@ impl Checkpoints {
             seal(partial)
         })?;
         Ok(folder)
+    }
+
+    /// Makes the adapter of the checkpoint of `step` the best model.
+    pub fn take_best(&self, step: usize) -> Result<()> {
+        let checkpoint = self.run_dir.join(CHECKPOINTS).join(format!("checkpoint-{step}"));
+        replace_folder(&self.run_dir.join(BEST), |partial| {
+            for name in ADAPTER {
+                let path = checkpoint.join(name);
+                if path.is_file() {
+                    link_file(&path, &partial.join(name))?;
+                }
+            }
+            seal(partial)
+        })
     }
 
     /// Keeps the best model, which another task set chose, under a name of its own: `best_model-STEP`.

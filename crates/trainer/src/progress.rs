@@ -152,8 +152,19 @@ pub fn incomplete(event: &EvalEvent) -> String {
     }
 }
 
-/// The table at the end: the first evaluation beside the last, on the instances that neither has lost.
+/// The table at the end: the first evaluation beside the last, on the instances that neither has lost. An evaluation is
+/// not compared with itself: alone it is a line.
 pub fn before_after(before: &EvalEvent, after: &EvalEvent) -> String {
+    if before.step == after.step {
+        return format!(
+            "  after step {}: {:.1} % of {} unseen instances solved, {:.1} % claimed; there is no earlier evaluation to \
+             compare it with\n",
+            after.step,
+            100.0 * after.success_rate,
+            after.episodes,
+            100.0 * after.claimed_success_rate,
+        );
+    }
     let percent = |value: f64| format!("{:.1} %", 100.0 * value);
     let points = |from: f64, to: f64| format!("{:+.1} points", 100.0 * (to - from));
     let (claimed_before, claimed_after) = (before.claimed_success_rate, after.claimed_success_rate);
@@ -383,6 +394,11 @@ mod tests {
             success_rate: 0.25,
             ..Default::default()
         };
+        let alone = before_after(&before, &before);
+        assert!(
+            alone.contains("after step 0: 25.0 % of 64") && !alone.contains("points") && alone.lines().count() == 1,
+            "{alone}"
+        );
         let after = EvalEvent {
             step: 40,
             episodes: 64,

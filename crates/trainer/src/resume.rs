@@ -77,6 +77,20 @@ pub enum ResumeError {
         /// Its fingerprint.
         before: String,
     },
+    /// The weights of the base are the same, but another file that decides what it computes is not.
+    #[error(
+        "--resume {}: the base `{name}` has the weights that the run was trained on, but another {files}; restore what it \
+         had, or start a new run",
+        path.display()
+    )]
+    OtherFiles {
+        /// The run.
+        path: PathBuf,
+        /// `model_name`.
+        name: String,
+        /// The files, by name.
+        files: String,
+    },
 }
 
 fn shown(changes: &[Change]) -> String {

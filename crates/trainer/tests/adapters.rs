@@ -4,7 +4,7 @@
 
 mod runs;
 
-use runs::{refused, snapshot, succeed, text, trainer, with};
+use runs::{copy_folder, refused, snapshot, succeed, text, trainer, with};
 use std::path::Path;
 use trainer::metrics::{Event, deterministic, read_metrics};
 
@@ -103,12 +103,7 @@ fn another_base_is_refused_everywhere() {
     // The same weights under another name, and the same shapes with one value changed.
     let starter = Path::new(env!("CARGO_MANIFEST_DIR")).join("starter");
     for name in ["same", "other"] {
-        let base = home.path().join(name);
-        std::fs::create_dir(&base).unwrap();
-        for entry in std::fs::read_dir(&starter).unwrap() {
-            let entry = entry.unwrap();
-            std::fs::copy(entry.path(), base.join(entry.file_name())).unwrap();
-        }
+        copy_folder(&starter, &home.path().join(name));
     }
     let weights = home.path().join("other/model.safetensors");
     let mut bytes = std::fs::read(&weights).unwrap();
@@ -151,4 +146,44 @@ fn another_base_is_refused_everywhere() {
     );
     let said = succeed(home.path(), &["--resume=run", "--model-name=same", "--max-steps=2"]);
     assert!(said.contains("the weights are the same"), "{said}");
+}
+
+#[test]
+fn a_base_whose_configuration_or_template_was_changed_is_refused_by_the_name_of_the_file() {
+    let home = tempfile::tempdir().unwrap();
+    let starter = Path::new(env!("CARGO_MANIFEST_DIR")).join("starter");
+    let base = home.path().join("base");
+    copy_folder(&starter, &base);
+    succeed(
+        home.path(),
+        &with(&["--max-steps=1", "--output-dir=run", "--model-name=base"]),
+    );
+    let before = snapshot(&home.path().join("run"));
+    for (name, from, to) in [
+        ("config.json", "\"rope_theta\"", "\"rope_theta\": 99.0, \"was\""),
+        ("chat_template.jinja", "user", "User"),
+        ("tokenizer.json", "<|quad_start|>", "<|quad_begin|>"),
+        ("preprocessor_config.json", "18432", "16384"),
+    ] {
+        let path = base.join(name);
+        let whole = std::fs::read_to_string(&path).unwrap();
+        assert!(whole.contains(from), "{name} lacks {from}");
+        std::fs::write(&path, whole.replacen(from, to, 1)).unwrap();
+        for command in [
+            ["eval", "--adapter=run", "--episodes=1"].as_slice(),
+            &["generate", "--adapter=run/final", "--prompt=a"],
+            &["merge", "--adapter=run/best_model", "--out=merged"],
+            &["--resume=run", "--max-steps=2"],
+        ] {
+            refused(home.path(), command, &[name, "restore"]);
+        }
+        std::fs::write(&path, whole).unwrap();
+    }
+    assert!(!home.path().join("merged").exists());
+    assert!(before == snapshot(&home.path().join("run")));
+    // Other spaces are no other model.
+    let path = base.join("config.json");
+    let whole = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, whole.replace("\n", "\n ")).unwrap();
+    succeed(home.path(), &["eval", "--adapter=run", "--episodes=1"]);
 }

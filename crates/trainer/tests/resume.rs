@@ -4,9 +4,11 @@
 
 mod runs;
 
-use runs::{adapter, command, lines, order, refused, snapshot, succeed, text, trainer, with};
+use runs::{adapter, command, copy_folder, lines, order, refused, snapshot, succeed, text, trainer, with};
 use std::process::Stdio;
 use std::time::Duration;
+use trainer::checkpoint::step_of;
+use trainer::metrics::MetricsWriter;
 
 #[test]
 fn what_changes_the_meaning_of_a_run_is_refused_and_leaves_no_trace() {
@@ -233,6 +235,8 @@ fn an_evaluation_that_was_due_at_the_checkpoint_is_run_first() {
     let run = home.path().join("run");
     let state = std::fs::read_to_string(run.join("checkpoints/checkpoint-1/training_state.json")).unwrap();
     assert!(state.contains("\"evaluated\": false"), "{state}");
+    drop(MetricsWriter::resume(&run, 1, false).unwrap());
+    assert_eq!(order(&run), ["e0", "1"]);
     succeed(home.path(), &["--resume=run", "--max-steps=2", "--set=eval_steps=1"]);
     assert_eq!(order(&run), ["e0", "1", "e1", "2", "e2"]);
     assert_eq!(lines(&run), lines(&home.path().join("whole")));
@@ -283,5 +287,111 @@ fn a_resume_without_a_step_to_do_changes_nothing() {
         let said = succeed(home.path(), &["--resume=run", flag]);
         assert!(said.contains("nothing to do: step 2 is reached"), "{flag}: {said}");
         assert!(before == snapshot(&run), "{flag} changed the folder of a finished run");
+    }
+    // Also where the last evaluation was due at the end only.
+    succeed(
+        home.path(),
+        &with(&["--max-steps=1", "--output-dir=end", "--set=eval_steps=0"]),
+    );
+    let end = home.path().join("end");
+    let before = snapshot(&end);
+    for _ in 0..2 {
+        let said = succeed(home.path(), &["--resume=end"]);
+        assert!(said.contains("nothing to do: step 1 is reached"), "{said}");
+        assert!(before == snapshot(&end));
+    }
+    // What a death before the last artefact left out is made, and nothing else is touched.
+    std::fs::remove_dir_all(end.join("final")).unwrap();
+    let said = succeed(home.path(), &["--resume=end"]);
+    assert!(!said.contains("nothing to do") && !said.contains("kept in"), "{said}");
+    assert!(adapter(&end.join("final")) == adapter(&end.join("checkpoints/checkpoint-1")));
+    assert_eq!(order(&end), ["e0", "1", "e1"]);
+    assert!(!end.join("abandoned").exists());
+}
+
+#[test]
+fn a_run_that_is_made_longer_keeps_what_was_measured_at_its_end() {
+    let home = tempfile::tempdir().unwrap();
+    // Two steps that learn, then one that destroys the policy; evaluations at the ends alone.
+    let flags = with(&["--max-steps=2", "--output-dir=run", "--set=eval_steps=0"]);
+    succeed(home.path(), &flags);
+    let run = home.path().join("run");
+    assert_eq!(order(&run), ["e0", "1", "2", "e2"]);
+    // The evaluation at the end chose the best model, whatever these few steps are worth.
+    let path = run.join("metrics.jsonl");
+    let measured = std::fs::read_to_string(&path).unwrap();
+    let better: String = measured
+        .lines()
+        .map(|line| {
+            let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
+            if line["kind"] == "eval" && line["step"] == 2 {
+                line["success_rate"] = 0.99.into();
+            }
+            format!("{line}\n")
+        })
+        .collect();
+    std::fs::write(&path, better).unwrap();
+    let first = lines(&run);
+    let (before, policy) = (snapshot(&run), adapter(&run.join("checkpoints/checkpoint-2")));
+    // A fork knows it, and leaves the run alone.
+    succeed(
+        home.path(),
+        &[
+            "--resume=run",
+            "--output-dir=fork",
+            "--max-steps=3",
+            "--learning-rate=5",
+        ],
+    );
+    assert!(before == snapshot(&run));
+    succeed(home.path(), &["--resume=run", "--max-steps=3", "--learning-rate=5"]);
+    for name in ["run", "fork"] {
+        let run = home.path().join(name);
+        assert_eq!(order(&run), ["e0", "1", "2", "e2", "3", "e3"], "{name}");
+        assert_eq!(lines(&run)[..4], first, "{name}");
+        assert!(!run.join("abandoned").exists(), "{name}");
+        let best = run.join("best_model");
+        assert_eq!(step_of(&best), Some(2), "{name}");
+        assert!(
+            adapter(&best) == policy && adapter(&run.join("final")) != policy,
+            "{name}"
+        );
+        assert!(
+            adapter(&run.join("checkpoints/checkpoint-3/best_model")) == policy,
+            "{name}"
+        );
+        let output = trainer(
+            home.path(),
+            &["eval", &format!("--adapter={name}/best_model"), "--episodes=1"],
+        );
+        assert!(output.status.success(), "{}", text(&output));
+    }
+}
+
+#[test]
+fn metrics_that_are_lost_are_told_and_nothing_is_compared_with_itself() {
+    let home = tempfile::tempdir().unwrap();
+    succeed(home.path(), &with(&["--max-steps=2", "--output-dir=run"]));
+    let run = home.path().join("run");
+    let metrics = run.join("metrics.jsonl");
+    let whole = std::fs::read_to_string(&metrics).unwrap();
+    let begun: Vec<&str> = whole.split_inclusive('\n').take(2).collect();
+    for (rest, lacks, steps) in [
+        (String::new(), "no line of steps 1 to 2", vec!["3", "e3"]),
+        (begun.concat(), "no line of step 2", vec!["e0", "1", "3", "e3"]),
+    ] {
+        let lost = tempfile::tempdir_in(home.path()).unwrap();
+        let name = lost.path().join("run").display().to_string();
+        copy_folder(&run, std::path::Path::new(&name));
+        std::fs::write(lost.path().join("run/metrics.jsonl"), rest).unwrap();
+        let said = succeed(home.path(), &[&format!("--resume={name}"), "--max-steps=3"]);
+        assert!(said.contains("was lost or cut") && said.contains(lacks), "{said}");
+        assert_eq!(order(std::path::Path::new(&name)), steps);
+        assert_eq!(said.contains("points"), steps[0] == "e0", "{said}");
+        assert_eq!(
+            said.contains("no earlier evaluation to compare it with"),
+            steps[0] == "3",
+            "{said}"
+        );
     }
 }

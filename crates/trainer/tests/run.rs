@@ -70,8 +70,14 @@ fn a_resumed_run_equals_one_that_was_never_interrupted() {
             .map(deterministic)
             .collect()
     };
-    let (whole, parts) = (lines("whole"), lines("parts"));
+    let (whole, mut parts) = (lines("whole"), lines("parts"));
     assert_eq!(whole.len(), 6, "two evaluations and four steps");
+    let closing = parts.remove(3);
+    assert_eq!(
+        (&closing["kind"], &closing["step"]),
+        (&"eval".into(), &2.into()),
+        "the evaluation that closed the first part stays"
+    );
     assert_eq!(whole, parts, "metrics differ after the resume");
     let adapter = |run: &str| std::fs::read(folder.path().join(run).join("final/adapter_model.safetensors")).unwrap();
     assert!(

@@ -173,9 +173,18 @@ pub fn link_folder(from: &Path, to: &Path) -> Result<()> {
             link_folder(&path, &target)?;
             continue;
         }
-        if std::fs::hard_link(&path, &target).is_err() {
-            std::fs::copy(&path, &target).with_context(|| context(&path))?;
-        }
+        link_file(&path, &target)?;
+    }
+    Ok(())
+}
+
+/// Gives the new file `to` the content of `from`, as [`link_folder`] does.
+///
+/// # Errors
+/// When the file system refuses.
+pub fn link_file(from: &Path, to: &Path) -> Result<()> {
+    if std::fs::hard_link(from, to).is_err() {
+        std::fs::copy(from, to).with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Evaluations of a run: what is logged and saved, which policy is the best, and when it is good enough.
 
 use super::Run;
-use super::verdict::Verdict;
+use super::verdict::{Closed, Verdict};
 use crate::checkpoint::BEST;
 use crate::eval::{EvalResult, Evaluation, interrupted};
 use crate::metrics::{EvalEvent, Event};
@@ -33,10 +33,28 @@ impl Run {
         let verdict = Verdict::of(&self.state, event, task_set);
         let before = self.state.best_step;
         verdict.note(&mut self.state, event, task_set);
+        if self.announce(verdict, event.step, before)? {
+            self.checkpoints.save_adapter(&mut self.learner, event.step, BEST)?;
+        }
+        Ok(())
+    }
+
+    /// Gives the folder the best model that the evaluation after its checkpoint chose. The weights come from the
+    /// checkpoint: those at hand may be further by now.
+    pub(super) fn keep_closed(&mut self, closed: Closed) -> Result<()> {
+        let Closed { verdict, step, before } = closed;
+        if self.announce(verdict, step, before)? {
+            self.checkpoints.take_best(step)?;
+        }
+        Ok(())
+    }
+
+    /// Says what a verdict on the evaluation after `step` means, and keeps a best model of another task set, which is of
+    /// step `before`; true when there is a new best model.
+    fn announce(&self, verdict: Verdict, step: usize, before: usize) -> Result<bool> {
         match verdict {
             Verdict::Incomplete => self.progress.line(format!(
-                "the evaluation after step {} is incomplete: it chooses no best model and does not count for patience",
-                event.step
+                "the evaluation after step {step} is incomplete: it chooses no best model and does not count for patience"
             )),
             Verdict::Worse => {}
             Verdict::Best | Verdict::First { .. } => {
@@ -48,9 +66,9 @@ impl Run {
                         crate::hint::path(&kept)
                     ));
                 }
-                self.checkpoints.save_adapter(&mut self.learner, event.step, BEST)?;
+                return Ok(true);
             }
         }
-        Ok(())
+        Ok(false)
     }
 }

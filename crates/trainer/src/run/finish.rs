@@ -1,7 +1,7 @@
 //! How a run ends: interrupted, or with its last artefacts and what to type next.
 
 use super::Run;
-use crate::checkpoint::{BEST, FINAL};
+use crate::checkpoint::{BEST, FINAL, step_of};
 use crate::compare::first_and_last;
 use crate::error::CliError;
 use crate::faults::TooMany;
@@ -82,7 +82,9 @@ impl Run {
     pub(super) fn finish(&mut self) -> Result<()> {
         let step = self.state.global_step;
         // A finished run that is resumed without a step to do keeps the configuration that its steps were made with.
-        let idle = self.state == self.resumed && step > 0 && self.dir.path().join(FINAL).is_dir();
+        let last = self.dir.path().join(FINAL);
+        let written = last.is_dir() && step_of(&last).is_none_or(|written| written >= step);
+        let idle = self.state == self.resumed && step > 0 && written;
         let report = if idle {
             self.progress.line(format!(
                 "nothing to do: step {step} is reached and max_steps is {}; the folder stays as it was",
@@ -103,7 +105,9 @@ impl Run {
                 Event::Train(_) => None,
             })
             .collect();
-        if let Some((before, after, _)) = first_and_last(&evals) {
+        // An older checkpoint that is left as it is has nothing to do with what came after it.
+        let evals = evals.iter().filter(|eval| eval.step <= step);
+        if let Some((before, after, _)) = first_and_last(evals) {
             output::say(format!("\n{}", before_after(&before, &after)));
         }
         let dir = self.dir.path();

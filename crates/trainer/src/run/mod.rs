@@ -2,6 +2,7 @@
 
 mod evaluate;
 mod finish;
+mod history;
 mod start;
 mod step;
 mod verdict;
@@ -32,7 +33,7 @@ use cua_grpo_model::{Trainable, lora};
 use cua_grpo_rollout::{Event as RolloutEvent, RolloutConfig, RolloutEngine, TaskCursor};
 use start::Start;
 use std::sync::Arc;
-use verdict::enough;
+use verdict::{Closed, enough};
 
 /// Everything a run holds between steps.
 struct Run {
@@ -47,6 +48,8 @@ struct Run {
     state: TrainingState,
     /// The state that the run goes on from; a fresh one where it is new.
     resumed: TrainingState,
+    /// The evaluation that closed the run before, until its verdict is in the folder.
+    closed: Option<Closed>,
     /// How the program was started, until that is in the folder.
     invocation: Option<Invocation>,
     schedule: Schedule,
@@ -77,7 +80,8 @@ pub async fn run(config: TrainConfig, resume: Option<ResumePoint>) -> Result<()>
         ..Default::default()
     };
     let mut learner = Learner::new(policy, Trainable::Adapter, adamw, config.max_grad_norm)?;
-    let state = start.load(&mut learner)?;
+    let mut state = start.load(&mut learner)?;
+    let closed = start.closing().map(|event| Closed::note(&mut state, event));
     interrupt.hold();
     let world = interrupt.or(World::open(WorldConfig::of(&config))).await??;
     let dir = start.open(&config, &state)?;
@@ -123,6 +127,7 @@ pub async fn run(config: TrainConfig, resume: Option<ResumePoint>) -> Result<()>
         pool: world.pool.clone(),
         checkpoints,
         resumed: state.clone(),
+        closed,
         invocation: Some(invocation),
         state,
         progress,
@@ -193,8 +198,12 @@ impl Run {
                 break;
             }
         }
-        if !self.state.evaluated && self.evaluate().await?.is_none() {
-            return self.stopped();
+        if !self.state.evaluated {
+            if self.evaluate().await?.is_none() {
+                return self.stopped();
+            }
+            // The checkpoint does not say so; whoever goes on from it finds the evaluation in the metrics.
+            self.state.evaluated = true;
         }
         self.finish()
     }
@@ -203,6 +212,9 @@ impl Run {
     fn begin(&mut self) -> Result<()> {
         if let Some(line) = self.dir.begin()? {
             self.progress.line(line);
+        }
+        if let Some(closed) = self.closed.take() {
+            self.keep_closed(closed)?;
         }
         if let Some(invocation) = self.invocation.take() {
             let written = invocation.append(self.dir.path());

@@ -1,16 +1,18 @@
 //! Where a run begins: in a new folder, or at a checkpoint that it may go on from.
 
+use super::history::History;
 use crate::adapter::{CONFIG, short};
-use crate::checkpoint::{TrainingState, load};
+use crate::checkpoint::{TrainingState, load, read_state};
 use crate::config::{TrainConfig, read_yaml};
 use crate::error::CliError;
 use crate::files::FolderLock;
 use crate::learner::Learner;
+use crate::metrics::EvalEvent;
 use crate::provenance::{Base, Provenance};
 use crate::resume::{CompareError, ResumeError, ResumePoint};
 use crate::run_dir::{RunDir, lock};
 use anyhow::Result;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The beginning of a run.
 pub(super) enum Start {
@@ -24,6 +26,8 @@ pub(super) enum Start {
         lock: Option<FolderLock>,
         /// What the user should know.
         notes: Vec<String>,
+        /// What the metrics tell of the time before.
+        history: History,
     },
 }
 
@@ -52,15 +56,9 @@ impl Start {
             CompareError::Resume(error) => CliError::from(error),
             CompareError::Config(error) => CliError::from(error),
         })?);
-        if let Some(trained) = trained.filter(|_| !same_base) {
-            return Err(CliError::from(ResumeError::OtherBase {
-                path: point.run_dir,
-                name: base.name.clone(),
-                now: short(&base.fingerprint).into(),
-                trained: trained.name,
-                before: short(&trained.fingerprint).into(),
-            })
-            .into());
+        if let Some(trained) = trained {
+            let path = point.run_dir.clone();
+            check_base(path, &trained, base).map_err(CliError::from)?;
         }
         if point.checkpoint.is_none() {
             notes.push(format!(
@@ -68,13 +66,35 @@ impl Start {
                 point.run_dir.display()
             ));
         }
-        Ok(Self::Resumed { point, lock, notes })
+        let history = match &point.checkpoint {
+            None => History::default(),
+            Some(checkpoint) => History::read(&point.run_dir, point.step, read_state(checkpoint)?.evaluated)?,
+        };
+        if let Some(lacks) = &history.lacks {
+            notes.push(format!(
+                "warning: {lacks}. The run goes on; what the lost lines said is in no table and in no chart"
+            ));
+        }
+        Ok(Self::Resumed {
+            point,
+            lock,
+            notes,
+            history,
+        })
     }
 
     pub(super) fn notes(&self) -> &[String] {
         match self {
             Self::New => &[],
             Self::Resumed { notes, .. } => notes,
+        }
+    }
+
+    /// The evaluation of the checkpoint's weights that was made after it was saved.
+    pub(super) fn closing(&self) -> Option<&EvalEvent> {
+        match self {
+            Self::New => None,
+            Self::Resumed { history, .. } => history.closing.as_ref(),
         }
     }
 
@@ -101,6 +121,26 @@ impl Start {
             Self::Resumed { point, lock: None, .. } => RunDir::fork(config, &point, state),
         }
     }
+}
+
+/// Refuses a base that is not the one of the run in `path`.
+fn check_base(path: PathBuf, trained: &Base, base: &Base) -> Result<(), ResumeError> {
+    let (name, now) = (base.name.clone(), short(&base.fingerprint).into());
+    if trained.fingerprint != base.fingerprint {
+        return Err(ResumeError::OtherBase {
+            path,
+            name,
+            now,
+            trained: trained.name.clone(),
+            before: short(&trained.fingerprint).into(),
+        });
+    }
+    let files = trained.other_files(base);
+    if files.is_empty() {
+        return Ok(());
+    }
+    let files = files.join(", ");
+    Err(ResumeError::OtherFiles { path, name, files })
 }
 
 /// Whether two paths lead to one folder; one that is not there leads nowhere else.

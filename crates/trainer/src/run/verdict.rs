@@ -1,7 +1,7 @@
 //! What an evaluation means for the best model, for patience, and for the end of a run.
 
 use crate::checkpoint::TrainingState;
-use crate::compare::lost;
+use crate::compare::{lost, task_set};
 use crate::config::TrainConfig;
 use crate::metrics::EvalEvent;
 
@@ -49,6 +49,32 @@ impl Verdict {
                 state.task_set = Some(task_set.into());
             }
         }
+    }
+}
+
+/// What the evaluation that closed a run means for the run that goes on from its last checkpoint.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Closed {
+    /// Its verdict.
+    pub(super) verdict: Verdict,
+    /// Its step, which is that of the checkpoint.
+    pub(super) step: usize,
+    /// The step of the best model before it.
+    pub(super) before: usize,
+}
+
+impl Closed {
+    /// Lets `state`, which is that of the checkpoint, remember the evaluation `event` of the same weights. Its task set is
+    /// the one that it was made on, which need not be that of the evaluations to come.
+    pub(super) fn note(state: &mut TrainingState, event: &EvalEvent) -> Self {
+        let before = state.best_step;
+        let set = task_set(event).map(str::to_owned).or_else(|| state.task_set.clone());
+        let set = set.unwrap_or_default();
+        let verdict = Verdict::of(state, event, &set);
+        verdict.note(state, event, &set);
+        state.evaluated = true;
+        let step = event.step;
+        Self { verdict, step, before }
     }
 }
 

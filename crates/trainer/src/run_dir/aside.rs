@@ -177,6 +177,7 @@ mod tests {
             name: "starter".into(),
             path: None,
             fingerprint: "f".into(),
+            files: Default::default(),
         };
         Provenance { step, base }.write(folder).unwrap();
     }
