@@ -125,6 +125,15 @@ fn file_rules(name: &str, text: &str) -> Vec<String> {
     if lines > MOST_LINES {
         errors.push(format!("{lines} lines, at most {MOST_LINES}: split it by subject"));
     }
+    for (number, line) in text.lines().enumerate() {
+        // What is shown and handed on as the source would stand twice in a chain of causes.
+        if line.trim_start().starts_with("#[error(") && line.contains("{source}") {
+            errors.push(format!(
+                "line {}: a message shows its cause or has it as source, not both; call the field `reason`",
+                number + 1
+            ));
+        }
+    }
     let library = name.starts_with("crates/cua-grpo-") && name.contains("/src/");
     if library {
         let shipped = text.lines().take_while(|line| line.trim() != "#[cfg(test)]");
@@ -173,6 +182,8 @@ mod tests {
         let installs = "//! A.\nfn f() { tracing_subscriber::fmt().init(); }";
         assert_eq!(file_rules("crates/cua-grpo-x/src/lib.rs", installs).len(), 1);
         assert!(file_rules("crates/trainer/src/main.rs", "//! A.\nfn f() { println!(\"\"); }").is_empty());
+        let twice = "//! A.\n    #[error(\"no: {source}\")]\n";
+        assert_eq!(file_rules("crates/trainer/src/a.rs", twice).len(), 1);
         assert_eq!(
             file_rules("xtask/src/a.rs", &format!("//! A.{}", "\n".repeat(MOST_LINES + 1))).len(),
             1

@@ -6,14 +6,14 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
     /// A file could not be read or written.
-    #[error("cannot {operation} {path}: {source}", path = path.display())]
+    #[error("cannot {operation} {path}: {reason}", path = path.display())]
     Io {
         /// `read`, `write`, `create`, `remove`.
         operation: &'static str,
         /// The file or folder.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        reason: std::io::Error,
     },
     /// A file was read but its contents are not what they should be.
     #[error("{path}: {message}", path = path.display())]
@@ -48,10 +48,10 @@ impl ModelError {
     /// An [`ModelError::Io`] for `path`.
     pub fn io(operation: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
-        move |source| Self::Io {
+        move |reason| Self::Io {
             operation,
             path,
-            source,
+            reason,
         }
     }
 

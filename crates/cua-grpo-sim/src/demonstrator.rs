@@ -37,12 +37,12 @@ pub enum DemonstratorError {
     #[error("demonstrate task {0}: expected the tag \"goal\", got none; use tasks made from templates")]
     NoGoal(String),
     /// The goal is not in the language of goals.
-    #[error("demonstrate task {task}: {source}")]
+    #[error("demonstrate task {task}: {reason}")]
     BadGoal {
         /// Id of the task.
         task: String,
         /// What is wrong.
-        source: GoalError,
+        reason: GoalError,
     },
 }
 
@@ -71,9 +71,9 @@ impl Demonstrator {
             .tags
             .get("goal")
             .ok_or_else(|| DemonstratorError::NoGoal(task.id.clone()))?;
-        let GoalList(goals) = text.parse().map_err(|source| DemonstratorError::BadGoal {
+        let GoalList(goals) = text.parse().map_err(|reason| DemonstratorError::BadGoal {
             task: task.id.clone(),
-            source,
+            reason,
         })?;
         let (done, reached) = (vec![false; goals.len()], vec![false; goals.len()]);
         Ok(Self {

@@ -1,12 +1,13 @@
 //! The adapter that a flag names: its folder, the run that it came from, and the base that it belongs to.
 
 use crate::assemble::{ModelFolder, STARTER};
-use crate::config::{TrainConfig, read_yaml};
+use crate::config::{Resume, TrainConfig, changes, read_yaml};
 use crate::error::CliError;
 use crate::files::{CHECKSUMS, verify};
 use crate::metrics::METRICS;
 use crate::provenance::{Base, Provenance};
-use crate::resume::list;
+use crate::resume::{CHECKPOINTS, list};
+use cua_grpo_model::lora::read_config as read_lora;
 use std::path::{Path, PathBuf};
 
 /// Name of the saved configuration, in a run folder and in the adapter folders that a run writes.
@@ -29,7 +30,10 @@ pub struct Adapter {
 
 /// The run folder that `path` is, or lies in: `RUN`, `RUN/final`, `RUN/best_model`, `RUN/checkpoints/checkpoint-N`.
 pub fn run_of(path: &Path) -> Option<PathBuf> {
-    let is_run = |folder: &Path| folder.join(CONFIG).is_file() && folder.join(METRICS).is_file();
+    // One whose metrics are lost is a run by its checkpoints.
+    let is_run = |folder: &Path| {
+        folder.join(CONFIG).is_file() && (folder.join(METRICS).is_file() || folder.join(CHECKPOINTS).is_dir())
+    };
     if is_run(path) {
         return Some(path.into());
     }
@@ -69,7 +73,8 @@ impl Adapter {
         let file = folder.join("adapter_config.json");
         if !file.is_file() {
             return Err(wrong(
-                "expected adapter_config.json in it, or a run folder (config.yaml and metrics.jsonl)".into(),
+                "expected adapter_config.json in it, or a run folder (config.yaml with metrics.jsonl or checkpoints)"
+                    .into(),
             ));
         }
         verify(&folder).map_err(|damage| {
@@ -99,9 +104,20 @@ impl Adapter {
     /// The configuration of the run; `None` for an adapter that no run wrote.
     ///
     /// # Errors
-    /// When the file is broken.
+    /// When the file is broken, or says of the adapter what its own files do not say.
     pub fn config(&self) -> Result<Option<TrainConfig>, CliError> {
-        Ok(self.config_file().map(|path| read_yaml(&path)).transpose()?)
+        let Some(path) = self.config_file() else {
+            return Ok(None);
+        };
+        let config = read_yaml(&path)?;
+        match disagreement(&self.folder, &path, &config)? {
+            None => Ok(Some(config)),
+            Some(words) => Err(CliError::Usage(format!(
+                "--adapter {}: {words}. One of the two files was edited: restore it; or copy adapter_config.json and \
+                 adapter_model.safetensors into a folder of their own to use them as they are",
+                self.given.display()
+            ))),
+        }
     }
 
     /// The name to open the base by, where the adapter or its run tells.
@@ -205,6 +221,52 @@ impl Adapter {
         }
         Ok(())
     }
+}
+
+/// What `config`, which is that of `path`, says otherwise than the files of the adapter `folder`, where another value
+/// would give its weights another meaning: the key and both values, in words.
+fn disagreement(folder: &Path, path: &Path, config: &TrainConfig) -> Result<Option<String>, CliError> {
+    let file = folder.join("adapter_config.json");
+    let lora = read_lora(folder).map_err(|error| CliError::Usage(error.to_string()))?;
+    let (rank, alpha) = (&lora.rank_pattern, &lora.alpha_pattern);
+    let shown = |value: serde_json::Result<String>| value.unwrap_or_default();
+    let pairs = [
+        ("lora_r", config.lora_r.to_string(), lora.r.to_string()),
+        ("lora_alpha", config.lora_alpha.to_string(), lora.lora_alpha.to_string()),
+        ("use_rslora", config.use_rslora.to_string(), lora.use_rslora.to_string()),
+        (
+            "lora_rank_pattern",
+            shown(serde_json::to_string(&config.lora_rank_pattern)),
+            shown(serde_json::to_string(rank)),
+        ),
+        (
+            "lora_alpha_pattern",
+            shown(serde_json::to_string(&config.lora_alpha_pattern)),
+            shown(serde_json::to_string(alpha)),
+        ),
+    ];
+    let other = |key: &str, there: &str, here: &str, file: &Path| {
+        format!(
+            "`{key}` is {here} in {}, but {there} in {}",
+            file.display(),
+            path.display()
+        )
+    };
+    if let Some((key, there, here)) = pairs.iter().find(|(_, there, here)| there != here) {
+        return Ok(Some(other(key, there, here, &file)));
+    }
+    // The configuration that the adapter was saved with lies beside it.
+    let own = folder.join(CONFIG);
+    if own == path || !own.is_file() {
+        return Ok(None);
+    }
+    let saved: TrainConfig = read_yaml(&own)?;
+    let all = changes(&saved, config)?;
+    // Another name of the base is allowed where it leads to the same weights, which is checked by itself.
+    let found = all
+        .iter()
+        .find(|change| change.kind == Resume::Refused && change.key != "model_name");
+    Ok(found.map(|change| other(change.key, &change.now, &change.before, &own)))
 }
 
 /// The first digits of a fingerprint.

@@ -22,7 +22,8 @@ use std::path::{Path, PathBuf};
 pub const BEST: &str = "best_model";
 /// Folder of the policy after the last step.
 pub const FINAL: &str = "final";
-const STATE: &str = "training_state.json";
+/// What a run remembers, in a checkpoint.
+pub const STATE: &str = "training_state.json";
 const MOMENTS: &str = "optimizer.safetensors";
 
 /// Files that a whole checkpoint has.

@@ -60,11 +60,52 @@ impl CliError {
         match self {
             // An error of usage may come from below.
             Self::Failed(error) if error.downcast_ref().is_some_and(MetricsError::is_mendable) => 2,
+            Self::Failed(error) if error.downcast_ref().is_some_and(ReportError::is_mendable) => 2,
             Self::Failed(error) => error.downcast_ref::<Self>().map_or(1, Self::exit_code),
             Self::Interrupted => INTERRUPTED,
-            Self::Report(ReportError::Metrics(error)) if error.is_mendable() => 2,
-            Self::Report(error) if !matches!(error, ReportError::Empty { .. }) => 1,
+            Self::Report(error) if !error.is_mendable() => 1,
             _ => 2,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Error;
+
+    #[test]
+    fn a_chain_of_causes_tells_each_once() {
+        let why = || Error::other("the reason");
+        let path = std::path::PathBuf::from("p");
+        let errors: [anyhow::Error; 5] = [
+            ConfigError::Read {
+                path: path.clone(),
+                reason: why(),
+            }
+            .into(),
+            LockError::Io {
+                path: path.clone(),
+                reason: why(),
+            }
+            .into(),
+            MetricsError::Io {
+                operation: "read",
+                path: path.clone(),
+                reason: why(),
+            }
+            .into(),
+            ReportError::Unwritable {
+                path: path.clone(),
+                reason: why(),
+                advice: String::new(),
+            }
+            .into(),
+            cua_grpo_model::ModelError::io("read", &path)(why()).into(),
+        ];
+        for error in errors {
+            let text = CliError::from(error.context("what was done")).to_string();
+            assert_eq!(text.matches("the reason").count(), 1, "{text}");
         }
     }
 }

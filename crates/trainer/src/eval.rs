@@ -82,7 +82,8 @@ impl Evaluation {
         }
     }
 
-    /// Plays the episodes with `engine`, whose configuration is replaced and whose boxes come from `pool`.
+    /// Plays the episodes with `engine`, whose configuration is replaced and whose boxes come from `pool`. `step` is that
+    /// after which the policy was saved, where it is known; the event says 0 where it is not.
     ///
     /// # Errors
     /// When it was cancelled, see [`interrupted`], or when more than `max_lost_share` of the episodes were lost.
@@ -90,7 +91,7 @@ impl Evaluation {
         &self,
         engine: &RolloutEngine,
         pool: &BoxPool,
-        step: usize,
+        step: Option<usize>,
         cancel: CancellationToken,
     ) -> Result<EvalResult> {
         let (started, mark) = (Instant::now(), PoolMark::of(pool));
@@ -109,7 +110,10 @@ impl Evaluation {
         let collection = engine.collect(requests, 0, cancel).await?;
         let (lost, asked) = (collection.stats.lost, collection.stats.slots);
         let first = first_fault(&collection.groups);
-        let what = format!("evaluation after step {step}");
+        let what = step.map_or_else(
+            || "evaluation".to_owned(),
+            |step| format!("evaluation after step {step}"),
+        );
         check_lost(&what, lost, asked, self.max_lost_share, first.as_deref())?;
         let losses = FaultFigures::of(&collection.stats, pool, mark);
         let instances = Instances::of(&collection.groups);
@@ -126,7 +130,7 @@ impl Evaluation {
             episodes.iter().map(|(_, episode)| value(episode)).sum::<f64>() / episodes.len().max(1) as f64
         };
         let mut event = EvalEvent {
-            step,
+            step: step.unwrap_or_default(),
             episodes: episodes.len(),
             success_rate: mean(&|episode| f64::from(u8::from(episode.facts.verified))),
             claimed_success_rate: mean(&|episode| f64::from(u8::from(episode.facts.claimed == Some(true)))),
@@ -209,7 +213,7 @@ pub async fn evaluate(
     evaluation: &Evaluation,
     world: &World,
     candidate: Candidate<'_>,
-    step: usize,
+    step: Option<usize>,
     cancel: CancellationToken,
     progress: impl Fn(&Progress) + Send + Sync + 'static,
 ) -> Result<EvalResult> {

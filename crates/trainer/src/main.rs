@@ -94,7 +94,7 @@ fn run(command: Command) -> Result<(), CliError> {
         }
         Command::Report(arguments) => {
             let run = trainer::adapter::run_of(&arguments.run).unwrap_or_else(|| arguments.run.clone());
-            let path = trainer::report::write_report(&run)?;
+            let path = trainer::report::write_report(&run, arguments.output.as_deref())?;
             trainer::output::say(format!("report: {}", path.display()));
             Ok(())
         }

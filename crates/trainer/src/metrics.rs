@@ -20,14 +20,14 @@ pub const METRICS: &str = "metrics.jsonl";
 #[derive(Debug, thiserror::Error)]
 pub enum MetricsError {
     /// The file system refused.
-    #[error("cannot {operation} `{}`: {source}", path.display())]
+    #[error("cannot {operation} `{}`: {reason}", path.display())]
     Io {
         /// What was tried.
         operation: &'static str,
         /// The file.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        reason: std::io::Error,
     },
     /// A line that is neither an event nor a torn last line.
     #[error("`{}` line {line}: expected an event as JSON, got {message}. Mend or remove the line", path.display())]
@@ -42,9 +42,13 @@ pub enum MetricsError {
 }
 
 impl MetricsError {
-    /// Whether the user can mend it: a line that is no event, as opposed to a file system that refuses.
+    /// Whether the user can mend it: a line that is no event, a file that may not be read or written; as opposed to a disk
+    /// that fails.
     pub fn is_mendable(&self) -> bool {
-        matches!(self, Self::Line { .. })
+        match self {
+            Self::Line { .. } => true,
+            Self::Io { reason, .. } => crate::files::is_mendable(reason),
+        }
     }
 }
 
@@ -102,7 +106,7 @@ impl MetricsWriter {
         let mut line = serde_json::to_vec(event).map_err(|error| MetricsError::Io {
             operation: "encode an event for",
             path: self.path.clone(),
-            source: error.into(),
+            reason: error.into(),
         })?;
         line.push(b'\n');
         self.file
@@ -178,10 +182,10 @@ fn parse(path: &Path) -> Result<Vec<(Event, usize)>, MetricsError> {
 
 fn io(operation: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> MetricsError {
     let path = path.to_path_buf();
-    move |source| MetricsError::Io {
+    move |reason| MetricsError::Io {
         operation,
         path,
-        source,
+        reason,
     }
 }
 

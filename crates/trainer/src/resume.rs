@@ -1,6 +1,7 @@
 //! Finds the checkpoint that a run goes on from, and refuses what would change the meaning of its weights.
 
 use crate::adapter::CONFIG;
+use crate::checkpoint::{STATE, read_state};
 use crate::config::{Change, ConfigError, Resume, TrainConfig, changes};
 use crate::files::{Damage, LOCK, verify};
 use crate::metrics::METRICS;
@@ -121,6 +122,14 @@ impl ResumePoint {
                 .and_then(Path::parent)
                 .filter(|given| given.join(CONFIG).is_file());
             let run_dir = given.map(Path::to_path_buf).or(run_dir).unwrap_or_default();
+            let within = path.canonicalize().ok();
+            let within = within.as_deref().and_then(Path::parent).and_then(Path::file_name);
+            if within.is_none_or(|name| name != CHECKPOINTS) {
+                return Err(missing(
+                    "this checkpoint lies in no run folder, to which a run could write; put it back, or into a folder \
+                     `checkpoints` of a new one",
+                ));
+            }
             if !run_dir.join(CONFIG).is_file() && !path.join(CONFIG).is_file() {
                 return Err(missing("the run folder above it has no config.yaml"));
             }
@@ -278,7 +287,17 @@ fn whole(checkpoint: &Path) -> Result<(), Damage> {
             });
         }
     }
-    Ok(())
+    // The name is in no list of checksums; by another one the run would count on from a step that it never did.
+    let state = read_state(checkpoint).map(|state| state.global_step);
+    let reason = match state {
+        Ok(step) if step_of(checkpoint).is_none_or(|named| named == step) => return Ok(()),
+        Ok(step) => format!("it is of step {step}, so the folder was called checkpoint-{step}"),
+        Err(error) => format!("{error:#}"),
+    };
+    Err(Damage::Unreadable {
+        name: STATE.into(),
+        reason,
+    })
 }
 
 /// The checkpoints of a run folder with their steps, oldest first.

@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
-mod runs;
+mod common;
 
-use runs::{copy_folder, refused, snapshot, succeed, text, trainer, with};
+use common::runs::{copy_folder, refused, snapshot, succeed, text, with};
+use common::trainer;
 use std::path::Path;
+use trainer::checkpoint::step_of;
 use trainer::metrics::{Event, deterministic, read_metrics};
 
 #[test]
@@ -47,6 +49,8 @@ fn an_adapter_is_evaluated_as_its_run_did_it() {
         let Event::Eval(eval) = event else {
             panic!("no evaluation: {event:?}")
         };
+        let adapter = if path == "my run" { "my run/final" } else { path };
+        assert_eq!(Some(eval.step), step_of(&home.path().join(adapter)), "{path}");
         let mut expected = last.clone();
         (expected.step, expected.eval_s) = (eval.step, eval.eval_s);
         if !path.ends_with("best_model") {
@@ -83,6 +87,10 @@ fn an_adapter_is_evaluated_as_its_run_did_it() {
     let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(found["success_rate"], last.success_rate, "{}", text(&output));
     assert_eq!(found["task_set"], deterministic(&Event::Eval(last))["task_set"]);
+    // A run whose metrics are lost is a run by its checkpoints.
+    std::fs::rename(run.join("metrics.jsonl"), home.path().join("aside")).unwrap();
+    succeed(home.path(), &["eval", "--adapter=my run", "--episodes=1"]);
+    std::fs::rename(home.path().join("aside"), run.join("metrics.jsonl")).unwrap();
     // Every other command takes the run too, base and all.
     for arguments in [
         &["generate", "--adapter=my run", "--prompt=hello", "--max-new-tokens=2"][..],
@@ -185,5 +193,72 @@ fn a_base_whose_configuration_or_template_was_changed_is_refused_by_the_name_of_
     let path = base.join("config.json");
     let whole = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, whole.replace("\n", "\n ")).unwrap();
+    succeed(home.path(), &["eval", "--adapter=run", "--episodes=1"]);
+}
+
+#[test]
+fn an_adapter_and_its_configuration_must_agree() {
+    let home = tempfile::tempdir().unwrap();
+    succeed(home.path(), &with(&["--max-steps=1", "--output-dir=run"]));
+    let run = home.path().join("run");
+    let edit = |name: &str, from: &str, to: &str| {
+        let path = run.join(name);
+        let whole = std::fs::read_to_string(&path).unwrap();
+        assert!(whole.contains(from), "{name} lacks {from}");
+        std::fs::write(&path, whole.replace(from, to)).unwrap();
+        (path, whole)
+    };
+    for (from, to, words) in [
+        ("lora_alpha: 32.0", "lora_alpha: 64.0", ["`lora_alpha` is 32", "64"]),
+        ("lora_r: 16", "lora_r: 8", ["`lora_r` is 16", "but 8"]),
+        (
+            "use_rslora: false",
+            "use_rslora: true",
+            ["`use_rslora` is false", "true"],
+        ),
+        (
+            "load_in_4bit: false",
+            "load_in_4bit: true",
+            ["`load_in_4bit` is false", "true"],
+        ),
+        (
+            "lora_alpha_pattern: {}",
+            "lora_alpha_pattern: {q_proj: 4.0}",
+            ["`lora_alpha_pattern`", "q_proj"],
+        ),
+    ] {
+        let (path, whole) = edit("config.yaml", from, to);
+        for command in [
+            ["eval", "--adapter=run", "--episodes=1"].as_slice(),
+            &["eval", "--adapter=run/checkpoints/checkpoint-1", "--episodes=1"],
+            &["generate", "--adapter=run/final", "--prompt=a"],
+            &["merge", "--adapter=run/best_model", "--out=merged"],
+        ] {
+            let mut words = words.to_vec();
+            words.extend(["run/config.yaml", "restore"]);
+            refused(home.path(), command, &words);
+        }
+        std::fs::write(path, whole).unwrap();
+    }
+    // The other file of the two; its checksums are taken away, as the message about them says.
+    std::fs::remove_file(run.join("final/checksums.json")).unwrap();
+    let (path, whole) = edit(
+        "final/adapter_config.json",
+        "\"lora_alpha\": 32.0",
+        "\"lora_alpha\": 64.0",
+    );
+    refused(home.path(), &["eval", "--adapter=run"], &["`lora_alpha` is 64", "32"]);
+    // On its own it is an adapter like any other, of no known step.
+    let own = home.path().join("own");
+    std::fs::create_dir(&own).unwrap();
+    for name in ["adapter_config.json", "adapter_model.safetensors"] {
+        std::fs::copy(run.join("final").join(name), own.join(name)).unwrap();
+    }
+    let flags = ["eval", "--adapter=own", "--model-name=starter", "--episodes=1"];
+    let output = trainer(home.path(), &flags);
+    assert!(output.status.success(), "{}", text(&output));
+    let figures: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(figures["step"].is_null() && figures["episodes"] == 1, "{figures}");
+    std::fs::write(path, whole).unwrap();
     succeed(home.path(), &["eval", "--adapter=run", "--episodes=1"]);
 }

@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
+mod common;
+
+use common::trainer_in as trainer;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// One step of one small group.
 const TINY: &[&str] = &[
@@ -17,23 +19,6 @@ const TINY: &[&str] = &[
     "--set=max_new_tokens=4",
     "--set=save_episodes=0",
 ];
-
-/// Exit code, standard output and standard error in `folder`, with nothing in the environment but `environment`.
-fn trainer(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> (i32, String, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_trainer"))
-        .args(arguments)
-        .env_clear()
-        .envs(environment.iter().copied())
-        .current_dir(folder)
-        .output()
-        .unwrap();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (
-        output.status.code().unwrap(),
-        text(&output.stdout),
-        text(&output.stderr),
-    )
-}
 
 /// The plan of a run, which shows what its configuration is.
 #[track_caller]

@@ -2,9 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
-mod runs;
+mod common;
 
-use runs::{adapter, command, copy_folder, lines, order, refused, snapshot, succeed, text, trainer, with};
+use common::runs::{adapter, copy_folder, lines, order, refused, snapshot, succeed, text, with};
+use common::{command, trainer};
 use std::process::Stdio;
 use std::time::Duration;
 use trainer::checkpoint::step_of;
@@ -300,7 +301,10 @@ fn a_resume_without_a_step_to_do_changes_nothing() {
         assert!(said.contains("nothing to do: step 1 is reached"), "{said}");
         assert!(before == snapshot(&end));
     }
-    // What a death before the last artefact left out is made, and nothing else is touched.
+    // What a death before the last artefact left out is made, or what was damaged since, and nothing else is touched.
+    std::fs::write(end.join("final/adapter_model.safetensors"), "cut").unwrap();
+    succeed(home.path(), &["--resume=end"]);
+    assert!(adapter(&end.join("final")) == adapter(&end.join("checkpoints/checkpoint-1")));
     std::fs::remove_dir_all(end.join("final")).unwrap();
     let said = succeed(home.path(), &["--resume=end"]);
     assert!(!said.contains("nothing to do") && !said.contains("kept in"), "{said}");

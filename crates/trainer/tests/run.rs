@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
-use std::path::Path;
-use std::process::{Command, Output};
+mod common;
+
+use common::runs::succeed;
+use common::trainer;
 use trainer::metrics::{Event, deterministic, read_metrics};
 
 /// Small enough for a test, large enough that groups differ and updates are made.
@@ -18,22 +20,6 @@ const SMALL: &[&str] = &[
     "--set=min_group_std=0",
     "--set=save_episodes=2",
 ];
-
-fn trainer(folder: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_trainer"))
-        .args(arguments)
-        .current_dir(folder)
-        .env_clear()
-        .output()
-        .unwrap()
-}
-
-fn succeed(folder: &Path, arguments: &[&str]) -> String {
-    let output = trainer(folder, arguments);
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{arguments:?}: {text}");
-    text
-}
 
 fn with<'a>(rest: &[&'a str]) -> Vec<&'a str> {
     SMALL.iter().copied().chain(rest.iter().copied()).collect()

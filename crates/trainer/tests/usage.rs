@@ -2,8 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
-use std::path::Path;
-use std::process::Command;
+mod common;
+
+use common::trainer_in as trainer;
 
 /// Arguments, environment, and words that the message must have.
 type Case = (
@@ -11,23 +12,6 @@ type Case = (
     &'static [(&'static str, &'static str)],
     &'static [&'static str],
 );
-
-/// Exit code, standard output and standard error of the binary, in a folder of its own without our environment.
-fn trainer(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> (i32, String, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_trainer"))
-        .args(arguments)
-        .env_clear()
-        .envs(environment.iter().copied())
-        .current_dir(folder)
-        .output()
-        .unwrap();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (
-        output.status.code().unwrap(),
-        text(&output.stdout),
-        text(&output.stderr),
-    )
-}
 
 #[test]
 fn usage_errors_exit_with_2_say_what_to_do_and_leave_nothing() {
@@ -117,6 +101,18 @@ fn usage_errors_exit_with_2_say_what_to_do_and_leave_nothing() {
             &["--temperature", "0 or more"],
         ),
         (&["sim", "--fault-rate", "-1"], &[], &["--fault-rate", "0 to 1"]),
+        (&["sim", "--refuse-rate", "2"], &[], &["--refuse-rate", "0 to 1"]),
+        (
+            &["generate", "--model=starter", "--prompt=x", "--max-new-tokens=0"],
+            &[],
+            &["--max-new-tokens", "a whole number, 1 or more"],
+        ),
+        // An address for documents, which no machine has.
+        (
+            &["sim", "--bind", "192.0.2.1:80"],
+            &[],
+            &["--bind", "192.0.2.1:80", "an address of this machine"],
+        ),
         // Values of other trainers.
         (&["--set", "dtype=bf16"], &[], &["`dtype`", "write bfloat16"]),
         (&["--set", "top_k=-1"], &[], &["`top_k`", "write 0"]),
@@ -195,6 +191,52 @@ fn usage_errors_exit_with_2_say_what_to_do_and_leave_nothing() {
         .map(|entry| entry.unwrap().path())
         .collect();
     assert_eq!(left, [file]);
+}
+
+#[test]
+fn what_may_not_be_read_or_written_is_told_once_with_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    // Folders in the place of files: they cannot be read or written, whoever asks.
+    for name in [
+        "written/report.html",
+        "unread/metrics.jsonl",
+        "folder.yaml",
+        "model/tokenizer.json",
+    ] {
+        std::fs::create_dir_all(folder.path().join(name)).unwrap();
+    }
+    std::fs::write(folder.path().join("written/config.yaml"), "seed: 1\n").unwrap();
+    std::fs::copy(
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("starter/config.json"),
+        folder.path().join("model/config.json"),
+    )
+    .unwrap();
+    let cases: [(&[&str], &[&str]); 5] = [
+        (
+            &["report", "written"],
+            &["written/report.html", "report written --output"],
+        ),
+        (&["report", "unread"], &["unread/metrics.jsonl"]),
+        (&["--config", "folder.yaml"], &["folder.yaml", "--config"]),
+        (&["generate", "--model=model", "--prompt=x"], &["tokenizer.json"]),
+        (&["sim", "--bind=192.0.2.1:80"], &["192.0.2.1:80"]),
+    ];
+    for (arguments, words) in cases {
+        let (code, _, stderr) = trainer(folder.path(), arguments, &[]);
+        assert_eq!(code, 2, "{arguments:?}: {stderr}");
+        assert!(
+            words.iter().all(|word| stderr.contains(word)),
+            "{arguments:?} {words:?}: {stderr}"
+        );
+        assert_eq!(stderr.matches("(os error").count(), 1, "{arguments:?}: {stderr}");
+    }
+    let (code, _, stderr) = trainer(folder.path(), &["report", "written", "--output=mine.html"], &[]);
+    assert!(code == 0 && stderr.contains("mine.html"), "{stderr}");
+    assert!(
+        std::fs::read_to_string(folder.path().join("mine.html"))
+            .unwrap()
+            .contains("seed: 1")
+    );
 }
 
 #[test]

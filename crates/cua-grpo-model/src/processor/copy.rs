@@ -71,9 +71,9 @@ fn copy(from: &Path, to: &Path) -> Result<(), ProcessorError> {
 
 fn error(operation: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> ProcessorError {
     let path = path.to_owned();
-    move |source| ProcessorError::Io {
+    move |reason| ProcessorError::Io {
         operation,
         path,
-        source,
+        reason,
     }
 }

@@ -6,14 +6,14 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum ProcessorError {
     /// A file of the model folder could not be read or written.
-    #[error("{operation} {path}: {source}; check that the model folder is complete and readable")]
+    #[error("{operation} {path}: {reason}; check that the model folder is complete and readable")]
     Io {
         /// What was being done, e.g. `read`.
         operation: &'static str,
         /// The file.
         path: PathBuf,
         /// The cause.
-        source: std::io::Error,
+        reason: std::io::Error,
     },
     /// A file of the model folder does not have the expected form.
     #[error("parse {path}: expected {expected}, got {got}")]
@@ -86,19 +86,19 @@ pub enum ProcessorError {
 impl ProcessorError {
     /// Reads a text file without its byte order mark, naming it in the error.
     pub(super) fn read(path: &std::path::Path) -> Result<String, Self> {
-        crate::plain_text::read(path).map_err(|source| Self::Io {
+        crate::plain_text::read(path).map_err(|reason| Self::Io {
             operation: "read",
             path: path.to_owned(),
-            source,
+            reason,
         })
     }
 
     /// Writes a text file, naming it in the error.
     pub(super) fn write(path: &std::path::Path, text: &str) -> Result<(), Self> {
-        std::fs::write(path, text).map_err(|source| Self::Io {
+        std::fs::write(path, text).map_err(|reason| Self::Io {
             operation: "write",
             path: path.to_owned(),
-            source,
+            reason,
         })
     }
 

@@ -101,10 +101,10 @@ pub fn train_tokenizer(
     for (literal, special) in ADDED_TOKENS {
         tokenizer.add_tokens(&[AddedToken::from(literal, special)]);
     }
-    std::fs::create_dir_all(folder).map_err(|source| ProcessorError::Io {
+    std::fs::create_dir_all(folder).map_err(|reason| ProcessorError::Io {
         operation: "create folder",
         path: folder.to_owned(),
-        source,
+        reason,
     })?;
     ProcessorError::write(
         &folder.join("tokenizer.json"),

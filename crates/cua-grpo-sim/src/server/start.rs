@@ -14,12 +14,14 @@ use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 #[derive(Debug, thiserror::Error)]
 pub enum SimError {
     /// The address cannot be listened on.
-    #[error("start simulator: expected to listen on {address}, got {source}; choose another address or port 0")]
+    #[error(
+        "cannot listen on {address}: {reason}; choose an address of this machine that is free, e.g. 127.0.0.1 with port 0, which takes a free port"
+    )]
     Bind {
         /// The address.
         address: SocketAddr,
         /// What the system said.
-        source: std::io::Error,
+        reason: std::io::Error,
     },
 }
 
@@ -67,7 +69,7 @@ impl SimServer {
     /// [`SimError::Bind`] when the address is taken or not ours.
     pub async fn start(config: SimConfig) -> Result<Self, SimError> {
         let bind = config.bind;
-        let fail = |source| SimError::Bind { address: bind, source };
+        let fail = |reason| SimError::Bind { address: bind, reason };
         let listener = TcpListener::bind(bind).await.map_err(fail)?;
         let address = listener.local_addr().map_err(fail)?;
         let state = Arc::new(SimState::new(config));

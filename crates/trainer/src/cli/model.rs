@@ -1,6 +1,5 @@
 //! Flags of the subcommands that use a model without a run: `score`, `generate`, `merge`.
 
-use clap::builder::RangedU64ValueParser;
 use clap::{ArgGroup, Args, ValueEnum};
 use cua_grpo_model::processor::Literals;
 use std::path::PathBuf;
@@ -87,7 +86,7 @@ pub struct GenerateArgs {
     #[arg(long, value_name = "IN")]
     pub messages: Option<PathBuf>,
     /// Most tokens of the reply [default: of generation_config.json, else 512]
-    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
+    #[arg(long, value_name = "N", value_parser = at_least_one, allow_hyphen_values = true)]
     pub max_new_tokens: Option<usize>,
     /// Divides the logits, 0 takes the likeliest token [default: of generation_config.json]
     #[arg(long, value_name = "T", allow_hyphen_values = true)]
@@ -128,4 +127,9 @@ pub struct MergeArgs {
     /// Number format of the weights [default: that of the model, by its config.json; f32 where it is neither]
     #[arg(long, value_parser = ["f32", "bf16"])]
     pub dtype: Option<String>,
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    let value = text.parse().ok().filter(|value| *value > 0);
+    value.ok_or_else(|| "expected a whole number, 1 or more".to_owned())
 }

@@ -23,7 +23,7 @@ pub struct SimArgs {
     #[arg(long, value_name = "FRACTION", default_value_t = 0.0, value_parser = fraction, allow_hyphen_values = true)]
     pub fault_rate: f64,
     /// Fraction of actions that are refused as if the policy had asked for nonsense
-    #[arg(long, value_name = "FRACTION", default_value_t = 0.0)]
+    #[arg(long, value_name = "FRACTION", default_value_t = 0.0, value_parser = fraction, allow_hyphen_values = true)]
     pub refuse_rate: f64,
     /// Seed of the injected faults
     #[arg(long, value_name = "S", default_value_t = 0)]
@@ -41,4 +41,7 @@ pub struct ReportArgs {
     /// The run folder, or a folder of it: best_model, final, a checkpoint
     #[arg(value_name = "RUN")]
     pub run: PathBuf,
+    /// Write the report to this file [default: report.html in the run folder]
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
 }

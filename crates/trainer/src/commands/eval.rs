@@ -13,7 +13,7 @@ use cua_grpo_model::lora::load_adapter;
 use cua_grpo_rollout::Event;
 
 /// Greedy episodes on unseen task instances; a line a template on standard error, the figures as JSON on standard
-/// output.
+/// output. Its `step` is that of the adapter, null where none is known.
 pub async fn eval(measured: &Measured) -> Result<()> {
     let interrupt = Interrupt::listen(Notice::EVALUATION);
     let config = &measured.resolved.config;
@@ -32,6 +32,11 @@ pub async fn eval(measured: &Measured) -> Result<()> {
     interrupt.hold();
     let world = interrupt.or(World::open(WorldConfig::of(config))).await??;
     let evaluation = Evaluation::of(config);
+    let provenance = measured
+        .adapter
+        .as_ref()
+        .and_then(|adapter| adapter.provenance.as_ref());
+    let step = provenance.map(|provenance| provenance.step);
     let progress = Progress::new(0, 0);
     let (shown, verbose) = (progress.clone(), config.verbose);
     let candidate = Candidate {
@@ -39,7 +44,7 @@ pub async fn eval(measured: &Measured) -> Result<()> {
         renderer,
         reward: crate::reward::reward(config.reward, config.seed),
     };
-    let result = evaluate(&evaluation, &world, candidate, 0, interrupt.token(), move |now| {
+    let result = evaluate(&evaluation, &world, candidate, step, interrupt.token(), move |now| {
         shown.episodes("evaluation", now.stats.episodes, now.stats.slots, now.stats.successes);
         match &now.event {
             Event::Episode {
@@ -70,6 +75,7 @@ pub async fn eval(measured: &Measured) -> Result<()> {
         result.event.turns_mean,
         crate::progress::incomplete(&result.event)
     ));
-    let line = serde_json::to_string(&crate::metrics::Event::Eval(result.event))?;
-    output::line(&line)
+    let mut line = serde_json::to_value(crate::metrics::Event::Eval(result.event))?;
+    line["step"] = step.into();
+    output::line(&line.to_string())
 }

@@ -1,9 +1,10 @@
 //! `trainer sim`: serves the simulated phone.
 
 use crate::cli::SimArgs;
+use crate::error::Mendable;
 use crate::interrupt::{Interrupt, Notice};
 use crate::output;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use cua_grpo_sim::{Faults, Latency, SimConfig, SimServer};
 use std::time::Duration;
 
@@ -26,12 +27,7 @@ pub async fn sim(arguments: &SimArgs) -> Result<()> {
     };
     let interrupt = Interrupt::listen(Notice::SERVING);
     interrupt.hold();
-    let server = SimServer::start(config).await.with_context(|| {
-        format!(
-            "cannot serve on {}; choose another address with --bind, port 0 takes a free one",
-            arguments.bind
-        )
-    })?;
+    let server = SimServer::start(config).await.mendable("--bind")?;
     output::say(format!("simulated phones at {}", server.base_url()));
     output::say(format!(
         "use them with: {}",

@@ -6,12 +6,12 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file could not be read.
-    #[error("cannot read the configuration `{}`: {source}. Check the path after --config", path.display())]
+    #[error("cannot read the configuration `{}`: {reason}. Check the path after --config", path.display())]
     Read {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        reason: std::io::Error,
     },
     /// The resolved configuration could not be written.
     #[error("cannot write the configuration: {message}")]

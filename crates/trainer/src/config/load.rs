@@ -149,8 +149,8 @@ pub fn to_yaml<C: Configuration>(config: &C) -> Result<String, ConfigError> {
 }
 
 fn read(path: &Path) -> Result<String, ConfigError> {
-    cua_grpo_model::plain_text::read(path).map_err(|source| ConfigError::Read {
+    cua_grpo_model::plain_text::read(path).map_err(|reason| ConfigError::Read {
         path: path.into(),
-        source,
+        reason,
     })
 }

@@ -21,13 +21,30 @@ const REPLACED: &str = ".replaced";
 /// # Errors
 /// When the file system refuses; the old content stands then.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    replace(path, bytes).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// [`write`], with what the file system said alone.
+///
+/// # Errors
+/// When the file system refuses; the old content stands then.
+pub fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let partial = beside(path, &format!(".{}{PARTIAL}", std::process::id()));
     let written = write_synced(&partial, bytes).and_then(|()| rename(&partial, path));
     if written.is_err() {
         // The first error is the one to tell; the name says what it is.
         let _ = std::fs::remove_file(&partial);
     }
-    written.with_context(|| format!("cannot write {}", path.display()))
+    written
+}
+
+/// Whether the user can mend what the file system says: a path that leads nowhere, or what may not be written.
+pub fn is_mendable(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::*;
+    matches!(
+        error.kind(),
+        NotFound | PermissionDenied | ReadOnlyFilesystem | IsADirectory | NotADirectory | DirectoryNotEmpty
+    )
 }
 
 fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
@@ -158,8 +175,8 @@ pub fn sweep(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Gives `to` the files of the folder `from`, folders in it too, without a second copy on the disk where the file
-/// system can: files here are never changed in place, so both names may share one.
+/// Gives `to` the files of the folder `from`, folders in it too, without a second copy of the large ones on the disk where
+/// the file system can: weights are never changed in place, so both names may share one file.
 ///
 /// # Errors
 /// When the file system refuses.
@@ -178,12 +195,17 @@ pub fn link_folder(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Bytes of files that are copied rather than linked.
+const SMALL: u64 = 1 << 16;
+
 /// Gives the new file `to` the content of `from`, as [`link_folder`] does.
 ///
 /// # Errors
 /// When the file system refuses.
 pub fn link_file(from: &Path, to: &Path) -> Result<()> {
-    if std::fs::hard_link(from, to).is_err() {
+    // Whoever edits a text in place should not change all folders that have it.
+    let small = from.metadata().is_ok_and(|data| data.len() <= SMALL);
+    if small || std::fs::hard_link(from, to).is_err() {
         std::fs::copy(from, to).with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
     }
     Ok(())
@@ -355,5 +377,24 @@ pub mod tests {
         link_folder(&first, &second).unwrap();
         replace_folder(&first, fill("new")).unwrap();
         assert_eq!(std::fs::read_to_string(second.join("a")).unwrap(), "old");
+    }
+
+    #[test]
+    fn texts_are_copied_and_weights_are_shared() {
+        let home = tempfile::tempdir().unwrap();
+        let (from, to) = (home.path().join("from"), home.path().join("to"));
+        std::fs::create_dir_all(from.join("inner")).unwrap();
+        std::fs::write(from.join("inner/config.yaml"), "a: 1").unwrap();
+        std::fs::write(from.join("weights"), vec![0; 1 << 20]).unwrap();
+        link_folder(&from, &to).unwrap();
+        std::fs::write(from.join("inner/config.yaml"), "a: 2").unwrap();
+        assert_eq!(std::fs::read_to_string(to.join("inner/config.yaml")).unwrap(), "a: 1");
+        assert_eq!(std::fs::read(to.join("weights")).unwrap().len(), 1 << 20);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::MetadataExt;
+            let number = |folder: &Path| folder.join("weights").metadata().unwrap().ino();
+            assert_eq!(number(&from), number(&to));
+        }
     }
 }

@@ -22,12 +22,12 @@ pub enum LockError {
         holder: String,
     },
     /// The file system refused.
-    #[error("cannot lock {}: {source}", path.display())]
+    #[error("cannot lock {}: {reason}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        reason: std::io::Error,
     },
 }
 
@@ -44,9 +44,9 @@ impl FolderLock {
     /// [`LockError::Held`] when another process has it.
     pub fn acquire(folder: &Path) -> Result<Self, LockError> {
         let path = folder.join(LOCK);
-        let io = |source| LockError::Io {
+        let io = |reason| LockError::Io {
             path: path.clone(),
-            source,
+            reason,
         };
         let file = OpenOptions::new()
             .read(true)

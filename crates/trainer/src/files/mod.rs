@@ -5,7 +5,10 @@ mod durable;
 mod lock;
 
 pub use checksums::{CHECKSUMS, Damage, seal, verify};
-pub use durable::{discard, link_file, link_folder, move_folder, replace_folder, sweep, sync_folder, sync_tree, write};
+pub use durable::{
+    discard, is_mendable, link_file, link_folder, move_folder, replace, replace_folder, sweep, sync_folder, sync_tree,
+    write,
+};
 pub use lock::{FolderLock, LOCK, LockError};
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The charts of a run: what is drawn, in which order, and what a reader should make of it.
 
 use super::chart::{Chart, Scale, Series, smooth};
+use crate::compare::task_set;
 use crate::metrics::{Behaviour, EvalEvent, TrainEvent};
 
 type Points = Vec<(f64, f64)>;
@@ -30,10 +31,37 @@ impl Figures<'_> {
             .collect()
     }
 
-    /// One point an evaluation.
+    /// One point for each evaluation.
     fn eval(&self, value: impl Fn(&EvalEvent) -> f64) -> Points {
         let points = self.evals.iter();
         points.map(|eval| (eval.step as f64, value(eval))).collect()
+    }
+
+    /// A line for each task set, since evaluations of two sets are not comparable: that of the last evaluation under
+    /// `name`, on top of the others in grey.
+    fn by_task_set<'a>(
+        &self,
+        name: &'a str,
+        class: &'a str,
+        value: impl Fn(&EvalEvent) -> f64 + Copy,
+    ) -> Vec<Series<'a>> {
+        let mut sets: Vec<(Option<&str>, Points)> = Vec::new();
+        for eval in self.evals.iter().rev() {
+            let point = (eval.step as f64, value(eval));
+            match sets.iter_mut().find(|(set, _)| *set == task_set(eval)) {
+                Some((_, points)) => points.insert(0, point),
+                None => sets.push((task_set(eval), vec![point])),
+            }
+        }
+        let series = sets.into_iter().enumerate().map(|(index, (_, points))| match index {
+            0 => dotted(name, class, points),
+            1 => dotted("another task set", "grey", points),
+            // One key in the legend stands for all of them.
+            _ => dotted("", "grey", points),
+        });
+        let mut series: Vec<_> = series.collect();
+        series.reverse();
+        series
     }
 
     /// A share of what `whole` counts.
@@ -62,10 +90,13 @@ impl Figures<'_> {
                 note: "Verified on the device's state. Claims above the verified curve are a warning of reward hacking.",
                 scale: Scale::Percent,
                 reference: None,
-                series: vec![
-                    dotted("claimed", "claimed", self.eval(|eval| eval.claimed_success_rate)),
-                    dotted("verified", "eval", self.eval(|eval| eval.success_rate)),
-                ],
+                series: {
+                    let mut series = self.by_task_set("verified", "eval", |eval| eval.success_rate);
+                    let mut claimed = self.by_task_set("claimed", "claimed", |eval| eval.claimed_success_rate);
+                    // Claims of another task set would be one grey line more.
+                    series.splice(0..0, claimed.pop());
+                    series
+                },
             },
         ]
     }
@@ -107,10 +138,11 @@ impl Figures<'_> {
                 note: "Mean over episodes; training samples, evaluation is greedy.",
                 scale: Scale::Number,
                 reference: None,
-                series: vec![
-                    line("training", "train", self.train(|train| train.turns_mean)),
-                    dotted("evaluation", "eval", self.eval(|eval| eval.turns_mean)),
-                ],
+                series: {
+                    let mut series = vec![line("training", "train", self.train(|train| train.turns_mean))];
+                    series.extend(self.by_task_set("evaluation", "eval", |eval| eval.turns_mean));
+                    series
+                },
             },
             Chart {
                 title: "Replies that did nothing",

@@ -3,7 +3,7 @@
 use super::html::{duration, escape, thousands};
 use super::invocation::Invocation;
 use super::record::EpisodeRecord;
-use crate::compare::{first_and_last, lost, requested};
+use crate::compare::{first_and_last, lost, requested, task_set};
 use crate::interval::{in_words, wilson};
 use crate::metrics::{EvalEvent, TemplateCount, TrainEvent};
 use std::collections::BTreeMap;
@@ -51,12 +51,13 @@ fn warnings(first: &EvalEvent, evals: &[&EvalEvent]) -> String {
              are the instances that both evaluations have.</p>"
         );
     }
-    let others = evals.iter().filter(|eval| eval.step < first.step).count();
+    let others = evals.iter().filter(|eval| task_set(eval) != task_set(first)).count();
     if others > 0 {
         let _ = write!(
             html,
-            "<p class=\"note\">Evaluations before step {} are on other instances or cannot be compared.</p>",
-            first.step
+            "<p class=\"note\">{others} of {} evaluations are on another task set (other instances, or played under other \
+             conditions) and are compared with none of these.</p>",
+            evals.len()
         );
     }
     html
@@ -79,16 +80,22 @@ pub(super) fn hero(evals: &[&EvalEvent]) -> String {
         )
     };
     let gain = 100.0 * (last.success_rate - first.success_rate);
-    let verdict = if first.step == last.step {
-        "one evaluation so far".to_owned()
+    let alone = first.step == last.step;
+    let verdict = match (alone, evals.len()) {
+        (true, 1) => "one evaluation so far".to_owned(),
+        (true, _) => "nothing to compare with yet".to_owned(),
+        _ => format!("{gain:+.1} points"),
+    };
+    let before = if alone {
+        String::new()
     } else {
-        format!("{gain:+.1} points")
+        bar(&format!("step {}", first.step), "before", &first)
     };
     format!(
         "<div class=\"gain\"><strong>{verdict}</strong><span>tasks solved, greedy, {} instances never trained on</span>\
          </div><div class=\"bars\">{}{}<p class=\"note\">The range is the 95 % Wilson interval of the rate.</p>{}</div>",
         last.episodes,
-        bar(&format!("step {}", first.step), "before", &first),
+        before,
         bar(&format!("step {}", last.step), "after", &last),
         warnings(&first, evals),
     )

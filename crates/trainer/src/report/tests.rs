@@ -224,7 +224,7 @@ fn a_run_becomes_one_file_with_everything_in_it() {
     let temporary = tempfile::tempdir().unwrap();
     let run = std::env::var_os("REPORT_SAMPLE").map_or_else(|| temporary.path().join("made-up-run"), Into::into);
     make_run(&run);
-    let path = write_report(&run).unwrap();
+    let path = write_report(&run, None).unwrap();
     let html = std::fs::read_to_string(path).unwrap();
     assert!(html.contains("+40.0 points") && html.contains("28.0%") && html.contains("68.0%"));
     let count = |text: &str| html.matches(text).count();
@@ -290,8 +290,54 @@ fn a_run_of_one_evaluation_and_no_episodes_still_has_a_report() {
         .unwrap()
         .write(&Event::Eval(EvalEvent::default()))
         .unwrap();
-    let html = std::fs::read_to_string(write_report(run.path()).unwrap()).unwrap();
+    let html = std::fs::read_to_string(write_report(run.path(), None).unwrap()).unwrap();
     assert!(html.contains("one evaluation so far") && html.contains("No episodes were saved"));
+}
+
+#[test]
+fn evaluations_on_two_task_sets_are_never_compared() {
+    let run = tempfile::tempdir().unwrap();
+    let report = |evals: &[(usize, f64, &str)]| {
+        let mut metrics = MetricsWriter::create(run.path()).unwrap();
+        for (step, rate, set) in evals {
+            let mut event = EvalEvent {
+                step: *step,
+                episodes: 8,
+                success_rate: *rate,
+                ..Default::default()
+            };
+            event.extra.insert("task_set".into(), (*set).into());
+            metrics.write(&Event::Eval(event)).unwrap();
+        }
+        std::fs::read_to_string(write_report(run.path(), None).unwrap()).unwrap()
+    };
+    let html = report(&[(0, 0.125, "a"), (2, 0.25, "a"), (3, 0.5, "b")]);
+    let gain = html.split("<div class=\"gain\">").nth(1).unwrap();
+    let gain = gain.split("</section>").next().unwrap();
+    assert!(
+        gain.contains("nothing to compare with yet") && !gain.contains("points"),
+        "{gain}"
+    );
+    assert!(gain.contains("step 3") && !gain.contains("step 0"), "{gain}");
+    assert!(gain.contains("2 of 3 evaluations are on another task set"), "{gain}");
+    assert!(
+        !html.contains("newly solved"),
+        "no episode stands beside one of another set"
+    );
+    // In the charts no line leads from one set to the other.
+    let chart = html.split("aria-label=\"Success on unseen instances\"").nth(1).unwrap();
+    let chart = chart.split("</figure>").next().unwrap();
+    assert!(
+        chart.contains("another task set after step 2: 25.0") && chart.contains("verified after step 3"),
+        "{chart}"
+    );
+    let lines: Vec<&str> = chart.split("class=\"line eval\"").skip(1).collect();
+    assert!(
+        lines.len() == 1 && !lines[0].split('>').next().unwrap().contains('L'),
+        "{chart}"
+    );
+    let html = report(&[(0, 0.125, "a"), (2, 0.25, "a"), (3, 0.5, "b"), (5, 0.5, "a")]);
+    assert!(html.contains("+37.5 points") && html.contains("1 of 4 evaluations are on another task set"));
 }
 
 #[test]
@@ -299,7 +345,7 @@ fn a_run_that_was_stopped_before_its_first_figures_has_a_report() {
     let run = tempfile::tempdir().unwrap();
     std::fs::write(run.path().join("config.yaml"), "model_name: made-up\n").unwrap();
     MetricsWriter::create(run.path()).unwrap();
-    let html = std::fs::read_to_string(write_report(run.path()).unwrap()).unwrap();
+    let html = std::fs::read_to_string(write_report(run.path(), None).unwrap()).unwrap();
     assert!(html.contains("No evaluation yet") && html.contains("made-up") && !html.contains("<!--"));
 }
 
@@ -321,7 +367,7 @@ fn a_run_folder_of_an_older_version_has_a_report() {
             "turns":[{"screenshot":null,"reply":"r","summary":"click","points":[],"error":null}]}"#;
         std::fs::write(folder.join("episode.json"), old).unwrap();
     }
-    let html = std::fs::read_to_string(write_report(run.path()).unwrap()).unwrap();
+    let html = std::fs::read_to_string(write_report(run.path(), None).unwrap()).unwrap();
     assert!(
         html.contains("+25.0 points") && html.contains("0 of 1"),
         "counted from the saved episodes"
@@ -332,7 +378,7 @@ fn a_run_folder_of_an_older_version_has_a_report() {
 #[test]
 fn a_folder_that_is_no_run_says_what_was_expected() {
     let run = tempfile::tempdir().unwrap();
-    let text = write_report(run.path()).unwrap_err().to_string();
+    let text = write_report(run.path(), None).unwrap_err().to_string();
     assert!(text.contains("run folder") && text.contains("--output-dir"), "{text}");
 }
 

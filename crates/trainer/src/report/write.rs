@@ -7,6 +7,7 @@ use super::invocation::read_invocations;
 use super::overview::{compared, count_saved, hero, started, templates, tiles};
 use super::record::{Saved as Kind, load_episodes};
 use super::training::training;
+use crate::hint;
 use crate::metrics::{EvalEvent, Event, METRICS, MetricsError, TrainEvent, read_metrics};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -31,14 +32,24 @@ pub enum ReportError {
         path: PathBuf,
     },
     /// The file system refused.
-    #[error("cannot {operation} `{}`: {source}", path.display())]
+    #[error("cannot {operation} `{}`: {reason}", path.display())]
     Io {
         /// What was tried.
         operation: &'static str,
         /// The file.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        reason: std::io::Error,
+    },
+    /// The report cannot be written where it should be.
+    #[error("cannot write the report `{}`: {reason}. Write it to another place: {advice}", path.display())]
+    Unwritable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: std::io::Error,
+        /// The command that does so.
+        advice: String,
     },
     /// A saved episode is broken.
     #[error("cannot use `{}`: {message}. Remove that episode's folder to leave it out", path.display())]
@@ -50,17 +61,32 @@ pub enum ReportError {
     },
 }
 
-pub(super) fn io(operation: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> ReportError {
-    let path = path.to_path_buf();
-    move |source| ReportError::Io {
-        operation,
-        path,
-        source,
+impl ReportError {
+    /// Whether the user can mend it, as opposed to a disk that fails.
+    pub fn is_mendable(&self) -> bool {
+        match self {
+            Self::Metrics(error) => error.is_mendable(),
+            Self::Io { reason, .. } => crate::files::is_mendable(reason),
+            Self::Empty { .. } | Self::Record { .. } | Self::Unwritable { .. } => true,
+        }
     }
 }
 
-/// Writes `report.html` into the run folder and returns its path. The file needs no server and no network.
-pub fn write_report(run_dir: &Path) -> Result<PathBuf, ReportError> {
+pub(super) fn io(operation: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> ReportError {
+    let path = path.to_path_buf();
+    move |reason| ReportError::Io {
+        operation,
+        path,
+        reason,
+    }
+}
+
+/// Writes `report.html` into the run folder, or the report to `output`, and returns its path. The file needs no server and
+/// no network.
+///
+/// # Errors
+/// When there is nothing to report, something of the run cannot be read, or the report cannot be written.
+pub fn write_report(run_dir: &Path, output: Option<&Path>) -> Result<PathBuf, ReportError> {
     let events = read_metrics(run_dir)?;
     let config = std::fs::read_to_string(run_dir.join("config.yaml")).ok();
     // A run that was stopped before its first figures has a report too: it says what was started.
@@ -115,10 +141,12 @@ pub fn write_report(run_dir: &Path) -> Result<PathBuf, ReportError> {
     ] {
         html = html.replacen(&format!("<!--{mark}-->"), &text, if mark == "TITLE" { 2 } else { 1 });
     }
-    let path = run_dir.join(REPORT);
-    let part = run_dir.join(format!("{REPORT}.part"));
-    std::fs::write(&part, html).map_err(io("write", &part))?;
-    std::fs::rename(&part, &path).map_err(io("write", &path))?;
+    let path = output.map_or_else(|| run_dir.join(REPORT), Path::to_path_buf);
+    crate::files::replace(&path, html.as_bytes()).map_err(|reason| ReportError::Unwritable {
+        path: path.clone(),
+        reason,
+        advice: hint::command(&["report", &hint::path(run_dir), "--output", REPORT]),
+    })?;
     Ok(path)
 }
 

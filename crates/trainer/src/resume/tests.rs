@@ -1,7 +1,16 @@
 //! Tests of where a run goes on: which checkpoint, with which configuration, and what is refused.
 
 use super::*;
+use crate::checkpoint::TrainingState;
 use crate::files::seal;
+
+fn state(step: usize) -> String {
+    let state = TrainingState {
+        global_step: step,
+        ..Default::default()
+    };
+    serde_json::to_string(&state).unwrap()
+}
 
 fn run(steps: &[usize]) -> tempfile::TempDir {
     let run = tempfile::tempdir().unwrap();
@@ -11,6 +20,7 @@ fn run(steps: &[usize]) -> tempfile::TempDir {
         for name in crate::checkpoint::FILES {
             std::fs::write(folder.join(name), format!("{name} of {step}")).unwrap();
         }
+        std::fs::write(folder.join(STATE), state(*step)).unwrap();
         seal(&folder).unwrap();
     }
     run
@@ -94,6 +104,27 @@ fn a_damaged_newest_checkpoint_gives_way_to_the_one_before() {
             .to_string();
         assert!(text.contains("start a new run"), "{text}");
     }
+}
+
+#[test]
+fn a_checkpoint_under_another_name_or_in_another_place_is_refused() {
+    let run = run(&[2, 4]);
+    std::fs::write(run.path().join(CONFIG), "seed: 1").unwrap();
+    let checkpoints = run.path().join(CHECKPOINTS);
+    let named = checkpoints.join("checkpoint-9");
+    std::fs::rename(checkpoints.join("checkpoint-2"), &named).unwrap();
+    let (point, notes) = ResumePoint::find(run.path()).unwrap().verified().unwrap();
+    assert_eq!(point.step, 4);
+    assert!(notes[0].contains("it is of step 2"), "{notes:?}");
+    let text = ResumePoint::find(&named).unwrap().verified().unwrap_err().to_string();
+    assert!(text.contains("was called checkpoint-2"), "{text}");
+    // Out of its run it would write into whatever folder is two above.
+    let away = run.path().join("away/checkpoint-2");
+    std::fs::create_dir(run.path().join("away")).unwrap();
+    std::fs::rename(&named, &away).unwrap();
+    std::fs::write(away.join(CONFIG), "seed: 1").unwrap();
+    let text = ResumePoint::find(&away).unwrap_err().to_string();
+    assert!(text.contains("lies in no run folder"), "{text}");
 }
 
 #[test]

@@ -13,7 +13,9 @@ impl Run {
         let step = self.state.global_step;
         let evaluation = Evaluation::of(&self.config);
         let engine = self.watched(&format!("evaluation after step {step}"));
-        let played = evaluation.play(&engine, &self.pool, step, self.interrupt.token()).await;
+        let played = evaluation
+            .play(&engine, &self.pool, Some(step), self.interrupt.token())
+            .await;
         let result = match played {
             Ok(result) => result,
             Err(error) if interrupted(&error) => return Ok(None),

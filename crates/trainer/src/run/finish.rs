@@ -5,6 +5,7 @@ use crate::checkpoint::{BEST, FINAL, step_of};
 use crate::compare::first_and_last;
 use crate::error::CliError;
 use crate::faults::TooMany;
+use crate::files::verify;
 use crate::hint;
 use crate::metrics::{EvalEvent, Event};
 use crate::output;
@@ -50,7 +51,7 @@ impl Run {
         if !self.dir.has_begun() {
             return None;
         }
-        match crate::report::write_report(self.dir.path()) {
+        match crate::report::write_report(self.dir.path(), None) {
             Ok(path) => Some(path),
             Err(ReportError::Empty { .. }) => None,
             Err(error) => {
@@ -83,7 +84,7 @@ impl Run {
         let step = self.state.global_step;
         // A finished run that is resumed without a step to do keeps the configuration that its steps were made with.
         let last = self.dir.path().join(FINAL);
-        let written = last.is_dir() && step_of(&last).is_none_or(|written| written >= step);
+        let written = last.is_dir() && step_of(&last).is_none_or(|written| written >= step) && verify(&last).is_ok();
         let idle = self.state == self.resumed && step > 0 && written;
         let report = if idle {
             self.progress.line(format!(

@@ -9,6 +9,7 @@ mod verdict;
 
 use crate::assemble::{self, Loaded};
 use crate::checkpoint::{Checkpoints, TrainingState};
+use crate::compare::task_set_of;
 use crate::config::{Configuration, TrainConfig};
 use crate::error::{CliError, Mendable};
 use crate::eval::sampler;
@@ -81,7 +82,9 @@ pub async fn run(config: TrainConfig, resume: Option<ResumePoint>) -> Result<()>
     };
     let mut learner = Learner::new(policy, Trainable::Adapter, adamw, config.max_grad_norm)?;
     let mut state = start.load(&mut learner)?;
-    let closed = start.closing().map(|event| Closed::note(&mut state, event));
+    let closed = start
+        .closing()
+        .map(|event| Closed::note(&mut state, event, &task_set_of(&config)));
     interrupt.hold();
     let world = interrupt.or(World::open(WorldConfig::of(&config))).await??;
     let dir = start.open(&config, &state)?;

@@ -65,11 +65,10 @@ pub(super) struct Closed {
 
 impl Closed {
     /// Lets `state`, which is that of the checkpoint, remember the evaluation `event` of the same weights. Its task set is
-    /// the one that it was made on, which need not be that of the evaluations to come.
-    pub(super) fn note(state: &mut TrainingState, event: &EvalEvent) -> Self {
+    /// the one that it was made on, which need not be `now`, that of the evaluations to come; older versions tell none.
+    pub(super) fn note(state: &mut TrainingState, event: &EvalEvent, now: &str) -> Self {
         let before = state.best_step;
-        let set = task_set(event).map(str::to_owned).or_else(|| state.task_set.clone());
-        let set = set.unwrap_or_default();
+        let set = task_set(event).or(state.task_set.as_deref()).unwrap_or(now).to_owned();
         let verdict = Verdict::of(state, event, &set);
         verdict.note(state, event, &set);
         state.evaluated = true;

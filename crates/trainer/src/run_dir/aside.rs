@@ -4,7 +4,7 @@
 use super::TRAIN_LOG;
 use crate::adapter::CONFIG;
 use crate::checkpoint::{BEST, FINAL, TrainingState, best_of, step_of};
-use crate::files::{CHECKSUMS, link_folder, move_folder, replace_folder, write};
+use crate::files::{CHECKSUMS, link_folder, move_folder, replace_folder, verify, write};
 use crate::metrics::{METRICS, belongs, read_metrics};
 use crate::report::{REPORT, Saved};
 use crate::resume::{CHECKPOINTS, ResumePoint, list};
@@ -133,10 +133,11 @@ impl Kept {
     }
 }
 
-/// Whether two adapter folders hold the same files, by their lists of checksums.
+/// Whether the adapter folder `other` holds the files of `one`, by their lists of checksums, as they were written.
 fn same(one: &Path, other: &Path) -> bool {
     let list = |folder: &Path| std::fs::read(folder.join(CHECKSUMS)).ok();
-    list(one).is_some_and(|sums| list(other) == Some(sums))
+    // A damaged one would go into every later checkpoint.
+    list(one).is_some_and(|sums| list(other) == Some(sums)) && verify(other).is_ok()
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {
@@ -166,7 +167,7 @@ fn free_name(parent: &Path, step: usize) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checkpoint::FILES;
+    use crate::checkpoint::{FILES, STATE};
     use crate::files::tests::dies_after;
     use crate::files::{seal, sweep};
     use crate::metrics::{EvalEvent, Event, MetricsWriter, TrainEvent};
@@ -211,6 +212,11 @@ mod tests {
                 for file in FILES {
                     std::fs::write(folder.join(file), format!("{name} {best}")).unwrap();
                 }
+                let state = TrainingState {
+                    global_step: best,
+                    ..Default::default()
+                };
+                std::fs::write(folder.join(STATE), serde_json::to_string(&state)?)?;
                 provenance(best, folder);
                 seal(folder)
             };
@@ -281,9 +287,12 @@ mod tests {
             (read_metrics(run).unwrap().len(), read_metrics(&aside).unwrap().len()),
             (5, 13)
         );
+        // A best model that was damaged comes back from the checkpoint.
+        std::fs::write(run.join(BEST).join("optimizer.safetensors"), "cut").unwrap();
         // A run that goes on from its newest checkpoint, with nothing behind it, sets nothing aside.
         let point = ResumePoint::find(run).unwrap();
         assert_eq!(begin(run, point).unwrap(), None);
+        verify(&run.join(BEST)).unwrap();
     }
 
     #[test]

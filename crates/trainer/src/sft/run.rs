@@ -142,7 +142,7 @@ pub async fn run(config: &SftConfig) -> Result<()> {
             renderer,
             reward: Arc::new(VerifiedSuccess),
         };
-        let result = match evaluate(&evaluation, &world, candidate, 0, interrupt.token(), |_| ()).await {
+        let result = match evaluate(&evaluation, &world, candidate, None, interrupt.token(), |_| ()).await {
             Err(error) if interrupted(&error) => {
                 world.close().await;
                 output::say(format!(

@@ -1,6 +1,9 @@
-//! The binary on the model fixtures: conversations as users write them, golden figures of transformers and PEFT.
+//! The binary, run by tests: on the model fixtures, with conversations as users write them and golden figures of
+//! transformers and PEFT; and small training runs.
 
 #![allow(dead_code, clippy::unwrap_used)] // Each test file uses a part; helpers of tests are not seen as tests by the lint.
+
+pub mod runs;
 
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
@@ -27,14 +30,28 @@ pub fn read_json(path: &Path) -> Value {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// Runs the binary in `folder` without our environment.
+/// The binary in `folder` without our environment.
+pub fn command(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trainer"));
+    command.args(arguments).current_dir(folder).env_clear();
+    command
+}
+
+/// Runs the binary.
 pub fn trainer(folder: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_trainer"))
-        .args(arguments)
-        .env_clear()
-        .current_dir(folder)
-        .output()
-        .unwrap()
+    command(folder, arguments).output().unwrap()
+}
+
+/// Runs the binary with nothing in the environment but `environment`: exit code, standard output and standard error.
+pub fn trainer_in(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> (i32, String, String) {
+    let mut command = command(folder, arguments);
+    let output = command.envs(environment.iter().copied()).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (
+        output.status.code().unwrap(),
+        text(&output.stdout),
+        text(&output.stderr),
+    )
 }
 
 /// Runs the binary, which must succeed; standard output and standard error.

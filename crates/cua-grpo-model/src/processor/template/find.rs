@@ -93,10 +93,10 @@ fn in_file(folder: &Path, name: &str) -> Result<Option<Found>, ProcessorError> {
         return Ok(None);
     }
     // A byte order mark is part of a template for transformers, so the text is read with it.
-    let source = std::fs::read_to_string(&path).map_err(|source| ProcessorError::Io {
+    let source = std::fs::read_to_string(&path).map_err(|reason| ProcessorError::Io {
         operation: "read",
         path,
-        source,
+        reason,
     })?;
     Ok(Some(source).filter(|source| !source.is_empty()).map(|source| Found {
         place: name.to_owned(),

@@ -1,9 +1,8 @@
 //! Small runs through the real binary, and what their folders hold.
 
-#![allow(dead_code, clippy::unwrap_used)] // Each test file uses a part; helpers of tests are not seen as tests by the lint.
-
+use super::trainer;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 use trainer::metrics::{Event, deterministic, read_metrics};
 
 /// Small enough for a test, large enough that groups differ and updates are made.
@@ -20,18 +19,6 @@ pub const SMALL: &[&str] = &[
     "--set=save_episodes=1",
     "--set=templates=[wifi, bluetooth]",
 ];
-
-/// The binary in `folder` without our environment.
-pub fn command(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_trainer"));
-    command.args(arguments).current_dir(folder).env_clear();
-    command
-}
-
-/// Runs the binary.
-pub fn trainer(folder: &Path, arguments: &[&str]) -> Output {
-    command(folder, arguments).output().unwrap()
-}
 
 /// What it said.
 pub fn text(output: &Output) -> String {
