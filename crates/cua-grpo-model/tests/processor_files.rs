@@ -191,3 +191,31 @@ fn clips_have_their_own_keys_and_defaults() {
     let error = VideoProcessorConfig::load(with(&[("video_preprocessor_config.json", &wrong)]).path()).unwrap_err();
     assert!(error.to_string().contains("video_processor_type"), "{error}");
 }
+
+#[test]
+fn a_processor_that_does_not_fit_the_model_is_an_error_that_names_both() {
+    let vision = json!({"vision_config": {"patch_size": [16, 16], "temporal_patch_size": 2, "spatial_merge_size": 2}});
+    let loads = |key: &str, value: Value| {
+        let mut config = released();
+        config[key] = value;
+        let dir = with(&[(FILE, &config), ("config.json", &vision)]);
+        let clips = VideoProcessorConfig::load(dir.path()).map(|_| ());
+        let images = ImageProcessorConfig::load(dir.path()).map(|_| ());
+        (images, clips)
+    };
+    let (images, clips) = loads("patch_size", json!(16));
+    assert!(images.is_ok() && clips.is_ok());
+    for (key, theirs, value, wanted) in [
+        ("patch_size", "patch_size", 14, 16),
+        ("temporal_patch_size", "temporal_patch_size", 1, 2),
+        ("merge_size", "spatial_merge_size", 1, 2),
+    ] {
+        let (images, clips) = loads(key, json!(value));
+        for error in [images.unwrap_err(), clips.unwrap_err()] {
+            let text = error.to_string();
+            assert!(text.contains(&format!("{FILE}: `{key}` is {value}, ")), "{text}");
+            assert!(text.contains(&format!("`vision_config.{theirs}`")), "{text}");
+            assert!(text.contains(&format!("config.json is {wanted};")), "{text}");
+        }
+    }
+}

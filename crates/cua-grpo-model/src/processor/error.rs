@@ -37,6 +37,24 @@ pub enum ProcessorError {
         /// What it says.
         got: String,
     },
+    /// The processor cuts pictures otherwise than the model takes them.
+    #[error(
+        "{path}: `{key}` is {value}, but `{model_key}` in {model} is {model_value}; take both files from one model, or set one of the two keys"
+    )]
+    Misfit {
+        /// The processor's file.
+        path: PathBuf,
+        /// Its key.
+        key: &'static str,
+        /// What it says.
+        value: usize,
+        /// The model's file.
+        model: PathBuf,
+        /// The model's key.
+        model_key: String,
+        /// What that one says.
+        model_value: usize,
+    },
     /// An encoded picture cannot be decoded.
     #[error("decode image of {bytes} bytes: expected a whole PNG, JPEG, WebP, GIF or BMP file, got: {message}")]
     Decode {

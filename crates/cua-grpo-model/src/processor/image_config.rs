@@ -1,7 +1,7 @@
 //! The numbers of the image preprocessing: read from a model folder, and written as the released checkpoints have them.
 
 use super::sections::Section;
-use super::{ImageProcessorConfig, PixelBudget, ProcessorError, Resample};
+use super::{fit, ImageProcessorConfig, PixelBudget, ProcessorError, Resample};
 use std::path::Path;
 
 /// Pillow's bytes to 0..1.
@@ -51,15 +51,21 @@ impl ImageProcessorConfig {
     /// `preprocessor_config.json`.
     ///
     /// # Errors
-    /// [`ProcessorError::Io`], [`ProcessorError::Format`], or [`ProcessorError::Key`] for a key that says what is not done
-    /// here, or that is missing: the class defaults of other models are never assumed.
+    /// [`ProcessorError::Io`], [`ProcessorError::Format`], [`ProcessorError::Key`] for a key that says what is not done
+    /// here, or that is missing (the class defaults of other models are never assumed), or [`ProcessorError::Misfit`] when
+    /// the `config.json` of the folder is of a model that takes other patches.
     pub fn load(folder: &Path) -> Result<Self, ProcessorError> {
-        Self::from_section(&Section::image(folder)?, &IMAGE)
+        let section = Section::image(folder)?;
+        let read = Self::from_section(&section, &IMAGE)?;
+        fit::check(folder, &section, &read)?;
+        Ok(read)
     }
 
     /// The same keys of the video processor.
-    pub(super) fn of_clips(section: &Section) -> Result<Self, ProcessorError> {
-        Self::from_section(section, &VIDEO)
+    pub(super) fn of_clips(folder: &Path, section: &Section) -> Result<Self, ProcessorError> {
+        let read = Self::from_section(section, &VIDEO)?;
+        fit::check(folder, section, &read)?;
+        Ok(read)
     }
 
     fn from_section(section: &Section, defaults: &Defaults) -> Result<Self, ProcessorError> {

@@ -18,6 +18,7 @@ mod copy;
 mod decode;
 mod error;
 mod exact_json;
+mod fit;
 mod grid;
 mod guard;
 mod image;

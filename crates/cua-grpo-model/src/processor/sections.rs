@@ -202,6 +202,11 @@ impl Section {
         Ok(())
     }
 
+    /// The file that the keys stand in.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// What a key says; `null` is nothing.
     pub(super) fn get(&self, key: &str) -> Option<&Value> {
         self.fields.get(key).filter(|value| !value.is_null())
@@ -288,7 +293,7 @@ impl Section {
 }
 
 /// A whole number above 0, also where it is written as a fraction (`65536.0`).
-fn whole(value: &Value) -> Option<usize> {
+pub(super) fn whole(value: &Value) -> Option<usize> {
     let number = value.as_u64().or_else(|| {
         let number = value
             .as_f64()

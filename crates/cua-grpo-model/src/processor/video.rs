@@ -23,13 +23,14 @@ impl VideoProcessorConfig {
     /// `video_preprocessor_config.json`, else the image processor's file. What they leave out is Qwen3-VL's default.
     ///
     /// # Errors
-    /// [`ProcessorError::Io`], [`ProcessorError::Format`], or [`ProcessorError::Key`] for a key that says what is not done.
+    /// [`ProcessorError::Io`], [`ProcessorError::Format`], [`ProcessorError::Key`] for a key that says what is not done, or
+    /// [`ProcessorError::Misfit`] when the model beside it takes other patches.
     pub fn load(folder: &Path) -> Result<Self, ProcessorError> {
         let section = Section::video(folder)?;
         let capped = section.flag("cap_pixels_per_frame", false)?;
         let most = section.count("max_video_tokens")?.unwrap_or(MAX_FRAME_TOKENS);
         Ok(Self {
-            frame: ImageProcessorConfig::of_clips(&section)?,
+            frame: ImageProcessorConfig::of_clips(folder, &section)?,
             max_frame_tokens: capped.then_some(most),
         })
     }
