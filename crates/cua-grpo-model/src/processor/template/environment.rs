@@ -1,8 +1,8 @@
 //! The environment that transformers compiles chat templates in: its functions, and Jinja's filters and tests where the
 //! engine's own differ from those under Python.
 
-use super::rewrite::REVERSED;
-use super::value::BigInteger;
+use super::rewrite::{REVERSED, TUPLE};
+use super::value::{BigInteger, List, Range};
 use super::{clock, dumps, methods, python};
 use minijinja::value::{Kwargs, Rest, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, State, Value};
@@ -25,6 +25,8 @@ pub(super) fn environment() -> Environment<'static> {
         minijinja_contrib::globals::cycler(items.0)
     });
     environment.add_function("joiner", minijinja_contrib::globals::joiner);
+    environment.add_function("range", Range::call);
+    environment.add_function(TUPLE, |items: Rest<Value>| List::tuple(items.0));
     environment.add_filter("tojson", dumps::to_json);
     add_filters(&mut environment);
     add_tests(&mut environment);
@@ -58,6 +60,9 @@ fn add_filters(environment: &mut Environment<'static>) {
         false => methods::call(state, value, "items", &[]),
     });
     environment.add_filter(REVERSED, reversed);
+    environment.add_filter("dictsort", dict_sort);
+    environment.add_filter("attr", attribute);
+    environment.add_filter("pprint", pretty);
     environment.add_filter("wordcount", |value: &Value| {
         let words = python::str(value);
         words
@@ -83,7 +88,8 @@ fn add_tests(environment: &mut Environment<'static>) {
     });
     environment.add_test("integer", move |value: &Value| value.is_integer() || big(value));
     environment.add_test("callable", |value: &Value| {
-        value.kind() == ValueKind::Plain && value.as_object().is_some()
+        // What is undefined can be called in Jinja, which is an error then.
+        value.is_undefined() || value.kind() == ValueKind::Plain && value.as_object().is_some()
     });
 }
 
@@ -147,6 +153,99 @@ fn int(value: &Value, default: Option<Value>, base: Option<u32>, options: Kwargs
         (_, Some(number)) => Value::from(number as i128),
         _ => default,
     })
+}
+
+/// `dictsort(case_sensitive=False, by='key', reverse=False)`: pairs in order.
+fn dict_sort(
+    value: &Value,
+    cased: Option<bool>,
+    by: Option<&str>,
+    reverse: Option<bool>,
+    options: Kwargs,
+) -> Result<Value, Error> {
+    let cased = cased.or(options.get("case_sensitive")?).unwrap_or(false);
+    let by = by.or(options.get("by")?).unwrap_or("key");
+    let reverse = reverse.or(options.get("reverse")?).unwrap_or(false);
+    options.assert_all_used()?;
+    let at = match by {
+        "key" => 0,
+        "value" => 1,
+        other => {
+            return Err(wrong(format!(
+                "dictsort: expected by 'key' or 'value', found '{other}'"
+            )));
+        }
+    };
+    let mut pairs = Vec::new();
+    for key in value.try_iter()? {
+        let item = value.get_item(&key)?;
+        pairs.push([key, item]);
+    }
+    let rank = |pair: &[Value; 2]| match pair[at].as_str() {
+        Some(text) if !cased => Value::from(text.to_lowercase()),
+        _ => pair[at].clone(),
+    };
+    pairs.sort_by(|a, b| match reverse {
+        false => rank(a).cmp(&rank(b)),
+        true => rank(b).cmp(&rank(a)),
+    });
+    Ok(pairs.into_iter().map(|pair| List::tuple(pair.to_vec())).collect())
+}
+
+/// `attr(name)`: an attribute as Python has it, so not the entry of a dictionary.
+fn attribute(value: &Value, name: &str) -> Result<Value, Error> {
+    let plain = match value.kind() {
+        ValueKind::Map => {
+            let name = value.as_object().map(|object| object.type_name()).unwrap_or_default();
+            !["Namespace", "Loop"].iter().any(|kind| name.contains(kind))
+        }
+        ValueKind::Plain => false,
+        _ => true,
+    };
+    if plain {
+        Ok(Value::UNDEFINED)
+    } else {
+        value.get_attr(name)
+    }
+}
+
+/// `pprint`: as Python's, with keys in order, where it stays on one line.
+fn pretty(value: &Value) -> Result<String, Error> {
+    const WIDTH: usize = 80;
+    let line = python::repr(&sorted(value)?);
+    if line.chars().count() > WIDTH {
+        return Err(wrong(format!(
+            "pprint: expected a value of at most {WIDTH} characters, found one of {}; write tojson(indent=2) in its place",
+            line.chars().count()
+        )));
+    }
+    Ok(line)
+}
+
+/// The value with the keys of all dictionaries in order.
+fn sorted(value: &Value) -> Result<Value, Error> {
+    match value.kind() {
+        ValueKind::Map => {
+            let mut keys: Vec<Value> = value.try_iter()?.collect();
+            keys.sort();
+            let pairs = keys
+                .into_iter()
+                .map(|key| Ok((key.clone(), sorted(&value.get_item(&key)?)?)));
+            Ok(pairs
+                .collect::<Result<Vec<(Value, Value)>, Error>>()?
+                .into_iter()
+                .collect())
+        }
+        ValueKind::Seq => {
+            let items = value
+                .try_iter()?
+                .map(|item| sorted(&item))
+                .collect::<Result<Vec<_>, _>>()?;
+            let tuple = value.downcast_object_ref::<List>().is_some_and(List::is_tuple);
+            Ok(if tuple { List::tuple(items) } else { Value::from(items) })
+        }
+        _ => Ok(value.clone()),
+    }
 }
 
 /// What `[::-1]` gives; see [`super::rewrite`].

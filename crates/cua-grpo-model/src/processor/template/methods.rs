@@ -1,7 +1,8 @@
 //! Methods of Python's texts, lists and dictionaries, counted in characters as Python counts.
 
+use super::case;
 use super::python::{self, is_space};
-use super::value::Tuple;
+use super::value::List;
 use minijinja::value::{Kwargs, ValueKind, from_args};
 use minijinja::{Error, ErrorKind, State, Value};
 
@@ -132,14 +133,14 @@ fn text_method(text: &str, method: &str, args: &[Value]) -> Result<Option<Value>
             }
             Value::from(pieces.join(text))
         }
-        "title" => Value::from(title(text)),
+        "title" => Value::from(case::title(text)),
         "capitalize" => {
             let mut rest = text.chars();
-            let first: String = rest.next().into_iter().flat_map(char::to_uppercase).collect();
+            let first: String = rest.next().map(case::title_of).unwrap_or_default();
             Value::from(first + &rest.as_str().to_lowercase())
         }
         "swapcase" => Value::from(text.chars().flat_map(swap_case).collect::<String>()),
-        "casefold" => Value::from(text.to_lowercase()),
+        "casefold" => Value::from(case::fold(text)),
         "zfill" | "ljust" | "rjust" | "center" => {
             let (width, fill): (usize, Option<&str>) = from_args(args)?;
             Value::from(justify(text, method, width, fill.unwrap_or(" ")))
@@ -155,7 +156,7 @@ fn text_method(text: &str, method: &str, args: &[Value]) -> Result<Option<Value>
 }
 
 fn tuple(items: Vec<Value>) -> Value {
-    Value::from_object(Tuple(items))
+    List::tuple(items)
 }
 
 fn list(pieces: Vec<&str>) -> Value {
@@ -287,20 +288,6 @@ fn search(text: &str, method: &str, wanted: &Value, start: Option<i64>, end: Opt
             python::repr(&Value::from(wanted))
         ))),
     }
-}
-
-/// Every letter after something that is none becomes a capital, every other small.
-pub(super) fn title(text: &str) -> String {
-    let mut inside = false;
-    let mut out = String::with_capacity(text.len());
-    for character in text.chars() {
-        match inside {
-            true => out.extend(character.to_lowercase()),
-            false => out.extend(character.to_uppercase()),
-        }
-        inside = character.is_alphabetic();
-    }
-    out
 }
 
 fn swap_case(character: char) -> Box<dyn Iterator<Item = char>> {

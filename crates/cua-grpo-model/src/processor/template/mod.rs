@@ -1,5 +1,6 @@
 //! Chat templates: Jinja sources of a model folder, rendered as the Python libraries render them.
 
+mod case;
 mod clock;
 mod dumps;
 mod environment;

@@ -3,7 +3,7 @@
 //! The filter `string` binds to the operand that it follows. Where that is a factor of a product or has a sign, or a test
 //! follows, the operand is left as it is: what comes out is a number or a truth value, which the engine writes as Python.
 
-use super::rewrite::REVERSED;
+use super::rewrite::{REVERSED, TUPLE};
 
 /// One token: what it is, and where it stands.
 #[derive(Debug, Clone, Copy)]
@@ -22,14 +22,14 @@ impl Token<'_> {
     fn is_value(&self) -> bool {
         let first = self.text.chars().next().unwrap_or_default();
         let word = first.is_alphanumeric() || matches!(first, '_' | '"' | '\'' | ')' | ']' | '}');
-        word && !["and", "or", "not", "in", "is", "if", "else"].contains(&self.text)
+        word && !["and", "or", "not", "in", "is", "if", "else", "elif"].contains(&self.text)
     }
 }
 
 /// The tag with its expressions rewritten.
 pub(super) fn rewrite(tag: &str) -> String {
     let inside = tag.get(2..tag.len().saturating_sub(2)).unwrap_or_default();
-    if !inside.contains(['~', '%']) && !inside.contains("-1") {
+    if !inside.contains(['~', '%', ',']) && !inside.contains("-1") {
         return tag.to_owned();
     }
     let tokens = tokens(tag);
@@ -63,6 +63,20 @@ pub(super) fn rewrite(tag: &str) -> String {
             if bare {
                 edits.push((end, 0, ")".to_owned()));
             }
+        }
+    }
+    for (index, token) in tokens.iter().enumerate().filter(|(_, token)| token.text == "(") {
+        let before = index.checked_sub(1).map(|before| tokens[before]);
+        let format = index > 1 && tokens[index - 1].text == "%" && is_quoted(tokens[index - 2].text);
+        // After a value they hold what it is called with; after `for` and `set` names.
+        if format || before.is_some_and(|before| before.is_value()) {
+            continue;
+        }
+        let mut inside = tokens[index + 1..]
+            .iter()
+            .take_while(|inner| inner.depth > token.depth || (inner.depth == token.depth && inner.text != ")"));
+        if inside.any(|inner| inner.text == "," && inner.depth == token.depth) {
+            edits.push((token.start, 0, TUPLE.to_owned()));
         }
     }
     for window in tokens.windows(6) {

@@ -1,6 +1,6 @@
 //! Values as Python's `str()` and `repr()` write them.
 
-use super::value::Tuple;
+use super::value::{List, Range};
 use minijinja::Value;
 use minijinja::value::ValueKind;
 use regex::Regex;
@@ -28,8 +28,12 @@ pub(super) fn repr(value: &Value) -> String {
         ValueKind::Number => number(value),
         ValueKind::String => quoted(value.as_str().unwrap_or_default()),
         ValueKind::Seq | ValueKind::Iterable => {
+            if let Some(range) = value.downcast_object_ref::<Range>() {
+                return range.shown();
+            }
+            let tuple = value.downcast_object_ref::<List>().filter(|list| list.is_tuple());
             let all: Vec<String> = items().map(|item| repr(&item)).collect();
-            match (value.downcast_object_ref::<Tuple>(), all.as_slice()) {
+            match (tuple, all.as_slice()) {
                 (Some(_), [one]) => format!("({one},)"),
                 (Some(_), all) => format!("({})", all.join(", ")),
                 (None, all) => format!("[{}]", all.join(", ")),

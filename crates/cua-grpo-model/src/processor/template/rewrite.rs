@@ -6,12 +6,16 @@
 //! - a line end after `{% raw %}` is kept there;
 //! - `~` writes lists and numbers as Python does, so its operands become texts by the filter `string`;
 //! - `'...' % x` formats texts there;
+//! - `(a, b)` is a tuple there, a list for the engine, so it becomes a call;
 //! - `[::-1]` of an empty list, which the engine does not survive, becomes a filter.
 
 use super::operands;
 
 /// The filter that stands for `[::-1]`.
 pub(super) const REVERSED: &str = "_reversed";
+
+/// The function that stands for round brackets around several values.
+pub(super) const TUPLE: &str = "_tuple";
 
 /// `source` rewritten; texts, comments and raw blocks are left alone.
 pub(super) fn rewrite(source: &str) -> String {

@@ -2,8 +2,8 @@
 
 use super::python;
 use crate::processor::big_integer;
-use minijinja::Value;
 use minijinja::value::{Enumerator, Object, ObjectRepr};
+use minijinja::{Error, ErrorKind, Value};
 use serde_json::Value as Json;
 use std::cmp::Ordering;
 use std::fmt;
@@ -20,7 +20,10 @@ pub(super) fn from_json(json: &Json) -> Value {
             _ => Value::from(number.as_f64().unwrap_or(f64::NAN)),
         },
         Json::String(text) => Value::from(text.as_str()),
-        Json::Array(items) => Value::from_object(List(items.iter().map(from_json).collect())),
+        Json::Array(items) => Value::from_object(List {
+            items: items.iter().map(from_json).collect(),
+            tuple: false,
+        }),
         Json::Object(fields) => match big_integer(json) {
             Some(digits) => digits
                 .parse::<i128>()
@@ -35,9 +38,24 @@ pub(super) fn from_json(json: &Json) -> Value {
     }
 }
 
-/// A list.
+/// A list, or a tuple, which shows itself in round brackets.
 #[derive(Debug)]
-pub(super) struct List(Vec<Value>);
+pub(super) struct List {
+    items: Vec<Value>,
+    tuple: bool,
+}
+
+impl List {
+    /// A tuple.
+    pub(super) fn tuple(items: Vec<Value>) -> Value {
+        Value::from_object(Self { items, tuple: true })
+    }
+
+    /// Whether it is a tuple.
+    pub(super) fn is_tuple(&self) -> bool {
+        self.tuple
+    }
+}
 
 impl Object for List {
     fn repr(self: &Arc<Self>) -> ObjectRepr {
@@ -45,11 +63,11 @@ impl Object for List {
     }
 
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        self.0.get(key.as_usize()?).cloned()
+        self.items.get(key.as_usize()?).cloned()
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
-        Enumerator::Seq(self.0.len())
+        Enumerator::Seq(self.items.len())
     }
 
     fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -57,25 +75,69 @@ impl Object for List {
     }
 }
 
-/// A tuple: a list that shows itself in round brackets.
+/// What `range` gives: its numbers, but shown as the call.
 #[derive(Debug)]
-pub(super) struct Tuple(pub(super) Vec<Value>);
+pub(super) struct Range {
+    start: i64,
+    stop: i64,
+    step: i64,
+    length: usize,
+}
 
-impl Object for Tuple {
+/// Most numbers of a range in transformers' environment.
+const MOST: i128 = 100_000;
+
+impl Range {
+    /// `range(stop)`, `range(start, stop)` or `range(start, stop, step)`.
+    pub(super) fn call(first: i64, second: Option<i64>, step: Option<i64>) -> Result<Value, Error> {
+        let (start, stop) = second.map_or((0, first), |stop| (first, stop));
+        let step = step.unwrap_or(1);
+        let wrong = |message: String| Error::new(ErrorKind::InvalidOperation, message);
+        if step == 0 {
+            return Err(wrong("range: the step must not be 0".to_owned()));
+        }
+        let (from, to, by) = if step > 0 {
+            (start, stop, step)
+        } else {
+            (stop, start, -step)
+        };
+        let length = (i128::from(to) - i128::from(from) + i128::from(by) - 1).max(0) / i128::from(by);
+        if length > MOST {
+            return Err(wrong(format!("range: expected at most {MOST} numbers, found {length}")));
+        }
+        Ok(Value::from_object(Self {
+            start,
+            stop,
+            step,
+            length: length as usize,
+        }))
+    }
+
+    /// As Python shows it.
+    pub(super) fn shown(&self) -> String {
+        match self.step {
+            1 => format!("range({}, {})", self.start, self.stop),
+            step => format!("range({}, {}, {step})", self.start, self.stop),
+        }
+    }
+}
+
+impl Object for Range {
     fn repr(self: &Arc<Self>) -> ObjectRepr {
         ObjectRepr::Seq
     }
 
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        self.0.get(key.as_usize()?).cloned()
+        let index = key.as_usize().filter(|index| *index < self.length)?;
+        Some(Value::from(self.start + self.step * index as i64))
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
-        Enumerator::Seq(self.0.len())
+        Enumerator::Seq(self.length)
     }
 
     fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&python::repr(&Value::from_dyn_object(self.clone())))
+        f.write_str(&self.shown())
     }
 }
 
