@@ -252,3 +252,70 @@ fn adapters_that_do_not_fit_are_refused() {
         "{error}"
     );
 }
+
+/// The adapter of a fixture with changes to its configuration and with the tensors whose names `keep` keeps.
+fn changed(config: &Value, keep: impl Fn(&str) -> bool) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let source = folder("a").join("adapter");
+    let text = std::fs::read_to_string(source.join("adapter_config.json")).unwrap();
+    let mut json: Value = serde_json::from_str(&text).unwrap();
+    for (key, value) in config.as_object().unwrap() {
+        json[key] = value.clone();
+    }
+    std::fs::write(dir.path().join("adapter_config.json"), json.to_string()).unwrap();
+    let bytes = std::fs::read(source.join("adapter_model.safetensors")).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let kept = file.tensors().into_iter().filter(|(name, _)| keep(name));
+    let path = dir.path().join("adapter_model.safetensors");
+    safetensors::serialize_to_file(kept.collect::<Vec<_>>(), None, &path).unwrap();
+    dir
+}
+
+/// Paths of the modules that have factors.
+fn with_factors(model: &mut cua_grpo_model::Qwen3Vl) -> Vec<String> {
+    let mut paths = Vec::new();
+    model.visit_linear(&mut |path, linear| paths.extend(linear.lora.iter().map(|_| path.to_owned())));
+    paths
+}
+
+#[test]
+fn tensors_of_modules_that_the_configuration_leaves_out_are_not_applied() {
+    let mut model = model("a");
+    let all = {
+        load_adapter(&mut model, changed(&json!({}), |_| true).path()).unwrap();
+        with_factors(&mut model)
+    };
+    let without = |part: &str| -> Vec<String> { all.iter().filter(|path| !path.contains(part)).cloned().collect() };
+    let only = |part: &str| -> Vec<String> { all.iter().filter(|path| path.contains(part)).cloned().collect() };
+    for (config, want) in [
+        (json!({"exclude_modules": ["q_proj"]}), without("q_proj")),
+        (json!({"exclude_modules": r".*\.q_proj"}), without("q_proj")),
+        (json!({"target_modules": ["down_proj"]}), only("down_proj")),
+        (
+            json!({"target_modules": ["down_proj"], "layers_to_transform": [1]}),
+            only("layers.1.mlp.down_proj"),
+        ),
+    ] {
+        assert!(!want.is_empty() && want.len() < all.len(), "{config}");
+        load_adapter(&mut model, changed(&config, |_| true).path()).unwrap();
+        assert_eq!(with_factors(&mut model), want, "{config}");
+    }
+    // A module without tensors stays as in the base.
+    load_adapter(&mut model, changed(&json!({}), |name| !name.contains("q_proj")).path()).unwrap();
+    assert_eq!(with_factors(&mut model), without("q_proj"));
+}
+
+#[test]
+fn a_pattern_of_layers_that_is_none_is_refused() {
+    let mut model = model("a");
+    for layers in [None, Some(OneOrMany::Many(vec![0]))] {
+        let names = Targets::Names(vec!["q_proj".to_owned()]);
+        let config = LoraConfig {
+            layers_to_transform: layers,
+            layers_pattern: Some(OneOrMany::One("[".to_owned())),
+            ..LoraConfig::new(4, 8.0, names)
+        };
+        let error = resolve(&mut model, &config).unwrap_err().to_string();
+        assert!(error.contains("lora_layers_pattern: `[` is no pattern"), "{error}");
+    }
+}

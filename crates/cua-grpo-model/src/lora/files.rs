@@ -1,6 +1,7 @@
 //! Adapter files as PEFT writes and reads them: `adapter_model.safetensors` and `adapter_config.json`.
 
 use super::config::LoraConfig;
+use super::resolve::named;
 use crate::checkpoint::{TensorBytes, TensorFiles, write_safetensors};
 use crate::config::keys::{Key, Rule, check};
 use crate::nn::LoraPair;
@@ -224,8 +225,9 @@ fn plain_keys(files: &TensorFiles) -> Result<BTreeMap<String, String>, String> {
 
 /// Loads the adapter folder `dir` onto `model`, replacing any adapter there. Returns its configuration.
 ///
-/// As in PEFT, the tensors of the file say which modules are adapted. Their keys may hold the name of the adapter. A key of `rank_pattern` or `alpha_pattern` that
-/// matches none of them is logged: PEFT ignored it when the adapter was made.
+/// As in PEFT, the configuration says which modules are adapted: tensors of others are left out, and a module without
+/// tensors stays as in the base; warnings name them. The keys of tensors may hold the name of the adapter. A key of
+/// `rank_pattern` or `alpha_pattern` that matches no adapted module is logged: PEFT ignored it when the adapter was made.
 ///
 /// # Errors
 /// When a file is missing, the adapter is of a kind that is not understood (DoRA, embeddings, saved modules, ...), a
@@ -237,12 +239,23 @@ pub fn load_adapter(model: &mut Qwen3Vl, dir: &Path) -> Result<LoraConfig, Model
     let files = TensorFiles::open_files(vec![file.clone()])?;
     let keys = plain_keys(&files).map_err(|message| ModelError::format(&file, message))?;
     let device = model.device();
+    let named = named(model, &config).map_err(|error| ModelError::format(&dir.join("adapter_config.json"), error))?;
     let mut left: BTreeSet<&String> = keys.values().collect();
+    let (mut not_named, mut without) = (Vec::new(), Vec::new());
     let mut problems = Vec::new();
     let mut failure = None;
     let mut adapted = Vec::new();
     model.visit_linear(&mut |path, linear| {
         linear.lora = None;
+        if !named.contains(path) {
+            for factor in ["lora_A", "lora_B"] {
+                let key = keys.get(&format!("{PREFIX}{path}.{factor}.weight"));
+                if key.is_some_and(|key| left.remove(key)) && not_named.last().is_none_or(|last| last != path) {
+                    not_named.push(path.to_owned());
+                }
+            }
+            return;
+        }
         let [d_output, d_input] = linear.dims();
         let (rank, scaling) = ranks.of(path);
         let mut factor = |name: &str, shape: [usize; 2]| -> Option<Tensor<2>> {
@@ -274,7 +287,7 @@ pub fn load_adapter(model: &mut Qwen3Vl, dir: &Path) -> Result<LoraConfig, Model
                     dropout: None,
                 });
             }
-            (None, None) => {}
+            (None, None) => without.push(path.to_owned()),
             (a, _) => {
                 let (there, missing) = if a.is_some() { ("A", "B") } else { ("B", "A") };
                 problems.push(format!(
@@ -292,6 +305,25 @@ pub fn load_adapter(model: &mut Qwen3Vl, dir: &Path) -> Result<LoraConfig, Model
     );
     if !problems.is_empty() {
         return Err(ModelError::Tensors(problems));
+    }
+    let list = |paths: &[String]| match paths {
+        [one] => one.clone(),
+        [first, rest @ ..] => format!("{first} and {} more", rest.len()),
+        [] => String::new(),
+    };
+    if !not_named.is_empty() {
+        tracing::warn!(
+            "{}: tensors of modules that target_modules, exclude_modules or layers_to_transform leave out are not applied, as in PEFT: {}",
+            dir.display(),
+            list(&not_named)
+        );
+    }
+    if !without.is_empty() {
+        tracing::warn!(
+            "{}: modules that target_modules names have no tensors and stay as in the base, as in PEFT: {}; is the file whole?",
+            dir.display(),
+            list(&without)
+        );
     }
     for key in ranks.unmatched(&adapted) {
         tracing::warn!(

@@ -5,6 +5,7 @@ use super::config::{LoraConfig, OneOrMany, Ranks};
 use super::pattern::Regex;
 use super::targets::{Entry, Targets, unmatched};
 use crate::{ModelError, Qwen3Vl};
+use std::collections::BTreeSet;
 
 /// A module that gets an adapter.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,11 +55,10 @@ pub fn resolve(model: &mut Qwen3Vl, config: &LoraConfig) -> Result<Vec<Adapted>,
         entry.check("linear module", &linear)?;
     }
     let layers = Layers::of(config)?;
-    let mut chosen: Vec<&String> = linear.iter().filter(|path| !is_excluded(path)).collect();
-    chosen.retain(|path| {
-        let naming = || targets.iter().filter(|entry| entry.matches(path));
-        naming().any(|entry| entry.text == **path) || naming().next().is_some() && layers.keep(path)
-    });
+    let chosen: Vec<&String> = linear
+        .iter()
+        .filter(|path| !is_excluded(path) && layers.choose(path, &targets))
+        .collect();
     let named: Vec<&String> = linear
         .iter()
         .filter(|path| !is_excluded(path) && targets.iter().any(|entry| entry.matches(path)))
@@ -74,6 +74,24 @@ pub fn resolve(model: &mut Qwen3Vl, config: &LoraConfig) -> Result<Vec<Adapted>,
     check_patterns("lora_rank_pattern", &ranks.ranks, &chosen)?;
     check_patterns("lora_alpha_pattern", &ranks.alphas, &chosen)?;
     Ok(with_ranks(chosen, &ranks))
+}
+
+/// The linear maps that `config` names, as PEFT finds them when it loads an adapter: what matches nothing is passed over.
+///
+/// # Errors
+/// When a pattern is none, or layers are given beside a pattern of whole paths.
+pub(super) fn named(model: &mut Qwen3Vl, config: &LoraConfig) -> Result<BTreeSet<String>, ModelError> {
+    let targets = Entry::all("target_modules", &config.target_modules)?;
+    let excluded = config.exclude_modules.as_ref();
+    let excluded = excluded.map_or(Ok(Vec::new()), |names| Entry::all("exclude_modules", names))?;
+    let layers = Layers::of(config)?;
+    let mut paths = BTreeSet::new();
+    model.visit_linear(&mut |path, _| {
+        if !excluded.iter().any(|entry| entry.matches(path)) && layers.choose(path, &targets) {
+            paths.insert(path.to_owned());
+        }
+    });
+    Ok(paths)
 }
 
 fn with_ranks(paths: Vec<String>, ranks: &Ranks) -> Vec<Adapted> {
@@ -120,6 +138,10 @@ impl Layers {
     fn of(config: &LoraConfig) -> Result<Self, ModelError> {
         let numbers = config.layers_to_transform.as_ref().map(OneOrMany::values);
         let before = config.layers_pattern.as_ref().map_or(&[][..], OneOrMany::values);
+        let before: Vec<Regex> = before
+            .iter()
+            .map(|name| Regex::end("lora_layers_pattern", name))
+            .collect::<Result<_, _>>()?;
         let pattern =
             matches!(&config.target_modules, Targets::Pattern(text) if super::targets::shorthand(text).is_none());
         if pattern && (numbers.is_some() || !before.is_empty()) {
@@ -137,10 +159,7 @@ impl Layers {
         Ok(Self {
             // PEFT reads an empty list as all layers.
             numbers: numbers.filter(|numbers| !numbers.is_empty()).map(<[usize]>::to_vec),
-            before: before
-                .iter()
-                .map(|name| Regex::end("lora_layers_pattern", name))
-                .collect::<Result<_, _>>()?,
+            before,
         })
     }
 
@@ -165,6 +184,12 @@ impl Layers {
         found.find_map(|number| number)
     }
 
+    /// Whether one of `targets` names the module at `path`: by its whole path, or in one of the layers.
+    fn choose(&self, path: &str, targets: &[Entry]) -> bool {
+        let naming = || targets.iter().filter(|entry| entry.matches(path));
+        naming().any(|entry| entry.text == path) || naming().next().is_some() && self.keep(path)
+    }
+
     fn keep(&self, path: &str) -> bool {
         let Some(numbers) = &self.numbers else { return true };
         self.number(path).is_some_and(|number| numbers.contains(&number))
@@ -179,7 +204,7 @@ impl Layers {
                 return Err(unmatched("lora_layers_pattern", &regex.text, "list of layers", &lists));
             }
         }
-        let there: std::collections::BTreeSet<usize> = targeted.iter().filter_map(|path| self.number(path)).collect();
+        let there: BTreeSet<usize> = targeted.iter().filter_map(|path| self.number(path)).collect();
         match numbers.iter().find(|number| !there.contains(number)) {
             None => Ok(()),
             Some(number) => Err(ModelError::Config(format!(
