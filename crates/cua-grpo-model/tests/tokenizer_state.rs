@@ -5,18 +5,26 @@
 mod common;
 
 use common::folder;
-use cua_grpo_model::processor::{Tokenizer, Trust};
+use cua_grpo_model::processor::{ProcessorError, Tokenizer, Trust};
 use serde_json::{Value, json};
 
 /// The fixture's tokenizer with `change` made to `tokenizer.json`.
 fn changed(change: impl FnOnce(&mut Value)) -> Tokenizer {
+    load(change, None).unwrap()
+}
+
+/// The same beside a `tokenizer_config.json`.
+fn load(change: impl FnOnce(&mut Value), config: Option<&Value>) -> Result<Tokenizer, ProcessorError> {
     let dir = tempfile::tempdir().unwrap();
     let text = std::fs::read_to_string(folder("a").join("tokenizer.json")).unwrap();
     let mut json: Value = serde_json::from_str(&text).unwrap();
     change(&mut json);
     // As a Windows editor saves it.
     std::fs::write(dir.path().join("tokenizer.json"), format!("\u{FEFF}{json}")).unwrap();
-    Tokenizer::load(dir.path()).unwrap()
+    if let Some(config) = config {
+        std::fs::write(dir.path().join("tokenizer_config.json"), config.to_string()).unwrap();
+    }
+    Tokenizer::load(dir.path())
 }
 
 fn add(json: &mut Value, id: u32, content: &str, normalized: bool) {
@@ -38,6 +46,85 @@ fn truncation_and_padding_of_a_training_run_are_left_out() {
     assert_eq!(ids, plain.encode(text).unwrap());
     assert!(ids.len() > 12);
     assert_eq!(saved.decode(&ids), text);
+}
+
+#[test]
+fn the_dropout_of_a_training_run_is_left_out() {
+    let text = "Open the settings and then turn on the dark theme, please";
+    let want = changed(|_| {}).encode(text).unwrap();
+    for dropout in [0.5, 1.0] {
+        let saved = changed(|json| json["model"]["dropout"] = json!(dropout));
+        for _ in 0..3 {
+            assert_eq!(saved.encode(text).unwrap(), want, "{dropout}");
+        }
+    }
+}
+
+#[test]
+fn keys_that_would_change_ids_are_named() {
+    for (config, key) in [
+        (json!({"add_prefix_space": true}), "add_prefix_space"),
+        (json!({"split_special_tokens": true}), "split_special_tokens"),
+        (
+            json!({"add_bos_token": true, "bos_token": "<|endoftext|>"}),
+            "add_bos_token",
+        ),
+        (json!({"add_eos_token": true}), "add_eos_token"),
+        (
+            json!({"extra_special_tokens": {"foo_token": "now"}}),
+            "extra_special_tokens",
+        ),
+        (
+            json!({"extra_special_tokens": ["<|im_end|>", "now"]}),
+            "extra_special_tokens",
+        ),
+        (
+            json!({"additional_special_tokens": [{"content": "<new>", "lstrip": false}]}),
+            "additional_special_tokens",
+        ),
+        (json!({"pad_token": "[PAD]"}), "pad_token"),
+        (json!({"image_token": "<|vision_pad|>"}), "image_token"),
+    ] {
+        let error = load(|_| {}, Some(&config)).unwrap_err().to_string();
+        assert!(
+            error.contains(&format!("tokenizer_config.json: {key}: expected ")),
+            "{error}"
+        );
+    }
+    let template = |pieces: Value| {
+        json!({"type": "TemplateProcessing", "single": pieces, "pair": [],
+            "special_tokens": {"<|endoftext|>": {"id": "<|endoftext|>", "ids": [480], "tokens": ["<|endoftext|>"]}}})
+    };
+    let text = json!({"Sequence": {"id": "A", "type_id": 0}});
+    let token = json!({"SpecialToken": {"id": "<|endoftext|>", "type_id": 0}});
+    let adding = template(json!([token, text]));
+    let inside = json!({"type": "Sequence", "processors": [{"type": "ByteLevel", "add_prefix_space": false,
+        "trim_offsets": false, "use_regex": false}, adding]});
+    for processor in [adding, inside] {
+        let error = load(|json| json["post_processor"] = processor, None)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("tokenizer.json: post_processor: expected "), "{error}");
+        assert!(error.contains("<|endoftext|>"), "{error}");
+    }
+}
+
+#[test]
+fn keys_without_effect_and_tokens_that_are_there_pass() {
+    let text = "Open it<|im_end|> now";
+    let want = changed(|_| {}).encode(text).unwrap();
+    let config = json!({
+        "add_prefix_space": false, "split_special_tokens": null, "extra_special_tokens": {}, "model_max_length": 4,
+        "additional_special_tokens": ["<|im_start|>", {"content": "<|image_pad|>"}], "bos_token": null,
+        "eos_token": {"content": "<|im_end|>", "special": true}, "image_token": "<|image_pad|>", "backend": "tokenizers",
+        "added_tokens_decoder": {"505": {"content": "<new>", "special": true, "single_word": false,
+            "lstrip": false, "rstrip": false, "normalized": false}}, "pad_token": "<new>",
+    });
+    assert_eq!(load(|_| {}, Some(&config)).unwrap().encode(text).unwrap(), want);
+    let plain = json!({"type": "TemplateProcessing", "single": [{"Sequence": {"id": "A", "type_id": 0}}], "pair": [],
+        "special_tokens": {}});
+    let tokenizer = changed(|json| json["post_processor"] = plain);
+    assert_eq!(tokenizer.encode(text).unwrap(), want);
 }
 
 #[test]

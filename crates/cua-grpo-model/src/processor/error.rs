@@ -37,6 +37,14 @@ pub enum ProcessorError {
         /// What it says.
         got: String,
     },
+    /// A key of a file asks for what is not done here.
+    #[error("{path}: {message}")]
+    Keys {
+        /// The file.
+        path: PathBuf,
+        /// The key, what it may say, what it says, and what to do.
+        message: String,
+    },
     /// The processor cuts pictures otherwise than the model takes them.
     #[error(
         "{path}: `{key}` is {value}, but `{model_key}` in {model} is {model_value}; take both files from one model, or set one of the two keys"

@@ -1,7 +1,7 @@
 //! The numbers of the image preprocessing: read from a model folder, and written as the released checkpoints have them.
 
 use super::sections::Section;
-use super::{fit, ImageProcessorConfig, PixelBudget, ProcessorError, Resample};
+use super::{ImageProcessorConfig, PixelBudget, ProcessorError, Resample, fit};
 use std::path::Path;
 
 /// Pillow's bytes to 0..1.

@@ -23,6 +23,7 @@ mod grid;
 mod guard;
 mod image;
 mod image_config;
+mod jpeg;
 mod positions;
 mod prompt;
 mod renderer;
@@ -31,6 +32,7 @@ mod sections;
 mod smart_resize;
 mod template;
 mod tokenizer;
+mod tokenizer_keys;
 mod train;
 mod video;
 

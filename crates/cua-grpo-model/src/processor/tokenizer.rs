@@ -1,7 +1,7 @@
 //! The tokenizer: text to ids, with control tokens only where the caller means them.
 
 use super::added::{Added, merge_added, read_added};
-use super::{Guard, PadIds, ProcessorError};
+use super::{Guard, PadIds, ProcessorError, tokenizer_keys};
 use cua_grpo_core::TokenId;
 use serde_json::Value;
 use std::borrow::Cow;
@@ -58,11 +58,13 @@ pub struct Tokenizer {
 
 impl Tokenizer {
     /// Reads `tokenizer.json` of a model folder, and `tokenizer_config.json` where there is one: added tokens that only the
-    /// latter lists are taken from there. A truncation or padding that was saved with the tokenizer is left out.
+    /// latter lists are taken from there. The truncation, padding and dropout of a training run, which may be saved with the
+    /// tokenizer, are left out.
     ///
     /// # Errors
     /// [`ProcessorError::Io`], [`ProcessorError::Format`] (no `tokenizer.json`, a special literal is missing, the two files
-    /// disagree, an added token swallows spaces) or [`ProcessorError::Tokenizer`].
+    /// disagree, an added token swallows spaces), [`ProcessorError::Keys`] (a key that changes ids and is not obeyed) or
+    /// [`ProcessorError::Tokenizer`].
     pub fn load(folder: &Path) -> Result<Self, ProcessorError> {
         let path = folder.join("tokenizer.json");
         if !path.exists() {
@@ -77,7 +79,9 @@ impl Tokenizer {
             let config: Value = serde_json::from_str(&text)
                 .map_err(|error| ProcessorError::json(&config_path, "a tokenizer config", &error))?;
             merge_added(&mut json, &config, &config_path)?;
+            tokenizer_keys::check_config(&config, &json, &config_path)?;
         }
+        tokenizer_keys::check_file(&json, &path)?;
         Self::from_value(json, &path)
     }
 
@@ -86,6 +90,10 @@ impl Tokenizer {
         // The length and the padding of some training run, which would cut and pad every piece of text.
         for key in ["truncation", "padding"] {
             json[key] = Value::Null;
+        }
+        // Of the same run: pieces would be cut at random.
+        if let Some(model) = json["model"].as_object_mut() {
+            model.insert("dropout".to_owned(), Value::Null);
         }
         let full = parse(&json)?;
         json["added_tokens"] = Value::Array(Vec::new());

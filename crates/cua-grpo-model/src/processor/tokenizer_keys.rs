@@ -1,0 +1,176 @@
+//! The keys of a tokenizer's two files: what each may say, so that none that changes ids is passed over.
+
+use super::ProcessorError;
+use crate::config::keys::Neutral::{Empty, False, Text};
+use crate::config::keys::{Key, Rule, check, shown};
+use serde_json::Value;
+use std::path::Path;
+
+const PLAIN: &str = "text is encoded as it stands here; set the key to false";
+const TEMPLATE: &str =
+    "only the chat template writes tokens here; set the key to false and write the token into the template";
+const PAD: &str = "the model's pad tokens are fixed; use a tokenizer of Qwen3-VL";
+
+/// Keys of `tokenizer_config.json`: those of transformers' tokenizer classes (4.57 to 5.24).
+const CONFIG: &[Key] = &[
+    ("added_tokens_decoder", Rule::Read),
+    ("additional_special_tokens", Rule::Read),
+    ("extra_special_tokens", Rule::Read),
+    ("model_specific_special_tokens", Rule::Read),
+    ("chat_template", Rule::Read),
+    ("tokenizer_class", Rule::Read),
+    ("bos_token", Rule::Read),
+    ("eos_token", Rule::Read),
+    ("unk_token", Rule::Read),
+    ("sep_token", Rule::Read),
+    ("pad_token", Rule::Read),
+    ("cls_token", Rule::Read),
+    ("mask_token", Rule::Read),
+    ("add_prefix_space", Rule::Only(&[False], PLAIN)),
+    ("do_lower_case", Rule::Only(&[False], PLAIN)),
+    (
+        "split_special_tokens",
+        Rule::Only(
+            &[False],
+            "a template's control tokens are tokens here; set the key to false",
+        ),
+    ),
+    ("add_bos_token", Rule::Only(&[False], TEMPLATE)),
+    ("add_eos_token", Rule::Only(&[False], TEMPLATE)),
+    ("image_token", Rule::Only(&[Text("<|image_pad|>")], PAD)),
+    ("video_token", Rule::Only(&[Text("<|video_pad|>")], PAD)),
+    ("vision_start_token", Rule::Only(&[Text("<|vision_start|>")], PAD)),
+    ("vision_end_token", Rule::Only(&[Text("<|vision_end|>")], PAD)),
+    (
+        "auto_map",
+        Rule::Warn(&[Empty], "code that comes with a model is not run"),
+    ),
+    // How ids become text, which is done without changes here.
+    ("clean_up_tokenization_spaces", Rule::Free),
+    ("errors", Rule::Free),
+    ("spaces_between_special_tokens", Rule::Free),
+    ("trim_offsets", Rule::Free),
+    // Cutting and padding, which nothing here asks the tokenizer for.
+    ("max_length", Rule::Free),
+    ("model_max_length", Rule::Free),
+    ("pad_to_multiple_of", Rule::Free),
+    ("pad_token_id", Rule::Free),
+    ("pad_token_type_id", Rule::Free),
+    ("padding", Rule::Free),
+    ("padding_side", Rule::Free),
+    ("stride", Rule::Free),
+    ("truncation", Rule::Free),
+    ("truncation_side", Rule::Free),
+    ("truncation_strategy", Rule::Free),
+    // Where the file comes from.
+    ("_commit_hash", Rule::Free),
+    ("backend", Rule::Free),
+    ("bos_token_id", Rule::Free),
+    ("eos_token_id", Rule::Free),
+    ("fix_mistral_regex", Rule::Free),
+    ("from_slow", Rule::Free),
+    ("is_local", Rule::Free),
+    ("legacy", Rule::Free),
+    ("local_files_only", Rule::Free),
+    ("merges_file", Rule::Free),
+    ("model_input_names", Rule::Free),
+    ("name_or_path", Rule::Free),
+    ("processor_class", Rule::Free),
+    ("response_schema", Rule::Free),
+    ("return_token_type_ids", Rule::Free),
+    ("special_tokens_map_file", Rule::Free),
+    ("tokenizer_file", Rule::Free),
+    ("tokenizer_type", Rule::Free),
+    ("transformers_version", Rule::Free),
+    ("use_fast", Rule::Free),
+    ("vocab_file", Rule::Free),
+];
+
+/// Keys whose texts transformers makes tokens of where they are none yet.
+const TOKENS: [&str; 10] = [
+    "additional_special_tokens",
+    "extra_special_tokens",
+    "model_specific_special_tokens",
+    "bos_token",
+    "eos_token",
+    "unk_token",
+    "sep_token",
+    "pad_token",
+    "cls_token",
+    "mask_token",
+];
+
+/// Checks `tokenizer_config.json` (read from `path`) against the added tokens of `tokenizer`, which must have those of the
+/// configuration already.
+///
+/// # Errors
+/// [`ProcessorError::Keys`], which names the first key that asks for other ids.
+pub(super) fn check_config(config: &Value, tokenizer: &Value, path: &Path) -> Result<(), ProcessorError> {
+    let wrong = |message: String| ProcessorError::Keys {
+        path: path.to_owned(),
+        message,
+    };
+    for warning in check("", config, &[CONFIG]).map_err(wrong)? {
+        tracing::warn!("{}: {warning}", path.display());
+    }
+    let added = tokenizer["added_tokens"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    for key in TOKENS {
+        for text in texts(&config[key]) {
+            if !added.iter().any(|token| token["content"] == text) {
+                return Err(wrong(format!(
+                    "{key}: expected added tokens of tokenizer.json, found {}, which transformers would add under a new id; \
+                     save the tokenizer once with Python: AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)",
+                    shown(&text.into())
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The texts of one token, of a list of tokens, or of named ones.
+fn texts(tokens: &Value) -> Vec<&str> {
+    match tokens {
+        Value::String(text) => vec![text],
+        Value::Array(list) => list.iter().flat_map(texts).collect(),
+        Value::Object(fields) => match fields.get("content") {
+            Some(content) => texts(content),
+            None => fields.values().flat_map(texts).collect(),
+        },
+        _ => Vec::new(),
+    }
+}
+
+/// Checks what stands in `tokenizer.json` besides vocabulary and pieces.
+///
+/// # Errors
+/// [`ProcessorError::Keys`] for a post-processor that adds tokens.
+pub(super) fn check_file(tokenizer: &Value, path: &Path) -> Result<(), ProcessorError> {
+    match adds(&tokenizer["post_processor"]) {
+        None => Ok(()),
+        Some(what) => Err(ProcessorError::Keys {
+            path: path.to_owned(),
+            message: format!(
+                "post_processor: expected none that adds tokens, found {what}; only the chat template writes tokens here: set the \
+                 key to null and write the tokens into the template"
+            ),
+        }),
+    }
+}
+
+/// What a post-processor puts around a text, if anything.
+fn adds(processor: &Value) -> Option<String> {
+    match processor["type"].as_str() {
+        None | Some("ByteLevel") => None,
+        Some("Sequence") => processor["processors"].as_array()?.iter().find_map(adds),
+        Some("TemplateProcessing") => {
+            let pieces = processor["single"].as_array()?;
+            let token = pieces.iter().find_map(|piece| piece["SpecialToken"]["id"].as_str())?;
+            Some(format!("TemplateProcessing with {}", shown(&token.into())))
+        }
+        Some(other) => Some(other.to_owned()),
+    }
+}
