@@ -1,6 +1,6 @@
 //! The table of keys of other trainers.
 
-use super::aliases::Alias;
+use super::aliases::{Alias, NO_FLOAT16};
 
 const fn a(name: &'static str, of: &'static str, here: &'static str, note: &'static str) -> Alias {
     Alias { name, of, here, note }
@@ -133,7 +133,7 @@ pub(super) const ALIASES: &[Alias] = &[
     a("path", "verl and AReaL", "model_name", "a name on the Hub or a folder"),
     a("torch_dtype", "transformers", "dtype", "bfloat16 or float32"),
     a("bf16", "transformers", "dtype", "write dtype: bfloat16"),
-    a("fp16", "transformers", "dtype", "float16 is not offered; write dtype: bfloat16"),
+    a("fp16", "transformers", "dtype", NO_FLOAT16),
     a("load_in_8bit", "TRL and Unsloth", "load_in_4bit", "eight bits are not offered"),
     a("quantization", "vLLM", "load_in_4bit", "four bits are NF4"),
     a("bnb_4bit_quant_type", "TRL", "load_in_4bit", "four bits are always NF4 with double quantisation"),

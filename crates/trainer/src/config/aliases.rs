@@ -76,6 +76,9 @@ fn members<C: Configuration>(group: &Value) -> Vec<String> {
     lines
 }
 
+/// What to write in place of float16, under any of its names.
+pub(super) const NO_FLOAT16: &str = "float16 is not offered: its range is too small for training; write bfloat16";
+
 /// Values that mean something elsewhere: key, value, what to write.
 const VALUES: &[(&str, &str, &str)] = &[
     ("dtype", "bf16", "write bfloat16"),
@@ -83,21 +86,9 @@ const VALUES: &[(&str, &str, &str)] = &[
     ("dtype", "fp32", "write float32"),
     ("dtype", "float", "write float32"),
     ("dtype", "torch.float32", "write float32"),
-    (
-        "dtype",
-        "fp16",
-        "float16 is not offered: its range is too small for training; write bfloat16",
-    ),
-    (
-        "dtype",
-        "half",
-        "float16 is not offered: its range is too small for training; write bfloat16",
-    ),
-    (
-        "dtype",
-        "float16",
-        "its range is too small for training; write bfloat16",
-    ),
+    ("dtype", "fp16", NO_FLOAT16),
+    ("dtype", "half", NO_FLOAT16),
+    ("dtype", "float16", NO_FLOAT16),
     ("dtype", "auto", "write bfloat16 for the released models"),
     ("device", "gpu", "write cuda"),
     ("device", "auto", "write cuda where there is an NVIDIA GPU, else cpu"),

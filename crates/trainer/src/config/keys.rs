@@ -216,7 +216,10 @@ impl<T: Setting> Setting for Vec<T> {
     }
 
     fn from_text(text: &str) -> Option<Value> {
-        let inner = text.trim().trim_start_matches('[').trim_end_matches(']');
+        let text = text.trim();
+        // Brackets come in a pair; a single one belongs to an item, which may be a pattern.
+        let inner = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        let inner = inner.unwrap_or(text);
         let items = inner
             .split(',')
             .map(|item| item.trim().trim_matches(['"', '\'']))

@@ -186,6 +186,15 @@ fn keys_of_the_adapter_take_lists_patterns_and_maps() {
     assert_eq!(lora.layers_to_transform.as_ref().unwrap().values(), [1, 2]);
     assert_eq!(lora.layers_pattern.as_ref().unwrap().values(), ["layers"]);
     assert_eq!((lora.use_rslora, lora.lora_dropout), (true, 0.1));
+    // One bracket alone belongs to the pattern, which is none then.
+    for (flag, want) in [
+        ("[", vec!["["]),
+        ("[layers, blocks]", vec!["layers", "blocks"]),
+        ("[]", vec![]),
+    ] {
+        let config = with(yaml, &[], &[&format!("lora_layers_pattern={flag}")]).unwrap();
+        assert_eq!(config.lora_layers_pattern, want, "{flag}");
+    }
     assert_eq!(
         lora.ranks().unwrap().of("x.layers.0.self_attn.q_proj"),
         (8, 2.5 / 8f64.sqrt())
