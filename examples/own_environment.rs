@@ -8,7 +8,7 @@
 use async_trait::async_trait;
 use cua_grpo_algo::{AdvantageConfig, advantages};
 use cua_grpo_core::testing::{ByteRenderer, ScriptedSampler};
-use cua_grpo_core::{ActionRecord, Ending, Environment, Episode, Facts, Fault, Message, Observation, Role, Step, Task};
+use cua_grpo_core::{ActionRecord, Ending, Environment, Episode, Facts, Fault, Observation, Step, Task};
 use cua_grpo_rollout::{CancellationToken, GroupRequest, RolloutConfig, RolloutEngine};
 use std::sync::Arc;
 
@@ -30,22 +30,16 @@ impl GuessTheNumber {
 #[async_trait]
 impl Environment for GuessTheNumber {
     async fn start(&mut self) -> Result<Observation, Fault> {
-        Ok(say("Guess a number from 1 to 15."))
+        Ok(Observation::text("Guess a number from 1 to 15."))
     }
 
     async fn step(&mut self, reply: &str) -> Result<Step, Fault> {
         self.facts.turns += 1;
-        let mut action = ActionRecord {
-            summary: format!("guess {reply}"),
-            ..ActionRecord::default()
-        };
+        let mut action = ActionRecord::new(format!("guess {reply}"));
         let answer = match reply.trim().parse::<u64>() {
             Ok(guess) if guess == self.hidden => {
                 self.facts.verified = true;
-                return Ok(Step {
-                    action,
-                    observation: None,
-                });
+                return Ok(Step::new(action));
             }
             Ok(guess) if guess < self.hidden => "Too low.",
             Ok(_) => "Too high.",
@@ -56,20 +50,11 @@ impl Environment for GuessTheNumber {
                 "That is not a number."
             }
         };
-        Ok(Step {
-            action,
-            observation: Some(say(answer)),
-        })
+        Ok(Step::new(action).with_observation(Observation::text(answer)))
     }
 
     async fn finish(&mut self, _ending: Ending) -> Result<Facts, Fault> {
         Ok(self.facts.clone())
-    }
-}
-
-fn say(text: &str) -> Observation {
-    Observation {
-        messages: vec![Message::text(Role::User, text)],
     }
 }
 

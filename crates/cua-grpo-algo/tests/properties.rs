@@ -273,10 +273,7 @@ fn rows_become_masks_and_sampler_logprobs() {
                 let token = Completion::new(vec![7], vec![-0.5], 0, StopReason::Stop).unwrap();
                 row.push_completion(&token).unwrap();
             } else {
-                row.push_prompt(&Prompt {
-                    tokens: vec![7],
-                    images: Vec::new(),
-                });
+                row.push_prompt(&Prompt::new(vec![7]));
             }
         }
         row

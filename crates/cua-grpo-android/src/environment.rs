@@ -116,7 +116,7 @@ impl AndroidEnvironment {
     /// Setup, and proof that there is something left to do.
     async fn set_up(&self, device: &mut dyn Device) -> Result<(), Fault> {
         let limit = self.config.command_timeout;
-        let setup = |error: ValidateError| Fault::new(FaultKind::Setup, "set up task", error);
+        let setup = |error: ValidateError| Fault::from_error(FaultKind::Setup, "set up task", error);
         run_all(device, &self.state.setup, limit).await.map_err(setup)?;
         if !self.state.setup.is_empty() {
             tokio::time::sleep(self.config.settle).await;
@@ -135,42 +135,28 @@ impl AndroidEnvironment {
 
     fn first_observation(&self, device: &LiveDevice) -> Observation {
         let limit = self.max_turns();
-        let user = Message {
-            role: Role::User,
-            content: vec![
+        let user = Message::new(
+            Role::User,
+            vec![
                 Chunk::Text(self.prompts.task(&self.task.instruction, limit)),
                 Chunk::Image(device.screen().image.clone()),
                 Chunk::Text(self.prompts.turn(1, limit, None)),
             ],
-        };
-        Observation {
-            messages: vec![Message::text(Role::System, self.prompts.system()), user],
-        }
+        );
+        Observation::new(vec![Message::text(Role::System, self.prompts.system()), user])
     }
 
     fn next_observation(&self, device: &LiveDevice, error: Option<&str>) -> Observation {
         let text = self.prompts.turn(self.facts.turns + 1, self.max_turns(), error);
         let content = vec![Chunk::Image(device.screen().image.clone()), Chunk::Text(text)];
-        Observation {
-            messages: vec![Message {
-                role: Role::User,
-                content,
-            }],
-        }
+        Observation::new(vec![Message::new(Role::User, content)])
     }
 
     /// Reads the reply and carries it out; the record says what went wrong on the policy's side. True: it reported.
     async fn carry_out(&mut self, device: &mut LiveDevice, reply: &str) -> Result<(ActionRecord, bool), Fault> {
         let refused = |error: String| {
-            (
-                ActionRecord {
-                    summary: "malformed reply".to_owned(),
-                    points: Vec::new(),
-                    error: Some(error),
-                    malformed: true,
-                },
-                false,
-            )
+            let record = ActionRecord::new("malformed reply");
+            (record.with_error(error).with_malformed(true), false)
         };
         let calls = match parse_reply(reply) {
             Ok(reply) => reply.calls,
@@ -196,7 +182,9 @@ impl AndroidEnvironment {
                     record.error = Some(error);
                     break;
                 }
-                Err(ActError::Device(error)) => return Err(Fault::new(FaultKind::Environment, "take turn", error)),
+                Err(ActError::Device(error)) => {
+                    return Err(Fault::from_error(FaultKind::Environment, "take turn", error));
+                }
             }
         }
         Ok((record, false))
@@ -225,7 +213,7 @@ impl Environment for AndroidEnvironment {
             settle: self.config.settle,
         };
         let leased = self.source.lease(&request).await;
-        let mut device = leased.map_err(|error| Fault::new(FaultKind::Environment, "lease box", error))?;
+        let mut device = leased.map_err(|error| Fault::from_error(FaultKind::Environment, "lease box", error))?;
         let ready = self.set_up(device.as_mut()).await;
         if let Err(fault) = ready {
             self.stage = Stage::Leased(device);
@@ -239,7 +227,11 @@ impl Environment for AndroidEnvironment {
             }
             Err((device, error)) => {
                 self.stage = Stage::Leased(device);
-                Err(Fault::new(FaultKind::Environment, "take first screenshot", error))
+                Err(Fault::from_error(
+                    FaultKind::Environment,
+                    "take first screenshot",
+                    error,
+                ))
             }
         }
     }
@@ -258,7 +250,10 @@ impl Environment for AndroidEnvironment {
         let step = outcome.map(|(action, reported)| {
             self.facts.action_errors += usize::from(action.error.is_some());
             let observation = (!reported).then(|| self.next_observation(&device, action.error.as_deref()));
-            Step { action, observation }
+            match observation {
+                Some(observation) => Step::new(action).with_observation(observation),
+                None => Step::new(action),
+            }
         });
         self.stage = Stage::Open(device);
         step
@@ -279,7 +274,7 @@ impl Environment for AndroidEnvironment {
         let verdict = validate(device.as_mut(), &self.state.checks, limit).await;
         // A release that fails is counted by the source; what the validator saw stays true.
         device.release().await;
-        let verdict = verdict.map_err(|error| Fault::new(FaultKind::Validator, "validate", error))?;
+        let verdict = verdict.map_err(|error| Fault::from_error(FaultKind::Validator, "validate", error))?;
         self.facts.verified = verdict.all();
         self.facts
             .extra

@@ -76,12 +76,8 @@ pub async fn validate(device: &mut dyn Device, checks: &[Check], limit: Duration
             pattern: check.expect.clone(),
             message: error.to_string(),
         })?;
-        outcomes.push(CheckOutcome {
-            check: check.command.clone(),
-            expected: check.expect.clone(),
-            found: shortened(output.trim()),
-            held,
-        });
+        let found = shortened(output.trim());
+        outcomes.push(CheckOutcome::new(&check.command, &check.expect, found).with_held(held));
     }
     Ok(Verdict { outcomes })
 }

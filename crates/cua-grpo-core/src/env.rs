@@ -1,19 +1,33 @@
 //! The environment seam: a single-use world that takes replies, gives observations, and reports facts at the end.
 
-use crate::{Fault, Message, Task};
+use crate::{Fault, Message, Role, Task};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// What the policy sees next: messages to append to the conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Observation {
     /// New messages; the first observation holds the system prompt and the task, later ones a screenshot each.
     pub messages: Vec<Message>,
 }
 
+impl Observation {
+    /// New messages, in order.
+    pub fn new(messages: Vec<Message>) -> Self {
+        Self { messages }
+    }
+
+    /// One message of text from the user.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self::new(vec![Message::text(Role::User, text)])
+    }
+}
+
 /// What a reply did, for logs and reports.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ActionRecord {
     /// The action in words, e.g. `click Wi-Fi`.
     pub summary: String,
@@ -26,13 +40,60 @@ pub struct ActionRecord {
     pub malformed: bool,
 }
 
+impl ActionRecord {
+    /// An action that was carried out, in words.
+    pub fn new(summary: impl Into<String>) -> Self {
+        Self {
+            summary: summary.into(),
+            ..Self::default()
+        }
+    }
+
+    /// The same action with where it touched the device, in screenshot pixels `(x, y)`.
+    #[must_use]
+    pub fn with_points(self, points: Vec<(f64, f64)>) -> Self {
+        Self { points, ..self }
+    }
+
+    /// The same action, which could not be carried out.
+    #[must_use]
+    pub fn with_error(self, error: impl Into<String>) -> Self {
+        let error = Some(error.into());
+        Self { error, ..self }
+    }
+
+    /// The same action, with whether the reply was an action at all.
+    #[must_use]
+    pub fn with_malformed(self, malformed: bool) -> Self {
+        Self { malformed, ..self }
+    }
+}
+
 /// The result of one reply.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Step {
     /// What was done.
     pub action: ActionRecord,
     /// What the policy sees next; `None` when the episode is over (the policy reported completion).
     pub observation: Option<Observation>,
+}
+
+impl Step {
+    /// A step that ends the episode.
+    pub fn new(action: ActionRecord) -> Self {
+        Self {
+            action,
+            observation: None,
+        }
+    }
+
+    /// The same step, after which the episode goes on: what the policy sees next.
+    #[must_use]
+    pub fn with_observation(self, observation: Observation) -> Self {
+        let observation = Some(observation);
+        Self { observation, ..self }
+    }
 }
 
 /// Why an episode ended.
@@ -51,6 +112,7 @@ pub enum Ending {
 
 /// What is true at the end of an episode: facts, not a reward.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Facts {
     /// The device's state fulfils every check of the task.
     pub verified: bool,
@@ -67,8 +129,51 @@ pub struct Facts {
     pub extra: BTreeMap<String, f64>,
 }
 
+impl Facts {
+    /// Whether the goal was reached; nothing else is known. [`Facts::default`] is a goal that was not reached.
+    pub fn new(verified: bool) -> Self {
+        Self {
+            verified,
+            ..Self::default()
+        }
+    }
+
+    /// The same facts with what the policy claimed.
+    #[must_use]
+    pub fn with_claimed(self, claimed: bool) -> Self {
+        let claimed = Some(claimed);
+        Self { claimed, ..self }
+    }
+
+    /// The same facts after so many turns.
+    #[must_use]
+    pub fn with_turns(self, turns: usize) -> Self {
+        Self { turns, ..self }
+    }
+
+    /// The same facts after so many replies that could not be carried out.
+    #[must_use]
+    pub fn with_action_errors(self, action_errors: usize) -> Self {
+        Self { action_errors, ..self }
+    }
+
+    /// The same facts with what was looked at.
+    #[must_use]
+    pub fn with_checks(self, checks: Vec<CheckOutcome>) -> Self {
+        Self { checks, ..self }
+    }
+
+    /// The same facts with one more measurement.
+    #[must_use]
+    pub fn with_extra(mut self, name: impl Into<String>, value: f64) -> Self {
+        self.extra.insert(name.into(), value);
+        self
+    }
+}
+
 /// One thing that decided whether an attempt succeeded: why it failed can be read from these.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct CheckOutcome {
     /// What was looked at, e.g. the command that asked the device.
     pub check: String,
@@ -78,6 +183,25 @@ pub struct CheckOutcome {
     pub found: String,
     /// Whether that is what was expected.
     pub held: bool,
+}
+
+impl CheckOutcome {
+    /// What was looked at, what it had to be and what it was; it held when they are equal.
+    pub fn new(check: impl Into<String>, expected: impl Into<String>, found: impl Into<String>) -> Self {
+        let (expected, found) = (expected.into(), found.into());
+        Self {
+            check: check.into(),
+            held: expected == found,
+            expected,
+            found,
+        }
+    }
+
+    /// The same check where equality of the texts does not decide.
+    #[must_use]
+    pub fn with_held(self, held: bool) -> Self {
+        Self { held, ..self }
+    }
 }
 
 /// One attempt at one task. Single-use: there is no reset.

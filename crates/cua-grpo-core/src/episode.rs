@@ -1,9 +1,11 @@
 //! Episodes and groups: what a rollout leaves behind.
 
 use crate::{ActionRecord, Ending, Facts, Fault, Image, Row, StopReason, Task};
+use std::ops::Range;
 
 /// One turn of an episode, for logs and reports.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Turn {
     /// The screenshot that the policy saw, if there was one.
     pub screenshot: Option<Image>,
@@ -12,13 +14,33 @@ pub struct Turn {
     /// What the reply did.
     pub action: ActionRecord,
     /// Range of the reply's tokens in the episode's row.
-    pub tokens: std::ops::Range<usize>,
+    pub tokens: Range<usize>,
     /// Why the reply ended; anything but [`StopReason::Stop`] means that it was cut off.
     pub stop: StopReason,
 }
 
+impl Turn {
+    /// A reply, what it did, where its tokens stand in the episode's row, and why it ended.
+    pub fn new(reply: impl Into<String>, action: ActionRecord, tokens: Range<usize>, stop: StopReason) -> Self {
+        Self {
+            screenshot: None,
+            reply: reply.into(),
+            action,
+            tokens,
+            stop,
+        }
+    }
+
+    /// The same turn with the screenshot that the policy saw before it.
+    #[must_use]
+    pub fn with_screenshot(self, screenshot: Option<Image>) -> Self {
+        Self { screenshot, ..self }
+    }
+}
+
 /// One finished attempt.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Episode {
     /// Number of the attempt within its group.
     pub attempt: u64,
@@ -38,8 +60,52 @@ pub struct Episode {
     pub seconds: f64,
 }
 
+impl Episode {
+    /// The `attempt`-th attempt of a group, as it ended: without turns, reward 0, no time taken.
+    pub fn new(attempt: u64, ending: Ending, facts: Facts, row: Row) -> Self {
+        Self {
+            attempt,
+            turns: Vec::new(),
+            ending,
+            last_screenshot: None,
+            facts,
+            reward: 0.0,
+            row,
+            seconds: 0.0,
+        }
+    }
+
+    /// The same attempt with its turns.
+    #[must_use]
+    pub fn with_turns(self, turns: Vec<Turn>) -> Self {
+        Self { turns, ..self }
+    }
+
+    /// The same attempt with what the environment showed after the last action.
+    #[must_use]
+    pub fn with_last_screenshot(self, last_screenshot: Option<Image>) -> Self {
+        Self {
+            last_screenshot,
+            ..self
+        }
+    }
+
+    /// The same attempt with the number that the reward made of it.
+    #[must_use]
+    pub fn with_reward(self, reward: f32) -> Self {
+        Self { reward, ..self }
+    }
+
+    /// The same attempt with its wall-clock seconds.
+    #[must_use]
+    pub fn with_seconds(self, seconds: f64) -> Self {
+        Self { seconds, ..self }
+    }
+}
+
 /// The attempts at one task.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Group {
     /// The task that every episode attempts.
     pub task: Task,
@@ -50,6 +116,27 @@ pub struct Group {
 }
 
 impl Group {
+    /// A task that nobody has attempted yet.
+    pub fn new(task: Task) -> Self {
+        Self {
+            task,
+            episodes: Vec::new(),
+            faults: Vec::new(),
+        }
+    }
+
+    /// The same group with the attempts that ended, ordered by [`Episode::attempt`].
+    #[must_use]
+    pub fn with_episodes(self, episodes: Vec<Episode>) -> Self {
+        Self { episodes, ..self }
+    }
+
+    /// The same group with the attempts that were lost.
+    #[must_use]
+    pub fn with_faults(self, faults: Vec<Fault>) -> Self {
+        Self { faults, ..self }
+    }
+
     /// Rewards of the episodes, `rewards_g`.
     pub fn rewards(&self) -> Vec<f32> {
         self.episodes.iter().map(|episode| episode.reward).collect()

@@ -19,6 +19,7 @@ pub enum Role {
 
 /// An encoded picture (PNG or JPEG), exactly the bytes that the device sent.
 #[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Image {
     /// The encoded file.
     pub bytes: Arc<[u8]>,
@@ -48,6 +49,7 @@ pub enum Chunk {
 
 /// One message of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Message {
     /// Who speaks.
     pub role: Role,
@@ -56,12 +58,14 @@ pub struct Message {
 }
 
 impl Message {
+    /// A message of text and images, in order.
+    pub fn new(role: Role, content: Vec<Chunk>) -> Self {
+        Self { role, content }
+    }
+
     /// A message of text only.
     pub fn text(role: Role, text: impl Into<String>) -> Self {
-        Self {
-            role,
-            content: vec![Chunk::Text(text.into())],
-        }
+        Self::new(role, vec![Chunk::Text(text.into())])
     }
 
     /// All text of the message, joined with nothing in between.

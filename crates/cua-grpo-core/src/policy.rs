@@ -12,6 +12,7 @@ pub type PolicyVersion = u64;
 
 /// Tokens to append to a session, with the images whose pad tokens they contain, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Prompt {
     /// Token ids; an image of `n` merged patches stands as `n` image-pad ids.
     pub tokens: Vec<TokenId>,
@@ -19,8 +20,25 @@ pub struct Prompt {
     pub images: Vec<Image>,
 }
 
+impl Prompt {
+    /// Tokens without images.
+    pub fn new(tokens: Vec<TokenId>) -> Self {
+        Self {
+            tokens,
+            images: Vec::new(),
+        }
+    }
+
+    /// The same tokens with the images of their runs of image-pad ids, in order.
+    #[must_use]
+    pub fn with_images(self, images: Vec<Image>) -> Self {
+        Self { images, ..self }
+    }
+}
+
 /// How to draw tokens.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct SamplingParams {
     /// Divides the logits; 0 means greedy.
     pub temperature: f32,
@@ -32,6 +50,48 @@ pub struct SamplingParams {
     pub max_new_tokens: usize,
     /// Seed of this one call; equal seeds and logits give equal tokens.
     pub seed: u64,
+}
+
+impl SamplingParams {
+    /// At most `max_new_tokens`, drawn from the whole vocabulary at temperature 1 with seed 0.
+    pub fn new(max_new_tokens: usize) -> Self {
+        Self {
+            temperature: 1.0,
+            top_p: 1.0,
+            top_k: 0,
+            max_new_tokens,
+            seed: 0,
+        }
+    }
+
+    /// At most `max_new_tokens`, each the most probable one.
+    pub fn greedy(max_new_tokens: usize) -> Self {
+        Self::new(max_new_tokens).with_temperature(0.0)
+    }
+
+    /// The same with another temperature; 0 means greedy.
+    #[must_use]
+    pub fn with_temperature(self, temperature: f32) -> Self {
+        Self { temperature, ..self }
+    }
+
+    /// The same, cut to the smallest set of tokens whose mass reaches `top_p`; 1 keeps all.
+    #[must_use]
+    pub fn with_top_p(self, top_p: f32) -> Self {
+        Self { top_p, ..self }
+    }
+
+    /// The same, cut to the `top_k` most probable tokens; 0 keeps all.
+    #[must_use]
+    pub fn with_top_k(self, top_k: usize) -> Self {
+        Self { top_k, ..self }
+    }
+
+    /// The same with another seed.
+    #[must_use]
+    pub fn with_seed(self, seed: u64) -> Self {
+        Self { seed, ..self }
+    }
 }
 
 /// Why sampling stopped.

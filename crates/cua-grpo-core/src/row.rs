@@ -11,7 +11,7 @@ use std::ops::Range;
 /// ```
 /// use cua_grpo_core::{Completion, Prompt, Row, StopReason};
 /// let mut row = Row::new(0.7);
-/// row.push_prompt(&Prompt { tokens: vec![1, 2, 3], images: Vec::new() });
+/// row.push_prompt(&Prompt::new(vec![1, 2, 3]));
 /// let reply = Completion::new(vec![4, 5], vec![-0.1, -0.2], 0, StopReason::Stop).unwrap();
 /// assert_eq!(row.push_completion(&reply).unwrap(), 3..5);
 /// assert_eq!(row.trained(), [false, false, false, true, true]);

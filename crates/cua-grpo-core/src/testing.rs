@@ -1,8 +1,8 @@
-//! Scripted doubles of the seams, for tests of the layers above and below them.
+//! Scripted doubles of the seams, for tests of the layers above and below them (feature `testing`).
 
 use crate::{
-    Completion, Ending, Environment, Facts, Fault, Message, Observation, PolicyVersion, Prompt, Renderer, Role,
-    Sampler, SamplerSession, SamplingParams, Step, StopReason, TokenId,
+    ActionRecord, Completion, Ending, Environment, Facts, Fault, FaultKind, Message, Observation, PolicyVersion,
+    Prompt, Renderer, Sampler, SamplerSession, SamplingParams, Step, StopReason, TokenId,
 };
 use async_trait::async_trait;
 
@@ -93,7 +93,7 @@ impl<F: Fn(usize, usize) -> Result<String, Fault> + Send + Sync> SamplerSession 
         tokens.truncate(params.max_new_tokens);
         let logprobs = vec![-0.5; tokens.len()];
         Completion::new(tokens, logprobs, self.version, stop)
-            .map_err(|error| Fault::new(crate::FaultKind::Sampler, "sample", error))
+            .map_err(|error| Fault::from_error(FaultKind::Sampler, "sample", error))
     }
 }
 
@@ -116,9 +116,7 @@ impl ScriptedEnvironment {
     }
 
     fn look(&self) -> Observation {
-        Observation {
-            messages: vec![Message::text(Role::User, format!("turn {}", self.facts.turns))],
-        }
+        Observation::text(format!("turn {}", self.facts.turns))
     }
 }
 
@@ -132,21 +130,12 @@ impl Environment for ScriptedEnvironment {
         assert!(!self.finished, "step after finish: a defect of the engine");
         self.facts.turns += 1;
         self.facts.verified |= reply == self.secret;
-        let action = crate::ActionRecord {
-            summary: reply.to_owned(),
-            ..Default::default()
-        };
+        let step = Step::new(ActionRecord::new(reply));
         if reply == "stop" {
             self.facts.claimed = Some(true);
-            return Ok(Step {
-                action,
-                observation: None,
-            });
+            return Ok(step);
         }
-        Ok(Step {
-            action,
-            observation: Some(self.look()),
-        })
+        Ok(step.with_observation(self.look()))
     }
 
     async fn finish(&mut self, _ending: Ending) -> Result<Facts, Fault> {

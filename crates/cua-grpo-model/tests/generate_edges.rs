@@ -6,7 +6,7 @@ mod common;
 
 use common::sessions::*;
 use common::*;
-use cua_grpo_core::{Completion, FaultKind, Prompt, Sampler, SamplerSession, SamplingParams, StopReason};
+use cua_grpo_core::{Completion, FaultKind, Prompt, Sampler, SamplerSession, StopReason};
 use cua_grpo_model::Trainable;
 use cua_grpo_model::generate::{Batching, Generator, ModelSampler, Request};
 use cua_grpo_model::nn::Slot;
@@ -25,10 +25,7 @@ fn a_sampled_pad_token_stands_for_itself() {
     // Near-uniform draws: some seed among these draws a pad token before the last step.
     let mut drawn = 0;
     for seed in 0..12 {
-        let params = SamplingParams {
-            seed,
-            ..opening.params.clone()
-        };
+        let params = opening.params.clone().with_seed(seed);
         let next = Turn {
             prompt: prompt(set, "two_images"),
             params: sampled(1000.0, 2, seed),
@@ -68,10 +65,7 @@ fn a_prompt_that_does_not_fit_changes_nothing() {
     for (turn, want) in conversations[0].iter().zip(&want) {
         // A pad token without its picture, and a token beyond the vocabulary.
         for token in [model(set).config.image_token_id, 100_000] {
-            let prompt = Prompt {
-                tokens: vec![1, token],
-                images: Vec::new(),
-            };
+            let prompt = Prompt::new(vec![1, token]);
             let error = generator
                 .generate(&[Request {
                     session: 0,
@@ -161,10 +155,7 @@ async fn a_refused_request_leaves_its_batch_alone() {
     let (good, mut bad) = (sampler.open(0), sampler.open(0));
     let turns = || conversations(set).remove(2);
     let task = tokio::spawn(ask(good, turns(), 0));
-    let prompt = Prompt {
-        tokens: vec![100_000],
-        images: Vec::new(),
-    };
+    let prompt = Prompt::new(vec![100_000]);
     let fault = bad.sample(&prompt, &greedy(1)).await.unwrap_err();
     assert!(
         fault.kind == FaultKind::Sampler && fault.message.contains("id 100000"),

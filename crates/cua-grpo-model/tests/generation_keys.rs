@@ -59,13 +59,10 @@ fn distributions_are_those_of_transformers() {
             stop: &file.eos_token_id,
             last: false,
         };
-        let params = SamplingParams {
-            temperature: file.temperature,
-            top_p: file.top_p,
-            top_k: file.top_k,
-            max_new_tokens: 100,
-            seed: 0,
-        };
+        let params = SamplingParams::new(100)
+            .with_temperature(file.temperature)
+            .with_top_p(file.top_p)
+            .with_top_k(file.top_k);
         let got = distribution(&logits, &file.rules, &moment, &params);
         let want = case["left"].as_object().unwrap();
         let mut tokens: Vec<u32> = got.iter().map(|(token, _)| *token).collect();
@@ -98,13 +95,7 @@ fn draws_follow_the_distribution() {
         stop: &[],
         last: false,
     };
-    let params = SamplingParams {
-        temperature: 1.0,
-        top_p: 1.0,
-        top_k: 0,
-        max_new_tokens: 4,
-        seed: 0,
-    };
+    let params = SamplingParams::new(4);
     let mut rng = ChaCha8Rng::seed_from_u64(5);
     let mut counts = [0usize; 5];
     for _ in 0..20_000 {

@@ -109,13 +109,15 @@ fn clips_are_laid_out_as_the_released_models_saw_them() {
 }
 
 fn episode(set: &str) -> Vec<Message> {
-    let look = |image: &str, text: &str| Message {
-        role: Role::User,
-        content: vec![
-            Chunk::Text(text.to_owned()),
-            Chunk::Image(picture(set, image)),
-            Chunk::Text("!".to_owned()),
-        ],
+    let look = |image: &str, text: &str| {
+        Message::new(
+            Role::User,
+            vec![
+                Chunk::Text(text.to_owned()),
+                Chunk::Image(picture(set, image)),
+                Chunk::Text("!".to_owned()),
+            ],
+        )
     };
     vec![
         Message::text(Role::System, "You tap. Answer in <tool_call> tags."),
@@ -124,10 +126,7 @@ fn episode(set: &str) -> Vec<Message> {
         look("img1.png", ""),
         Message::text(Role::Assistant, ""),
         Message::text(Role::Tool, "one"),
-        Message {
-            role: Role::Tool,
-            content: vec![Chunk::Image(picture(set, "img2.png"))],
-        },
+        Message::new(Role::Tool, vec![Chunk::Image(picture(set, "img2.png"))]),
         Message::text(Role::Assistant, "Done é."),
         Message::text(Role::User, "thanks"),
     ]
@@ -194,14 +193,8 @@ fn conversations_that_cannot_be_extended_are_faults() {
     let user = Message::text(Role::User, "x");
     let reply = Message::text(Role::Assistant, "y");
     let system = Message::text(Role::System, "z");
-    let drawn = Message {
-        role: Role::Assistant,
-        content: vec![Chunk::Image(picture("a", "img0.png"))],
-    };
-    let broken = Message {
-        role: Role::User,
-        content: vec![Chunk::Image(Image::new(*b"no picture"))],
-    };
+    let drawn = Message::new(Role::Assistant, vec![Chunk::Image(picture("a", "img0.png"))]);
+    let broken = Message::new(Role::User, vec![Chunk::Image(Image::new(*b"no picture"))]);
     let history = [user.clone(), reply.clone()];
     assert!(renderer.render(&history, std::slice::from_ref(&user), true).is_ok());
     assert!(

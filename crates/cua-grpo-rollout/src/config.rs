@@ -105,13 +105,11 @@ impl RolloutConfig {
     /// Sampling parameters of one call. The seed is made of what the call is for, never of when it happens.
     pub(crate) fn sampling(&self, call: SeedPath, max_new_tokens: usize) -> SamplingParams {
         let SeedPath { salt, slot, play, turn } = call;
-        SamplingParams {
-            temperature: self.temperature,
-            top_p: self.top_p,
-            top_k: self.top_k,
-            max_new_tokens,
-            seed: derive_seed(&[self.seed, salt, slot as u64, play, turn as u64]),
-        }
+        SamplingParams::new(max_new_tokens)
+            .with_temperature(self.temperature)
+            .with_top_p(self.top_p)
+            .with_top_k(self.top_k)
+            .with_seed(derive_seed(&[self.seed, salt, slot as u64, play, turn as u64]))
     }
 }
 

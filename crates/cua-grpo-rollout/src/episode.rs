@@ -150,16 +150,10 @@ impl Collector {
         };
         let facts = environment.finish(ending).await?;
         let seconds = since.elapsed().as_secs_f64();
-        Ok(Episode {
-            attempt: slot.attempt,
-            turns: talk.turns,
-            ending,
-            last_screenshot: talk.last,
-            facts,
-            reward: 0.0,
-            row: talk.row,
-            seconds,
-        })
+        Ok(Episode::new(slot.attempt, ending, facts, talk.row)
+            .with_turns(talk.turns)
+            .with_last_screenshot(talk.last)
+            .with_seconds(seconds))
     }
 
     /// The turns of an episode. The session is dropped on the way out, or earlier once nothing more is asked of it.
@@ -209,7 +203,7 @@ impl Collector {
             let tokens = talk
                 .row
                 .push_completion(&completion)
-                .map_err(|error| Fault::new(FaultKind::Sampler, "sample", error))?;
+                .map_err(|error| Fault::from_error(FaultKind::Sampler, "sample", error))?;
             let reply = self.seams.renderer.decode(&completion.tokens);
             let since = Instant::now();
             let step = environment.step(&reply).await?;
@@ -226,13 +220,8 @@ impl Collector {
             talk.history.append(&mut new);
             talk.history.push(Message::text(Role::Assistant, reply.clone()));
             talk.open = completion.stop != StopReason::Stop;
-            talk.turns.push(Turn {
-                screenshot,
-                reply,
-                action: step.action,
-                tokens,
-                stop: completion.stop,
-            });
+            let turn = Turn::new(reply, step.action, tokens, completion.stop);
+            talk.turns.push(turn.with_screenshot(screenshot));
             talk.last = None;
             match step.observation {
                 None => return Ok(Ending::Reported),

@@ -55,11 +55,7 @@ impl Scoring {
         self.begun += 1;
         let (run, thin) = (self.run.clone(), self.thin.clone());
         self.groups.spawn(async move {
-            let mut group = Group {
-                task: attempts.task,
-                episodes: Vec::new(),
-                faults: Vec::new(),
-            };
+            let mut group = Group::new(attempts.task);
             let mut slots = Vec::new();
             for (slot, outcome) in attempts.ended {
                 match outcome {

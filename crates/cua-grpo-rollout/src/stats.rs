@@ -2,11 +2,12 @@
 
 use cua_grpo_core::{Episode, Fault, FaultKind};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 /// Faults, by where they arose.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct FaultCounts {
     /// A device could not be had, was lost, or did not answer.
     pub environment: usize,
@@ -20,11 +21,14 @@ pub struct FaultCounts {
     pub renderer: usize,
     /// The reward failed.
     pub reward: usize,
+    /// Kinds that another project has added, by name.
+    #[serde(flatten)]
+    pub other: BTreeMap<String, usize>,
 }
 
 impl FaultCounts {
     /// Counts one fault.
-    pub fn add(&mut self, kind: FaultKind) {
+    pub fn add(&mut self, kind: &FaultKind) {
         let count = match kind {
             FaultKind::Environment => &mut self.environment,
             FaultKind::Setup => &mut self.setup,
@@ -32,18 +36,20 @@ impl FaultCounts {
             FaultKind::Sampler => &mut self.sampler,
             FaultKind::Renderer => &mut self.renderer,
             FaultKind::Reward => &mut self.reward,
+            other => self.other.entry(other.name().to_owned()).or_default(),
         };
         *count += 1;
     }
 
     /// All faults.
     pub fn total(&self) -> usize {
-        self.environment + self.setup + self.validator + self.sampler + self.renderer + self.reward
+        let known = self.environment + self.setup + self.validator + self.sampler + self.renderer + self.reward;
+        known + self.other.values().sum::<usize>()
     }
 }
 
 /// What one collection cost.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct RolloutStats {
     /// Episodes that were asked for.
     pub slots: usize,
@@ -183,7 +189,7 @@ impl Board {
     /// Counts a reward that failed; `episodes` are lost with it unless it is asked again.
     pub(crate) fn reward_fault(&self, fault: &Fault, lost: &[Episode]) {
         let mut stats = self.lock();
-        stats.faults.add(fault.kind);
+        stats.faults.add(&fault.kind);
         for episode in lost {
             stats.lose_episode(episode);
         }
@@ -194,14 +200,15 @@ impl Board {
         let mut stats = self.lock();
         match &event {
             Event::Fault { fault, retried, .. } => {
-                stats.faults.add(fault.kind);
+                stats.faults.add(&fault.kind);
                 stats.lost += usize::from(!retried);
             }
             Event::Episode { .. } | Event::Turn { .. } => {}
         }
         stats.seconds = self.since.elapsed().as_secs_f64();
         if let Some(progress) = &self.progress {
-            progress(&Progress { stats: *stats, event });
+            let stats = stats.clone();
+            progress(&Progress { stats, event });
         }
     }
 
@@ -209,7 +216,7 @@ impl Board {
     pub(crate) fn stats(&self) -> RolloutStats {
         RolloutStats {
             seconds: self.since.elapsed().as_secs_f64(),
-            ..*self.lock()
+            ..self.lock().clone()
         }
     }
 

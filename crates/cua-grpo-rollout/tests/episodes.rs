@@ -96,7 +96,7 @@ async fn progress_counts_up_to_the_final_stats() {
             usize::from(matches!(progress.event, Event::Episode { .. } | Event::Fault { .. })),
             Ordering::SeqCst,
         );
-        *kept.lock().unwrap() = Some(progress.stats);
+        *kept.lock().unwrap() = Some(progress.stats.clone());
     });
     let stats = engine
         .collect(requests(1, 3), 1, CancellationToken::new())
@@ -104,7 +104,7 @@ async fn progress_counts_up_to_the_final_stats() {
         .unwrap()
         .stats;
     assert_eq!(calls.load(Ordering::SeqCst), 4, "three episodes and a fault");
-    let seen = last.lock().unwrap().unwrap();
+    let seen = last.lock().unwrap().clone().unwrap();
     assert_eq!(
         (seen.episodes, seen.successes, seen.faults),
         (stats.episodes, stats.successes, stats.faults)

@@ -55,7 +55,10 @@ async fn promise_2_a_fault_is_excluded_counted_and_its_slot_refilled() {
         (Failure::Finish, FaultKind::Validator),
         (Failure::Sample, FaultKind::Sampler),
     ];
-    for ((failure, kind), lockstep) in places.into_iter().flat_map(|place| [(place, false), (place, true)]) {
+    for ((failure, kind), lockstep) in places
+        .into_iter()
+        .flat_map(|place| [(place.clone(), false), (place, true)])
+    {
         let world = World::new(move |number| ((number == 1).then_some(failure), INSTANT));
         let (engine, journal) = engine(world, config(lockstep));
         let collection = engine
@@ -70,10 +73,10 @@ async fn promise_2_a_fault_is_excluded_counted_and_its_slot_refilled() {
         );
         assert!(group.faults.is_empty() && stats.lost == 0);
         let mut expected = cua_grpo_rollout::FaultCounts::default();
-        expected.add(kind);
+        expected.add(&kind);
         assert_eq!(
-            (stats.faults, stats.faults.total()),
-            (expected, 1),
+            (stats.faults.total(), stats.faults),
+            (1, expected),
             "{failure:?} {lockstep}"
         );
         let creations = if failure == Failure::Create { 4 } else { 5 };
@@ -99,8 +102,8 @@ async fn promise_2_when_retries_are_used_up_the_group_is_smaller_and_says_why() 
         for group in &collection.groups {
             assert!(group.episodes.is_empty());
             assert_eq!(
-                group.faults.iter().map(|fault| fault.kind).collect::<Vec<_>>(),
-                [FaultKind::Environment; 2]
+                group.faults.iter().map(|fault| &fault.kind).collect::<Vec<_>>(),
+                [&FaultKind::Environment; 2]
             );
         }
         assert_eq!((collection.stats.lost, collection.stats.faults.environment), (4, 16));
@@ -306,6 +309,7 @@ async fn promise_9_lockstep_starts_all_then_opens_in_order_then_asks() {
 /// Fails `failures` times, then pays each attempt its rank in the group.
 struct Ranks {
     failures: AtomicUsize,
+    kind: FaultKind,
     seen: Mutex<Vec<(String, usize)>>,
 }
 
@@ -319,13 +323,13 @@ impl Reward for Ranks {
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, failing)
             .is_ok()
         {
-            return Err(Fault::new(FaultKind::Reward, "judge", "planned"));
+            return Err(Fault::new(self.kind.clone(), "judge", "planned"));
         }
         Ok((0..episodes.len()).map(|rank| rank as f32).collect())
     }
 }
 
-async fn ranked(failures: usize) -> (cua_grpo_rollout::Collection, Vec<(String, usize)>) {
+async fn ranked(failures: usize, kind: FaultKind) -> (cua_grpo_rollout::Collection, Vec<(String, usize)>) {
     let world = World::new(|_| (None, INSTANT));
     let journal = world.journal.clone();
     let oracle = Oracle {
@@ -335,6 +339,7 @@ async fn ranked(failures: usize) -> (cua_grpo_rollout::Collection, Vec<(String, 
     };
     let reward = Arc::new(Ranks {
         failures: AtomicUsize::new(failures),
+        kind,
         seen: Mutex::default(),
     });
     let engine = RolloutEngine::new(
@@ -355,22 +360,31 @@ async fn ranked(failures: usize) -> (cua_grpo_rollout::Collection, Vec<(String, 
 
 #[tokio::test]
 async fn promise_8_a_group_is_scored_as_a_whole() {
-    let (collection, seen) = ranked(0).await;
+    let (collection, seen) = ranked(0, FaultKind::Reward).await;
     assert_eq!(seen, [("test/0".to_owned(), 3)]);
     assert_eq!(collection.groups[0].rewards(), [0.0, 1.0, 2.0]);
 }
 
 #[tokio::test]
 async fn promise_8_a_reward_that_fails_is_asked_again() {
-    let (collection, seen) = ranked(2).await;
+    let (collection, seen) = ranked(2, FaultKind::Reward).await;
     assert_eq!(seen.len(), 3);
     assert_eq!(collection.groups[0].rewards(), [0.0, 1.0, 2.0]);
     assert_eq!((collection.stats.faults.reward, collection.stats.lost), (2, 0));
 }
 
 #[tokio::test]
+async fn promise_8_a_kind_of_fault_that_another_project_added_is_counted_by_its_name() {
+    let (collection, _) = ranked(2, FaultKind::other("judge")).await;
+    let faults = collection.stats.faults;
+    assert_eq!((faults.total(), faults.reward), (2, 0));
+    let saved = serde_json::to_value(&faults).unwrap();
+    assert_eq!((&saved["judge"], &saved["environment"]), (&2.into(), &0.into()));
+}
+
+#[tokio::test]
 async fn promise_8_a_reward_that_keeps_failing_loses_its_group() {
-    let (collection, _) = ranked(100).await;
+    let (collection, _) = ranked(100, FaultKind::Reward).await;
     let (group, stats) = (&collection.groups[0], &collection.stats);
     assert_eq!((group.episodes.len(), group.faults.len()), (0, 3));
     assert_eq!((stats.episodes, stats.lost, stats.successes, stats.turns), (0, 3, 0, 0));

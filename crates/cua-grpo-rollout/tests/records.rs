@@ -20,12 +20,7 @@ struct Counter(u8);
 impl Counter {
     fn look(&self) -> Observation {
         let content = vec![Chunk::Image(Image::new([self.0].as_slice()))];
-        Observation {
-            messages: vec![Message {
-                role: Role::User,
-                content,
-            }],
-        }
+        Observation::new(vec![Message::new(Role::User, content)])
     }
 }
 
@@ -37,9 +32,10 @@ impl Environment for Counter {
 
     async fn step(&mut self, reply: &str) -> Result<Step, Fault> {
         self.0 += 1;
-        Ok(Step {
-            action: ActionRecord::default(),
-            observation: (reply != "stop").then(|| self.look()),
+        let step = Step::new(ActionRecord::default());
+        Ok(match reply {
+            "stop" => step,
+            _ => step.with_observation(self.look()),
         })
     }
 

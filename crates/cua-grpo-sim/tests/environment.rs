@@ -45,13 +45,7 @@ async fn episodes(server: &SimServer, target: TargetStyle) -> (usize, f64) {
         skill,
         seed: 0,
     };
-    let asked = SamplingParams {
-        temperature: 0.0,
-        top_p: 1.0,
-        top_k: 0,
-        max_new_tokens: 1000,
-        seed: 0,
-    };
+    let asked = SamplingParams::greedy(1000);
     let (mut turns, start) = (0, Instant::now());
     for (slot, task) in tasks.values().enumerate() {
         let mut environment = factory.create(task, slot).await.unwrap();

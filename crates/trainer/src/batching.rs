@@ -34,10 +34,7 @@ mod tests {
 
     fn row(length: usize) -> Row {
         let mut row = Row::new(1.0);
-        row.push_prompt(&Prompt {
-            tokens: vec![0; length],
-            images: Vec::new(),
-        });
+        row.push_prompt(&Prompt::new(vec![0; length]));
         row
     }
 

@@ -87,30 +87,13 @@ mod tests {
     use cua_grpo_core::{ActionRecord, Facts, Row, Turn};
 
     fn turn(malformed: bool, error: bool, stop: StopReason) -> Turn {
-        Turn {
-            screenshot: None,
-            reply: String::new(),
-            action: ActionRecord {
-                error: error.then(|| "why".to_owned()),
-                malformed,
-                ..Default::default()
-            },
-            tokens: 0..0,
-            stop,
-        }
+        let mut action = ActionRecord::new("").with_malformed(malformed);
+        action.error = error.then(|| "why".to_owned());
+        Turn::new("", action, 0..0, stop)
     }
 
     fn episode(ending: Ending, turns: Vec<Turn>) -> Episode {
-        Episode {
-            attempt: 0,
-            turns,
-            ending,
-            last_screenshot: None,
-            facts: Facts::default(),
-            reward: 0.0,
-            row: Row::new(1.0),
-            seconds: 0.0,
-        }
+        Episode::new(0, ending, Facts::default(), Row::new(1.0)).with_turns(turns)
     }
 
     #[test]

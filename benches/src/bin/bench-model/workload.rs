@@ -130,17 +130,11 @@ impl Workload {
     pub fn request(&self, session: u64, number: usize, new_tokens: usize) -> Request {
         Request {
             session,
-            prompt: Prompt {
-                tokens: self.tokens(self.text, number),
-                images: vec![self.image.clone()],
-            },
-            params: SamplingParams {
-                temperature: 0.7,
-                top_p: 0.9,
-                top_k: 0,
-                max_new_tokens: new_tokens.max(1),
-                seed: session,
-            },
+            prompt: Prompt::new(self.tokens(self.text, number)).with_images(vec![self.image.clone()]),
+            params: SamplingParams::new(new_tokens.max(1))
+                .with_temperature(0.7)
+                .with_top_p(0.9)
+                .with_seed(session),
         }
     }
 
@@ -150,10 +144,7 @@ impl Workload {
         let reply = tokens.split_off(1);
         let logprobs = vec![0.0; reply.len()];
         let mut row = Row::new(1.0);
-        row.push_prompt(&Prompt {
-            tokens,
-            images: vec![self.image.clone()],
-        });
+        row.push_prompt(&Prompt::new(tokens).with_images(vec![self.image.clone()]));
         let reply = Completion::new(reply, logprobs, 0, StopReason::Stop);
         // One log-prob for each token, so nothing is refused.
         let pushed = reply.and_then(|reply| row.push_completion(&reply));

@@ -170,7 +170,7 @@ impl Worker {
     fn run_batch(&mut self) {
         let mut waiting = std::mem::take(&mut self.waiting);
         waiting.sort_by_key(|(request, _)| (self.open.get(&request.session).copied(), request.session));
-        let fault = |error: &ModelError| Fault::new(FaultKind::Sampler, "sample", error);
+        let fault = |error: ModelError| Fault::from_error(FaultKind::Sampler, "sample", error);
         // A request that cannot be sampled fails alone.
         let (mut requests, mut replies) = (Vec::new(), Vec::new());
         for (request, reply) in waiting {
@@ -179,7 +179,7 @@ impl Worker {
                     requests.push(request);
                     replies.push(reply);
                 }
-                Err(error) => drop(reply.send(Err(fault(&error)))),
+                Err(error) => drop(reply.send(Err(fault(error)))),
             }
         }
         if requests.is_empty() {
@@ -195,8 +195,9 @@ impl Worker {
                 }
             }
             Err(error) => {
+                let fault = fault(error);
                 for reply in replies {
-                    let _ = reply.send(Err(fault(&error)));
+                    let _ = reply.send(Err(fault.clone()));
                 }
             }
         }

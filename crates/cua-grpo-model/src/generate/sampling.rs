@@ -73,13 +73,10 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
 
     fn params(temperature: f32, top_p: f32, top_k: usize) -> SamplingParams {
-        SamplingParams {
-            temperature,
-            top_p,
-            top_k,
-            max_new_tokens: 1,
-            seed: 0,
-        }
+        SamplingParams::new(1)
+            .with_temperature(temperature)
+            .with_top_p(top_p)
+            .with_top_k(top_k)
     }
 
     #[test]

@@ -157,7 +157,7 @@ impl ChatRenderer {
             full[end..].to_owned()
         };
         tokens.extend(self.encode_text(&text, &grids?, &guard)?);
-        Ok(Prompt { tokens, images })
+        Ok(Prompt::new(tokens).with_images(images))
     }
 
     /// A guard whose marker occurs in nothing that is rendered.
@@ -215,7 +215,7 @@ impl ChatRenderer {
 impl Renderer for ChatRenderer {
     fn render(&self, history: &[Message], new: &[Message], closed: bool) -> Result<Prompt, Fault> {
         self.extend(history, new, closed)
-            .map_err(|error| Fault::new(FaultKind::Renderer, "render messages", error))
+            .map_err(|error| Fault::from_error(FaultKind::Renderer, "render messages", error))
     }
 
     fn decode(&self, tokens: &[TokenId]) -> String {

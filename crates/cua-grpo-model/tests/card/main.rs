@@ -268,10 +268,7 @@ fn decoders_of_all_widths_agree_with_scoring() {
         for row in 0..batch {
             let given = what.row(text, row);
             let mut scored = Row::new(1.0);
-            scored.push_prompt(&Prompt {
-                tokens: given.tokens().to_vec(),
-                images: given.images().to_vec(),
-            });
+            scored.push_prompt(&Prompt::new(given.tokens().to_vec()).with_images(given.images().to_vec()));
             let drawn = history.tokens[row].clone();
             let count = drawn.len();
             let drawn = Completion::new(drawn, vec![0.0; count], 0, StopReason::MaxTokens).unwrap();

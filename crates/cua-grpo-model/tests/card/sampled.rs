@@ -28,17 +28,11 @@ pub fn generator(model: &Qwen3Vl, what: &Workload) -> Generator {
 pub fn request(what: &Workload, session: u64, turn: usize) -> Request {
     Request {
         session,
-        prompt: Prompt {
-            tokens: what.tokens(30 + 7 * session as usize, session as usize + 10 * turn),
-            images: vec![what.image.clone()],
-        },
-        params: SamplingParams {
-            temperature: TEMPERATURE,
-            top_p: 1.0,
-            top_k: 0,
-            max_new_tokens: 9 + 4 * session as usize,
-            seed: session + 100 * turn as u64,
-        },
+        prompt: Prompt::new(what.tokens(30 + 7 * session as usize, session as usize + 10 * turn))
+            .with_images(vec![what.image.clone()]),
+        params: SamplingParams::new(9 + 4 * session as usize)
+            .with_temperature(TEMPERATURE)
+            .with_seed(session + 100 * turn as u64),
     }
 }
 

@@ -98,10 +98,7 @@ impl Workload {
         let reply = tokens.split_off(1);
         let logprobs = vec![0.0; reply.len()];
         let mut row = Row::new(1.0);
-        row.push_prompt(&Prompt {
-            tokens,
-            images: vec![self.image.clone()],
-        });
+        row.push_prompt(&Prompt::new(tokens).with_images(vec![self.image.clone()]));
         let reply = Completion::new(reply, logprobs, 0, StopReason::Stop).unwrap();
         row.push_completion(&reply).unwrap();
         row

@@ -158,10 +158,7 @@ pub fn completion_row(set: &str, case: &str) -> Row {
     let reply = tokens[prompt..].to_vec();
     let logprobs = vec![0.0; reply.len()];
     let mut row = Row::new(1.0);
-    row.push_prompt(&Prompt {
-        tokens: tokens[..prompt].to_vec(),
-        images: case_images(set, case),
-    });
+    row.push_prompt(&Prompt::new(tokens[..prompt].to_vec()).with_images(case_images(set, case)));
     let reply = Completion::new(reply, logprobs, 0, StopReason::Stop).unwrap();
     row.push_completion(&reply).unwrap();
     row

@@ -10,32 +10,19 @@ pub const RATIO: f32 = 1e-5;
 
 /// The most likely token at every step.
 pub fn greedy(max_new_tokens: usize) -> SamplingParams {
-    SamplingParams {
-        temperature: 0.0,
-        top_p: 1.0,
-        top_k: 0,
-        max_new_tokens,
-        seed: 0,
-    }
+    SamplingParams::greedy(max_new_tokens)
 }
 
 /// Draws from the whole vocabulary.
 pub fn sampled(temperature: f32, max_new_tokens: usize, seed: u64) -> SamplingParams {
-    SamplingParams {
-        temperature,
-        top_p: 1.0,
-        top_k: 0,
-        max_new_tokens,
-        seed,
-    }
+    SamplingParams::new(max_new_tokens)
+        .with_temperature(temperature)
+        .with_seed(seed)
 }
 
 /// The prompt of a case of `generate.json`, with its pictures.
 pub fn prompt(set: &str, case: &str) -> Prompt {
-    Prompt {
-        tokens: Golden::open(set, "generate").ids(&format!("{case}.input_ids")),
-        images: case_images(set, case),
-    }
+    Prompt::new(Golden::open(set, "generate").ids(&format!("{case}.input_ids"))).with_images(case_images(set, case))
 }
 
 /// A generator of version 7 with room for every test.
@@ -60,10 +47,7 @@ pub fn conversations(set: &str) -> Vec<Vec<Turn>> {
     // A later turn that shows a picture: the tokens of the one-image prompt, appended as they are.
     let picture = |params| opening("one_image", params);
     let words = |ids: std::ops::Range<u32>, params| {
-        let prompt = Prompt {
-            tokens: ids.collect(),
-            images: Vec::new(),
-        };
+        let prompt = Prompt::new(ids.collect());
         Turn { prompt, params }
     };
     vec![

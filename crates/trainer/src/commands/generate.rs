@@ -60,10 +60,7 @@ pub fn generate(arguments: &GenerateArgs) -> Result<(), CliError> {
             "generate takes pictures but no clips; give the frames as pictures, or use `trainer score`".into(),
         ));
     }
-    let prompt = Prompt {
-        tokens: encoded.row.tokens,
-        images: encoded.pictures,
-    };
+    let prompt = Prompt::new(encoded.row.tokens).with_images(encoded.pictures);
     wishes.fit(prompt.tokens.len())?;
     let rules = std::mem::take(&mut wishes.rules);
     rules
@@ -189,13 +186,11 @@ impl Wishes {
             .unwrap_or(if file.do_sample { file.temperature } else { 0.0 });
         let most = arguments.max_new_tokens.or(file.max_new_tokens);
         Ok(Self {
-            params: SamplingParams {
-                temperature,
-                top_p: arguments.top_p.unwrap_or(file.top_p),
-                top_k: arguments.top_k.unwrap_or(file.top_k),
-                max_new_tokens: most.unwrap_or(MAX_NEW_TOKENS).max(1),
-                seed: arguments.seed,
-            },
+            params: SamplingParams::new(most.unwrap_or(MAX_NEW_TOKENS).max(1))
+                .with_temperature(temperature)
+                .with_top_p(arguments.top_p.unwrap_or(file.top_p))
+                .with_top_k(arguments.top_k.unwrap_or(file.top_k))
+                .with_seed(arguments.seed),
             stop,
             max_length: file.max_length.filter(|_| most.is_none()),
             rules: file.rules,

@@ -69,19 +69,13 @@ fn task(number: usize) -> Task {
 }
 
 fn episode(number: usize, verified: bool) -> Episode {
-    let turn = |index: u32, summary: &str, points: Vec<(f64, f64)>, error: Option<&str>| Turn {
-        screenshot: Some(Image::new(stripes(index))),
-        reply: format!(
+    let turn = |index: u32, summary: &str, points: Vec<(f64, f64)>, error: Option<&str>| {
+        let reply = format!(
             "<tool_call>\n{{\"name\": \"perform_action\", \"arguments\": {{\"turn\": {index}}}}}\n</tool_call>"
-        ),
-        action: ActionRecord {
-            summary: summary.into(),
-            points,
-            error: error.map(str::to_owned),
-            malformed: false,
-        },
-        tokens: 0..1,
-        stop: StopReason::Stop,
+        );
+        let mut action = ActionRecord::new(summary).with_points(points);
+        action.error = error.map(str::to_owned);
+        Turn::new(reply, action, 0..1, StopReason::Stop).with_screenshot(Some(Image::new(stripes(index))))
     };
     let turns = vec![
         turn(0, "click \"Settings\"", vec![(96.0, 176.0)], None),
@@ -95,35 +89,22 @@ fn episode(number: usize, verified: bool) -> Episode {
         turn(3, "report success", Vec::new(), None),
     ];
     let out_of_turns = number % 4 == 3;
-    let check = |command: &str, expected: &str, found: &str| CheckOutcome {
-        check: command.into(),
-        expected: expected.into(),
-        found: found.into(),
-        held: expected == found,
+    let check = |command, expected, found| CheckOutcome::new(command, expected, found);
+    let ending = if out_of_turns {
+        Ending::MaxTurns
+    } else {
+        Ending::Reported
     };
-    Episode {
-        attempt: 0,
-        turns,
-        ending: if out_of_turns {
-            Ending::MaxTurns
-        } else {
-            Ending::Reported
-        },
-        last_screenshot: out_of_turns.then(|| Image::new(stripes(4))),
-        facts: Facts {
-            verified,
-            checks: vec![
-                check("settings get global wifi_on", "1", "1"),
-                check("settings get global <b>_on", "1", if verified { "1" } else { "0" }),
-            ],
-            claimed: (number % 4 != 3).then_some(true),
-            turns: 4,
-            ..Default::default()
-        },
-        reward: f32::from(u8::from(verified)),
-        row: Row::new(1.0),
-        seconds: 1.0,
-    }
+    let mut facts = Facts::new(verified).with_turns(4).with_checks(vec![
+        check("settings get global wifi_on", "1", "1"),
+        check("settings get global <b>_on", "1", if verified { "1" } else { "0" }),
+    ]);
+    facts.claimed = (number % 4 != 3).then_some(true);
+    Episode::new(0, ending, facts, Row::new(1.0))
+        .with_turns(turns)
+        .with_last_screenshot(out_of_turns.then(|| Image::new(stripes(4))))
+        .with_reward(f32::from(u8::from(verified)))
+        .with_seconds(1.0)
 }
 
 fn make_run(run: &Path) {

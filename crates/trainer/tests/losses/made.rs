@@ -13,21 +13,11 @@ pub fn configured(keys: &[&str]) -> Result<TrainConfig, ConfigError> {
 }
 
 pub fn group(rewards: &[f32]) -> Group {
-    let episode = |(index, &reward): (usize, &f32)| Episode {
-        attempt: index as u64,
-        turns: Vec::new(),
-        ending: Ending::Reported,
-        last_screenshot: None,
-        facts: Facts::default(),
-        reward,
-        row: row(index as u32, 0.0),
-        seconds: 0.0,
+    let episode = |(index, &reward): (usize, &f32)| {
+        Episode::new(index as u64, Ending::Reported, Facts::default(), row(index as u32, 0.0)).with_reward(reward)
     };
-    Group {
-        task: Task::new("test/0", "").with_max_turns(1),
-        episodes: rewards.iter().enumerate().map(episode).collect(),
-        faults: Vec::new(),
-    }
+    Group::new(Task::new("test/0", "").with_max_turns(1))
+        .with_episodes(rewards.iter().enumerate().map(episode).collect())
 }
 
 /// A row of a prompt of two tokens and a reply; `gap` is how far the sampler's log-probs lie above -3.
@@ -46,10 +36,7 @@ pub fn row_of(tokens: impl IntoIterator<Item = (u32, Option<f32>)>) -> Row {
                 let reply = Completion::new(vec![token], vec![logprob], 0, StopReason::Stop).unwrap();
                 row.push_completion(&reply).unwrap();
             }
-            None => row.push_prompt(&Prompt {
-                tokens: vec![token],
-                images: Vec::new(),
-            }),
+            None => row.push_prompt(&Prompt::new(vec![token])),
         }
     }
     row
