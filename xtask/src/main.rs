@@ -10,6 +10,7 @@ mod licence;
 mod paths;
 mod setup_cuda;
 mod tidy;
+mod unify;
 
 use std::process::ExitCode;
 
@@ -19,6 +20,7 @@ usage: cargo xtask TASK
   ci              format, clippy, tidy, tests, docs, packages: what the continuous integration runs
   tidy            house rules: headers, file sizes, import circles, crate arrows, licences, duplicate versions
   setup-cuda      prepare a Debian machine for building with the cargo feature `cuda` [--dry-run]
+  unify           write workspace-hack/Cargo.toml, by which all commands share one build of foreign crates
   bench-model     build and run the model benches, with the feature `cuda` for `--device cuda`; arguments are passed on
   bench-rollout   build and run the rollout benches; arguments are passed on";
 
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
     let result = match arguments.first().map(String::as_str) {
         Some("ci") => ci::run(),
         Some("tidy") => tidy::run(),
+        Some("unify") => unify::run(),
         Some("setup-cuda") => setup_cuda::run(rest),
         Some(bench @ ("bench-rollout" | "bench-model")) => command::bench(bench, rest),
         other => {

@@ -1,11 +1,11 @@
 //! House rules that the compiler does not know; also run as a test.
 
 use crate::command::{Outcome, root};
-use crate::{circles, dependencies};
+use crate::{circles, dependencies, unify};
 use std::path::{Path, PathBuf};
 
 const MOST_LINES: usize = 450;
-const FOLDERS: &[&str] = &["crates", "benches", "examples", "xtask"];
+const FOLDERS: &[&str] = &["crates", "benches", "examples", "workspace-hack", "xtask"];
 
 /// The task: tells what is wrong and which crates come in several versions.
 pub fn run() -> Outcome {
@@ -14,6 +14,7 @@ pub fn run() -> Outcome {
     errors.0.extend(import_circles()?);
     let findings = dependencies::check()?;
     errors.0.extend(findings.errors);
+    errors.0.extend(unify::check()?);
     if !findings.duplicates.is_empty() {
         eprintln!(
             "note: in more than one version (all platforms): {}",
@@ -169,6 +170,8 @@ mod tests {
         assert!(circles.is_empty(), "{circles:#?}");
         let findings = dependencies::check().unwrap();
         assert!(findings.errors.is_empty(), "{:#?}", findings.errors);
+        let twice = unify::check().unwrap();
+        assert!(twice.is_empty(), "{twice:#?}");
     }
 
     #[test]
