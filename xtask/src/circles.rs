@@ -10,10 +10,6 @@ use std::path::Path;
 /// Where circles are let be, by the beginnings of file names, with the reason. None may reach beyond one entry.
 const ALLOWED: &[(&[&str], &str)] = &[
     (
-        &["crates/trainer/src/"],
-        "its loop, files of a run and report are to become libraries",
-    ),
-    (
         &["crates/cua-grpo-sim/src/"],
         "the phone and its screens were one file; apps are to be a type of their own",
     ),

@@ -14,6 +14,17 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("cua-grpo-gbox", &["cua-grpo-android"]),
     ("cua-grpo-sim", &["cua-grpo-core", "cua-grpo-android", "cua-grpo-gbox"]),
     ("cua-grpo-rollout", &["cua-grpo-core"]),
+    (
+        "cua-grpo-train",
+        &[
+            "cua-grpo-algo",
+            "cua-grpo-android",
+            "cua-grpo-core",
+            "cua-grpo-model",
+            "cua-grpo-rollout",
+        ],
+    ),
+    ("cua-grpo-report", &["cua-grpo-core", "cua-grpo-train"]),
     ("xtask", &[]),
 ];
 
@@ -22,6 +33,7 @@ const TENSORS: &[&str] = &[
     "cua-grpo-algo",
     "cua-grpo-kernels",
     "cua-grpo-model",
+    "cua-grpo-train",
     "trainer",
     "benches",
 ];

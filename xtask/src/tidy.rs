@@ -5,6 +5,8 @@ use crate::{circles, dependencies, unify};
 use std::path::{Path, PathBuf};
 
 const MOST_LINES: usize = 450;
+/// The trainer makes objects and shows what happens; what it would do besides belongs to a library.
+const MOST_TRAINER_LINES: usize = 4500;
 const FOLDERS: &[&str] = &["crates", "benches", "examples", "workspace-hack", "xtask"];
 
 /// The task: tells what is wrong and which crates come in several versions.
@@ -44,16 +46,28 @@ fn sources() -> Result<(Vec<String>, usize), String> {
     }
     files.sort();
     let mut errors = Vec::new();
+    let mut trainer = 0;
     for file in &files {
         let text = std::fs::read_to_string(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
         let name = file.strip_prefix(root()).unwrap_or(file).display().to_string();
+        if name.starts_with("crates/trainer/src/") {
+            trainer += text.lines().count();
+        }
         errors.extend(
             file_rules(&name, &text)
                 .into_iter()
                 .map(|error| format!("{name}: {error}")),
         );
     }
+    errors.extend(thin(trainer));
     Ok((errors, files.len()))
+}
+
+/// A violation when the trainer is no thin one.
+fn thin(lines: usize) -> Option<String> {
+    (lines >= MOST_TRAINER_LINES).then(|| {
+        format!("crates/trainer/src: {lines} lines, fewer than {MOST_TRAINER_LINES}: move what is no binary's work into a library")
+    })
 }
 
 /// Circles between files that nobody has let be.
@@ -182,6 +196,7 @@ mod tests {
             file_rules("crates/cua-grpo-x/src/lib.rs", "use a;\nfn f() { println!(\"\"); }").len(),
             2
         );
+        assert!(thin(MOST_TRAINER_LINES).is_some() && thin(MOST_TRAINER_LINES - 1).is_none());
         let installs = "//! A.\nfn f() { tracing_subscriber::fmt().init(); }";
         assert_eq!(file_rules("crates/cua-grpo-x/src/lib.rs", installs).len(), 1);
         assert!(file_rules("crates/trainer/src/main.rs", "//! A.\nfn f() { println!(\"\"); }").is_empty());

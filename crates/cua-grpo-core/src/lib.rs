@@ -45,7 +45,7 @@
 //! | [`EnvironmentFactory`], [`Environment`] | replies into observations, then [`Facts`] | `cua-grpo-android` |
 //! | [`Renderer`] | messages and images into tokens and back | `cua-grpo-model` |
 //! | [`Sampler`], [`SamplerSession`] | tokens and images into sampled tokens | `cua-grpo-model` |
-//! | [`Reward`] | the episodes of a group into numbers | `trainer`, or yours |
+//! | [`Reward`] | the episodes of a group into numbers | `cua-grpo-train`, or yours |
 
 mod env;
 mod episode;

@@ -1,4 +1,4 @@
-//! The only file that ties the model to the seams of core: the policy that is trained, scored and published.
+//! The policy: a model with its adapter and its images, as it is trained and scored.
 
 use crate::batch::ImageCache;
 use crate::model::Trainable;

@@ -2,7 +2,7 @@
 
 use crate::episode::{Collector, Lost, Seams, Slot, Started};
 use crate::score::{Attempts, Scoring, ThinFn};
-use crate::stats::{Board, Event, Progress, ProgressFn, RolloutStats};
+use crate::stats::{Board, Progress, ProgressEvent, ProgressFn, RolloutStats};
 use crate::{CancellationToken, EngineError, RolloutConfig};
 use cua_grpo_core::{EnvironmentFactory, Episode, Fault, Group, Renderer, Reward, Sampler, Task};
 use std::collections::{BTreeMap, VecDeque};
@@ -192,7 +192,7 @@ impl Ledger {
         let outcome = match outcome {
             Ok(episode) => {
                 run.board.update(|stats| stats.add_episode(&episode));
-                run.board.event(Event::Episode {
+                run.board.event(ProgressEvent::Episode {
                     slot: slot.index,
                     task: slot.task.id.clone(),
                     verified: episode.facts.verified,
@@ -348,7 +348,7 @@ impl Collector {
         let retried = slot.faults <= self.config.max_retries;
         tracing::warn!(slot = slot.index, task = %slot.task.id, %fault, retried, "an attempt was lost");
         let task = slot.task.id.clone();
-        self.board.event(Event::Fault {
+        self.board.event(ProgressEvent::Fault {
             slot: slot.index,
             task,
             fault: fault.clone(),

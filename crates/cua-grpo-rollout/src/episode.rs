@@ -1,7 +1,7 @@
 //! One attempt: an environment is started, the policy and it take turns, it is finished, the reward is asked.
 
 use crate::config::SeedPath;
-use crate::stats::{Board, Event};
+use crate::stats::{Board, ProgressEvent};
 use crate::{EngineError, RolloutConfig};
 use cua_grpo_core::{
     ActionRecord, Completion, Ending, Environment, EnvironmentFactory, Episode, Fault, FaultKind, Image, Message,
@@ -209,7 +209,7 @@ impl Collector {
             let step = environment.step(&reply).await?;
             self.board
                 .update(|stats| stats.step_seconds += since.elapsed().as_secs_f64());
-            self.board.event(Event::Turn {
+            self.board.event(ProgressEvent::Turn {
                 slot: slot.index,
                 task: slot.task.id.clone(),
                 turn,

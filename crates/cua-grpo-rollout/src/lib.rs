@@ -32,6 +32,6 @@ mod tasks;
 pub use config::RolloutConfig;
 pub use engine::{Collection, GroupRequest, RolloutEngine};
 pub use error::EngineError;
-pub use stats::{Event, FaultCounts, Progress, RolloutStats};
+pub use stats::{FaultCounts, Progress, ProgressEvent, RolloutStats};
 pub use tasks::TaskCursor;
 pub use tokio_util::sync::CancellationToken;

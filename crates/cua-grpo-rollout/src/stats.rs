@@ -117,13 +117,13 @@ pub struct Progress {
     /// The counts so far; `seconds` is the time since the collection began.
     pub stats: RolloutStats,
     /// What happened last.
-    pub event: Event,
+    pub event: ProgressEvent,
 }
 
 /// What a [`Progress`] reports.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
-pub enum Event {
+pub enum ProgressEvent {
     /// A turn was taken.
     Turn {
         /// Number of the slot.
@@ -196,14 +196,14 @@ impl Board {
     }
 
     /// Counts what happened and tells the callback.
-    pub(crate) fn event(&self, event: Event) {
+    pub(crate) fn event(&self, event: ProgressEvent) {
         let mut stats = self.lock();
         match &event {
-            Event::Fault { fault, retried, .. } => {
+            ProgressEvent::Fault { fault, retried, .. } => {
                 stats.faults.add(&fault.kind);
                 stats.lost += usize::from(!retried);
             }
-            Event::Episode { .. } | Event::Turn { .. } => {}
+            ProgressEvent::Episode { .. } | ProgressEvent::Turn { .. } => {}
         }
         stats.seconds = self.since.elapsed().as_secs_f64();
         if let Some(progress) = &self.progress {

@@ -9,7 +9,7 @@ use cua_grpo_core::{
     Completion, Ending, Episode, Fault, FaultKind, PolicyVersion, Prompt, Renderer, Row, Sampler, SamplerSession,
     SamplingParams, StopReason, Task, VerifiedSuccess,
 };
-use cua_grpo_rollout::{CancellationToken, EngineError, Event, RolloutConfig, RolloutEngine};
+use cua_grpo_rollout::{CancellationToken, EngineError, ProgressEvent, RolloutConfig, RolloutEngine};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -93,7 +93,10 @@ async fn progress_counts_up_to_the_final_stats() {
     let (counted, kept) = (calls.clone(), last.clone());
     let engine = engine.with_progress(move |progress| {
         counted.fetch_add(
-            usize::from(matches!(progress.event, Event::Episode { .. } | Event::Fault { .. })),
+            usize::from(matches!(
+                progress.event,
+                ProgressEvent::Episode { .. } | ProgressEvent::Fault { .. }
+            )),
             Ordering::SeqCst,
         );
         *kept.lock().unwrap() = Some(progress.stats.clone());

@@ -1,5 +1,7 @@
 //! The numbered promises of the engine, each in both modes where both make it.
 
+#![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
+
 mod common;
 
 use common::*;

@@ -1,22 +1,18 @@
-//! From a configuration to objects: the only place that chooses concrete types.
+//! From a configuration to a model: its files, its weights, what turns messages into its tokens.
 
-use crate::config::TrainConfig;
-use crate::error::Mendable;
 use crate::hub;
 use crate::world::device;
 use anyhow::{Context, Result};
 use burn::tensor::Device;
 use cua_grpo_model::batch::ImageCache;
 use cua_grpo_model::generate::GenerationConfig;
-use cua_grpo_model::lora::{LoraConfig, OneOrMany, Targets};
 use cua_grpo_model::placement::Placement;
 use cua_grpo_model::processor::ChatRenderer;
 use cua_grpo_model::{Policy, Qwen3Vl};
+use cua_grpo_train::Mendable;
+use cua_grpo_train::config::{STARTER, TrainConfig};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// Name of the model that is compiled into the binary.
-pub const STARTER: &str = "starter";
 
 /// Files of the starter model, so that the quickstart works from any folder.
 const STARTER_FILES: &[(&str, &[u8])] = &[
@@ -128,23 +124,4 @@ fn warn_of_generation_config(folder: &Path) -> Result<()> {
         );
     }
     Ok(())
-}
-
-/// The adapter that `config` asks for.
-pub fn lora(config: &TrainConfig) -> LoraConfig {
-    let layers = &config.lora_layers_to_transform;
-    let before = &config.lora_layers_pattern;
-    let exclude = &config.lora_exclude_modules;
-    LoraConfig {
-        r: config.lora_r,
-        lora_alpha: config.lora_alpha,
-        use_rslora: config.use_rslora,
-        lora_dropout: config.lora_dropout,
-        target_modules: config.lora_target_modules.clone(),
-        exclude_modules: (*exclude != Targets::Names(Vec::new())).then(|| exclude.clone()),
-        layers_to_transform: (!layers.is_empty()).then(|| OneOrMany::Many(layers.clone())),
-        layers_pattern: (!before.is_empty()).then(|| OneOrMany::Many(before.clone())),
-        rank_pattern: config.lora_rank_pattern.clone(),
-        alpha_pattern: config.lora_alpha_pattern.clone(),
-    }
 }

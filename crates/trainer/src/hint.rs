@@ -1,6 +1,7 @@
-//! What a user can type next: the name that the program was started by, and paths that a shell reads as one word.
+//! What a user can type next: the name that the program was started by, and words that a shell reads as one.
 
-use std::path::Path;
+use cua_grpo_train::shell::word;
+pub use cua_grpo_train::shell::{argument, path};
 
 /// This program with `arguments`, as one line for a shell. A program that cargo started is started by cargo again.
 pub fn command(arguments: &[&str]) -> String {
@@ -33,30 +34,6 @@ fn join(started: &str, cargo: bool, arguments: &[&str]) -> String {
     words.join(" ")
 }
 
-/// `text` as one word of a POSIX shell.
-fn word(text: &str) -> String {
-    // No path holds the zero byte that cannot be quoted.
-    shlex::try_quote(text).map_or_else(|_| text.to_owned(), |quoted| quoted.into_owned())
-}
-
-/// A path as one word of a shell, behind a flag.
-pub fn argument(place: &Path) -> String {
-    word(&path(place))
-}
-
-/// A path as it can be given to a flag where the user stands.
-pub fn path(path: &Path) -> String {
-    let here = std::env::current_dir().ok();
-    let relative = here.and_then(|here| path.strip_prefix(here).ok().map(Path::to_path_buf));
-    let text = relative.unwrap_or_else(|| path.to_path_buf()).display().to_string();
-    match text {
-        text if text.is_empty() => ".".into(),
-        // A flag would be read otherwise.
-        text if text.starts_with('-') => format!("./{text}"),
-        text => text,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,16 +63,5 @@ mod tests {
             join("/t/release/trainer", true, &["report", "r"]),
             format!("cargo run --release -p trainer{gpu} -- report r")
         );
-    }
-
-    #[test]
-    fn paths_are_told_from_where_the_user_stands() {
-        let here = std::env::current_dir().unwrap();
-        assert_eq!(path(&here.join("runs/a")), "runs/a");
-        assert_eq!(path(&here), ".");
-        assert_eq!(path(Path::new("-run")), "./-run");
-        let words: Vec<String> = shlex::Shlex::new(&argument(Path::new("it's mine"))).collect();
-        assert_eq!(words, ["it's mine"]);
-        assert_eq!(path(Path::new("/elsewhere/a")), "/elsewhere/a");
     }
 }

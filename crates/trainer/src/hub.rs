@@ -1,8 +1,8 @@
 //! Models by name: folders, or the Hugging Face Hub with a bar for each large file.
 
-use crate::error::CliError;
 use anyhow::Result;
 use cua_grpo_model::hub::{Hub, HubError, Transfer, is_hub_name};
+use cua_grpo_train::TrainError;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -10,11 +10,11 @@ use std::path::PathBuf;
 /// The folder of the model `name` of `hub`, as [`Hub::fetch`]; shows a bar for each file on a terminal.
 ///
 /// # Errors
-/// As [`Hub::fetch`]: [`CliError::Usage`] where the user can mend it.
+/// As [`Hub::fetch`]: [`TrainError::Usage`] where the user can mend it.
 pub fn fetch(hub: &Hub, name: &str) -> Result<PathBuf> {
     hub.fetch_watched(name, &|| Box::new(Bar(None)))
         .map_err(|error| match error {
-            HubError::Refused(message) => CliError::Usage(message).into(),
+            HubError::Refused(message) => TrainError::Usage(message).into(),
             HubError::Failed(_) => error.into(),
         })
 }
@@ -31,10 +31,10 @@ pub fn resolve(name: &str) -> Result<PathBuf> {
     if is_hub_name(name) {
         return fetch(&Hub::from_env(), name);
     }
-    Err(CliError::Usage(format!(
+    Err(TrainError::Usage(format!(
         "expected `{}`, the name of a model on the Hugging Face Hub (org/name), or a folder with \
          config.json and model.safetensors; found no folder `{name}`",
-        crate::assemble::STARTER
+        cua_grpo_train::config::STARTER
     ))
     .into())
 }

@@ -3,9 +3,9 @@
 //! Ctrl-C, `kill`, a closed terminal and Ctrl-\ mean the same. While nothing is held yet (no box, no unsaved step) the
 //! first signal ends the process too. A hangup that was ignored from the start (`nohup`) stays ignored.
 
-use crate::error::CliError;
 use crate::output;
 use cua_grpo_rollout::CancellationToken;
+use cua_grpo_train::TrainError;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -115,11 +115,11 @@ impl Interrupt {
     /// The outcome of `work`, which holds nothing that its drop does not end.
     ///
     /// # Errors
-    /// [`CliError::Interrupted`] when the end was asked for first.
-    pub async fn or<T>(&self, work: impl Future<Output = T>) -> Result<T, CliError> {
+    /// [`TrainError::Interrupted`] when the end was asked for first.
+    pub async fn or<T>(&self, work: impl Future<Output = T>) -> Result<T, TrainError> {
         tokio::select! {
             biased;
-            () = self.wait() => Err(CliError::Interrupted),
+            () = self.wait() => Err(TrainError::Interrupted),
             done = work => Ok(done),
         }
     }

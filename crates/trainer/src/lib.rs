@@ -1,35 +1,17 @@
 //! The parts of the trainer, as a library so that its tests and other binaries can use them.
 
-pub mod adapter;
 pub mod assemble;
-pub mod batching;
-pub mod checkpoint;
 pub mod cli;
 pub mod commands;
-pub mod compare;
-pub mod config;
 pub mod error;
-pub mod eval;
-pub mod faults;
-pub mod files;
 pub mod hint;
 pub mod hub;
 pub mod interrupt;
-pub mod interval;
-pub mod learner;
-pub mod metrics;
 pub mod output;
 pub mod plan;
 pub mod progress;
-pub mod provenance;
-pub mod report;
-pub mod resume;
-pub mod reward;
-pub mod run;
-pub mod run_dir;
+pub mod refresh;
 pub mod sft;
 pub mod start;
-pub mod step;
-pub mod summary;
-pub mod tolerate;
+pub mod table;
 pub mod world;

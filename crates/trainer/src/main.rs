@@ -1,10 +1,11 @@
 //! The binary of cua-grpo: config, objects, loop, artefacts.
 
 use clap::Parser;
+use cua_grpo_train::TrainError;
 use std::path::Path;
 use std::process::ExitCode;
 use trainer::cli::{Cli, Command};
-use trainer::error::CliError;
+use trainer::error::exit_code;
 use trainer::interrupt::INTERRUPTED;
 
 /// Large tensors come and go with every operation; this allocator keeps their pages, see [`keep_pages`].
@@ -26,7 +27,7 @@ fn keep_pages() {
 /// what could not be read.
 fn take_dotenv() -> Vec<String> {
     let folder = std::env::current_dir().ok();
-    let Some((path, found)) = folder.and_then(|folder| trainer::config::dotenv(&folder)) else {
+    let Some((path, found)) = folder.and_then(|folder| cua_grpo_train::config::dotenv(&folder)) else {
         return Vec::new();
     };
     for (name, value) in found.values {
@@ -57,7 +58,7 @@ fn main() -> ExitCode {
     match run(cli.into_command()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let code = error.exit_code();
+            let code = exit_code(&error);
             // What was interrupted has said so.
             if code != INTERRUPTED {
                 trainer::output::error(error.to_string());
@@ -67,12 +68,12 @@ fn main() -> ExitCode {
     }
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
+fn runtime() -> Result<tokio::runtime::Runtime, TrainError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     Ok(runtime.map_err(anyhow::Error::from)?)
 }
 
-fn run(command: Command) -> Result<(), CliError> {
+fn run(command: Command) -> Result<(), TrainError> {
     match command {
         Command::Train(arguments) => {
             let (resolved, resume) = arguments.load()?;
@@ -80,7 +81,7 @@ fn run(command: Command) -> Result<(), CliError> {
             let made = Path::new(&resolved.config.output_dir);
             let fresh = resume.as_ref().is_none_or(|point| point.run_dir != made);
             trainer::start::of_run(&resolved, fresh, &mut |line| trainer::output::say(line))?;
-            Ok(runtime()?.block_on(trainer::run::run(resolved.config, resume))?)
+            Ok(runtime()?.block_on(trainer::commands::train(resolved.config, resume))?)
         }
         Command::Eval(arguments) => {
             let measured = arguments.load()?;
@@ -92,12 +93,7 @@ fn run(command: Command) -> Result<(), CliError> {
             trainer::start::of_sft(&resolved, &mut |line| trainer::output::say(line))?;
             Ok(runtime()?.block_on(trainer::sft::run(&resolved.config))?)
         }
-        Command::Report(arguments) => {
-            let run = trainer::adapter::run_of(&arguments.run).unwrap_or_else(|| arguments.run.clone());
-            let path = trainer::report::write_report(&run, arguments.output.as_deref())?;
-            trainer::output::say(format!("report: {}", path.display()));
-            Ok(())
-        }
+        Command::Report(arguments) => trainer::commands::report(&arguments),
         Command::Plan(arguments) => trainer::commands::plan(&arguments),
         Command::Generate(arguments) => trainer::commands::generate(&arguments),
         Command::Merge(arguments) => trainer::commands::merge(&arguments),

@@ -1,7 +1,9 @@
 //! What the user sees during a run: a bar on a terminal, plain lines elsewhere, and a table at the end.
 
-use crate::compare::{lost, requested};
-use crate::metrics::{EvalEvent, TrainEvent};
+use cua_grpo_rollout::{Progress as Rollout, ProgressEvent};
+use cua_grpo_train::compare::{lost, requested};
+use cua_grpo_train::metrics::{EvalEvent, TrainEvent};
+use cua_grpo_train::sink::{Event, Sink};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -16,6 +18,7 @@ pub struct Progress {
     started: Instant,
     first_step: usize,
     last_step: usize,
+    verbose: bool,
 }
 
 impl Progress {
@@ -47,7 +50,14 @@ impl Progress {
             started: Instant::now(),
             first_step,
             last_step,
+            verbose: false,
         }
+    }
+
+    /// The same with a line for each turn and episode, or without.
+    #[must_use]
+    pub fn verbose(self, verbose: bool) -> Self {
+        Self { verbose, ..self }
     }
 
     /// A line of its own, above the bar.
@@ -60,9 +70,22 @@ impl Progress {
         self.bar.set_message(text.into());
     }
 
-    /// Episodes finished so far of the current rollout or evaluation.
-    pub fn episodes(&self, what: &str, done: usize, total: usize, successes: usize) {
-        self.phase(format!("{what} {done}/{total}, {successes} solved"));
+    /// Episodes finished so far of the current rollout or evaluation; `what` stands before each line.
+    pub fn episodes(&self, what: &str, before: &str, now: &Rollout) {
+        let stats = &now.stats;
+        self.count(what, [stats.episodes, stats.slots, stats.successes]);
+        match &now.event {
+            ProgressEvent::Episode {
+                task, verified, turns, ..
+            } if self.verbose => {
+                let how = if *verified { "solved" } else { "not solved" };
+                self.line(format!("{before}{task}  {how}  {turns} turns"));
+            }
+            ProgressEvent::Turn { task, turn, action, .. } if self.verbose => {
+                self.line(format!("{before}{task}  turn {}: {action}", turn + 1));
+            }
+            _ => {}
+        }
     }
 
     /// A training step is done: a line with its figures stays, and how long the rest will take is on the bar, or on the
@@ -101,6 +124,27 @@ impl Progress {
     /// Takes the bar away.
     pub fn finish(&self) {
         self.bar.finish_and_clear();
+    }
+}
+
+impl Progress {
+    fn count(&self, what: &str, [done, total, solved]: [usize; 3]) {
+        self.phase(format!("{what} {done}/{total}, {solved} solved"));
+    }
+}
+
+impl Sink for Progress {
+    fn event(&mut self, event: &Event<'_>) -> anyhow::Result<()> {
+        match event {
+            Event::Note(text) => self.line(text),
+            Event::Warning(text) => crate::output::warn(text),
+            Event::Phase(text) => self.phase(*text),
+            Event::Episodes { what, progress } => self.episodes(what, &format!("{what}: "), progress),
+            Event::Step(step) => self.step(step),
+            Event::Eval(eval) => self.eval(eval),
+            _ => {}
+        }
+        Ok(())
     }
 }
 
@@ -150,84 +194,6 @@ pub fn incomplete(event: &EvalEvent) -> String {
         0 => String::new(),
         lost => format!("; incomplete: {lost} of {} lost to faults", requested(event)),
     }
-}
-
-/// The table at the end: the first evaluation beside the last, on the instances that neither has lost. An evaluation is
-/// not compared with itself: alone it is a line.
-pub fn before_after(before: &EvalEvent, after: &EvalEvent) -> String {
-    if before.step == after.step {
-        return format!(
-            "  after step {}: {:.1} % of {} unseen instances solved, {:.1} % claimed; there is no earlier evaluation to \
-             compare it with\n",
-            after.step,
-            100.0 * after.success_rate,
-            after.episodes,
-            100.0 * after.claimed_success_rate,
-        );
-    }
-    let percent = |value: f64| format!("{:.1} %", 100.0 * value);
-    let points = |from: f64, to: f64| format!("{:+.1} points", 100.0 * (to - from));
-    let (claimed_before, claimed_after) = (before.claimed_success_rate, after.claimed_success_rate);
-    let rows = [
-        [
-            "tasks solved".into(),
-            percent(before.success_rate),
-            percent(after.success_rate),
-            points(before.success_rate, after.success_rate),
-        ],
-        [
-            "success claimed".into(),
-            percent(claimed_before),
-            percent(claimed_after),
-            points(claimed_before, claimed_after),
-        ],
-        [
-            "mean reward".into(),
-            format!("{:.3}", before.reward_mean),
-            format!("{:.3}", after.reward_mean),
-            format!("{:+.3}", after.reward_mean - before.reward_mean),
-        ],
-        [
-            "turns an episode".into(),
-            format!("{:.1}", before.turns_mean),
-            format!("{:.1}", after.turns_mean),
-            format!("{:+.1}", after.turns_mean - before.turns_mean),
-        ],
-    ];
-    let head = [
-        match requested(after).saturating_sub(after.episodes) {
-            0 => format!("{} unseen instances, greedy", after.episodes),
-            _ => format!(
-                "{} of {} unseen instances, greedy (the others lost to faults)",
-                after.episodes,
-                requested(after)
-            ),
-        },
-        format!("before (step {})", before.step),
-        format!("after (step {})", after.step),
-        "change".into(),
-    ];
-    let all: Vec<[String; 4]> = std::iter::once(head).chain(rows).collect();
-    let width = |column: usize| {
-        all.iter()
-            .map(|row| row[column].chars().count())
-            .max()
-            .unwrap_or_default()
-    };
-    let widths = [width(0), width(1), width(2), width(3)];
-    let mut text = String::new();
-    for (index, row) in all.iter().enumerate() {
-        let [a, b, c, d] = row;
-        let line = format!(
-            "  {a:<0$}   {b:>1$}   {c:>2$}   {d:>3$}\n",
-            widths[0], widths[1], widths[2], widths[3]
-        );
-        text += &line;
-        if index == 0 {
-            text += &format!("  {}\n", "─".repeat(widths.iter().sum::<usize>() + 9));
-        }
-    }
-    text
 }
 
 #[cfg(test)]
@@ -310,7 +276,7 @@ mod tests {
                 "step 1235: rollout",
                 "evaluation after step 1230, as long as a line can ever be, and longer",
             ] {
-                progress.episodes(what, 63_000, 65_536, 60_001);
+                progress.count(what, [63_000, 65_536, 60_001]);
                 progress.bar.force_draw();
             }
             let written = paper.1.lock().unwrap();
@@ -385,33 +351,5 @@ mod tests {
             "{}",
             figures(&flat)
         );
-    }
-
-    #[test]
-    fn the_table_tells_the_gain_in_points() {
-        let before = EvalEvent {
-            episodes: 64,
-            success_rate: 0.25,
-            ..Default::default()
-        };
-        let alone = before_after(&before, &before);
-        assert!(
-            alone.contains("after step 0: 25.0 % of 64") && !alone.contains("points") && alone.lines().count() == 1,
-            "{alone}"
-        );
-        let after = EvalEvent {
-            step: 40,
-            episodes: 64,
-            success_rate: 0.625,
-            reward_mean: 0.6,
-            ..Default::default()
-        };
-        let table = before_after(&before, &after);
-        assert!(
-            table.contains("25.0 %") && table.contains("62.5 %") && table.contains("+37.5 points"),
-            "{table}"
-        );
-        let widths: Vec<_> = table.lines().map(|line| line.chars().count()).collect();
-        assert!(widths.iter().all(|width| *width == widths[0]), "{table}");
     }
 }

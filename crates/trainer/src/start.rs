@@ -1,15 +1,14 @@
 //! The start of a run, before anything is loaded: what it is on and who chose that, and what cannot be.
 
-use crate::adapter::CONFIG;
-use crate::assemble::STARTER;
-use crate::config::{Resolved, SftConfig, TrainConfig};
-use crate::error::CliError;
-use crate::files::LOCK;
-use crate::metrics::METRICS;
 use crate::output::LOG;
 use crate::plan::before_run;
 use crate::world::{device, tasks};
 use cua_grpo_android::tasks::{Split, TEMPLATES};
+use cua_grpo_train::TrainError;
+use cua_grpo_train::config::{Resolved, STARTER, SftConfig, TrainConfig};
+use cua_grpo_train::files::LOCK;
+use cua_grpo_train::layout::CONFIG;
+use cua_grpo_train::metrics::METRICS;
 use std::path::Path;
 
 /// Address of the GBox service.
@@ -22,9 +21,9 @@ const NAMED: usize = 3;
 /// `output_dir` is checked for a new run (`fresh`).
 ///
 /// # Errors
-/// [`CliError::Usage`] when the phone has to be chosen, a template or the device does not exist, the run folder cannot be
+/// [`TrainError::Usage`] when the phone has to be chosen, a template or the device does not exist, the run folder cannot be
 /// used, or the weights do not fit.
-pub fn of_run(resolved: &Resolved<TrainConfig>, fresh: bool, show: &mut dyn FnMut(String)) -> Result<(), CliError> {
+pub fn of_run(resolved: &Resolved<TrainConfig>, fresh: bool, show: &mut dyn FnMut(String)) -> Result<(), TrainError> {
     of_eval(resolved, show)?;
     if fresh {
         let origin = resolved.origin("output_dir").to_string();
@@ -50,7 +49,7 @@ pub fn of_run(resolved: &Resolved<TrainConfig>, fresh: bool, show: &mut dyn FnMu
 ///
 /// # Errors
 /// As [`of_run`].
-pub fn of_eval(resolved: &Resolved<TrainConfig>, show: &mut dyn FnMut(String)) -> Result<(), CliError> {
+pub fn of_eval(resolved: &Resolved<TrainConfig>, show: &mut dyn FnMut(String)) -> Result<(), TrainError> {
     let config = &resolved.config;
     check_phone(resolved)?;
     tasks(config.seed, Split::Train, &config.templates)?;
@@ -92,8 +91,8 @@ pub fn of_eval(resolved: &Resolved<TrainConfig>, show: &mut dyn FnMut(String)) -
 /// As [`of_run`], for imitation.
 ///
 /// # Errors
-/// [`CliError::Usage`] when a template or the device does not exist, or the folder cannot be used.
-pub fn of_sft(resolved: &Resolved<SftConfig>, show: &mut dyn FnMut(String)) -> Result<(), CliError> {
+/// [`TrainError::Usage`] when a template or the device does not exist, or the folder cannot be used.
+pub fn of_sft(resolved: &Resolved<SftConfig>, show: &mut dyn FnMut(String)) -> Result<(), TrainError> {
     let config = &resolved.config;
     tasks(config.seed, Split::Train, &config.templates)?;
     let chosen = |key: &str| format!("({})", resolved.origin(key).chosen_by());
@@ -129,13 +128,13 @@ fn templates(names: &[String]) -> String {
 }
 
 /// A key without an address may be meant for real phones or be there by accident: who has one says which.
-fn check_phone(resolved: &Resolved<TrainConfig>) -> Result<(), CliError> {
+fn check_phone(resolved: &Resolved<TrainConfig>) -> Result<(), TrainError> {
     let key = resolved.config.gbox_api_key.as_ref();
     let keyed = key.is_some_and(|key| !key.reveal().trim().is_empty());
     if !keyed || resolved.origin("gbox_base_url").is_chosen() {
         return Ok(());
     }
-    Err(CliError::Usage(format!(
+    Err(TrainError::Usage(format!(
         "a key of the GBox service is set ({}), but no address: choose the phone. Real phones: --set gbox_base_url={GBOX}. \
          The simulated phone inside this process: --set gbox_base_url=sim. Or set GBOX_BASE_URL, or the key gbox_base_url \
          in a file",
@@ -161,10 +160,10 @@ fn is_run(path: &Path) -> bool {
 /// Checks that a folder can be made at `path`, or is there and empty, or is one of `ours`.
 ///
 /// # Errors
-/// [`CliError::Usage`] that says what the path is and what to choose; `what` names the key and its origin.
-pub fn check_folder(path: &Path, what: &str, ours: fn(&Path) -> bool) -> Result<(), CliError> {
+/// [`TrainError::Usage`] that says what the path is and what to choose; `what` names the key and its origin.
+pub fn check_folder(path: &Path, what: &str, ours: fn(&Path) -> bool) -> Result<(), TrainError> {
     let refuse = |reason: &str| {
-        Err(CliError::Usage(format!(
+        Err(TrainError::Usage(format!(
             "{what}: `{}` {reason}; choose a new folder with --output-dir, e.g. --output-dir outputs/mine",
             path.display()
         )))
@@ -209,7 +208,7 @@ pub fn check_folder(path: &Path, what: &str, ours: fn(&Path) -> bool) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Flag, Sources, Variable, resolve};
+    use cua_grpo_train::config::{Flag, Sources, Variable, resolve};
 
     fn resolved(environment: &[(&str, &str)], flags: &[&str]) -> Resolved<TrainConfig> {
         resolve(&Sources {
@@ -304,7 +303,7 @@ mod tests {
         let fixed = ["/", ".", "..", "./"].map(std::path::PathBuf::from);
         for bad in bad.iter().chain(&fixed) {
             let error = check(bad).unwrap_err();
-            assert_eq!(error.exit_code(), 2);
+            assert_eq!(crate::error::exit_code(&error), 2);
             assert!(error.to_string().contains("choose a new folder"), "{error}");
         }
     }

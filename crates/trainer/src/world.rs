@@ -1,14 +1,17 @@
 //! Where episodes happen: the simulated phone inside this process, or a GBox service; and the tasks for it.
 
-use crate::config::{DeviceSpec, PromptStyle, Target, TrainConfig};
-use crate::error::{CliError, Mendable};
 use crate::output;
 use anyhow::{Context, Result};
 use burn::tensor::Device;
 use cua_grpo_android::tasks::{Split, TemplateTasks};
 use cua_grpo_android::{AndroidEnvironmentFactory, EnvConfig};
+use cua_grpo_core::TaskSource;
 use cua_grpo_gbox::{BoxPool, ClientConfig, GboxClient, GboxError, PoolConfig, RUN_LABEL};
 use cua_grpo_sim::{Roster, SimConfig, SimServer};
+use cua_grpo_train::config::{DeviceSpec, PromptStyle, Target, TrainConfig};
+use cua_grpo_train::eval::Venue;
+use cua_grpo_train::faults::{Counter, DeviceCounts};
+use cua_grpo_train::{Mendable, TrainError};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,6 +58,30 @@ impl<'a> WorldConfig<'a> {
 }
 
 impl World {
+    /// Where episodes of `tasks` are played.
+    pub fn venue(&self, tasks: Arc<dyn TaskSource>) -> Venue {
+        Venue {
+            factory: self.factory.clone(),
+            tasks,
+            counter: self.counter(),
+        }
+    }
+
+    /// Counts the boxes of the pool.
+    fn counter(&self) -> Counter {
+        let pool = self.pool.clone();
+        Arc::new(move || {
+            let stats = pool.stats();
+            DeviceCounts {
+                created: stats.created,
+                terminated: stats.terminated,
+                create_faults: stats.create_faults,
+                terminate_faults: stats.terminate_faults,
+                retries: pool.client().retries(),
+            }
+        })
+    }
+
     /// Starts the simulated phone or connects to the service, and checks that boxes can be had.
     pub async fn open(config: WorldConfig<'_>) -> Result<Self> {
         let simulated = config.base_url == "sim";
@@ -68,7 +95,7 @@ impl World {
             (Some(sim), client)
         } else {
             let Some(key) = config.api_key else {
-                return Err(CliError::Usage(format!(
+                return Err(TrainError::Usage(format!(
                     "no key for {}: set GBOX_API_KEY, or use the simulated phone with --set gbox_base_url=sim",
                     config.base_url
                 ))
@@ -144,7 +171,7 @@ pub fn tasks(seed: u64, split: Split, templates: &[String]) -> Result<Arc<Templa
     let tasks = if templates.is_empty() {
         TemplateTasks::new(seed, split)
     } else {
-        TemplateTasks::with_templates(seed, split, templates).map_err(|error| CliError::Usage(error.to_string()))?
+        TemplateTasks::with_templates(seed, split, templates).map_err(|error| TrainError::Usage(error.to_string()))?
     };
     Ok(Arc::new(tasks))
 }
@@ -152,7 +179,7 @@ pub fn tasks(seed: u64, split: Split, templates: &[String]) -> Result<Arc<Templa
 /// The device that a configuration names.
 pub fn device(spec: DeviceSpec) -> Result<Device> {
     let lacking = || {
-        CliError::Usage(format!(
+        TrainError::Usage(format!(
             "device {spec} needs a binary with GPU support: build with `cargo run --release -p trainer --features cuda`, or use --device cpu"
         ))
     };

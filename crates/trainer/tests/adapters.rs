@@ -6,9 +6,9 @@ mod common;
 
 use common::runs::{copy_folder, refused, snapshot, succeed, text, with};
 use common::trainer;
+use cua_grpo_train::checkpoint::step_of;
+use cua_grpo_train::metrics::{Line, deterministic, read_metrics};
 use std::path::Path;
-use trainer::checkpoint::step_of;
-use trainer::metrics::{Event, deterministic, read_metrics};
 
 #[test]
 fn an_adapter_is_evaluated_as_its_run_did_it() {
@@ -28,8 +28,8 @@ fn an_adapter_is_evaluated_as_its_run_did_it() {
         .into_iter()
         .rev()
         .find_map(|event| match event {
-            Event::Eval(eval) => Some(eval),
-            Event::Train(_) => None,
+            Line::Eval(eval) => Some(eval),
+            Line::Train(_) => None,
         });
     let last = last.unwrap();
     // The command that the program prints, read by a shell.
@@ -45,8 +45,8 @@ fn an_adapter_is_evaluated_as_its_run_did_it() {
     ] {
         let output = trainer(home.path(), &["eval", "--adapter", path]);
         assert!(output.status.success(), "{path}: {}", text(&output));
-        let event: Event = serde_json::from_slice(&output.stdout).unwrap();
-        let Event::Eval(eval) = event else {
+        let event: Line = serde_json::from_slice(&output.stdout).unwrap();
+        let Line::Eval(eval) = event else {
             panic!("no evaluation: {event:?}")
         };
         let adapter = if path == "my run" { "my run/final" } else { path };
@@ -54,7 +54,7 @@ fn an_adapter_is_evaluated_as_its_run_did_it() {
         let mut expected = last.clone();
         (expected.step, expected.eval_s) = (eval.step, eval.eval_s);
         if !path.ends_with("best_model") {
-            let (found, expected) = (deterministic(&Event::Eval(eval)), deterministic(&Event::Eval(expected)));
+            let (found, expected) = (deterministic(&Line::Eval(eval)), deterministic(&Line::Eval(expected)));
             for key in [
                 "success_rate",
                 "reward_mean",
@@ -86,7 +86,7 @@ fn an_adapter_is_evaluated_as_its_run_did_it() {
     let output = trainer(elsewhere.path(), &["eval", "--adapter=policy"]);
     let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(found["success_rate"], last.success_rate, "{}", text(&output));
-    assert_eq!(found["task_set"], deterministic(&Event::Eval(last))["task_set"]);
+    assert_eq!(found["task_set"], deterministic(&Line::Eval(last))["task_set"]);
     // A run whose metrics are lost is a run by its checkpoints.
     std::fs::rename(run.join("metrics.jsonl"), home.path().join("aside")).unwrap();
     succeed(home.path(), &["eval", "--adapter=my run", "--episodes=1"]);

@@ -3,11 +3,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
+use cua_grpo_report::read_invocations;
+use cua_grpo_train::episodes::{Saved, load_episodes};
+use cua_grpo_train::metrics::{Line, TrainEvent, read_metrics};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
-use trainer::metrics::{Event, TrainEvent, read_metrics};
-use trainer::report::{Saved, load_episodes, read_invocations};
 
 const SMALL: &[&str] = &[
     "--batch-size=2",
@@ -31,8 +32,8 @@ fn run(folder: &Path, arguments: &[&str]) -> (Vec<TrainEvent>, String) {
     assert!(status.success(), "{arguments:?}: {text}");
     let events = read_metrics(&folder.join("run")).unwrap().into_iter();
     let trains = events.filter_map(|event| match event {
-        Event::Train(train) => Some(train),
-        Event::Eval(_) => None,
+        Line::Train(train) => Some(train),
+        Line::Eval(_) => None,
     });
     (trains.collect(), text)
 }

@@ -206,9 +206,9 @@ fn a_download_goes_on_where_it_was_cut() {
 fn errors_say_what_to_do() {
     let (hub, site, _folder) = hub();
     let message = |hub: &Hub, name: &str| {
-        let error = fetch(&hub, name).unwrap_err();
-        let code = trainer::error::CliError::from(error);
-        (format!("{code}"), code.exit_code())
+        let error = fetch(hub, name).unwrap_err();
+        let code = cua_grpo_train::TrainError::from(error);
+        (format!("{code}"), trainer::error::exit_code(&code))
     };
     let (error, code) = message(&hub, "org/none");
     assert!(error.contains("has no model `org/none`"), "{error}");

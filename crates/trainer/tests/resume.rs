@@ -6,10 +6,10 @@ mod common;
 
 use common::runs::{adapter, copy_folder, lines, order, refused, snapshot, succeed, text, with};
 use common::{command, trainer};
+use cua_grpo_train::checkpoint::step_of;
+use cua_grpo_train::metrics::MetricsWriter;
 use std::process::Stdio;
 use std::time::Duration;
-use trainer::checkpoint::step_of;
-use trainer::metrics::MetricsWriter;
 
 #[test]
 fn what_changes_the_meaning_of_a_run_is_refused_and_leaves_no_trace() {

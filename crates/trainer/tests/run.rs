@@ -6,7 +6,7 @@ mod common;
 
 use common::runs::succeed;
 use common::trainer;
-use trainer::metrics::{Event, deterministic, read_metrics};
+use cua_grpo_train::metrics::{Line, deterministic, read_metrics};
 
 /// Small enough for a test, large enough that groups differ and updates are made.
 const SMALL: &[&str] = &[
@@ -74,7 +74,7 @@ fn a_resumed_run_equals_one_that_was_never_interrupted() {
     assert_eq!(log("whole"), log("parts"));
     let events = read_metrics(&folder.path().join("whole")).unwrap();
     for event in &events {
-        if let Event::Train(train) = event {
+        if let Line::Train(train) = event {
             let ratio = train.ratio_mean.unwrap();
             assert!((ratio - 1.0).abs() < 1e-4, "ratio at staleness 0: {ratio}");
             assert_eq!(train.staleness_max, 0);
@@ -83,7 +83,7 @@ fn a_resumed_run_equals_one_that_was_never_interrupted() {
     assert!(
         events
             .iter()
-            .any(|event| matches!(event, Event::Train(train) if train.grad_norm > Some(0.0)))
+            .any(|event| matches!(event, Line::Train(train) if train.grad_norm > Some(0.0)))
     );
 }
 
@@ -96,8 +96,8 @@ fn without_a_learning_rate_nothing_changes_and_an_earlier_run_is_kept() {
     let rates: Vec<f64> = events
         .iter()
         .filter_map(|event| match event {
-            Event::Eval(eval) => Some(eval.success_rate),
-            Event::Train(_) => None,
+            Line::Eval(eval) => Some(eval.success_rate),
+            Line::Train(_) => None,
         })
         .collect();
     assert_eq!(rates.len(), 2);
@@ -156,8 +156,8 @@ fn a_policy_in_four_bits_is_trained_like_any_other() {
         .unwrap()
         .iter()
         .filter_map(|event| match event {
-            Event::Train(line) => line.loss,
-            Event::Eval(_) => None,
+            Line::Train(line) => line.loss,
+            Line::Eval(_) => None,
         })
         .collect();
     assert!(losses.len() == 1 && losses[0].is_finite(), "{losses:?}");

@@ -125,7 +125,7 @@ fn main() -> Result<()> {
         if arguments.lora_rank == 0 {
             train::adapters(&mut model, 16)?;
         }
-        train::measure(&mut model, &what, &arguments.train_shapes)?;
+        train::measure(&model, &what, &arguments.train_shapes)?;
     }
     Ok(())
 }

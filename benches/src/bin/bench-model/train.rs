@@ -1,14 +1,14 @@
-//! One training step: forward by blocks, backward by blocks, AdamW on the adapters of both towers.
+//! One training step of the learner that runs use: forward by blocks, backward by blocks, clipping, AdamW on the
+//! adapters of both towers.
 
 use crate::limits;
 use crate::workload::Workload;
-use anyhow::{Result, bail};
-use cua_grpo_algo::{AdamW, AdamWConfig, FlatLayout};
+use anyhow::{Result, bail, ensure};
+use cua_grpo_algo::AdamWConfig;
 use cua_grpo_core::Row;
 use cua_grpo_model::lora::{LoraConfig, Targets, attach};
-use cua_grpo_model::nn::Slot;
-use cua_grpo_model::score::score_rows_by_blocks;
-use cua_grpo_model::{Qwen3Vl, Trainable};
+use cua_grpo_model::{Policy, Qwen3Vl, Trainable};
+use cua_grpo_train::learner::Learner;
 use std::time::Instant;
 
 /// Steps of a measurement; the median of all but the first counts.
@@ -22,56 +22,34 @@ pub fn adapters(model: &mut Qwen3Vl, rank: usize) -> Result<()> {
 }
 
 /// Measures each shape `ROWSxTEXT`.
-pub fn measure(model: &mut Qwen3Vl, what: &Workload, shapes: &[String]) -> Result<()> {
-    let device = model.device();
-    let mut parameters = Vec::new();
-    model.visit_trainable(Trainable::Adapter, &mut |name, slot| {
-        if let Slot::Matrix(tensor) = slot {
-            parameters.push((name.to_owned(), vec![tensor.dims().iter().product()]));
-        }
-    });
-    let mut adamw = AdamW::new(AdamWConfig::default(), FlatLayout::new(parameters)?, &device);
+pub fn measure(model: &Qwen3Vl, what: &Workload, shapes: &[String]) -> Result<()> {
+    let policy = Policy::new(model.clone(), what.images.clone());
+    let mut learner = Learner::new(policy, Trainable::Adapter, AdamWConfig::default(), 1.0)?;
     for shape in shapes {
         let sides = shape.split_once('x').map(|(rows, text)| (rows.parse(), text.parse()));
         let Some((Ok(rows), Ok(text))) = sides else {
             bail!("--train-shapes {shape}: expected ROWSxTEXT, as 4x2048");
         };
-        one(model, what, &mut adamw, rows, text)?;
+        one(&mut learner, what, rows, text)?;
     }
     Ok(())
 }
 
-fn one(model: &mut Qwen3Vl, what: &Workload, adamw: &mut AdamW, count: usize, text: usize) -> Result<()> {
-    let device = model.device();
+fn one(learner: &mut Learner, what: &Workload, count: usize, text: usize) -> Result<()> {
+    let device = learner.policy.model().device();
     let rows: Vec<Row> = (0..count).map(|number| what.row(text, number)).collect();
     let rows: Vec<&Row> = rows.iter().collect();
     let mut seconds = Vec::new();
     for _ in 0..STEPS {
         device.sync()?;
         let start = Instant::now();
-        let (scores, tape) = score_rows_by_blocks(model, &what.images, &rows, 1.0)?;
+        let (scores, tape) = learner.policy.score_by_blocks(&rows, 1.0)?;
         // The loss -mean(exp(l - l')) has the gradient -1/n at every log-prob, where l' is l as a constant.
         let total = rows.iter().map(|row| row.trained_tokens()).sum::<usize>();
         let grad = scores.logprobs.zeros_like() - 1.0 / total as f32;
-        let mut leaves = model.trainable(Trainable::Adapter);
-        let mut gradients = tape.backward(&mut leaves, grad);
-        let (mut flat, mut values) = (Vec::new(), Vec::new());
-        model.visit_trainable(Trainable::Adapter, &mut |name, slot| {
-            let Slot::Matrix(tensor) = slot else { return };
-            let count = tensor.dims().iter().product::<usize>();
-            flat.push(gradients.take(name).map(|gradient| gradient.reshape([count])));
-            values.push(tensor.clone().reshape([count]));
-        });
-        let gradient = adamw.layout().flatten_gradients(flat, &device)?;
-        let values = adamw.layout().flatten::<1>(values)?;
-        let updated = adamw.update(values, gradient, 1e-5)?;
-        let mut parts = adamw.layout().split::<1>(updated)?.into_iter();
-        model.visit_trainable(Trainable::Adapter, &mut |_, slot| {
-            if let (Slot::Matrix(tensor), Some(part)) = (slot, parts.next()) {
-                let shape = tensor.dims();
-                *tensor = part.reshape(shape);
-            }
-        });
+        let mut leaves = learner.differentiable();
+        let gradient = learner.gradient_by_blocks(&mut leaves, tape, grad)?;
+        ensure!(learner.update(gradient, 1e-5)?.is_some(), "the gradient is not finite");
         device.sync()?;
         seconds.push(start.elapsed().as_secs_f64());
     }

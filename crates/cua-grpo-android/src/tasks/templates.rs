@@ -15,7 +15,8 @@ pub struct Template {
     pub category: &'static str,
     /// `easy`, `medium` or `hard`.
     pub difficulty: &'static str,
-    /// Wordings; `{a}` and `{b}` stand for the words of the first and second goal, `{time}` for that of an alarm.
+    /// Wordings; `{a}` and `{b}` stand for the words of the first and second goal, `{name}` and `{name2}` for their
+    /// names, `{time}` for that of an alarm.
     pub instructions: &'static [&'static str],
     /// Draws the goals of an instance.
     pub goals: fn(&mut ChaCha8Rng) -> Vec<Goal>,

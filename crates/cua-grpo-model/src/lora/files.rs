@@ -239,7 +239,7 @@ pub fn load_adapter(model: &mut Qwen3Vl, dir: &Path) -> Result<LoraConfig, Model
     let files = TensorFiles::open_files(vec![file.clone()])?;
     let keys = plain_keys(&files).map_err(|message| ModelError::format(&file, message))?;
     let device = model.device();
-    let named = named(model, &config).map_err(|error| ModelError::format(&dir.join("adapter_config.json"), error))?;
+    let named = named(model, &config).map_err(|error| ModelError::format(dir.join("adapter_config.json"), error))?;
     let mut left: BTreeSet<&String> = keys.values().collect();
     let (mut not_named, mut without) = (Vec::new(), Vec::new());
     let mut problems = Vec::new();

@@ -20,7 +20,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<DynamicImage, ProcessorError> {
         PixelFormat::Grayscale => GrayImage::from_raw(width, height, read.data).map(DynamicImage::from),
         PixelFormat::Rgb => RgbImage::from_raw(width, height, read.data).map(DynamicImage::from),
         PixelFormat::Cmyk => {
-            let pixels = read.data.chunks_exact(4).flat_map(|ink| light(ink)).collect();
+            let pixels = read.data.chunks_exact(4).flat_map(light).collect();
             RgbImage::from_raw(width, height, pixels).map(DynamicImage::from)
         }
         other => {

@@ -1,6 +1,6 @@
 //! From flags that were given to values of configuration keys.
 
-use crate::config::{ConfigError, Flag};
+use cua_grpo_train::config::{ConfigError, Flag};
 
 /// Collects the flags that were given, in the order of calls.
 #[derive(Default)]

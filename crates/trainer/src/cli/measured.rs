@@ -1,9 +1,11 @@
 //! The configuration of a policy that is measured: that of its run, and what the user gives on top.
 
-use crate::adapter::Adapter;
-use crate::config::{Change, ConfigError, Flag, OriginKind, Resolved, Resume, Sources, TrainConfig, changes, resolve};
-use crate::error::CliError;
-use crate::provenance::Base;
+use cua_grpo_train::TrainError;
+use cua_grpo_train::adapter::Adapter;
+use cua_grpo_train::config::{
+    Change, ConfigError, Flag, OriginKind, Resolved, Resume, Sources, TrainConfig, changes, resolve,
+};
+use cua_grpo_train::provenance::Base;
 use std::path::{Path, PathBuf};
 
 /// What is measured, and how.
@@ -22,7 +24,7 @@ impl Measured {
     ///
     /// # Errors
     /// When the adapter or the configuration cannot be used.
-    pub fn resolve(adapter: Option<&Path>, file: Option<PathBuf>, flags: Vec<Flag>) -> Result<Self, CliError> {
+    pub fn resolve(adapter: Option<&Path>, file: Option<PathBuf>, flags: Vec<Flag>) -> Result<Self, TrainError> {
         let mut sources = Sources::process(file, flags);
         let Some(path) = adapter else {
             return Ok(Self {

@@ -4,13 +4,13 @@
 
 use super::given::Given;
 use super::measured::Measured;
-use crate::config::{
+use clap::Args;
+use cua_grpo_train::TrainError;
+use cua_grpo_train::config::{
     ConfigError, Configuration, Flag, Resolved, SftConfig, Sources, TrainConfig, read_yaml, resolve_over,
     resolve_process,
 };
-use crate::error::CliError;
-use crate::resume::ResumePoint;
-use clap::Args;
+use cua_grpo_train::resume::ResumePoint;
 use std::path::PathBuf;
 
 /// Flags that `train` and `eval` share.
@@ -173,7 +173,7 @@ impl SharedArgs {
 impl TrainArgs {
     /// The resolved configuration, and where to go on when `--resume` is given: then the file is the `config.yaml` of
     /// that run unless `--config` names another, and the run folder stays the same unless `--output-dir` is given.
-    pub fn load(&self) -> Result<(Resolved<TrainConfig>, Option<ResumePoint>), CliError> {
+    pub fn load(&self) -> Result<(Resolved<TrainConfig>, Option<ResumePoint>), TrainError> {
         let resume = self.resume.as_deref().map(ResumePoint::find).transpose()?;
         let mut file = self.shared.config.clone();
         let mut flags = Vec::new();
@@ -231,12 +231,12 @@ const FOR_RELEASED: (&str, &str) = (
 impl PlanArgs {
     /// The configuration to plan, and where its keys are from that were not given: a file, the quickstart, or, when only
     /// another model than the starter is named, what someone would run it with.
-    pub fn load(&self) -> Result<(Resolved<TrainConfig>, String), CliError> {
+    pub fn load(&self) -> Result<(Resolved<TrainConfig>, String), TrainError> {
         let shared = &self.train.shared;
         if self.train.resume.is_none() && shared.config.is_none() {
             let sources = Sources::process(None, self.train.flags()?);
             let named = sources.text_of::<TrainConfig>("model_name");
-            if named.is_some_and(|name| name != crate::assemble::STARTER) {
+            if named.is_some_and(|name| name != cua_grpo_train::config::STARTER) {
                 let (name, text) = FOR_RELEASED;
                 return Ok((resolve_over(&sources, name, text)?, format!("built-in {name}")));
             }
@@ -256,7 +256,7 @@ impl PlanArgs {
 
 impl EvalArgs {
     /// What is measured, and how.
-    pub fn load(&self) -> Result<Measured, CliError> {
+    pub fn load(&self) -> Result<Measured, TrainError> {
         let given = self.shared.given().named("eval_episodes", &self.episodes, "--episodes");
         let flags = given.assignments(&self.shared.set)?;
         Measured::resolve(self.adapter.as_deref(), self.shared.config.clone(), flags)
@@ -265,7 +265,7 @@ impl EvalArgs {
 
 impl SftArgs {
     /// The resolved configuration.
-    pub fn load(&self) -> Result<Resolved<SftConfig>, CliError> {
+    pub fn load(&self) -> Result<Resolved<SftConfig>, TrainError> {
         let given = Given::default()
             .value("output_dir", &self.output_dir)
             .value("max_steps", &self.max_steps)

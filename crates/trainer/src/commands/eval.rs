@@ -2,15 +2,15 @@
 
 use crate::assemble::{self, Loaded};
 use crate::cli::Measured;
-use crate::error::{CliError, Mendable};
-use crate::eval::{Candidate, Evaluation, evaluate, interrupted};
 use crate::interrupt::{Interrupt, Notice};
 use crate::output;
 use crate::progress::Progress;
-use crate::world::{World, WorldConfig};
+use crate::world::{World, WorldConfig, tasks};
 use anyhow::Result;
+use cua_grpo_android::tasks::Split;
 use cua_grpo_model::lora::load_adapter;
-use cua_grpo_rollout::Event;
+use cua_grpo_train::eval::{Candidate, Evaluation, evaluate, interrupted};
+use cua_grpo_train::{Mendable, TrainError};
 
 /// Greedy episodes on unseen task instances; a line a template on standard error, the figures as JSON on standard
 /// output. Its `step` is that of the adapter, null where none is known.
@@ -21,8 +21,10 @@ pub async fn eval(measured: &Measured) -> Result<()> {
         output::say(note);
     }
     let folder = assemble::open(config)?;
-    if let Some(adapter) = &measured.adapter {
-        adapter.check_folder(&config.model_name, &folder, "--model-name")?;
+    if let Some(adapter) = &measured.adapter
+        && let Some(note) = adapter.check_folder(&config.model_name, folder.path(), "--model-name")?
+    {
+        output::say(format!("note: {note}"));
     }
     let Loaded { mut policy, renderer } = assemble::load(config, &folder)?;
     if let Some(adapter) = &measured.adapter {
@@ -31,39 +33,29 @@ pub async fn eval(measured: &Measured) -> Result<()> {
     }
     interrupt.hold();
     let world = interrupt.or(World::open(WorldConfig::of(config))).await??;
-    let evaluation = Evaluation::of(config);
+    let unseen = tasks(config.eval_seed, Split::Eval, &config.templates)?;
+    let evaluation = Evaluation::of(config, &*unseen);
+    let venue = world.venue(unseen);
     let provenance = measured
         .adapter
         .as_ref()
         .and_then(|adapter| adapter.provenance.as_ref());
     let step = provenance.map(|provenance| provenance.step);
-    let progress = Progress::new(0, 0);
-    let (shown, verbose) = (progress.clone(), config.verbose);
+    let progress = Progress::new(0, 0).verbose(config.verbose);
+    let shown = progress.clone();
     let candidate = Candidate {
         policy: &policy,
         renderer,
-        reward: crate::reward::reward(config.reward, config.seed),
+        reward: cua_grpo_train::reward::reward(config.reward, config.seed),
     };
-    let result = evaluate(&evaluation, &world, candidate, step, interrupt.token(), move |now| {
-        shown.episodes("evaluation", now.stats.episodes, now.stats.slots, now.stats.successes);
-        match &now.event {
-            Event::Episode {
-                task, verified, turns, ..
-            } if verbose => {
-                let how = if *verified { "solved" } else { "not solved" };
-                shown.line(format!("{task}  {how}  {turns} turns"));
-            }
-            Event::Turn { task, turn, action, .. } if verbose => {
-                shown.line(format!("{task}  turn {}: {action}", turn + 1));
-            }
-            _ => {}
-        }
+    let result = evaluate(&evaluation, &venue, candidate, step, interrupt.token(), move |now| {
+        shown.episodes("evaluation", "", now);
     })
     .await;
     progress.finish();
     world.close().await;
     let result = match result {
-        Err(error) if interrupted(&error) => return Err(CliError::Interrupted.into()),
+        Err(error) if interrupted(&error) => return Err(TrainError::Interrupted.into()),
         result => result?,
     };
     output::say(result.by_template().trim_end());
@@ -75,7 +67,7 @@ pub async fn eval(measured: &Measured) -> Result<()> {
         result.event.turns_mean,
         crate::progress::incomplete(&result.event)
     ));
-    let mut line = serde_json::to_value(crate::metrics::Event::Eval(result.event))?;
+    let mut line = serde_json::to_value(cua_grpo_train::metrics::Line::Eval(result.event))?;
     line["step"] = step.into();
     output::line(&line.to_string())
 }

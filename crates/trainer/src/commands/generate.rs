@@ -3,12 +3,12 @@
 use super::messages;
 use super::model::LoadedModel;
 use crate::cli::GenerateArgs;
-use crate::error::CliError;
 use crate::output;
 use cua_grpo_core::{Prompt, SamplingParams, StopReason, TokenId};
 use cua_grpo_model::batch::ImageCache;
 use cua_grpo_model::generate::{GenerationConfig, Generator, LogitRules, Request};
 use cua_grpo_model::processor::{ChatRenderer, Conversation, Tokenizer};
+use cua_grpo_train::TrainError;
 use serde::Serialize;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,7 +35,7 @@ struct Reply<'a> {
 }
 
 /// Prints the reply while it grows; figures go to standard error.
-pub fn generate(arguments: &GenerateArgs) -> Result<(), CliError> {
+pub fn generate(arguments: &GenerateArgs) -> Result<(), TrainError> {
     if let Some(path) = &arguments.json {
         output::check_target("--json", path)?;
     }
@@ -53,10 +53,10 @@ pub fn generate(arguments: &GenerateArgs) -> Result<(), CliError> {
     let mut wishes = Wishes::resolve(arguments, folder.path(), &renderer)?;
     model
         .check_tokens(&wishes.stop)
-        .map_err(|error| CliError::Usage(format!("--stop-token: {error}")))?;
+        .map_err(|error| TrainError::Usage(format!("--stop-token: {error}")))?;
     let encoded = messages::encode(&conversation, folder.path(), &renderer, options, true)?;
     if !encoded.videos.is_empty() {
-        return Err(CliError::Usage(
+        return Err(TrainError::Usage(
             "generate takes pictures but no clips; give the frames as pictures, or use `trainer score`".into(),
         ));
     }
@@ -65,7 +65,7 @@ pub fn generate(arguments: &GenerateArgs) -> Result<(), CliError> {
     let rules = std::mem::take(&mut wishes.rules);
     rules
         .check(model.config.text.vocab_size)
-        .map_err(|error| CliError::Usage(error.to_string()))?;
+        .map_err(|error| TrainError::Usage(error.to_string()))?;
     let cache = ImageCache::new(renderer.images().clone(), prompt.images.len().max(1));
     let context = model.config.text.max_position_embeddings;
     let printer = Arc::new(Mutex::new(Printer::new(
@@ -89,7 +89,7 @@ pub fn generate(arguments: &GenerateArgs) -> Result<(), CliError> {
     };
     generator
         .check(&request)
-        .map_err(|error| CliError::Usage(error.to_string()))?;
+        .map_err(|error| TrainError::Usage(error.to_string()))?;
     let start = Instant::now();
     let completion = generator
         .generate(std::slice::from_ref(&request))
@@ -140,9 +140,9 @@ pub fn generate(arguments: &GenerateArgs) -> Result<(), CliError> {
     Ok(())
 }
 
-fn check_ranges(arguments: &GenerateArgs) -> Result<(), CliError> {
+fn check_ranges(arguments: &GenerateArgs) -> Result<(), TrainError> {
     let wrong = |flag: &str, expected: &str, found: f32| {
-        Err(CliError::Usage(format!("{flag}: expected {expected}, found {found}")))
+        Err(TrainError::Usage(format!("{flag}: expected {expected}, found {found}")))
     };
     match (arguments.temperature, arguments.top_p) {
         (Some(found), _) if !(found >= 0.0 && found.is_finite()) => wrong("--temperature", "0 or more", found),
@@ -162,8 +162,8 @@ struct Wishes {
 }
 
 impl Wishes {
-    fn resolve(arguments: &GenerateArgs, model: &Path, renderer: &ChatRenderer) -> Result<Self, CliError> {
-        let file = GenerationConfig::load(model).map_err(|error| CliError::Usage(error.to_string()))?;
+    fn resolve(arguments: &GenerateArgs, model: &Path, renderer: &ChatRenderer) -> Result<Self, TrainError> {
+        let file = GenerationConfig::load(model).map_err(|error| TrainError::Usage(error.to_string()))?;
         if file.is_none() {
             output::say("no generation_config.json: greedy, until <|im_end|> or <|endoftext|>, where flags do not say");
         }
@@ -198,10 +198,10 @@ impl Wishes {
     }
 
     /// Cuts the reply to what `max_length` leaves beside a prompt of so many tokens.
-    fn fit(&mut self, prompt: usize) -> Result<(), CliError> {
+    fn fit(&mut self, prompt: usize) -> Result<(), TrainError> {
         let Some(most) = self.max_length else { return Ok(()) };
         if most <= prompt {
-            return Err(CliError::Usage(format!(
+            return Err(TrainError::Usage(format!(
                 "generation_config.json: max_length {most} leaves no room beside a prompt of {prompt} tokens; give --max-new-tokens"
             )));
         }
@@ -255,7 +255,7 @@ impl Printer {
     }
 
     /// Prints what is left of `text`, and the end of the line.
-    fn finish(&mut self, text: &str) -> Result<(), CliError> {
+    fn finish(&mut self, text: &str) -> Result<(), TrainError> {
         self.print(text);
         match self.failure.take() {
             Some(failure) => Err(failure.into()),

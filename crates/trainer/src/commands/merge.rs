@@ -1,18 +1,18 @@
 //! `trainer merge`: an adapter folded into the weights, as a model folder of its own.
 
-use crate::adapter::Adapter;
 use crate::assemble::ModelFolder;
 use crate::cli::MergeArgs;
-use crate::error::CliError;
 use crate::output;
 use cua_grpo_model::checkpoint::{MergeError, MergeTarget, WeightDtype};
+use cua_grpo_train::TrainError;
+use cua_grpo_train::adapter::Adapter;
 
 /// Writes the merged model; a line with the figures goes to standard error.
 ///
 /// # Errors
-/// [`CliError::Usage`] when the output folder is not empty, or model or adapter cannot be used; nothing is left behind.
-pub fn merge(arguments: &MergeArgs) -> Result<(), CliError> {
-    let usage = |flag: String, error: &dyn std::fmt::Display| CliError::Usage(format!("{flag}: {error}"));
+/// [`TrainError::Usage`] when the output folder is not empty, or model or adapter cannot be used; nothing is left behind.
+pub fn merge(arguments: &MergeArgs) -> Result<(), TrainError> {
+    let usage = |flag: String, error: &dyn std::fmt::Display| TrainError::Usage(format!("{flag}: {error}"));
     let out = &arguments.out;
     let target = MergeTarget::new(out).map_err(|error| usage(format!("--out {}", out.display()), &error))?;
     let found = Adapter::find(&arguments.adapter)?;
@@ -22,7 +22,9 @@ pub fn merge(arguments: &MergeArgs) -> Result<(), CliError> {
     };
     let flag = || format!("--model {name}");
     let folder = ModelFolder::open(&name).map_err(|error| usage(flag(), &format!("{error:#}")))?;
-    found.check_folder(&name, &folder, "--model")?;
+    if let Some(note) = found.check_folder(&name, folder.path(), "--model")? {
+        output::say(format!("note: {note}"));
+    }
     if found.config()?.is_some_and(|run| run.load_in_4bit) {
         output::say(
             "note: the run trained on this base in 4 bits; merged into the weights as they are, the policy differs by \
@@ -38,7 +40,7 @@ pub fn merge(arguments: &MergeArgs) -> Result<(), CliError> {
         MergeError::Out(_) => usage(format!("--out {}", out.display()), &error),
         MergeError::Base(_) => usage(flag(), &error),
         MergeError::Adapter(_) => usage(format!("--adapter {}", arguments.adapter.display()), &error),
-        MergeError::Write(_) => CliError::Failed(error.into()),
+        MergeError::Write(_) => TrainError::Failed(error.into()),
     })?;
     output::say(format!(
         "merged {} modules in {}: {}; use it with --model-name {}",

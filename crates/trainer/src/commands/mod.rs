@@ -1,4 +1,4 @@
-//! The subcommands besides training, one file each.
+//! The subcommands, one file each.
 
 mod eval;
 mod generate;
@@ -6,12 +6,16 @@ mod merge;
 mod messages;
 mod model;
 mod plan;
+mod report;
 mod score;
 mod sim;
+mod train;
 
 pub use eval::eval;
 pub use generate::generate;
 pub use merge::merge;
 pub use plan::plan;
+pub use report::report;
 pub use score::score;
 pub use sim::sim;
+pub use train::train;

@@ -1,15 +1,15 @@
 //! What `score` and `generate` share: loading the model that the flags name.
 
-use crate::adapter::Adapter;
 use crate::assemble::ModelFolder;
 use crate::cli::ModelArgs;
-use crate::config::{DeviceSpec, Dtype};
-use crate::error::CliError;
 use crate::output;
 use cua_grpo_model::Qwen3Vl;
 use cua_grpo_model::lora::load_adapter;
 use cua_grpo_model::placement::Placement;
 use cua_grpo_model::processor::ChatRenderer;
+use cua_grpo_train::TrainError;
+use cua_grpo_train::adapter::Adapter;
+use cua_grpo_train::config::{DeviceSpec, Dtype};
 
 /// A model that is ready to be used.
 pub struct LoadedModel {
@@ -24,14 +24,14 @@ pub struct LoadedModel {
 /// Loads the model and the adapter. What flags do not say is as in the adapter's run, where it has one.
 ///
 /// # Errors
-/// [`CliError::Usage`]: what the flags name cannot be used.
-pub fn load(arguments: &ModelArgs) -> Result<LoadedModel, CliError> {
+/// [`TrainError::Usage`]: what the flags name cannot be used.
+pub fn load(arguments: &ModelArgs) -> Result<LoadedModel, TrainError> {
     let adapter = arguments.adapter.as_deref().map(Adapter::find).transpose()?;
     let run = adapter.as_ref().map(Adapter::config).transpose()?.flatten();
     let spec: DeviceSpec = match (&arguments.device, &run) {
         (Some(name), _) => name
             .parse()
-            .map_err(|error| CliError::Usage(format!("--device: {error}")))?,
+            .map_err(|error| TrainError::Usage(format!("--device: {error}")))?,
         (None, run) => run.as_ref().map_or(DeviceSpec::Cpu, |run| run.device),
     };
     let dtype = match (arguments.dtype.as_deref(), &run) {
@@ -44,15 +44,17 @@ pub fn load(arguments: &ModelArgs) -> Result<LoadedModel, CliError> {
     let name = match (&arguments.model, &adapter) {
         (Some(name), _) => name.clone(),
         (None, Some(adapter)) => adapter.require_base("--model")?,
-        (None, None) => return Err(CliError::Usage("expected a model: name it with --model".into())),
+        (None, None) => return Err(TrainError::Usage("expected a model: name it with --model".into())),
     };
-    let usage = |flag: &str, error: &dyn std::fmt::Display| CliError::Usage(format!("{flag}: {error}"));
+    let usage = |flag: &str, error: &dyn std::fmt::Display| TrainError::Usage(format!("{flag}: {error}"));
     let device = crate::world::device(spec).map_err(|error| usage("--device", &error))?;
     let flag = format!("--model {name}");
     let folder = ModelFolder::open(&name).map_err(|error| usage(&flag, &format!("{error:#}")))?;
     let renderer = ChatRenderer::load(folder.path()).map_err(|error| usage(&flag, &error))?;
     if let Some(adapter) = &adapter {
-        adapter.check_folder(&name, &folder, "--model")?;
+        if let Some(note) = adapter.check_folder(&name, folder.path(), "--model")? {
+            output::say(format!("note: {note}"));
+        }
         if let Some(run) = &run {
             output::say(format!(
                 "adapter {}: base {name}, {}{}",

@@ -1,14 +1,14 @@
 //! `trainer plan`: parameters and memory before a run.
 
 use crate::cli::PlanArgs;
-use crate::error::CliError;
 use crate::output;
 use crate::plan::Plan;
+use cua_grpo_train::TrainError;
 
 /// Prints the plan on standard output, as a table or as JSON.
-pub fn plan(arguments: &PlanArgs) -> Result<(), CliError> {
+pub fn plan(arguments: &PlanArgs) -> Result<(), TrainError> {
     if arguments.memory.is_some_and(|gib| !(gib > 0.0 && gib.is_finite())) {
-        return Err(CliError::Usage("--memory: expected a number of GiB above 0".into()));
+        return Err(TrainError::Usage("--memory: expected a number of GiB above 0".into()));
     }
     let (resolved, keys_from) = arguments.load()?;
     let mut plan = Plan::of(&resolved.config, arguments.memory)?;

@@ -3,10 +3,10 @@
 use super::messages;
 use super::model::LoadedModel;
 use crate::cli::ScoreArgs;
-use crate::error::CliError;
 use crate::output;
 use cua_grpo_model::processor::Grid;
 use cua_grpo_model::score::score_sequence;
+use cua_grpo_train::TrainError;
 use serde::Serialize;
 
 /// The file that is written.
@@ -26,7 +26,7 @@ struct Scores {
 }
 
 /// Scores the conversation and writes the file; a line with the figures goes to standard error.
-pub fn score(arguments: &ScoreArgs) -> Result<(), CliError> {
+pub fn score(arguments: &ScoreArgs) -> Result<(), TrainError> {
     output::check_target("--out", &arguments.out)?;
     let conversation = messages::read(&arguments.messages)?;
     let options = &arguments.model;
@@ -37,7 +37,7 @@ pub fn score(arguments: &ScoreArgs) -> Result<(), CliError> {
     } = super::model::load(options)?;
     let encoded = messages::encode(&conversation, folder.path(), &renderer, options, false)?;
     let start = std::time::Instant::now();
-    let scored = score_sequence(&model, &encoded.row).map_err(|error| CliError::Usage(error.to_string()))?;
+    let scored = score_sequence(&model, &encoded.row).map_err(|error| TrainError::Usage(error.to_string()))?;
     let sum: f64 = scored.logprobs.iter().map(|&value| f64::from(value)).sum();
     let tokens = encoded.row.tokens;
     let grids = |grids: &[Grid]| grids.iter().map(|grid| grid.thw()).collect();

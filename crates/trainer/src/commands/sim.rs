@@ -1,11 +1,11 @@
 //! `trainer sim`: serves the simulated phone.
 
 use crate::cli::SimArgs;
-use crate::error::Mendable;
 use crate::interrupt::{Interrupt, Notice};
 use crate::output;
 use anyhow::Result;
 use cua_grpo_sim::{Faults, Latency, SimConfig, SimServer};
+use cua_grpo_train::Mendable;
 use std::time::Duration;
 
 /// Serves simulated phones until a signal asks for the end.

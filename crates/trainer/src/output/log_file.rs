@@ -3,7 +3,7 @@
 //! Lines from before the folder is known wait in memory. A file that cannot be written costs lines, not the run: that
 //! is told at the first line that is lost, then after ten, a hundred, ...
 
-use crate::tolerate::Tolerated;
+use cua_grpo_train::tolerate::Tolerated;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
@@ -43,8 +43,9 @@ fn sink() -> MutexGuard<'static, Sink> {
     SINK.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Lets the log go to `log.txt` in `folder`, behind what is there already.
-pub fn open(folder: &Path) {
+/// Lets the log go to `log.txt` in `folder`, behind what is there already. What to tell the user comes back: on the
+/// terminal alone, for the file cannot be written.
+pub(super) fn open(folder: &Path) -> Option<String> {
     let path = folder.join(LOG);
     let opened = OpenOptions::new().create(true).append(true).open(&path);
     let outcome = opened.and_then(|file| {
@@ -53,19 +54,16 @@ pub fn open(folder: &Path) {
         let waiting = std::mem::take(&mut sink.waiting);
         sink.put(&waiting)
     });
-    tell(outcome);
+    told(outcome)
 }
 
-/// Appends bytes that end in a line break.
-pub(super) fn write(bytes: &[u8]) {
+/// Appends bytes that end in a line break. What to tell the user comes back, as from [`open`].
+pub(super) fn write(bytes: &[u8]) -> Option<String> {
     let outcome = sink().put(bytes);
-    tell(outcome);
+    told(outcome)
 }
 
-/// To the terminal alone: the file cannot be written.
-fn tell(outcome: std::io::Result<()>) {
+fn told(outcome: std::io::Result<()>) -> Option<String> {
     let what = "a line of log.txt could not be written; the run goes on";
-    if let Some(text) = outcome.err().and_then(|error| LOST.note(what, &error)) {
-        super::stream::warn_on_terminal(&text);
-    }
+    outcome.err().and_then(|error| LOST.note(what, &error))
 }

@@ -9,7 +9,7 @@ mod stdout;
 mod stream;
 mod terminal;
 
-pub use log_file::{LOG, open as open_log};
+pub use log_file::LOG;
 pub use stdout::{check_target, line, piece, write_json};
-pub use stream::{LogFormat, error, install, say, warn};
+pub use stream::{LogFormat, error, install, open_log, say, warn};
 pub use terminal::attach;

@@ -1,7 +1,7 @@
 //! What a command prints or writes for other programs.
 
-use crate::error::CliError;
 use anyhow::{Context, Result};
+use cua_grpo_train::TrainError;
 use serde::Serialize;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -26,9 +26,9 @@ pub fn piece(text: &str) -> Result<()> {
 /// Checks that a file can appear at `path`, before hours of work for it.
 ///
 /// # Errors
-/// [`CliError::Usage`] that names `flag`.
-pub fn check_target(flag: &str, path: &Path) -> Result<(), CliError> {
-    let wrong = |message: &str| CliError::Usage(format!("{flag} {}: {message}", path.display()));
+/// [`TrainError::Usage`] that names `flag`.
+pub fn check_target(flag: &str, path: &Path) -> Result<(), TrainError> {
+    let wrong = |message: &str| TrainError::Usage(format!("{flag} {}: {message}", path.display()));
     if path.is_dir() || path.file_name().is_none() {
         return Err(wrong("is a folder; name a file"));
     }

@@ -4,6 +4,7 @@ use super::{log_file, terminal};
 use clap::ValueEnum;
 use serde_json::json;
 use std::io::IsTerminal;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
@@ -12,12 +13,11 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
 
-/// What events look like when RUST_LOG does not say otherwise: warnings of our crates, errors of others.
-const ON_TERMINAL: &str = "error,trainer=warn,cua_grpo_core=warn,cua_grpo_algo=warn,cua_grpo_kernels=warn,\
-    cua_grpo_model=warn,cua_grpo_gbox=warn,cua_grpo_sim=warn,cua_grpo_rollout=warn";
+/// What events look like when RUST_LOG does not say otherwise: warnings of our crates, errors of others. A name stands for
+/// all that begin with it.
+const ON_TERMINAL: &str = "error,trainer=warn,cua_grpo=warn";
 /// The same for the file, which also takes what is only of interest afterwards.
-const IN_FILE: &str = "warn,trainer=info,cua_grpo_core=info,cua_grpo_algo=info,cua_grpo_kernels=info,\
-    cua_grpo_model=info,cua_grpo_gbox=info,cua_grpo_sim=info,cua_grpo_rollout=info";
+const IN_FILE: &str = "warn,trainer=info,cua_grpo=info";
 
 /// Whether every line is a JSON object.
 static JSON: AtomicBool = AtomicBool::new(false);
@@ -77,6 +77,19 @@ pub fn install(format: LogFormat) {
     }
 }
 
+/// Lets the log go to `log.txt` in `folder`, behind what is there already.
+pub fn open_log(folder: &Path) {
+    if let Some(text) = log_file::open(folder) {
+        warn_on_terminal(&text);
+    }
+}
+
+fn to_file(bytes: &[u8]) {
+    if let Some(text) = log_file::write(bytes) {
+        warn_on_terminal(&text);
+    }
+}
+
 /// A line for the user.
 pub fn say(text: impl AsRef<str>) {
     put("INFO", text.as_ref(), text.as_ref(), true);
@@ -93,7 +106,7 @@ pub fn error(text: impl AsRef<str>) {
 }
 
 /// As [`warn`], where the file cannot be written.
-pub(super) fn warn_on_terminal(text: &str) {
+fn warn_on_terminal(text: &str) {
     put("WARN", text, &format!("warning: {text}"), false);
 }
 
@@ -106,7 +119,7 @@ fn put(level: &str, message: &str, shown: &str, keep: bool) {
     });
     if keep {
         let text = || format!("{stamp} {level:>5} trainer: {}\n", message.trim_matches('\n'));
-        log_file::write(json.clone().unwrap_or_else(text).as_bytes());
+        to_file(json.clone().unwrap_or_else(text).as_bytes());
     }
     terminal::write(json.unwrap_or_else(|| format!("{shown}\n")).as_bytes());
 }
@@ -158,7 +171,7 @@ impl Drop for Line {
     fn drop(&mut self) {
         match self.sink {
             Sink::Terminal => terminal::write(&self.bytes),
-            Sink::File => log_file::write(&self.bytes),
+            Sink::File => to_file(&self.bytes),
         }
     }
 }

@@ -1,9 +1,10 @@
 //! The plan before a run: one line with the need, an error when not even the weights fit.
 
 use super::print::{gib, grouped};
-use super::{Plan, Source, is_known};
-use crate::config::TrainConfig;
-use crate::error::CliError;
+use super::{Plan, is_known};
+use cua_grpo_model::memory::Source;
+use cua_grpo_train::TrainError;
+use cua_grpo_train::config::TrainConfig;
 
 /// What the first lines say about memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,15 +19,15 @@ pub struct Need {
 /// whose sizes are not known by its name.
 ///
 /// # Errors
-/// [`CliError::Usage`] when an adapter target matches nothing, or when the weights alone need more than is free.
-pub fn before_run(config: &TrainConfig) -> Result<Option<Need>, CliError> {
+/// [`TrainError::Usage`] when an adapter target matches nothing, or when the weights alone need more than is free.
+pub fn before_run(config: &TrainConfig) -> Result<Option<Need>, TrainError> {
     if !is_known(&config.model_name) {
         return Ok(None);
     }
     need(&Plan::of(config, None)?, config).map(Some)
 }
 
-fn need(plan: &Plan, config: &TrainConfig) -> Result<Need, CliError> {
+fn need(plan: &Plan, config: &TrainConfig) -> Result<Need, TrainError> {
     let needed = gib(plan.peak_bytes);
     let (Some(available), Some(fit)) = (&plan.available, &plan.fit) else {
         let reason = plan.unknown.as_deref().unwrap_or("unknown");
@@ -62,13 +63,13 @@ fn need(plan: &Plan, config: &TrainConfig) -> Result<Need, CliError> {
             advice.push(format!("{key} up to {} would fit alone", grouped(most)));
         }
     }
-    if plan.device == "cpu" && config.model_name != crate::assemble::STARTER {
+    if plan.device == "cpu" && config.model_name != cua_grpo_train::config::STARTER {
         advice.push("--device cuda uses a GPU".to_owned());
     }
     advice.push("`trainer plan` with the same flags shows the parts".to_owned());
     let advice = advice.join("; ");
     if weights > available.free {
-        return Err(CliError::Usage(format!(
+        return Err(TrainError::Usage(format!(
             "{} does not fit: its weights alone take {}, and {free} are free on {} ({place}). {advice}",
             plan.model,
             gib(weights),
@@ -84,9 +85,9 @@ fn need(plan: &Plan, config: &TrainConfig) -> Result<Need, CliError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Sources, load};
+    use cua_grpo_train::config::{Sources, load};
 
-    fn planned(name: &str, gib: f64, four_bits: bool) -> Result<Need, CliError> {
+    fn planned(name: &str, gib: f64, four_bits: bool) -> Result<Need, TrainError> {
         let mut config: TrainConfig = load(&Sources::default()).unwrap();
         config.model_name = name.into();
         config.load_in_4bit = four_bits;
@@ -103,7 +104,7 @@ mod tests {
         // The 8B in f32 takes 32.7 GiB for its weights.
         let error = planned("Qwen/Qwen3-VL-8B-Instruct", 16.0, false).unwrap_err();
         let text = error.to_string();
-        assert_eq!(error.exit_code(), 2);
+        assert_eq!(crate::error::exit_code(&error), 2);
         for words in [
             "weights alone take 32.",
             "16.00 GiB are free",

@@ -1,11 +1,12 @@
 //! The plan of one run: its sizes, its memory, and how far it could grow.
 
-use super::{Available, find_config};
+use super::find_config;
 use crate::assemble;
-use crate::config::TrainConfig;
-use crate::error::CliError;
 use cua_grpo_model::ParameterCount;
+use cua_grpo_model::memory::Available;
 use cua_grpo_model::memory::{Component, Demand, Fit, Load, Memory, ModelSizes, Phase};
+use cua_grpo_train::TrainError;
+use cua_grpo_train::config::TrainConfig;
 use serde::Serialize;
 
 /// What is known before a run.
@@ -71,11 +72,11 @@ impl Plan {
     /// The plan of `config`, against `memory` GiB instead of what the device has when given.
     ///
     /// # Errors
-    /// [`CliError::Usage`] when the model is not known or an adapter target matches nothing.
-    pub fn of(config: &TrainConfig, memory: Option<f64>) -> Result<Self, CliError> {
+    /// [`TrainError::Usage`] when the model is not known or an adapter target matches nothing.
+    pub fn of(config: &TrainConfig, memory: Option<f64>) -> Result<Self, TrainError> {
         let (model, sizes_from) = find_config(&config.model_name)?;
-        let lora = config.use_lora.then(|| assemble::lora(config));
-        let sizes = ModelSizes::of(&model, lora.as_ref()).map_err(|error| CliError::Usage(error.to_string()))?;
+        let lora = config.use_lora.then(|| config.lora());
+        let sizes = ModelSizes::of(&model, lora.as_ref()).map_err(|error| TrainError::Usage(error.to_string()))?;
         let placement = assemble::placement(config);
         let storage = Memory::of(&placement);
         let demand = demand(config);
@@ -157,7 +158,7 @@ fn demand(config: &TrainConfig) -> Demand {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Dtype, Sources, load};
+    use cua_grpo_train::config::{Dtype, Sources, load};
 
     #[test]
     fn what_fits_fits_and_one_more_does_not() {

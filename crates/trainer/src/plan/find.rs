@@ -1,8 +1,9 @@
 //! The configuration of the model that a name says, without a network.
 
-use crate::assemble::{ModelFolder, STARTER};
-use crate::error::CliError;
+use crate::assemble::ModelFolder;
 use cua_grpo_model::{ModelConfig, PRESETS};
+use cua_grpo_train::TrainError;
+use cua_grpo_train::config::STARTER;
 use std::path::Path;
 
 /// Whether [`find_config`] knows the model without a network.
@@ -14,9 +15,9 @@ pub fn is_known(name: &str) -> bool {
 /// the name is that of a released model.
 ///
 /// # Errors
-/// [`CliError::Usage`] when the name is none of these.
-pub fn find_config(name: &str) -> Result<(ModelConfig, String), CliError> {
-    let usage = |error: &dyn std::fmt::Display| CliError::Usage(format!("model_name `{name}`: {error}"));
+/// [`TrainError::Usage`] when the name is none of these.
+pub fn find_config(name: &str) -> Result<(ModelConfig, String), TrainError> {
+    let usage = |error: &dyn std::fmt::Display| TrainError::Usage(format!("model_name `{name}`: {error}"));
     if name == STARTER || Path::new(name).is_dir() {
         let folder = ModelFolder::open(name)?;
         let config = ModelConfig::load(folder.path()).map_err(|error| usage(&error))?;
@@ -52,7 +53,7 @@ mod tests {
         for other in ["mine/model", "meta-llama/Llama-3-8B", "Qwen/Qwen2.5-VL-32B-Instruct"] {
             let error = find_config(other).unwrap_err();
             assert!(
-                error.to_string().contains("2b, 4b") && error.exit_code() == 2,
+                error.to_string().contains("2b, 4b") && crate::error::exit_code(&error) == 2,
                 "{other}"
             );
         }

@@ -1,8 +1,9 @@
 //! The plan as a table.
 
+use super::Plan;
 use super::estimate::SCORED;
-use super::{Plan, Source};
 use cua_grpo_model::memory::Phase;
+use cua_grpo_model::memory::Source;
 use std::fmt;
 
 /// Bytes in GiB.

@@ -1,14 +1,13 @@
-//! A tiny model with random weights, and a tokenizer made for the phone's language.
+//! A tokenizer made for the phone's language, and a processor for its screen.
 
-use crate::config::SftConfig;
 use anyhow::{Context, Result};
 use cua_grpo_android::Prompts;
 use cua_grpo_android::action::{Action, to_reply};
 use cua_grpo_android::tasks::{Split, TaskState};
 use cua_grpo_core::TaskSource;
-use cua_grpo_model::processor::{ImageProcessorConfig, PixelBudget, Tokenizer, train_tokenizer};
-use cua_grpo_model::{ModelConfig, TextConfig, VisionConfig};
+use cua_grpo_model::processor::{ImageProcessorConfig, PixelBudget, train_tokenizer};
 use cua_grpo_sim::{Demonstrator, Phone, Skill};
+use cua_grpo_train::config::SftConfig;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
@@ -62,51 +61,4 @@ fn corpus(config: &SftConfig, prompts: Prompts) -> Result<Vec<String>> {
         }
     }
     Ok(texts)
-}
-
-/// The model that the configuration describes, for a tokenizer that is there already.
-pub fn model_config(config: &SftConfig, tokenizer: &Tokenizer) -> ModelConfig {
-    let special = tokenizer.special();
-    let half = config.text_head_dim / 2;
-    // A third of the frequencies for each axis, as in the released models (24, 20, 20 of 64).
-    let side = half * 20 / 64;
-    ModelConfig {
-        text: TextConfig {
-            vocab_size: tokenizer.vocab_size().next_multiple_of(64),
-            hidden_size: config.text_hidden_size,
-            num_hidden_layers: config.text_num_hidden_layers,
-            num_attention_heads: config.text_num_attention_heads,
-            num_key_value_heads: config.text_num_key_value_heads,
-            head_dim: config.text_head_dim,
-            intermediate_size: config.text_intermediate_size,
-            rms_norm_eps: 1e-6,
-            rope_theta: 10_000.0,
-            rope_scaling: cua_grpo_model::RopeScaling::Default,
-            mrope_section: [half - 2 * side, side, side],
-            max_position_embeddings: 4096,
-            attention_bias: false,
-            hidden_act: cua_grpo_model::nn::Activation::Silu,
-            moe: None,
-        },
-        vision: VisionConfig {
-            depth: config.vision_depth,
-            hidden_size: config.vision_hidden_size,
-            intermediate_size: config.vision_intermediate_size,
-            num_heads: config.vision_num_heads,
-            in_channels: 3,
-            patch_size: 16,
-            temporal_patch_size: 2,
-            spatial_merge_size: 2,
-            num_position_embeddings: 576,
-            out_hidden_size: config.text_hidden_size,
-            hidden_act: cua_grpo_model::nn::Activation::GeluTanh,
-            rope_theta: 10_000.0,
-            deepstack_visual_indexes: config.deepstack_visual_indexes.clone(),
-        },
-        tie_word_embeddings: true,
-        image_token_id: special.image_pad,
-        video_token_id: special.video_pad,
-        vision_start_token_id: special.vision_start,
-        vision_end_token_id: special.vision_end,
-    }
 }

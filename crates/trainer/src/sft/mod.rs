@@ -2,6 +2,5 @@
 
 mod fresh;
 mod run;
-mod unfinished;
 
 pub use run::run;

@@ -1,17 +1,9 @@
 //! The imitation run: demonstrate, train every weight, measure, write the model folder.
 
-use super::fresh::{copy_processor, model_config, write_processor};
-use super::unfinished::Unfinished;
+use super::fresh::{copy_processor, write_processor};
 use crate::assemble::ModelFolder;
-use crate::batching::micro_batches;
-use crate::config::SftConfig;
-use crate::error::{CliError, Mendable};
-use crate::eval::{Candidate, Evaluation, evaluate, interrupted};
-use crate::faults::{check_lost, first_fault};
 use crate::interrupt::{Interrupt, Notice};
-use crate::learner::Learner;
 use crate::output;
-use crate::plan::Available;
 use crate::world::{World, WorldConfig, device, tasks};
 use anyhow::{Context, Result};
 use cua_grpo_algo::{AdamWConfig, Schedule};
@@ -20,13 +12,18 @@ use cua_grpo_android::tasks::Split;
 use cua_grpo_core::{Row, VerifiedSuccess, derive_seed};
 use cua_grpo_model::batch::ImageCache;
 use cua_grpo_model::checkpoint::{LoadOptions, SaveOptions, WeightDtype, load_model, save_model};
+use cua_grpo_model::memory::Available;
 use cua_grpo_model::processor::ChatRenderer;
 use cua_grpo_model::{ModelConfig, Policy, Qwen3Vl, Trainable};
 use cua_grpo_rollout::{CancellationToken, GroupRequest, RolloutConfig, RolloutEngine, TaskCursor};
 use cua_grpo_sim::{ScriptedPolicy, Skill};
-use rand::SeedableRng;
-use rand::seq::SliceRandom;
-use rand_chacha::ChaCha8Rng;
+use cua_grpo_train::config::SftConfig;
+use cua_grpo_train::eval::{Candidate, Evaluation, evaluate, interrupted};
+use cua_grpo_train::faults::{check_lost, first_fault};
+use cua_grpo_train::files::Unfinished;
+use cua_grpo_train::imitate::Imitation;
+use cua_grpo_train::learner::Learner;
+use cua_grpo_train::{Mendable, TrainError};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -45,7 +42,7 @@ const MICRO_BATCH_TOKENS: usize = 8192;
 /// Makes the starter model that `config` describes.
 ///
 /// # Errors
-/// [`CliError::Interrupted`] after a signal: what is trained by then is saved.
+/// [`TrainError::Interrupted`] after a signal: what is trained by then is saved.
 pub async fn run(config: &SftConfig) -> Result<()> {
     let interrupt = Interrupt::listen(Notice::TRAINING);
     let started = Instant::now();
@@ -73,7 +70,7 @@ pub async fn run(config: &SftConfig) -> Result<()> {
         Err(error) if interrupted(&error) => {
             world.close().await;
             output::say("interrupted before training: no model was made");
-            return Err(CliError::Interrupted.into());
+            return Err(TrainError::Interrupted.into());
         }
         rows => rows?,
     };
@@ -87,7 +84,7 @@ pub async fn run(config: &SftConfig) -> Result<()> {
 
     let model = match &from {
         None => {
-            let sizes = model_config(config, renderer.tokenizer());
+            let sizes = config.model(renderer.tokenizer());
             check_memory(config, &sizes)?;
             Qwen3Vl::init(&sizes, config.seed, &device)
         }
@@ -119,7 +116,7 @@ pub async fn run(config: &SftConfig) -> Result<()> {
             "interrupted after step {steps}; the model so far is in {}",
             dir.display()
         ));
-        return Err(CliError::Interrupted.into());
+        return Err(TrainError::Interrupted.into());
     }
     if config.eval_episodes > 0 {
         let model = load_model(dir, &LoadOptions::default(), &device)?;
@@ -137,19 +134,20 @@ pub async fn run(config: &SftConfig) -> Result<()> {
             max_lost_share: MAX_LOST_SHARE,
             saved: 0,
         };
+        let venue = world.venue(tasks(evaluation.seed, Split::Eval, &evaluation.templates)?);
         let candidate = Candidate {
             policy: &policy,
             renderer,
             reward: Arc::new(VerifiedSuccess),
         };
-        let result = match evaluate(&evaluation, &world, candidate, None, interrupt.token(), |_| ()).await {
+        let result = match evaluate(&evaluation, &venue, candidate, None, interrupt.token(), |_| ()).await {
             Err(error) if interrupted(&error) => {
                 world.close().await;
                 output::say(format!(
                     "interrupted while measuring; the model is in {}",
                     dir.display()
                 ));
-                return Err(CliError::Interrupted.into());
+                return Err(TrainError::Interrupted.into());
             }
             result => result?,
         };
@@ -172,11 +170,11 @@ pub async fn run(config: &SftConfig) -> Result<()> {
 }
 
 /// An error when weights, gradients and the moments of AdamW, each in f32, are more than the device has.
-fn check_memory(config: &SftConfig, sizes: &ModelConfig) -> Result<(), CliError> {
+fn check_memory(config: &SftConfig, sizes: &ModelConfig) -> Result<(), TrainError> {
     let weights = sizes.parameter_count().total();
     let needed = weights.saturating_mul(4 * 4);
     match Available::of_device(config.device) {
-        Ok(available) if needed > available.free => Err(CliError::Usage(format!(
+        Ok(available) if needed > available.free => Err(TrainError::Usage(format!(
             "a model of {weights} weights takes {} GiB to train, {} GiB are free on {}; choose smaller sizes",
             needed >> 30,
             available.free >> 30,
@@ -261,80 +259,35 @@ async fn demonstrations(
     Ok(rows)
 }
 
-/// Maximises the likelihood of the demonstrated replies, a mean over tokens. Gives the steps that were made: fewer after
-/// an interruption.
+/// Learns the demonstrations, with a line now and then. Gives the steps that were made: fewer after an interruption.
 fn train(config: &SftConfig, rows: &[Row], learner: &mut Learner, interrupt: &Interrupt) -> Result<usize> {
     let steps_an_epoch = rows.len().div_ceil(config.batch_size);
     let steps = config.max_steps.unwrap_or(config.epochs * steps_an_epoch);
-    let schedule = Schedule {
-        base: config.learning_rate,
-        warmup_steps: config.warmup_steps as u64,
-        max_steps: steps as u64,
-        decay: config.lr_scheduler.into(),
-        final_fraction: 0.0,
+    let imitation = Imitation {
+        batch_size: config.batch_size,
+        steps,
+        schedule: Schedule {
+            base: config.learning_rate,
+            warmup_steps: config.warmup_steps as u64,
+            max_steps: steps as u64,
+            decay: config.lr_scheduler.into(),
+            final_fraction: 0.0,
+        },
+        micro_batch_tokens: MICRO_BATCH_TOKENS,
+        max_skipped: MAX_SKIPPED,
+        seed: config.seed,
     };
-    let mut order: Vec<usize> = Vec::new();
-    let mut rng = ChaCha8Rng::seed_from_u64(derive_seed(&[config.seed, 1]));
     let (mut sum, mut count, started) = (0.0, 0, Instant::now());
-    let mut skipped = 0;
-    for step in 0..steps {
-        if interrupt.asked() {
-            return Ok(step);
+    let told = |step: usize, loss: Option<f64>| {
+        if let Some(loss) = loss {
+            (sum, count) = (sum + loss, count + 1);
         }
-        if order.len() < config.batch_size.min(rows.len()) {
-            let mut next: Vec<usize> = (0..rows.len()).collect();
-            next.shuffle(&mut rng);
-            order.extend(next);
-        }
-        let batch: Vec<&Row> = order
-            .drain(..config.batch_size.min(order.len()))
-            .map(|number| &rows[number])
-            .collect();
-        match imitate(&batch, learner, schedule.learning_rate(step as u64))? {
-            Some(loss) => (sum, count, skipped) = (sum + loss, count + 1, 0),
-            None => {
-                skipped += 1;
-                anyhow::ensure!(
-                    skipped <= MAX_SKIPPED,
-                    "{skipped} updates in a row have a gradient that is not finite; lower learning_rate"
-                );
-                tracing::warn!(step = step + 1, "an update was skipped: its gradient is not finite");
-            }
-        }
-        if (step + 1) % config.log_every == 0 || step + 1 == steps {
-            let left = started.elapsed().as_secs_f64() / (step + 1) as f64 * (steps - step - 1) as f64;
-            output::say(format!(
-                "step {}/{steps}  loss {:.4}  {left:.0} s left",
-                step + 1,
-                sum / f64::from(count.max(1))
-            ));
+        if step.is_multiple_of(config.log_every) || step == steps {
+            let left = started.elapsed().as_secs_f64() / step as f64 * (steps - step) as f64;
+            let mean = sum / f64::from(count.max(1));
+            output::say(format!("step {step}/{steps}  loss {mean:.4}  {left:.0} s left"));
             (sum, count) = (0.0, 0);
         }
-    }
-    Ok(steps)
-}
-
-/// One update on a batch; returns the mean negative log-likelihood a token. `None`: the gradient was not finite, and
-/// nothing was changed.
-fn imitate(batch: &[&Row], learner: &mut Learner, learning_rate: f64) -> Result<Option<f64>> {
-    let total: usize = batch.iter().map(|row| row.trained_tokens()).sum();
-    let mut gradient = None;
-    let mut loss_sum = 0.0;
-    for members in micro_batches(batch, MICRO_BATCH_TOKENS, learner.policy.model().packs_rows()) {
-        let rows: Vec<&Row> = members.iter().map(|&number| batch[number]).collect();
-        let mut policy = learner.differentiable();
-        let scores = policy.score(&rows, 1.0, true)?;
-        let loss = scores.logprobs.sum().neg() / total as f64;
-        let part = learner.gradient(&mut policy, &loss)?;
-        gradient = Some(match gradient {
-            None => part,
-            Some(sum) => sum + part,
-        });
-        loss_sum += f64::from(loss.into_scalar::<f32>());
-    }
-    let Some(gradient) = gradient else {
-        return Ok(Some(loss_sum));
     };
-    let made = learner.update(gradient, learning_rate)?;
-    Ok(made.map(|_| loss_sum))
+    imitation.train(rows, learner, || interrupt.asked(), told)
 }

@@ -1,9 +1,9 @@
 //! Small runs through the real binary, and what their folders hold.
 
 use super::trainer;
+use cua_grpo_train::metrics::{Line, deterministic, read_metrics};
 use std::path::{Path, PathBuf};
 use std::process::Output;
-use trainer::metrics::{Event, deterministic, read_metrics};
 
 /// Small enough for a test, large enough that groups differ and updates are made.
 pub const SMALL: &[&str] = &[
@@ -56,9 +56,9 @@ pub fn lines(run: &Path) -> Vec<serde_json::Value> {
 
 /// The steps of `metrics.jsonl`, evaluations with an `e`.
 pub fn order(run: &Path) -> Vec<String> {
-    let name = |event: &Event| match event {
-        Event::Eval(eval) => format!("e{}", eval.step),
-        Event::Train(train) => train.step.to_string(),
+    let name = |event: &Line| match event {
+        Line::Eval(eval) => format!("e{}", eval.step),
+        Line::Train(train) => train.step.to_string(),
     };
     read_metrics(run).unwrap().iter().map(name).collect()
 }

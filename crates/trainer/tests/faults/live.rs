@@ -1,10 +1,10 @@
 //! The binary while it runs, beside a simulator whose boxes are counted.
 
 use cua_grpo_sim::{Faults, Latency, SimConfig, SimServer};
+use cua_grpo_train::metrics::{Line, TrainEvent, read_metrics};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
-use trainer::metrics::{Event, TrainEvent, read_metrics};
 
 /// Small enough for a test.
 pub const SMALL: &[&str] = &[
@@ -104,8 +104,8 @@ pub fn steps(run: &Path) -> Vec<TrainEvent> {
     let events = read_metrics(run).unwrap().into_iter();
     events
         .filter_map(|event| match event {
-            Event::Train(train) => Some(train),
-            Event::Eval(_) => None,
+            Line::Train(train) => Some(train),
+            Line::Eval(_) => None,
         })
         .collect()
 }

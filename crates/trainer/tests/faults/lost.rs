@@ -2,7 +2,7 @@
 
 use crate::live::*;
 use cua_grpo_sim::Faults;
-use trainer::metrics::{Event, read_metrics};
+use cua_grpo_train::metrics::{Line, read_metrics};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_action_is_the_policys_own_and_no_fault() {
@@ -80,8 +80,8 @@ async fn what_is_lost_within_the_share_is_counted_by_kind() {
     let (mut faults, mut kinds, mut created, mut ended) = (0, 0, 0, 0);
     for event in read_metrics(&folder.path().join("run")).unwrap() {
         let (all, losses) = match &event {
-            Event::Eval(eval) => (eval.faults, &eval.losses),
-            Event::Train(train) => (train.faults, &train.losses),
+            Line::Eval(eval) => (eval.faults, &eval.losses),
+            Line::Train(train) => (train.faults, &train.losses),
         };
         faults += all;
         kinds += losses.faults_environment + losses.faults_setup + losses.faults_validator;
@@ -113,7 +113,7 @@ async fn an_incomplete_evaluation_says_so_and_chooses_nothing() {
     assert_eq!(output.status.code(), Some(0), "{text}");
     let run = folder.path().join("run");
     for event in read_metrics(&run).unwrap() {
-        if let Event::Eval(eval) = event {
+        if let Line::Eval(eval) = event {
             assert_eq!((eval.episodes, eval.losses.lost), (1, 3));
             assert_eq!(eval.extra["requested"], 4);
             let solved = eval.extra["instances"]["solved"].as_str().unwrap();

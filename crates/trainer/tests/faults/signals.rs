@@ -1,10 +1,10 @@
 //! Signals: an orderly end with exit code 130, no box left, and a run that can go on.
 
 use crate::live::*;
+use cua_grpo_train::metrics::{deterministic, read_metrics};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
-use trainer::metrics::{deterministic, read_metrics};
 
 const SIGNALS: [&str; 4] = ["INT", "TERM", "HUP", "QUIT"];
 

@@ -4,9 +4,9 @@ use crate::made::{configured, row_of};
 use burn::tensor::{Device, Tensor, TensorData};
 use cua_grpo_algo::{LossInputs, LossKind, Totals};
 use cua_grpo_core::Row;
+use cua_grpo_train::config::TrainConfig;
+use cua_grpo_train::step::micro_batch_loss;
 use serde_json::Value;
-use trainer::config::TrainConfig;
-use trainer::step::micro_batch_loss;
 
 type Matrix = Vec<Vec<f64>>;
 

@@ -1,7 +1,7 @@
 //! What keys of advantages and losses mean, and which combinations are refused.
 
 use crate::made::{configured, group};
-use trainer::step::select;
+use cua_grpo_train::step::select;
 
 #[test]
 fn the_scale_of_rewards_is_chosen_by_key() {

@@ -1,7 +1,7 @@
 //! Configurations and groups made for the tests.
 
 use cua_grpo_core::{Completion, Ending, Episode, Facts, Group, Prompt, Row, StopReason, Task};
-use trainer::config::{ConfigError, Flag, Sources, TrainConfig, load};
+use cua_grpo_train::config::{ConfigError, Flag, Sources, TrainConfig, load};
 
 /// The configuration that `--set` of each of `keys` gives.
 pub fn configured(keys: &[&str]) -> Result<TrainConfig, ConfigError> {

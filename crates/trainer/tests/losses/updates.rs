@@ -5,15 +5,15 @@ use burn::tensor::Tensor;
 use cua_grpo_algo::{AdamWConfig, LossInputs, LossKind, Totals, policy_loss};
 use cua_grpo_core::Row;
 use cua_grpo_model::{Trainable, lora};
+use cua_grpo_train::config::TrainConfig;
+use cua_grpo_train::learner::Learner;
+use cua_grpo_train::step::{Updates, select};
 use trainer::assemble;
-use trainer::config::TrainConfig;
-use trainer::learner::Learner;
-use trainer::step::{Updates, select};
 
 fn learner(config: &TrainConfig) -> Learner {
     let folder = assemble::open(config).unwrap();
     let mut policy = assemble::load(config, &folder).unwrap().policy;
-    lora::attach(policy.model_mut(), &assemble::lora(config), 1).unwrap();
+    lora::attach(policy.model_mut(), &config.lora(), 1).unwrap();
     Learner::new(policy, Trainable::Adapter, AdamWConfig::default(), config.max_grad_norm).unwrap()
 }
 

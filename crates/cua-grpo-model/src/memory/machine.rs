@@ -1,0 +1,103 @@
+//! Memory of this machine: the host's from /proc/meminfo, a GPU's from its driver's tool.
+
+use crate::placement::DeviceSpec;
+use serde::Serialize;
+use std::process::Command;
+
+/// Memory of a device in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Available {
+    /// What the device has.
+    pub total: u64,
+    /// What is free now.
+    pub free: u64,
+    /// Who says so.
+    pub source: Source,
+}
+
+/// Where a figure of memory is from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// The kernel's `MemAvailable`.
+    Host,
+    /// `nvidia-smi`.
+    Gpu,
+    /// The flag `--memory`.
+    Flag,
+}
+
+impl Available {
+    /// So much, by the user's word.
+    pub fn of_flag(gib: f64) -> Self {
+        let bytes = (gib * f64::from(1 << 30)) as u64;
+        Self {
+            total: bytes,
+            free: bytes,
+            source: Source::Flag,
+        }
+    }
+
+    /// The memory of `device`; an error says why it is not known.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn of_device(device: DeviceSpec) -> Result<Self, String> {
+        match device {
+            DeviceSpec::Cpu => {
+                let text = std::fs::read_to_string("/proc/meminfo")
+                    .map_err(|error| format!("/proc/meminfo cannot be read: {error}"))?;
+                parse_meminfo(&text).ok_or_else(|| "/proc/meminfo has no MemTotal and MemAvailable".into())
+            }
+            DeviceSpec::Cuda(index) => {
+                let output = Command::new("nvidia-smi")
+                    .args(["--query-gpu=memory.total,memory.free", "--format=csv,noheader,nounits"])
+                    .arg(format!("--id={index}"))
+                    .output()
+                    .map_err(|error| format!("no GPU here: nvidia-smi: {error}"))?;
+                let text = String::from_utf8_lossy(&output.stdout);
+                parse_smi(&text).ok_or_else(|| format!("nvidia-smi does not know GPU {index}: {}", text.trim()))
+            }
+        }
+    }
+}
+
+fn parse_meminfo(text: &str) -> Option<Available> {
+    let read = |key: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(key))?;
+        let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+        Some(kib * 1024)
+    };
+    Some(Available {
+        total: read("MemTotal:")?,
+        free: read("MemAvailable:")?,
+        source: Source::Host,
+    })
+}
+
+fn parse_smi(text: &str) -> Option<Available> {
+    let (total, free) = text.lines().next()?.split_once(',')?;
+    let mib = |text: &str| text.trim().parse::<u64>().ok().map(|mib| mib << 20);
+    Some(Available {
+        total: mib(total)?,
+        free: mib(free)?,
+        source: Source::Gpu,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_systems_words_are_read() {
+        let text = "MemTotal:       24684096 kB\nMemFree:         5762588 kB\nMemAvailable:   22286740 kB\n";
+        let host = parse_meminfo(text).unwrap();
+        assert_eq!((host.total, host.free), (24_684_096 * 1024, 22_286_740 * 1024));
+        assert_eq!(parse_meminfo("MemTotal: 1 kB"), None);
+        let gpu = parse_smi("143771, 143238\n").unwrap();
+        assert_eq!((gpu.total, gpu.free), (143_771 << 20, 143_238 << 20));
+        assert_eq!(parse_smi("No devices were found"), None);
+        assert_eq!(Available::of_flag(1.5).free, 3 << 29);
+    }
+}

@@ -1,0 +1,167 @@
+//! Puts the report together from what the run folder holds.
+
+use crate::episodes::{Pictures, Saved, cards};
+use crate::error::ReportError;
+use crate::figures::charts;
+use crate::html::escape;
+use crate::invocation::read_invocations;
+use crate::overview::{compared, count_saved, hero, started, templates, tiles};
+use crate::training::training;
+use cua_grpo_train::episodes::{Saved as Kind, load_episodes};
+use cua_grpo_train::layout::REPORT;
+use cua_grpo_train::metrics::{EvalEvent, Line, TrainEvent, read_metrics};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+/// Bytes of pictures of evaluations; more are left out, and counted.
+const IMAGE_ROOM: usize = 48 << 20;
+
+/// Writes `report.html` into the run folder, or the report to `output`, and returns its path. The file needs no server and
+/// no network.
+///
+/// # Errors
+/// When there is nothing to report, something of the run cannot be read, or the report cannot be written.
+pub fn write_report(run_dir: &Path, output: Option<&Path>) -> Result<PathBuf, ReportError> {
+    let events = read_metrics(run_dir)?;
+    let config = std::fs::read_to_string(run_dir.join("config.yaml")).ok();
+    // A run that was stopped before its first figures has a report too: it says what was started.
+    if events.is_empty() && config.is_none() {
+        return Err(ReportError::Empty { path: run_dir.into() });
+    }
+    let config = config.unwrap_or_else(|| "config.yaml is missing".into());
+    let trains: Vec<&TrainEvent> = events
+        .iter()
+        .filter_map(|event| {
+            if let Line::Train(train) = event {
+                Some(train)
+            } else {
+                None
+            }
+        })
+        .collect();
+    let evals: Vec<&EvalEvent> = events
+        .iter()
+        .filter_map(|event| if let Line::Eval(eval) = event { Some(eval) } else { None })
+        .collect();
+    let name = run_dir
+        .file_name()
+        .map_or_else(|| "run".into(), |name| name.to_string_lossy().into_owned());
+    let evaluated = evaluated(run_dir, &evals)?;
+    let steps: BTreeSet<usize> = trains.iter().map(|train| train.step).collect();
+    let mut html = include_str!("assets/report.html").to_owned();
+    for (mark, text) in [
+        ("STYLE", include_str!("assets/report.css").to_owned()),
+        ("SCRIPT", include_str!("assets/report.js").to_owned()),
+        ("VERSION", env!("CARGO_PKG_VERSION").to_owned()),
+        ("TITLE", escape(&name)),
+        (
+            "MODEL",
+            escape(value_of(&config, "model_name").unwrap_or("unknown model")),
+        ),
+        ("HERO", hero(&evals)),
+        ("TILES", tiles(&trains, &evals)),
+        ("CHARTS", charts(&trains, &evals)),
+        ("CONFIG", escape(config.trim())),
+        ("STARTED", started(&read_invocations(run_dir))),
+        ("TEMPLATES", evaluated.templates),
+        // Last, longest first: nothing in them is taken for a mark.
+        ("TRAINING", training(run_dir, &steps)?),
+        ("EPISODES", evaluated.episodes),
+    ] {
+        html = html.replacen(&format!("<!--{mark}-->"), &text, if mark == "TITLE" { 2 } else { 1 });
+    }
+    let path = output.map_or_else(|| run_dir.join(REPORT), Path::to_path_buf);
+    cua_grpo_train::files::replace(&path, html.as_bytes()).map_err(|reason| ReportError::Unwritable {
+        path: path.clone(),
+        reason,
+    })?;
+    Ok(path)
+}
+
+fn value_of<'a>(yaml: &'a str, key: &str) -> Option<&'a str> {
+    yaml.lines()
+        .find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))
+        .map(str::trim)
+}
+
+/// The episodes of the last evaluation beside those of the first, and the table of templates.
+struct Evaluated {
+    templates: String,
+    episodes: String,
+}
+
+fn evaluated(run_dir: &Path, evals: &[&EvalEvent]) -> Result<Evaluated, ReportError> {
+    let Some((first, last)) = compared(evals) else {
+        return Ok(Evaluated {
+            templates: templates(&[]),
+            episodes: "<p class=\"empty\">No evaluation yet.</p>".into(),
+        });
+    };
+    // Folders of steps that no line has belong to another timeline.
+    let load = |event: &EvalEvent| -> Result<Vec<Saved>, ReportError> {
+        let folder = Kind::Eval.folder(run_dir, event.step);
+        if folder.is_dir() {
+            Ok(load_episodes(&folder)?)
+        } else {
+            Ok(Vec::new())
+        }
+    };
+    let episodes = load(&last)?;
+    let before = if first.step == last.step {
+        Vec::new()
+    } else {
+        load(&first)?
+    };
+    let counts = |event: &EvalEvent, saved: &[Saved]| {
+        if event.templates.is_empty() {
+            count_saved(saved.iter().map(|(_, episode)| episode))
+        } else {
+            event.templates.clone()
+        }
+    };
+    let mut columns = vec![(last.step, counts(&last, &episodes))];
+    if first.step != last.step {
+        columns.insert(0, (first.step, counts(&first, &before)));
+    }
+    let before = before.into_iter().map(|saved| (saved.1.task.clone(), saved)).collect();
+    Ok(Evaluated {
+        templates: templates(&columns),
+        episodes: shown(&episodes, &before, (first.step, last.step))?,
+    })
+}
+
+fn shown(episodes: &[Saved], before: &BTreeMap<String, Saved>, steps: (usize, usize)) -> Result<String, ReportError> {
+    if episodes.is_empty() {
+        return Ok("<p class=\"empty\">No episodes were saved (key <code>save_episodes</code>).</p>".into());
+    }
+    let mut pictures = Pictures::new(IMAGE_ROOM);
+    let cards = cards(episodes, before, steps, &mut pictures)?;
+    let total = episodes.len();
+    let mut html = format!(
+        "<p class=\"lead\">The first {total} episodes of the evaluation after step {}{}.</p>{}",
+        steps.1,
+        if before.is_empty() {
+            String::new()
+        } else {
+            format!(", each beside that of the same instance after step {}", steps.0)
+        },
+        pictures.note()
+    );
+    html += "<div class=\"filter\" role=\"group\" aria-label=\"Filter\">";
+    for (key, label, count) in [
+        ("all", "all", total),
+        ("solved", "solved", cards.solved),
+        ("failed", "failed", total - cards.solved),
+        ("new", "newly solved", cards.new),
+        ("unlearnt", "no longer solved", cards.unlearnt),
+    ] {
+        let pressed = key == "all";
+        let _ = write!(
+            html,
+            "<button data-filter=\"{key}\" aria-pressed=\"{pressed}\">{label} <b>{count}</b></button>"
+        );
+    }
+    html += "</div>";
+    Ok(html + &cards.html)
+}

@@ -1,0 +1,287 @@
+//! The adapter that a flag names: its folder, the run that it came from, and the base that it belongs to.
+
+use crate::config::{Resume, STARTER, TrainConfig, changes, read_yaml};
+use crate::error::TrainError;
+use crate::files::{CHECKSUMS, verify};
+use crate::layout::{CHECKPOINTS, CONFIG, list};
+use crate::metrics::METRICS;
+use crate::provenance::{Base, Provenance};
+use cua_grpo_model::lora::read_config as read_lora;
+use std::path::{Path, PathBuf};
+
+/// An adapter folder and what is known about it.
+#[derive(Debug, Clone)]
+pub struct Adapter {
+    /// What was given, for messages.
+    pub given: PathBuf,
+    /// The folder with PEFT's files.
+    pub folder: PathBuf,
+    /// The run folder that it lies in.
+    pub run: Option<PathBuf>,
+    /// Step and base, where a run of this program wrote it.
+    pub provenance: Option<Provenance>,
+    /// `base_model_name_or_path` of `adapter_config.json`.
+    named_base: Option<String>,
+}
+
+/// The run folder that `path` is, or lies in: `RUN`, `RUN/final`, `RUN/best_model`, `RUN/checkpoints/checkpoint-N`.
+pub fn run_of(path: &Path) -> Option<PathBuf> {
+    // One whose metrics are lost is a run by its checkpoints.
+    let is_run = |folder: &Path| {
+        folder.join(CONFIG).is_file() && (folder.join(METRICS).is_file() || folder.join(CHECKPOINTS).is_dir())
+    };
+    if is_run(path) {
+        return Some(path.into());
+    }
+    // The parents as they were given, for messages; in full where what was given has none.
+    let given = path
+        .ancestors()
+        .skip(1)
+        .take(3)
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let full = path.canonicalize().ok();
+    let full = full.iter().flat_map(|path| path.ancestors().skip(1).take(3));
+    given.chain(full).find(|folder| is_run(folder)).map(Path::to_path_buf)
+}
+
+impl Adapter {
+    /// Reads `path` as an adapter folder, or as a run folder whose latest policy is taken.
+    ///
+    /// # Errors
+    /// [`TrainError::Usage`] when there is no adapter, or its files are not what was written.
+    pub fn find(path: &Path) -> Result<Self, TrainError> {
+        let wrong = |message: String| TrainError::Usage(format!("--adapter {}: {message}", path.display()));
+        if !path.is_dir() {
+            return Err(wrong(
+                "there is no such folder; expected one with adapter_config.json, or a run folder".into(),
+            ));
+        }
+        let (folder, run) = match run_of(path) {
+            Some(run) if run == path => {
+                let latest = latest(path).map_err(&wrong)?;
+                let latest = latest.ok_or_else(|| {
+                    wrong("the run has neither final nor a checkpoint yet; name an adapter folder".into())
+                })?;
+                (latest, Some(run))
+            }
+            run => (path.to_path_buf(), run),
+        };
+        let file = folder.join("adapter_config.json");
+        if !file.is_file() {
+            return Err(wrong(
+                "expected adapter_config.json in it, or a run folder (config.yaml with metrics.jsonl or checkpoints)"
+                    .into(),
+            ));
+        }
+        verify(&folder).map_err(|damage| {
+            wrong(format!(
+                "{damage}; use another checkpoint of the run, or remove {CHECKSUMS} where you changed it yourself"
+            ))
+        })?;
+        let text = std::fs::read(&file).map_err(|error| wrong(format!("adapter_config.json: {error}")))?;
+        let json: serde_json::Value = serde_json::from_slice(text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&text))
+            .map_err(|error| wrong(format!("adapter_config.json is no JSON: {error}")))?;
+        let named_base = json["base_model_name_or_path"].as_str().filter(|name| !name.is_empty());
+        Ok(Self {
+            given: path.into(),
+            provenance: Provenance::read(&folder).map_err(|error| wrong(format!("{error:#}")))?,
+            named_base: named_base.map(str::to_owned),
+            folder,
+            run,
+        })
+    }
+
+    /// The saved configuration of the run: that of the run folder, else the copy in the adapter folder.
+    pub fn config_file(&self) -> Option<PathBuf> {
+        let run = self.run.iter().map(|run| run.join(CONFIG));
+        run.chain([self.folder.join(CONFIG)]).find(|path| path.is_file())
+    }
+
+    /// The configuration of the run; `None` for an adapter that no run wrote.
+    ///
+    /// # Errors
+    /// When the file is broken, or says of the adapter what its own files do not say.
+    pub fn config(&self) -> Result<Option<TrainConfig>, TrainError> {
+        let Some(path) = self.config_file() else {
+            return Ok(None);
+        };
+        let config = read_yaml(&path)?;
+        match disagreement(&self.folder, &path, &config)? {
+            None => Ok(Some(config)),
+            Some(words) => Err(TrainError::Usage(format!(
+                "--adapter {}: {words}. One of the two files was edited: restore it; or copy adapter_config.json and \
+                 adapter_model.safetensors into a folder of their own to use them as they are",
+                self.given.display()
+            ))),
+        }
+    }
+
+    /// The name to open the base by, where the adapter or its run tells.
+    pub fn base(&self) -> Option<String> {
+        if let Some(provenance) = &self.provenance {
+            return Some(provenance.base.found_as());
+        }
+        let named = self.named_base.as_deref()?;
+        // PEFT keeps what it was given; a path may be one seen from the adapter.
+        let beside = self.folder.join(named);
+        if named != STARTER && !Path::new(named).is_dir() && beside.join("config.json").is_file() {
+            return Some(beside.display().to_string());
+        }
+        Some(named.into())
+    }
+
+    /// [`Adapter::base`], which has to be known.
+    ///
+    /// # Errors
+    /// [`TrainError::Usage`] when it is not; `flag` is the flag that names a base.
+    pub fn require_base(&self, flag: &str) -> Result<String, TrainError> {
+        self.base().ok_or_else(|| {
+            TrainError::Usage(format!(
+                "--adapter {}: it does not tell its base model; name it with {flag}",
+                self.given.display()
+            ))
+        })
+    }
+
+    /// What the adapter is, in words: the folder, and after which step.
+    pub fn describe(&self) -> String {
+        match &self.provenance {
+            Some(provenance) => format!("{} (after step {})", self.folder.display(), provenance.step),
+            None => self.folder.display().to_string(),
+        }
+    }
+
+    /// Checks that `base` is the one that the adapter was trained on. A note to show comes back where the adapter names
+    /// another one and tells nothing about its weights.
+    ///
+    /// # Errors
+    /// [`TrainError::Usage`] when its weights or other files are others; `flag` is the flag that names a base.
+    pub fn check_base(&self, base: &Base, flag: &str) -> Result<Option<String>, TrainError> {
+        let Some(provenance) = &self.provenance else {
+            let named = self.named_base.as_deref().filter(|named| *named != base.name);
+            let same = named.is_none() || self.base().as_deref() == Some(&base.name);
+            return Ok((!same).then(|| {
+                format!(
+                    "--adapter {}: it names the base `{}`; `{}` is used, as {flag} says",
+                    self.given.display(),
+                    named.unwrap_or_default(),
+                    base.name
+                )
+            }));
+        };
+        let trained = &provenance.base;
+        if trained.fingerprint == base.fingerprint {
+            let others = trained.other_files(base);
+            if others.is_empty() {
+                return Ok(None);
+            }
+            return Err(TrainError::Usage(format!(
+                "--adapter {}: {} of the base `{}` {} what it was trained with, so it would mean something else; restore \
+                 {1}, or copy adapter_config.json and adapter_model.safetensors into a folder of their own to use them \
+                 as they are",
+                self.given.display(),
+                others.join(", "),
+                base.name,
+                if others.len() == 1 { "is not" } else { "are not" },
+            )));
+        }
+        Err(TrainError::Usage(format!(
+            "--adapter {}: it was trained on the base `{}` (weights {}), not on `{}` (weights {}); on another base it \
+             means nothing. Leave {flag} out, or name the base that it was trained on",
+            self.given.display(),
+            trained.name,
+            short(&trained.fingerprint),
+            base.name,
+            short(&base.fingerprint)
+        )))
+    }
+
+    /// Checks the model `name` in `folder` as [`Adapter::check_base`] does; a note to show comes back.
+    ///
+    /// # Errors
+    /// As [`Adapter::check_base`], and when the weights cannot be read.
+    pub fn check_folder(&self, name: &str, folder: &Path, flag: &str) -> Result<Option<String>, TrainError> {
+        let base = match &self.provenance {
+            Some(_) => Base::of(name, folder),
+            // There is nothing to compare weights with.
+            None => Ok(Base {
+                name: name.into(),
+                path: None,
+                fingerprint: String::new(),
+                files: Default::default(),
+            }),
+        };
+        let base = base.map_err(|error| TrainError::Usage(format!("{flag} {name}: {error:#}")))?;
+        self.check_base(&base, flag)
+    }
+}
+
+/// What `config`, which is that of `path`, says otherwise than the files of the adapter `folder`, where another value
+/// would give its weights another meaning: the key and both values, in words.
+fn disagreement(folder: &Path, path: &Path, config: &TrainConfig) -> Result<Option<String>, TrainError> {
+    let file = folder.join("adapter_config.json");
+    let lora = read_lora(folder).map_err(|error| TrainError::Usage(error.to_string()))?;
+    let (rank, alpha) = (&lora.rank_pattern, &lora.alpha_pattern);
+    let shown = |value: serde_json::Result<String>| value.unwrap_or_default();
+    let pairs = [
+        ("lora_r", config.lora_r.to_string(), lora.r.to_string()),
+        ("lora_alpha", config.lora_alpha.to_string(), lora.lora_alpha.to_string()),
+        ("use_rslora", config.use_rslora.to_string(), lora.use_rslora.to_string()),
+        (
+            "lora_rank_pattern",
+            shown(serde_json::to_string(&config.lora_rank_pattern)),
+            shown(serde_json::to_string(rank)),
+        ),
+        (
+            "lora_alpha_pattern",
+            shown(serde_json::to_string(&config.lora_alpha_pattern)),
+            shown(serde_json::to_string(alpha)),
+        ),
+    ];
+    let other = |key: &str, there: &str, here: &str, file: &Path| {
+        format!(
+            "`{key}` is {here} in {}, but {there} in {}",
+            file.display(),
+            path.display()
+        )
+    };
+    if let Some((key, there, here)) = pairs.iter().find(|(_, there, here)| there != here) {
+        return Ok(Some(other(key, there, here, &file)));
+    }
+    // The configuration that the adapter was saved with lies beside it.
+    let own = folder.join(CONFIG);
+    if own == path || !own.is_file() {
+        return Ok(None);
+    }
+    let saved: TrainConfig = read_yaml(&own)?;
+    let all = changes(&saved, config)?;
+    // Another name of the base is allowed where it leads to the same weights, which is checked by itself.
+    let found = all
+        .iter()
+        .find(|change| change.kind == Resume::Refused && change.key != "model_name");
+    Ok(found.map(|change| other(change.key, &change.now, &change.before, &own)))
+}
+
+/// The first digits of a fingerprint.
+pub fn short(fingerprint: &str) -> &str {
+    fingerprint.get(..12).unwrap_or(fingerprint)
+}
+
+/// The latest policy of a run: `final`, or a checkpoint of a later step (the run was made longer since).
+fn latest(run: &Path) -> Result<Option<PathBuf>, String> {
+    let step = |folder: &Path| -> Result<usize, String> {
+        let read = Provenance::read(folder).map_err(|error| format!("{error:#}"))?;
+        // Without provenance, `final` was written by an older version after the last step.
+        Ok(read.map_or(usize::MAX, |provenance| provenance.step))
+    };
+    let done = run.join("final");
+    let done = done.join("adapter_config.json").is_file().then_some(done);
+    Ok(match (done, list(run).pop()) {
+        (Some(done), Some((newest, checkpoint))) if newest > step(&done)? => {
+            drop(done);
+            Some(checkpoint)
+        }
+        (Some(done), _) => Some(done),
+        (None, checkpoint) => checkpoint.map(|(_, folder)| folder),
+    })
+}

@@ -1,0 +1,202 @@
+//! Checkpoints of a run: adapter, optimiser, step, task cursor and what early stopping remembers.
+//!
+//! A checkpoint is written into a folder of another name and renamed when it is whole; a list of checksums tells later
+//! damage. All random numbers of a run are derived from its seed, the step and the place in the step, so there is no
+//! generator state to save. Each checkpoint holds the best model of its time (as links to the same files), so a run that
+//! goes on from it goes on with that one.
+
+use crate::config::{TrainConfig, to_yaml};
+use crate::files::{discard, link_file, link_folder, replace_folder, seal};
+use crate::layout::{BEST, CHECKPOINTS, CONFIG, MOMENTS, STATE, list};
+use crate::learner::Learner;
+use crate::provenance::{Base, PROVENANCE, Provenance};
+use anyhow::{Context, Result};
+use cua_grpo_algo::{AdamWState, Moments};
+use cua_grpo_model::checkpoint::{TensorBytes, TensorFiles, write_safetensors};
+use cua_grpo_model::lora::{LoraConfig, load_adapter, save_adapter};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// Files of an adapter folder, which a checkpoint has among others.
+const ADAPTER: [&str; 4] = ["adapter_config.json", "adapter_model.safetensors", PROVENANCE, CONFIG];
+
+/// What a run remembers besides its weights and moments.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct TrainingState {
+    /// Steps done.
+    pub global_step: usize,
+    /// Updates the optimiser has made; steps without a usable group make none.
+    pub updates: u64,
+    /// Version of the adapter.
+    pub policy_version: u64,
+    /// Number of the next task.
+    pub task_cursor: u64,
+    /// Best success rate of an evaluation so far.
+    pub best_accuracy: Option<f64>,
+    /// The step of that evaluation.
+    pub best_step: usize,
+    /// Evaluations since.
+    pub evals_without_improvement: usize,
+    /// Updates that were left out since the last that was made, because their gradient was not finite.
+    #[serde(default)]
+    pub skipped_in_a_row: usize,
+    /// Whether the evaluation at `global_step` was made before saving.
+    pub evaluated: bool,
+    /// Success rate of the evaluation at `global_step`, when it was made and is complete.
+    #[serde(default)]
+    pub accuracy: Option<f64>,
+    /// The task set of the evaluations that `best_accuracy` compares.
+    #[serde(default)]
+    pub task_set: Option<String>,
+}
+
+/// Writes checkpoints below one run folder.
+pub struct Checkpoints {
+    /// The run folder.
+    pub run_dir: PathBuf,
+    /// Hyperparameters of the adapter.
+    pub lora: LoraConfig,
+    /// The base model.
+    pub base: Base,
+    /// The configuration, which goes into every folder.
+    pub config: TrainConfig,
+}
+
+impl Checkpoints {
+    /// Writes `checkpoints/checkpoint-STEP` and deletes the oldest beyond `keep` (0 keeps all).
+    pub fn save(&self, learner: &mut Learner, state: &TrainingState, keep: usize) -> Result<PathBuf> {
+        let folder = self
+            .run_dir
+            .join(CHECKPOINTS)
+            .join(format!("checkpoint-{}", state.global_step));
+        replace_folder(&folder, |partial| {
+            self.write_adapter(learner, state.global_step, partial)?;
+            write_moments(&learner.adamw.export()?, &partial.join(MOMENTS))?;
+            let path = partial.join(STATE);
+            std::fs::write(&path, serde_json::to_string_pretty(state)?)
+                .with_context(|| format!("cannot write {}", path.display()))?;
+            let best = self.run_dir.join(BEST);
+            if best.is_dir() {
+                link_folder(&best, &partial.join(BEST))?;
+            }
+            seal(partial)
+        })?;
+        let all = list(&self.run_dir);
+        if keep > 0 {
+            for (_, old) in all.iter().take(all.len().saturating_sub(keep)) {
+                discard(old)?;
+            }
+        }
+        Ok(folder)
+    }
+
+    /// Writes the adapter alone into a folder of the run ([`BEST`], [`FINAL`]).
+    pub fn save_adapter(&self, learner: &mut Learner, step: usize, name: &str) -> Result<PathBuf> {
+        let folder = self.run_dir.join(name);
+        replace_folder(&folder, |partial| {
+            self.write_adapter(learner, step, partial)?;
+            seal(partial)
+        })?;
+        Ok(folder)
+    }
+
+    /// Makes the adapter of the checkpoint of `step` the best model.
+    pub fn take_best(&self, step: usize) -> Result<()> {
+        let checkpoint = self.run_dir.join(CHECKPOINTS).join(format!("checkpoint-{step}"));
+        replace_folder(&self.run_dir.join(BEST), |partial| {
+            for name in ADAPTER {
+                let path = checkpoint.join(name);
+                if path.is_file() {
+                    link_file(&path, &partial.join(name))?;
+                }
+            }
+            seal(partial)
+        })
+    }
+
+    /// Keeps the best model, which another task set chose, under a name of its own: `best_model-STEP`.
+    pub fn keep_best(&self, step: usize) -> Result<PathBuf> {
+        let kept = self.run_dir.join(format!("{BEST}-{step}"));
+        let best = self.run_dir.join(BEST);
+        if best.is_dir() {
+            replace_folder(&kept, |partial| link_folder(&best, partial))?;
+        }
+        Ok(kept)
+    }
+
+    fn write_adapter(&self, learner: &mut Learner, step: usize, partial: &Path) -> Result<()> {
+        save_adapter(learner.policy.model_mut(), &self.lora, &self.base.name, partial)?;
+        let provenance = Provenance {
+            step,
+            base: self.base.clone(),
+        };
+        provenance.write(partial)?;
+        let path = partial.join(CONFIG);
+        std::fs::write(&path, to_yaml(&self.config)?).with_context(|| format!("cannot write {}", path.display()))
+    }
+}
+
+/// Reads the state of a checkpoint.
+///
+/// # Errors
+/// When the file cannot be read or is broken.
+pub fn read_state(folder: &Path) -> Result<TrainingState> {
+    let path = folder.join(STATE);
+    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("{} is broken; use an older checkpoint", path.display()))
+}
+
+/// Loads a checkpoint folder onto `learner`.
+///
+/// # Errors
+/// When a file is missing or broken, or belongs to another adapter than `lora`.
+pub fn load(learner: &mut Learner, folder: &Path) -> Result<TrainingState> {
+    let broken = || format!("{} is not a whole checkpoint; use an older one", folder.display());
+    load_adapter(learner.policy.model_mut(), folder).with_context(broken)?;
+    let state = read_state(folder)?;
+    let moments = read_moments(learner, state.updates, &folder.join(MOMENTS)).with_context(broken)?;
+    learner.adamw.import(&moments)?;
+    Ok(state)
+}
+
+/// The step of an adapter folder of a run; `None` where it does not tell.
+pub fn step_of(folder: &Path) -> Option<usize> {
+    let there = folder.join(PROVENANCE).is_file();
+    // A broken file tells no step either; whoever uses the adapter is told.
+    there.then(|| {
+        Provenance::read(folder)
+            .ok()
+            .flatten()
+            .map(|provenance| provenance.step)
+    })?
+}
+
+fn write_moments(state: &AdamWState, path: &Path) -> Result<()> {
+    let mut tensors = Vec::new();
+    for (name, moments) in &state.moments {
+        for (kind, values) in [("exp_avg", &moments.first), ("exp_avg_sq", &moments.second)] {
+            tensors.push((format!("{name}.{kind}"), TensorBytes::f32(vec![values.len()], values)));
+        }
+    }
+    Ok(write_safetensors(path, &tensors)?)
+}
+
+fn read_moments(learner: &Learner, step: u64, path: &Path) -> Result<AdamWState> {
+    let files = TensorFiles::open_files(vec![path.to_path_buf()])?;
+    let read = |name: String| -> Result<Vec<f32>> {
+        let found = files.get(&name)?;
+        Ok(found.with_context(|| format!("{} lacks {name}", path.display()))?.1)
+    };
+    let mut state = AdamWState {
+        step,
+        ..Default::default()
+    };
+    for name in learner.adamw.layout().names() {
+        let moments = Moments {
+            first: read(format!("{name}.exp_avg"))?,
+            second: read(format!("{name}.exp_avg_sq"))?,
+        };
+        state.moments.insert(name.clone(), moments);
+    }
+    Ok(state)
+}

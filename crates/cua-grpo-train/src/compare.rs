@@ -1,0 +1,250 @@
+//! Which evaluations can be compared: those of one task set, on the instances that neither has lost.
+
+use crate::config::TrainConfig;
+use crate::metrics::EvalEvent;
+use cua_grpo_core::{Group, TaskSource};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+/// Key of [`task_set_of`] in `metrics.jsonl`.
+const TASK_SET: &str = "task_set";
+/// Key of [`Instances`] in `metrics.jsonl`.
+const INSTANCES: &str = "instances";
+/// Key of the number of episodes that were asked for in `metrics.jsonl`.
+const REQUESTED: &str = "requested";
+
+/// What an evaluation on the first of `tasks` is made of, for comparison. Equal texts mean the same task instances under
+/// the same conditions: also when a template is worded anew, or another is added, it is another set.
+pub fn task_set_of(config: &TrainConfig, tasks: &dyn TaskSource) -> String {
+    let instance = |cursor| {
+        let task = tasks.task(cursor);
+        serde_json::json!([task.instruction, task.seed, task.max_turns, task.payload])
+    };
+    let instances: Vec<Value> = (0..config.eval_episodes as u64).map(instance).collect();
+    let made_of = serde_json::json!([
+        config.eval_seed,
+        config.eval_episodes,
+        config.templates,
+        config.max_turns,
+        config.max_new_tokens,
+        config.context_limit(),
+        config.target,
+        config.prompt_style,
+        config.simulated(),
+        instances,
+    ]);
+    let mut text = format!("{:x}", Sha256::digest(made_of.to_string()));
+    text.truncate(12);
+    text
+}
+
+/// What came out of each instance of an evaluation, in the order of its tasks; a lost one has `-` or null.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Instances {
+    /// `1` solved, `0` not.
+    pub solved: String,
+    /// `1` claimed as solved, `0` not.
+    pub claimed: String,
+    /// Rewards.
+    pub reward: Vec<Option<f64>>,
+    /// Turns taken.
+    pub turns: Vec<Option<usize>>,
+}
+
+impl Instances {
+    /// The outcomes of an evaluation's groups, each of one episode or of none that ended.
+    pub fn of(groups: &[Group]) -> Self {
+        let mut all = Self::default();
+        for group in groups {
+            let episode = group.episodes.first();
+            let sign = |holds: Option<bool>| holds.map_or('-', |holds| if holds { '1' } else { '0' });
+            all.solved.push(sign(episode.map(|episode| episode.facts.verified)));
+            all.claimed
+                .push(sign(episode.map(|episode| episode.facts.claimed == Some(true))));
+            all.reward.push(episode.map(|episode| f64::from(episode.reward)));
+            all.turns.push(episode.map(|episode| episode.facts.turns));
+        }
+        all
+    }
+
+    fn len(&self) -> usize {
+        self.solved
+            .len()
+            .min(self.claimed.len())
+            .min(self.reward.len())
+            .min(self.turns.len())
+    }
+
+    fn has(&self, index: usize) -> bool {
+        self.solved.as_bytes()[index] != b'-' && self.reward[index].is_some() && self.turns[index].is_some()
+    }
+}
+
+/// Writes what is compared into the event of an evaluation.
+///
+/// # Errors
+/// When it cannot be encoded; a defect of this program.
+pub fn describe(event: &mut EvalEvent, task_set: &str, instances: &Instances) -> Result<(), serde_json::Error> {
+    event.extra.insert(REQUESTED.into(), instances.len().into());
+    event.extra.insert(TASK_SET.into(), task_set.into());
+    event.extra.insert(INSTANCES.into(), serde_json::to_value(instances)?);
+    Ok(())
+}
+
+/// Episodes that were asked for.
+pub fn requested(event: &EvalEvent) -> usize {
+    let asked = event.extra.get(REQUESTED).and_then(serde_json::Value::as_u64);
+    asked.map_or(event.episodes, |asked| asked as usize)
+}
+
+/// Episodes that were asked for and lost to faults: such an evaluation is incomplete.
+pub fn lost(event: &EvalEvent) -> usize {
+    requested(event).saturating_sub(event.episodes)
+}
+
+/// The task set of an evaluation; `None` in files of older versions.
+pub fn task_set(event: &EvalEvent) -> Option<&str> {
+    event.extra.get(TASK_SET)?.as_str()
+}
+
+/// The first and the last evaluation that can be compared, each with its figures on the instances that neither has lost,
+/// and their number. The last is the last of all; `None` when there is no evaluation, or no instance in common.
+pub fn first_and_last<'a>(evals: impl IntoIterator<Item = &'a EvalEvent>) -> Option<(EvalEvent, EvalEvent, usize)> {
+    let evals: Vec<&EvalEvent> = evals.into_iter().collect();
+    let last = *evals.last()?;
+    let first = *evals.iter().find(|eval| task_set(eval) == task_set(last))?;
+    on_common_instances(first, last)
+}
+
+fn on_common_instances(first: &EvalEvent, last: &EvalEvent) -> Option<(EvalEvent, EvalEvent, usize)> {
+    let instances =
+        |event: &EvalEvent| -> Option<Instances> { serde_json::from_value(event.extra.get(INSTANCES)?.clone()).ok() };
+    if lost(first) == 0 && lost(last) == 0 {
+        return Some((first.clone(), last.clone(), last.episodes));
+    }
+    let (before, after) = (instances(first)?, instances(last)?);
+    let common: Vec<usize> = (0..before.len().min(after.len()))
+        .filter(|&index| before.has(index) && after.has(index))
+        .collect();
+    if common.is_empty() {
+        return None;
+    }
+    let restricted = |event: &EvalEvent, instances: &Instances| {
+        let mean =
+            |value: &dyn Fn(usize) -> f64| common.iter().map(|&index| value(index)).sum::<f64>() / common.len() as f64;
+        let share = |signs: &str| mean(&|index| f64::from(u8::from(signs.as_bytes()[index] == b'1')));
+        EvalEvent {
+            episodes: common.len(),
+            success_rate: share(&instances.solved),
+            claimed_success_rate: share(&instances.claimed),
+            reward_mean: mean(&|index| instances.reward[index].unwrap_or_default()),
+            turns_mean: mean(&|index| instances.turns[index].unwrap_or_default() as f64),
+            ..event.clone()
+        }
+    };
+    Some((restricted(first, &before), restricted(last, &after), common.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn eval(step: usize, set: &str, solved: &str) -> EvalEvent {
+        let all: Vec<Option<bool>> = solved
+            .chars()
+            .map(|sign| (sign != '-').then_some(sign == '1'))
+            .collect();
+        let ended = all.iter().flatten().count();
+        let mut event = EvalEvent {
+            step,
+            episodes: ended,
+            success_rate: all.iter().flatten().filter(|solved| **solved).count() as f64 / ended.max(1) as f64,
+            ..Default::default()
+        };
+        let instances = Instances {
+            solved: solved.into(),
+            claimed: solved.into(),
+            reward: all
+                .iter()
+                .map(|solved| solved.map(|solved| f64::from(u8::from(solved))))
+                .collect(),
+            turns: all
+                .iter()
+                .enumerate()
+                .map(|(index, ended)| ended.map(|_| index + 1))
+                .collect(),
+        };
+        describe(&mut event, set, &instances).unwrap();
+        event
+    }
+
+    #[test]
+    fn a_lost_episode_takes_its_instance_out_of_both_sides() {
+        // The lost ones are those that the policy solves: without them a policy that stayed the same would seem worse.
+        let (before, after) = (eval(0, "a", "1100"), eval(9, "a", "-100"));
+        assert_eq!((requested(&after), lost(&after), lost(&before)), (4, 1, 0));
+        let (before, after, common) = first_and_last([&before, &after]).unwrap();
+        assert_eq!(common, 3);
+        assert_eq!((before.success_rate, after.success_rate), (1.0 / 3.0, 1.0 / 3.0));
+        assert_eq!((before.reward_mean, after.reward_mean), (1.0 / 3.0, 1.0 / 3.0));
+        assert_eq!((before.turns_mean, after.turns_mean), (3.0, 3.0));
+        assert_eq!((before.episodes, after.step), (3, 9));
+    }
+
+    #[test]
+    fn evaluations_with_nothing_in_common_are_not_compared() {
+        assert!(first_and_last([&eval(0, "a", "1-"), &eval(9, "a", "-1")]).is_none());
+        assert!(first_and_last(std::iter::empty::<&EvalEvent>()).is_none());
+        let (other, before, after) = (eval(0, "a", "11"), eval(5, "b", "00"), eval(9, "b", "01"));
+        let (first, last, _) = first_and_last([&other, &before, &after]).unwrap();
+        assert_eq!((first.step, last.step), (5, 9));
+        assert_eq!((first.success_rate, last.success_rate), (0.0, 0.5));
+    }
+
+    /// Tasks in words of its own.
+    struct Say(&'static str);
+
+    impl TaskSource for Say {
+        fn task(&self, cursor: u64) -> cua_grpo_core::Task {
+            cua_grpo_core::Task::new(format!("test/{cursor}"), format!("{} {cursor}", self.0))
+        }
+    }
+
+    #[test]
+    fn whatever_changes_instances_or_conditions_makes_another_task_set() {
+        let base = TrainConfig::default();
+        let changes: [&dyn Fn(&mut TrainConfig); 8] = [
+            &|config| config.eval_seed += 1,
+            &|config| config.eval_episodes += 1,
+            &|config| config.templates = vec!["wifi".into()],
+            &|config| config.max_turns += 1,
+            &|config| config.max_new_tokens -= 1,
+            &|config| config.max_seq_length -= 1,
+            &|config| config.target = crate::config::Target::Coordinates,
+            &|config| config.gbox_base_url = "https://example.org".into(),
+        ];
+        for change in changes {
+            let mut other = base.clone();
+            change(&mut other);
+            assert_ne!(task_set_of(&base, &Say("do")), task_set_of(&other, &Say("do")));
+        }
+        assert_ne!(task_set_of(&base, &Say("do")), task_set_of(&base, &Say("please do")));
+        let mut same = base.clone();
+        (same.seed, same.learning_rate, same.concurrency) = (1, 1.0, 1);
+        assert_eq!(task_set_of(&base, &Say("do")), task_set_of(&same, &Say("do")));
+    }
+
+    #[test]
+    fn events_of_older_versions_are_complete_and_of_one_set() {
+        let old = |step, rate| EvalEvent {
+            step,
+            episodes: 4,
+            success_rate: rate,
+            ..Default::default()
+        };
+        let (first, last, common) = first_and_last([&old(0, 0.25), &old(9, 0.5)]).unwrap();
+        assert_eq!((first.success_rate, last.success_rate, common), (0.25, 0.5, 4));
+        assert_eq!(lost(&old(0, 0.0)), 0);
+    }
+}

@@ -1,0 +1,57 @@
+//! The key of the sampler's correction: what one weight is for, and what happens outside of its bounds.
+
+use super::Setting;
+use super::choices::written;
+use cua_grpo_algo::{CorrectionAction, CorrectionLevel};
+use serde::{Deserialize, Serialize};
+use serde_yaml_ng::Value;
+
+/// What one importance weight is for, and what happens to it outside of its bounds; written as in `token_truncate`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct CorrectionMode {
+    /// What one weight is for.
+    pub level: CorrectionLevel,
+    /// What happens to it outside of its bounds.
+    pub action: CorrectionAction,
+}
+
+impl CorrectionMode {
+    fn all() -> impl Iterator<Item = Self> {
+        let levels = CorrectionLevel::ALL.into_iter();
+        levels.flat_map(|level| CorrectionAction::ALL.map(|action| Self { level, action }))
+    }
+}
+
+impl std::fmt::Display for CorrectionMode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}_{}", written(self.level), written(self.action))
+    }
+}
+
+impl TryFrom<String> for CorrectionMode {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let found = Self::all().find(|mode| mode.to_string() == text);
+        found.ok_or_else(|| format!("`{text}`: expected {}", Self::expected()))
+    }
+}
+
+impl From<CorrectionMode> for String {
+    fn from(mode: CorrectionMode) -> Self {
+        mode.to_string()
+    }
+}
+
+impl Setting for CorrectionMode {
+    fn expected() -> String {
+        let names: Vec<String> = Self::all().map(|mode| mode.to_string()).collect();
+        format!("one of {}", names.join(", "))
+    }
+
+    fn from_text(text: &str) -> Option<Value> {
+        let text = Value::String(text.to_lowercase());
+        Self::accepts(&text).then_some(text)
+    }
+}

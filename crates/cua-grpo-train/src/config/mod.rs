@@ -1,0 +1,38 @@
+//! Configuration: what a run is made of, from a file, the environment and the command line.
+
+#[macro_use]
+mod keys;
+mod adapter;
+mod alias_table;
+mod aliases;
+mod bounds;
+mod changes;
+mod choices;
+mod commands;
+mod correction;
+mod dotenv;
+mod error;
+mod layer;
+mod load;
+mod loss;
+mod origin;
+mod parts;
+mod sft;
+#[cfg(test)]
+mod tests;
+mod train;
+mod validate;
+
+pub use bounds::{ANY, Bounds, above, at_least};
+pub use changes::{Change, changes};
+pub use choices::{Dtype, LrScheduler, PromptStyle, RewardKind, Secret, Target};
+pub use correction::CorrectionMode;
+pub use cua_grpo_model::placement::DeviceSpec;
+pub use dotenv::Dotenv;
+pub use error::ConfigError;
+pub use keys::{Configuration, Key, Resume, Setting};
+pub use layer::{Flag, Layer};
+pub use load::{Resolved, Sources, load, load_process, read_yaml, resolve, resolve_over, resolve_process, to_yaml};
+pub use origin::{Origin, OriginKind, Variable, dotenv, process_variables};
+pub use sft::SftConfig;
+pub use train::{STARTER, TrainConfig};

@@ -1,0 +1,63 @@
+//! What a configuration means to the parts of a run: adapter, optimiser, schedule, rollouts.
+
+use super::TrainConfig;
+use cua_grpo_algo::{AdamWConfig, Schedule};
+use cua_grpo_model::lora::{LoraConfig, OneOrMany, Targets};
+use cua_grpo_rollout::RolloutConfig;
+
+impl TrainConfig {
+    /// The adapter that the configuration asks for.
+    pub fn lora(&self) -> LoraConfig {
+        let layers = &self.lora_layers_to_transform;
+        let before = &self.lora_layers_pattern;
+        let exclude = &self.lora_exclude_modules;
+        LoraConfig {
+            r: self.lora_r,
+            lora_alpha: self.lora_alpha,
+            use_rslora: self.use_rslora,
+            lora_dropout: self.lora_dropout,
+            target_modules: self.lora_target_modules.clone(),
+            exclude_modules: (*exclude != Targets::Names(Vec::new())).then(|| exclude.clone()),
+            layers_to_transform: (!layers.is_empty()).then(|| OneOrMany::Many(layers.clone())),
+            layers_pattern: (!before.is_empty()).then(|| OneOrMany::Many(before.clone())),
+            rank_pattern: self.lora_rank_pattern.clone(),
+            alpha_pattern: self.lora_alpha_pattern.clone(),
+        }
+    }
+
+    /// The optimiser of the adapter.
+    pub fn adamw(&self) -> AdamWConfig {
+        AdamWConfig {
+            weight_decay: self.weight_decay,
+            ..Default::default()
+        }
+    }
+
+    /// How training episodes are sampled.
+    pub fn rollout(&self) -> RolloutConfig {
+        RolloutConfig {
+            concurrency: self.concurrency,
+            max_turns: self.max_turns,
+            max_context_tokens: self.context_limit(),
+            max_new_tokens: self.max_new_tokens,
+            temperature: self.temperature as f32,
+            top_p: self.top_p as f32,
+            top_k: self.top_k,
+            max_retries: self.max_retries,
+            seed: self.seed,
+            lockstep: self.lockstep,
+            ..Default::default()
+        }
+    }
+
+    /// The learning rate of each step.
+    pub fn schedule(&self) -> Schedule {
+        Schedule {
+            base: self.learning_rate,
+            warmup_steps: self.warmup_steps as u64,
+            max_steps: self.max_steps as u64,
+            decay: self.lr_scheduler.into(),
+            final_fraction: 0.0,
+        }
+    }
+}

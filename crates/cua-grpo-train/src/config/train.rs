@@ -1,0 +1,391 @@
+//! Configuration of `trainer train` and `trainer eval`: the keys and defaults of the original, and ours.
+
+use super::validate::Checker;
+use super::{
+    ConfigError, Configuration, CorrectionMode, DeviceSpec, Dtype, Key, LrScheduler, PromptStyle, RewardKind, Secret,
+    Target, above, at_least,
+};
+use cua_grpo_algo::{AdvantageScale, LossKind};
+use cua_grpo_model::lora::{Patterns, Targets};
+
+fn names(list: &[&str]) -> Targets {
+    Targets::Names(list.iter().map(|&name| name.to_owned()).collect())
+}
+
+/// Name of the tiny model that comes with the program.
+pub const STARTER: &str = "starter";
+
+/// Most episodes of one step.
+const MOST_EPISODES: usize = 65_536;
+
+/// The original's environment variables, and those of the GBox SDKs.
+const VARIABLES: &[(&str, &str)] = &[
+    ("MODEL_NAME", "model_name"),
+    ("MAX_SEQ_LENGTH", "max_seq_length"),
+    ("LOAD_IN_4BIT", "load_in_4bit"),
+    ("USE_LORA", "use_lora"),
+    ("LORA_R", "lora_r"),
+    ("LORA_ALPHA", "lora_alpha"),
+    ("LORA_DROPOUT", "lora_dropout"),
+    ("LEARNING_RATE", "learning_rate"),
+    ("BETA", "beta"),
+    ("CLIP_EPSILON", "clip_epsilon"),
+    ("BATCH_SIZE", "batch_size"),
+    ("NUM_ROLLOUTS", "num_rollouts"),
+    ("GRADIENT_ACCUMULATION_STEPS", "gradient_accumulation_steps"),
+    ("MAX_GRAD_NORM", "max_grad_norm"),
+    ("MAX_STEPS", "max_steps"),
+    ("WARMUP_STEPS", "warmup_steps"),
+    ("MAX_TURNS", "max_turns"),
+    ("MAX_TOKENS", "max_new_tokens"),
+    ("TEMPERATURE", "temperature"),
+    ("TOP_P", "top_p"),
+    ("EVAL_STEPS", "eval_steps"),
+    ("SAVE_STEPS", "save_steps"),
+    ("SAVE_TOTAL_LIMIT", "save_total_limit"),
+    ("TARGET_ACCURACY", "target_accuracy"),
+    ("PATIENCE", "patience"),
+    ("MIN_GROUP_STD", "min_group_std"),
+    ("OUTPUT_DIR", "output_dir"),
+    ("SEED", "seed"),
+    ("VERBOSE", "verbose"),
+    ("ENABLE_WANDB", "enable_wandb"),
+    ("WANDB_PROJECT", "wandb_project"),
+    ("ENABLE_DETAILED_LOGGING", "enable_detailed_logging"),
+    ("ROLLOUT_CONCURRENCY", "concurrency"),
+    ("GBOX_API_KEY", "gbox_api_key"),
+    ("GBOX_BASE_URL", "gbox_base_url"),
+    ("GBOX_CLIENT_BASE_URL", "gbox_base_url"),
+];
+
+configuration! {
+    /// Everything that a training run depends on.
+    pub struct TrainConfig {
+        /// `starter` (the tiny model of this repository), a folder in the Hugging Face layout, or a name on the Hub.
+        #[resume = Refused]
+        model_name: String = "Qwen/Qwen3-VL-8B-Instruct".into(),
+        /// Longest sequence in tokens, images included.
+        #[resume = Warned]
+        max_seq_length: usize [at_least(1.0).at_most(1_048_576.0)] = 8192,
+        /// Keep the frozen weights in 4 bits (NF4).
+        #[resume = Refused]
+        load_in_4bit: bool = true,
+        /// Number format of weights and activations.
+        #[resume = Warned]
+        dtype: Dtype = Dtype::Bfloat16,
+        /// Train low-rank adapters; the weights stay frozen.
+        #[resume = Refused]
+        use_lora: bool = true,
+        /// Rank of the adapters.
+        #[resume = Refused]
+        lora_r: usize [at_least(1.0).at_most(8192.0)] = 16,
+        /// Adapters are scaled by `lora_alpha / lora_r`.
+        #[resume = Refused]
+        lora_alpha: f64 [above(0.0).at_most(1e6)] = 32.0,
+        /// Fraction of adapter inputs dropped in updates, by masks that follow from `seed`. Sampling and reference
+        /// drop none, so above 0 the ratio is not 1 on fresh episodes.
+        #[resume = Warned]
+        lora_dropout: f64 [at_least(0.0).below(1.0)] = 0.0,
+        /// Ends of the module names that get adapters, language and vision alike; the words `language`, `vision`,
+        /// `merger`, `all-linear`; or one Python pattern of the whole path.
+        #[resume = Refused]
+        lora_target_modules: Targets =
+            names(&["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]),
+        /// Modules that get no adapter although `lora_target_modules` names them, in the same forms.
+        #[resume = Refused]
+        lora_exclude_modules: Targets = names(&[]),
+        /// Numbers of the layers that get adapters; empty means all.
+        #[resume = Refused]
+        lora_layers_to_transform: Vec<usize> [at_least(0.0).at_most(10_000.0)] = Vec::new(),
+        /// What stands before those numbers, as patterns (`layers`, `blocks`); empty means anything.
+        #[resume = Refused]
+        lora_layers_pattern: Vec<String> = Vec::new(),
+        /// Scale adapters by `lora_alpha / sqrt(lora_r)` instead.
+        #[resume = Refused]
+        use_rslora: bool = false,
+        /// Ranks other than `lora_r`, by patterns of the ends of module names: `{q_proj: 8}`.
+        #[resume = Refused]
+        lora_rank_pattern: Patterns<usize> [at_least(1.0).at_most(8192.0)] = Patterns::default(),
+        /// Alphas other than `lora_alpha`, by patterns of the ends of module names.
+        #[resume = Refused]
+        lora_alpha_pattern: Patterns<f64> [above(0.0).at_most(1e6)] = Patterns::default(),
+        /// Peak learning rate of AdamW.
+        #[resume = Warned]
+        learning_rate: f64 [at_least(0.0).at_most(10.0)] = 1e-5,
+        /// Weight of the KL divergence from the reference, which is the model with the adapter off.
+        #[resume = Warned]
+        beta: f64 [at_least(0.0).at_most(1e38)] = 0.01,
+        /// Half width of the clipping range of the ratio.
+        #[resume = Warned]
+        clip_epsilon: f64 [above(0.0).below(1.0)] = 0.2,
+        /// Tasks, and so groups, of one step.
+        #[resume = Warned]
+        batch_size: usize [at_least(1.0).at_most(16_384.0)] = 2,
+        /// Episodes of one group.
+        #[resume = Warned]
+        num_rollouts: usize [at_least(2.0).at_most(4096.0).because("a group compares episodes")] = 4,
+        /// Steps whose gradients are averaged before an update.
+        #[resume = Warned]
+        gradient_accumulation_steps: usize [at_least(1.0).at_most(4096.0)] = 1,
+        /// Gradients are scaled down to this global norm; 0 leaves them.
+        #[resume = Warned]
+        max_grad_norm: f64 [at_least(0.0).at_most(1e9)] = 1.0,
+        /// Steps of the run.
+        #[resume = Free]
+        max_steps: usize [at_least(0.0).at_most(1e9)] = 200,
+        /// Steps over which the learning rate rises to its peak.
+        #[resume = Warned]
+        warmup_steps: usize [at_least(0.0).at_most(1e9)] = 10,
+        /// Most turns of an episode; a task may allow fewer.
+        #[resume = Warned]
+        max_turns: usize [at_least(1.0).at_most(1000.0)] = 15,
+        /// Most tokens of a reply.
+        #[resume = Warned]
+        max_new_tokens: usize [at_least(1.0).at_most(131_072.0)] = 1024,
+        /// Sampling temperature of training episodes; evaluation is greedy.
+        #[resume = Warned]
+        temperature: f64 [at_least(0.001).at_most(100.0).because("greedy episodes of a group are all alike, so nothing can be learnt")] = 0.7,
+        /// Sample from the smallest set of tokens with this mass; 1 keeps all, which keeps ratios exact.
+        #[resume = Warned]
+        top_p: f64 [above(0.0).at_most(1.0)] = 0.9,
+        /// Evaluate every so many steps, besides before the first and after the last; 0 means only those two.
+        #[resume = Free]
+        eval_steps: usize [at_least(0.0).at_most(1e9)] = 10,
+        /// Save a checkpoint every so many steps, besides after the last; 0 means only that one.
+        #[resume = Free]
+        save_steps: usize [at_least(0.0).at_most(1e9)] = 10,
+        /// Checkpoints kept; older ones are deleted. 0 keeps all.
+        #[resume = Free]
+        save_total_limit: usize [at_least(0.0).at_most(1e9)] = 5,
+        /// Stop when an evaluation reaches this success rate; above 1 never.
+        #[resume = Free]
+        target_accuracy: f64 [at_least(0.0).at_most(10.0).because("a fraction, not per cent; above 1 a run never stops for it")] = 0.8,
+        /// Stop after so many evaluations without improvement; 0 never.
+        #[resume = Free]
+        patience: usize [at_least(0.0).at_most(1e9)] = 5,
+        /// Groups whose rewards have a smaller standard deviation teach nothing and are left out.
+        #[resume = Warned]
+        min_group_std: f64 [at_least(0.0).at_most(1e6)] = 0.05,
+        /// The run folder.
+        #[resume = Free]
+        output_dir: String = "outputs/unsloth_grpo".into(),
+        /// Seed of everything random: tasks, sampling, adapter initialisation.
+        #[resume = Warned]
+        seed: u64 = 42,
+        /// Show every episode.
+        #[resume = Free]
+        verbose: bool = false,
+        /// Log to Weights & Biases (comes later).
+        #[resume = Free]
+        enable_wandb: bool = false,
+        /// Project on Weights & Biases (comes later).
+        #[resume = Free]
+        wandb_project: String = "cua-grpo".into(),
+        /// Also write a line for every training episode to `episodes/train.jsonl`.
+        #[resume = Free]
+        enable_detailed_logging: bool = true,
+        /// Where tensors live: `cpu`, `cuda` or `cuda:N`.
+        #[resume = Warned]
+        device: DeviceSpec = DeviceSpec::Cpu,
+        /// How token losses are clipped and aggregated, see ALGORITHM.md.
+        #[resume = Warned]
+        loss_type: LossKind = LossKind::Grpo,
+        /// Upper half width of the clipping range; null means `clip_epsilon`. With `cispo` the cap of the ratio itself;
+        /// null means 5.
+        #[resume = Warned]
+        clip_epsilon_high: Option<f64> [above(0.0).at_most(1000.0)] = None,
+        /// Cap of the ratio where it is not clipped (two-sided clipping), above 1 + `clip_epsilon_high`; null is none.
+        #[resume = Warned]
+        delta: Option<f64> [above(1.0).at_most(1e6)] = None,
+        /// Most that a token can cost, as a multiple of its advantage's size, above 1 (dual clip); null is no bound.
+        #[resume = Warned]
+        dual_clip: Option<f64> [above(1.0).at_most(1e6)] = None,
+        /// Multiply the divergence by the ratio, which makes it unbiased off policy.
+        #[resume = Warned]
+        use_bias_correction_kl: bool = false,
+        /// Take the trainer's own log-probs before the step's first update as those that the ratio compares with, not
+        /// the sampler's; always so with `importance_sampling_mode`.
+        #[resume = Warned]
+        recompute_logprob: bool = false,
+        /// Weigh tokens or episodes by the trainer's probability over the sampler's; null leaves it.
+        #[resume = Warned]
+        importance_sampling_mode: Option<CorrectionMode> = None,
+        /// Upper bound of these weights.
+        #[resume = Warned]
+        importance_sampling_clip_max: f64 [above(0.0).at_most(1e6)] = 3.0,
+        /// Lower bound of these weights; null is none.
+        #[resume = Warned]
+        importance_sampling_clip_min: Option<f64> [at_least(0.0).at_most(1e6)] = None,
+        /// Leave out episodes with a negative advantage whose log-probs have fallen by more than this, as a mean over
+        /// their tokens; null keeps all.
+        #[resume = Warned]
+        off_policy_mask_threshold: Option<f64> [at_least(-1000.0).at_most(1000.0)] = None,
+        /// Temperature of the gate of `sapo` where the advantage is above 0.
+        #[resume = Warned]
+        sapo_temperature_pos: f64 [above(0.0).at_most(1000.0)] = 1.0,
+        /// Temperature of the gate of `sapo` elsewhere.
+        #[resume = Warned]
+        sapo_temperature_neg: f64 [above(0.0).at_most(1000.0)] = 1.05,
+        /// Exponent of the weight of `vespo` where the advantage is not below 0.
+        #[resume = Warned]
+        vespo_k_pos: f64 [at_least(0.0).at_most(1000.0)] = 2.0,
+        /// Damping of the weight of `vespo` where the advantage is not below 0.
+        #[resume = Warned]
+        vespo_lambda_pos: f64 [at_least(0.0).at_most(1000.0)] = 3.0,
+        /// Exponent of the weight of `vespo` where the advantage is below 0.
+        #[resume = Warned]
+        vespo_k_neg: f64 [at_least(0.0).at_most(1000.0)] = 3.0,
+        /// Damping of the weight of `vespo` where the advantage is below 0.
+        #[resume = Warned]
+        vespo_lambda_neg: f64 [at_least(0.0).at_most(1000.0)] = 2.0,
+        /// What advantages are divided by: the group's standard deviation as the original has it (`group_population`)
+        /// or as TRL has it (`group`; the original's advantages are 15 % larger at 4 episodes), or see ALGORITHM.md.
+        #[resume = Warned]
+        scale_rewards: AdvantageScale = AdvantageScale::GroupPopulation,
+        /// Sample from so many of the likeliest tokens; 0 keeps all.
+        #[resume = Warned]
+        top_k: usize [at_least(0.0).at_most(1e9)] = 0,
+        /// Episodes of one evaluation, each on a task instance that training never sees.
+        #[resume = Warned]
+        eval_episodes: usize [at_least(1.0).at_most(10_000.0)] = 20,
+        /// Seed of the evaluation's task instances.
+        #[resume = Warned]
+        eval_seed: u64 = 1000,
+        /// What an episode is paid for.
+        #[resume = Warned]
+        reward: RewardKind = RewardKind::Verified,
+        /// How the policy names a place on the screen.
+        #[resume = Warned]
+        target: Target = Target::Description,
+        /// How much the system prompt says.
+        #[resume = Warned]
+        prompt_style: PromptStyle = PromptStyle::Full,
+        /// Ids of the task templates to draw from; empty means all.
+        #[resume = Warned]
+        templates: Vec<String> = Vec::new(),
+        /// Address of the GBox service; `sim` is the simulated phone inside this process.
+        #[resume = Warned]
+        gbox_base_url: String = "sim".into(),
+        /// Key of the GBox service; best given by the variable GBOX_API_KEY. Never saved.
+        #[resume = Free]
+        gbox_api_key: Option<Secret> = None,
+        /// Episodes that run at the same time.
+        #[resume = Free]
+        concurrency: usize [at_least(1.0).at_most(4096.0)] = 8,
+        /// An episode ends when its context reaches so many tokens; null means `max_seq_length`.
+        #[resume = Warned]
+        max_context_tokens: Option<usize> [at_least(1.0).at_most(1_048_576.0)] = None,
+        /// Most padded tokens in one forward pass of training; longer batches are split.
+        #[resume = Free]
+        micro_batch_tokens: usize [at_least(1.0).at_most(16_777_216.0)] = 16384,
+        /// Decoupled weight decay of AdamW.
+        #[resume = Warned]
+        weight_decay: f64 [at_least(0.0).at_most(10.0)] = 0.01,
+        /// How the learning rate changes after the warm-up.
+        #[resume = Warned]
+        lr_scheduler: LrScheduler = LrScheduler::Constant,
+        /// Updates on the same episodes; from the second on the ratio leaves 1 and clipping matters.
+        #[resume = Warned]
+        num_updates: usize [at_least(1.0).at_most(1000.0)] = 1,
+        /// Latest screenshots that stay in the context; 0 keeps all (other values come later).
+        #[resume = Warned]
+        keep_screenshots: usize [at_least(0.0).at_most(1000.0)] = 0,
+        /// Start all episodes of a step before the first token, so that equal seeds give equal runs.
+        #[resume = Warned]
+        lockstep: bool = true,
+        /// New attempts at an episode that was lost to a fault of the infrastructure.
+        #[resume = Free]
+        max_retries: usize [at_least(0.0).at_most(1000.0)] = 2,
+        /// Share of a step's or an evaluation's episodes that may be lost to faults; more ends the run, after saving.
+        #[resume = Free]
+        max_lost_share: f64 [at_least(0.0).at_most(1.0)] = 0.25,
+        /// Updates in a row that are left out because their gradient is not finite; one more ends the run, after saving.
+        #[resume = Free]
+        max_skipped_updates: usize [at_least(0.0).at_most(1e9)] = 5,
+        /// Episodes of each evaluation that are saved with screenshots for the report; 0 saves none.
+        #[resume = Free]
+        save_episodes: usize [at_least(0.0).at_most(10_000.0)] = 24,
+        /// Training episodes of each step that are saved with screenshots for the report, those with the largest
+        /// advantages; 0 saves none.
+        #[resume = Free]
+        save_train_episodes: usize [at_least(0.0).at_most(10_000.0)] = 1,
+    }
+}
+
+impl TrainConfig {
+    /// Most tokens of an episode's context.
+    pub fn context_limit(&self) -> usize {
+        self.max_context_tokens
+            .unwrap_or(self.max_seq_length)
+            .min(self.max_seq_length)
+    }
+
+    /// Whether the simulated phone inside this process is used.
+    pub fn simulated(&self) -> bool {
+        self.gbox_base_url == "sim"
+    }
+}
+
+impl Configuration for TrainConfig {
+    const BUILT_IN_NAME: &'static str = "configs/quickstart.yaml";
+    const BUILT_IN: &'static str = include_str!("../../configs/quickstart.yaml");
+
+    const VARIABLES: &'static [(&'static str, &'static str)] = VARIABLES;
+
+    fn keys() -> &'static [Key] {
+        Self::KEYS
+    }
+
+    fn validate(&self, origin: &dyn Fn(&str) -> String) -> Result<(), ConfigError> {
+        let check = Checker { origin };
+        let group = self.batch_size * self.num_rollouts * self.gradient_accumulation_steps;
+        check.require(
+            group <= MOST_EPISODES,
+            "batch_size",
+            self.batch_size,
+            &format!(
+                "at most {MOST_EPISODES} episodes in a step; with num_rollouts and gradient_accumulation_steps they are {group}"
+            ),
+        )?;
+        self.check_loss(&check)?;
+        let targets = !matches!(&self.lora_target_modules, Targets::Names(names) if names.is_empty());
+        check.require(targets, "lora_target_modules", "empty", "at least one name")?;
+        let room = self.max_new_tokens < self.context_limit();
+        check.require(
+            room,
+            "max_new_tokens",
+            self.max_new_tokens,
+            "less than max_context_tokens and max_seq_length",
+        )?;
+        let url =
+            self.simulated() || self.gbox_base_url.starts_with("http://") || self.gbox_base_url.starts_with("https://");
+        check.require(
+            url,
+            "gbox_base_url",
+            &self.gbox_base_url,
+            "`sim` or an address with http:// or https://",
+        )?;
+        for (key, value) in [("output_dir", &self.output_dir), ("model_name", &self.model_name)] {
+            check.require(!value.trim().is_empty(), key, "empty", "a name")?;
+        }
+        check.later(
+            !self.use_lora,
+            ["use_lora", "false", "training all weights"],
+            "Use --use-lora.",
+        )?;
+        check.later(
+            self.enable_wandb,
+            ["enable_wandb", "true", "logging to Weights & Biases"],
+            "Leave it out; every figure is in metrics.jsonl and report.html of the run folder.",
+        )?;
+        check.later(
+            self.keep_screenshots != 0,
+            [
+                "keep_screenshots",
+                &self.keep_screenshots.to_string(),
+                "dropping old screenshots",
+            ],
+            "Set keep_screenshots to 0, and max_turns so that the context suffices.",
+        )
+    }
+}

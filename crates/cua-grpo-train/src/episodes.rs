@@ -1,0 +1,221 @@
+//! Episodes on disk: `episodes/eval-STEP/NNN/episode.json`, `train-STEP` for training, with a picture a turn beside it.
+
+use cua_grpo_core::{CheckOutcome, Ending, Episode, Image, StopReason, Task};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// An episode that could not be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum EpisodeError {
+    /// The file system refused.
+    #[error("cannot {operation} `{}`: {reason}", path.display())]
+    Io {
+        /// What was tried.
+        operation: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: std::io::Error,
+    },
+    /// A saved episode is broken.
+    #[error("cannot use `{}`: {message}. Remove that episode's folder to leave it out", path.display())]
+    Record {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        message: String,
+    },
+}
+
+impl EpisodeError {
+    /// Whether the user can mend it, as opposed to a disk that fails.
+    pub fn is_mendable(&self) -> bool {
+        match self {
+            Self::Io { reason, .. } => crate::files::is_mendable(reason),
+            Self::Record { .. } => true,
+        }
+    }
+}
+
+fn io(operation: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> EpisodeError {
+    let path = path.to_path_buf();
+    move |reason| EpisodeError::Io {
+        operation,
+        path,
+        reason,
+    }
+}
+
+/// One episode, as `episode.json` has it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EpisodeRecord {
+    /// Id of the task instance.
+    pub task: String,
+    /// Template of the task.
+    pub template: String,
+    /// What was asked for.
+    pub instruction: String,
+    /// The device's state fulfilled the task at the end.
+    pub success: bool,
+    /// What the policy claimed; null when it made no report.
+    pub claimed: Option<bool>,
+    /// The reward.
+    pub reward: f32,
+    /// What the episode counted for in training; null where it was not trained on.
+    #[serde(default)]
+    pub advantage: Option<f32>,
+    /// What decided `success`: what was looked at, what it had to be, what it was.
+    #[serde(default)]
+    pub checks: Vec<CheckOutcome>,
+    /// Why the episode ended.
+    pub ending: Ending,
+    /// Wall-clock seconds.
+    pub seconds: f64,
+    /// The turns, in order.
+    pub turns: Vec<TurnRecord>,
+    /// File name of what the device showed after the last action; null when the last turn's picture is that already,
+    /// because a report changes nothing.
+    #[serde(default)]
+    pub last_screenshot: Option<String>,
+}
+
+/// One turn of an episode.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct TurnRecord {
+    /// File name of what the policy saw.
+    pub screenshot: Option<String>,
+    /// The reply, as sampled.
+    pub reply: String,
+    /// What the reply did, in words.
+    pub summary: String,
+    /// Where the device was touched, in screenshot pixels; two points for a swipe.
+    pub points: Vec<(f64, f64)>,
+    /// Why the reply could not be carried out.
+    pub error: Option<String>,
+    /// The reply was cut off before the policy stopped.
+    #[serde(default)]
+    pub truncated: bool,
+}
+
+/// Where the episodes of a step are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Saved {
+    /// Those of the evaluation after a step.
+    Eval,
+    /// A sample of those that a step was trained on.
+    Train,
+}
+
+impl Saved {
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::Eval => "eval-",
+            Self::Train => "train-",
+        }
+    }
+
+    /// The folder for the episodes of `step`.
+    pub fn folder(self, run_dir: &Path, step: usize) -> PathBuf {
+        run_dir.join("episodes").join(format!("{}{step}", self.prefix()))
+    }
+
+    /// The folders of a run that hold saved episodes, with their steps, by step.
+    pub fn folders(self, run_dir: &Path) -> Vec<(usize, PathBuf)> {
+        let Ok(entries) = std::fs::read_dir(run_dir.join("episodes")) else {
+            return Vec::new();
+        };
+        let paths = entries
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| path.is_dir());
+        let step = |path: &Path| path.file_name()?.to_str()?.strip_prefix(self.prefix())?.parse().ok();
+        let mut found: Vec<(usize, PathBuf)> = paths.filter_map(|path| Some((step(&path)?, path))).collect();
+        found.sort();
+        found
+    }
+}
+
+/// Writes an episode into `folder`, one of [`Saved::folder`], as number `index`, and returns its own folder.
+/// `advantage` is what it counted for in training.
+///
+/// # Errors
+/// When a file cannot be written.
+pub fn save_episode(
+    folder: &Path,
+    index: usize,
+    task: &Task,
+    episode: &Episode,
+    advantage: Option<f32>,
+) -> Result<PathBuf, EpisodeError> {
+    let folder = folder.join(format!("{index:03}"));
+    std::fs::create_dir_all(&folder).map_err(io("create", &folder))?;
+    let mut turns = Vec::new();
+    for (number, turn) in episode.turns.iter().enumerate() {
+        let screenshot = turn.screenshot.as_ref();
+        turns.push(TurnRecord {
+            screenshot: screenshot
+                .map(|image| save_image(&folder, &format!("turn-{number}"), image))
+                .transpose()?,
+            reply: turn.reply.clone(),
+            summary: turn.action.summary.clone(),
+            points: turn.action.points.clone(),
+            error: turn.action.error.clone(),
+            truncated: turn.stop != StopReason::Stop,
+        });
+    }
+    let last = episode.last_screenshot.as_ref();
+    let record = EpisodeRecord {
+        task: task.id.clone(),
+        template: task.template.clone(),
+        instruction: task.instruction.clone(),
+        success: episode.facts.verified,
+        claimed: episode.facts.claimed,
+        reward: episode.reward,
+        advantage,
+        checks: episode.facts.checks.clone(),
+        ending: episode.ending,
+        seconds: episode.seconds,
+        turns,
+        last_screenshot: last.map(|image| save_image(&folder, "last", image)).transpose()?,
+    };
+    let path = folder.join("episode.json");
+    let text = serde_json::to_string_pretty(&record).map_err(|error| EpisodeError::Record {
+        path: path.clone(),
+        message: error.to_string(),
+    })?;
+    std::fs::write(&path, text).map_err(io("write", &path))?;
+    Ok(folder)
+}
+
+/// Writes a picture as `NAME.png` or `NAME.jpg` and returns the file's name.
+fn save_image(folder: &Path, name: &str, image: &Image) -> Result<String, EpisodeError> {
+    let extension = if image.bytes.starts_with(&[0xFF, 0xD8]) {
+        "jpg"
+    } else {
+        "png"
+    };
+    let name = format!("{name}.{extension}");
+    let path = folder.join(&name);
+    std::fs::write(&path, &image.bytes).map_err(io("write", &path))?;
+    Ok(name)
+}
+
+/// The episodes of one of [`Saved::folders`] with their own folders, by number.
+pub fn load_episodes(folder: &Path) -> Result<Vec<(PathBuf, EpisodeRecord)>, EpisodeError> {
+    let entries = std::fs::read_dir(folder).map_err(io("list", folder))?;
+    let mut folders: Vec<_> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.is_dir())
+        .collect();
+    folders.sort();
+    let mut episodes = Vec::new();
+    for folder in folders {
+        let path = folder.join("episode.json");
+        let text = std::fs::read_to_string(&path).map_err(io("read", &path))?;
+        let record = serde_json::from_str(&text).map_err(|error| EpisodeError::Record {
+            path: path.clone(),
+            message: error.to_string(),
+        })?;
+        episodes.push((folder, record));
+    }
+    Ok(episodes)
+}

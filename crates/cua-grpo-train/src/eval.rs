@@ -1,0 +1,249 @@
+//! Greedy episodes on task instances that training never sees.
+
+use crate::compare::{Instances, describe, task_set_of};
+use crate::config::TrainConfig;
+use crate::faults::{Counter, FaultFigures, check_lost, first_fault};
+use crate::interval::in_words;
+use crate::metrics::{EvalEvent, TemplateCount};
+use crate::summary::{behaviour, by_template};
+use anyhow::Result;
+use cua_grpo_core::{EnvironmentFactory, Episode, Reward, Row, Task, TaskSource};
+use cua_grpo_model::Policy;
+use cua_grpo_model::generate::{Batching, Generator, ModelSampler};
+use cua_grpo_model::processor::ChatRenderer;
+use cua_grpo_rollout::{
+    CancellationToken, EngineError, GroupRequest, Progress, RolloutConfig, RolloutEngine, TaskCursor,
+};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// What is evaluated on.
+#[derive(Debug, Clone)]
+pub struct Evaluation {
+    /// Number of task instances, one episode each.
+    pub episodes: usize,
+    /// Seed of the instances.
+    pub seed: u64,
+    /// Templates to draw from; empty means all.
+    pub templates: Vec<String>,
+    /// Most turns of an episode.
+    pub max_turns: usize,
+    /// Most tokens of a reply.
+    pub max_new_tokens: usize,
+    /// Most tokens of a context.
+    pub max_context_tokens: usize,
+    /// Episodes at once.
+    pub concurrency: usize,
+    /// New attempts after faults.
+    pub max_retries: usize,
+    /// What only equals are compared with.
+    pub task_set: String,
+    /// Share of the episodes that may be lost.
+    pub max_lost_share: f64,
+    /// Episodes, the first ones, that keep their tokens and pictures; the others keep what they are counted by.
+    pub saved: usize,
+}
+
+impl Evaluation {
+    /// The evaluations of a training run, on the first of `tasks`.
+    pub fn of(config: &TrainConfig, tasks: &dyn TaskSource) -> Self {
+        Self {
+            episodes: config.eval_episodes,
+            seed: config.eval_seed,
+            templates: config.templates.clone(),
+            max_turns: config.max_turns,
+            max_new_tokens: config.max_new_tokens,
+            max_context_tokens: config.context_limit(),
+            concurrency: config.concurrency,
+            max_retries: config.max_retries,
+            task_set: task_set_of(config, tasks),
+            max_lost_share: config.max_lost_share,
+            saved: config.save_episodes,
+        }
+    }
+
+    /// The rollout configuration: greedy and in lockstep, so equal weights give equal results.
+    pub fn rollout(&self) -> RolloutConfig {
+        RolloutConfig {
+            concurrency: self.concurrency,
+            max_turns: self.max_turns,
+            max_context_tokens: self.max_context_tokens,
+            max_new_tokens: self.max_new_tokens,
+            temperature: 0.0,
+            top_p: 1.0,
+            top_k: 0,
+            max_retries: self.max_retries,
+            seed: self.seed,
+            lockstep: true,
+            ..Default::default()
+        }
+    }
+
+    /// Plays the episodes of the first tasks of `venue` with `engine`, whose configuration is replaced. `step` is that
+    /// after which the policy was saved, where it is known; the event says 0 where it is not.
+    ///
+    /// # Errors
+    /// When it was cancelled, see [`interrupted`], or when more than `max_lost_share` of the episodes were lost.
+    pub async fn play(
+        &self,
+        engine: &RolloutEngine,
+        venue: &Venue,
+        step: Option<usize>,
+        cancel: CancellationToken,
+    ) -> Result<EvalResult> {
+        let (started, mark) = (Instant::now(), (venue.counter)());
+        let mut cursor = TaskCursor::new(venue.tasks.clone(), 0);
+        let tasks = cursor.next_tasks(self.episodes);
+        let requests = tasks
+            .into_iter()
+            .map(|task| GroupRequest { task, group_size: 1 })
+            .collect();
+        let kept = self.saved;
+        let engine = engine.with_config(self.rollout())?.thinned(move |slot, episode| {
+            if slot >= kept {
+                forget(episode);
+            }
+        });
+        let collection = engine.collect(requests, 0, cancel).await?;
+        let (lost, asked) = (collection.stats.lost, collection.stats.slots);
+        let first = first_fault(&collection.groups);
+        let what = step.map_or_else(
+            || "evaluation".to_owned(),
+            |step| format!("evaluation after step {step}"),
+        );
+        check_lost(&what, lost, asked, self.max_lost_share, first.as_deref())?;
+        let losses = FaultFigures::of(&collection.stats, mark, (venue.counter)());
+        let instances = Instances::of(&collection.groups);
+        let groups = collection.groups.into_iter();
+        let episodes: Vec<(Task, Episode)> = groups
+            .flat_map(|group| {
+                group
+                    .episodes
+                    .into_iter()
+                    .map(move |episode| (group.task.clone(), episode))
+            })
+            .collect();
+        let mean = |value: &dyn Fn(&Episode) -> f64| {
+            episodes.iter().map(|(_, episode)| value(episode)).sum::<f64>() / episodes.len().max(1) as f64
+        };
+        let mut event = EvalEvent {
+            step: step.unwrap_or_default(),
+            episodes: episodes.len(),
+            success_rate: mean(&|episode| f64::from(u8::from(episode.facts.verified))),
+            claimed_success_rate: mean(&|episode| f64::from(u8::from(episode.facts.claimed == Some(true)))),
+            reward_mean: mean(&|episode| f64::from(episode.reward)),
+            turns_mean: mean(&|episode| episode.facts.turns as f64),
+            behaviour: Some(behaviour(episodes.iter().map(|(_, episode)| episode))),
+            templates: by_template(&episodes),
+            faults: collection.stats.faults.total(),
+            losses,
+            eval_s: started.elapsed().as_secs_f64(),
+            ..Default::default()
+        };
+        describe(&mut event, &self.task_set, &instances)?;
+        Ok(EvalResult { event, episodes })
+    }
+}
+
+/// Takes the tokens and pictures from an episode that is only counted.
+fn forget(episode: &mut Episode) {
+    episode.row = Row::new(episode.row.temperature());
+    for turn in &mut episode.turns {
+        turn.screenshot = None;
+    }
+}
+
+/// The figures and the episodes of one evaluation.
+pub struct EvalResult {
+    /// The line of `metrics.jsonl`.
+    pub event: EvalEvent,
+    /// The episodes with their tasks.
+    pub episodes: Vec<(Task, Episode)>,
+}
+
+impl EvalResult {
+    /// One line for each template: how many of its instances were solved, and the 95 % Wilson interval of that rate.
+    pub fn by_template(&self) -> String {
+        let templates = self.event.templates.iter();
+        templates
+            .map(|(template, TemplateCount { solved, episodes })| {
+                let interval = in_words(*solved, *episodes);
+                format!("  {template:<28} {solved:>3} of {episodes:<3}  {interval:>14}\n")
+            })
+            .collect()
+    }
+}
+
+/// A sampler thread for `policy`, as every command uses it.
+pub fn sampler(
+    policy: &Policy,
+    renderer: &ChatRenderer,
+    version: u64,
+    max_context: usize,
+    lockstep: bool,
+) -> Result<ModelSampler> {
+    let special = renderer.tokenizer().special();
+    let stop = vec![special.im_end, special.endoftext];
+    let generator = Generator::new(
+        policy.model().clone(),
+        version,
+        policy.images().clone(),
+        stop,
+        max_context,
+    );
+    let batching = if lockstep { Batching::Lockstep } else { Batching::Eager };
+    Ok(ModelSampler::start(generator, version, batching)?)
+}
+
+/// Where episodes are played, and of which tasks.
+#[derive(Clone)]
+pub struct Venue {
+    /// Makes environments.
+    pub factory: Arc<dyn EnvironmentFactory>,
+    /// The tasks.
+    pub tasks: Arc<dyn TaskSource>,
+    /// Counts the devices of `factory`.
+    pub counter: Counter,
+}
+
+/// A policy that is not being trained, and how it is judged.
+pub struct Candidate<'a> {
+    /// The policy.
+    pub policy: &'a Policy,
+    /// Its chat template and tokenizer.
+    pub renderer: Arc<ChatRenderer>,
+    /// What an episode is paid for.
+    pub reward: Arc<dyn Reward>,
+}
+
+/// Evaluates a candidate; `progress` is called after each turn, episode and fault.
+pub async fn evaluate(
+    evaluation: &Evaluation,
+    venue: &Venue,
+    candidate: Candidate<'_>,
+    step: Option<usize>,
+    cancel: CancellationToken,
+    progress: impl Fn(&Progress) + Send + Sync + 'static,
+) -> Result<EvalResult> {
+    let Candidate {
+        policy,
+        renderer,
+        reward,
+    } = candidate;
+    let sampler = sampler(policy, &renderer, 0, evaluation.max_context_tokens, true)?;
+    let engine = RolloutEngine::new(
+        venue.factory.clone(),
+        renderer,
+        Arc::new(sampler),
+        reward,
+        evaluation.rollout(),
+    )?;
+    evaluation
+        .play(&engine.with_progress(progress), venue, step, cancel)
+        .await
+}
+
+/// Whether an evaluation ended because it was cancelled.
+pub fn interrupted(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(EngineError::Cancelled { .. }))
+}

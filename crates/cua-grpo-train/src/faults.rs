@@ -1,0 +1,130 @@
+//! What was lost to faults, as figures of a line of `metrics.jsonl`, and how much of it is too much.
+
+use anyhow::Result;
+use cua_grpo_core::Group;
+use cua_grpo_rollout::RolloutStats;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// Faults and boxes of one step or evaluation. Without faults as many boxes are created and terminated as there are
+/// episodes, and all other figures are 0.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FaultFigures {
+    /// Episodes given up after the last attempt.
+    pub lost: usize,
+    /// Attempts for which a device could not be had, was lost, or did not answer.
+    pub faults_environment: usize,
+    /// Attempts whose initial state could not be established.
+    pub faults_setup: usize,
+    /// Attempts whose end could not be validated.
+    pub faults_validator: usize,
+    /// Attempts that the sampler failed.
+    pub faults_sampler: usize,
+    /// Attempts whose messages could not be turned into tokens.
+    pub faults_renderer: usize,
+    /// Environments whose release after a fault or cancellation failed as well.
+    pub release_faults: usize,
+    /// Boxes created.
+    pub boxes_created: u64,
+    /// Boxes terminated.
+    pub boxes_terminated: u64,
+    /// Creates that failed.
+    pub box_create_faults: u64,
+    /// Terminations that failed: such a box lives until it expires, or until the sweep at the end.
+    pub box_terminate_faults: u64,
+    /// Requests that were sent again after a transient failure.
+    pub request_retries: u64,
+}
+
+/// What was done with devices up to a moment. Where there are none to count, all is 0.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DeviceCounts {
+    /// Devices created.
+    pub created: u64,
+    /// Devices given back.
+    pub terminated: u64,
+    /// Creates that failed.
+    pub create_faults: u64,
+    /// Terminations that failed.
+    pub terminate_faults: u64,
+    /// Requests that were sent again.
+    pub retries: u64,
+}
+
+/// Tells the counts of now.
+pub type Counter = Arc<dyn Fn() -> DeviceCounts + Send + Sync>;
+
+impl FaultFigures {
+    /// The figures of a collection that began with the counts `before` and ended with those of `now`.
+    pub fn of(stats: &RolloutStats, before: DeviceCounts, now: DeviceCounts) -> Self {
+        Self {
+            lost: stats.lost,
+            faults_environment: stats.faults.environment,
+            faults_setup: stats.faults.setup,
+            faults_validator: stats.faults.validator,
+            faults_sampler: stats.faults.sampler,
+            faults_renderer: stats.faults.renderer,
+            release_faults: stats.release_faults,
+            boxes_created: now.created - before.created,
+            boxes_terminated: now.terminated - before.terminated,
+            box_create_faults: now.create_faults - before.create_faults,
+            box_terminate_faults: now.terminate_faults - before.terminate_faults,
+            request_retries: now.retries - before.retries,
+        }
+    }
+}
+
+/// More was lost than the configuration allows: what was reached is saved, and the command fails.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct TooMany(pub String);
+
+/// The first fault of an episode that was given up, in words.
+pub fn first_fault(groups: &[Group]) -> Option<String> {
+    groups
+        .iter()
+        .flat_map(|group| &group.faults)
+        .next()
+        .map(ToString::to_string)
+}
+
+/// Refuses figures that too many lost episodes stand behind.
+///
+/// # Errors
+/// When more than `share` of the `asked` episodes, or all of them, were `lost`.
+pub fn check_lost(what: &str, lost: usize, asked: usize, share: f64, first: Option<&str>) -> Result<()> {
+    if lost == 0 || (lost < asked && lost as f64 <= share * asked as f64) {
+        return Ok(());
+    }
+    Err(TooMany(format!(
+        "{what}: {lost} of {asked} episodes were lost to faults, and max_lost_share allows a share of {share}; the first: \
+         {}. If boxes are refused, set concurrency to what your quota allows",
+        first.unwrap_or("not recorded")
+    ))
+    .into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_than_the_share_is_an_error_and_so_is_everything() {
+        let check = |lost, asked, share| check_lost("step 3", lost, asked, share, Some("no box"));
+        for (lost, asked, share, fine) in [
+            (0, 64, 0.0, true),
+            (16, 64, 0.25, true),
+            (17, 64, 0.25, false),
+            (1, 64, 0.0, false),
+            (63, 64, 1.0, true),
+            (64, 64, 1.0, false),
+        ] {
+            assert_eq!(check(lost, asked, share).is_ok(), fine, "{lost} of {asked} at {share}");
+        }
+        let text = check(60, 64, 0.25).unwrap_err().to_string();
+        for word in ["step 3", "60 of 64", "max_lost_share", "0.25", "no box", "concurrency"] {
+            assert!(text.contains(word), "{word} in {text}");
+        }
+    }
+}

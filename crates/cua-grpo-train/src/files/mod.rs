@@ -1,0 +1,17 @@
+//! Files that a death of the process cannot spoil: written aside and renamed, with checksums, under a lock.
+
+mod checksums;
+mod durable;
+mod lock;
+mod unfinished;
+
+pub use checksums::{CHECKSUMS, Damage, seal, verify};
+pub use durable::{
+    discard, is_mendable, link_file, link_folder, move_folder, replace, replace_folder, sweep, sync_folder, sync_tree,
+    write,
+};
+pub use lock::{FolderLock, LOCK, LockError};
+pub use unfinished::Unfinished;
+
+#[cfg(test)]
+pub(crate) use durable::tests;

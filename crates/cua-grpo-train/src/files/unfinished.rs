@@ -1,0 +1,122 @@
+//! A model folder that appears whole or not at all, made by one process at a time.
+
+use super::{FolderLock, LOCK, sync_tree};
+use crate::error::TrainError;
+use anyhow::{Context, Result};
+use std::path::{Path, PathBuf};
+
+/// A folder that is filled beside its place under a lock; what is left of an unfinished one is removed, that of a killed
+/// process by the next one.
+pub struct Unfinished {
+    path: PathBuf,
+    finished: bool,
+    _lock: FolderLock,
+}
+
+impl Unfinished {
+    /// An empty folder on the same disk as `place`, whose parents are made.
+    ///
+    /// # Errors
+    /// When another process makes the same model, or the file system refuses.
+    pub fn beside(place: &Path) -> Result<Self> {
+        let parent = place.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let name = place.file_name().context("expected the name of a folder to make")?;
+        let name = format!(".{}.unfinished", name.to_string_lossy());
+        let path = parent.unwrap_or(Path::new(".")).join(name);
+        let context = || format!("cannot make the folder {}", path.display());
+        std::fs::create_dir_all(&path).with_context(context)?;
+        let lock = FolderLock::acquire(&path).map_err(TrainError::from)?;
+        for entry in std::fs::read_dir(&path).with_context(context)? {
+            let left = entry.with_context(context)?.path();
+            if left.is_dir() {
+                std::fs::remove_dir_all(&left).with_context(context)?;
+            } else if left.file_name().is_some_and(|name| name != LOCK) {
+                std::fs::remove_file(&left).with_context(context)?;
+            }
+        }
+        Ok(Self {
+            path,
+            finished: false,
+            _lock: lock,
+        })
+    }
+
+    /// Where to write until [`Unfinished::finish`].
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Puts the folder in its place, which does not exist or is an empty folder.
+    ///
+    /// # Errors
+    /// When the file system refuses, also because files came there meanwhile.
+    pub fn finish(mut self, place: &Path) -> Result<()> {
+        let context = || format!("cannot write {}", place.display());
+        sync_tree(&self.path).with_context(context)?;
+        // With the lock in it: nobody else can take the folder for a new one in between.
+        std::fs::rename(&self.path, place).with_context(context)?;
+        self.finished = true;
+        std::fs::remove_file(place.join(LOCK)).with_context(context)
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if !self.finished
+            && let Err(error) = std::fs::remove_dir_all(&self.path)
+        {
+            tracing::warn!("{} is left behind: {error}", self.path.display());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(folder).unwrap();
+        let mut names: Vec<_> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_folder_appears_whole_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("deep/model");
+        let made = Unfinished::beside(&place).unwrap();
+        std::fs::write(made.path().join("config.json"), "{}").unwrap();
+        assert!(!place.exists());
+        drop(made);
+        assert!(names(&folder.path().join("deep")).is_empty());
+        let made = Unfinished::beside(&place).unwrap();
+        std::fs::write(made.path().join("config.json"), "{}").unwrap();
+        made.finish(&place).unwrap();
+        assert_eq!(names(&place), ["config.json"]);
+        assert_eq!(names(&folder.path().join("deep")), ["model"]);
+        let made = Unfinished::beside(&place).unwrap();
+        assert!(made.finish(&place).is_err(), "files are not written over");
+    }
+
+    #[test]
+    fn one_process_at_a_time_and_what_a_killed_one_left_is_no_part() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("model");
+        let made = Unfinished::beside(&place).unwrap();
+        let text = Unfinished::beside(&place).err().unwrap().to_string();
+        assert!(text.contains("is at work in this folder"), "{text}");
+        // A killed process leaves files, and its lock is gone.
+        let path = made.path().to_path_buf();
+        drop(made);
+        std::fs::create_dir_all(path.join("inner")).unwrap();
+        std::fs::write(path.join("model.safetensors"), "half").unwrap();
+        let made = Unfinished::beside(&place).unwrap();
+        assert_eq!(names(made.path()), [LOCK]);
+        std::fs::write(made.path().join("config.json"), "{}").unwrap();
+        made.finish(&place).unwrap();
+        assert_eq!(names(&place), ["config.json"]);
+    }
+}

@@ -1,0 +1,54 @@
+//! Names of what a run folder holds.
+
+use std::path::{Path, PathBuf};
+
+/// Name of the saved configuration, in a run folder and in the adapter folders that a run writes.
+pub const CONFIG: &str = "config.yaml";
+
+/// Folder of the checkpoints within a run folder.
+pub const CHECKPOINTS: &str = "checkpoints";
+
+/// Folder of the best model, in the run folder and in each checkpoint.
+pub const BEST: &str = "best_model";
+/// Folder of the policy after the last step.
+pub const FINAL: &str = "final";
+/// State of a run, in a checkpoint.
+pub const STATE: &str = "training_state.json";
+/// Moments of the optimiser, in a checkpoint.
+pub const MOMENTS: &str = "optimizer.safetensors";
+
+/// Files that a whole checkpoint has.
+pub const FILES: &[&str] = &["adapter_config.json", "adapter_model.safetensors", MOMENTS, STATE];
+
+/// Log of training episodes, one line for each.
+pub const TRAIN_LOG: &str = "episodes/train.jsonl";
+
+/// Name of the report in a run folder, which is made from the others.
+pub const REPORT: &str = "report.html";
+
+/// The best model that a checkpoint holds; one of its own step, saved by an older version without it, is the checkpoint.
+pub fn best_of(checkpoint: &Path) -> Option<PathBuf> {
+    let best = checkpoint.join(BEST);
+    best.is_dir().then_some(best)
+}
+
+/// The checkpoints of a run folder with their steps, oldest first.
+pub fn list(run_dir: &Path) -> Vec<(usize, PathBuf)> {
+    let Ok(entries) = std::fs::read_dir(run_dir.join(CHECKPOINTS)) else {
+        return Vec::new();
+    };
+    let paths = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.is_dir());
+    let mut found: Vec<_> = paths.filter_map(|path| Some((checkpoint_step(&path)?, path))).collect();
+    found.sort();
+    found
+}
+
+/// The step of a checkpoint, which its name tells.
+pub fn checkpoint_step(path: &Path) -> Option<usize> {
+    // `checkpoint-7/.` and a folder that the user stands in have no such name of their own.
+    let name = path.file_name().map(ToOwned::to_owned);
+    let name = name.or_else(|| Some(path.canonicalize().ok()?.file_name()?.to_owned()))?;
+    name.to_str()?.strip_prefix("checkpoint-")?.parse().ok()
+}

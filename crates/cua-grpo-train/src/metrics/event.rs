@@ -1,0 +1,294 @@
+//! The lines of `metrics.jsonl`, as types. `docs/METRICS.md` says what each key means.
+//!
+//! A figure that was not measured is null, never a number that looks measured: a step without an update has no loss, a
+//! run with `beta` 0 has no divergence. Keys that came later are absent from older files and read as absent.
+
+use crate::faults::FaultFigures;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+/// One line.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "one at a time, on its way to a line of the file"
+)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Line {
+    /// An evaluation.
+    Eval(EvalEvent),
+    /// A training step.
+    Train(TrainEvent),
+}
+
+impl Line {
+    /// The step: of an evaluation, the number of updates before it.
+    pub fn step(&self) -> usize {
+        match self {
+            Self::Eval(event) => event.step,
+            Self::Train(event) => event.step,
+        }
+    }
+}
+
+/// How episodes ended and what became of their replies. Faults are not among them: a fault is no episode.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Behaviour {
+    /// Episodes that the policy ended by a report.
+    pub ended_reported: usize,
+    /// Episodes that ran out of turns.
+    pub ended_max_turns: usize,
+    /// Episodes whose context was full.
+    pub ended_max_tokens: usize,
+    /// Replies of all episodes.
+    pub replies: usize,
+    /// Replies that are no action in the grammar.
+    pub replies_malformed: usize,
+    /// Well-formed replies that could not be carried out, e.g. because the target is not on the screen.
+    pub replies_refused: usize,
+    /// Replies cut off before the policy stopped, by `max_new_tokens` or a full context.
+    pub replies_truncated: usize,
+}
+
+/// Outcome of one template's instances in an evaluation.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TemplateCount {
+    /// Episodes whose device state fulfils the task.
+    pub solved: usize,
+    /// Episodes that ended without a fault.
+    pub episodes: usize,
+}
+
+/// Greedy episodes on task instances that training never sees.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct EvalEvent {
+    /// Training steps done before.
+    pub step: usize,
+    /// Episodes that ended without a fault.
+    pub episodes: usize,
+    /// Fraction of them whose device state fulfils the task.
+    #[serde(deserialize_with = "number")]
+    pub success_rate: f64,
+    /// Fraction of them that claimed success.
+    #[serde(deserialize_with = "number")]
+    pub claimed_success_rate: f64,
+    /// Mean reward.
+    #[serde(deserialize_with = "number")]
+    pub reward_mean: f64,
+    /// Mean number of turns.
+    #[serde(default, deserialize_with = "number")]
+    pub turns_mean: f64,
+    /// Endings and replies; absent in files of older versions.
+    #[serde(flatten)]
+    pub behaviour: Option<Behaviour>,
+    /// Outcomes by template; empty in files of older versions.
+    #[serde(default)]
+    pub templates: BTreeMap<String, TemplateCount>,
+    /// Attempts lost to faults.
+    #[serde(default)]
+    pub faults: usize,
+    /// What was lost, by kind.
+    #[serde(flatten)]
+    pub losses: FaultFigures,
+    /// Wall-clock seconds.
+    #[serde(default)]
+    pub eval_s: f64,
+    /// Further keys.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+/// One training step. Rates are fractions of 1.
+///
+/// Figures of updates (`loss` to `sampler_gap`) are means over the updates of the step, `grad_norm` included; those
+/// that end in `_last` are of the last update. With one update they are equal. All are null without an update.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct TrainEvent {
+    /// Number of the step, from 1.
+    pub step: usize,
+    /// Updates that were made, 0 when no group was kept; absent in files of older versions.
+    #[serde(default)]
+    pub updates: Option<usize>,
+    /// Loss, mean over the updates.
+    pub loss: Option<f64>,
+    /// Mean reward of all episodes.
+    #[serde(deserialize_with = "number")]
+    pub reward_mean: f64,
+    /// Population standard deviation of the rewards of all episodes.
+    #[serde(deserialize_with = "number")]
+    pub reward_std: f64,
+    /// Fraction of episodes whose device state fulfils the task.
+    #[serde(deserialize_with = "number")]
+    pub success_rate: f64,
+    /// Mean k3 divergence from the reference, in nats a token; null also when `beta` is 0.
+    pub kl: Option<f64>,
+    /// Mean ratio of the trainer's probability to that of `o`; 1 in the first update at staleness 0.
+    pub ratio_mean: Option<f64>,
+    /// Fraction of trained tokens whose ratio was clipped.
+    pub clip_fraction: Option<f64>,
+    /// Global norm of the gradients before clipping.
+    pub grad_norm: Option<f64>,
+    /// Mean entropy of the policy at the trained tokens, in nats.
+    #[serde(default)]
+    pub entropy: Option<f64>,
+    /// Mean distance between the sampler's and the trainer's log-prob of a token.
+    #[serde(default)]
+    pub sampler_gap: Option<f64>,
+    /// Mean importance weight between sampler and trainer; null without a correction.
+    #[serde(default)]
+    pub correction_mean: Option<f64>,
+    /// Share of trained tokens whose importance weight was moved to a bound or to 0; null without a correction.
+    #[serde(default)]
+    pub correction_fraction: Option<f64>,
+    /// `loss` of the last update.
+    #[serde(default)]
+    pub loss_last: Option<f64>,
+    /// `kl` of the last update.
+    #[serde(default)]
+    pub kl_last: Option<f64>,
+    /// `ratio_mean` of the last update.
+    #[serde(default)]
+    pub ratio_mean_last: Option<f64>,
+    /// `clip_fraction` of the last update.
+    #[serde(default)]
+    pub clip_fraction_last: Option<f64>,
+    /// `grad_norm` of the last update.
+    #[serde(default)]
+    pub grad_norm_last: Option<f64>,
+    /// The figures of each update in order; left out when there are fewer than two.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub each_update: Vec<UpdateFigures>,
+    /// Learning rate of the step.
+    #[serde(deserialize_with = "number")]
+    pub learning_rate: f64,
+    /// Tokens that the policy sampled.
+    pub tokens_sampled: usize,
+    /// Tokens that entered the loss of each update.
+    pub tokens_trained: usize,
+    /// Episodes that ended without a fault.
+    pub episodes: usize,
+    /// Attempts lost to faults.
+    pub faults: usize,
+    /// What was lost, by kind.
+    #[serde(flatten)]
+    pub losses: FaultFigures,
+    /// Updates left out because their gradient was not finite.
+    #[serde(default)]
+    pub updates_skipped: usize,
+    /// Groups that were trained on.
+    pub groups_kept: usize,
+    /// Groups left out because their rewards hardly differ. (Older versions counted lost groups here as well.)
+    pub groups_filtered: usize,
+    /// Groups left out because faults left fewer than two episodes; absent in files of older versions.
+    #[serde(default)]
+    pub groups_lost: Option<usize>,
+    /// Mean number of turns.
+    #[serde(default)]
+    pub turns_mean: Option<f64>,
+    /// Endings and replies; absent in files of older versions.
+    #[serde(flatten)]
+    pub behaviour: Option<Behaviour>,
+    /// Mean number of updates between sampling and training a token.
+    #[serde(deserialize_with = "number")]
+    pub staleness_mean: f64,
+    /// Largest number of updates between sampling and training a token.
+    pub staleness_max: u64,
+    /// Wall-clock seconds of the rollouts.
+    pub rollout_s: f64,
+    /// Wall-clock seconds of scoring, loss and update.
+    pub train_s: f64,
+    /// Further keys.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+/// The figures of one update. Means are over the tokens that entered the loss.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct UpdateFigures {
+    /// The loss.
+    pub loss: Option<f64>,
+    /// k3 divergence from the reference; null when `beta` is 0.
+    pub kl: Option<f64>,
+    /// Ratio.
+    pub ratio_mean: Option<f64>,
+    /// Share of tokens that were clipped.
+    pub clip_fraction: Option<f64>,
+    /// Norm of the gradient before clipping.
+    pub grad_norm: Option<f64>,
+    /// Entropy in nats.
+    pub entropy: Option<f64>,
+    /// Distance between the sampler's and the trainer's log-prob.
+    pub sampler_gap: Option<f64>,
+    /// Importance weight; null without a correction.
+    pub correction_mean: Option<f64>,
+    /// Share of tokens whose importance weight was bounded; null without a correction.
+    pub correction_fraction: Option<f64>,
+}
+
+impl TrainEvent {
+    /// Sampled tokens a second of rollout.
+    pub fn tokens_per_s(&self) -> f64 {
+        if self.rollout_s > 0.0 {
+            self.tokens_sampled as f64 / self.rollout_s
+        } else {
+            0.0
+        }
+    }
+
+    /// Groups that the step rolled out.
+    pub fn groups(&self) -> usize {
+        self.groups_kept + self.groups_filtered + self.groups_lost.unwrap_or(0)
+    }
+
+    /// Takes out what older versions made up: they wrote a loss of 0 and a ratio of 1 for steps without an update.
+    pub(super) fn without_made_up_figures(self) -> Self {
+        if self.updates.is_some() || self.groups_kept > 0 {
+            return self;
+        }
+        Self {
+            loss: None,
+            kl: None,
+            ratio_mean: None,
+            clip_fraction: None,
+            grad_norm: None,
+            entropy: None,
+            sampler_gap: None,
+            ..self
+        }
+    }
+
+    /// Fills in the figures of the updates that were made, in order.
+    pub fn set_updates(&mut self, updates: &[UpdateFigures]) {
+        let mean = |value: fn(&UpdateFigures) -> Option<f64>| {
+            let values: Vec<f64> = updates.iter().filter_map(value).collect();
+            (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+        };
+        self.updates = Some(updates.len());
+        self.loss = mean(|update| update.loss);
+        self.kl = mean(|update| update.kl);
+        self.ratio_mean = mean(|update| update.ratio_mean);
+        self.clip_fraction = mean(|update| update.clip_fraction);
+        self.grad_norm = mean(|update| update.grad_norm);
+        self.entropy = mean(|update| update.entropy);
+        self.sampler_gap = mean(|update| update.sampler_gap);
+        self.correction_mean = mean(|update| update.correction_mean);
+        self.correction_fraction = mean(|update| update.correction_fraction);
+        let last = updates.last().copied().unwrap_or_default();
+        self.loss_last = last.loss;
+        self.kl_last = last.kl;
+        self.ratio_mean_last = last.ratio_mean;
+        self.clip_fraction_last = last.clip_fraction;
+        self.grad_norm_last = last.grad_norm;
+        self.each_update = if updates.len() > 1 {
+            updates.to_vec()
+        } else {
+            Vec::new()
+        };
+    }
+}
+
+/// JSON has no NaN: it is written as null and read back as NaN.
+fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::<f64>::deserialize(deserializer)?.unwrap_or(f64::NAN))
+}

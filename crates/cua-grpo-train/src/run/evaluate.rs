@@ -1,0 +1,76 @@
+//! Evaluations of a run: what is logged and saved, which policy is the best, and when it is good enough.
+
+use super::Run;
+use super::verdict::{Closed, Verdict};
+use crate::eval::{EvalResult, Evaluation, interrupted};
+use crate::layout::BEST;
+use crate::metrics::EvalEvent;
+use crate::sink::Event;
+use anyhow::Result;
+
+impl Run {
+    /// Evaluates, logs, saves the episodes and the best model; `None` when the user interrupted it.
+    pub(super) async fn evaluate(&mut self) -> Result<Option<EvalResult>> {
+        let step = self.state.global_step;
+        let evaluation = Evaluation::of(&self.config, &*self.evaluation.tasks);
+        let engine = self.watched(&format!("evaluation after step {step}"));
+        let played = evaluation
+            .play(&engine, &self.evaluation, Some(step), self.cancel.clone())
+            .await;
+        let result = match played {
+            Ok(result) => result,
+            Err(error) if interrupted(&error) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        self.begin()?;
+        self.tell(&Event::Eval(&result.event))?;
+        self.dir.save_episodes(step, &result, self.config.save_episodes);
+        self.written();
+        self.judge(&result.event, &evaluation.task_set)?;
+        Ok(Some(result))
+    }
+
+    /// Compares an evaluation with the best one of its task set.
+    fn judge(&mut self, event: &EvalEvent, task_set: &str) -> Result<()> {
+        let verdict = Verdict::of(&self.state, event, task_set);
+        let before = self.state.best_step;
+        verdict.note(&mut self.state, event, task_set);
+        if self.announce(verdict, event.step, before)? {
+            self.checkpoints.save_adapter(&mut self.learner, event.step, BEST)?;
+        }
+        Ok(())
+    }
+
+    /// Gives the folder the best model that the evaluation after its checkpoint chose. The weights come from the
+    /// checkpoint: those at hand may be further by now.
+    pub(super) fn keep_closed(&mut self, closed: Closed) -> Result<()> {
+        let Closed { verdict, step, before } = closed;
+        if self.announce(verdict, step, before)? {
+            self.checkpoints.take_best(step)?;
+        }
+        Ok(())
+    }
+
+    /// Says what a verdict on the evaluation after `step` means, and keeps a best model of another task set, which is of
+    /// step `before`; true when there is a new best model.
+    fn announce(&self, verdict: Verdict, step: usize, before: usize) -> Result<bool> {
+        match verdict {
+            Verdict::Incomplete => self.note(format!(
+                "the evaluation after step {step} is incomplete: it chooses no best model and does not count for patience"
+            ))?,
+            Verdict::Worse => {}
+            Verdict::Best | Verdict::First { .. } => {
+                if verdict == (Verdict::First { replaces: true }) {
+                    let kept = self.checkpoints.keep_best(before)?;
+                    self.note(format!(
+                        "evaluations are on another task set from here on: the best model of the earlier one is kept \
+                         in {}, best model and patience begin anew",
+                        crate::shell::path(&kept)
+                    ))?;
+                }
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}

@@ -1,0 +1,251 @@
+//! The training run, top to bottom: evaluate, then step by step roll out, score, update, publish; evaluate, save, report.
+
+mod evaluate;
+mod finish;
+mod history;
+mod start;
+mod step;
+mod verdict;
+
+pub use start::{Learning, Start};
+
+use crate::checkpoint::{Checkpoints, TrainingState};
+use crate::config::TrainConfig;
+use crate::eval::Venue;
+use crate::faults::TooMany;
+use crate::learner::Learner;
+use crate::provenance::Base;
+use crate::publish::Publish;
+use crate::run_dir::RunDir;
+use crate::sink::{Event, Outcome, Sink, Sinks};
+use anyhow::Result;
+use cua_grpo_algo::Schedule;
+use cua_grpo_core::{Renderer, Reward, Sampler};
+use cua_grpo_rollout::{CancellationToken, RolloutEngine, TaskCursor};
+use std::path::Path;
+use std::sync::Arc;
+use verdict::{Closed, enough};
+
+/// What a run is plugged into: tasks, environments, a sampler, a reward, and who listens.
+pub struct Parts {
+    /// Where training episodes are played.
+    pub training: Venue,
+    /// Where evaluations are played.
+    pub evaluation: Venue,
+    /// Turns messages into tokens.
+    pub renderer: Arc<dyn Renderer>,
+    /// Samples the policy. Its version is that of the state that the run begins with.
+    pub sampler: Arc<dyn Sampler>,
+    /// Brings new versions of the policy to `sampler`.
+    pub publisher: Arc<dyn Publish>,
+    /// What episodes are paid for.
+    pub reward: Arc<dyn Reward>,
+    /// Who is told what happens, besides the run folder.
+    pub sinks: Sinks,
+    /// Asks the run to save and end.
+    pub cancel: CancellationToken,
+}
+
+/// A training run. Everything that it holds between steps.
+pub struct Run {
+    config: TrainConfig,
+    dir: RunDir,
+    learner: Learner,
+    engine: RolloutEngine,
+    training: Venue,
+    evaluation: Venue,
+    publisher: Arc<dyn Publish>,
+    cursor: TaskCursor,
+    checkpoints: Checkpoints,
+    state: TrainingState,
+    /// The state that the run goes on from; a fresh one where it is new.
+    resumed: TrainingState,
+    /// The evaluation that closed the run before, until its verdict is in the folder.
+    closed: Option<Closed>,
+    /// The sinks know that the folder is this run's.
+    told: bool,
+    schedule: Schedule,
+    sinks: Sinks,
+    cancel: CancellationToken,
+}
+
+impl Run {
+    /// Opens the run folder. `base` is the model under the adapter of `learning`.
+    ///
+    /// # Errors
+    /// When the folder cannot be opened, or a value of `config` is out of the engine's range.
+    pub fn new(config: TrainConfig, start: Start, base: Base, learning: Learning, parts: Parts) -> Result<Self> {
+        let Learning {
+            learner, state, closed, ..
+        } = learning;
+        let dir = start.open(&config, &state)?;
+        let engine = RolloutEngine::new(
+            parts.training.factory.clone(),
+            parts.renderer,
+            parts.sampler,
+            parts.reward,
+            config.rollout(),
+        )?;
+        let checkpoints = Checkpoints {
+            run_dir: dir.path().to_path_buf(),
+            lora: config.lora(),
+            base,
+            config: config.clone(),
+        };
+        Ok(Self {
+            cursor: TaskCursor::new(parts.training.tasks.clone(), state.task_cursor),
+            schedule: config.schedule(),
+            config,
+            dir,
+            learner,
+            engine,
+            training: parts.training,
+            evaluation: parts.evaluation,
+            publisher: parts.publisher,
+            checkpoints,
+            resumed: state.clone(),
+            closed,
+            told: false,
+            state,
+            sinks: parts.sinks,
+            cancel: parts.cancel,
+        })
+    }
+
+    /// The run folder.
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Where the run stands.
+    pub fn state(&self) -> &TrainingState {
+        &self.state
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &TrainConfig {
+        &self.config
+    }
+
+    /// Trains until the last step, until it is good enough, or until the end is asked for. What was reached is saved
+    /// also where faults or updates that are left out ([`TooMany`]) end the run.
+    ///
+    /// # Errors
+    /// Why the run could not go on.
+    pub async fn train(&mut self) -> Result<Outcome> {
+        let outcome = self.steps().await;
+        if let Err(error) = &outcome {
+            if error.is::<TooMany>() {
+                self.save_here()?;
+            }
+            self.written();
+        }
+        let ended = Event::Ended {
+            run_dir: self.dir.path(),
+            outcome: outcome.as_ref().ok().copied(),
+        };
+        if let Err(error) = self.sinks.tell(&ended) {
+            tracing::warn!("{error:#}");
+        }
+        outcome
+    }
+
+    async fn steps(&mut self) -> Result<Outcome> {
+        if self.dir.has_begun() {
+            self.begin()?; // A new run: its folder is its own already.
+        }
+        if !self.state.evaluated && (self.state.global_step == 0 || due(self.config.eval_steps, self.state.global_step))
+        {
+            // The baseline, or the evaluation that the checkpoint was saved without.
+            if self.evaluate().await?.is_none() {
+                return self.stopped();
+            }
+            self.state.evaluated = true;
+            if self.state.global_step > 0 {
+                self.save()?;
+            }
+        }
+        if let Some(reason) = enough(&self.state, &self.config) {
+            self.note(format!("{reason}; another value on resume goes on"))?;
+            return self.finish();
+        }
+        while self.state.global_step < self.config.max_steps {
+            let Some(event) = self.step().await? else {
+                return self.stopped();
+            };
+            self.tell(&Event::Step(&event))?;
+            self.check_skipped()?;
+            let (step, last) = (self.state.global_step, self.state.global_step == self.config.max_steps);
+            if due(self.config.eval_steps, step) {
+                if self.evaluate().await?.is_none() {
+                    return self.stopped();
+                }
+                self.state.evaluated = true;
+            }
+            let enough = enough(&self.state, &self.config);
+            if last || enough.is_some() || due(self.config.save_steps, step) {
+                self.save()?;
+            }
+            if let Some(reason) = enough {
+                self.note(reason)?;
+                break;
+            }
+        }
+        if !self.state.evaluated {
+            if self.evaluate().await?.is_none() {
+                return self.stopped();
+            }
+            // The checkpoint does not say so; whoever goes on from it finds the evaluation in the metrics.
+            self.state.evaluated = true;
+        }
+        self.finish()
+    }
+
+    /// Makes the folder this run's before something is written there.
+    fn begin(&mut self) -> Result<()> {
+        if let Some(line) = self.dir.begin()? {
+            self.note(line)?;
+        }
+        if let Some(closed) = self.closed.take() {
+            self.keep_closed(closed)?;
+        }
+        if !std::mem::replace(&mut self.told, true) {
+            let (run_dir, step) = (self.dir.path(), self.resumed.global_step);
+            self.sinks.tell(&Event::Begun { run_dir, step })?;
+        }
+        Ok(())
+    }
+
+    /// Saves a checkpoint.
+    fn save(&mut self) -> Result<()> {
+        self.begin()?;
+        let keep = self.config.save_total_limit;
+        self.checkpoints.save(&mut self.learner, &self.state, keep)?;
+        Ok(())
+    }
+
+    /// The engine, whose episodes are told as `what`.
+    fn watched(&self, what: &str) -> RolloutEngine {
+        let (sinks, what) = (self.sinks.clone(), what.to_owned());
+        self.engine.clone().with_progress(move |progress| {
+            let what = &what;
+            if let Err(error) = sinks.tell(&Event::Episodes { what, progress }) {
+                tracing::warn!("{error:#}");
+            }
+        })
+    }
+
+    /// Tells the folder, then the sinks.
+    fn tell(&mut self, event: &Event<'_>) -> Result<()> {
+        self.dir.event(event)?;
+        self.sinks.tell(event)
+    }
+
+    fn note(&self, text: impl AsRef<str>) -> Result<()> {
+        self.sinks.tell(&Event::Note(text.as_ref()))
+    }
+}
+
+fn due(every: usize, step: usize) -> bool {
+    every > 0 && step.is_multiple_of(every)
+}

@@ -1,0 +1,193 @@
+//! Where a run begins: in a new folder, or at a checkpoint that it may go on from.
+
+use super::history::History;
+use super::verdict::Closed;
+use crate::adapter::short;
+use crate::checkpoint::{TrainingState, load, read_state};
+use crate::compare::task_set_of;
+use crate::config::{TrainConfig, read_yaml};
+use crate::files::FolderLock;
+use crate::layout::CONFIG;
+use crate::learner::Learner;
+use crate::metrics::EvalEvent;
+use crate::provenance::{Base, Provenance};
+use crate::resume::{CompareError, ResumeError, ResumePoint};
+use crate::run_dir::{RunDir, lock};
+use crate::{Mendable, TrainError};
+use anyhow::Result;
+use cua_grpo_core::{TaskSource, derive_seed};
+use cua_grpo_model::{Policy, Trainable, lora};
+use std::path::{Path, PathBuf};
+
+/// A policy that is ready to learn.
+pub struct Learning {
+    /// The policy and its optimiser.
+    pub learner: Learner,
+    /// Where the run stands.
+    pub state: TrainingState,
+    /// How many modules have an adapter.
+    pub modules: usize,
+    pub(super) closed: Option<Closed>,
+}
+
+/// The beginning of a run.
+pub enum Start {
+    /// A new run.
+    New,
+    /// A run that goes on.
+    Resumed {
+        /// Where.
+        point: ResumePoint,
+        /// The run folder is locked; `None` when the run goes on in a folder of its own.
+        lock: Option<FolderLock>,
+        /// What the user should know.
+        notes: Vec<String>,
+        /// What the metrics tell of the time before.
+        history: Box<History>,
+    },
+}
+
+impl Start {
+    /// Locks the folder of `resume`, looks for a checkpoint there that is whole, and checks that `config` and `base` are
+    /// ones that it can go on with.
+    ///
+    /// # Errors
+    /// [`TrainError`] that says what does not fit, or that another process is at work there.
+    pub fn of(config: &TrainConfig, resume: Option<ResumePoint>, base: &Base) -> Result<Self> {
+        let Some(point) = resume else {
+            return Ok(Self::New);
+        };
+        let here = same_folder(Path::new(&config.output_dir), &point.run_dir);
+        let lock = here.then(|| lock(&point.run_dir)).transpose()?;
+        let (point, mut notes) = point.verified().map_err(TrainError::from)?;
+        let saved = point.checkpoint.as_ref().map(|checkpoint| checkpoint.join(CONFIG));
+        let file = saved
+            .filter(|copy| copy.is_file())
+            .unwrap_or_else(|| point.run_dir.join(CONFIG));
+        let before: TrainConfig = read_yaml(&file).map_err(TrainError::from)?;
+        let provenance = point.checkpoint.as_deref().map(Provenance::read).transpose()?.flatten();
+        let trained = provenance.map(|provenance| provenance.base);
+        let same_base = trained
+            .as_ref()
+            .is_some_and(|trained| trained.fingerprint == base.fingerprint);
+        let compared = point.compare(&before, config, same_base);
+        notes.extend(compared.map_err(|error| match error {
+            CompareError::Resume(error) => TrainError::from(error),
+            CompareError::Config(error) => TrainError::from(error),
+        })?);
+        if let Some(trained) = trained {
+            let path = point.run_dir.clone();
+            check_base(path, &trained, base).map_err(TrainError::from)?;
+        }
+        if point.checkpoint.is_none() {
+            notes.push(format!(
+                "{} has no checkpoint yet: the run begins anew",
+                point.run_dir.display()
+            ));
+        }
+        let history = match &point.checkpoint {
+            None => History::default(),
+            Some(checkpoint) => History::read(&point.run_dir, point.step, read_state(checkpoint)?.evaluated)?,
+        };
+        if let Some(lacks) = &history.lacks {
+            notes.push(format!(
+                "warning: {lacks}. The run goes on; what the lost lines said is in no table and in no chart"
+            ));
+        }
+        Ok(Self::Resumed {
+            point,
+            lock,
+            notes,
+            history: Box::new(history),
+        })
+    }
+
+    /// What the user should know; warnings begin with `warning: `.
+    pub fn notes(&self) -> &[String] {
+        match self {
+            Self::New => &[],
+            Self::Resumed { notes, .. } => notes,
+        }
+    }
+
+    /// Puts the adapter of `config` on `policy`, as it begins or as the checkpoint has it. `unseen` are the tasks of
+    /// evaluations.
+    ///
+    /// # Errors
+    /// [`TrainError::Usage`] when the adapter fits no module; or when the checkpoint cannot be read.
+    pub fn learning(&self, config: &TrainConfig, mut policy: Policy, unseen: &dyn TaskSource) -> Result<Learning> {
+        let seed = derive_seed(&[config.seed, 0]);
+        let modules = lora::attach(policy.model_mut(), &config.lora(), seed).mendable("lora_target_modules")?;
+        let mut learner = Learner::new(policy, Trainable::Adapter, config.adamw(), config.max_grad_norm)?;
+        let mut state = self.load(&mut learner)?;
+        let closed = self
+            .closing()
+            .map(|event| Closed::note(&mut state, event, &task_set_of(config, unseen)));
+        Ok(Learning {
+            modules: modules.len(),
+            learner,
+            state,
+            closed,
+        })
+    }
+
+    /// The evaluation of the checkpoint's weights that was made after it was saved.
+    fn closing(&self) -> Option<&EvalEvent> {
+        match self {
+            Self::New => None,
+            Self::Resumed { history, .. } => history.closing.as_ref(),
+        }
+    }
+
+    /// Loads the checkpoint onto `learner`.
+    fn load(&self, learner: &mut Learner) -> Result<TrainingState> {
+        match self {
+            Self::Resumed { point, .. } => match &point.checkpoint {
+                Some(checkpoint) => load(learner, checkpoint),
+                None => Ok(TrainingState::default()),
+            },
+            Self::New => Ok(TrainingState::default()),
+        }
+    }
+
+    /// The folder of the run.
+    pub(super) fn open(self, config: &TrainConfig, state: &TrainingState) -> Result<RunDir> {
+        match self {
+            Self::New => RunDir::create(config),
+            Self::Resumed {
+                point,
+                lock: Some(lock),
+                ..
+            } => RunDir::resume(config, &point, state, lock),
+            Self::Resumed { point, lock: None, .. } => RunDir::fork(config, &point, state),
+        }
+    }
+}
+
+/// Refuses a base that is not the one of the run in `path`.
+fn check_base(path: PathBuf, trained: &Base, base: &Base) -> Result<(), ResumeError> {
+    let (name, now) = (base.name.clone(), short(&base.fingerprint).into());
+    if trained.fingerprint != base.fingerprint {
+        return Err(ResumeError::OtherBase {
+            path,
+            name,
+            now,
+            trained: trained.name.clone(),
+            before: short(&trained.fingerprint).into(),
+        });
+    }
+    let files = trained.other_files(base);
+    if files.is_empty() {
+        return Ok(());
+    }
+    let files = files.join(", ");
+    Err(ResumeError::OtherFiles { path, name, files })
+}
+
+/// Whether two paths lead to one folder; one that is not there leads nowhere else.
+fn same_folder(one: &Path, other: &Path) -> bool {
+    match (one.canonicalize(), other.canonicalize()) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => one == other,
+    }
+}

@@ -1,0 +1,265 @@
+//! The run folder: where a run's files go, who may write there, and that an earlier run is never written over.
+//!
+//! A run that goes on changes nothing in its folder before it has something to add: [`RunDir::begin`] then sets aside
+//! what belongs to another timeline and writes the configuration. A death before leaves the folder as it was, a death in
+//! it leaves one that is resumed at the same place.
+
+mod aside;
+mod claim;
+
+use crate::checkpoint::TrainingState;
+use crate::config::{TrainConfig, to_yaml};
+use crate::episodes::{Saved, save_episode};
+use crate::eval::EvalResult;
+use crate::files::{FolderLock, link_folder, replace_folder, sweep, write};
+use crate::layout::{BEST, CHECKPOINTS, CONFIG, TRAIN_LOG, best_of};
+use crate::metrics::MetricsWriter;
+use crate::resume::ResumePoint;
+use crate::sink::{Event, Sink};
+use crate::tolerate::Tolerated;
+use anyhow::{Context, Result};
+use aside::Kept;
+use cua_grpo_core::{Episode, Group, Task};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Records that could not be written.
+static UNWRITTEN: Tolerated = Tolerated::new();
+
+/// An open run folder.
+pub struct RunDir {
+    path: PathBuf,
+    /// The configuration to save.
+    config: TrainConfig,
+    /// `metrics.jsonl`, once the run has begun.
+    metrics: Option<MetricsWriter>,
+    /// What stays of an earlier part of the run; taken when it begins.
+    kept: Option<Kept>,
+    _lock: FolderLock,
+}
+
+impl RunDir {
+    /// Makes the folder of a new run. Where a run stands already, or another process makes one, a number is put behind
+    /// the name.
+    ///
+    /// # Errors
+    /// When the folder cannot be made.
+    pub fn create(config: &TrainConfig) -> Result<Self> {
+        let (path, lock) = claim::new_folder(&config.output_dir)?;
+        let mut dir = Self::at(path, config, None, lock);
+        dir.save_config()?;
+        dir.metrics = Some(MetricsWriter::create(&dir.path)?);
+        Ok(dir)
+    }
+
+    /// Opens the folder of a run that goes on at `point`, in whose checkpoint `state` is. Nothing is changed yet.
+    ///
+    /// # Errors
+    /// When what a death left there cannot be put in order.
+    pub fn resume(config: &TrainConfig, point: &ResumePoint, state: &TrainingState, lock: FolderLock) -> Result<Self> {
+        let kept = Kept::of(point, state);
+        Ok(Self::at(point.run_dir.clone(), config, Some(kept), lock))
+    }
+
+    /// Makes a folder of its own for a run that goes on at `point`, with what belongs to it; the run that it comes from
+    /// stays as it is.
+    ///
+    /// # Errors
+    /// When the folder cannot be made, or a file not copied.
+    pub fn fork(config: &TrainConfig, point: &ResumePoint, state: &TrainingState) -> Result<Self> {
+        let (path, lock) = claim::new_folder(&config.output_dir)?;
+        let kept = Kept::of(point, state);
+        if let Some(checkpoint) = &point.checkpoint {
+            let target = path.join(CHECKPOINTS).join(checkpoint.file_name().unwrap_or_default());
+            replace_folder(&target, |partial| link_folder(checkpoint, partial))?;
+            if let Some(best) = best_of(checkpoint) {
+                replace_folder(&path.join(BEST), |partial| link_folder(&best, partial))?;
+            }
+        }
+        for saved in [Saved::Eval, Saved::Train] {
+            for (step, folder) in saved.folders(&point.run_dir) {
+                if kept.has_episodes(saved, step) {
+                    replace_folder(&saved.folder(&path, step), |partial| link_folder(&folder, partial))?;
+                }
+            }
+        }
+        let lines = kept.train_lines(&point.run_dir.join(TRAIN_LOG))?;
+        write(&path.join(TRAIN_LOG), &lines)?;
+        let metrics = MetricsWriter::resume_from(&point.run_dir, &path, point.step, state.evaluated)?;
+        let mut dir = Self::at(path, config, None, lock);
+        dir.save_config()?;
+        dir.metrics = Some(metrics);
+        Ok(dir)
+    }
+
+    fn at(path: PathBuf, config: &TrainConfig, kept: Option<Kept>, lock: FolderLock) -> Self {
+        let mut config = config.clone();
+        config.output_dir = path.display().to_string();
+        Self {
+            path,
+            config,
+            metrics: None,
+            kept,
+            _lock: lock,
+        }
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Makes the folder this run's: what was written after the checkpoint is set aside, the configuration is saved.
+    /// Called before the first thing that a resumed run writes; later calls do nothing. A line for the user comes back
+    /// when something was set aside.
+    ///
+    /// # Errors
+    /// When the file system refuses; the folder can be resumed then as before.
+    pub fn begin(&mut self) -> Result<Option<String>> {
+        let Some(kept) = &self.kept else {
+            return Ok(None);
+        };
+        let aside = kept.set_the_rest_aside(&self.path)?;
+        self.save_config()?;
+        self.metrics = Some(MetricsWriter::resume(&self.path, kept.step, kept.evaluated)?);
+        let step = kept.step;
+        self.kept = None;
+        Ok(aside.map(|folder| {
+            format!(
+                "what was done after step {step} before is kept in {}",
+                crate::shell::path(&folder)
+            )
+        }))
+    }
+
+    /// Whether the folder is this run's by now, so that something may be written there.
+    pub fn has_begun(&self) -> bool {
+        self.kept.is_none()
+    }
+
+    fn save_config(&self) -> Result<()> {
+        write(&self.path.join(CONFIG), to_yaml(&self.config)?.as_bytes())
+    }
+
+    /// Saves the first `count` episodes of an evaluation with their screenshots, replacing those of an earlier one. What
+    /// cannot be written is told and left out: the figures of the run do not depend on it.
+    pub fn save_episodes(&self, step: usize, result: &EvalResult, count: usize) {
+        let episodes = result.episodes.iter().take(count);
+        let episodes = episodes.map(|(task, episode)| (task, episode, None));
+        self.save(Saved::Eval, step, episodes);
+    }
+
+    /// Saves training episodes of a step with their advantages and screenshots, replacing those of an earlier try. What
+    /// cannot be written is told and left out.
+    pub fn save_training<'a>(
+        &self,
+        step: usize,
+        episodes: impl IntoIterator<Item = (&'a Task, &'a Episode, Option<f32>)>,
+    ) {
+        self.save(Saved::Train, step, episodes);
+    }
+
+    fn save<'a>(
+        &self,
+        kind: Saved,
+        step: usize,
+        episodes: impl IntoIterator<Item = (&'a Task, &'a Episode, Option<f32>)>,
+    ) {
+        let folder = kind.folder(&self.path, step);
+        let mut episodes = episodes.into_iter().enumerate().peekable();
+        if episodes.peek().is_none() {
+            let removed = crate::files::discard(&folder);
+            return tell("episodes of an earlier try could not be removed", removed);
+        }
+        let replaced = replace_folder(&folder, |partial| {
+            for (index, (task, episode, advantage)) in episodes {
+                let saved = save_episode(partial, index, task, episode, advantage);
+                if saved.is_err() {
+                    // Half an episode would be no record of it.
+                    let _ = std::fs::remove_dir_all(partial.join(format!("{index:03}")));
+                }
+                tell("an episode was not saved; the run goes on", saved);
+            }
+            Ok(())
+        });
+        tell("the episodes of a step were not saved; the run goes on", replaced);
+    }
+
+    /// Appends a line for every training episode of a step. What cannot be written is told and left out.
+    pub fn log_episodes(&self, step: usize, groups: &[Group], enabled: bool) {
+        if !enabled {
+            return;
+        }
+        let path = self.path.join(TRAIN_LOG);
+        let mut lines = String::new();
+        for group in groups {
+            for episode in &group.episodes {
+                let actions: Vec<&str> = episode.turns.iter().map(|turn| turn.action.summary.as_str()).collect();
+                let line = serde_json::json!({
+                    "step": step,
+                    "task": group.task.id,
+                    "attempt": episode.attempt,
+                    "reward": episode.reward,
+                    "verified": episode.facts.verified,
+                    "claimed": episode.facts.claimed,
+                    "ending": episode.ending,
+                    "tokens": episode.row.trained_tokens(),
+                    "actions": actions,
+                });
+                lines.push_str(&format!("{line}\n"));
+            }
+        }
+        let written = append(&path, lines.as_bytes());
+        let written = written.with_context(|| format!("cannot append to {}", path.display()));
+        tell("episodes of a step were not logged; the run goes on", written);
+    }
+}
+
+/// Appends the lines of `metrics.jsonl`.
+impl Sink for RunDir {
+    fn event(&mut self, event: &Event<'_>) -> Result<()> {
+        if !matches!(event, Event::Step(_) | Event::Eval(_)) {
+            return Ok(());
+        }
+        let metrics = self.metrics.as_mut();
+        metrics
+            .context("the run folder is not open for writing: this is a bug")?
+            .event(event)
+    }
+}
+
+/// Appends all bytes or none.
+fn append(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path)?;
+    let before = file.metadata()?.len();
+    file.write_all(bytes).inspect_err(|_| {
+        // The piece that was written would spoil the line that comes next.
+        let _ = file.set_len(before);
+    })
+}
+
+/// Warns of what was not written, once in a while.
+fn tell<T>(what: &str, outcome: std::result::Result<T, impl std::fmt::Display>) {
+    if let Some(text) = outcome
+        .err()
+        .and_then(|error| UNWRITTEN.note(what, &format!("{error:#}")))
+    {
+        tracing::warn!("{text}");
+    }
+}
+
+/// Takes the lock of a run folder and puts in order what a death left there.
+///
+/// # Errors
+/// When another process is at work there, or the file system refuses.
+pub fn lock(run_dir: &Path) -> Result<FolderLock> {
+    let lock = FolderLock::acquire(run_dir).map_err(crate::error::TrainError::from)?;
+    for folder in [
+        run_dir.to_path_buf(),
+        run_dir.join(CHECKPOINTS),
+        run_dir.join("episodes"),
+    ] {
+        sweep(&folder)?;
+    }
+    Ok(lock)
+}

@@ -1,0 +1,145 @@
+//! `trainer train`, which is also what runs without a subcommand: objects from the configuration, the run, and what to
+//! type next.
+
+use crate::assemble::{self, Loaded};
+use crate::interrupt::{Interrupt, Notice};
+use crate::progress::Progress;
+use crate::refresh::Refresh;
+use crate::table::before_after;
+use crate::world::{World, WorldConfig, tasks};
+use crate::{hint, output};
+use anyhow::Result;
+use cua_grpo_android::tasks::Split;
+use cua_grpo_report::Invocation;
+use cua_grpo_train::TrainError;
+use cua_grpo_train::compare::first_and_last;
+use cua_grpo_train::config::{Configuration, TrainConfig};
+use cua_grpo_train::eval::sampler;
+use cua_grpo_train::faults::TooMany;
+use cua_grpo_train::layout::BEST;
+use cua_grpo_train::metrics::{EvalEvent, Line, read_metrics};
+use cua_grpo_train::provenance::Base;
+use cua_grpo_train::resume::ResumePoint;
+use cua_grpo_train::run::{Parts, Run, Start};
+use cua_grpo_train::sink::{Outcome, Sinks};
+use std::sync::Arc;
+
+/// Trains as `config` says, from the start or from a checkpoint.
+///
+/// # Errors
+/// [`TrainError::Interrupted`] after a signal, once what was reached is saved.
+pub async fn train(config: TrainConfig, resume: Option<ResumePoint>) -> Result<()> {
+    let interrupt = Interrupt::listen(Notice::TRAINING);
+    // Tasks first: an unknown template is told before anything is made.
+    let training = tasks(config.seed, Split::Train, &config.templates)?;
+    let unseen = tasks(config.eval_seed, Split::Eval, &config.templates)?;
+    let folder = assemble::open(&config)?;
+    let base = Base::of(&config.model_name, folder.path())?;
+    let start = Start::of(&config, resume, &base)?;
+    for note in start.notes() {
+        match note.strip_prefix("warning: ") {
+            Some(warning) => output::warn(warning),
+            None => output::say(note),
+        }
+    }
+    let Loaded { policy, renderer } = assemble::load(&config, &folder)?;
+    let learning = start.learning(&config, policy, &*unseen)?;
+    interrupt.hold();
+    let world = interrupt.or(World::open(WorldConfig::of(&config))).await??;
+    let (step, version) = (learning.state.global_step, learning.state.policy_version);
+    let sampler = sampler(
+        &learning.learner.policy,
+        &renderer,
+        version,
+        config.context_limit(),
+        config.lockstep,
+    )?;
+    let progress = Progress::new(step, config.max_steps).verbose(config.verbose);
+    let arguments = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
+    let refresh = Refresh::new(Invocation::new(step, arguments, TrainConfig::keys()));
+    let parts = Parts {
+        training: world.venue(training),
+        evaluation: world.venue(unseen),
+        renderer,
+        sampler: Arc::new(sampler.clone()),
+        publisher: Arc::new(sampler),
+        reward: cua_grpo_train::reward::reward(config.reward, config.seed),
+        sinks: Sinks::new(vec![Box::new(progress.clone()), Box::new(refresh.clone())]),
+        cancel: interrupt.token(),
+    };
+    let (modules, weights) = (learning.modules, learning.learner.adamw.layout().len());
+    let mut run = Run::new(config, start, base, learning, parts)?;
+    output::open_log(run.path());
+    progress.line(format!(
+        "run folder {}; adapters on {modules} modules, {weights} trained weights",
+        run.path().display()
+    ));
+    let outcome = run.train().await;
+    progress.finish();
+    let outcome = told(&run, outcome, &refresh);
+    world.close().await;
+    outcome
+}
+
+/// Says how the run ended and what to type next.
+fn told(run: &Run, outcome: Result<Outcome>, refresh: &Refresh) -> Result<()> {
+    match outcome {
+        Ok(Outcome::Interrupted) => {
+            output::say(format!("interrupted {}", way_on(run)));
+            Err(TrainError::Interrupted.into())
+        }
+        Ok(Outcome::Finished | Outcome::Idle) => finished(run, refresh),
+        Err(error) if error.is::<TooMany>() => {
+            Err(TooMany(format!("{error}. What was reached is saved, {}", way_on(run))).into())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Where the run stands and what to type to go on.
+fn way_on(run: &Run) -> String {
+    let command = hint::command(&["--resume", &hint::path(run.path())]);
+    match run.state().global_step {
+        0 => format!("before the first step was done; go on with: {command}"),
+        step => format!("after step {step}; go on with: {command}"),
+    }
+}
+
+/// The table, where everything is, and what to type next.
+fn finished(run: &Run, refresh: &Refresh) -> Result<()> {
+    let (dir, state) = (run.path(), run.state());
+    let step = state.global_step;
+    let evals: Vec<EvalEvent> = read_metrics(dir)?
+        .into_iter()
+        .filter_map(|line| match line {
+            Line::Eval(eval) => Some(eval),
+            Line::Train(_) => None,
+        })
+        .collect();
+    // An older checkpoint that is left as it is has nothing to do with what came after it.
+    let evals = evals.iter().filter(|eval| eval.step <= step);
+    if let Some((before, after, _)) = first_and_last(evals) {
+        output::say(format!("\n{}", before_after(&before, &after)));
+    }
+    output::say(format!("  run folder      {}", dir.display()));
+    if let Some(report) = refresh.latest() {
+        output::say(format!("  report          {} (open it in a browser)", report.display()));
+    }
+    if state.best_accuracy.is_some() {
+        output::say(format!(
+            "  best model      {} (after step {})",
+            dir.join(BEST).display(),
+            state.best_step
+        ));
+    }
+    output::say("\nnext:");
+    let path = hint::path(dir);
+    let more = (step + run.config().max_steps).to_string();
+    for arguments in [
+        ["eval", "--adapter", &path, "--episodes", "100"].as_slice(),
+        &["--resume", &path, "--max-steps", &more],
+    ] {
+        output::say(format!("  {}", hint::command(arguments)));
+    }
+    Ok(())
+}
