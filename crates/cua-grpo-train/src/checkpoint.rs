@@ -90,7 +90,7 @@ impl Checkpoints {
         Ok(folder)
     }
 
-    /// Writes the adapter alone into a folder of the run ([`BEST`], [`FINAL`]).
+    /// Writes the adapter alone into a folder of the run ([`BEST`], [`FINAL`](crate::layout::FINAL)).
     pub fn save_adapter(&self, learner: &mut Learner, step: usize, name: &str) -> Result<PathBuf> {
         let folder = self.run_dir.join(name);
         replace_folder(&folder, |partial| {

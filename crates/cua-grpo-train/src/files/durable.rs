@@ -24,7 +24,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     replace(path, bytes).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// [`write`], with what the file system said alone.
+/// [`write()`], with what the file system said alone.
 ///
 /// # Errors
 /// When the file system refuses; the old content stands then.
