@@ -23,6 +23,10 @@ pub struct FaultFigures {
     pub faults_sampler: usize,
     /// Attempts whose messages could not be turned into tokens.
     pub faults_renderer: usize,
+    /// Times that the reward failed.
+    pub faults_reward: usize,
+    /// Faults of kinds that another project has added.
+    pub faults_other: usize,
     /// Environments whose release after a fault or cancellation failed as well.
     pub release_faults: usize,
     /// Boxes created.
@@ -65,6 +69,8 @@ impl FaultFigures {
             faults_validator: stats.faults.validator,
             faults_sampler: stats.faults.sampler,
             faults_renderer: stats.faults.renderer,
+            faults_reward: stats.faults.reward,
+            faults_other: stats.faults.other.values().sum(),
             release_faults: stats.release_faults,
             boxes_created: now.created - before.created,
             boxes_terminated: now.terminated - before.terminated,

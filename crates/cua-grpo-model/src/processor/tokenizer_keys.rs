@@ -149,6 +149,12 @@ fn texts(tokens: &Value) -> Vec<&str> {
 /// # Errors
 /// [`ProcessorError::Keys`] for a post-processor that adds tokens.
 pub(super) fn check_file(tokenizer: &Value, path: &Path) -> Result<(), ProcessorError> {
+    for key in of_its_own(tokenizer) {
+        tracing::warn!(
+            "{}: {key} is not that of Qwen2Tokenizer; it is obeyed, while transformers 5 builds its own, so ids may differ",
+            path.display()
+        );
+    }
     match adds(&tokenizer["post_processor"]) {
         None => Ok(()),
         Some(what) => Err(ProcessorError::Keys {
@@ -159,6 +165,32 @@ pub(super) fn check_file(tokenizer: &Value, path: &Path) -> Result<(), Processor
             ),
         }),
     }
+}
+
+/// How Qwen2Tokenizer splits text before it is encoded.
+const SPLIT: &str =
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+
+/// The parts of `tokenizer.json` that are others than those that transformers builds for these models.
+fn of_its_own(tokenizer: &Value) -> Vec<&'static str> {
+    let normal = tokenizer["normalizer"]["type"] == "NFC";
+    let steps = tokenizer["pre_tokenizer"]["pretokenizers"].as_array();
+    let split = steps.is_some_and(|steps| {
+        let [split, bytes] = &steps[..] else { return false };
+        split["type"] == "Split"
+            && split["pattern"]["Regex"] == SPLIT
+            && split["behavior"] == "Isolated"
+            && split["invert"] == false
+            && bytes["type"] == "ByteLevel"
+            && bytes["add_prefix_space"] == false
+            && bytes["use_regex"] == false
+    });
+    let found = [("normalizer", normal), ("pre_tokenizer", split)];
+    found
+        .into_iter()
+        .filter(|(_, same)| !same)
+        .map(|(key, _)| key)
+        .collect()
 }
 
 /// What a post-processor puts around a text, if anything.
@@ -172,5 +204,32 @@ fn adds(processor: &Value) -> Option<String> {
             Some(format!("TemplateProcessing with {}", shown(&token.into())))
         }
         Some(other) => Some(other.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_normalizer_and_a_pre_tokenizer_of_its_own_are_named() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/a/tokenizer.json");
+        let released: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        assert!(of_its_own(&released).is_empty());
+        let with = |key: &str, value: Value| {
+            let mut changed = released.clone();
+            *changed.pointer_mut(key).unwrap() = value;
+            of_its_own(&changed)
+        };
+        assert_eq!(with("/normalizer", serde_json::json!({"type": "NFKC"})), ["normalizer"]);
+        assert_eq!(with("/normalizer", Value::Null), ["normalizer"]);
+        assert_eq!(
+            with("/pre_tokenizer/pretokenizers/0/pattern/Regex", "x".into()),
+            ["pre_tokenizer"]
+        );
+        assert_eq!(
+            with("/pre_tokenizer/pretokenizers/1/add_prefix_space", true.into()),
+            ["pre_tokenizer"]
+        );
     }
 }
