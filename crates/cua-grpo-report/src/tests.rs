@@ -288,7 +288,7 @@ fn evaluations_on_two_task_sets_are_never_compared() {
                 success_rate: *rate,
                 ..Default::default()
             };
-            event.extra.insert("task_set".into(), (*set).into());
+            event.task_set = Some((*set).into());
             metrics.write(&Line::Eval(event)).unwrap();
         }
         std::fs::read_to_string(write_report(run.path(), None).unwrap()).unwrap()

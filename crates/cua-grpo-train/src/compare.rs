@@ -1,18 +1,11 @@
 //! Which evaluations can be compared: those of one task set, on the instances that neither has lost.
 
 use crate::config::TrainConfig;
+use crate::instances::Instances;
 use crate::metrics::EvalEvent;
-use cua_grpo_core::{Group, TaskSource};
-use serde::{Deserialize, Serialize};
+use cua_grpo_core::TaskSource;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-
-/// Key of [`task_set_of`] in `metrics.jsonl`.
-const TASK_SET: &str = "task_set";
-/// Key of [`Instances`] in `metrics.jsonl`.
-const INSTANCES: &str = "instances";
-/// Key of the number of episodes that were asked for in `metrics.jsonl`.
-const REQUESTED: &str = "requested";
 
 /// What an evaluation on the first of `tasks` is made of, for comparison. Equal texts mean the same task instances under
 /// the same conditions: also when a template is worded anew, or another is added, it is another set.
@@ -39,63 +32,16 @@ pub fn task_set_of(config: &TrainConfig, tasks: &dyn TaskSource) -> String {
     text
 }
 
-/// What came out of each instance of an evaluation, in the order of its tasks; a lost one has `-` or null.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Instances {
-    /// `1` solved, `0` not.
-    pub solved: String,
-    /// `1` claimed as solved, `0` not.
-    pub claimed: String,
-    /// Rewards.
-    pub reward: Vec<Option<f64>>,
-    /// Turns taken.
-    pub turns: Vec<Option<usize>>,
-}
-
-impl Instances {
-    /// The outcomes of an evaluation's groups, each of one episode or of none that ended.
-    pub fn of(groups: &[Group]) -> Self {
-        let mut all = Self::default();
-        for group in groups {
-            let episode = group.episodes.first();
-            let sign = |holds: Option<bool>| holds.map_or('-', |holds| if holds { '1' } else { '0' });
-            all.solved.push(sign(episode.map(|episode| episode.facts.verified)));
-            all.claimed
-                .push(sign(episode.map(|episode| episode.facts.claimed == Some(true))));
-            all.reward.push(episode.map(|episode| f64::from(episode.reward)));
-            all.turns.push(episode.map(|episode| episode.facts.turns));
-        }
-        all
-    }
-
-    fn len(&self) -> usize {
-        self.solved
-            .len()
-            .min(self.claimed.len())
-            .min(self.reward.len())
-            .min(self.turns.len())
-    }
-
-    fn has(&self, index: usize) -> bool {
-        self.solved.as_bytes()[index] != b'-' && self.reward[index].is_some() && self.turns[index].is_some()
-    }
-}
-
 /// Writes what is compared into the event of an evaluation.
-///
-/// # Errors
-/// When it cannot be encoded; a defect of this program.
-pub fn describe(event: &mut EvalEvent, task_set: &str, instances: &Instances) -> Result<(), serde_json::Error> {
-    event.extra.insert(REQUESTED.into(), instances.len().into());
-    event.extra.insert(TASK_SET.into(), task_set.into());
-    event.extra.insert(INSTANCES.into(), serde_json::to_value(instances)?);
-    Ok(())
+pub fn describe(event: &mut EvalEvent, task_set: &str, instances: Instances) {
+    event.requested = Some(instances.len());
+    event.task_set = Some(task_set.into());
+    event.instances = Some(instances);
 }
 
 /// Episodes that were asked for.
 pub fn requested(event: &EvalEvent) -> usize {
-    let asked = event.extra.get(REQUESTED).and_then(serde_json::Value::as_u64);
-    asked.map_or(event.episodes, |asked| asked as usize)
+    event.requested.unwrap_or(event.episodes)
 }
 
 /// Episodes that were asked for and lost to faults: such an evaluation is incomplete.
@@ -105,7 +51,7 @@ pub fn lost(event: &EvalEvent) -> usize {
 
 /// The task set of an evaluation; `None` in files of older versions.
 pub fn task_set(event: &EvalEvent) -> Option<&str> {
-    event.extra.get(TASK_SET)?.as_str()
+    event.task_set.as_deref()
 }
 
 /// The first and the last evaluation that can be compared, each with its figures on the instances that neither has lost,
@@ -118,12 +64,10 @@ pub fn first_and_last<'a>(evals: impl IntoIterator<Item = &'a EvalEvent>) -> Opt
 }
 
 fn on_common_instances(first: &EvalEvent, last: &EvalEvent) -> Option<(EvalEvent, EvalEvent, usize)> {
-    let instances =
-        |event: &EvalEvent| -> Option<Instances> { serde_json::from_value(event.extra.get(INSTANCES)?.clone()).ok() };
     if lost(first) == 0 && lost(last) == 0 {
         return Some((first.clone(), last.clone(), last.episodes));
     }
-    let (before, after) = (instances(first)?, instances(last)?);
+    let (before, after) = (first.instances.as_ref()?, last.instances.as_ref()?);
     let common: Vec<usize> = (0..before.len().min(after.len()))
         .filter(|&index| before.has(index) && after.has(index))
         .collect();
@@ -143,7 +87,7 @@ fn on_common_instances(first: &EvalEvent, last: &EvalEvent) -> Option<(EvalEvent
             ..event.clone()
         }
     };
-    Some((restricted(first, &before), restricted(last, &after), common.len()))
+    Some((restricted(first, before), restricted(last, after), common.len()))
 }
 
 #[cfg(test)]
@@ -175,7 +119,7 @@ mod tests {
                 .map(|(index, ended)| ended.map(|_| index + 1))
                 .collect(),
         };
-        describe(&mut event, set, &instances).unwrap();
+        describe(&mut event, set, instances);
         event
     }
 

@@ -1,8 +1,9 @@
 //! Greedy episodes on task instances that training never sees.
 
-use crate::compare::{Instances, describe, task_set_of};
+use crate::compare::{describe, task_set_of};
 use crate::config::TrainConfig;
 use crate::faults::{Counter, FaultFigures, check_lost, first_fault};
+use crate::instances::Instances;
 use crate::interval::in_words;
 use crate::metrics::{EvalEvent, TemplateCount};
 use crate::summary::{behaviour, by_template};
@@ -140,7 +141,7 @@ impl Evaluation {
             eval_s: started.elapsed().as_secs_f64(),
             ..Default::default()
         };
-        describe(&mut event, &self.task_set, &instances)?;
+        describe(&mut event, &self.task_set, instances);
         Ok(EvalResult { event, episodes })
     }
 }

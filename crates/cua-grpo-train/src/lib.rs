@@ -11,6 +11,7 @@ pub mod eval;
 pub mod faults;
 pub mod files;
 pub mod imitate;
+pub mod instances;
 pub mod interval;
 pub mod layout;
 pub mod learner;

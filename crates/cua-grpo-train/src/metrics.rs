@@ -205,16 +205,13 @@ fn io(operation: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Me
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::Map;
 
     fn train(step: usize) -> Line {
-        let extra = Map::from_iter([("tokens_per_s".into(), Value::from(9.5))]);
         Line::Train(TrainEvent {
             step,
             updates: Some(1),
             loss: Some(0.1 * step as f64),
             rollout_s: 1.5,
-            extra,
             ..Default::default()
         })
     }
@@ -250,10 +247,14 @@ mod tests {
         let page = include_str!("../../../docs/METRICS.md");
         let mut train = TrainEvent {
             behaviour: Some(Behaviour::default()),
+            action_errors: Some(0),
+            kept_mass_mean: Some(1.0),
             ..Default::default()
         };
         train.set_updates(&[UpdateFigures::default(); 2]);
-        for event in [Line::Train(train), Line::Eval(EvalEvent::default())] {
+        let mut eval = EvalEvent::default();
+        crate::compare::describe(&mut eval, "set", crate::instances::Instances::default());
+        for event in [Line::Train(train), Line::Eval(eval)] {
             let line = serde_json::to_value(event).unwrap();
             for key in line.as_object().unwrap().keys().filter(|key| *key != "kind") {
                 assert!(
@@ -284,7 +285,7 @@ mod tests {
             (second.turns_mean, second.behaviour, second.groups_lost),
             (Some(3.0), None, None)
         );
-        assert_eq!(second.extra["action_errors"], 1);
+        assert_eq!((second.action_errors, second.kept_mass_mean), (Some(1), Some(1.0)));
     }
 
     #[test]

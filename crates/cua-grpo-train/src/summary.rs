@@ -60,7 +60,7 @@ pub fn summarise(collection: &Collection, version: u64) -> TrainEvent {
         }
     }
     let stats = &collection.stats;
-    let mut event = TrainEvent {
+    TrainEvent {
         reward_mean: mean,
         reward_std: variance.sqrt(),
         success_rate: stats.successes as f64 / stats.episodes.max(1) as f64,
@@ -71,14 +71,10 @@ pub fn summarise(collection: &Collection, version: u64) -> TrainEvent {
         behaviour: Some(behaviour(groups.iter().flat_map(|group| &group.episodes))),
         staleness_mean: gaps as f64 / tokens.max(1) as f64,
         staleness_max: largest,
+        action_errors: Some(stats.action_errors),
+        kept_mass_mean: Some(stats.kept_mass_mean()),
         ..Default::default()
-    };
-    let more = [
-        ("action_errors", stats.action_errors.into()),
-        ("kept_mass_mean", stats.kept_mass_mean().into()),
-    ];
-    event.extra.extend(more.map(|(key, value)| (key.to_owned(), value)));
-    event
+    }
 }
 
 #[cfg(test)]

@@ -104,7 +104,7 @@ fn every_update_of_a_step_counts_and_episodes_are_accounted_for() {
     );
     assert_eq!(
         (counts.replies_malformed + counts.replies_refused) as u64,
-        train.extra["action_errors"]
+        train.action_errors.unwrap() as u64
     );
     let run = folder.path().join("run");
     let saved = load_episodes(&Saved::Train.folder(&run, 1)).unwrap();

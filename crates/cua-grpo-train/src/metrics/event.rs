@@ -4,8 +4,8 @@
 //! run with `beta` 0 has no divergence. Keys that came later are absent from older files and read as absent.
 
 use crate::faults::FaultFigures;
+use crate::instances::Instances;
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 /// One line.
@@ -94,9 +94,15 @@ pub struct EvalEvent {
     /// Wall-clock seconds.
     #[serde(default)]
     pub eval_s: f64,
-    /// Further keys.
-    #[serde(flatten)]
-    pub extra: Map<String, Value>,
+    /// Episodes that were asked for; this and the next two are absent in files of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requested: Option<usize>,
+    /// A name of the instances and the conditions that they were played under: equal names can be compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task_set: Option<String>,
+    /// What came out of each instance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instances: Option<Instances>,
 }
 
 /// One training step. Rates are fractions of 1.
@@ -198,9 +204,12 @@ pub struct TrainEvent {
     pub rollout_s: f64,
     /// Wall-clock seconds of scoring, loss and update.
     pub train_s: f64,
-    /// Further keys.
-    #[serde(flatten)]
-    pub extra: Map<String, Value>,
+    /// Replies that were no action, or could not be carried out; this and the next are absent in files of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action_errors: Option<usize>,
+    /// Mean probability mass that top-p and top-k kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept_mass_mean: Option<f64>,
 }
 
 /// The figures of one update. Means are over the tokens that entered the loss.

@@ -105,7 +105,7 @@ mod tests {
             success_rate: rate,
             ..Default::default()
         };
-        event.extra.insert("requested".into(), 10.into());
+        event.requested = Some(10);
         event
     }
 

@@ -115,8 +115,8 @@ async fn an_incomplete_evaluation_says_so_and_chooses_nothing() {
     for event in read_metrics(&run).unwrap() {
         if let Line::Eval(eval) = event {
             assert_eq!((eval.episodes, eval.losses.lost), (1, 3));
-            assert_eq!(eval.extra["requested"], 4);
-            let solved = eval.extra["instances"]["solved"].as_str().unwrap();
+            assert_eq!(eval.requested, Some(4));
+            let solved = eval.instances.unwrap().solved;
             assert_eq!((solved.len(), solved.matches('-').count()), (4, 3), "{solved}");
         }
     }
