@@ -61,6 +61,21 @@ fn the_dropout_of_a_training_run_is_left_out() {
 }
 
 #[test]
+fn what_transformers_builds_anew_of_the_pieces_is_not_read_from_the_file() {
+    let text = "Open: the settings";
+    let want = changed(|_| {}).encode(text).unwrap();
+    for (key, value) in [
+        ("continuing_subword_prefix", json!("##")),
+        ("end_of_word_suffix", json!("</w>")),
+        ("fuse_unk", json!(true)),
+        ("byte_fallback", json!(true)),
+    ] {
+        let saved = changed(|json| json["model"][key] = value.clone());
+        assert_eq!(saved.encode(text).unwrap(), want, "{key}");
+    }
+}
+
+#[test]
 fn keys_that_would_change_ids_are_named() {
     for (config, key) in [
         (json!({"add_prefix_space": true}), "add_prefix_space"),

@@ -91,9 +91,19 @@ impl Tokenizer {
         for key in ["truncation", "padding"] {
             json[key] = Value::Null;
         }
-        // Of the same run: pieces would be cut at random.
+        // Of the same run: pieces would be cut at random. The others are no part of these models' tokenizer, and
+        // transformers builds it without them.
         if let Some(model) = json["model"].as_object_mut() {
-            model.insert("dropout".to_owned(), Value::Null);
+            for (key, none) in [
+                ("dropout", Value::Null),
+                ("continuing_subword_prefix", "".into()),
+                ("end_of_word_suffix", "".into()),
+                ("fuse_unk", false.into()),
+                ("byte_fallback", false.into()),
+                ("ignore_merges", false.into()),
+            ] {
+                model.insert(key.to_owned(), none);
+            }
         }
         let full = parse(&json)?;
         json["added_tokens"] = Value::Array(Vec::new());

@@ -29,8 +29,18 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 /// # Errors
 /// When the file system refuses; the old content stands then.
 pub fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let found = path.metadata().ok();
+    if found.as_ref().is_some_and(|found| !found.is_file() && !found.is_dir()) {
+        // A device or a pipe is written to: a file in its place would be its end.
+        return std::fs::OpenOptions::new().write(true).open(path)?.write_all(bytes);
+    }
+    // The file behind a link, not the link.
+    let real = path.is_symlink().then(|| path.canonicalize()).transpose()?;
+    let path = real.as_deref().unwrap_or(path);
     let partial = beside(path, &format!(".{}{PARTIAL}", std::process::id()));
-    let written = write_synced(&partial, bytes).and_then(|()| rename(&partial, path));
+    let written = write_synced(&partial, bytes)
+        .and_then(|()| found.map_or(Ok(()), |found| std::fs::set_permissions(&partial, found.permissions())))
+        .and_then(|()| rename(&partial, path));
     if written.is_err() {
         // The first error is the one to tell; the name says what it is.
         let _ = std::fs::remove_file(&partial);
@@ -316,6 +326,26 @@ pub mod tests {
             assert!(outcome.is_ok(), "failed without a death: {:?}", outcome.err());
         }
         died && outcome.is_err()
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_modes_and_devices_stay_what_they_are() {
+        use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
+        let home = tempfile::tempdir().unwrap();
+        let [file, link] = ["file", "link"].map(|name| home.path().join(name));
+        std::fs::write(&file, "old").unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
+        symlink(&file, &link).unwrap();
+        replace(&link, b"new").unwrap();
+        assert!(link.is_symlink());
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "new");
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o640);
+        // A socket stands for all that is no file: opening it fails, and it is still there.
+        let socket = home.path().join("socket");
+        let _listens = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        assert!(replace(&socket, b"new").is_err());
+        assert!(socket.metadata().unwrap().file_type().is_socket());
     }
 
     fn fill(text: &'static str) -> impl Fn(&Path) -> Result<()> {

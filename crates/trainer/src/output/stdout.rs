@@ -38,24 +38,15 @@ pub fn check_target(flag: &str, path: &Path) -> Result<(), TrainError> {
     Ok(())
 }
 
-/// Writes JSON beside `path` and renames it when it is whole.
+/// Writes JSON beside `path` and renames it when it is whole; a device or a pipe is written to.
 ///
 /// # Errors
 /// When the file cannot be written.
 pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
     let context = || format!("cannot write {}", path.display());
-    let mut name = std::ffi::OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(".partial");
-    let partial = folder_of(path).join(name);
     let mut text = serde_json::to_vec(value).with_context(context)?;
     text.push(b'\n');
-    let written = std::fs::write(&partial, text).and_then(|()| std::fs::rename(&partial, path));
-    if written.is_err() {
-        // What is left of a file that could not be written whole; it may not even exist.
-        let _ = std::fs::remove_file(&partial);
-    }
-    written.with_context(context)
+    cua_grpo_train::files::replace(path, &text).with_context(context)
 }
 
 /// The folder that holds `path`.
