@@ -22,7 +22,7 @@ pub use cua_grpo_android::names::{App, Namespace, Page, Toggle};
 pub use demonstrator::{Demonstrator, DemonstratorError, Skill};
 pub use phone::{Alarm, HEIGHT, Key, Phone, ROW, Screen, Startup, VISIBLE_ROWS, WIDTH};
 pub use scripted::{Roster, ScriptedPolicy};
-pub use server::{Faults, Latency, PhoneAccess, SimConfig, SimError, SimServer, SimStats};
+pub use server::{Faults, Latency, Limits, PhoneAccess, SimConfig, SimError, SimServer, SimStats};
 pub use settings::{Settings, TIMEOUTS};
 pub use shell::ShellOutput;
 pub use widget::{NodeKind, Rect, UiNode};

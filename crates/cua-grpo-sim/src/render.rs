@@ -34,7 +34,10 @@ pub(crate) fn mark(image: &mut RgbImage, points: &[(f64, f64)]) {
     for &(x, y) in points {
         for step in -6..=6_i32 {
             for (dx, dy) in [(step, 0), (step, 1), (0, step), (1, step)] {
-                let place = (u32::try_from(x as i32 + dx), u32::try_from(y as i32 + dy));
+                let place = (
+                    u32::try_from((x as i32).saturating_add(dx)),
+                    u32::try_from((y as i32).saturating_add(dy)),
+                );
                 if let (Ok(x), Ok(y)) = place
                     && let Some(pixel) = image.get_pixel_mut_checked(x, y)
                 {

@@ -13,6 +13,9 @@ pub const TIMEOUTS: [(u32, &str, &str); 6] = [
     (600_000, "10 minutes", "10 min"),
 ];
 
+/// What all keys and values may have together, in bytes.
+const LARGEST_DATABASE: usize = 256 * 1024;
+
 /// All settings, as text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Settings {
@@ -28,6 +31,16 @@ impl Settings {
     /// Writes a value.
     pub fn put(&mut self, namespace: Namespace, key: &str, value: impl Into<String>) {
         self.values.insert((namespace, key.to_owned()), value.into());
+    }
+
+    /// Whether the database has room for one more value of `more` bytes, key included.
+    pub(crate) fn has_room(&self, more: usize) -> bool {
+        let used: usize = self
+            .values
+            .iter()
+            .map(|((_, key), value)| key.len() + value.len())
+            .sum();
+        used.saturating_add(more) <= LARGEST_DATABASE
     }
 
     /// Forgets a key; tells whether it was there.

@@ -3,6 +3,13 @@
 use crate::{phone::Phone, shell_commands::run};
 use std::collections::BTreeMap;
 
+/// Longest command line with the values of its variables, in bytes: as long as Linux takes an argument.
+const LONGEST_LINE: usize = 128 * 1024;
+/// Commands that a line may have.
+const MOST_COMMANDS: usize = 1000;
+/// Largest output of a line, in bytes.
+const LARGEST_OUTPUT: usize = 1024 * 1024;
+
 /// What a command left.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ShellOutput {
@@ -55,11 +62,21 @@ impl Phone {
     }
 
     /// [`Phone::shell`] with environment variables for `$NAME`.
+    ///
+    /// A line of more than 128 KiB with the values of its variables, or of more than 1,000 commands, is not run. Output
+    /// ends at 1 MiB.
     pub fn shell_with(&mut self, line: &str, variables: &BTreeMap<String, String>) -> ShellOutput {
         let tokens = match tokens(line, variables) {
             Ok(tokens) => tokens,
             Err(message) => return ShellOutput::fail(2, format!("sh: syntax error: {message}")),
         };
+        let operators = tokens
+            .iter()
+            .filter(|token| matches!(token, Token::Operator(_)))
+            .count();
+        if operators >= MOST_COMMANDS {
+            return ShellOutput::fail(2, format!("sh: more than {MOST_COMMANDS} commands in a line"));
+        }
         let mut total = ShellOutput::default();
         let mut before = Operator::Then;
         for (pipeline, after) in split(tokens) {
@@ -77,6 +94,13 @@ impl Phone {
                 total.stdout.push_str(&output.stdout);
                 total.stderr.push_str(&output.stderr);
                 total.exit_code = output.exit_code;
+            }
+            if total.stdout.len().max(total.stderr.len()) > LARGEST_OUTPUT {
+                cut(&mut total.stdout);
+                cut(&mut total.stderr);
+                total.stderr.push_str("sh: output beyond 1 MiB was cut off\n");
+                total.exit_code = 1;
+                break;
             }
         }
         total
@@ -96,6 +120,15 @@ impl Phone {
         output.stderr = complaints;
         output
     }
+}
+
+/// Shortens text to the largest output, at the end of a character.
+fn cut(text: &mut String) {
+    let mut end = LARGEST_OUTPUT.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.truncate(end);
 }
 
 /// Splits tokens into pipelines (lists of commands) and the operator behind each.
@@ -131,6 +164,9 @@ fn tokens(line: &str, variables: &BTreeMap<String, String>) -> Result<Vec<Token>
     let mut tokens = Vec::new();
     let mut word: Option<String> = None;
     let mut letters = line.chars().peekable();
+    let mut room = LONGEST_LINE
+        .checked_sub(line.len())
+        .ok_or_else(|| too_long("the line"))?;
     while let Some(letter) = letters.next() {
         match letter {
             '\'' => {
@@ -151,7 +187,7 @@ fn tokens(line: &str, variables: &BTreeMap<String, String>) -> Result<Vec<Token>
                         Some('\\') if matches!(letters.peek(), Some('"' | '\\' | '$' | '`')) => {
                             target.extend(letters.next());
                         }
-                        Some('$') => target.push_str(&variable(&mut letters, variables)),
+                        Some('$') => target.push_str(variable(&mut letters, variables, &mut room)?),
                         Some(inside) => target.push(inside),
                         None => return Err("a double quote is not closed".to_owned()),
                     }
@@ -159,8 +195,8 @@ fn tokens(line: &str, variables: &BTreeMap<String, String>) -> Result<Vec<Token>
             }
             '\\' => word.get_or_insert_default().extend(letters.next()),
             '$' => {
-                let value = variable(&mut letters, variables);
-                word.get_or_insert_default().push_str(&value);
+                let value = variable(&mut letters, variables, &mut room)?;
+                word.get_or_insert_default().push_str(value);
             }
             ';' | '\n' | '|' | '&' => {
                 tokens.extend(word.take().map(Token::Word));
@@ -186,14 +222,27 @@ fn tokens(line: &str, variables: &BTreeMap<String, String>) -> Result<Vec<Token>
     Ok(tokens)
 }
 
-/// The value of the variable whose name follows; an unknown one is empty, a lone `$` stands for itself.
-fn variable(letters: &mut std::iter::Peekable<std::str::Chars>, variables: &BTreeMap<String, String>) -> String {
+fn too_long(what: &str) -> String {
+    format!("{what} is longer than {LONGEST_LINE} bytes")
+}
+
+/// The value of the variable whose name follows; an unknown one is empty, a lone `$` stands for itself. `room` is what
+/// values may still add to the line.
+fn variable<'a>(
+    letters: &mut std::iter::Peekable<std::str::Chars>,
+    variables: &'a BTreeMap<String, String>,
+    room: &mut usize,
+) -> Result<&'a str, String> {
     let mut name = String::new();
     while let Some(letter) = letters.next_if(|letter| letter.is_ascii_alphanumeric() || *letter == '_') {
         name.push(letter);
     }
     if name.is_empty() {
-        return "$".to_owned();
+        return Ok("$");
     }
-    variables.get(&name).cloned().unwrap_or_default()
+    let value = variables.get(&name).map_or("", String::as_str);
+    *room = room
+        .checked_sub(value.len())
+        .ok_or_else(|| too_long("the line with its variables"))?;
+    Ok(value)
 }

@@ -32,6 +32,9 @@ fn settings(phone: &mut Phone, arguments: &[&str]) -> ShellOutput {
     };
     match *arguments {
         ["get", _, key] => ShellOutput::ok(format!("{}\n", phone.settings.get(namespace, key).unwrap_or("null"))),
+        ["put", _, key, value] if !phone.settings.has_room(key.len() + value.len()) => {
+            ShellOutput::fail(1, "settings: database or disk is full")
+        }
         ["put", _, key, value] => {
             phone.settings.put(namespace, key, value);
             ShellOutput::default()

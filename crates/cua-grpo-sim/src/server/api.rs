@@ -1,13 +1,15 @@
 //! The paths of the API, and what happens to every request: counting, key, delay, failures on purpose.
 
 use super::{
-    actions, boxes, gestures, model,
+    actions, boxes,
+    config::Limits,
+    gestures, model,
     reply::ApiError,
     state::{Shared, SimState},
 };
 use axum::{
     Router,
-    extract::{Request, State},
+    extract::{DefaultBodyLimit, Request, State},
     http::{StatusCode, header},
     middleware::{self, Next},
     response::Response,
@@ -45,6 +47,8 @@ pub(super) fn router(state: Shared) -> Router {
         .nest("/api/v1", api.clone())
         .merge(api)
         .layer(middleware::from_fn_with_state(state.clone(), gate))
+        // The gate has bounded bodies.
+        .layer(DefaultBodyLimit::disable())
         .with_state(state)
 }
 
@@ -74,7 +78,26 @@ async fn gate(State(state): State<Shared>, request: Request, next: Next) -> Resu
     if acts(request.uri().path()) && state.draw(state.config.faults.refused_actions) {
         return Err(ApiError::bad("refused on purpose: a fault of the simulator"));
     }
+    let request = whole(request, state.config.limits).await?;
     Ok(next.run(request).await)
+}
+
+/// The request with all of its body, which may neither be too large nor take too long.
+async fn whole(request: Request, limits: Limits) -> Result<Request, ApiError> {
+    let (head, body) = request.into_parts();
+    let read = axum::body::to_bytes(body, limits.body_bytes);
+    let bytes = match tokio::time::timeout(limits.body, read).await {
+        Ok(Ok(bytes)) => bytes,
+        Ok(Err(error)) => {
+            let message = format!("read body: {error}; expected at most {} bytes", limits.body_bytes);
+            return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message));
+        }
+        Err(_) => {
+            let message = format!("read body: it did not come within {:?}", limits.body);
+            return Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, message));
+        }
+    };
+    Ok(Request::from_parts(head, bytes.into()))
 }
 
 /// Whether a path changes the screen.

@@ -18,6 +18,8 @@ pub struct SimConfig {
     pub latency: Latency,
     /// How unreliable it pretends to be. Default: reliable.
     pub faults: Faults,
+    /// What a client may take of it.
+    pub limits: Limits,
 }
 
 impl Default for SimConfig {
@@ -28,6 +30,35 @@ impl Default for SimConfig {
             quota: 64,
             latency: Latency::default(),
             faults: Faults::default(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// What a client may take of the simulator before it is cut off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections at once; further ones wait until one ends. Default 1,024.
+    pub connections: usize,
+    /// Until the first byte of a connection. Default 10 s.
+    pub first_byte: Duration,
+    /// Until the head of a request is whole, which includes the time between two requests of a connection. Default 2 min,
+    /// longer than clients keep a connection that is idle.
+    pub head: Duration,
+    /// Until the body of a request is whole. Default 30 s.
+    pub body: Duration,
+    /// Largest body, in bytes. Default 16 MiB.
+    pub body_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 1024,
+            first_byte: Duration::from_secs(10),
+            head: Duration::from_secs(120),
+            body: Duration::from_secs(30),
+            body_bytes: 16 * 1024 * 1024,
         }
     }
 }

@@ -22,6 +22,9 @@ use std::time::Duration;
 type Answer = Result<Json<ActionResult>, ApiError>;
 type XY = (f64, f64);
 
+/// Largest coordinate or distance that is accepted, in pixels.
+const FARTHEST: f64 = 100_000.0;
+
 const CENTRE: XY = (WIDTH as f64 / 2.0, HEIGHT as f64 / 2.0);
 
 fn described(phone: &Phone, text: &str) -> Result<XY, ApiError> {
@@ -31,21 +34,31 @@ fn described(phone: &Phone, text: &str) -> Result<XY, ApiError> {
     Ok((f64::from(x), f64::from(y)))
 }
 
+/// A point as it was sent, which may lie beside the screen but not out of the world.
+fn on_earth(x: f64, y: f64) -> Result<XY, ApiError> {
+    if x.abs() <= FARTHEST && y.abs() <= FARTHEST {
+        Ok((x, y))
+    } else {
+        let message = format!("expected pixels of a screen of {WIDTH} x {HEIGHT}, got x {x}, y {y}");
+        Err(ApiError::bad(message))
+    }
+}
+
 fn place(phone: &Phone, place: &Place) -> Result<XY, ApiError> {
     match place {
-        Place::Point(point) => Ok((point.x, point.y)),
+        Place::Point(point) => on_earth(point.x, point.y),
         Place::Target {
             target: TargetRef::Description(text),
         } => described(phone, text),
         Place::Target {
             target: TargetRef::Element(element),
-        } => Ok((element.center_x, element.center_y)),
+        } => on_earth(element.center_x, element.center_y),
     }
 }
 
 fn place_ref(phone: &Phone, place: &PlaceRef) -> Result<XY, ApiError> {
     match place {
-        PlaceRef::Point(Point { x, y }) => Ok((*x, *y)),
+        PlaceRef::Point(Point { x, y }) => on_earth(*x, *y),
         PlaceRef::Description(text) => described(phone, text),
     }
 }
@@ -130,8 +143,10 @@ fn pixels(distance: Option<&Distance>, direction: Direction, default: f64) -> Re
     let side = f64::from(if dx == 0.0 { HEIGHT } else { WIDTH });
     match distance {
         None => Ok(default * side),
-        Some(Distance::Pixels(pixels)) if *pixels >= 0.0 => Ok(*pixels),
-        Some(Distance::Pixels(pixels)) => Err(ApiError::bad(format!("distance: expected 0 or more, got {pixels}"))),
+        Some(Distance::Pixels(pixels)) if (0.0..=FARTHEST).contains(pixels) => Ok(*pixels),
+        Some(Distance::Pixels(pixels)) => Err(ApiError::bad(format!(
+            "distance: expected 0 to {FARTHEST} pixels, got {pixels}"
+        ))),
         Some(Distance::Named(name)) => match name.as_str() {
             "tiny" => Ok(0.1 * side),
             "short" => Ok(0.25 * side),
@@ -196,7 +211,7 @@ pub(super) async fn drag(State(state): State<Shared>, Path(id): Path<String>, bo
             let (Some(first), Some(last)) = (drag.path.first(), drag.path.last()) else {
                 return Err(ApiError::bad("drag: expected a path of at least one point, got none"));
             };
-            let (start, end) = ((first.x, first.y), (last.x, last.y));
+            let (start, end) = (on_earth(first.x, first.y)?, on_earth(last.x, last.y)?);
             act(&state, &id, drag.options, |phone| {
                 Ok(drag_between(phone, start, end, drag.duration))
             })
@@ -210,8 +225,8 @@ pub(super) async fn scroll(State(state): State<Shared>, Path(id): Path<String>, 
         Scroll::By(scroll) => (
             None,
             scroll.options,
-            (scroll.x, scroll.y),
-            (scroll.scroll_x, scroll.scroll_y),
+            on_earth(scroll.x, scroll.y)?,
+            on_earth(scroll.scroll_x, scroll.scroll_y)?,
         ),
         Scroll::Direction(scroll) => {
             let (dx, dy) = step(scroll.direction);

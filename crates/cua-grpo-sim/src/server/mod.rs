@@ -8,9 +8,10 @@ mod gestures;
 mod memory;
 mod model;
 mod reply;
+mod serve;
 mod start;
 mod state;
 mod time;
 
-pub use config::{Faults, Latency, SimConfig};
+pub use config::{Faults, Latency, Limits, SimConfig};
 pub use start::{PhoneAccess, SimError, SimServer, SimStats};

@@ -1,8 +1,7 @@
 //! Starts and stops the simulator, and reaches into its phones.
 
-use super::{api, config::SimConfig, state::SimState};
+use super::{api, config::SimConfig, serve::serve, state::SimState};
 use crate::phone::Phone;
-use axum::serve::ListenerExt;
 use std::{
     net::SocketAddr,
     sync::{Arc, atomic::Ordering},
@@ -72,20 +71,11 @@ impl SimServer {
         let fail = |reason| SimError::Bind { address: bind, reason };
         let listener = TcpListener::bind(bind).await.map_err(fail)?;
         let address = listener.local_addr().map_err(fail)?;
+        let limits = config.limits;
         let state = Arc::new(SimState::new(config));
         let app = api::router(state.clone());
-        let (stop, mut stopped) = watch::channel(false);
-        let task = tokio::spawn(async move {
-            // Without TCP_NODELAY small answers wait for acknowledgements, about 40 ms each. A socket that refuses the
-            // option still works, so its error may be dropped.
-            let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-            let until = async move {
-                // An error means that the handle is gone, which ends the service too.
-                let _ = stopped.wait_for(|stop| *stop).await;
-            };
-            // Accept errors are retried inside; serving ends only by `until`.
-            let _ = axum::serve(listener, app).with_graceful_shutdown(until).await;
-        });
+        let (stop, stopped) = watch::channel(false);
+        let task = tokio::spawn(serve(listener, app, limits, stopped));
         let base_url = format!("http://{address}/api/v1");
         Ok(Self {
             state,

@@ -18,6 +18,8 @@ use std::{
 
 /// Ended boxes that stay readable; the oldest are forgotten.
 const ENDED_KEPT: usize = 1024;
+/// What variables and labels of a box may have together, in bytes.
+const LARGEST_WORDS: usize = 64 * 1024;
 /// Longest life of a box: a year.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
@@ -42,7 +44,8 @@ struct Boxes {
 pub(super) struct BoxEntry {
     pub number: u64,
     pub object: BoxObject,
-    pub phone: Phone,
+    /// Locked on its own, so that a long command on one phone holds up no other.
+    phone: Arc<Mutex<Phone>>,
     ready: Instant,
     expires: Instant,
     keep_alive: Duration,
@@ -115,6 +118,12 @@ impl SimState {
             None => rand::rng().random::<u64>() >> 11,
         };
         envs.insert(SEED_ENV.to_owned(), seed.to_string());
+        let words = envs.iter().chain(&config.labels);
+        let size: usize = words.map(|(name, value)| name.len() + value.len()).sum();
+        if size > LARGEST_WORDS {
+            let message = format!("create box: expected envs and labels of at most {LARGEST_WORDS} bytes, got {size}");
+            return Err(ApiError::bad(message));
+        }
         let life = duration(
             "config.expiresIn",
             config.expires_in.as_deref(),
@@ -162,7 +171,7 @@ impl SimState {
         let entry = BoxEntry {
             number: boxes.born,
             object: object.clone(),
-            phone: Phone::new(seed),
+            phone: Arc::new(Mutex::new(Phone::new(seed))),
             ready: now + boot,
             expires: now + life,
             keep_alive,
@@ -232,19 +241,25 @@ impl SimState {
             entry.expires = least;
             entry.object.expires_at = Some(iso(SystemTime::now() + entry.keep_alive));
         }
-        let BoxEntry { phone, object, .. } = entry;
-        work(phone, object)
+        let (phone, object) = (entry.phone.clone(), entry.object.clone());
+        drop(boxes);
+        work(&mut lock(&phone), &object)
     }
 
     /// Does something with the phone of a box in any status, without counting as a request.
     pub fn peek<R>(&self, id: &str, work: impl FnOnce(&mut Phone) -> R) -> Option<R> {
-        self.boxes().by_id.get_mut(id).map(|entry| work(&mut entry.phone))
+        let phone = self.boxes().by_id.get(id).map(|entry| entry.phone.clone())?;
+        Some(work(&mut lock(&phone)))
     }
 
     /// Boxes that run or boot.
     pub fn live(&self) -> usize {
         self.boxes().by_id.values().filter(|entry| entry.live()).count()
     }
+}
+
+fn lock(phone: &Mutex<Phone>) -> MutexGuard<'_, Phone> {
+    phone.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Reads an optional duration.
