@@ -13,7 +13,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("cua-grpo-android", &["cua-grpo-core"]),
     ("cua-grpo-gbox", &["cua-grpo-android"]),
     ("cua-grpo-sim", &["cua-grpo-core", "cua-grpo-android", "cua-grpo-gbox"]),
-    ("cua-grpo-rollout", &["cua-grpo-core"]),
+    ("cua-grpo-rollout", &["cua-grpo-algo", "cua-grpo-core"]),
     (
         "cua-grpo-train",
         &[

@@ -106,6 +106,8 @@ pub enum Ending {
     MaxTurns,
     /// The limit of tokens in the context was reached.
     MaxTokens,
+    /// The limit of time was reached.
+    MaxTime,
     /// The episode is given up because of a fault; nothing is validated.
     Fault,
 }

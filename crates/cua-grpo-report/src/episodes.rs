@@ -118,6 +118,7 @@ pub(super) fn meta(episode: &EpisodeRecord) -> String {
         Ending::Reported => "reported its end",
         Ending::MaxTurns => "ran out of turns",
         Ending::MaxTokens => "ran out of context",
+        Ending::MaxTime => "ran out of time",
         Ending::Fault => "lost to a fault",
     };
     let turns = episode.turns.len();

@@ -106,7 +106,7 @@ impl Figures<'_> {
             |value: fn(&TrainEvent) -> Option<usize>| self.train(|train| value(train).map(|count| count as f64));
         let ended = |part| {
             self.share(part, |counts| {
-                counts.ended_reported + counts.ended_max_turns + counts.ended_max_tokens
+                counts.ended_reported + counts.ended_max_turns + counts.ended_max_tokens + counts.ended_max_time
             })
         };
         let replies = |part| self.share(part, |counts| counts.replies);
@@ -128,7 +128,11 @@ impl Figures<'_> {
                 scale: Scale::Percent,
                 reference: None,
                 series: vec![
-                    line("out of context", "bad", ended(|counts| counts.ended_max_tokens)),
+                    line(
+                        "out of context or time",
+                        "bad",
+                        ended(|counts| counts.ended_max_tokens + counts.ended_max_time),
+                    ),
                     line("out of turns", "claimed", ended(|counts| counts.ended_max_turns)),
                     line("reported", "smooth", ended(|counts| counts.ended_reported)),
                 ],

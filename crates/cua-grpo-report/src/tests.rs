@@ -169,6 +169,7 @@ fn make_run(run: &Path) {
                 ended_reported: 20 + step / 4,
                 ended_max_turns: 12 - step / 4,
                 ended_max_tokens: 0,
+                ended_max_time: 0,
                 replies: 150,
                 replies_malformed: 20 - step / 2,
                 replies_refused: 5,

@@ -33,6 +33,17 @@ pub struct RolloutConfig {
     /// Start every environment of a wave before the first token is asked for, and open sessions in slot order: what
     /// a sampler with reproducible batches needs. Off, each episode goes ahead as soon as its environment is up.
     pub lockstep: bool,
+    /// Most time that one step of an environment may take, and its release at the end; `None` waits. An environment that
+    /// takes longer is a fault, and its slot is tried again.
+    pub turn_timeout: Option<Duration>,
+    /// Most time from the first observation on: a policy that has not ended by then is out of time, which is its own
+    /// ending. It is looked at between turns and while a reply is drawn, so an episode lasts at most this and one step. An
+    /// environment may take as long to start. `None` waits.
+    pub episode_timeout: Option<Duration>,
+    /// Attempts that a group begins for each episode that it needs, 1 or more. Above 1 a group is whole as soon as enough
+    /// of its attempts have ended, and the others are given up: nobody waits for the slowest, and short episodes are seen
+    /// more often. Not in lockstep.
+    pub oversample: f64,
 }
 
 impl Default for RolloutConfig {
@@ -49,6 +60,9 @@ impl Default for RolloutConfig {
             retry_delay: Duration::from_millis(500),
             seed: 42,
             lockstep: false,
+            turn_timeout: None,
+            episode_timeout: None,
+            oversample: 1.0,
         }
     }
 }
@@ -89,7 +103,38 @@ impl RolloutConfig {
                 got: self.top_p.to_string(),
             });
         }
+        let oversample = self.oversample;
+        let (expected, right) = if self.lockstep {
+            ("1 in lockstep", oversample == 1.0)
+        } else {
+            ("from 1 to 16", (1.0..=16.0).contains(&oversample))
+        };
+        if !right {
+            return Err(EngineError::Config {
+                name: "oversample",
+                expected,
+                got: oversample.to_string(),
+            });
+        }
+        for (name, limit) in [
+            ("turn_timeout", self.turn_timeout),
+            ("episode_timeout", self.episode_timeout),
+        ] {
+            if limit == Some(Duration::ZERO) {
+                return Err(EngineError::Config {
+                    name,
+                    expected: "above 0",
+                    got: "0".to_owned(),
+                });
+            }
+        }
         Ok(())
+    }
+
+    /// Attempts that a group of `size` begins.
+    pub(crate) fn attempts(&self, size: usize) -> usize {
+        // A product that rounding put just above a whole number is that number.
+        ((size as f64 * self.oversample - 1e-9).ceil() as usize).max(size)
     }
 
     /// Turns that an attempt at a task with its own bound `task_turns` may take.
@@ -103,25 +148,74 @@ impl RolloutConfig {
     }
 
     /// Sampling parameters of one call. The seed is made of what the call is for, never of when it happens.
-    pub(crate) fn sampling(&self, call: SeedPath, max_new_tokens: usize) -> SamplingParams {
-        let SeedPath { salt, slot, play, turn } = call;
+    pub(crate) fn sampling(&self, stream: [u64; 2], play: u64, turn: usize, max_new_tokens: usize) -> SamplingParams {
+        let [salt, number] = stream;
         SamplingParams::new(max_new_tokens)
             .with_temperature(self.temperature)
             .with_top_p(self.top_p)
             .with_top_k(self.top_k)
-            .with_seed(derive_seed(&[self.seed, salt, slot as u64, play, turn as u64]))
+            .with_seed(derive_seed(&[self.seed, salt, number, play, turn as u64]))
     }
 }
 
-/// What one sampling call is for.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct SeedPath {
-    /// The collection, e.g. the training step.
-    pub salt: u64,
-    /// Number of the slot in the collection.
-    pub slot: usize,
-    /// How many earlier attempts of this slot were lost after their environment had started.
-    pub play: u64,
-    /// Number of the turn.
-    pub turn: usize,
+/// How tasks are cut into batches, one for each update. The random stream of an attempt follows from this, its task's
+/// cursor and its number in the group: the same whether the group is collected with others or comes out of a stream.
+///
+/// The stream of the attempt `a` at the task `c` is numbered by the batch that `c` falls into, from 1, and by the place
+/// in it, `(c mod groups) * group_size + a`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Batches {
+    /// Groups of a batch.
+    pub groups: usize,
+    /// Episodes of a group.
+    pub group_size: usize,
+}
+
+impl Batches {
+    /// Episodes of a batch.
+    pub fn episodes(&self) -> usize {
+        self.groups * self.group_size
+    }
+
+    /// The random stream of an attempt. Attempts beyond the group's size come after all others.
+    pub(crate) fn stream(&self, cursor: u64, attempt: u64) -> [u64; 2] {
+        let (groups, size) = (self.groups.max(1) as u64, self.group_size as u64);
+        let place = cursor % groups;
+        let number = match attempt.checked_sub(size) {
+            None => place * size + attempt,
+            Some(beyond) => groups * size + beyond * groups + place,
+        };
+        [cursor / groups + 1, number]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn attempts_of_all_tasks_have_streams_of_their_own() {
+        let batches = Batches {
+            groups: 3,
+            group_size: 4,
+        };
+        assert_eq!(batches.stream(0, 0), [1, 0]);
+        assert_eq!(batches.stream(7, 2), [3, 6], "the second task of the third batch");
+        let all = (0..12).flat_map(|cursor| (0..9).map(move |attempt| batches.stream(cursor, attempt)));
+        assert_eq!(all.collect::<BTreeSet<_>>().len(), 12 * 9);
+    }
+
+    #[test]
+    fn a_group_begins_as_many_attempts_as_the_factor_says() {
+        let attempts = |oversample, size| {
+            RolloutConfig {
+                oversample,
+                ..RolloutConfig::default()
+            }
+            .attempts(size)
+        };
+        assert_eq!([attempts(1.0, 4), attempts(1.25, 4), attempts(1.1, 10)], [4, 5, 11]);
+        assert_eq!([attempts(1.01, 4), attempts(2.0, 3)], [5, 6]);
+    }
 }

@@ -1,14 +1,17 @@
 //! One attempt: an environment is started, the policy and it take turns, it is finished, the reward is asked.
 
-use crate::config::SeedPath;
-use crate::stats::{Board, ProgressEvent};
-use crate::{EngineError, RolloutConfig};
+use crate::RolloutConfig;
+use crate::caught::caught;
+use crate::stats::{Board, ProgressEvent, Span};
 use cua_grpo_core::{
-    ActionRecord, Completion, Ending, Environment, EnvironmentFactory, Episode, Fault, FaultKind, Image, Message,
-    Observation, Prompt, Renderer, Reward, Role, Row, Sampler, SamplerSession, SamplingParams, StopReason, Task, Turn,
+    ActionRecord, Completion, Ending, Environment, EnvironmentFactory, Episode, Facts, Fault, FaultKind, Image,
+    Message, Observation, Prompt, Renderer, Reward, Role, Row, Sampler, SamplerSession, SamplingParams, StopReason,
+    Task, Turn,
 };
+use std::future::Future;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::Duration;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// The four seams that an episode needs.
@@ -23,13 +26,17 @@ pub(crate) struct Seams {
 /// A place for one episode.
 #[derive(Debug)]
 pub(crate) struct Slot {
-    /// Number in the collection.
+    /// Number among all that are collected together.
     pub index: usize,
     /// Number of the group.
-    pub group: usize,
+    pub group: u64,
     /// Number within the group.
     pub attempt: u64,
     pub task: Arc<Task>,
+    /// The random stream of the attempt.
+    pub stream: [u64; 2],
+    /// Cancelled with the collection, or once the group has enough episodes.
+    pub stop: CancellationToken,
     /// Faults so far.
     pub faults: usize,
     /// How many of them came after the environment had started; part of the seed. A device that does not come up
@@ -40,8 +47,10 @@ pub(crate) struct Slot {
 /// Why an attempt has no episode.
 #[derive(Debug)]
 pub(crate) enum Lost {
+    /// Another attempt may go better.
     Fault(Fault),
-    Fatal(EngineError),
+    /// Another attempt would meet the same.
+    ForGood(Fault),
     Cancelled,
 }
 
@@ -62,8 +71,7 @@ pub(crate) struct Started {
 pub(crate) struct Collector {
     pub seams: Seams,
     pub config: RolloutConfig,
-    pub salt: u64,
-    /// Cancelled by the caller, or because an episode ended everything.
+    /// Cancelled by the caller, or because of a defect of the engine.
     pub stop: CancellationToken,
     pub board: Board,
 }
@@ -95,8 +103,9 @@ impl Collector {
     /// Makes and starts an environment. It is finished here when it does not start.
     pub async fn start(&self, slot: &Slot) -> Result<Started, Lost> {
         let since = Instant::now();
-        let mut environment = self.seams.factory.create(&slot.task, slot.index).await?;
-        let started = environment.start().await;
+        let mut environment = caught("create environment", self.seams.factory.create(&slot.task, slot.index)).await?;
+        let limit = self.config.episode_timeout;
+        let started = within(limit, "start environment", "episode_timeout", environment.start()).await;
         self.board
             .update(|stats| stats.start_seconds += since.elapsed().as_secs_f64());
         match started {
@@ -114,10 +123,15 @@ impl Collector {
 
     /// Finishes an environment whose episode is given up.
     async fn release(&self, mut environment: Box<dyn Environment>) {
-        if let Err(fault) = environment.finish(Ending::Fault).await {
+        if let Err(fault) = self.finish(&mut *environment, Ending::Fault).await {
             tracing::warn!(%fault, "an environment could not be released");
             self.board.update(|stats| stats.release_faults += 1);
         }
+    }
+
+    async fn finish(&self, environment: &mut dyn Environment, ending: Ending) -> Result<Facts, Fault> {
+        let limit = self.config.turn_timeout;
+        within(limit, "finish environment", "turn_timeout", environment.finish(ending)).await
     }
 
     /// Finishes an environment that will not be played.
@@ -138,17 +152,15 @@ impl Collector {
             since,
         } = started;
         let mut talk = Talk::new(self.config.logprob_temperature());
-        let ending = match self
-            .turns(slot, environment.as_mut(), observation, session, &mut talk)
-            .await
-        {
+        let turns = self.turns(slot, environment.as_mut(), observation, session, &mut talk);
+        let ending = match caught("play", turns).await {
             Ok(ending) => ending,
             Err(loss) => {
                 self.release(environment).await;
                 return Err(loss);
             }
         };
-        let facts = environment.finish(ending).await?;
+        let facts = self.finish(&mut *environment, ending).await?;
         let seconds = since.elapsed().as_secs_f64();
         Ok(Episode::new(slot.attempt, ending, facts, talk.row)
             .with_turns(talk.turns)
@@ -168,32 +180,39 @@ impl Collector {
         let mut session = Some(session);
         let mut new = first.messages;
         let limit = self.config.turns(slot.task.max_turns);
+        let deadline = self.config.episode_timeout.map(|time| Instant::now() + time);
         for turn in 0..limit {
-            if self.stop.is_cancelled() {
+            if slot.stop.is_cancelled() {
                 return Err(Lost::Cancelled);
+            }
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return Ok(Ending::MaxTime);
             }
             let prompt = self.render(talk, &new).await?;
             let used = talk.row.len() + prompt.tokens.len();
             let room = self.config.max_context_tokens.saturating_sub(used);
             if room == 0 && turn == 0 {
                 let limit = self.config.max_context_tokens;
-                return Err(Lost::Fatal(EngineError::PromptTooLong {
-                    task: slot.task.id.clone(),
-                    got: used,
-                    limit,
-                }));
+                return Err(Lost::ForGood(Fault::new(
+                    FaultKind::Renderer,
+                    "first prompt",
+                    format!(
+                        "the first prompt has {used} tokens and max_context_tokens is {limit}; raise max_context_tokens \
+                         or make the screenshots smaller"
+                    ),
+                )));
             }
             let Some(asked) = session.as_mut().filter(|_| room > 0) else {
                 return Ok(Ending::MaxTokens);
             };
-            let call = SeedPath {
-                salt: self.salt,
-                slot: slot.index,
-                play: slot.plays,
-                turn,
+            let room = room.min(self.config.max_new_tokens);
+            let params = self.config.sampling(slot.stream, slot.plays, turn, room);
+            let completion = tokio::select! {
+                biased;
+                sampled = self.sample(asked.as_mut(), &prompt, &params) => sampled?,
+                () = slot.stop.cancelled() => return Err(Lost::Cancelled),
+                () = until(deadline) => return Ok(Ending::MaxTime),
             };
-            let params = self.config.sampling(call, room.min(self.config.max_new_tokens));
-            let completion = self.sample(asked.as_mut(), &prompt, &params).await?;
             // Nothing more is asked after the last turn or in a full context: free the sampler before the step.
             if turn + 1 == limit || completion.stop == StopReason::ContextFull {
                 session = None;
@@ -206,7 +225,8 @@ impl Collector {
                 .map_err(|error| Fault::from_error(FaultKind::Sampler, "sample", error))?;
             let reply = self.seams.renderer.decode(&completion.tokens);
             let since = Instant::now();
-            let step = environment.step(&reply).await?;
+            let limit_of_step = self.config.turn_timeout;
+            let step = within(limit_of_step, "step", "turn_timeout", environment.step(&reply)).await?;
             self.board
                 .update(|stats| stats.step_seconds += since.elapsed().as_secs_f64());
             self.board.event(ProgressEvent::Turn {
@@ -237,16 +257,12 @@ impl Collector {
         let renderer = self.seams.renderer.clone();
         let (history, new, closed) = (std::mem::take(&mut talk.history), new.to_vec(), !talk.open);
         let rendered = tokio::task::spawn_blocking(move || (renderer.render(&history, &new, closed), history)).await;
-        let (prompt, history) = rendered.map_err(|error| {
-            Lost::Fatal(EngineError::Panicked {
-                message: error.to_string(),
-            })
-        })?;
+        let (prompt, history) = rendered.map_err(|error| Fault::from_error(FaultKind::Renderer, "render", error))?;
         talk.history = history;
         Ok(prompt?)
     }
 
-    /// Samples one reply, unless the collection is stopped first.
+    /// Samples one reply.
     async fn sample(
         &self,
         session: &mut dyn SamplerSession,
@@ -254,10 +270,9 @@ impl Collector {
         params: &SamplingParams,
     ) -> Result<Completion, Lost> {
         let since = Instant::now();
-        let completion = tokio::select! {
-            completion = session.sample(prompt, params) => completion?,
-            () = self.stop.cancelled() => return Err(Lost::Cancelled),
-        };
+        let asking = self.board.measure(Span::Asking);
+        let completion = session.sample(prompt, params).await?;
+        drop(asking);
         self.board.update(|stats| {
             stats.sample_seconds += since.elapsed().as_secs_f64();
             stats.tokens_sampled += completion.tokens.len();
@@ -275,5 +290,31 @@ fn describe(action: &ActionRecord) -> String {
     match &action.error {
         None => action.summary.clone(),
         Some(error) => format!("{} ({error})", action.summary),
+    }
+}
+
+/// Runs a call of an environment: a panic is a fault, and so is more time than `limit`, which the key `bound` says.
+async fn within<T>(
+    limit: Option<Duration>,
+    operation: &'static str,
+    bound: &'static str,
+    call: impl Future<Output = Result<T, Fault>>,
+) -> Result<T, Fault> {
+    let call = caught(operation, call);
+    let Some(limit) = limit else {
+        return call.await;
+    };
+    let late = |_| {
+        let message = format!("no answer within {} s ({bound})", limit.as_secs_f64());
+        Fault::new(FaultKind::Environment, operation, message)
+    };
+    tokio::time::timeout(limit, call).await.map_err(late)?
+}
+
+/// Waits for a deadline, for ever where there is none.
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
     }
 }

@@ -13,19 +13,6 @@ pub enum EngineError {
         /// The value.
         got: String,
     },
-    /// The first prompt leaves no room for a reply.
-    #[error(
-        "rollout of task {task}: the first prompt has {got} tokens and max_context_tokens is {limit}; raise \
-         max_context_tokens or make the screenshots smaller"
-    )]
-    PromptTooLong {
-        /// Id of the task.
-        task: String,
-        /// Tokens of the first prompt.
-        got: usize,
-        /// The limit.
-        limit: usize,
-    },
     /// The collection was cancelled; every environment has been finished.
     #[error("rollout cancelled: {finished} of {slots} episodes were finished and are dropped")]
     Cancelled {

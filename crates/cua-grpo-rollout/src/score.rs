@@ -1,6 +1,7 @@
 //! The rewards of a collection: each group is scored as a whole, as soon as its last attempt has ended.
 
 use crate::EngineError;
+use crate::caught::caught;
 use crate::episode::Collector;
 use cua_grpo_core::{Episode, Fault, FaultKind, Group, Task};
 use std::collections::BTreeMap;
@@ -10,54 +11,36 @@ use tokio::task::JoinSet;
 /// Takes away what nobody will read of the episode in a slot, by the slot's number.
 pub(crate) type ThinFn = Arc<dyn Fn(usize, &mut Episode) + Send + Sync>;
 
-/// The attempts at one task, as they end.
-#[derive(Debug)]
-pub(crate) struct Attempts {
-    pub(crate) task: Task,
-    /// How many there will be.
-    pub(crate) expected: usize,
-    /// Those that ended, by the index of their slot.
-    pub(crate) ended: BTreeMap<usize, Result<Episode, Fault>>,
-}
+/// The attempts at one task that ended, by the index of their slot.
+pub(crate) type Ended = BTreeMap<usize, Result<Episode, Fault>>;
 
-impl Attempts {
-    pub(crate) fn of(task: Task) -> Self {
-        Self {
-            task,
-            expected: 0,
-            ended: BTreeMap::new(),
-        }
-    }
-}
-
-/// The groups that are being scored, and those that were.
+/// The groups that are being scored.
 pub(crate) struct Scoring {
     run: Arc<Collector>,
     thin: Option<ThinFn>,
-    groups: JoinSet<Option<(usize, Group)>>,
-    begun: usize,
+    groups: JoinSet<Option<(u64, Group)>>,
 }
 
 impl Scoring {
     /// `thin` takes from an episode what nobody reads once it has its reward.
     pub(crate) fn new(run: Arc<Collector>, thin: Option<ThinFn>) -> Self {
-        Self {
-            run,
-            thin,
-            groups: JoinSet::new(),
-            begun: 0,
-        }
+        let groups = JoinSet::new();
+        Self { run, thin, groups }
+    }
+
+    /// Nothing is being scored.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.groups.is_empty()
     }
 
     /// Begins to score the `number`-th group. A reward that fails is asked again up to `max_retries` times, then the
     /// group loses its episodes.
-    pub(crate) fn begin(&mut self, number: usize, attempts: Attempts) {
-        self.begun += 1;
+    pub(crate) fn begin(&mut self, number: u64, task: Task, ended: Ended) {
         let (run, thin) = (self.run.clone(), self.thin.clone());
         self.groups.spawn(async move {
-            let mut group = Group::new(attempts.task);
+            let mut group = Group::new(task);
             let mut slots = Vec::new();
-            for (slot, outcome) in attempts.ended {
+            for (slot, outcome) in ended {
                 match outcome {
                     Ok(episode) => {
                         slots.push(slot);
@@ -80,29 +63,18 @@ impl Scoring {
         });
     }
 
-    /// Waits for all groups that were begun, and gives them in the order of their numbers.
+    /// Waits for the next group that is scored, with its number; `None` when none is being scored, or when the collection
+    /// is to end.
     ///
     /// # Errors
-    /// [`EngineError::Panicked`] when a reward panicked, [`EngineError::Cancelled`] when the collection is to end.
-    pub(crate) async fn finish(mut self) -> Result<Vec<Group>, EngineError> {
-        let mut scored = BTreeMap::new();
-        while let Some(joined) = self.groups.join_next().await {
-            match joined {
-                Ok(group) => scored.extend(group),
-                Err(error) => {
-                    let message = error.to_string();
-                    return Err(EngineError::Panicked { message });
-                }
-            }
+    /// [`EngineError::Panicked`] where the engine has a defect: a reward that panics is a fault.
+    pub(crate) async fn next(&mut self) -> Option<Result<(u64, Group), EngineError>> {
+        match self.groups.join_next().await? {
+            Ok(group) => group.map(Ok),
+            Err(error) => Some(Err(EngineError::Panicked {
+                message: error.to_string(),
+            })),
         }
-        if scored.len() < self.begun {
-            let stats = self.run.board.stats();
-            return Err(EngineError::Cancelled {
-                finished: stats.episodes,
-                slots: stats.slots,
-            });
-        }
-        Ok(scored.into_values().collect())
     }
 }
 
@@ -137,7 +109,8 @@ async fn score(run: &Collector, group: &mut Group) {
 
 /// The rewards, checked: one for each episode, all finite.
 async fn ask(run: &Collector, group: &Group) -> Result<Vec<f32>, Fault> {
-    let rewards = run.seams.reward.score(&group.task, &group.episodes).await?;
+    let asked = run.seams.reward.score(&group.task, &group.episodes);
+    let rewards = caught("score group", asked).await?;
     let wrong = |message: String| Fault::new(FaultKind::Reward, "score group", message);
     let (expected, got) = (group.episodes.len(), rewards.len());
     if got != expected {

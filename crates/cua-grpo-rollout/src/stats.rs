@@ -1,10 +1,11 @@
 //! What a collection cost and lost: counts for the log, and the state that a progress bar shows.
 
+use crate::gauge::Gauge;
 use cua_grpo_core::{Episode, Fault, FaultKind};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use tokio::time::Instant;
 
 /// Faults, by where they arose.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -57,6 +58,8 @@ pub struct RolloutStats {
     pub episodes: usize,
     /// Slots that were given up after the last retry.
     pub lost: usize,
+    /// Attempts that their group did not need, because enough others had ended.
+    pub surplus: usize,
     /// Episodes whose task was verified as done.
     pub successes: usize,
     /// Every fault, also those that a retry made good.
@@ -77,6 +80,10 @@ pub struct RolloutStats {
     pub sample_seconds: f64,
     /// Seconds that episodes spent in steps of their environment, summed over episodes.
     pub step_seconds: f64,
+    /// Seconds that places for environments were taken, summed over places.
+    pub busy_seconds: f64,
+    /// Seconds in which any episode waited for the sampler.
+    pub sampler_seconds: f64,
     /// Wall-clock seconds of the collection.
     pub seconds: f64,
 }
@@ -99,11 +106,13 @@ impl RolloutStats {
     }
 
     fn lose_episode(&mut self, episode: &Episode) {
-        self.episodes -= 1;
+        // The counts of a stream may have been turned over since the episode was added.
+        let less = |count: &mut usize, by: usize| *count = count.saturating_sub(by);
         self.lost += 1;
-        self.successes -= usize::from(episode.facts.verified);
-        self.turns -= episode.turns.len();
-        self.action_errors -= action_errors(episode);
+        less(&mut self.episodes, 1);
+        less(&mut self.successes, usize::from(episode.facts.verified));
+        less(&mut self.turns, episode.turns.len());
+        less(&mut self.action_errors, action_errors(episode));
     }
 }
 
@@ -164,31 +173,85 @@ pub(crate) type ProgressFn = std::sync::Arc<dyn Fn(&Progress) + Send + Sync>;
 
 /// The counts of a running collection, shared by its episodes.
 pub(crate) struct Board {
-    stats: Mutex<RolloutStats>,
-    since: Instant,
+    inner: Mutex<Inner>,
     progress: Option<ProgressFn>,
+}
+
+struct Inner {
+    stats: RolloutStats,
+    since: Instant,
+    places: Gauge,
+    asking: Gauge,
+}
+
+impl Inner {
+    /// The counts now.
+    fn read(&mut self) -> RolloutStats {
+        let now = Instant::now();
+        self.stats.seconds = now.duration_since(self.since).as_secs_f64();
+        [_, self.stats.busy_seconds] = self.places.read(now);
+        [self.stats.sampler_seconds, _] = self.asking.read(now);
+        self.stats.clone()
+    }
+}
+
+/// What is measured while it lasts.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Span {
+    /// A place for an environment is taken.
+    Place,
+    /// The sampler was asked.
+    Asking,
+}
+
+/// Ends a measurement when it is dropped.
+pub(crate) struct Measured<'a>(&'a Board, Span);
+
+impl Drop for Measured<'_> {
+    fn drop(&mut self) {
+        let mut inner = self.0.lock();
+        inner.gauge(self.1).down(Instant::now());
+    }
+}
+
+impl Inner {
+    fn gauge(&mut self, span: Span) -> &mut Gauge {
+        match span {
+            Span::Place => &mut self.places,
+            Span::Asking => &mut self.asking,
+        }
+    }
 }
 
 impl Board {
     pub(crate) fn new(slots: usize, progress: Option<ProgressFn>) -> Self {
-        let stats = Mutex::new(RolloutStats {
+        let since = Instant::now();
+        let stats = RolloutStats {
             slots,
             ..RolloutStats::default()
-        });
-        Self {
+        };
+        let inner = Mutex::new(Inner {
             stats,
-            since: Instant::now(),
-            progress,
-        }
+            since,
+            places: Gauge::new(since),
+            asking: Gauge::new(since),
+        });
+        Self { inner, progress }
     }
 
     pub(crate) fn update(&self, change: impl FnOnce(&mut RolloutStats)) {
-        change(&mut self.lock());
+        change(&mut self.lock().stats);
+    }
+
+    /// Measures until the result is dropped.
+    pub(crate) fn measure(&self, span: Span) -> Measured<'_> {
+        self.lock().gauge(span).up(Instant::now());
+        Measured(self, span)
     }
 
     /// Counts a reward that failed; `episodes` are lost with it unless it is asked again.
     pub(crate) fn reward_fault(&self, fault: &Fault, lost: &[Episode]) {
-        let mut stats = self.lock();
+        let stats = &mut self.lock().stats;
         stats.faults.add(&fault.kind);
         for episode in lost {
             stats.lose_episode(episode);
@@ -197,31 +260,42 @@ impl Board {
 
     /// Counts what happened and tells the callback.
     pub(crate) fn event(&self, event: ProgressEvent) {
-        let mut stats = self.lock();
+        let mut inner = self.lock();
         match &event {
             ProgressEvent::Fault { fault, retried, .. } => {
-                stats.faults.add(&fault.kind);
-                stats.lost += usize::from(!retried);
+                inner.stats.faults.add(&fault.kind);
+                inner.stats.lost += usize::from(!retried);
             }
             ProgressEvent::Episode { .. } | ProgressEvent::Turn { .. } => {}
         }
-        stats.seconds = self.since.elapsed().as_secs_f64();
         if let Some(progress) = &self.progress {
-            let stats = stats.clone();
+            let stats = inner.read();
             progress(&Progress { stats, event });
         }
     }
 
     /// The counts now.
     pub(crate) fn stats(&self) -> RolloutStats {
-        RolloutStats {
-            seconds: self.since.elapsed().as_secs_f64(),
-            ..self.lock().clone()
-        }
+        self.lock().read()
     }
 
-    fn lock(&self) -> MutexGuard<'_, RolloutStats> {
+    /// The counts now; what happens from here on is counted anew.
+    pub(crate) fn turn_over(&self) -> RolloutStats {
+        let mut inner = self.lock();
+        let before = inner.read();
+        let now = Instant::now();
+        inner.since = now;
+        inner.places.reset(now);
+        inner.asking.reset(now);
+        inner.stats = RolloutStats {
+            slots: before.slots,
+            ..RolloutStats::default()
+        };
+        before
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
         // The counts stay usable when a callback has panicked: the panic itself is reported by the engine.
-        self.stats.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -9,7 +9,7 @@ use cua_grpo_core::{
     Completion, Ending, Episode, Fault, FaultKind, PolicyVersion, Prompt, Renderer, Row, Sampler, SamplerSession,
     SamplingParams, StopReason, Task, VerifiedSuccess,
 };
-use cua_grpo_rollout::{CancellationToken, EngineError, ProgressEvent, RolloutConfig, RolloutEngine};
+use cua_grpo_rollout::{CancellationToken, ProgressEvent, RolloutConfig, RolloutEngine};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -38,15 +38,13 @@ async fn an_episode_ends_when_its_context_is_full_and_a_first_prompt_must_fit() 
     assert_eq!(episode.ending, Ending::MaxTokens);
     assert_eq!(episode.row.tokens().len(), 12);
     assert_eq!(episode.turns.len(), 1);
-    let error = run(7).await.unwrap_err();
-    assert_eq!(
-        error,
-        EngineError::PromptTooLong {
-            task: "test/0".to_owned(),
-            got: 7,
-            limit: 7
-        }
-    );
+    let collection = run(7).await.unwrap();
+    let group = &collection.groups[0];
+    assert_eq!((group.episodes.len(), group.faults.len()), (0, 1));
+    let text = group.faults[0].to_string();
+    assert!(text.contains("7 tokens and max_context_tokens is 7"), "{text}");
+    let stats = collection.stats;
+    assert_eq!((stats.lost, stats.faults.renderer), (1, 1), "it is not tried again");
 }
 
 #[tokio::test]
@@ -115,22 +113,23 @@ async fn progress_counts_up_to_the_final_stats() {
 }
 
 #[tokio::test]
-async fn a_panicking_episode_is_an_error_and_the_others_are_finished() {
+async fn a_panic_behind_a_seam_is_a_fault_of_its_attempt() {
     for lockstep in [false, true] {
-        let world = World::new(|number| {
-            if number == 3 {
-                panic!("planned")
-            } else {
-                (None, Duration::from_millis(5))
-            }
+        // The fourth environment is not made; the sixth asks for a panic in its first step.
+        let world = World::new(|number| match number {
+            3 => panic!("planned"),
+            5 => (Some(Failure::Panic), Duration::from_millis(5)),
+            _ => (None, Duration::from_millis(5)),
         });
         let (engine, journal) = engine(world, config(lockstep));
-        let error = engine
+        let collection = engine
             .collect(requests(1, 6), 1, CancellationToken::new())
             .await
-            .unwrap_err();
-        assert!(matches!(error, EngineError::Panicked { .. }), "{error}");
-        assert_eq!(journal.count("created"), journal.count("finished"));
+            .unwrap();
+        assert_eq!(collection.groups[0].episodes.len(), 6);
+        let faults = collection.stats.faults;
+        assert_eq!((faults.total(), faults.other["panic"]), (2, 2));
+        assert_eq!((journal.count("created"), journal.count("finished")), (7, 7));
         assert_eq!(journal.live.load(Ordering::SeqCst), 0);
     }
 }
@@ -158,6 +157,20 @@ async fn a_config_out_of_range_is_refused_by_name() {
                 ..config(false)
             },
             "top_p",
+        ),
+        (
+            RolloutConfig {
+                oversample: 1.5,
+                ..config(true)
+            },
+            "oversample",
+        ),
+        (
+            RolloutConfig {
+                turn_timeout: Some(Duration::ZERO),
+                ..config(false)
+            },
+            "turn_timeout",
         ),
     ];
     for (config, name) in cases {

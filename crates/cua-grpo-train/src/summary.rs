@@ -13,6 +13,7 @@ pub fn behaviour<'a>(episodes: impl IntoIterator<Item = &'a Episode>) -> Behavio
             Ending::Reported => counts.ended_reported += 1,
             Ending::MaxTurns => counts.ended_max_turns += 1,
             Ending::MaxTokens => counts.ended_max_tokens += 1,
+            Ending::MaxTime => counts.ended_max_time += 1,
             Ending::Fault => {} // Such an attempt is no episode; it is counted as a fault.
         }
         for turn in &episode.turns {
@@ -102,6 +103,7 @@ mod tests {
             ),
             episode(Ending::MaxTurns, vec![turn(true, true, cut)]),
             episode(Ending::MaxTurns, Vec::new()),
+            episode(Ending::MaxTime, Vec::new()),
             episode(
                 Ending::MaxTokens,
                 vec![turn(true, true, full), turn(false, false, stop)],
@@ -111,6 +113,7 @@ mod tests {
             ended_reported: 1,
             ended_max_turns: 2,
             ended_max_tokens: 1,
+            ended_max_time: 1,
             replies: 5,
             replies_malformed: 2,
             replies_refused: 1,

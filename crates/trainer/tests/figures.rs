@@ -95,7 +95,7 @@ fn every_update_of_a_step_counts_and_episodes_are_accounted_for() {
     assert_eq!(train.kl, None, "no reference without beta");
     let counts = train.behaviour.unwrap();
     assert_eq!(
-        counts.ended_reported + counts.ended_max_turns + counts.ended_max_tokens,
+        counts.ended_reported + counts.ended_max_turns + counts.ended_max_tokens + counts.ended_max_time,
         train.episodes
     );
     assert_eq!(

@@ -50,6 +50,10 @@ pub enum Failure {
     Step,
     Finish,
     Sample,
+    /// The first step panics.
+    Panic,
+    /// The first step never ends.
+    Hang,
 }
 
 /// Tells for the n-th environment created (from 0) where it fails and how slow it is.
@@ -126,6 +130,10 @@ impl Environment for Recorded {
             self.number,
             self.journal.sessions.load(Ordering::SeqCst)
         ));
+        assert!(self.failure != Some(Failure::Panic), "planned");
+        if self.failure == Some(Failure::Hang) {
+            std::future::pending::<()>().await;
+        }
         if self.failure == Some(Failure::Step) {
             return Err(Fault::new(FaultKind::Environment, "step", "planned"));
         }

@@ -3,7 +3,7 @@
 use super::TrainConfig;
 use cua_grpo_algo::{AdamWConfig, Schedule};
 use cua_grpo_model::lora::{LoraConfig, OneOrMany, Targets};
-use cua_grpo_rollout::RolloutConfig;
+use cua_grpo_rollout::{Batches, RolloutConfig};
 
 impl TrainConfig {
     /// The adapter that the configuration asks for.
@@ -47,6 +47,14 @@ impl TrainConfig {
             seed: self.seed,
             lockstep: self.lockstep,
             ..Default::default()
+        }
+    }
+
+    /// The groups of a step, and their size.
+    pub fn batches(&self) -> Batches {
+        Batches {
+            groups: self.batch_size * self.gradient_accumulation_steps,
+            group_size: self.num_rollouts,
         }
     }
 

@@ -41,6 +41,9 @@ pub struct Behaviour {
     pub ended_max_turns: usize,
     /// Episodes whose context was full.
     pub ended_max_tokens: usize,
+    /// Episodes that ran out of time; absent in files of older versions.
+    #[serde(default)]
+    pub ended_max_time: usize,
     /// Replies of all episodes.
     pub replies: usize,
     /// Replies that are no action in the grammar.

@@ -8,7 +8,7 @@ use crate::sink::Event;
 use crate::step::{Update, Updates, select};
 use crate::summary::summarise;
 use anyhow::Result;
-use cua_grpo_rollout::{EngineError, GroupRequest};
+use cua_grpo_rollout::EngineError;
 use std::time::Instant;
 
 impl Run {
@@ -17,16 +17,10 @@ impl Run {
         let (started, mark) = (Instant::now(), (self.training.counter)());
         let step = self.state.global_step + 1;
         let cursor = self.cursor.position();
-        let count = self.config.batch_size * self.config.gradient_accumulation_steps;
-        let requests = self.cursor.next_tasks(count).into_iter();
-        let requests = requests
-            .map(|task| GroupRequest {
-                task,
-                group_size: self.config.num_rollouts,
-            })
-            .collect();
+        let batches = self.config.batches();
+        let tasks = self.cursor.next_tasks(batches.groups);
         let engine = self.watched(&format!("step {step}: rollout"));
-        let collected = engine.collect(requests, step as u64, self.cancel.clone()).await;
+        let collected = engine.collect_tasks(cursor, tasks, batches, self.cancel.clone()).await;
         let collection = match collected {
             Ok(collection) => collection,
             Err(EngineError::Cancelled { .. }) => {
