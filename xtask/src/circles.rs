@@ -220,6 +220,19 @@ mod tests {
     }
 
     #[test]
+    fn what_a_type_captures_is_no_import() {
+        let found = crate_of(&[
+            ("lib.rs", "mod a; mod b;"),
+            (
+                "a.rs",
+                "fn f<'a>() -> impl Iterator<Item = u8> + use<'a> { let x = crate::b::g(); x.into_iter() }",
+            ),
+            ("b.rs", "pub fn g() -> Vec<u8> { vec![] }"),
+        ]);
+        assert!(found.is_empty(), "{found:?}");
+    }
+
+    #[test]
     fn a_circle_is_allowed_by_name_and_not_when_it_grows() {
         let list: &[(&[&str], &str)] = &[(&["a/x.rs", "a/y/"], "they parse one grammar")];
         let circle = |files: &[&str]| files.iter().map(|file| (*file).to_owned()).collect::<Vec<_>>();

@@ -163,7 +163,8 @@ impl Reader {
                     self.at += 3;
                     self.module(&inner);
                 }
-                "use" => {
+                // `use<'a>` in a bound says what a type captures.
+                "use" if self.word(1) != "<" => {
                     self.at += 1;
                     let mut found = Vec::new();
                     self.tree(&[], &mut found);
@@ -218,7 +219,7 @@ impl Reader {
             match self.word(0) {
                 "{" => {
                     self.at += 1;
-                    while !matches!(self.word(0), "}" | "") {
+                    while !matches!(self.word(0), "}" | ";" | "") {
                         self.tree(&path, found);
                         if self.word(0) == "," {
                             self.at += 1;
