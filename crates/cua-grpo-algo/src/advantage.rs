@@ -12,6 +12,7 @@
 //!
 //! A group teaches nothing when it has fewer than two attempts or when all did equally well. It is filtered: no
 //! other group takes its place. Departure from TRL, which keeps such groups as rows of zeros that still enter the denominators.
+//! [`AdvantageConfig::epsilon`] replaces what is added to a standard deviation; AReaL adds 1e-5 to each of them.
 
 use crate::AlgoError;
 use serde::{Deserialize, Serialize};
@@ -52,6 +53,8 @@ pub struct AdvantageConfig {
     pub scale: AdvantageScale,
     /// Groups whose population standard deviation is below this are filtered.
     pub min_group_std: f64,
+    /// What is added to a standard deviation; absent means what the scale says.
+    pub epsilon: Option<f64>,
 }
 
 impl Default for AdvantageConfig {
@@ -59,6 +62,7 @@ impl Default for AdvantageConfig {
         Self {
             scale: AdvantageScale::GroupPopulation,
             min_group_std: 0.05,
+            epsilon: None,
         }
     }
 }
@@ -77,6 +81,16 @@ pub fn advantages(
         .iter()
         .map(|group| group.as_ref().iter().map(|&reward| f64::from(reward)).collect())
         .collect();
+    let single = |values: Vec<f64>| values.into_iter().map(|value| value as f32).collect();
+    let found = advantages_f64(&groups, config)?;
+    Ok(found.into_iter().map(|group| group.map(single)).collect())
+}
+
+/// [`advantages`] in double precision.
+///
+/// # Errors
+/// As [`advantages`].
+pub fn advantages_f64(groups: &[Vec<f64>], config: AdvantageConfig) -> Result<Vec<Option<Vec<f64>>>, AlgoError> {
     let all: Vec<f64> = groups.iter().flatten().copied().collect();
     if let Some(reward) = all.iter().find(|reward| !reward.is_finite()) {
         let (operation, what) = ("advantages", "finite rewards");
@@ -93,30 +107,41 @@ pub fn advantages(
         .collect())
 }
 
-fn group_advantages(rewards: &[f64], config: AdvantageConfig, batch_std: f64) -> Option<Vec<f32>> {
+fn group_advantages(rewards: &[f64], config: AdvantageConfig, batch_std: f64) -> Option<Vec<f64>> {
     let population_std = std(rewards, 0);
     if rewards.len() < 2 || population_std < config.min_group_std {
         return None;
     }
     let count = rewards.len() as f64;
-    let mean = rewards.iter().sum::<f64>() / count;
+    let mean = mean(rewards);
+    let over = |std: f64, epsilon: f64| 1.0 / (std + config.epsilon.unwrap_or(epsilon));
     let factor = match config.scale {
-        AdvantageScale::GroupPopulation => 1.0 / (population_std + 1e-8),
-        AdvantageScale::Group => 1.0 / (std(rewards, 1) + 1e-4),
-        AdvantageScale::Batch => 1.0 / (batch_std + 1e-4),
+        AdvantageScale::GroupPopulation => over(population_std, 1e-8),
+        AdvantageScale::Group => over(std(rewards, 1), 1e-4),
+        AdvantageScale::Batch => over(batch_std, 1e-4),
         AdvantageScale::None => 1.0,
         // r_i - (sum - r_i) / (G - 1) = (r_i - mean) G / (G - 1)
         AdvantageScale::LeaveOneOut => count / (count - 1.0),
     };
-    Some(rewards.iter().map(|reward| ((reward - mean) * factor) as f32).collect())
+    // Where nothing differs and nothing is added, nothing is divided.
+    let factor = if factor.is_finite() { factor } else { 0.0 };
+    Some(rewards.iter().map(|reward| (reward - mean) * factor).collect())
+}
+
+/// The mean; 0 of nothing.
+pub(crate) fn mean(values: &[f64]) -> f64 {
+    if values.is_empty() {
+        return 0.0;
+    }
+    values.iter().sum::<f64>() / values.len() as f64
 }
 
 /// Standard deviation with `ddof` degrees of freedom taken off; 0 for fewer than `ddof + 1` values.
-fn std(values: &[f64], ddof: usize) -> f64 {
+pub(crate) fn std(values: &[f64], ddof: usize) -> f64 {
     if values.len() <= ddof {
         return 0.0;
     }
-    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    let mean = mean(values);
     let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
     (squares / (values.len() - ddof) as f64).sqrt()
 }
@@ -124,45 +149,6 @@ fn std(values: &[f64], ddof: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const REWARDS: [[f32; 2]; 2] = [[1.0, 0.0], [0.25, 0.75]];
-
-    fn check(scale: AdvantageScale, expected: [f64; 4]) {
-        let got = advantages(
-            &REWARDS,
-            AdvantageConfig {
-                scale,
-                min_group_std: 0.05,
-            },
-        )
-        .unwrap();
-        let got: Vec<f32> = got.into_iter().flatten().flatten().collect();
-        assert_eq!(got.len(), 4);
-        for (got, expected) in got.iter().zip(expected) {
-            assert!(
-                (f64::from(*got) - expected).abs() < 1e-6,
-                "{scale:?}: got {got}, expected {expected}"
-            );
-        }
-    }
-
-    #[test]
-    fn scales_give_the_peers_numbers() {
-        check(
-            AdvantageScale::Group,
-            [0.7070067953, -0.7070067953, -0.7069068377, 0.7069068377],
-        );
-        check(
-            AdvantageScale::Batch,
-            [1.0952051676, -1.0952051676, -0.5476025838, 0.5476025838],
-        );
-        check(AdvantageScale::None, [0.5, -0.5, -0.25, 0.25]);
-        check(AdvantageScale::LeaveOneOut, [1.0, -1.0, -0.5, 0.5]);
-        check(
-            AdvantageScale::GroupPopulation,
-            [0.99999998, -0.99999998, -0.99999996, 0.99999996],
-        );
-    }
 
     #[test]
     fn groups_that_teach_nothing_are_filtered() {
@@ -174,15 +160,18 @@ mod tests {
             .map(Option::is_some)
             .collect();
         assert_eq!(kept, [false, false, false, false, true]);
-        let flat = AdvantageConfig {
-            min_group_std: 0.0,
-            ..config
-        };
-        assert_eq!(
-            advantages(&[[1.0, 1.0]], flat).unwrap(),
-            [Some(vec![0.0, 0.0])],
-            "a threshold of 0 keeps all"
-        );
+        for epsilon in [None, Some(0.0)] {
+            let flat = AdvantageConfig {
+                min_group_std: 0.0,
+                epsilon,
+                ..config
+            };
+            assert_eq!(
+                advantages(&[[1.0, 1.0]], flat).unwrap(),
+                [Some(vec![0.0, 0.0])],
+                "a threshold of 0 keeps all"
+            );
+        }
     }
 
     #[test]

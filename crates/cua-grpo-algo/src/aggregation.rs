@@ -10,6 +10,10 @@
 //! | `token_mean` | `sum q m / max(tokens, 1)` | DAPO, CISPO, VESPO |
 //! | `sequence_sum` | `sum q m / rows` | LUSPO |
 //!
+//! A loss may be aggregated in another way than its own ([`crate::LossConfig::aggregation`]). verl calls them `token-mean`,
+//! `seq-mean-token-mean`, `seq-mean-token-sum` and `seq-mean-token-sum-norm`; the last divides by a number of tokens
+//! alone, so it is `constant` times the rows.
+//!
 //! `rows`, `tokens` and `micro_batches` are those of the **whole optimiser step** ([`Totals`]), so the losses of its
 //! micro-batches add up to that of the step, however it is cut (BNPO alone depends on the cut, by definition).
 //! Departures from TRL: its gradient accumulation divides by the number of micro-batches, which is the same only when
@@ -42,10 +46,23 @@ pub struct Totals {
     pub rows: f64,
     /// Tokens that enter the loss.
     pub tokens: f64,
+    /// Those of them whose entropy enters the bonus: fewer than `tokens` under [`crate::LossInputs::keep`].
+    pub kept: f64,
     /// Micro-batches.
     pub micro_batches: f64,
     /// Upper bound of trained tokens in a row, for [`Aggregation::Constant`].
     pub max_completion_tokens: f64,
+}
+
+impl Aggregation {
+    /// Every mode.
+    pub const ALL: [Self; 5] = [
+        Self::SequenceMean,
+        Self::MicroBatchTokenMean,
+        Self::Constant,
+        Self::TokenMean,
+        Self::SequenceSum,
+    ];
 }
 
 impl Totals {
@@ -71,6 +88,7 @@ impl Totals {
         Self {
             rows: rows as f64,
             tokens: tokens as f64,
+            kept: tokens as f64,
             micro_batches: 1.0,
             max_completion_tokens: max_completion_tokens as f64,
         }

@@ -11,12 +11,20 @@ use burn::tensor::Tensor;
 pub fn aggregate(aggregation: Aggregation, losses: Tensor<2>, mask: &Tensor<2>, totals: &Totals) -> Tensor<1> {
     let losses = masked(losses, mask);
     match aggregation {
-        Aggregation::SequenceMean => (losses.sum_dim(1) / row_lengths(mask)).sum() / totals.rows.max(1.0),
+        Aggregation::SequenceMean => over((losses.sum_dim(1) / row_lengths(mask)).sum(), totals.rows),
         Aggregation::MicroBatchTokenMean => {
-            losses.sum() / mask.clone().sum().clamp_min(1.0) / totals.micro_batches.max(1.0)
+            let mean = losses.sum() / mask.clone().sum().clamp_min(1.0);
+            over(mean, totals.micro_batches)
         }
-        Aggregation::Constant => losses.sum() / (totals.rows * totals.max_completion_tokens).max(1.0),
-        Aggregation::TokenMean => losses.sum() / totals.tokens.max(1.0),
-        Aggregation::SequenceSum => losses.sum() / totals.rows.max(1.0),
+        Aggregation::Constant => over(losses.sum(), totals.rows * totals.max_completion_tokens),
+        Aggregation::TokenMean => over(losses.sum(), totals.tokens),
+        Aggregation::SequenceSum => over(losses.sum(), totals.rows),
     }
+}
+
+/// A sum over a count of at least 1. The count is a tensor, because autodiff takes the reciprocal of a plain number in
+/// f32, also where the tensors are in f64.
+pub(super) fn over(sum: Tensor<1>, count: f64) -> Tensor<1> {
+    let count = sum.full_like(count.max(1.0));
+    sum / count
 }

@@ -1,6 +1,6 @@
 //! Which loss, and its constants.
 
-use crate::{Aggregation, AlgoError, Correction, CorrectionLevel};
+use crate::{Aggregation, AlgoError, Correction, CorrectionLevel, Rejection};
 use serde::{Deserialize, Serialize};
 
 /// The loss. Each is a surrogate a token, a level of the ratio, and an aggregation.
@@ -26,6 +26,37 @@ pub enum LossKind {
     Sapo,
     /// Log-prob weighted by a gamma-shaped function of the row's whole weight (VESPO).
     Vespo,
+}
+
+/// Which estimator of the divergence from the reference is taken; `loss/kl.rs` has the formulas.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KlEstimator {
+    /// `l - f`.
+    K1,
+    /// `(l - f)^2 / 2`.
+    K2,
+    /// `exp(f - l) - (f - l) - 1`.
+    #[default]
+    K3,
+}
+
+impl KlEstimator {
+    /// Every estimator.
+    pub const ALL: [Self; 3] = [Self::K1, Self::K2, Self::K3];
+
+    /// The estimate of one token, from its log-probs under the policy and the reference.
+    pub fn of(self, logprob: f64, reference: f64) -> f64 {
+        let difference = logprob - reference;
+        match self {
+            Self::K1 => difference,
+            Self::K2 => difference * difference / 2.0,
+            Self::K3 => {
+                let back = (-difference).clamp(-20.0, 20.0);
+                back.exp() - back - 1.0
+            }
+        }
+    }
 }
 
 /// What one ratio is for.
@@ -87,12 +118,20 @@ pub struct LossConfig {
     pub delta: Option<f64>,
     /// Bound of the loss a token as a multiple of `|advantage|` (dual clip).
     pub dual_clip: Option<f64>,
-    /// Weight of the divergence from the reference (k3). 0 needs no reference.
+    /// Weight of the divergence from the reference. 0 needs no reference.
     pub beta: f64,
-    /// Multiplies k3 by the ratio, which makes it unbiased off policy.
+    /// How the divergence is estimated.
+    pub kl: KlEstimator,
+    /// Multiplies the divergence by the ratio, which makes it unbiased off policy.
     pub kl_times_ratio: bool,
     /// Importance weights between sampler and learner.
     pub correction: Option<Correction>,
+    /// Tokens or rows that are left out because sampler and learner disagree about them.
+    pub rejection: Option<Rejection>,
+    /// Weight of the mean entropy, which is subtracted from the loss. 0 needs no entropies.
+    pub entropy_coef: f64,
+    /// How the losses of tokens become one number, where that is not what the loss says.
+    pub aggregation: Option<Aggregation>,
     /// Rows with a negative advantage are left out when `mean_t (s - l)`, how much less likely they have become, is
     /// above this (off-policy sequence masking).
     pub off_policy_threshold: Option<f64>,
@@ -121,8 +160,12 @@ impl Default for LossConfig {
             delta: None,
             dual_clip: None,
             beta: 0.0,
+            kl: KlEstimator::K3,
             kl_times_ratio: false,
             correction: None,
+            rejection: None,
+            entropy_coef: 0.0,
+            aggregation: None,
             off_policy_threshold: None,
             cispo_cap: 5.0,
             sapo_tau_positive: 1.0,
@@ -142,6 +185,11 @@ impl LossConfig {
             kind,
             ..Self::default()
         }
+    }
+
+    /// How the losses of tokens become one number.
+    pub fn aggregation(&self) -> Aggregation {
+        self.aggregation.unwrap_or_else(|| self.kind.aggregation())
     }
 
     /// The upper clip range.
@@ -190,6 +238,14 @@ impl LossConfig {
         }
         if !(self.beta >= 0.0 && self.beta.is_finite()) {
             return refuse("beta of at least 0", self.beta.to_string());
+        }
+        if !self.entropy_coef.is_finite() {
+            return refuse("entropy_coef that is finite", self.entropy_coef.to_string());
+        }
+        if let Some(Rejection { min, max, .. }) = self.rejection
+            && (max.is_nan() || min.is_some_and(|min| min.is_nan() || min >= max))
+        {
+            return refuse("bounds of a rejection with min < max", format!("{min:?} and {max}"));
         }
         let positive = |value: f64| value > 0.0 && value.is_finite();
         if self.kind == LossKind::Cispo && !(self.cispo_cap >= 1.0 && self.cispo_cap.is_finite()) {

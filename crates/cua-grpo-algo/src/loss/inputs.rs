@@ -22,13 +22,17 @@ pub struct LossInputs {
     pub reference: Option<Tensor<2>>,
     /// 1 where the policy sampled the token, 0 elsewhere. Shape `[rows, time]`.
     pub mask: Tensor<2>,
-    /// One advantage a row. Shape `[rows, 1]`.
+    /// 1 where the token enters the surrogate, 0 where only the divergence does; absent means all. Shape `[rows, time]`.
+    pub keep: Option<Tensor<2>>,
+    /// Entropies of the policy now in nats, with a gradient. Needed by an entropy bonus. Shape `[rows, time]`.
+    pub entropies: Option<Tensor<2>>,
+    /// One advantage a row, `[rows, 1]`, or one a token, `[rows, time]`.
     pub advantages: Tensor<2>,
 }
 
 impl LossInputs {
     /// The inputs of `rows` that were scored as `logprobs` (position `t` is the row's `t`-th trained token, rows
-    /// padded at the end, as the `Scorer` seam gives them): the mask and the sampler's log-probs are taken from the rows; `old` and `reference` are left absent.
+    /// padded at the end): the mask and the sampler's log-probs are taken from the rows; what else there is, is absent.
     ///
     /// # Shapes
     /// `logprobs` is `[rows, time]`, `advantages` has one entry a row.
@@ -85,6 +89,8 @@ impl LossInputs {
             old: None,
             sampler: Some(sampler),
             reference: None,
+            keep: None,
+            entropies: None,
             mask,
             advantages,
         })
@@ -94,11 +100,15 @@ impl LossInputs {
         let shape = self.logprobs.dims();
         let operation = "policy loss";
         expect_shape(operation, "mask", &self.mask, shape)?;
-        expect_shape(operation, "advantages", &self.advantages, [shape[0], 1])?;
+        if self.advantages.dims() != shape {
+            expect_shape(operation, "advantages", &self.advantages, [shape[0], 1])?;
+        }
         let optional = [
             ("old", &self.old),
             ("sampler", &self.sampler),
             ("reference", &self.reference),
+            ("keep", &self.keep),
+            ("entropies", &self.entropies),
         ];
         for (name, tensor) in optional {
             if let Some(tensor) = tensor {

@@ -2,7 +2,7 @@
 //! it is behind the feature `burn`.
 
 mod config;
-pub use config::{LossConfig, LossKind, RatioLevel};
+pub use config::{KlEstimator, LossConfig, LossKind, RatioLevel};
 
 #[cfg(feature = "burn")]
 mod aggregate;
@@ -19,6 +19,8 @@ mod policy;
 #[cfg(feature = "burn")]
 mod ratio;
 #[cfg(feature = "burn")]
+mod reject;
+#[cfg(feature = "burn")]
 mod sapo;
 #[cfg(feature = "burn")]
 mod stats;
@@ -34,4 +36,6 @@ pub use self::{
     kl::{k1, k2, k3},
     policy::{LossOutput, policy_loss},
     stats::{LossStats, StatSums},
+    vespo::vespo_phi,
+    weights::batch_normalised,
 };

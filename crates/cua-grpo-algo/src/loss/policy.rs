@@ -1,16 +1,20 @@
-//! The policy loss: surrogate, off-policy mask, correction, divergence and aggregation, in this order.
+//! The policy loss: surrogate, masks of the surrogate, correction, divergence, aggregation and entropy bonus, in this
+//! order.
 //!
-//! As in TRL, the off-policy mask and the correction act on the surrogate and leave the divergence alone.
+//! As in TRL, the masks (off-policy, rejection, [`LossInputs::keep`]) and the correction act on the surrogate and leave
+//! the divergence alone.
+//!
+//! Entropy bonus: `loss -= coef * sum H / kept`, over the tokens of `keep`, with the gradient of `H`; where the loss is
+//! a mean over the tokens of the step, the denominator is that one, `tokens`.
 
-use super::aggregate::aggregate;
+use super::aggregate::{aggregate, over};
 use super::config::{LossConfig, LossKind};
 use super::inputs::LossInputs;
-use super::kl::k3;
-use super::ratio::log_ratio;
+use super::ratio::{log_ratio, ratio};
 use super::stats::StatSums;
 use super::{cispo, clipped, sapo, vespo};
 use crate::tensor::{masked, row_lengths};
-use crate::{AlgoError, Totals};
+use crate::{Aggregation, AlgoError, Totals};
 use burn::tensor::Tensor;
 
 /// A loss and what is worth logging about it.
@@ -42,8 +46,20 @@ pub fn policy_loss(config: &LossConfig, inputs: &LossInputs, totals: &Totals) ->
         inputs.old.clone().unwrap_or_else(|| inputs.logprobs.clone()).detach(),
         mask,
     );
-    let log_ratio = log_ratio(config.kind.ratio_level(), logprobs.clone(), old.clone(), mask);
-    let ratio = log_ratio.clone().exp();
+    let shape = logprobs.dims();
+    let rejected = match config.rejection {
+        None => None,
+        Some(rejection) => {
+            let sampler = inputs.sampler.clone();
+            let sampler = sampler.ok_or(missing("sampler", "a rejection is configured"))?;
+            Some(rejection.keep(old.clone(), sampler, mask))
+        }
+    };
+    let left = rejected
+        .clone()
+        .map_or_else(|| mask.clone(), |kept| kept * mask.clone());
+    let log_ratio = log_ratio(config.kind.ratio_level(), logprobs.clone(), old.clone(), &left);
+    let ratio = ratio(log_ratio.clone());
 
     let corrected = match config.correction {
         None => None,
@@ -54,7 +70,6 @@ pub fn policy_loss(config: &LossConfig, inputs: &LossInputs, totals: &Totals) ->
                 .ok_or(missing("sampler", "a correction is configured"))?;
             let weights = correction.weights(old.clone(), sampler.clone(), mask);
             let outside = correction.outside(old.clone(), sampler, mask);
-            let shape = logprobs.dims();
             Some((weights.expand(shape), outside.expand(shape)))
         }
     };
@@ -81,10 +96,12 @@ pub fn policy_loss(config: &LossConfig, inputs: &LossInputs, totals: &Totals) ->
             .clone()
             .map_or_else(|| old.clone(), |sampler| masked(sampler.detach(), mask));
         let drift = (sampler - logprobs.clone().detach()).sum_dim(1) / row_lengths(mask);
-        let drop = drift
-            .greater_scalar(threshold)
-            .bool_and(advantages.clone().lower_scalar(0.0));
-        losses = losses.mask_fill(drop.expand(logprobs.dims()), 0.0);
+        let bad = advantages.clone().expand(shape).lower_scalar(0.0);
+        let drop = drift.expand(shape).greater_scalar(threshold).bool_and(bad);
+        losses = losses.mask_fill(drop, 0.0);
+    }
+    for kept in [&rejected, &inputs.keep].into_iter().flatten() {
+        losses = masked(losses, kept);
     }
     if let (Some(weights), false) = (&weights, config.kind == LossKind::Vespo) {
         losses = losses * weights.clone();
@@ -95,17 +112,31 @@ pub fn policy_loss(config: &LossConfig, inputs: &LossInputs, totals: &Totals) ->
             .reference
             .clone()
             .ok_or(missing("reference", "beta is above 0"))?;
-        let mut kl = k3(logprobs.clone(), masked(reference.detach(), mask));
+        let mut kl = config.kl.tensor(logprobs.clone(), masked(reference.detach(), mask));
         if config.kl_times_ratio {
             kl = kl * ratio.clone();
         }
         losses = losses + kl.clone() * config.beta;
         divergence = Some(kl);
     } else if let Some(reference) = &inputs.reference {
-        divergence = Some(k3(logprobs.clone().detach(), masked(reference.clone().detach(), mask)));
+        let reference = masked(reference.clone().detach(), mask);
+        divergence = Some(config.kl.tensor(logprobs.clone().detach(), reference));
     }
 
-    let loss = aggregate(config.kind.aggregation(), losses, mask, totals);
+    let mut loss = aggregate(config.aggregation(), losses, mask, totals);
+    if config.entropy_coef != 0.0 {
+        let entropies = inputs.entropies.clone();
+        let entropies = entropies.ok_or(missing("entropies", "entropy_coef is not 0"))?;
+        let mut entropies = masked(entropies, mask);
+        if let Some(kept) = &inputs.keep {
+            entropies = masked(entropies, kept);
+        }
+        let count = match config.aggregation() {
+            Aggregation::TokenMean => totals.tokens,
+            _ => totals.kept,
+        };
+        loss = loss - over(entropies.sum(), count) * config.entropy_coef;
+    }
     let sampler_gap = inputs
         .sampler
         .clone()

@@ -4,6 +4,14 @@ use super::config::RatioLevel;
 use crate::tensor::{masked, row_lengths};
 use burn::tensor::Tensor;
 
+/// Beyond this size of a log-ratio its exponential says nothing any more, and in f32 it would overflow at 88.
+const LARGEST: f64 = 20.0;
+
+/// `exp(log_ratio)`, with the exponent clamped to ±20 as in verl.
+pub(super) fn ratio(log_ratio: Tensor<2>) -> Tensor<2> {
+    log_ratio.clamp(-LARGEST, LARGEST).exp()
+}
+
 /// `l - o` under the mask; for a row, its mean over tokens at every token, with the gradient through the mean.
 ///
 /// # Shapes

@@ -12,12 +12,27 @@ use burn::tensor::Tensor;
 const LOG_FLOOR: f64 = -18.420_680_743_952_367; // ln 1e-8
 const LOG_CEILING: f64 = 20.0;
 
-/// Shapes: `log_ratio`, `logprobs`, `weights` and `mask` `[rows, time]`, `advantages` `[rows, 1]`; the result is
-/// `[rows, time]`.
+/// Shapes: `log_ratio`, `logprobs`, `weights` and `mask` `[rows, time]`, `advantages` `[rows, 1]` or `[rows, time]`; the
+/// result is `[rows, time]`.
 pub(super) fn surrogate(
     config: &LossConfig,
     log_ratio: Tensor<2>,
     logprobs: Tensor<2>,
+    weights: Option<Tensor<2>>,
+    advantages: Tensor<2>,
+    mask: &Tensor<2>,
+) -> Tensor<2> {
+    let phi = vespo_phi(config, log_ratio, weights, advantages.clone(), mask);
+    (phi * advantages * logprobs).neg()
+}
+
+/// `phi(W)`, without gradient.
+///
+/// # Shapes
+/// As of the surrogate; the result has the shape of `advantages`.
+pub fn vespo_phi(
+    config: &LossConfig,
+    log_ratio: Tensor<2>,
     weights: Option<Tensor<2>>,
     advantages: Tensor<2>,
     mask: &Tensor<2>,
@@ -35,6 +50,7 @@ pub(super) fn surrogate(
     let lambda = advantages
         .full_like(config.vespo_lambda_positive)
         .mask_fill(negative, config.vespo_lambda_negative);
-    let phi = (lambda.clone() + k * total.clone() - lambda * total.exp()).exp();
-    (phi.detach() * advantages * logprobs).neg()
+    (lambda.clone() + k * total.clone() - lambda * total.exp())
+        .exp()
+        .detach()
 }

@@ -34,10 +34,20 @@ impl Correction {
 
     fn log_weights(&self, old: Tensor<2>, sampler: Tensor<2>, mask: &Tensor<2>) -> Tensor<2> {
         let difference = masked(old.detach() - sampler.detach(), mask);
-        match self.level {
+        let logs = match self.level {
             CorrectionLevel::Token => difference,
             CorrectionLevel::Sequence => difference.sum_dim(1),
             CorrectionLevel::SequenceMean => difference.sum_dim(1) / row_lengths(mask),
-        }
+        };
+        logs.clamp(-20.0, 20.0)
     }
+}
+
+/// Weights divided by their mean under the mask (verl `rollout_is_batch_normalize`).
+///
+/// # Shapes
+/// Both `[rows, time]`, the result too.
+pub fn batch_normalised(weights: Tensor<2>, mask: &Tensor<2>) -> Tensor<2> {
+    let mean = masked(weights.clone(), mask).sum() / mask.clone().sum().clamp_min(1.0);
+    weights / mean.reshape([1, 1])
 }

@@ -11,6 +11,7 @@ impl TrainConfig {
         AdvantageConfig {
             scale: self.scale_rewards,
             min_group_std: self.min_group_std,
+            epsilon: None,
         }
     }
 
