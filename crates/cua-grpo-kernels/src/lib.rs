@@ -31,7 +31,7 @@ pub use attention::{attention, attention_packed};
 pub use cotangent::cotangent;
 pub use host::host;
 pub use linear::{head, linear, linear_gradients, linear_onto};
-pub use logprob::{TokenScores, token_scores};
+pub use logprob::{TokenScores, token_scores, token_scores_with_entropy};
 pub use mask::{HIDDEN, Mask};
 pub use norm::{layer_norm, layer_norm_carrying, rms_norm, rms_norm_carrying};
 pub use quantise::{NESTED_BLOCK, Scales, dequantise_scales, dynamic_map, mean, quantise, quantise_scales};

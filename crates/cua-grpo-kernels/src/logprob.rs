@@ -8,7 +8,7 @@ use burn::tensor::{Int, Tensor, activation};
 pub struct TokenScores {
     /// Natural log-prob of each target `[rows]`.
     pub logprobs: Tensor<1>,
-    /// Entropy of each distribution in nats `[rows]`, without gradient.
+    /// Entropy of each distribution in nats `[rows]`, without gradient unless it was asked for.
     pub entropies: Tensor<1>,
 }
 
@@ -28,6 +28,32 @@ pub fn token_scores(
         let [logprobs, entropies] = scores;
         return TokenScores { logprobs, entropies };
     }
+    reference(hidden, weight, targets, temperature, chunk_rows, false)
+}
+
+/// As [`token_scores`], with a gradient of the entropies too. It takes plain tensor operations on every device, and keeps
+/// the logits of all chunks for the backward pass.
+///
+/// # Shapes
+/// As [`token_scores`].
+pub fn token_scores_with_entropy(
+    hidden: Tensor<2>,
+    weight: Tensor<2>,
+    targets: Tensor<1, Int>,
+    temperature: f32,
+    chunk_rows: usize,
+) -> TokenScores {
+    reference(hidden, weight, targets, temperature, chunk_rows, true)
+}
+
+fn reference(
+    hidden: Tensor<2>,
+    weight: Tensor<2>,
+    targets: Tensor<1, Int>,
+    temperature: f32,
+    chunk_rows: usize,
+    entropy_gradient: bool,
+) -> TokenScores {
     let rows = hidden.dims()[0];
     let mut logprobs = Vec::new();
     let mut entropies = Vec::new();
@@ -35,7 +61,11 @@ pub fn token_scores(
         let count = chunk_rows.min(rows - start);
         let logits = head(hidden.clone().narrow(0, start, count), weight.clone()) / temperature;
         let table = activation::log_softmax(logits, 1);
-        let plain = table.clone().without_autodiff();
+        let plain = if entropy_gradient {
+            table.clone()
+        } else {
+            table.clone().without_autodiff()
+        };
         entropies.push((plain.clone().exp() * plain).sum_dim(1).neg().squeeze_dim::<1>(1));
         let ids = targets.clone().narrow(0, start, count).unsqueeze_dim::<2>(1);
         logprobs.push(table.gather(1, ids).squeeze_dim::<1>(1));

@@ -2,7 +2,7 @@
 
 use crate::batch::ImageCache;
 use crate::model::Trainable;
-use crate::score::{RowScores, ScoreTape, score_rows, score_rows_by_blocks};
+use crate::score::{RowScores, ScoreTape, score_rows_by_blocks_with, score_rows_with};
 use crate::{ModelError, Qwen3Vl};
 use cua_grpo_core::Row;
 use std::sync::Arc;
@@ -12,12 +12,26 @@ use std::sync::Arc;
 pub struct Policy {
     model: Qwen3Vl,
     images: Arc<ImageCache>,
+    entropy_gradient: bool,
 }
 
 impl Policy {
     /// A policy over `model`, whose adapter (if any) is attached.
     pub fn new(model: Qwen3Vl, images: Arc<ImageCache>) -> Self {
-        Self { model, images }
+        Self {
+            model,
+            images,
+            entropy_gradient: false,
+        }
+    }
+
+    /// A copy whose scores have a gradient of the entropies too, where `wanted`; it costs the memory of the logits.
+    #[must_use]
+    pub fn with_entropy_gradient(&self, wanted: bool) -> Self {
+        Self {
+            entropy_gradient: wanted,
+            ..self.clone()
+        }
     }
 
     /// The model.
@@ -40,7 +54,7 @@ impl Policy {
     pub fn trainable(&self, which: Trainable) -> Self {
         Self {
             model: self.model.trainable(which),
-            images: self.images.clone(),
+            ..self.clone()
         }
     }
 
@@ -49,7 +63,7 @@ impl Policy {
     pub fn with_dropout(&self, rate: f64, seed: u64) -> Self {
         Self {
             model: self.model.with_dropout(rate, seed),
-            images: self.images.clone(),
+            ..self.clone()
         }
     }
 }
@@ -60,20 +74,21 @@ impl Policy {
     /// [`trainable`](Self::trainable) gives them with a gradient.
     ///
     /// # Errors
-    /// As [`score_rows`].
+    /// As [`score_rows_with`].
     pub fn score(&self, rows: &[&Row], temperature: f32, adapter: bool) -> Result<RowScores, ModelError> {
+        let gradient = self.entropy_gradient;
         if adapter {
-            score_rows(&self.model, &self.images, rows, temperature)
+            score_rows_with(&self.model, &self.images, rows, temperature, gradient)
         } else {
-            score_rows(&self.model.without_adapter(), &self.images, rows, temperature)
+            score_rows_with(&self.model.without_adapter(), &self.images, rows, temperature, gradient)
         }
     }
 
     /// As [`Policy::score`] with the adapter on, by blocks: without autodiff, with what the backward pass needs.
     ///
     /// # Errors
-    /// As [`score_rows`].
+    /// As [`score_rows_with`].
     pub fn score_by_blocks(&self, rows: &[&Row], temperature: f32) -> Result<(RowScores, ScoreTape), ModelError> {
-        score_rows_by_blocks(&self.model, &self.images, rows, temperature)
+        score_rows_by_blocks_with(&self.model, &self.images, rows, temperature, self.entropy_gradient)
     }
 }

@@ -8,7 +8,7 @@ use crate::vision::TowerTape;
 use crate::{ModelError, Qwen3Vl};
 use burn::tensor::{Int, Tensor};
 use cua_grpo_core::Row;
-use cua_grpo_kernels::{self as kernels, TokenScores, token_scores};
+use cua_grpo_kernels::{self as kernels, TokenScores, token_scores, token_scores_with_entropy};
 
 /// Rows of logits that are held at once.
 pub(crate) const CHUNK_ROWS: usize = 2048;
@@ -18,7 +18,7 @@ pub(crate) const CHUNK_ROWS: usize = 2048;
 pub struct RowScores {
     /// Log-probs `[rows, completion]`: the trained tokens of each row, in order; 0 beyond the last.
     pub logprobs: Tensor<2>,
-    /// Entropies in nats, shaped as `logprobs`, without gradient.
+    /// Entropies in nats, shaped as `logprobs`, without gradient unless it was asked for.
     pub entropies: Tensor<2>,
 }
 
@@ -32,10 +32,25 @@ pub fn score_rows(
     rows: &[&Row],
     temperature: f32,
 ) -> Result<RowScores, ModelError> {
+    score_rows_with(model, images, rows, temperature, false)
+}
+
+/// As [`score_rows`]; the entropies have a gradient where `entropy_gradient` says so, which costs the memory of the
+/// logits.
+///
+/// # Errors
+/// As [`score_rows`].
+pub fn score_rows_with(
+    model: &Qwen3Vl,
+    images: &ImageCache,
+    rows: &[&Row],
+    temperature: f32,
+    entropy_gradient: bool,
+) -> Result<RowScores, ModelError> {
     let batch = assemble(model, images, rows)?;
     let targets = Targets::of(model, rows, &batch)?;
     let hidden = batch.hidden_at(model, None, targets.before.clone());
-    Ok(targets.score(model, hidden, temperature))
+    Ok(targets.score(model, hidden, temperature, entropy_gradient))
 }
 
 /// What the backward pass of [`score_rows_by_blocks`] reads.
@@ -44,6 +59,7 @@ pub struct ScoreTape {
     /// The last decoder layer's output where a trained token follows, a leaf, and the log-probs that came of it.
     last: Tensor<2>,
     logprobs: Tensor<2>,
+    entropies: Option<Tensor<2>>,
     decoder: DecoderTape,
     tower: Option<TowerTape>,
 }
@@ -59,6 +75,21 @@ pub fn score_rows_by_blocks(
     rows: &[&Row],
     temperature: f32,
 ) -> Result<(RowScores, ScoreTape), ModelError> {
+    score_rows_by_blocks_with(model, images, rows, temperature, false)
+}
+
+/// As [`score_rows_by_blocks`]; [`ScoreTape::backward_with`] takes a gradient of the entropies where `entropy_gradient`
+/// says so.
+///
+/// # Errors
+/// As [`score_rows`].
+pub fn score_rows_by_blocks_with(
+    model: &Qwen3Vl,
+    images: &ImageCache,
+    rows: &[&Row],
+    temperature: f32,
+    entropy_gradient: bool,
+) -> Result<(RowScores, ScoreTape), ModelError> {
     let batch = assemble(model, images, rows)?;
     let targets = Targets::of(model, rows, &batch)?;
     let mut input = batch.input.clone();
@@ -72,15 +103,16 @@ pub fn score_rows_by_blocks(
     let (last, decoder) = model.language_model.forward_blocks(input);
     let last = last.select(0, targets.before.clone()).autodiff().require_grad();
     let hidden = model.language_model.finish(last.clone());
-    let RowScores { logprobs, entropies } = targets.score(model, hidden, temperature);
+    let RowScores { logprobs, entropies } = targets.score(model, hidden, temperature, entropy_gradient);
     let scores = RowScores {
         logprobs: logprobs.clone().without_autodiff(),
-        entropies: entropies.without_autodiff(),
+        entropies: entropies.clone().without_autodiff(),
     };
     let tape = ScoreTape {
         targets,
         last,
         logprobs,
+        entropies: entropy_gradient.then_some(entropies),
         decoder,
         tower,
     };
@@ -91,8 +123,23 @@ impl ScoreTape {
     /// Gradients of the adapter factors from that of the log-probs `[rows, completion]`. `model` is
     /// [`Qwen3Vl::trainable`] for [`crate::Trainable::Adapter`].
     pub fn backward(self, model: &mut Qwen3Vl, grad: Tensor<2>) -> AdapterGradients {
+        self.backward_with(model, grad, None)
+    }
+
+    /// As [`ScoreTape::backward`], from the gradient of the entropies `[rows, completion]` besides; it counts only where
+    /// one was asked for when the rows were scored.
+    pub fn backward_with(
+        self,
+        model: &mut Qwen3Vl,
+        grad: Tensor<2>,
+        entropy_grad: Option<Tensor<2>>,
+    ) -> AdapterGradients {
         let mut gradients = AdapterGradients::default();
-        let found = kernels::cotangent(self.logprobs, grad).backward();
+        let mut pulled = kernels::cotangent(self.logprobs, grad);
+        if let (Some(entropies), Some(grad)) = (self.entropies, entropy_grad) {
+            pulled = pulled + kernels::cotangent(entropies, grad);
+        }
+        let found = pulled.backward();
         let Some(grad) = self.last.grad(&found) else {
             return gradients;
         };
@@ -200,9 +247,14 @@ impl Targets {
     }
 
     /// Scores from the final norm of the hidden states `before` trained tokens.
-    fn score(&self, model: &Qwen3Vl, hidden: Tensor<2>, temperature: f32) -> RowScores {
+    fn score(&self, model: &Qwen3Vl, hidden: Tensor<2>, temperature: f32, entropy_gradient: bool) -> RowScores {
+        let score = if entropy_gradient {
+            token_scores_with_entropy
+        } else {
+            token_scores
+        };
         let TokenScores { logprobs, entropies } =
-            token_scores(hidden, model.head(), self.ids.clone(), temperature, CHUNK_ROWS);
+            score(hidden, model.head(), self.ids.clone(), temperature, CHUNK_ROWS);
         let spread = |flat: Tensor<1>| {
             let padded = Tensor::cat(vec![flat, Tensor::zeros([1], &model.device())], 0);
             padded.select(0, self.table.clone()).reshape([self.rows, self.longest])

@@ -11,7 +11,7 @@ use cua_grpo_core::Row;
 use cua_grpo_model::lora::{LoraConfig, Targets, attach};
 use cua_grpo_model::nn::Slot;
 use cua_grpo_model::processor::Pixels;
-use cua_grpo_model::score::{score_rows, score_rows_by_blocks};
+use cua_grpo_model::score::{score_rows, score_rows_by_blocks, score_rows_by_blocks_with, score_rows_with};
 use cua_grpo_model::{Qwen3Vl, Trainable};
 use std::collections::BTreeMap;
 
@@ -137,6 +137,36 @@ fn gradients(
         all.insert(name.strip_suffix(".weight").unwrap().to_owned(), values(grad));
     });
     (values(loss)[0], all)
+}
+
+/// Gradients of a bonus for entropy beside the log-probs are the same by the whole graph and by blocks.
+#[test]
+fn gradients_of_entropies_are_the_same_by_blocks() {
+    let set = SETS[0];
+    let (model, rows) = (adapted(set).0, [completion_row(set, "one_image")]);
+    let rows: Vec<&Row> = rows.iter().collect();
+    let loss = |logprobs: Tensor<2>, entropies: Tensor<2>| logprobs.mean().neg() - entropies.mean() * 0.5;
+
+    let mut whole = model.trainable(Trainable::Adapter);
+    let scores = score_rows_with(&whole, &images(set), &rows, 1.0, true).unwrap();
+    let found = loss(scores.logprobs, scores.entropies).backward();
+    let mut want = BTreeMap::new();
+    whole.visit_trainable(Trainable::Adapter, &mut |name, slot| {
+        if let Slot::Matrix(tensor) = slot {
+            want.insert(name.to_owned(), values(tensor.grad(&found).unwrap()));
+        }
+    });
+
+    let (scores, tape) = score_rows_by_blocks_with(&model, &images(set), &rows, 1.0, true).unwrap();
+    let [logprobs, entropies] = [scores.logprobs, scores.entropies].map(|tensor| tensor.autodiff().require_grad());
+    let found = loss(logprobs.clone(), entropies.clone()).backward();
+    let [of_logprobs, of_entropies] = [logprobs, entropies].map(|leaf| leaf.grad(&found).unwrap());
+    let mut blocks = model.trainable(Trainable::Adapter);
+    let mut got = tape.backward_with(&mut blocks, of_logprobs, Some(of_entropies));
+    for (name, want) in want {
+        let size = want.iter().fold(1e-3f32, |size, g| size.max(g.abs()));
+        close(&values(got.take(&name).unwrap()), &want, 1e-3 * size, &name);
+    }
 }
 
 /// The same gradients by [`score_rows_by_blocks`]: the loss is differentiated alone, then the blocks.

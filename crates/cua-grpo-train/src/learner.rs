@@ -58,14 +58,16 @@ impl Learner {
         placement::by_blocks(self.policy.model(), self.which)
     }
 
-    /// The gradient for `differentiable` from that of the log-probs, by blocks, as one flat tensor.
+    /// The gradient for `differentiable` from that of the log-probs, and of the entropies where the scores have one, by
+    /// blocks, as one flat tensor.
     pub fn gradient_by_blocks(
         &self,
         differentiable: &mut Policy,
         tape: ScoreTape,
         logprobs: Tensor<2>,
+        entropies: Option<Tensor<2>>,
     ) -> Result<Tensor<1>> {
-        let mut gradients = tape.backward(differentiable.model_mut(), logprobs);
+        let mut gradients = tape.backward_with(differentiable.model_mut(), logprobs, entropies);
         let mut parts = Vec::new();
         differentiable.model_mut().visit_trainable(self.which, &mut |name, _| {
             parts.push(gradients.take(name).map(|gradient| flat_tensor(&gradient)));

@@ -48,7 +48,7 @@ fn one(learner: &mut Learner, what: &Workload, count: usize, text: usize) -> Res
         let total = rows.iter().map(|row| row.trained_tokens()).sum::<usize>();
         let grad = scores.logprobs.zeros_like() - 1.0 / total as f32;
         let mut leaves = learner.differentiable();
-        let gradient = learner.gradient_by_blocks(&mut leaves, tape, grad)?;
+        let gradient = learner.gradient_by_blocks(&mut leaves, tape, grad, None)?;
         ensure!(learner.update(gradient, 1e-5)?.is_some(), "the gradient is not finite");
         device.sync()?;
         seconds.push(start.elapsed().as_secs_f64());

@@ -17,6 +17,9 @@ pub struct LossInputs {
     pub old: Option<Tensor<2>>,
     /// As the sampler reported them. Needed by a correction. Shape `[rows, time]`.
     pub sampler: Option<Tensor<2>>,
+    /// Of the distribution that the token was drawn from, where that is another than `sampler`'s: what top-p and top-k
+    /// left of it. Corrections and rejections compare with it. Shape `[rows, time]`.
+    pub behaviour: Option<Tensor<2>>,
     /// Under the reference, i.e. the same model with the adapter off. Needed when `beta` is above 0. Shape
     /// `[rows, time]`.
     pub reference: Option<Tensor<2>>,
@@ -88,12 +91,37 @@ impl LossInputs {
             logprobs,
             old: None,
             sampler: Some(sampler),
+            behaviour: None,
             reference: None,
             keep: None,
             entropies: None,
             mask,
             advantages,
         })
+    }
+
+    /// The log-probs `s - ln S` of the distribution that tokens were drawn from, where the sampler kept the mass `S` of
+    /// the vocabulary ([`Row::kept_mass`]) and `s` is the log-prob under all of it.
+    ///
+    /// # Shapes
+    /// As of [`LossInputs::from_rows`] with the same `rows`.
+    #[must_use]
+    pub fn with_kept_mass(self, rows: &[&Row]) -> Self {
+        let [count, time] = self.logprobs.dims();
+        let mut behaviour = vec![0.0_f32; count * time];
+        for (index, row) in rows.iter().enumerate() {
+            let tokens = row.logprobs().iter().zip(row.kept_mass()).zip(row.trained());
+            let sampled = tokens.filter(|(_, trained)| **trained);
+            for (t, ((logprob, mass), _)) in sampled.enumerate() {
+                behaviour[index * time + t] = logprob - mass.max(f32::MIN_POSITIVE).ln();
+            }
+        }
+        let place = (&self.logprobs.device().inner(), self.logprobs.dtype());
+        let behaviour = Tensor::from_data(TensorData::new(behaviour, [count, time]), place);
+        Self {
+            behaviour: Some(behaviour),
+            ..self
+        }
     }
 
     pub(super) fn validate(&self) -> Result<(), AlgoError> {
@@ -106,6 +134,7 @@ impl LossInputs {
         let optional = [
             ("old", &self.old),
             ("sampler", &self.sampler),
+            ("behaviour", &self.behaviour),
             ("reference", &self.reference),
             ("keep", &self.keep),
             ("entropies", &self.entropies),

@@ -17,6 +17,8 @@ mod kl;
 #[cfg(feature = "burn")]
 mod policy;
 #[cfg(feature = "burn")]
+mod proximal;
+#[cfg(feature = "burn")]
 mod ratio;
 #[cfg(feature = "burn")]
 mod reject;

@@ -47,11 +47,11 @@ pub fn policy_loss(config: &LossConfig, inputs: &LossInputs, totals: &Totals) ->
         mask,
     );
     let shape = logprobs.dims();
+    let behaviour = || inputs.behaviour.clone().or_else(|| inputs.sampler.clone());
     let rejected = match config.rejection {
         None => None,
         Some(rejection) => {
-            let sampler = inputs.sampler.clone();
-            let sampler = sampler.ok_or(missing("sampler", "a rejection is configured"))?;
+            let sampler = behaviour().ok_or(missing("sampler", "a rejection is configured"))?;
             Some(rejection.keep(old.clone(), sampler, mask))
         }
     };
@@ -64,10 +64,7 @@ pub fn policy_loss(config: &LossConfig, inputs: &LossInputs, totals: &Totals) ->
     let corrected = match config.correction {
         None => None,
         Some(correction) => {
-            let sampler = inputs
-                .sampler
-                .clone()
-                .ok_or(missing("sampler", "a correction is configured"))?;
+            let sampler = behaviour().ok_or(missing("sampler", "a correction is configured"))?;
             let weights = correction.weights(old.clone(), sampler.clone(), mask);
             let outside = correction.outside(old.clone(), sampler, mask);
             Some((weights.expand(shape), outside.expand(shape)))
@@ -90,6 +87,8 @@ pub fn policy_loss(config: &LossConfig, inputs: &LossInputs, totals: &Totals) ->
             mask,
         ),
     };
+    // 1 where the surrogate is kept.
+    let mut kept: Vec<Tensor<2>> = rejected.into_iter().chain(inputs.keep.clone()).collect();
     if let Some(threshold) = config.off_policy_threshold {
         let sampler = inputs
             .sampler
@@ -98,9 +97,9 @@ pub fn policy_loss(config: &LossConfig, inputs: &LossInputs, totals: &Totals) ->
         let drift = (sampler - logprobs.clone().detach()).sum_dim(1) / row_lengths(mask);
         let bad = advantages.clone().expand(shape).lower_scalar(0.0);
         let drop = drift.expand(shape).greater_scalar(threshold).bool_and(bad);
-        losses = losses.mask_fill(drop, 0.0);
+        kept.push(mask.ones_like().mask_fill(drop, 0.0));
     }
-    for kept in [&rejected, &inputs.keep].into_iter().flatten() {
+    for kept in &kept {
         losses = masked(losses, kept);
     }
     if let (Some(weights), false) = (&weights, config.kind == LossKind::Vespo) {
@@ -150,6 +149,7 @@ pub fn policy_loss(config: &LossConfig, inputs: &LossInputs, totals: &Totals) ->
         divergence,
         corrected,
         sampler_gap,
+        kept.into_iter().reduce(|a, b| a * b).map(|kept| kept.neg() + 1.0),
     );
     Ok(LossOutput { loss, sums })
 }

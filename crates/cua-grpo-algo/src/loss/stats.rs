@@ -6,14 +6,14 @@ use crate::tensor::{masked, read};
 use burn::tensor::Tensor;
 use serde::Serialize;
 
-const COUNT: usize = 9;
+const COUNT: usize = 10;
 
-/// Sums over tokens, on the device: `[loss, tokens, ratio, clipped low, clipped high, kl, weight, outside, gap]`.
+/// Sums over tokens, on the device: `[loss, tokens, ratio, clipped low, clipped high, kl, weight, outside, gap, masked]`.
 #[derive(Debug, Clone)]
 pub struct StatSums {
     sums: Tensor<1>,
-    /// Whether a divergence, a correction and the sampler's log-probs were given: what was not has no mean.
-    given: [bool; 3],
+    /// Whether a divergence, a correction, the sampler's log-probs and a mask were given: what was not has no mean.
+    given: [bool; 4],
 }
 
 /// Statistics of one optimiser step; means are over the tokens that enter the loss.
@@ -29,7 +29,7 @@ pub struct LossStats {
     pub clip_fraction_low: f64,
     /// Share of tokens that the upper clip, or CISPO's cap, cut off (advantage above 0).
     pub clip_fraction_high: f64,
-    /// Mean divergence from the reference (k3, as it entered the loss); none without a reference.
+    /// Mean divergence from the reference, as it entered the loss; none without a reference.
     pub kl: Option<f64>,
     /// Mean importance weight between sampler and learner; none without a correction.
     pub correction_mean: Option<f64>,
@@ -37,6 +37,8 @@ pub struct LossStats {
     pub correction_fraction: Option<f64>,
     /// Mean `|o - s|`, how far learner and sampler disagree; none when the sampler's log-probs were not given.
     pub sampler_gap: Option<f64>,
+    /// Share of tokens whose surrogate was left out by a mask or a rejection; none without any.
+    pub masked_fraction: Option<f64>,
 }
 
 impl LossStats {
@@ -57,6 +59,7 @@ impl StatSums {
         divergence: Option<Tensor<2>>,
         corrected: Option<(Tensor<2>, Tensor<2>)>,
         sampler_gap: Option<Tensor<2>>,
+        left_out: Option<Tensor<2>>,
     ) -> Self {
         let mask = mask.clone().inner();
         let ratio = ratio.inner();
@@ -70,7 +73,12 @@ impl StatSums {
             Some(values) => masked(values.inner(), &mask).sum(),
             None => mask.clone().sum().zeros_like(),
         };
-        let given = [divergence.is_some(), corrected.is_some(), sampler_gap.is_some()];
+        let given = [
+            divergence.is_some(),
+            corrected.is_some(),
+            sampler_gap.is_some(),
+            left_out.is_some(),
+        ];
         let (weights, outside) = corrected.unzip();
         let sums = vec![
             loss.clone().inner(),
@@ -82,6 +90,7 @@ impl StatSums {
             total(weights),
             total(outside),
             total(sampler_gap),
+            total(left_out),
         ];
         Self {
             sums: Tensor::cat(sums, 0),
@@ -103,7 +112,7 @@ impl StatSums {
     /// # Errors
     /// [`AlgoError::Read`] when the device cannot be read.
     pub fn read(self) -> Result<LossStats, AlgoError> {
-        let [divergence, corrected, sampler] = self.given;
+        let [divergence, corrected, sampler, left_out] = self.given;
         let values = read("loss statistics", self.sums)?;
         let sums: [f32; COUNT] = values.try_into().map_err(|values: Vec<f32>| AlgoError::Shape {
             operation: "loss statistics",
@@ -111,7 +120,7 @@ impl StatSums {
             expected: vec![COUNT],
             got: vec![values.len()],
         })?;
-        let [loss, tokens, ratio, low, high, kl, weight, outside, gap] = sums.map(f64::from);
+        let [loss, tokens, ratio, low, high, kl, weight, outside, gap, masked] = sums.map(f64::from);
         let mean = |sum: f64| sum / tokens.max(1.0);
         Ok(LossStats {
             loss,
@@ -123,6 +132,7 @@ impl StatSums {
             correction_mean: corrected.then(|| mean(weight)),
             correction_fraction: corrected.then(|| mean(outside)),
             sampler_gap: sampler.then(|| mean(gap)),
+            masked_fraction: left_out.then(|| mean(masked)),
         })
     }
 }

@@ -112,6 +112,7 @@ impl Case {
             logprobs: self.tensor(&self.new).require_grad(),
             old: Some(self.tensor(&self.old)),
             sampler: Some(self.tensor(&self.sampler)),
+            behaviour: None,
             reference: Some(self.tensor(&self.reference)),
             mask: self.tensor(&self.mask),
             keep: self.keep.as_ref().map(|keep| self.tensor(keep)),

@@ -10,7 +10,7 @@ use serde_yaml_ng::Value;
 macro_rules! choice {
     ($(#[$meta:meta])* pub enum $name:ident { $($(#[$variant_meta:meta])* $variant:ident = $text:literal,)* }) => {
         $(#[$meta])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
         pub enum $name {
             $($(#[$variant_meta])* #[serde(rename = $text)] $variant,)*
         }
@@ -51,7 +51,14 @@ macro_rules! choice_of {
     )*};
 }
 
-choice_of!(cua_grpo_algo::LossKind, cua_grpo_algo::AdvantageScale);
+choice_of!(
+    cua_grpo_algo::AdvantageScale,
+    cua_grpo_algo::Aggregation,
+    cua_grpo_algo::KlEstimator,
+    cua_grpo_algo::LossKind,
+    cua_grpo_algo::Proximal,
+    cua_grpo_algo::StepCredit
+);
 
 /// How a choice is written.
 pub(super) fn written(choice: impl Serialize) -> String {
@@ -78,8 +85,24 @@ choice! {
     pub enum RewardKind {
         /// The device's state fulfils the task.
         Verified = "verified",
+        /// 1 when it does, 0.1 when the policy ended the episode itself and it does not, else 0.
+        Completion = "completion",
+        /// As `completion`, but -0.5 for 0; less 0.02 a turn and 0.1 a reply that could not be carried out.
+        Efficiency = "efficiency",
+        /// `completion`, and 0.5 more when the state fulfils the task, at most 1.
+        Shaped = "shaped",
         /// A coin: the control experiment in which nothing can be learnt.
         Random = "random",
+    }
+}
+
+choice! {
+    /// What becomes of several rewards.
+    pub enum RewardAggregation {
+        /// They are added up by weight, and the sums are compared.
+        SumThenNormalize = "sum_then_normalize",
+        /// Each is compared on its own, and what comes out is added up by weight (GDPO).
+        NormalizeThenSum = "normalize_then_sum",
     }
 }
 

@@ -120,7 +120,7 @@ macro_rules! configuration {
         }
 
         impl $name {
-            const KEYS: &'static [$crate::config::Key] = &[$($crate::config::Key {
+            pub(in crate::config) const KEYS: &'static [$crate::config::Key] = &[$($crate::config::Key {
                 name: stringify!($key),
                 doc: concat!($($doc),+),
                 bounds: [$($bounds,)? $crate::config::ANY][0],

@@ -3,7 +3,7 @@
 use super::choices::written;
 use super::validate::Checker;
 use super::{ConfigError, TrainConfig};
-use cua_grpo_algo::{AdvantageConfig, Correction, CorrectionLevel, LossConfig, LossKind};
+use cua_grpo_algo::{AdvantageConfig, Correction, CorrectionLevel, LossConfig, LossKind, Proximal, Rejection};
 
 impl TrainConfig {
     /// How rewards become advantages.
@@ -11,7 +11,7 @@ impl TrainConfig {
         AdvantageConfig {
             scale: self.scale_rewards,
             min_group_std: self.min_group_std,
-            epsilon: None,
+            epsilon: self.advantage_epsilon,
         }
     }
 
@@ -25,13 +25,22 @@ impl TrainConfig {
             cispo_cap: self.clip_epsilon_high.filter(|_| cispo).unwrap_or(defaults.cispo_cap),
             delta: self.delta,
             dual_clip: self.dual_clip,
-            beta: self.beta,
+            beta: if self.kl_in_reward { 0.0 } else { self.beta },
+            kl: self.kl_estimator,
             kl_times_ratio: self.use_bias_correction_kl,
+            entropy_coef: self.entropy_coef,
+            aggregation: self.loss_aggregation,
             correction: self.importance_sampling_mode.map(|mode| Correction {
                 level: mode.level,
                 action: mode.action,
                 min: self.importance_sampling_clip_min,
                 max: self.importance_sampling_clip_max,
+            }),
+            rejection: self.rejection_sampling_mode.map(|mode| Rejection {
+                metric: mode.metric,
+                level: mode.level,
+                min: self.rejection_sampling_min,
+                max: self.rejection_sampling_max,
             }),
             off_policy_threshold: self.off_policy_mask_threshold,
             sapo_tau_positive: self.sapo_temperature_pos,
@@ -44,10 +53,23 @@ impl TrainConfig {
         }
     }
 
-    /// Whether the ratio compares with the trainer's own log-probs before the step, not with the sampler's. A correction
-    /// needs it: between the sampler and itself there is nothing to correct.
+    /// Whether the ratio compares with the policy before the step (recomputed, or between sampler and policy), not with
+    /// the sampler's log-probs. What corrects or leaves out by the difference of the two needs it: between the sampler
+    /// and itself there is nothing to correct.
     pub fn recomputes_logprobs(&self) -> bool {
-        self.recompute_logprob || self.importance_sampling_mode.is_some()
+        self.recompute_logprob
+            || self.prox_logp_method != Proximal::Recompute
+            || self.importance_sampling_mode.is_some()
+            || self.rejection_sampling_mode.is_some()
+            || self.m2po_threshold.is_some()
+    }
+
+    /// Whether every row is scored before the first update of a step: when updates see parts of the rows, or something
+    /// depends on all of them.
+    pub fn scores_before(&self) -> bool {
+        let parts =
+            self.num_minibatches > 1 && self.recomputes_logprobs() && self.prox_logp_method == Proximal::Recompute;
+        parts || self.kl_in_reward || self.m2po_threshold.is_some() || self.top_entropy_quantile < 1.0
     }
 
     /// Most tokens that the policy can sample in one episode, for `dr_grpo`: as many as all turns allow, never more than
@@ -123,6 +145,9 @@ impl TrainConfig {
             let expected = format!("{default} with loss_type {name}, which does not use it");
             check.require(loss == owner || value == default, key, value, &expected)?;
         }
-        Ok(())
+        self.check_divergence(check)?;
+        self.check_sampler(check)?;
+        self.check_rewards(check)?;
+        self.check_credit(check)
     }
 }

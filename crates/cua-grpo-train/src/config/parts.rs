@@ -28,8 +28,10 @@ impl TrainConfig {
     /// The optimiser of the adapter.
     pub fn adamw(&self) -> AdamWConfig {
         AdamWConfig {
+            beta1: self.adam_beta1,
+            beta2: self.adam_beta2,
+            epsilon: self.adam_epsilon,
             weight_decay: self.weight_decay,
-            ..Default::default()
         }
     }
 
@@ -65,7 +67,11 @@ impl TrainConfig {
             warmup_steps: self.warmup_steps as u64,
             max_steps: self.max_steps as u64,
             decay: self.lr_scheduler.into(),
-            final_fraction: 0.0,
+            final_fraction: if self.learning_rate > 0.0 {
+                self.min_learning_rate / self.learning_rate
+            } else {
+                0.0
+            },
         }
     }
 }

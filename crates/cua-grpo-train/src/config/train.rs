@@ -1,11 +1,10 @@
 //! Configuration of `trainer train` and `trainer eval`: the keys and defaults of the original, and ours.
 
-use super::validate::Checker;
 use super::{
-    ConfigError, Configuration, CorrectionMode, DeviceSpec, Dtype, Key, LrScheduler, PromptStyle, RewardKind, Secret,
-    Target, above, at_least,
+    CorrectionMode, DeviceSpec, Dtype, LrScheduler, PromptStyle, RejectionMode, RewardAggregation, RewardKind,
+    RewardWeights, Secret, Target, above, at_least,
 };
-use cua_grpo_algo::{AdvantageScale, LossKind};
+use cua_grpo_algo::{AdvantageScale, Aggregation, KlEstimator, LossKind, Proximal, StepCredit};
 use cua_grpo_model::lora::{Patterns, Targets};
 
 fn names(list: &[&str]) -> Targets {
@@ -14,49 +13,6 @@ fn names(list: &[&str]) -> Targets {
 
 /// Name of the tiny model that comes with the program.
 pub const STARTER: &str = "starter";
-
-/// Most episodes of one step.
-const MOST_EPISODES: usize = 65_536;
-
-/// The original's environment variables, and those of the GBox SDKs.
-const VARIABLES: &[(&str, &str)] = &[
-    ("MODEL_NAME", "model_name"),
-    ("MAX_SEQ_LENGTH", "max_seq_length"),
-    ("LOAD_IN_4BIT", "load_in_4bit"),
-    ("USE_LORA", "use_lora"),
-    ("LORA_R", "lora_r"),
-    ("LORA_ALPHA", "lora_alpha"),
-    ("LORA_DROPOUT", "lora_dropout"),
-    ("LEARNING_RATE", "learning_rate"),
-    ("BETA", "beta"),
-    ("CLIP_EPSILON", "clip_epsilon"),
-    ("BATCH_SIZE", "batch_size"),
-    ("NUM_ROLLOUTS", "num_rollouts"),
-    ("GRADIENT_ACCUMULATION_STEPS", "gradient_accumulation_steps"),
-    ("MAX_GRAD_NORM", "max_grad_norm"),
-    ("MAX_STEPS", "max_steps"),
-    ("WARMUP_STEPS", "warmup_steps"),
-    ("MAX_TURNS", "max_turns"),
-    ("MAX_TOKENS", "max_new_tokens"),
-    ("TEMPERATURE", "temperature"),
-    ("TOP_P", "top_p"),
-    ("EVAL_STEPS", "eval_steps"),
-    ("SAVE_STEPS", "save_steps"),
-    ("SAVE_TOTAL_LIMIT", "save_total_limit"),
-    ("TARGET_ACCURACY", "target_accuracy"),
-    ("PATIENCE", "patience"),
-    ("MIN_GROUP_STD", "min_group_std"),
-    ("OUTPUT_DIR", "output_dir"),
-    ("SEED", "seed"),
-    ("VERBOSE", "verbose"),
-    ("ENABLE_WANDB", "enable_wandb"),
-    ("WANDB_PROJECT", "wandb_project"),
-    ("ENABLE_DETAILED_LOGGING", "enable_detailed_logging"),
-    ("ROLLOUT_CONCURRENCY", "concurrency"),
-    ("GBOX_API_KEY", "gbox_api_key"),
-    ("GBOX_BASE_URL", "gbox_base_url"),
-    ("GBOX_CLIENT_BASE_URL", "gbox_base_url"),
-];
 
 configuration! {
     /// Everything that a training run depends on.
@@ -200,6 +156,21 @@ configuration! {
         /// Most that a token can cost, as a multiple of its advantage's size, above 1 (dual clip); null is no bound.
         #[resume = Warned]
         dual_clip: Option<f64> [above(1.0).at_most(1e6)] = None,
+        /// How the losses of tokens become one number; null means as `loss_type` says.
+        #[resume = Warned]
+        loss_aggregation: Option<Aggregation> = None,
+        /// Weight of the policy's entropy, which the loss is lowered by.
+        #[resume = Warned]
+        entropy_coef: f64 [at_least(-100.0).at_most(100.0)] = 0.0,
+        /// Share of the tokens, those of the highest entropy before the step, that the policy loss is taken of.
+        #[resume = Warned]
+        top_entropy_quantile: f64 [above(0.0).at_most(1.0)] = 1.0,
+        /// How the divergence from the reference is estimated.
+        #[resume = Warned]
+        kl_estimator: KlEstimator = KlEstimator::K3,
+        /// Take the divergence from the rewards, as a sum over an episode's tokens, instead of adding it to the loss.
+        #[resume = Warned]
+        kl_in_reward: bool = false,
         /// Multiply the divergence by the ratio, which makes it unbiased off policy.
         #[resume = Warned]
         use_bias_correction_kl: bool = false,
@@ -207,6 +178,10 @@ configuration! {
         /// the sampler's; always so with `importance_sampling_mode`.
         #[resume = Warned]
         recompute_logprob: bool = false,
+        /// Where the log-probs before the step come from: a forward pass, or between sampler and trainer by the age of
+        /// each token, which needs none.
+        #[resume = Warned]
+        prox_logp_method: Proximal = Proximal::Recompute,
         /// Weigh tokens or episodes by the trainer's probability over the sampler's; null leaves it.
         #[resume = Warned]
         importance_sampling_mode: Option<CorrectionMode> = None,
@@ -216,6 +191,22 @@ configuration! {
         /// Lower bound of these weights; null is none.
         #[resume = Warned]
         importance_sampling_clip_min: Option<f64> [at_least(0.0).at_most(1e6)] = None,
+        /// In these weights, take the probabilities that `top_p` and `top_k` left, not those of all tokens.
+        #[resume = Warned]
+        correct_kept_mass: bool = false,
+        /// Leave out of the policy loss the tokens or episodes about which sampler and trainer disagree; null keeps all.
+        #[resume = Warned]
+        rejection_sampling_mode: Option<RejectionMode> = None,
+        /// Upper bound of what `rejection_sampling_mode` compares.
+        #[resume = Warned]
+        rejection_sampling_max: f64 [at_least(-1e6).at_most(1e6)] = 5.0,
+        /// Lower bound of it; null is none.
+        #[resume = Warned]
+        rejection_sampling_min: Option<f64> [at_least(-1e6).at_most(1e6)] = None,
+        /// Leave out of the policy loss the tokens whose log-probs differ most between sampler and trainer, until the
+        /// mean square of the others is below this (M2PO); null keeps all.
+        #[resume = Warned]
+        m2po_threshold: Option<f64> [above(0.0).at_most(1e6)] = None,
         /// Leave out episodes with a negative advantage whose log-probs have fallen by more than this, as a mean over
         /// their tokens; null keeps all.
         #[resume = Warned]
@@ -242,6 +233,22 @@ configuration! {
         /// or as TRL has it (`group`; the original's advantages are 15 % larger at 4 episodes), or see ALGORITHM.md.
         #[resume = Warned]
         scale_rewards: AdvantageScale = AdvantageScale::GroupPopulation,
+        /// What is added to a standard deviation before advantages are divided by it; null means as `scale_rewards` says.
+        #[resume = Warned]
+        advantage_epsilon: Option<f64> [at_least(0.0).at_most(1e6)] = None,
+        /// Centre and scale the advantages of all tokens of a step once more.
+        #[resume = Warned]
+        whiten_advantages: bool = false,
+        /// What has an advantage of its own: an episode, or each turn by its discounted return, among all turns of the
+        /// group (`discounted`) or among those that saw the same state (`gigpo`).
+        #[resume = Warned]
+        step_credit: StepCredit = StepCredit::Episode,
+        /// Factor by which a turn's return falls for each turn before the last; for `step_credit`.
+        #[resume = Warned]
+        gamma: f64 [at_least(0.0).at_most(1.0)] = 0.95,
+        /// Weight of what turns at the same state add to the advantage of the episode, in `gigpo`.
+        #[resume = Warned]
+        step_advantage_weight: f64 [at_least(0.0).at_most(1000.0)] = 1.0,
         /// Sample from so many of the likeliest tokens; 0 keeps all.
         #[resume = Warned]
         top_k: usize [at_least(0.0).at_most(1e9)] = 0,
@@ -254,6 +261,25 @@ configuration! {
         /// What an episode is paid for.
         #[resume = Warned]
         reward: RewardKind = RewardKind::Verified,
+        /// Several rewards with their weights: `{verified: 1, efficiency: 0.2}`; empty means `reward` alone.
+        #[resume = Warned]
+        rewards: RewardWeights [at_least(-1e6).at_most(1e6)] = RewardWeights::default(),
+        /// What becomes of several rewards.
+        #[resume = Warned]
+        multi_objective_aggregation: RewardAggregation = RewardAggregation::SumThenNormalize,
+        /// How much less a success is paid that took more turns than the shortest of its group: 0 nothing, 1 in
+        /// proportion to the turns.
+        #[resume = Warned]
+        shortest_path_alpha: f64 [at_least(0.0).at_most(1.0)] = 0.0,
+        /// Leave replies that were cut off out of the loss.
+        #[resume = Warned]
+        mask_truncated_completions: bool = false,
+        /// Tokens before `max_new_tokens` over which a penalty for long replies rises; 0 is no penalty.
+        #[resume = Warned]
+        overlong_buffer: usize [at_least(0.0).at_most(131_072.0)] = 0,
+        /// What an episode loses whose longest reply is as long as `max_new_tokens`; for `overlong_buffer`.
+        #[resume = Warned]
+        overlong_penalty: f64 [at_least(0.0).at_most(1e6)] = 1.0,
         /// How the policy names a place on the screen.
         #[resume = Warned]
         target: Target = Target::Description,
@@ -281,12 +307,27 @@ configuration! {
         /// Decoupled weight decay of AdamW.
         #[resume = Warned]
         weight_decay: f64 [at_least(0.0).at_most(10.0)] = 0.01,
+        /// Decay of AdamW's mean of gradients.
+        #[resume = Warned]
+        adam_beta1: f64 [at_least(0.0).below(1.0)] = 0.9,
+        /// Decay of AdamW's mean of squared gradients.
+        #[resume = Warned]
+        adam_beta2: f64 [at_least(0.0).below(1.0)] = 0.999,
+        /// What AdamW adds to the root of the squares.
+        #[resume = Warned]
+        adam_epsilon: f64 [above(0.0).at_most(1.0)] = 1e-8,
         /// How the learning rate changes after the warm-up.
         #[resume = Warned]
         lr_scheduler: LrScheduler = LrScheduler::Constant,
+        /// Where `linear` and `cosine` end.
+        #[resume = Warned]
+        min_learning_rate: f64 [at_least(0.0).at_most(10.0)] = 0.0,
         /// Updates on the same episodes; from the second on the ratio leaves 1 and clipping matters.
         #[resume = Warned]
         num_updates: usize [at_least(1.0).at_most(1000.0)] = 1,
+        /// Parts into which the episodes of a step are shuffled, each with an update of its own, `num_updates` times.
+        #[resume = Warned]
+        num_minibatches: usize [at_least(1.0).at_most(16_384.0)] = 1,
         /// Latest screenshots that stay in the context; 0 keeps all (other values come later).
         #[resume = Warned]
         keep_screenshots: usize [at_least(0.0).at_most(1000.0)] = 0,
@@ -323,69 +364,5 @@ impl TrainConfig {
     /// Whether the simulated phone inside this process is used.
     pub fn simulated(&self) -> bool {
         self.gbox_base_url == "sim"
-    }
-}
-
-impl Configuration for TrainConfig {
-    const BUILT_IN_NAME: &'static str = "configs/quickstart.yaml";
-    const BUILT_IN: &'static str = include_str!("../../configs/quickstart.yaml");
-
-    const VARIABLES: &'static [(&'static str, &'static str)] = VARIABLES;
-
-    fn keys() -> &'static [Key] {
-        Self::KEYS
-    }
-
-    fn validate(&self, origin: &dyn Fn(&str) -> String) -> Result<(), ConfigError> {
-        let check = Checker { origin };
-        let group = self.batch_size * self.num_rollouts * self.gradient_accumulation_steps;
-        check.require(
-            group <= MOST_EPISODES,
-            "batch_size",
-            self.batch_size,
-            &format!(
-                "at most {MOST_EPISODES} episodes in a step; with num_rollouts and gradient_accumulation_steps they are {group}"
-            ),
-        )?;
-        self.check_loss(&check)?;
-        let targets = !matches!(&self.lora_target_modules, Targets::Names(names) if names.is_empty());
-        check.require(targets, "lora_target_modules", "empty", "at least one name")?;
-        let room = self.max_new_tokens < self.context_limit();
-        check.require(
-            room,
-            "max_new_tokens",
-            self.max_new_tokens,
-            "less than max_context_tokens and max_seq_length",
-        )?;
-        let url =
-            self.simulated() || self.gbox_base_url.starts_with("http://") || self.gbox_base_url.starts_with("https://");
-        check.require(
-            url,
-            "gbox_base_url",
-            &self.gbox_base_url,
-            "`sim` or an address with http:// or https://",
-        )?;
-        for (key, value) in [("output_dir", &self.output_dir), ("model_name", &self.model_name)] {
-            check.require(!value.trim().is_empty(), key, "empty", "a name")?;
-        }
-        check.later(
-            !self.use_lora,
-            ["use_lora", "false", "training all weights"],
-            "Use --use-lora.",
-        )?;
-        check.later(
-            self.enable_wandb,
-            ["enable_wandb", "true", "logging to Weights & Biases"],
-            "Leave it out; every figure is in metrics.jsonl and report.html of the run folder.",
-        )?;
-        check.later(
-            self.keep_screenshots != 0,
-            [
-                "keep_screenshots",
-                &self.keep_screenshots.to_string(),
-                "dropping old screenshots",
-            ],
-            "Set keep_screenshots to 0, and max_turns so that the context suffices.",
-        )
     }
 }

@@ -130,7 +130,7 @@ pub struct TrainEvent {
     /// Fraction of episodes whose device state fulfils the task.
     #[serde(deserialize_with = "number")]
     pub success_rate: f64,
-    /// Mean k3 divergence from the reference, in nats a token; null also when `beta` is 0.
+    /// Mean divergence from the reference, in nats a token; null also when `beta` is 0.
     pub kl: Option<f64>,
     /// Mean ratio of the trainer's probability to that of `o`; 1 in the first update at staleness 0.
     pub ratio_mean: Option<f64>,
@@ -150,6 +150,9 @@ pub struct TrainEvent {
     /// Share of trained tokens whose importance weight was moved to a bound or to 0; null without a correction.
     #[serde(default)]
     pub correction_fraction: Option<f64>,
+    /// Share of trained tokens that a mask or a rejection left out of the policy loss; null without any.
+    #[serde(default)]
+    pub masked_fraction: Option<f64>,
     /// `loss` of the last update.
     #[serde(default)]
     pub loss_last: Option<f64>,
@@ -185,6 +188,9 @@ pub struct TrainEvent {
     /// Updates left out because their gradient was not finite.
     #[serde(default)]
     pub updates_skipped: usize,
+    /// Rows left out of updates because their gradient was not finite.
+    #[serde(default)]
+    pub rows_skipped: usize,
     /// Groups that were trained on.
     pub groups_kept: usize,
     /// Groups left out because their rewards hardly differ. (Older versions counted lost groups here as well.)
@@ -220,7 +226,7 @@ pub struct TrainEvent {
 pub struct UpdateFigures {
     /// The loss.
     pub loss: Option<f64>,
-    /// k3 divergence from the reference; null when `beta` is 0.
+    /// Divergence from the reference; null when `beta` is 0.
     pub kl: Option<f64>,
     /// Ratio.
     pub ratio_mean: Option<f64>,
@@ -236,6 +242,9 @@ pub struct UpdateFigures {
     pub correction_mean: Option<f64>,
     /// Share of tokens whose importance weight was bounded; null without a correction.
     pub correction_fraction: Option<f64>,
+    /// Share of tokens that a mask or a rejection left out of the policy loss; null without any.
+    #[serde(default)]
+    pub masked_fraction: Option<f64>,
 }
 
 impl TrainEvent {
@@ -286,6 +295,7 @@ impl TrainEvent {
         self.sampler_gap = mean(|update| update.sampler_gap);
         self.correction_mean = mean(|update| update.correction_mean);
         self.correction_fraction = mean(|update| update.correction_fraction);
+        self.masked_fraction = mean(|update| update.masked_fraction);
         let last = updates.last().copied().unwrap_or_default();
         self.loss_last = last.loss;
         self.kl_last = last.kl;

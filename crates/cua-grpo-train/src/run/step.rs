@@ -44,13 +44,9 @@ impl Run {
         let selection = select(&self.config, &collection.groups)?;
         let learning_rate = self.schedule.learning_rate(step as u64 - 1);
         let version = self.state.policy_version;
-        let mut updates = Updates::new(&self.config, &selection);
+        let mut updates = Updates::new(&self.config, &selection).at_version(version);
         let mut skipped = 0;
-        for _ in 0..if selection.rows.is_empty() {
-            0
-        } else {
-            self.config.num_updates
-        } {
+        for _ in 0..updates.count() {
             match updates.make(&mut self.learner, learning_rate)? {
                 Update::Made => {
                     self.state.updates += 1;
@@ -60,8 +56,10 @@ impl Run {
                     skipped += 1;
                     self.state.skipped_in_a_row += 1;
                     tracing::warn!(step, rows, "an update was skipped: its gradient is not finite");
-                    // The weights are as they were, and so would be the next gradient.
-                    break;
+                    if self.config.num_minibatches == 1 {
+                        // The weights are as they were, and so would be the next gradient.
+                        break;
+                    }
                 }
             }
         }
@@ -81,6 +79,7 @@ impl Run {
         event.learning_rate = learning_rate;
         event.tokens_trained = updates.tokens();
         event.updates_skipped = skipped;
+        event.rows_skipped = updates.skipped_rows.len();
         event.losses = FaultFigures::of(&collection.stats, mark, (self.training.counter)());
         event.groups_kept = selection.kept;
         event.groups_filtered = selection.filtered;

@@ -22,10 +22,34 @@ struct Golden {
 
 impl Golden {
     fn new() -> Self {
-        let text = include_str!("../../../cua-grpo-algo/tests/fixtures/grpo-vectors.json");
-        let vectors: Value = serde_json::from_str(text).unwrap();
+        let vectors: Value = match std::env::var("GRPO_VECTORS") {
+            Err(_) => {
+                serde_json::from_str(include_str!("../../../cua-grpo-algo/tests/fixtures/grpo-vectors.json")).unwrap()
+            }
+            Ok(path) => {
+                let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+                let found = std::fs::read(&path).or_else(|_| std::fs::read(root.join(&path)));
+                serde_json::from_slice(&found.unwrap_or_else(|error| panic!("GRPO_VECTORS={path}: {error}"))).unwrap()
+            }
+        };
         let mask = matrix(&vectors["input"]["mask"]);
         Self { vectors, mask }
+    }
+
+    /// A number of the inputs as an assignment of `key`.
+    fn key(&self, key: &str, name: &str) -> String {
+        format!("{key}={}", self.vectors["input"][name])
+    }
+
+    /// A configuration with the clip range of the inputs.
+    fn case(&self, keys: &[&str]) -> TrainConfig {
+        let high = match keys.contains(&"loss_type=cispo") {
+            true => self.key("clip_epsilon_high", "cispo_eps_high"),
+            false => self.key("clip_epsilon_high", "eps_high"),
+        };
+        let limit = self.key("max_new_tokens", "max_completion_length");
+        let low = self.key("clip_epsilon", "eps");
+        configured(&[&["beta=0", "max_turns=1", &limit, &low, &high], keys].concat()).unwrap()
     }
 
     fn input(&self, name: &str) -> Matrix {
@@ -105,19 +129,6 @@ impl Golden {
     }
 }
 
-/// Keys that every case shares: those of the vectors' inputs.
-const SHARED: &[&str] = &["beta=0", "max_new_tokens=6", "max_turns=1"];
-
-fn case(keys: &[&str]) -> TrainConfig {
-    let cispo = keys.contains(&"loss_type=cispo");
-    let high = if cispo {
-        "clip_epsilon_high=1.1"
-    } else {
-        "clip_epsilon_high=0.28"
-    };
-    configured(&[SHARED, &[high], keys].concat()).unwrap()
-}
-
 #[test]
 fn every_loss_that_a_key_reaches_is_the_peers() {
     let golden = Golden::new();
@@ -134,9 +145,9 @@ fn every_loss_that_a_key_reaches_is_the_peers() {
         ("vespo", "loss_type=vespo"),
     ] {
         // The ratio compares with the policy before the step where that is asked for, else with the sampler.
-        let recomputed = case(&[key, "recompute_logprob=true"]);
+        let recomputed = golden.case(&[key, "recompute_logprob=true"]);
         golden.check("trl_loss", name, &recomputed, "samp");
-        golden.check("trl_loss", name, &case(&[key]), "old");
+        golden.check("trl_loss", name, &golden.case(&[key]), "old");
         reached.push(recomputed.loss_type);
     }
     assert_eq!(reached.len(), LossKind::ALL.len());
@@ -151,41 +162,88 @@ fn every_correction_and_bound_that_a_key_reaches_is_the_peers() {
     let golden = Golden::new();
     let tis = "importance_sampling_mode=token_truncate";
     let recompute = "recompute_logprob=true";
+    let beta = &*golden.key("beta", "beta");
+    let delta = &*golden.key("delta", "delta");
+    let threshold = &*golden.key("off_policy_mask_threshold", "opsm");
+    let cap = &*golden.key("importance_sampling_clip_max", "is_cap");
     for (name, keys) in [
-        ("dapo_two_sided", &["loss_type=dapo", "delta=1.3", recompute][..]),
-        ("grpo_kl", &["loss_type=grpo", "beta=0.04", recompute]),
-        ("grpo_kl_bias", &["beta=0.04", "use_bias_correction_kl=true", recompute]),
-        ("dapo_tis", &["loss_type=dapo", tis]),
+        ("dapo_two_sided", &["loss_type=dapo", delta, recompute][..]),
+        ("grpo_kl", &["loss_type=grpo", beta, recompute]),
+        ("grpo_kl_bias", &[beta, "use_bias_correction_kl=true", recompute]),
+        ("dapo_tis", &["loss_type=dapo", tis, cap]),
         (
             "dapo_seqmask_is",
-            &["loss_type=dapo", "importance_sampling_mode=sequence_mask"],
+            &["loss_type=dapo", "importance_sampling_mode=sequence_mask", cap],
         ),
-        ("vespo_tis", &["loss_type=vespo", tis]),
-        (
-            "dapo_opsm",
-            &["loss_type=dapo", "off_policy_mask_threshold=0.05", recompute],
-        ),
+        ("vespo_tis", &["loss_type=vespo", tis, cap]),
+        ("dapo_opsm", &["loss_type=dapo", threshold, recompute]),
     ] {
-        golden.check("trl_loss", name, &case(keys), "samp");
+        golden.check("trl_loss", name, &golden.case(keys), "samp");
     }
-    let high = "importance_sampling_clip_max=1.3";
-    let low = "importance_sampling_clip_min=0.7";
-    let geometric = "importance_sampling_clip_max=1.02";
-    for (name, keys) in [
-        ("token_mask", &["importance_sampling_mode=token_mask", high][..]),
-        ("token_mask_lower", &["importance_sampling_mode=token_mask", high, low]),
-        ("token_clamp", &["importance_sampling_mode=token_truncate", high, low]),
+    // The bounds of a rejection stand with its entry.
+    let bound = |key: &str, name: &str, end: &str| {
+        let value = &golden.vectors["areal_loss"][name]["args"]["r"][end];
+        format!("{key}={value}")
+    };
+    let free = "importance_sampling_clip_max=1e6";
+    let (weights, rejects) = ("importance_sampling_clip", "rejection_sampling");
+    for (name, mode, prefix, keys) in [
+        ("token_mask", "importance_sampling_mode=token_mask", weights, &[][..]),
+        ("token_mask_lower", "importance_sampling_mode=token_mask", weights, &[]),
+        ("token_clamp", "importance_sampling_mode=token_truncate", weights, &[]),
         (
             "seq_mask_geo",
-            &["importance_sampling_mode=sequence_mean_mask", geometric],
+            "importance_sampling_mode=sequence_mean_mask",
+            weights,
+            &[],
         ),
         (
             "seq_clamp_geo",
-            &["importance_sampling_mode=sequence_mean_truncate", geometric],
+            "importance_sampling_mode=sequence_mean_truncate",
+            weights,
+            &[],
         ),
-        ("dual_clip", &["dual_clip=1.2", recompute]),
+        (
+            "seq_mask_sum",
+            "rejection_sampling_mode=sequence_sum_ratio",
+            rejects,
+            &["importance_sampling_mode=sequence_mean_truncate", free],
+        ),
+        (
+            "seq_mask_k3_max",
+            "rejection_sampling_mode=sequence_max_k3",
+            rejects,
+            &[tis, free],
+        ),
+        (
+            "token_mask_k2",
+            "rejection_sampling_mode=token_k2",
+            rejects,
+            &[tis, free],
+        ),
+        (
+            "gspo_seq_mask",
+            "rejection_sampling_mode=sequence_mean_ratio",
+            rejects,
+            &["importance_sampling_mode=sequence_mean_truncate", free],
+        ),
     ] {
-        golden.check("areal_loss", name, &case(&[&["loss_type=dapo"], keys].concat()), "samp");
+        let high = bound(&format!("{prefix}_max"), name, "upper");
+        let low = bound(&format!("{prefix}_min"), name, "lower");
+        let loss = match name.starts_with("gspo") {
+            true => &["loss_type=gspo", "loss_aggregation=token_mean"][..],
+            false => &["loss_type=dapo"],
+        };
+        let config = golden.case(&[loss, &[mode, &high, &low], keys].concat());
+        golden.check("areal_loss", name, &config, "samp");
+    }
+    let dual = &*golden.key("dual_clip", "c_clip");
+    for (name, keys) in [
+        ("dual_clip", &["loss_type=dapo", dual][..]),
+        ("gspo", &["loss_type=gspo", "loss_aggregation=token_mean"]),
+        ("sapo_token_mean", &["loss_type=sapo", "loss_aggregation=token_mean"]),
+    ] {
+        golden.check("areal_loss", name, &golden.case(&[keys, &[recompute]].concat()), "samp");
     }
 }
 
@@ -200,7 +258,7 @@ fn the_parameters_of_sapo_and_vespo_reach_their_losses() {
         ("loss_type=vespo", "vespo_k_neg=1", "vespo"),
         ("loss_type=vespo", "vespo_lambda_neg=1", "vespo"),
     ] {
-        let (loss, _) = golden.evaluate(&case(&[loss, key]), "old");
+        let (loss, _) = golden.evaluate(&golden.case(&[loss, key]), "old");
         let default = golden.vectors["trl_loss"][name]["loss"].as_f64().unwrap();
         assert!(
             loss.is_finite() && (loss - default).abs() > 1e-4,

@@ -7,7 +7,7 @@ use cua_grpo_train::step::select;
 fn the_scale_of_rewards_is_chosen_by_key() {
     let rewards = [1.0, 0.0, 0.0, 0.0];
     let groups = [group(&rewards)];
-    let advantage = |key: &str| select(&configured(&[key]).unwrap(), &groups).unwrap().advantages[0];
+    let advantage = |key: &str| select(&configured(&[key]).unwrap(), &groups).unwrap().credit.rows[0];
     // Of (1, 0, 0, 0): mean 0.25, standard deviation sqrt(3)/4 of the population and 1/2 of the sample.
     for (key, expected) in [
         ("scale_rewards=group_population", 0.75 / (3.0_f64.sqrt() / 4.0 + 1e-8)),
@@ -94,6 +94,69 @@ fn keys_that_the_loss_would_not_use_are_refused() {
         ),
         (&["off_policy_mask_threshold=.nan"], &["off_policy_mask_threshold"]),
         (&["scale_rewards=groups"], &["scale_rewards", "group_population"]),
+        (&["beta=0", "kl_estimator=k2"], &["kl_estimator", "k3", "beta"]),
+        (&["kl_estimator=k1"], &["kl_estimator", "mean zero", "kl_in_reward"]),
+        (&["beta=0", "kl_in_reward=true"], &["kl_in_reward", "beta"]),
+        (
+            &["kl_in_reward=true", "use_bias_correction_kl=true"],
+            &["use_bias_correction_kl", "kl_in_reward"],
+        ),
+        (
+            &["loss_type=dapo", "loss_aggregation=sequence_mean"],
+            &["loss_aggregation", "dapo"],
+        ),
+        (&["loss_aggregation=mean"], &["loss_aggregation", "token_mean"]),
+        (
+            &["rejection_sampling_max=2"],
+            &["rejection_sampling_max", "rejection_sampling_mode"],
+        ),
+        (
+            &["rejection_sampling_mode=token_k3", "rejection_sampling_min=6"],
+            &["rejection_sampling_min", "less than"],
+        ),
+        (
+            &["rejection_sampling_mode=token"],
+            &["rejection_sampling_mode", "sequence_max_k3"],
+        ),
+        (
+            &["correct_kept_mass=true"],
+            &["correct_kept_mass", "importance_sampling_mode"],
+        ),
+        (
+            &["prox_logp_method=linear", "recompute_logprob=true"],
+            &["prox_logp_method", "recompute_logprob"],
+        ),
+        (&["reward=random", "rewards={verified: 1}"], &["reward", "rewards"]),
+        (&["rewards={verified: 0}"], &["rewards", "other than 0"]),
+        (&["rewards={praise: 1}"], &["rewards", "efficiency"]),
+        (
+            &["multi_objective_aggregation=normalize_then_sum"],
+            &["multi_objective_aggregation", "rewards"],
+        ),
+        (&["overlong_buffer=2000"], &["overlong_buffer", "max_new_tokens"]),
+        (&["overlong_penalty=2"], &["overlong_penalty", "overlong_buffer"]),
+        (
+            &["scale_rewards=none", "advantage_epsilon=1e-4"],
+            &["advantage_epsilon", "not divided"],
+        ),
+        (
+            &["scale_rewards=batch", "whiten_advantages=true"],
+            &["whiten_advantages", "already"],
+        ),
+        (&["gamma=0.5"], &["gamma", "step_credit"]),
+        (
+            &["step_credit=discounted", "step_advantage_weight=2"],
+            &["step_advantage_weight", "gigpo"],
+        ),
+        (
+            &["batch_size=1", "num_rollouts=2", "num_minibatches=3"],
+            &["num_minibatches", "at most", "2"],
+        ),
+        (&["min_learning_rate=1e-6"], &["min_learning_rate", "constant"]),
+        (
+            &["lr_scheduler=cosine", "min_learning_rate=1"],
+            &["min_learning_rate", "at most learning_rate"],
+        ),
     ] {
         let text = configured(keys).unwrap_err().to_string();
         assert!(words.iter().all(|word| text.contains(word)), "{keys:?}: {text}");

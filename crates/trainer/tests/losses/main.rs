@@ -3,7 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
+mod credit;
 mod golden;
 mod keys;
 mod made;
+mod step;
 mod updates;

@@ -10,7 +10,7 @@ use cua_grpo_train::learner::Learner;
 use cua_grpo_train::step::{Updates, select};
 use trainer::assemble;
 
-fn learner(config: &TrainConfig) -> Learner {
+pub fn learner(config: &TrainConfig) -> Learner {
     let folder = assemble::open(config).unwrap();
     let mut policy = assemble::load(config, &folder).unwrap().policy;
     lora::attach(policy.model_mut(), &config.lora(), 1).unwrap();
@@ -18,7 +18,7 @@ fn learner(config: &TrainConfig) -> Learner {
 }
 
 /// Log-probs of `rows` under the learner's policy now.
-fn scored(learner: &Learner, rows: &[&Row], adapter: bool) -> Tensor<2> {
+pub fn scored(learner: &Learner, rows: &[&Row], adapter: bool) -> Tensor<2> {
     learner.policy.score(rows, 1.0, adapter).unwrap().logprobs
 }
 
@@ -46,7 +46,7 @@ fn an_updates_loss_follows_from_the_policys_own_logprobs() {
             let mut updates = Updates::new(&config, &selection);
             for number in 0..2 {
                 let now = scored(&learner, &rows, true);
-                let mut inputs = LossInputs::from_rows(&rows, &selection.advantages, now.autodiff()).unwrap();
+                let mut inputs = LossInputs::from_rows(&rows, &selection.credit.rows, now.autodiff()).unwrap();
                 inputs.old = if correction {
                     Some(first.clone())
                 } else {

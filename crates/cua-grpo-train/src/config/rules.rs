@@ -1,0 +1,73 @@
+//! Which values of a training run fit together.
+
+use super::validate::Checker;
+use super::variables::VARIABLES;
+use super::{ConfigError, Configuration, Key, TrainConfig};
+use cua_grpo_model::lora::Targets;
+
+/// Most episodes of one step.
+const MOST_EPISODES: usize = 65_536;
+
+impl Configuration for TrainConfig {
+    const BUILT_IN_NAME: &'static str = "configs/quickstart.yaml";
+    const BUILT_IN: &'static str = include_str!("../../configs/quickstart.yaml");
+
+    const VARIABLES: &'static [(&'static str, &'static str)] = VARIABLES;
+
+    fn keys() -> &'static [Key] {
+        Self::KEYS
+    }
+
+    fn validate(&self, origin: &dyn Fn(&str) -> String) -> Result<(), ConfigError> {
+        let check = Checker { origin };
+        let group = self.batch_size * self.num_rollouts * self.gradient_accumulation_steps;
+        check.require(
+            group <= MOST_EPISODES,
+            "batch_size",
+            self.batch_size,
+            &format!(
+                "at most {MOST_EPISODES} episodes in a step; with num_rollouts and gradient_accumulation_steps they are {group}"
+            ),
+        )?;
+        self.check_loss(&check)?;
+        let targets = !matches!(&self.lora_target_modules, Targets::Names(names) if names.is_empty());
+        check.require(targets, "lora_target_modules", "empty", "at least one name")?;
+        let room = self.max_new_tokens < self.context_limit();
+        check.require(
+            room,
+            "max_new_tokens",
+            self.max_new_tokens,
+            "less than max_context_tokens and max_seq_length",
+        )?;
+        let url =
+            self.simulated() || self.gbox_base_url.starts_with("http://") || self.gbox_base_url.starts_with("https://");
+        check.require(
+            url,
+            "gbox_base_url",
+            &self.gbox_base_url,
+            "`sim` or an address with http:// or https://",
+        )?;
+        for (key, value) in [("output_dir", &self.output_dir), ("model_name", &self.model_name)] {
+            check.require(!value.trim().is_empty(), key, "empty", "a name")?;
+        }
+        check.later(
+            !self.use_lora,
+            ["use_lora", "false", "training all weights"],
+            "Use --use-lora.",
+        )?;
+        check.later(
+            self.enable_wandb,
+            ["enable_wandb", "true", "logging to Weights & Biases"],
+            "Leave it out; every figure is in metrics.jsonl and report.html of the run folder.",
+        )?;
+        check.later(
+            self.keep_screenshots != 0,
+            [
+                "keep_screenshots",
+                &self.keep_screenshots.to_string(),
+                "dropping old screenshots",
+            ],
+            "Set keep_screenshots to 0, and max_turns so that the context suffices.",
+        )
+    }
+}

@@ -1,0 +1,268 @@
+//! Groups into rows with advantages: which groups teach something, and how much each episode or turn was worth.
+
+use crate::config::{RewardAggregation, TrainConfig};
+use crate::reward::WeightedReward;
+use anyhow::Result;
+use cua_grpo_algo::{
+    AdvantageConfig, Attempt, StepCredit, advantages_f64, discounted_advantages, gdpo, gigpo_advantages,
+    overlong_penalty, shortest_path, whiten,
+};
+use cua_grpo_core::{Episode, Group, Row, StopReason, Task};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+/// Rows that are trained on, with their advantages.
+pub struct Selection<'a> {
+    /// The rows of the groups that are kept.
+    pub rows: Vec<&'a Row>,
+    /// What each episode or turn was worth.
+    pub credit: Credit,
+    /// Which of the trained tokens of each row enter the loss; absent means all.
+    pub entering: Option<Vec<Vec<bool>>>,
+    /// Their episodes with the tasks.
+    pub episodes: Vec<(&'a Task, &'a Episode)>,
+    /// Groups that are kept.
+    pub kept: usize,
+    /// Groups whose rewards hardly differ.
+    pub filtered: usize,
+    /// Groups that faults left with fewer than two episodes: there is nothing to compare.
+    pub lost: usize,
+    groups: &'a [Group],
+    /// The rewards of all groups, shaped.
+    rewards: Vec<Vec<f64>>,
+    /// Numbers of the groups that are kept.
+    chosen: Vec<usize>,
+}
+
+/// Advantages of rows.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Credit {
+    /// One a row; the mean over its turns where they have their own.
+    pub rows: Vec<f32>,
+    /// One for each trained token of each row, where they differ within a row.
+    pub tokens: Option<Vec<Vec<f32>>>,
+}
+
+impl<'a> Selection<'a> {
+    /// Up to `count` episodes that show what a step learnt from: those with the largest advantages by size, the first
+    /// of equal ones. Where nothing was kept, the first episodes of the step, without advantages.
+    pub fn telling(&self, groups: &'a [Group], count: usize) -> Vec<(&'a Task, &'a Episode, Option<f32>)> {
+        let mut kept: Vec<_> = self.episodes.iter().zip(&self.credit.rows).collect();
+        kept.sort_by(|(_, a), (_, b)| b.abs().total_cmp(&a.abs()));
+        if kept.is_empty() {
+            let all = groups
+                .iter()
+                .flat_map(|group| group.episodes.iter().map(move |episode| (&group.task, episode, None)));
+            return all.take(count).collect();
+        }
+        let kept = kept.into_iter().take(count);
+        kept.map(|((task, episode), advantage)| (*task, *episode, Some(*advantage)))
+            .collect()
+    }
+
+    /// The advantages when each row has lost its entry of `penalties`.
+    ///
+    /// # Errors
+    /// When a penalty is not finite.
+    pub fn penalised(&self, config: &TrainConfig, penalties: &[f64]) -> Result<Credit> {
+        let mut rewards = self.rewards.clone();
+        let places = self.chosen.iter().flat_map(|&number| {
+            let episodes = 0..self.groups[number].episodes.len();
+            episodes.map(move |index| (number, index))
+        });
+        for ((number, index), penalty) in places.zip(penalties) {
+            rewards[number][index] -= penalty;
+        }
+        self.credit_of(config, &rewards)
+    }
+
+    /// Whether a trained token of a row enters the loss.
+    pub fn enters(&self, row: usize, token: usize) -> bool {
+        self.entering.as_ref().is_none_or(|entering| entering[row][token])
+    }
+
+    /// Trained tokens of a row that enter the loss.
+    pub fn tokens_of(&self, row: usize) -> usize {
+        match &self.entering {
+            None => self.rows[row].trained_tokens(),
+            Some(entering) => entering[row].iter().filter(|enters| **enters).count(),
+        }
+    }
+
+    fn credit_of(&self, config: &TrainConfig, rewards: &[Vec<f64>]) -> Result<Credit> {
+        let scale = AdvantageConfig {
+            min_group_std: 0.0,
+            ..config.advantages()
+        };
+        let of_episodes = if config.multi_objective_aggregation == RewardAggregation::NormalizeThenSum {
+            let reward = WeightedReward::of(config);
+            let weights: Vec<f64> = reward.parts.iter().map(|(_, weight)| *weight).collect();
+            let each = |task: &Task, episode: &Episode| -> Vec<Option<f64>> {
+                let each = reward.each(task, episode).into_iter();
+                each.map(|reward| Some(f64::from(reward))).collect()
+            };
+            let group = |group: &Group| group.episodes.iter().map(|one| each(&group.task, one)).collect();
+            gdpo(&self.groups.iter().map(group).collect::<Vec<_>>(), &weights)?
+        } else {
+            let found = advantages_f64(rewards, scale)?.into_iter();
+            found.map(Option::unwrap_or_default).collect()
+        };
+        let chosen: Vec<&Vec<f64>> = self.chosen.iter().map(|&number| &of_episodes[number]).collect();
+        let flat: Vec<f64> = chosen.iter().copied().flatten().copied().collect();
+        let turns = self.of_turns(config, scale, rewards, &chosen)?;
+        let mut credit = Credit {
+            rows: flat.iter().map(|advantage| *advantage as f32).collect(),
+            tokens: None,
+        };
+        let mut tokens: Option<Vec<Vec<f64>>> = turns.map(|turns| {
+            let each = self.episodes.iter().zip(&flat).zip(&turns);
+            each.map(|(((_, episode), whole), turns)| spread(episode, *whole, turns))
+                .collect()
+        });
+        if config.whiten_advantages {
+            let rows = self.rows.iter().zip(&flat);
+            let mut all =
+                tokens.unwrap_or_else(|| rows.map(|(row, whole)| vec![*whole; row.trained_tokens()]).collect());
+            let every = || all.iter().map(|row| vec![true; row.len()]).collect();
+            let entering = self.entering.clone().unwrap_or_else(every);
+            whiten(&mut all, &entering);
+            tokens = Some(all);
+        }
+        if let Some(tokens) = tokens {
+            let mean = |row: &Vec<f64>| (row.iter().sum::<f64>() / row.len().max(1) as f64) as f32;
+            credit.rows = tokens.iter().map(mean).collect();
+            let single = |row: Vec<f64>| row.into_iter().map(|value| value as f32).collect();
+            credit.tokens = Some(tokens.into_iter().map(single).collect());
+        }
+        Ok(credit)
+    }
+
+    /// Advantages of the turns of each row, where they have their own.
+    fn of_turns(
+        &self,
+        config: &TrainConfig,
+        scale: AdvantageConfig,
+        rewards: &[Vec<f64>],
+        of_episodes: &[&Vec<f64>],
+    ) -> Result<Option<Vec<Vec<f64>>>> {
+        if config.step_credit == StepCredit::Episode {
+            return Ok(None);
+        }
+        let attempt = |(episode, reward): (&Episode, &f64)| Attempt {
+            reward: *reward,
+            states: episode
+                .turns
+                .iter()
+                .map(|turn| state_of(turn.screenshot.as_ref()))
+                .collect(),
+        };
+        let group = |&number: &usize| -> Vec<Attempt> {
+            let episodes = self.groups[number].episodes.iter();
+            episodes.zip(&rewards[number]).map(attempt).collect()
+        };
+        let groups: Vec<Vec<Attempt>> = self.chosen.iter().map(group).collect();
+        let found = match config.step_credit {
+            StepCredit::Gigpo => {
+                let whole: Vec<Vec<f64>> = of_episodes.iter().copied().cloned().collect();
+                gigpo_advantages(&groups, &whole, config.gamma, config.step_advantage_weight, scale)?
+            }
+            _ => discounted_advantages(&groups, config.gamma, scale)?,
+        };
+        Ok(Some(found.concat()))
+    }
+}
+
+/// A number of what the policy saw: equal screenshots have equal ones.
+fn state_of(screenshot: Option<&cua_grpo_core::Image>) -> Option<u64> {
+    let mut hasher = DefaultHasher::new();
+    screenshot?.bytes.hash(&mut hasher);
+    Some(hasher.finish())
+}
+
+/// The advantage of each trained token: that of its turn, or that of the `whole` episode where it belongs to none.
+fn spread(episode: &Episode, whole: f64, turns: &[f64]) -> Vec<f64> {
+    let mut all = vec![whole; episode.row.len()];
+    for (turn, advantage) in episode.turns.iter().zip(turns) {
+        if let Some(tokens) = all.get_mut(turn.tokens.clone()) {
+            tokens.fill(*advantage);
+        }
+    }
+    let tokens = all.into_iter().zip(episode.row.trained());
+    tokens
+        .filter(|(_, trained)| **trained)
+        .map(|(value, _)| value)
+        .collect()
+}
+
+/// Whether each trained token belongs to a reply that ended by itself.
+fn uncut(episode: &Episode) -> Vec<bool> {
+    let mut all = vec![true; episode.row.len()];
+    for turn in episode.turns.iter().filter(|turn| turn.stop != StopReason::Stop) {
+        if let Some(tokens) = all.get_mut(turn.tokens.clone()) {
+            tokens.fill(false);
+        }
+    }
+    let tokens = all.into_iter().zip(episode.row.trained());
+    tokens
+        .filter(|(_, trained)| **trained)
+        .map(|(value, _)| value)
+        .collect()
+}
+
+/// The rewards of a group with what the configuration adds to and takes from them.
+fn shaped(config: &TrainConfig, group: &Group) -> Vec<f64> {
+    let mut rewards: Vec<f64> = group.episodes.iter().map(|one| f64::from(one.reward)).collect();
+    if config.shortest_path_alpha > 0.0 {
+        let success = |episode: &Episode| (episode.facts.verified, episode.turns.len());
+        let successes: Vec<(bool, usize)> = group.episodes.iter().map(success).collect();
+        shortest_path(&mut rewards, &successes, config.shortest_path_alpha);
+    }
+    if config.overlong_buffer > 0 {
+        for (reward, episode) in rewards.iter_mut().zip(&group.episodes) {
+            let longest = episode.turns.iter().map(|turn| turn.tokens.len()).max().unwrap_or(0);
+            let (limit, buffer) = (config.max_new_tokens, config.overlong_buffer);
+            *reward += overlong_penalty(longest, limit, buffer, config.overlong_penalty);
+        }
+    }
+    rewards
+}
+
+/// Advantages within each group; flat groups, and those that faults left too small, are left out and counted apart.
+///
+/// # Errors
+/// When a reward is not finite.
+pub fn select<'a>(config: &TrainConfig, groups: &'a [Group]) -> Result<Selection<'a>> {
+    let rewards: Vec<Vec<f64>> = groups.iter().map(|group| shaped(config, group)).collect();
+    let kept = advantages_f64(&rewards, config.advantages())?;
+    let mut selection = Selection {
+        rows: Vec::new(),
+        credit: Credit::default(),
+        entering: None,
+        episodes: Vec::new(),
+        kept: 0,
+        filtered: 0,
+        lost: 0,
+        groups,
+        rewards: Vec::new(),
+        chosen: Vec::new(),
+    };
+    for (number, (group, kept)) in groups.iter().zip(kept).enumerate() {
+        match kept {
+            None if group.episodes.len() < 2 => selection.lost += 1,
+            None => selection.filtered += 1,
+            Some(_) => {
+                selection.kept += 1;
+                selection.chosen.push(number);
+                for episode in &group.episodes {
+                    selection.rows.push(&episode.row);
+                    selection.episodes.push((&group.task, episode));
+                }
+            }
+        }
+    }
+    if config.mask_truncated_completions {
+        selection.entering = Some(selection.episodes.iter().map(|(_, episode)| uncut(episode)).collect());
+    }
+    selection.credit = selection.credit_of(config, &rewards)?;
+    selection.rewards = rewards;
+    Ok(selection)
+}
