@@ -1,9 +1,9 @@
 //! The updates of a step with a real policy: mini-batches, what is known before the first update, rows that are bad.
 
-use crate::made::{configured, group, row, row_of};
+use crate::made::{configured, group, row};
 use crate::updates::{learner, scored};
 use cua_grpo_algo::{LossInputs, Totals, policy_loss};
-use cua_grpo_core::{Group, Row};
+use cua_grpo_core::Group;
 use cua_grpo_train::config::TrainConfig;
 use cua_grpo_train::metrics::UpdateFigures;
 use cua_grpo_train::step::{Update, Updates, select};
@@ -168,19 +168,10 @@ fn the_proximal_policy_lies_between_sampler_and_policy_by_age() {
 
 #[test]
 fn a_row_that_is_not_finite_is_left_out_named_and_counted() {
-    let mut groups = four();
-    let bad = |row: &Row| {
-        let tokens = row.tokens().iter().zip(row.trained()).zip(row.logprobs());
-        row_of(tokens.map(|((&token, &trained), &logprob)| {
-            (
-                token,
-                trained.then_some(if token % 2 == 0 { f32::NAN } else { logprob }),
-            )
-        }))
-    };
+    let groups = four();
     let config = small(&["num_updates=2"]);
-    groups[0].episodes[1].row = bad(&groups[0].episodes[1].row);
-    let selection = select(&config, &groups).unwrap();
+    let mut selection = select(&config, &groups).unwrap();
+    selection.credit.rows[1] = f32::NAN;
     let (mut updates, mut one) = (Updates::new(&config, &selection), learner(&config));
     for _ in 0..2 {
         assert_eq!(updates.make(&mut one, 0.01).unwrap(), Update::Made);
@@ -193,10 +184,8 @@ fn a_row_that_is_not_finite_is_left_out_named_and_counted() {
             .all(|one| one.loss.unwrap().is_finite() && one.grad_norm.unwrap() > 0.0)
     );
     // More than half: the update is not made.
-    for number in [2, 3] {
-        groups[0].episodes[number].row = bad(&groups[0].episodes[number].row);
-    }
-    let selection = select(&config, &groups).unwrap();
+    let mut selection = select(&config, &groups).unwrap();
+    selection.credit.rows[1..].fill(f32::INFINITY);
     let mut updates = Updates::new(&config, &selection);
     let Update::Skipped(names) = updates.make(&mut learner(&config), 0.01).unwrap() else {
         panic!("three of four rows are bad");
