@@ -215,7 +215,6 @@ pub(super) const ALIASES: &[Alias] = &[
     // Staleness.
     a("max_head_offpolicyness", "AReaL", "", "episodes are always of the newest policy (staleness 0); leave it out"),
     a("max_staleness", "TRL", "", "episodes are always of the newest policy (staleness 0); leave it out"),
-    a("use_decoupled_loss", "AReaL", "", "old log-probs are the sampler's own, so nothing is decoupled; leave it out"),
     a("sync_ref_model", "TRL", "", "the reference is the model with the adapter off, and never moves; leave it out"),
     a("ref_model_mixup_alpha", "TRL", "", "the reference is the model with the adapter off, and never moves; leave it out"),
     // Evaluation, saving, logging.

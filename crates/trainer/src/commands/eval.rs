@@ -46,7 +46,7 @@ pub async fn eval(measured: &Measured) -> Result<()> {
     let candidate = Candidate {
         policy: &policy,
         renderer,
-        reward: cua_grpo_train::reward::reward(&config),
+        reward: cua_grpo_train::reward::reward(config),
     };
     let result = evaluate(&evaluation, &venue, candidate, step, interrupt.token(), move |now| {
         shown.episodes("evaluation", "", now);
