@@ -55,6 +55,7 @@ mod policy;
 mod render;
 mod reward;
 mod row;
+mod secret;
 mod seed;
 mod task;
 #[cfg(feature = "testing")]
@@ -70,6 +71,7 @@ pub use policy::{
 pub use render::Renderer;
 pub use reward::{Reward, VerifiedSuccess};
 pub use row::Row;
+pub use secret::Secret;
 pub use seed::derive_seed;
 pub use task::{Task, TaskSource};
 

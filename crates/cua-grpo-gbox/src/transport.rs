@@ -3,6 +3,7 @@
 use crate::error::GboxError;
 use crate::retry::{RetryPolicy, Safety};
 use crate::wire::{ErrorBody, ErrorMessage};
+use cua_grpo_core::Secret;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{Method, RequestBuilder, Response};
 use serde::Serialize;
@@ -16,8 +17,8 @@ use std::time::Duration;
 pub struct ClientConfig {
     /// Base of all paths, with or without a slash at the end. Default `https://gbox.ai/api/v1`.
     pub base_url: String,
-    /// The key; never logged. A simulator without a key takes any.
-    pub api_key: String,
+    /// The key. A simulator without a key takes any.
+    pub api_key: Secret,
     /// Limit of a call that does not wait for anything. Default 60 s.
     pub timeout: Duration,
     /// Limit of connecting. Default 5 s.
@@ -31,7 +32,7 @@ impl ClientConfig {
     pub const PRODUCTION: &str = "https://gbox.ai/api/v1";
 
     /// Defaults with this key.
-    pub fn new(api_key: impl Into<String>) -> Self {
+    pub fn new(api_key: impl Into<Secret>) -> Self {
         Self {
             base_url: Self::PRODUCTION.to_owned(),
             api_key: api_key.into(),
@@ -191,7 +192,7 @@ impl Transport {
         let mut request = self
             .http
             .request(call.method.clone(), url)
-            .bearer_auth(&self.config.api_key)
+            .bearer_auth(self.config.api_key.reveal())
             .timeout(limit);
         if !call.query.is_empty() {
             request = request.query(&call.query);

@@ -1,6 +1,7 @@
 //! Models by name from the Hugging Face Hub: the files of a checkpoint, kept in the cache that the Python tools use.
 
 use crate::checkpoint::{INDEX_FILE as INDEX, SINGLE_FILE as SINGLE};
+use cua_grpo_core::Secret;
 use hf_hub::api::Progress;
 use hf_hub::api::sync::{Api, ApiBuilder, ApiError, ApiRepo};
 use hf_hub::{Cache, Repo, RepoType};
@@ -65,7 +66,7 @@ pub struct Hub {
     /// Folder of the cache (`models--org--name` below it).
     pub cache: PathBuf,
     /// Access token, for models that ask for one.
-    pub token: Option<String>,
+    pub token: Option<Secret>,
     /// Use the cache only.
     pub offline: bool,
     /// Attempts that follow a failed download of a file.
@@ -101,7 +102,8 @@ impl Hub {
             cache,
             token: token
                 .map(|token| token.trim().to_owned())
-                .filter(|token| !token.is_empty()),
+                .filter(|token| !token.is_empty())
+                .map(Secret::from),
             offline: flag("HF_HUB_OFFLINE") || flag("TRANSFORMERS_OFFLINE"),
             retries: 3,
         }
@@ -126,7 +128,7 @@ impl Hub {
     pub fn fetch_watched(&self, name: &str, watch: &dyn Fn() -> Box<dyn Transfer>) -> Result<PathBuf> {
         let api = ApiBuilder::from_cache(Cache::new(self.cache.clone()))
             .with_endpoint(self.endpoint.trim_end_matches('/').to_owned())
-            .with_token(self.token.clone())
+            .with_token(self.token.as_ref().map(|token| token.reveal().to_owned()))
             .with_retries(self.retries)
             .with_progress(false)
             .build()

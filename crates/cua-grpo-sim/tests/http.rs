@@ -270,7 +270,7 @@ async fn lists_filter_and_page() {
 #[tokio::test]
 async fn keys_quota_and_expiry() {
     let config = SimConfig {
-        api_key: Some("gbox_secret".to_owned()),
+        api_key: Some("gbox_secret".into()),
         quota: 1,
         ..Default::default()
     };

@@ -118,7 +118,7 @@ fn check_key(state: &SimState, request: &Request) -> Result<(), ApiError> {
     let accepted = match (&state.config.api_key, key) {
         (_, None) => false,
         (None, Some(_)) => true,
-        (Some(wanted), Some(key)) => wanted == key,
+        (Some(wanted), Some(key)) => wanted.reveal() == key,
     };
     let refusal = "expected a valid key in the header Authorization: Bearer KEY";
     if accepted {

@@ -1,5 +1,6 @@
 //! What a simulator is to be: address, key, quota, and how slow and unreliable it pretends to be.
 
+use cua_grpo_core::Secret;
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     time::Duration,
@@ -11,7 +12,7 @@ pub struct SimConfig {
     /// Where to listen; port 0 takes a free one. Default `127.0.0.1:0`.
     pub bind: SocketAddr,
     /// The only key that is accepted. Default `None`: any bearer key will do.
-    pub api_key: Option<String>,
+    pub api_key: Option<Secret>,
     /// Boxes that may run at once; one more is answered 429. Default 64.
     pub quota: usize,
     /// How slow it pretends to be. Default: as fast as it can.

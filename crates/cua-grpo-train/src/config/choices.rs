@@ -1,6 +1,7 @@
 //! Types of keys with few possible values.
 
 use super::Setting;
+use cua_grpo_core::Secret;
 use cua_grpo_model::checkpoint::WeightDtype;
 use cua_grpo_model::placement::DeviceSpec;
 use serde::{Deserialize, Serialize};
@@ -185,29 +186,7 @@ impl Setting for DeviceSpec {
     }
 }
 
-/// A text that is never shown and never written to disk.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Hides `text`.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The text, for the one place that sends it.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Secret(hidden)")
-    }
-}
-
+/// Never written to disk.
 impl Setting for Secret {
     const SECRET: bool = true;
 

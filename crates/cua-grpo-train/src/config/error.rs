@@ -63,10 +63,10 @@ pub enum ConfigError {
         origin: String,
     },
     /// An argument of `--set` without `=`.
-    #[error("--set {text}: expected key=value, e.g. --set learning_rate=1e-5")]
+    #[error("--set{}: expected key=value, e.g. --set learning_rate=1e-5", beginning(key))]
     Assignment {
-        /// The argument.
-        text: String,
+        /// The key that it begins with, if it begins with one.
+        key: Option<String>,
     },
     /// A feature that this version lacks.
     #[error("`{key}` is {value} ({origin}), but {feature} comes in a later version. {advice}")]
@@ -88,6 +88,10 @@ pub enum ConfigError {
         /// What the merger said.
         message: String,
     },
+}
+
+fn beginning(key: &Option<String>) -> String {
+    key.as_ref().map(|key| format!(" {key} …")).unwrap_or_default()
 }
 
 fn did_you_mean(nearest: &Option<String>) -> String {

@@ -32,7 +32,7 @@ impl Flag {
     pub fn assignment(text: &str) -> Result<Self, ConfigError> {
         let (key, value) = text
             .split_once('=')
-            .ok_or_else(|| ConfigError::Assignment { text: text.into() })?;
+            .ok_or_else(|| ConfigError::Assignment { key: key_at(text) })?;
         Ok(Self {
             key: key.trim().into(),
             value: value.trim().into(),
@@ -73,10 +73,14 @@ impl Layer {
         };
         let mut values = Dict::new();
         for (name, value) in &mapping {
-            let name = name
-                .as_str()
-                .ok_or_else(|| syntax(format!("the key {} is not text", show(name))))?;
+            let name = name.as_str().ok_or_else(|| syntax("a key is not text".into()))?;
             let key = find::<C>(name, Some(value), &origin)?;
+            if tagged(value) {
+                return Err(syntax(format!(
+                    "the value of `{}` has a tag (`!name`), which means nothing here",
+                    key.name
+                )));
+            }
             check(key, value, &show(value), &origin)?;
             values.insert(name.into(), merged(value)?);
         }
@@ -212,6 +216,22 @@ fn wrong(key: &Key, value: &Value, shown: &str, origin: &Origin) -> ConfigError 
         value: if key.secret { "hidden".into() } else { shown.into() },
         expected: format!("{}{reason}{}", key.expected(), value_advice(key.name, value)),
         origin: origin.to_string(),
+    }
+}
+
+/// The key at the beginning of `text`. What follows may be a secret that was meant as its value, so it is not told.
+fn key_at(text: &str) -> Option<String> {
+    let end = text.find(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+    let word = text[..end.unwrap_or(text.len())].to_lowercase();
+    is_key(&word).then_some(word)
+}
+
+fn tagged(value: &Value) -> bool {
+    match value {
+        Value::Tagged(_) => true,
+        Value::Sequence(items) => items.iter().any(tagged),
+        Value::Mapping(entries) => entries.iter().any(|(key, value)| tagged(key) || tagged(value)),
+        _ => false,
     }
 }
 

@@ -29,8 +29,9 @@ mod variables;
 
 pub use bounds::{ANY, Bounds, above, at_least};
 pub use changes::{Change, changes};
-pub use choices::{Dtype, LrScheduler, PromptStyle, RewardAggregation, RewardKind, Secret, Target};
+pub use choices::{Dtype, LrScheduler, PromptStyle, RewardAggregation, RewardKind, Target};
 pub use correction::{CorrectionMode, RejectionMode};
+pub use cua_grpo_core::Secret;
 pub use cua_grpo_model::placement::DeviceSpec;
 pub use dotenv::Dotenv;
 pub use error::ConfigError;

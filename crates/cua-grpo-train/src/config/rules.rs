@@ -39,6 +39,13 @@ impl Configuration for TrainConfig {
             self.max_new_tokens,
             "less than max_context_tokens and max_seq_length",
         )?;
+        let bare = !self.gbox_base_url.contains(['@', '?', '#']);
+        check.require(
+            bare,
+            "gbox_base_url",
+            "hidden",
+            "an address without user name, password and query, as https://HOST/api/v1; the key goes into GBOX_API_KEY",
+        )?;
         let url =
             self.simulated() || self.gbox_base_url.starts_with("http://") || self.gbox_base_url.starts_with("https://");
         check.require(

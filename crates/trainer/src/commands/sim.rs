@@ -4,6 +4,7 @@ use crate::cli::SimArgs;
 use crate::interrupt::{Interrupt, Notice};
 use crate::output;
 use anyhow::Result;
+use cua_grpo_core::Secret;
 use cua_grpo_sim::{Faults, Latency, SimConfig, SimServer};
 use cua_grpo_train::Mendable;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use std::time::Duration;
 pub async fn sim(arguments: &SimArgs) -> Result<()> {
     let config = SimConfig {
         bind: arguments.bind,
-        api_key: arguments.api_key.clone(),
+        api_key: arguments.api_key.clone().map(Secret::from),
         quota: arguments.quota,
         latency: Latency {
             request: Duration::from_millis(arguments.latency_ms),
@@ -24,21 +25,20 @@ pub async fn sim(arguments: &SimArgs) -> Result<()> {
             seed: arguments.seed,
             ..Default::default()
         },
+        ..Default::default()
     };
     let interrupt = Interrupt::listen(Notice::SERVING);
     interrupt.hold();
     let server = SimServer::start(config).await.mendable("--bind")?;
     output::say(format!("simulated phones at {}", server.base_url()));
+    let key = if arguments.api_key.is_some() { "THE_KEY" } else { "any" };
+    let address = server.base_url();
     output::say(format!(
-        "use them with: {}",
-        crate::hint::command(&[
-            &format!("--set=gbox_base_url={}", server.base_url()),
-            "--set=gbox_api_key=any"
-        ])
+        "use them with: GBOX_API_KEY={key} {}",
+        crate::hint::command(&[&format!("--set=gbox_base_url={address}")])
     ));
     output::say(format!(
-        "or from the official SDK: GBOX_CLIENT_BASE_URL={} GBOX_API_KEY=any",
-        server.base_url()
+        "or from the official SDK: GBOX_CLIENT_BASE_URL={address} GBOX_API_KEY={key}"
     ));
     interrupt.wait().await;
     server.shutdown().await;

@@ -7,4 +7,5 @@ mod live;
 mod lost;
 mod messages;
 mod numbers;
+mod secrets;
 mod signals;
