@@ -1,7 +1,7 @@
 //! `cargo xtask ci`: everything that has to hold, cheapest checks first.
 
 use crate::command::{self, Outcome, cargo};
-use crate::tidy;
+use crate::{setup_cuda, tidy};
 use std::time::Instant;
 
 /// A named check.
@@ -19,6 +19,7 @@ const CHECKS: &[Check] = &[
             &[],
         )
     }),
+    ("clippy with cuda", clippy_with_cuda),
     ("tests", || command::run(&cargo(), &["test", "--workspace"], &[])),
     ("docs", || {
         let arguments = ["doc", "--workspace", "--no-deps", "--document-private-items"];
@@ -36,6 +37,23 @@ const CHECKS: &[Check] = &[
     // it needs of the registry, the checks before it have fetched.
     ("package", package),
 ];
+
+/// The crates that have code for a card.
+const CUDA: &[&str] = &["cua-grpo-kernels", "cua-grpo-model", "trainer", "benches"];
+
+/// Lints what only the feature `cuda` compiles; no card is needed. A machine that cannot have LLVM skips it with a line.
+fn clippy_with_cuda() -> Outcome {
+    if let Err(reason) = setup_cuda::run(&[]) {
+        eprintln!("ci: SKIPPED clippy with cuda: LLVM could not be set up: {reason}");
+        return Ok(());
+    }
+    let mut arguments = vec!["clippy"];
+    arguments.extend(CUDA.iter().flat_map(|name| ["--package", name]));
+    let features: Vec<String> = CUDA.iter().map(|name| format!("{name}/cuda")).collect();
+    let features = features.join(",");
+    arguments.extend(["--features", &features, "--all-targets", "--", "-D", "warnings"]);
+    command::run(&cargo(), &arguments, &[])
+}
 
 /// What nobody depends on.
 const NOT_PACKAGED: &[&str] = &["trainer", "benches", "examples", "xtask"];

@@ -117,7 +117,7 @@ async fn what_is_wrong_with_a_secret_is_told_without_it() {
         format!("--set=gbox_base_url=https://u:{KEY}@127.0.0.1:1/x"),
     ];
     for flag in flags {
-        let output = finish(command(folder.path(), &["train"], &[flag.clone()])).await;
+        let output = finish(command(folder.path(), &["train"], std::slice::from_ref(&flag))).await;
         assert_eq!(output.status.code(), Some(2), "{flag}: {}", said(&output));
         assert!(!holds(&output.stderr), "{flag}: {}", said(&output));
     }
