@@ -4,7 +4,7 @@ use crate::nn::{Dropout, Initializer, LinearVisitor, ParamVisitor, Slot, Weight,
 use crate::text::{DecoderInput, KvCache, TextDecoder};
 use crate::vision::VisionTower;
 use crate::{ModelConfig, ModelError};
-use burn::tensor::{DType, Device, Distribution, Tensor};
+use burn::tensor::{DType, Device, Distribution, Int, Tensor};
 use cua_grpo_core::derive_seed;
 use cua_grpo_kernels::Nf4;
 
@@ -48,6 +48,24 @@ impl Qwen3Vl {
                 let std = if table { 0.02 } else { (width as f64).powf(-0.5) };
                 *tensor = Tensor::random([rows, width], Distribution::Normal(0.0, std), (&device, dtype));
             }
+        });
+    }
+
+    /// Replaces the weights of all linear maps by random codes of four bits, of about the same size: for measurements.
+    pub fn randomise_in_four_bits(&mut self) {
+        let device = self.device();
+        self.visit_linear(&mut |_, linear| {
+            let [out, width] = linear.dims();
+            let count = out * width;
+            let bytes = Distribution::Uniform(0.0, 256.0);
+            let codes = Tensor::<1, Int>::random([count.div_ceil(2)], bytes, (&device, DType::I32)).cast(DType::U8);
+            let scale = 2.0 / (width as f32).sqrt();
+            let absmax = Tensor::<1>::full([count.div_ceil(64)], scale, (&device, DType::F32));
+            linear.weight = Weight::Nf4(Nf4 {
+                codes,
+                absmax,
+                shape: [out, width],
+            });
         });
     }
 

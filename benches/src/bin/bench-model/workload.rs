@@ -1,16 +1,16 @@
 //! What is measured: prompts of random tokens with one screenshot each.
 
 use anyhow::{Context, Result, bail};
-use burn::tensor::{DType, Device, Distribution, Int, Tensor};
+use burn::tensor::{DType, Device};
+#[cfg(feature = "cuda")]
+use burn::tensor::{Int, Tensor};
 use cua_grpo_core::{Completion, Image, Prompt, Row, SamplingParams, StopReason};
-use cua_grpo_kernels::Nf4;
 #[cfg(feature = "cuda")]
 use cua_grpo_kernels::cuda::Span;
 use cua_grpo_model::batch::ImageCache;
 #[cfg(feature = "cuda")]
 use cua_grpo_model::batch::RowInput;
 use cua_grpo_model::generate::Request;
-use cua_grpo_model::nn::Weight;
 use cua_grpo_model::processor::{ImageProcessorConfig, PixelBudget};
 use cua_grpo_model::{ModelConfig, Qwen3Vl};
 use std::sync::Arc;
@@ -185,27 +185,9 @@ pub fn preset(name: &str) -> Option<ModelConfig> {
 pub fn random(config: &ModelConfig, device: &Device, dtype: DType, load_in_4bit: bool) -> Qwen3Vl {
     let mut model = Qwen3Vl::unread(config, device);
     if load_in_4bit {
-        four_bits(&mut model);
+        model.randomise_in_four_bits();
     }
     model.randomise(dtype);
     model.settle();
     model
-}
-
-/// Replaces the weights of all linear maps by random codes of four bits, of about the same size.
-pub fn four_bits(model: &mut Qwen3Vl) {
-    let device = model.device();
-    model.visit_linear(&mut |_, linear| {
-        let [out, width] = linear.dims();
-        let count = out * width;
-        let bytes = Distribution::Uniform(0.0, 256.0);
-        let codes = Tensor::<1, Int>::random([count.div_ceil(2)], bytes, (&device, DType::I32)).cast(DType::U8);
-        let scale = 2.0 / (width as f32).sqrt();
-        let absmax = Tensor::<1>::full([count.div_ceil(64)], scale, (&device, DType::F32));
-        linear.weight = Weight::Nf4(Nf4 {
-            codes,
-            absmax,
-            shape: [out, width],
-        });
-    });
 }

@@ -234,7 +234,7 @@ fn decoders_of_all_widths_agree_with_scoring() {
         let mut model = host.clone();
         workload::move_to(&mut model, &device, DType::BF16);
         if four {
-            workload::four_bits(&mut model);
+            model.randomise_in_four_bits();
         }
         let pixels = what.images.pixels(&what.image).unwrap();
         let prompt = |number| RowInput::given(what.tokens(text, number), vec![pixels.clone()]);

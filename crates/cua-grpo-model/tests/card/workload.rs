@@ -1,15 +1,9 @@
 //! A small random model with the heads that the kernels of a card take, and rows of random tokens with a screenshot each.
 
 use burn::tensor::{DType, Device};
-#[cfg(feature = "cuda")]
-use burn::tensor::{Distribution, Int, Tensor};
 use cua_grpo_core::{Completion, Image, Prompt, Row, StopReason};
-#[cfg(feature = "cuda")]
-use cua_grpo_kernels::Nf4;
 use cua_grpo_model::batch::ImageCache;
 use cua_grpo_model::nn::Slot;
-#[cfg(feature = "cuda")]
-use cua_grpo_model::nn::Weight;
 use cua_grpo_model::processor::{ImageProcessorConfig, PixelBudget};
 use cua_grpo_model::{ModelConfig, Qwen3Vl};
 use std::sync::Arc;
@@ -122,23 +116,4 @@ pub fn move_to(model: &mut Qwen3Vl, device: &Device, dtype: DType) {
         // As a loaded model has them.
         model.join_projections();
     }
-}
-
-/// Replaces the weights of all linear maps by random codes of four bits, of about the same size.
-#[cfg(feature = "cuda")]
-pub fn four_bits(model: &mut Qwen3Vl) {
-    let device = model.device();
-    model.visit_linear(&mut |_, linear| {
-        let [out, width] = linear.dims();
-        let count = out * width;
-        let bytes = Distribution::Uniform(0.0, 256.0);
-        let codes = Tensor::<1, Int>::random([count.div_ceil(2)], bytes, (&device, DType::I32)).cast(DType::U8);
-        let scale = 2.0 / (width as f32).sqrt();
-        let absmax = Tensor::<1>::full([count.div_ceil(64)], scale, (&device, DType::F32));
-        linear.weight = Weight::Nf4(Nf4 {
-            codes,
-            absmax,
-            shape: [out, width],
-        });
-    });
 }
