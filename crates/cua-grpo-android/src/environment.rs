@@ -144,12 +144,13 @@ impl AndroidEnvironment {
             ],
         );
         Observation::new(vec![Message::text(Role::System, self.prompts.system()), user])
+            .with_state(device.screen().state)
     }
 
     fn next_observation(&self, device: &LiveDevice, error: Option<&str>) -> Observation {
         let text = self.prompts.turn(self.facts.turns + 1, self.max_turns(), error);
         let content = vec![Chunk::Image(device.screen().image.clone()), Chunk::Text(text)];
-        Observation::new(vec![Message::new(Role::User, content)])
+        Observation::new(vec![Message::new(Role::User, content)]).with_state(device.screen().state)
     }
 
     /// Reads the reply and carries it out; the record says what went wrong on the policy's side. True: it reported.

@@ -26,6 +26,8 @@ pub struct Screen {
     pub width: f64,
     /// Pixels from top to bottom.
     pub height: f64,
+    /// A number of the state of the whole phone, where it tells: equal states have equal numbers.
+    pub state: Option<u64>,
 }
 
 impl Screen {
@@ -45,7 +47,14 @@ impl Screen {
             image: Image::new(bytes),
             width: f64::from(width),
             height: f64::from(height),
+            state: None,
         })
+    }
+
+    /// The same screenshot with a number of the state of the phone.
+    #[must_use]
+    pub fn with_state(self, state: Option<u64>) -> Self {
+        Self { state, ..self }
     }
 
     /// The pixel at thousandths of the width and height, 0 to 1000 each.

@@ -11,12 +11,21 @@ use std::collections::BTreeMap;
 pub struct Observation {
     /// New messages; the first observation holds the system prompt and the task, later ones a screenshot each.
     pub messages: Vec<Message>,
+    /// A number of the state that the environment is in, where it can tell: equal states have equal numbers. Turns that
+    /// began in one state can be compared.
+    pub state: Option<u64>,
 }
 
 impl Observation {
     /// New messages, in order.
     pub fn new(messages: Vec<Message>) -> Self {
-        Self { messages }
+        Self { messages, state: None }
+    }
+
+    /// The same observation with a number of the state that it was made in.
+    #[must_use]
+    pub fn with_state(self, state: Option<u64>) -> Self {
+        Self { state, ..self }
     }
 
     /// One message of text from the user.

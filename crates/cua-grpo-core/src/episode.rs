@@ -9,6 +9,8 @@ use std::ops::Range;
 pub struct Turn {
     /// The screenshot that the policy saw, if there was one.
     pub screenshot: Option<Image>,
+    /// A number of the state that the environment was in, where it tells ([`crate::Observation::state`]).
+    pub state: Option<u64>,
     /// The text of the reply.
     pub reply: String,
     /// What the reply did.
@@ -24,6 +26,7 @@ impl Turn {
     pub fn new(reply: impl Into<String>, action: ActionRecord, tokens: Range<usize>, stop: StopReason) -> Self {
         Self {
             screenshot: None,
+            state: None,
             reply: reply.into(),
             action,
             tokens,
@@ -35,6 +38,12 @@ impl Turn {
     #[must_use]
     pub fn with_screenshot(self, screenshot: Option<Image>) -> Self {
         Self { screenshot, ..self }
+    }
+
+    /// The same turn with a number of the state that the environment was in before it.
+    #[must_use]
+    pub fn with_state(self, state: Option<u64>) -> Self {
+        Self { state, ..self }
     }
 }
 

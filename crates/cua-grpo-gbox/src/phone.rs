@@ -254,7 +254,8 @@ fn read(screenshot: &Screenshot) -> Result<Screen, DeviceError> {
         })
     };
     let bytes = decode_data_uri(&screenshot.uri).map_err(|error| wrong(error.to_string()))?;
-    Screen::read(bytes).map_err(|error| wrong(error.0))
+    let screen = Screen::read(bytes).map_err(|error| wrong(error.0))?;
+    Ok(screen.with_state(screenshot.state))
 }
 
 fn mime(bytes: &[u8]) -> &'static str {

@@ -178,7 +178,7 @@ impl Collector {
         talk: &mut Talk,
     ) -> Result<Ending, Lost> {
         let mut session = Some(session);
-        let mut new = first.messages;
+        let (mut new, mut state) = (first.messages, first.state);
         let limit = self.config.turns(slot.task.max_turns);
         let deadline = self.config.episode_timeout.map(|time| Instant::now() + time);
         for turn in 0..limit {
@@ -241,11 +241,11 @@ impl Collector {
             talk.history.push(Message::text(Role::Assistant, reply.clone()));
             talk.open = completion.stop != StopReason::Stop;
             let turn = Turn::new(reply, step.action, tokens, completion.stop);
-            talk.turns.push(turn.with_screenshot(screenshot));
+            talk.turns.push(turn.with_screenshot(screenshot).with_state(state));
             talk.last = None;
             match step.observation {
                 None => return Ok(Ending::Reported),
-                Some(observation) => new = observation.messages,
+                Some(observation) => (new, state) = (observation.messages, observation.state),
             }
             talk.last = new.iter().flat_map(Message::images).last().cloned();
         }

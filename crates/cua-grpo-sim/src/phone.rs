@@ -8,6 +8,7 @@ use crate::{
     widget::{Effect, UiNode, Widget},
 };
 use cua_grpo_android::names::{App, Namespace, Page};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Width of the screen in pixels.
 pub const WIDTH: i32 = 192;
@@ -136,6 +137,14 @@ pub struct Phone {
 }
 
 impl Phone {
+    /// A number of everything that the phone is and knows: equal phones have equal numbers, whatever they show.
+    pub fn state(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        // All of the state is plain data, and its debug form shows all of it.
+        format!("{self:?}").hash(&mut hasher);
+        hasher.finish()
+    }
+
     /// A phone whose looks, settings and starting point follow from `seed`.
     pub fn new(seed: u64) -> Self {
         let birth = look::birth(seed);

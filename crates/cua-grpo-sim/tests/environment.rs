@@ -49,7 +49,8 @@ async fn episodes(server: &SimServer, target: TargetStyle) -> (usize, f64) {
     let (mut turns, start) = (0, Instant::now());
     for (slot, task) in tasks.values().enumerate() {
         let mut environment = factory.create(task, slot).await.unwrap();
-        environment.start().await.unwrap();
+        let seen = environment.start().await.unwrap();
+        assert!(seen.state.is_some(), "the simulated phone tells its state");
         let mut session = expert.open(slot);
         loop {
             let reply = session.sample(&Prompt::default(), &asked).await.unwrap();

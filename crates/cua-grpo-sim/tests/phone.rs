@@ -51,6 +51,17 @@ fn equal_seeds_and_actions_give_equal_pixels() {
 }
 
 #[test]
+fn the_state_of_a_phone_tells_what_its_screen_does_not() {
+    let (mut one, two) = (fresh(3), fresh(3));
+    assert_eq!(one.state(), two.state());
+    assert_ne!(one.state(), fresh(4).state());
+    let output = one.shell("settings put system screen_off_timeout 123000");
+    assert_eq!(output.exit_code, 0, "{}", output.stderr);
+    assert_eq!(one.screenshot_png().unwrap(), two.screenshot_png().unwrap());
+    assert_ne!(one.state(), two.state(), "a setting that the launcher does not show");
+}
+
+#[test]
 fn the_picture_is_lossless_and_quick() {
     let phone = on_page(5, Page::Display);
     let png = phone.screenshot_png().unwrap();

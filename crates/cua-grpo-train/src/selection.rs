@@ -7,7 +7,7 @@ use cua_grpo_algo::{
     AdvantageConfig, Attempt, StepCredit, advantages_f64, discounted_advantages, gdpo, gigpo_advantages,
     overlong_penalty, shortest_path, whiten,
 };
-use cua_grpo_core::{Episode, Group, Row, StopReason, Task};
+use cua_grpo_core::{Episode, Group, Row, StopReason, Task, Turn};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Rows that are trained on, with their advantages.
@@ -149,11 +149,7 @@ impl<'a> Selection<'a> {
         }
         let attempt = |(episode, reward): (&Episode, &f64)| Attempt {
             reward: *reward,
-            states: episode
-                .turns
-                .iter()
-                .map(|turn| state_of(turn.screenshot.as_ref()))
-                .collect(),
+            states: episode.turns.iter().map(state_of).collect(),
         };
         let group = |&number: &usize| -> Vec<Attempt> {
             let episodes = self.groups[number].episodes.iter();
@@ -171,11 +167,14 @@ impl<'a> Selection<'a> {
     }
 }
 
-/// A number of what the policy saw: equal screenshots have equal ones.
-fn state_of(screenshot: Option<&cua_grpo_core::Image>) -> Option<u64> {
-    let mut hasher = DefaultHasher::new();
-    screenshot?.bytes.hash(&mut hasher);
-    Some(hasher.finish())
+/// A number of the state that a turn began in: what the environment tells, else a number of the screenshot's bytes.
+fn state_of(turn: &Turn) -> Option<u64> {
+    let of_screenshot = || {
+        let mut hasher = DefaultHasher::new();
+        turn.screenshot.as_ref()?.bytes.hash(&mut hasher);
+        Some(hasher.finish())
+    };
+    turn.state.or_else(of_screenshot)
 }
 
 /// The advantage of each trained token: that of its turn, or that of the `whole` episode where it belongs to none.

@@ -127,6 +127,22 @@ fn every_update_of_a_step_counts_and_episodes_are_accounted_for() {
     );
 }
 
+#[test]
+fn with_top_p_the_ratio_is_1_at_staleness_0() {
+    let folder = tempfile::tempdir().unwrap();
+    let flags = [
+        "--max-steps=1",
+        "--output-dir=run",
+        "--set=reward=random",
+        "--set=top_p=0.9",
+    ];
+    let (trains, _) = run(folder.path(), &flags);
+    let train = &trains[0];
+    assert!(train.kept_mass_mean.unwrap() < 0.999, "something was cut: {train:?}");
+    let (ratio, gap) = (train.ratio_mean.unwrap(), train.sampler_gap.unwrap());
+    assert!((ratio - 1.0).abs() < 5e-4 && gap < 1e-4, "ratio {ratio}, gap {gap}");
+}
+
 #[cfg(unix)]
 #[test]
 fn the_report_is_refreshed_at_every_evaluation_and_after_an_interruption() {

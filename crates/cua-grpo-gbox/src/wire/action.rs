@@ -130,6 +130,10 @@ pub struct Screenshot {
     /// Where a stored picture can be fetched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub presigned_url: Option<String>,
+    /// A number of the state of the whole phone: equal states have equal numbers. GBox does not send it, the simulated
+    /// phone does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<u64>,
 }
 
 /// Body of `POST /boxes/{id}/actions/screenshot`.

@@ -83,6 +83,7 @@ fn shoot(state: &SimState, phone: &Phone) -> Result<Screenshot, ApiError> {
     Ok(Screenshot {
         uri: data_uri("image/png", &png),
         presigned_url: None,
+        state: Some(phone.state()),
     })
 }
 
@@ -93,6 +94,7 @@ fn shoot_trace(phone: &Phone, points: &[(f64, f64)]) -> Result<Screenshot, ApiEr
     Ok(Screenshot {
         uri: data_uri("image/png", &png),
         presigned_url: None,
+        state: Some(phone.state()),
     })
 }
 
@@ -151,6 +153,7 @@ pub(super) async fn screenshot(
             Ok(Json(Screenshot {
                 uri: data_uri("image/png", &png),
                 presigned_url: None,
+                state: Some(phone.state()),
             }))
         }
     }

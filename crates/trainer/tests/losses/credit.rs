@@ -63,6 +63,17 @@ fn a_turn_has_an_advantage_of_its_own_at_each_of_its_tokens() {
 }
 
 #[test]
+fn a_state_that_the_environment_tells_goes_before_the_screenshot() {
+    let mut all = groups(vec![episode(0, 1.0, &[(1, 1, STOP)]), episode(1, 0.0, &[(1, 1, STOP)])]);
+    let anchored = |all: &[Group]| credit(&["step_credit=gigpo"], all).tokens.unwrap();
+    close(&anchored(&all)[0], &[1.0]);
+    for (number, one) in all[0].episodes.iter_mut().enumerate() {
+        one.turns[0].state = Some(number as u64);
+    }
+    close(&anchored(&all)[0], &[0.5]);
+}
+
+#[test]
 fn whitened_advantages_have_mean_0_over_tokens() {
     let all = groups(vec![episode(0, 1.0, &[(1, 3, STOP)]), episode(1, 0.0, &[(1, 1, STOP)])]);
     let tokens = credit(&["whiten_advantages=true"], &all).tokens.unwrap().concat();

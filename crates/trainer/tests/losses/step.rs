@@ -3,7 +3,7 @@
 use crate::made::{configured, group, row};
 use crate::updates::{learner, scored};
 use cua_grpo_algo::{LossInputs, Totals, policy_loss};
-use cua_grpo_core::Group;
+use cua_grpo_core::{Completion, Group, Prompt, Row, StopReason};
 use cua_grpo_train::config::TrainConfig;
 use cua_grpo_train::metrics::UpdateFigures;
 use cua_grpo_train::step::{Update, Updates, select};
@@ -164,6 +164,39 @@ fn the_proximal_policy_lies_between_sampler_and_policy_by_age() {
     let expected = ratios.iter().sum::<f64>() / ratios.len() as f64;
     let got = figures(&config, &groups)[0].ratio_mean.unwrap();
     assert!((got - expected).abs() < 1e-4 * expected, "{got} {expected}");
+}
+
+#[test]
+fn weights_over_what_top_p_left_are_the_kept_mass_at_staleness_0() {
+    let mut groups = four();
+    let keys = ["importance_sampling_mode=token_truncate", "correct_kept_mass=true"];
+    let (plain, cut) = (small(&keys[..1]), small(&keys));
+    // Rows as the policy itself would have sampled them, with 0.8 of the mass kept.
+    let learner = learner(&plain);
+    for episode in &mut groups[0].episodes {
+        let scores = scored(&learner, &[&episode.row], true)
+            .try_into_vec_as::<f32>()
+            .unwrap();
+        let mut row = Row::new(1.0);
+        let mut next = scores.into_iter();
+        for (&token, &trained) in episode.row.tokens().iter().zip(episode.row.trained()) {
+            if trained {
+                let reply = Completion::new(vec![token], vec![next.next().unwrap()], 0, StopReason::Stop).unwrap();
+                row.push_completion(&reply.with_kept_mass(vec![0.8]).unwrap()).unwrap();
+            } else {
+                row.push_prompt(&Prompt::new(vec![token]));
+            }
+        }
+        episode.row = row;
+    }
+    let ratio = figures(&small(&[]), &groups)[0].ratio_mean.unwrap();
+    assert!(
+        (ratio - 1.0).abs() < 1e-5,
+        "both are log-probs of the whole vocabulary: {ratio}"
+    );
+    let weight = |config: &TrainConfig| figures(config, &groups)[0].correction_mean.unwrap();
+    assert!((weight(&plain) - 1.0).abs() < 1e-5, "{}", weight(&plain));
+    assert!((weight(&cut) - 0.8).abs() < 1e-5, "{}", weight(&cut));
 }
 
 #[test]
