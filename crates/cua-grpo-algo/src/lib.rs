@@ -9,6 +9,7 @@
 //! | `several.rs` | several reward functions: weighted sums, GDPO |
 //! | `credit.rs` | an advantage for each turn: discounted returns, GiGPO |
 //! | `whiten.rs` | advantages of tokens scaled once more over the batch |
+//! | `curriculum.rs` | which kinds of tasks are drawn less often |
 //! | `overlong.rs`, `shortest_path.rs` | shaping of rewards: replies cut off, successes that took long |
 //! | `selective.rs` | which tokens enter the surrogate: M2PO, high entropy |
 //! | `proximal.rs` | the proximal policy without a forward pass |
@@ -31,6 +32,7 @@ mod advantage;
 mod aggregation;
 mod correction;
 mod credit;
+mod curriculum;
 mod error;
 mod loss;
 mod overlong;
@@ -49,6 +51,7 @@ pub use advantage::{AdvantageConfig, AdvantageScale, advantages, advantages_f64}
 pub use aggregation::{Aggregation, Totals};
 pub use correction::{Correction, CorrectionAction, CorrectionLevel, Rejection, RejectionLevel, RejectionMetric};
 pub use credit::{Attempt, StepCredit, discounted_advantages, discounted_returns, gigpo_advantages};
+pub use curriculum::{CurriculumConfig, Standing, Streak};
 pub use error::AlgoError;
 pub use loss::{KlEstimator, LossConfig, LossKind, RatioLevel};
 pub use overlong::overlong_penalty;

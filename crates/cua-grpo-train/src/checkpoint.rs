@@ -11,7 +11,7 @@ use crate::layout::{BEST, CHECKPOINTS, CONFIG, MOMENTS, STATE, list};
 use crate::learner::Learner;
 use crate::provenance::{Base, PROVENANCE, Provenance};
 use anyhow::{Context, Result};
-use cua_grpo_algo::{AdamWState, Moments};
+use cua_grpo_algo::{AdamWState, Moments, Standing};
 use cua_grpo_model::checkpoint::{TensorBytes, TensorFiles, write_safetensors};
 use cua_grpo_model::lora::{LoraConfig, load_adapter, save_adapter};
 use serde::{Deserialize, Serialize};
@@ -48,6 +48,9 @@ pub struct TrainingState {
     /// The task set of the evaluations that `best_accuracy` compares.
     #[serde(default)]
     pub task_set: Option<String>,
+    /// How the templates stand, for `curriculum_failures` and `curriculum_solved`.
+    #[serde(default, skip_serializing_if = "Standing::is_empty")]
+    pub standing: Standing,
 }
 
 /// Writes checkpoints below one run folder.

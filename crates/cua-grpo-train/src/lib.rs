@@ -5,6 +5,7 @@ pub mod batching;
 pub mod checkpoint;
 pub mod compare;
 pub mod config;
+pub mod curriculum;
 pub mod episodes;
 pub mod error;
 pub mod eval;

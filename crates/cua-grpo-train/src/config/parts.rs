@@ -1,7 +1,7 @@
 //! What a configuration means to the parts of a run: adapter, optimiser, schedule, rollouts.
 
 use super::TrainConfig;
-use cua_grpo_algo::{AdamWConfig, Schedule};
+use cua_grpo_algo::{AdamWConfig, CurriculumConfig, Schedule};
 use cua_grpo_model::lora::{LoraConfig, OneOrMany, Targets};
 use cua_grpo_rollout::{Batches, RolloutConfig};
 
@@ -22,6 +22,14 @@ impl TrainConfig {
             layers_pattern: (!before.is_empty()).then(|| OneOrMany::Many(before.clone())),
             rank_pattern: self.lora_rank_pattern.clone(),
             alpha_pattern: self.lora_alpha_pattern.clone(),
+        }
+    }
+
+    /// Which tasks are drawn less often.
+    pub fn curriculum(&self) -> CurriculumConfig {
+        CurriculumConfig {
+            failures: self.curriculum_failures,
+            solved: self.curriculum_solved,
         }
     }
 

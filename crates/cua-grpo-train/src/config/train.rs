@@ -267,6 +267,13 @@ configuration! {
         /// What becomes of several rewards.
         #[resume = Warned]
         multi_objective_aggregation: RewardAggregation = RewardAggregation::SumThenNormalize,
+        /// Groups of one template in a row without a success, after which its tasks are drawn less often, the less the more
+        /// follow; null draws all alike.
+        #[resume = Warned]
+        curriculum_failures: Option<u64> [at_least(1.0).at_most(1e6)] = None,
+        /// Groups of one template in a row with nothing but successes, after which its tasks are drawn less often.
+        #[resume = Warned]
+        curriculum_solved: Option<u64> [at_least(1.0).at_most(1e6)] = None,
         /// How much less a success is paid that took more turns than the shortest of its group: 0 nothing, 1 in
         /// proportion to the turns.
         #[resume = Warned]

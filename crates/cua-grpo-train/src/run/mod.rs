@@ -11,6 +11,7 @@ pub use start::{Learning, Start};
 
 use crate::checkpoint::{Checkpoints, TrainingState};
 use crate::config::TrainConfig;
+use crate::curriculum::CurriculumTasks;
 use crate::eval::Venue;
 use crate::faults::TooMany;
 use crate::learner::Learner;
@@ -20,7 +21,7 @@ use crate::run_dir::RunDir;
 use crate::sink::{Event, Outcome, Sink, Sinks};
 use anyhow::Result;
 use cua_grpo_algo::Schedule;
-use cua_grpo_core::{Renderer, Reward, Sampler};
+use cua_grpo_core::{Renderer, Reward, Sampler, TaskSource};
 use cua_grpo_rollout::{CancellationToken, RolloutEngine, TaskCursor};
 use std::path::Path;
 use std::sync::Arc;
@@ -56,6 +57,8 @@ pub struct Run {
     evaluation: Venue,
     publisher: Arc<dyn Publish>,
     cursor: TaskCursor,
+    /// Which tasks the cursor draws less often, where it does.
+    curriculum: Option<CurriculumTasks>,
     checkpoints: Checkpoints,
     state: TrainingState,
     /// The state that the run goes on from; a fresh one where it is new.
@@ -92,8 +95,15 @@ impl Run {
             base,
             config: config.clone(),
         };
+        let tasks = parts.training.tasks.clone();
+        let curriculum = CurriculumTasks::of(&config, tasks.clone(), state.standing.clone());
+        let drawn: Arc<dyn TaskSource> = match &curriculum {
+            Some(curriculum) => Arc::new(curriculum.clone()),
+            None => tasks,
+        };
         Ok(Self {
-            cursor: TaskCursor::new(parts.training.tasks.clone(), state.task_cursor),
+            cursor: TaskCursor::new(drawn, state.task_cursor),
+            curriculum,
             schedule: config.schedule(),
             config,
             dir,

@@ -73,6 +73,9 @@ impl Run {
         self.state.global_step = step;
         self.state.evaluated = false;
         self.state.task_cursor = self.cursor.position();
+        if let Some(curriculum) = &self.curriculum {
+            self.state.standing = curriculum.observe(&collection.groups);
+        }
         let mut event = summarise(&collection, version);
         event.step = step;
         event.set_updates(&updates.figures);
