@@ -1,5 +1,7 @@
 //! Scripted doubles of the seams, for tests of the layers above and below them (feature `testing`).
 
+pub mod fuzz;
+
 use crate::{
     ActionRecord, Completion, Ending, Environment, Facts, Fault, FaultKind, Message, Observation, PolicyVersion,
     Prompt, Renderer, Sampler, SamplerSession, SamplingParams, Step, StopReason, TokenId,

@@ -27,7 +27,7 @@ pub enum ModelError {
     #[error("{0}")]
     Config(String),
     /// A checkpoint lacks tensors or has them in other shapes.
-    #[error("checkpoint does not fit the model:\n  {}", .0.join("\n  "))]
+    #[error("checkpoint does not fit the model:\n  {}", first(.0))]
     Tensors(Vec<String>),
     /// The card refused.
     #[error("decode on the card: {0}")]
@@ -42,6 +42,16 @@ pub enum ModelError {
         /// What came instead.
         got: String,
     },
+}
+
+/// The first lines, and how many more there are.
+fn first(lines: &[String]) -> String {
+    const MOST: usize = 200;
+    let mut text = lines.iter().take(MOST).cloned().collect::<Vec<_>>().join("\n  ");
+    if lines.len() > MOST {
+        text.push_str(&format!("\n  and {} more", lines.len() - MOST));
+    }
+    text
 }
 
 impl ModelError {

@@ -1,7 +1,12 @@
-//! Text files as editors save them: UTF-8, with or without a byte order mark, or UTF-16 where the mark says so.
+//! Text files as editors save them: UTF-8, with or without a byte order mark, or UTF-16 where the mark says so. Files of
+//! others are read up to a limit, and what is no file (a folder, a pipe, a device) is not read at all.
 
-use std::io::{Error, ErrorKind};
+use std::fs::File;
+use std::io::{Error, ErrorKind, Read};
 use std::path::Path;
+
+/// Most bytes of a text file: several times the largest `tokenizer.json` of a released model.
+pub const MOST_TEXT: u64 = 64 << 20;
 
 /// The text in `bytes`, without a byte order mark.
 ///
@@ -21,12 +26,58 @@ pub fn decode(bytes: &[u8]) -> Result<String, String> {
     }
 }
 
-/// Reads a text file, without its byte order mark.
+/// Reads a text file of at most [`MOST_TEXT`] bytes, without its byte order mark.
 ///
 /// # Errors
-/// Those of reading; bytes that are no text are [`ErrorKind::InvalidData`].
+/// As [`bytes`]; bytes that are no text are [`ErrorKind::InvalidData`].
 pub fn read(path: &Path) -> std::io::Result<String> {
-    decode(&std::fs::read(path)?).map_err(|message| Error::new(ErrorKind::InvalidData, message))
+    decode(&bytes(path, MOST_TEXT)?).map_err(|message| Error::new(ErrorKind::InvalidData, message))
+}
+
+/// Opens a file, also behind a link.
+///
+/// # Errors
+/// Those of opening; what is no file (a folder, a pipe, a socket, a device) is [`ErrorKind::InvalidInput`] and is not
+/// opened, because opening a pipe may wait for ever.
+pub fn open(path: &Path) -> std::io::Result<File> {
+    let kind = std::fs::metadata(path)?.file_type();
+    if kind.is_file() {
+        return File::open(path);
+    }
+    let found = if kind.is_dir() {
+        "a folder"
+    } else {
+        "a pipe, a socket or a device"
+    };
+    Err(Error::new(
+        ErrorKind::InvalidInput,
+        format!("expected a file, found {found}; save it as a file"),
+    ))
+}
+
+/// The bytes of a file of at most `most` bytes.
+///
+/// # Errors
+/// As [`open`], and those of reading; a larger file is [`ErrorKind::FileTooLarge`] and is not read.
+pub fn bytes(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {
+    let file = open(path)?;
+    let too_large = |found: u64| {
+        Error::new(
+            ErrorKind::FileTooLarge,
+            format!("expected at most {most} bytes, found {found} or more; is it the right file?"),
+        )
+    };
+    let length = file.metadata()?.len();
+    if length > most {
+        return Err(too_large(length));
+    }
+    let mut bytes = Vec::with_capacity(length as usize);
+    // It may grow while it is read.
+    file.take(most + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most {
+        return Err(too_large(bytes.len() as u64));
+    }
+    Ok(bytes)
 }
 
 fn utf8(bytes: &[u8]) -> Result<String, String> {
@@ -39,7 +90,45 @@ fn utf8(bytes: &[u8]) -> Result<String, String> {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use super::decode;
+    use super::{bytes, decode, read};
+    use std::io::ErrorKind;
+    use std::path::Path;
+
+    #[test]
+    fn what_is_no_file_or_too_large_is_not_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a");
+        std::fs::write(&file, "12345").unwrap();
+        assert_eq!(bytes(&file, 5).unwrap(), b"12345");
+        let error = bytes(&file, 4).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::FileTooLarge);
+        assert!(
+            error.to_string().contains("expected at most 4 bytes, found 5"),
+            "{error}"
+        );
+        // A hole of a terabyte takes neither time nor memory.
+        let hole = dir.path().join("hole");
+        std::fs::File::create(&hole).unwrap().set_len(1 << 40).unwrap();
+        assert_eq!(read(&hole).unwrap_err().kind(), ErrorKind::FileTooLarge);
+        let error = read(dir.path()).unwrap_err().to_string();
+        assert!(error.contains("found a folder"), "{error}");
+        if cfg!(unix) {
+            for device in ["/dev/zero", "/dev/null"] {
+                let error = read(Path::new(device)).unwrap_err().to_string();
+                assert!(error.contains("a pipe, a socket or a device"), "{error}");
+            }
+            // Opening a pipe without a writer waits for ever.
+            let pipe = dir.path().join("pipe");
+            assert!(
+                std::process::Command::new("mkfifo")
+                    .arg(&pipe)
+                    .status()
+                    .unwrap()
+                    .success()
+            );
+            assert_eq!(read(&pipe).unwrap_err().kind(), ErrorKind::InvalidInput);
+        }
+    }
 
     #[test]
     fn byte_order_marks_are_passed_over() {

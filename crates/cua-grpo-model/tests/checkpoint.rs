@@ -67,7 +67,7 @@ fn integer_weights_are_refused_by_name() {
     let dir = changed(|tensors| tensors.get_mut(name).unwrap().0 = Dtype::I32);
     let error = error(dir.path());
     assert!(
-        error.contains(&format!("{name}: expected f32, f16 or bf16, found I32")),
+        error.contains(&format!("{name}: expected f32, f16, bf16 or f64, found I32")),
         "{error}"
     );
 }

@@ -84,7 +84,10 @@ fn every_float_format_is_read_in_either_format() {
     }
     assert_eq!(files.read_bytes("whole").unwrap(), whole);
     let error = files.get("whole").unwrap_err().to_string();
-    assert!(error.contains("whole: expected f32, f16 or bf16, found U8"), "{error}");
+    assert!(
+        error.contains("whole: expected f32, f16, bf16 or f64, found U8"),
+        "{error}"
+    );
     let error = files.read("single", WeightDtype::F32, &[2, 2]).unwrap_err().to_string();
     assert!(
         error.contains("single: expected shape [2, 2], found [262147]"),

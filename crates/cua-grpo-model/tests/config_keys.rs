@@ -201,6 +201,7 @@ fn what_is_not_computed_is_refused_by_name() {
         (text(json!({"hidden_act": 3})), "text_config.hidden_act"),
         (text(json!({"attention_bias": "yes"})), "attention_bias"),
         (text(json!({"mlp_bias": true})), "mlp_bias"),
+        (text(json!({"is_causal": false})), "text_config.is_causal"),
         (text(json!({"sliding_window": 4096})), "sliding_window"),
         (
             text(json!({"sliding_window": 4096, "use_sliding_window": true})),

@@ -217,18 +217,29 @@ fn model_folders_that_do_not_fit_are_refused() {
         "content": "<|im_end|>", "special": true, "single_word": false, "lstrip": false, "rstrip": false,
         "normalized": false,
     });
-    assert!(load(&good, Some(json!({"added_tokens_decoder": {"482": token}}))).is_ok());
+    // A list in the configuration is the whole list: transformers would give the only token of one the first free id.
+    let error = load(&good, Some(json!({"added_tokens_decoder": {"482": token}}))).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("has the id 482, but transformers gives it 480"),
+        "{error}"
+    );
     assert!(
         load(&good, Some(json!({"added_tokens_decoder": {"483": token}}))).is_err(),
         "ids disagree"
     );
+    let own = std::fs::read_to_string(folder("a").join("tokenizer_config.json")).unwrap();
+    let own: Value = serde_json::from_str(&own).unwrap();
+    let listed = json!({"added_tokens_decoder": own["added_tokens_decoder"]});
+    assert!(load(&good, Some(listed.clone())).is_ok());
     let mut without = good.clone();
     without["added_tokens"]
         .as_array_mut()
         .unwrap()
         .retain(|token| token["content"] != "<|im_end|>");
     assert!(load(&without, None).is_err(), "no stop token");
-    let restored = load(&without, Some(json!({"added_tokens_decoder": {"482": token}}))).unwrap();
+    let restored = load(&without, Some(listed)).unwrap();
     assert_eq!(restored.special(), full.special(), "taken from the config");
     let mut strips = good.clone();
     strips["added_tokens"][0]["lstrip"] = true.into();

@@ -33,6 +33,130 @@ fn add(json: &mut Value, id: u32, content: &str, normalized: bool) {
     json["added_tokens"].as_array_mut().unwrap().push(token);
 }
 
+/// `fixtures/tokenizers.json` holds changes of the two files and the ids that transformers 5.24's AutoTokenizer gives.
+///
+/// Mutations tried: the file's normaliser obeyed; tokens of `tokenizer.json` read beside those of `added_tokens_decoder`.
+#[test]
+fn ids_are_those_of_transformers_or_the_file_is_refused_by_name() {
+    let text = std::fs::read_to_string(folder("a").parent().unwrap().join("tokenizers.json")).unwrap();
+    let golden: Value = serde_json::from_str(&text).unwrap();
+    let texts: Vec<String> = serde_json::from_value(golden["texts"].clone()).unwrap();
+    let own: Value =
+        serde_json::from_str(&std::fs::read_to_string(folder("a").join("tokenizer_config.json")).unwrap()).unwrap();
+    // What transformers reads in a way that cannot be meant.
+    let refused = [
+        ("gap", "\"<gap>\" has the id 600, but transformers gives it 506"),
+        (
+            "other content",
+            "\"<extra>\" has 506 here, got \"<only>\" under that id there",
+        ),
+        ("two contents in json", "the id 506 for \"<only>\" and for \"<extra>\""),
+        ("twice", "\"<only>\" with the ids 506 and 507"),
+        ("as saved nfkc", "normalizer: expected that of Qwen2Tokenizer"),
+        ("unknown class", "tokenizer_class: expected one of Qwen2Tokenizer"),
+    ];
+    let cases = golden["cases"].as_array().unwrap();
+    assert_eq!(cases.len(), 24);
+    for case in cases {
+        let name = case["name"].as_str().unwrap();
+        let change = |json: &mut Value| {
+            for (key, value) in case["tokenizer"].as_object().unwrap() {
+                match (key.as_str(), value) {
+                    ("model", Value::Object(switches)) => {
+                        switches
+                            .iter()
+                            .for_each(|(key, value)| json["model"][key] = value.clone());
+                    }
+                    _ => json[key] = value.clone(),
+                }
+            }
+        };
+        let config = case["config"].as_object().map(|changes| {
+            let mut config = own.clone();
+            let fields = config.as_object_mut().unwrap();
+            fields.extend(changes.clone());
+            let dropped: Vec<String> = serde_json::from_value(case["dropped"].clone()).unwrap();
+            fields.retain(|key, _| !dropped.contains(key));
+            config
+        });
+        let loaded = load(change, config.as_ref());
+        if let Some((_, expected)) = refused.iter().find(|(refused, _)| *refused == name) {
+            let error = loaded.unwrap_err().to_string();
+            assert!(error.contains(expected), "{name}: {error}");
+            continue;
+        }
+        let tokenizer = loaded.unwrap_or_else(|error| panic!("{name}: {error}"));
+        for (text, ids) in texts.iter().zip(case["ids"].as_array().unwrap()) {
+            assert_eq!(tokenizer.encode(text).unwrap(), common::ids(ids), "{name}: {text:?}");
+        }
+    }
+}
+
+#[test]
+fn parts_that_are_not_applied_are_told() {
+    let said = |change: &dyn Fn(&mut Value)| {
+        let (loaded, said) = common::logged::warnings(|| load(|json| change(json), None));
+        loaded.unwrap();
+        said.join("\n")
+    };
+    assert_eq!(said(&|_| {}), "");
+    let warning =
+        said(&|json| json["normalizer"] = json!({"type": "Replace", "pattern": {"Regex": ""}, "content": "x"}));
+    assert!(
+        warning.contains("normalizer is not that of Qwen2Tokenizer and is not applied"),
+        "{warning}"
+    );
+    let warning = said(&|json| json["pre_tokenizer"] = json!({"type": "Whitespace"}));
+    assert!(warning.contains("pre_tokenizer is not that"), "{warning}");
+}
+
+#[test]
+fn broken_vocabularies_are_refused_by_name() {
+    type Change = fn(&mut Value);
+    let cases: [(Change, &str); 12] = [
+        (|json| json["model"] = json!(null), "model.type"),
+        (
+            |json| json["model"]["type"] = json!("Unigram"),
+            "model.type: expected \"BPE\"",
+        ),
+        (
+            |json| json["model"]["vocab"] = json!(["a"]),
+            "model.vocab: expected a map",
+        ),
+        (
+            |json| json["model"]["vocab"]["t"] = json!(-1),
+            "model.vocab: expected ids below",
+        ),
+        (
+            |json| json["model"]["vocab"]["t"] = json!(1_u64 << 40),
+            "model.vocab: expected ids below",
+        ),
+        (|json| json["model"]["vocab"]["new"] = json!(3), "have one id, 3"),
+        (
+            |json| json["model"]["merges"] = json!(null),
+            "model.merges: expected a list",
+        ),
+        (
+            |json| json["model"]["merges"][0] = json!("a b c"),
+            "model.merges: expected pairs",
+        ),
+        (
+            |json| json["model"]["merges"][0] = json!(["zz", "yy"]),
+            "tokenizer.json",
+        ),
+        (|json| json["added_tokens"] = json!(7), "no added_tokens"),
+        (
+            |json| json["added_tokens"][0]["id"] = json!(1_u64 << 40),
+            "added tokens with id and content",
+        ),
+        (|json| *json = json!([1]), "no added_tokens"),
+    ];
+    for (change, expected) in cases {
+        let error = load(change, None).unwrap_err().to_string();
+        assert!(error.contains(expected), "{expected}: {error}");
+    }
+}
+
 #[test]
 fn truncation_and_padding_of_a_training_run_are_left_out() {
     let plain = changed(|_| {});
@@ -132,10 +256,10 @@ fn keys_without_effect_and_tokens_that_are_there_pass() {
         "add_prefix_space": false, "split_special_tokens": null, "extra_special_tokens": {}, "model_max_length": 4,
         "additional_special_tokens": ["<|im_start|>", {"content": "<|image_pad|>"}], "bos_token": null,
         "eos_token": {"content": "<|im_end|>", "special": true}, "image_token": "<|image_pad|>", "backend": "tokenizers",
-        "added_tokens_decoder": {"505": {"content": "<new>", "special": true, "single_word": false,
-            "lstrip": false, "rstrip": false, "normalized": false}}, "pad_token": "<new>",
+        "pad_token": "<new>",
     });
-    assert_eq!(load(|_| {}, Some(&config)).unwrap().encode(text).unwrap(), want);
+    let new = |json: &mut Value| add(json, 506, "<new>", false);
+    assert_eq!(load(new, Some(&config)).unwrap().encode(text).unwrap(), want);
     let plain = json!({"type": "TemplateProcessing", "single": [{"Sequence": {"id": "A", "type_id": 0}}], "pair": [],
         "special_tokens": {}});
     let tokenizer = changed(|json| json["post_processor"] = plain);

@@ -1,6 +1,8 @@
 //! What an adapter folder tells about itself beside PEFT's files: after which step, and on which base.
 
 use anyhow::{Context, Result};
+use cua_grpo_model::checkpoint::deciding_files;
+use cua_grpo_model::plain_text;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -23,20 +25,6 @@ pub struct Base {
     #[serde(default)]
     pub files: BTreeMap<String, String>,
 }
-
-/// Files of a model folder, besides its weights, that decide what it computes and which tokens and pixels it sees.
-const FILES: &[&str] = &[
-    "config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "chat_template.jinja",
-    "chat_template.json",
-    "additional_chat_templates/default.jinja",
-    "processor_config.json",
-    "preprocessor_config.json",
-    "video_preprocessor_config.json",
-];
 
 /// Keys by which tools note where a file came from.
 const NOTES: &[&str] = &["transformers_version", "_name_or_path", "_commit_hash"];
@@ -94,23 +82,20 @@ impl Base {
 
 fn digests(folder: &Path) -> Result<BTreeMap<String, String>> {
     let mut found = BTreeMap::new();
-    for name in FILES {
+    for name in deciding_files() {
         let path = folder.join(name);
-        let bytes = match std::fs::read(&path) {
+        let bytes = match plain_text::bytes(&path, plain_text::MOST_TEXT) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
             bytes => bytes.with_context(|| format!("cannot read {}", path.display()))?,
         };
-        found.insert(
-            (*name).to_owned(),
-            format!("sha256:{:x}", Sha256::digest(meaning(bytes))),
-        );
+        found.insert(name.to_owned(), format!("sha256:{:x}", Sha256::digest(meaning(bytes))));
     }
     Ok(found)
 }
 
 /// What a file says: of JSON its values, whatever their order and the spaces between them; of other files the bytes.
 fn meaning(bytes: Vec<u8>) -> Vec<u8> {
-    let json = cua_grpo_model::plain_text::decode(&bytes);
+    let json = plain_text::decode(&bytes);
     let json = json.ok().and_then(|text| serde_json::from_str::<Value>(&text).ok());
     let Some(mut json) = json else { return bytes };
     if let Some(map) = json.as_object_mut() {
@@ -171,15 +156,18 @@ mod tests {
 
     #[test]
     fn every_file_that_counts_is_told_by_name_and_spaces_are_not() {
-        let whole: Vec<(&str, &str)> = FILES.iter().map(|name| (*name, r#"{"a": 1, "b": [1, 2]}"#)).collect();
+        let whole: Vec<(&str, &str)> = deciding_files()
+            .map(|name| (name, r#"{"a": 1, "b": [1, 2]}"#))
+            .collect();
+        assert_eq!(whole.len(), 10);
         let base = of(&whole);
-        for (index, name) in FILES.iter().enumerate() {
+        for (index, name) in deciding_files().enumerate() {
             let mut other = whole.clone();
             other[index].1 = r#"{"a": 2, "b": [1, 2]}"#;
-            assert_eq!(base.other_files(&of(&other)), [*name]);
+            assert_eq!(base.other_files(&of(&other)), [name]);
             other.remove(index);
-            assert_eq!(base.other_files(&of(&other)), [*name], "a file that is lost");
-            assert_eq!(of(&other).other_files(&base), [*name], "a file that is new");
+            assert_eq!(base.other_files(&of(&other)), [name], "a file that is lost");
+            assert_eq!(of(&other).other_files(&base), [name], "a file that is new");
             other.push((name, "\u{feff}{\"b\":[1,2],\n\"transformers_version\":\"5\", \"a\":1}"));
             assert_eq!(base.other_files(&of(&other)), Vec::<&str>::new());
         }

@@ -23,6 +23,13 @@ struct Site {
     asked: Vec<String>,
     /// A file that is cut off halfway, once.
     cut: Option<String>,
+    /// Where requests are sent on to, as the Hub does with large files.
+    elsewhere: Option<String>,
+    /// The commit and the tag that the headers name, where these are not plain ones.
+    commit: Option<String>,
+    tag: Option<String>,
+    /// The tokens that requests came with.
+    tokens: Vec<Option<String>>,
 }
 
 type Shared = Arc<Mutex<Site>>;
@@ -56,6 +63,18 @@ fn answer(site: &Shared, mut stream: TcpStream) {
             None => plain("401 Unauthorized"),
         };
     }
+    site.tokens.push(headers.get("authorization").cloned());
+    let commit = site.commit.clone().unwrap_or_else(|| COMMIT.to_owned());
+    let tag = site.tag.clone().unwrap_or_else(|| format!("{file}-1"));
+    if let Some(elsewhere) = site.elsewhere.clone().filter(|_| model == "org/tiny") {
+        write!(
+            stream,
+            "HTTP/1.1 302 Found\r\nLocation: {elsewhere}{path}\r\nX-Repo-Commit: {commit}\r\nX-Linked-ETag: \"{tag}\"\r\n\
+             Content-Length: 0\r\nConnection: close\r\n\r\n"
+        )
+        .unwrap();
+        return;
+    }
     let range = headers.get("range").cloned().unwrap_or_default();
     site.asked.push(format!("{file} {range}"));
     let Some(bytes) = site.files.get(file).filter(|_| model == "org/tiny").cloned() else {
@@ -67,7 +86,7 @@ fn answer(site: &Shared, mut stream: TcpStream) {
         .parse::<usize>()
         .map_or(bytes.len(), |end| (end + 1).min(bytes.len()));
     let head = format!(
-        "HTTP/1.1 206 Partial Content\r\nETag: \"{file}-1\"\r\nX-Repo-Commit: {COMMIT}\r\nContent-Length: {}\r\n\
+        "HTTP/1.1 206 Partial Content\r\nETag: \"{tag}\"\r\nX-Repo-Commit: {commit}\r\nContent-Length: {}\r\n\
          Content-Range: bytes {start}-{}/{}\r\nConnection: close\r\n\r\n",
         end - start,
         end - 1,
@@ -119,6 +138,89 @@ fn hub() -> (Hub, Shared, tempfile::TempDir) {
 
 fn asked(site: &Shared) -> Vec<String> {
     std::mem::take(&mut site.lock().unwrap().asked)
+}
+
+/// A second server with the same files, on a host of its own: `localhost` is another name than `127.0.0.1`.
+fn serve(site: &Shared) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://localhost:{}", listener.local_addr().unwrap().port());
+    let served = site.clone();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            answer(&served, stream.unwrap());
+        }
+    });
+    address
+}
+
+/// Mutation tried: the header set on every hop.
+#[test]
+fn the_token_goes_to_the_hub_and_to_no_other_host() {
+    let (hub, site, _folder) = hub();
+    let mirror = Shared::new(Mutex::new(Site {
+        files: site.lock().unwrap().files.clone(),
+        ..Site::default()
+    }));
+    site.lock().unwrap().elsewhere = Some(serve(&mirror));
+    let hub = Hub {
+        token: Some("hf_secret".into()),
+        ..hub
+    };
+    let dir = fetch(&hub, "org/tiny").unwrap();
+    for (name, bytes) in &mirror.lock().unwrap().files {
+        assert!(std::fs::read(dir.join(name)).unwrap() == *bytes, "{name}");
+    }
+    let tokens = |site: &Shared| std::mem::take(&mut site.lock().unwrap().tokens);
+    let (own, other) = (tokens(&site), tokens(&mirror));
+    assert!(
+        own.len() > 3 && own.iter().all(|token| token.as_deref() == Some("Bearer hf_secret")),
+        "{own:?}"
+    );
+    assert!(other.len() > 3 && other.iter().all(Option::is_none), "{other:?}");
+}
+
+#[test]
+fn answers_that_lead_out_of_the_cache_or_nowhere_are_refused() {
+    type Change = fn(&mut Site);
+    let cases: [(Change, &str); 7] = [
+        (
+            |site| site.commit = Some("../../../out".into()),
+            "expected a commit of letters and digits",
+        ),
+        (
+            |site| site.commit = Some("/tmp/out".into()),
+            "expected a commit of letters and digits",
+        ),
+        (
+            |site| site.tag = Some("../out".into()),
+            "expected a tag of the content of letters and digits",
+        ),
+        (|site| site.elsewhere = Some(String::new()), "more than 10 redirects"),
+        (|site| site.elsewhere = Some("ftp://x".into()), "org/tiny"),
+        (
+            |site| {
+                let index = r#"{"weight_map": {"a": "../../../out.safetensors"}}"#;
+                site.files.insert("model.safetensors.index.json".into(), index.into());
+            },
+            "weight_map: expected names of files",
+        ),
+        (
+            |site| drop(site.files.insert("config.json".into(), vec![b' '; (64 << 20) + 1])),
+            "expected at most 67108864 bytes",
+        ),
+    ];
+    for (change, expected) in cases {
+        let (hub, site, folder) = hub();
+        change(&mut site.lock().unwrap());
+        let error = format!("{:#}", fetch(&hub, "org/tiny").unwrap_err());
+        assert!(error.contains(expected), "{expected}: {error}");
+        let outside = std::fs::read_dir(folder.path())
+            .unwrap()
+            .flatten()
+            .map(|entry| entry.file_name());
+        let outside: Vec<_> = outside.filter(|name| name != "models--org--tiny").collect();
+        assert!(outside.is_empty(), "{outside:?}");
+    }
 }
 
 #[test]

@@ -58,7 +58,7 @@ impl WeightDtype {
 }
 
 /// Reads a tensor of `shape` whose file format is `from`, converting a chunk at a time. The only large allocation is the
-/// result. `None` when `from` is no float format of checkpoints (f32, f16, bf16).
+/// result. `None` when `from` is no float format of checkpoints (f32, f16, bf16, f64).
 pub(super) fn read_floats(
     source: &mut impl Read,
     from: Dtype,
@@ -92,6 +92,18 @@ pub(super) fn read_floats(
         (Dtype::F16, WeightDtype::Bf16) => read_chunks(source, count, |bits: &[u16], out: &mut [bf16]| {
             for (bits, out) in bits.iter().zip(out) {
                 *out = bf16::from_f32(f16::from_bits(*bits).to_f32());
+            }
+        })
+        .map(|values| TensorData::new(values, shape.to_vec())),
+        (Dtype::F64, WeightDtype::F32) => read_chunks(source, count, |values: &[f64], out: &mut [f32]| {
+            for (value, out) in values.iter().zip(out) {
+                *out = *value as f32;
+            }
+        })
+        .map(|values| TensorData::new(values, shape.to_vec())),
+        (Dtype::F64, WeightDtype::Bf16) => read_chunks(source, count, |values: &[f64], out: &mut [bf16]| {
+            for (value, out) in values.iter().zip(out) {
+                *out = bf16::from_f64(*value);
             }
         })
         .map(|values| TensorData::new(values, shape.to_vec())),

@@ -2,13 +2,14 @@
 
 use super::WeightDtype;
 use super::dtype::read_floats;
-use crate::ModelError;
+use super::header::{self, read_index};
+use crate::{ModelError, plain_text};
 use burn::tensor::TensorData;
 use safetensors::Dtype;
-use safetensors::tensor::Metadata;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -92,10 +93,10 @@ impl TensorFiles {
         }
     }
 
-    /// Opens the given files. Of tensors of one name that of the last file counts.
+    /// Opens the given files.
     ///
     /// # Errors
-    /// When one cannot be read or is not a safetensors file.
+    /// When one cannot be read or is not a safetensors file, or two hold a tensor of one name.
     pub fn open_files(paths: Vec<PathBuf>) -> Result<Self, ModelError> {
         Self::collect(paths, &BTreeMap::new())
     }
@@ -105,8 +106,8 @@ impl TensorFiles {
         let mut files = Vec::new();
         let mut places = BTreeMap::new();
         for path in paths {
-            let mut file = File::open(&path).map_err(ModelError::io("read", &path))?;
-            let (metadata, start) = read_header(&mut file, &path)?;
+            let mut file = plain_text::open(&path).map_err(ModelError::io("read", &path))?;
+            let (metadata, start) = header::read(&mut file, &path)?;
             let own = path
                 .file_name()
                 .and_then(|name| name.to_str())
@@ -124,7 +125,14 @@ impl TensorFiles {
                     start: start + from as u64,
                     length: to - from,
                 };
-                places.insert(name, place);
+                if let Some(other) = places.insert(name.clone(), place) {
+                    let (first, _): &(PathBuf, _) = &files[other.file];
+                    return Err(ModelError::Tensors(vec![format!(
+                        "{name}: stored in {} and in {}; keep one of them",
+                        first.display(),
+                        path.display()
+                    )]));
+                }
             }
             files.push((path, Mutex::new(file)));
         }
@@ -134,6 +142,13 @@ impl TensorFiles {
     /// All tensor names, in alphabetical order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.places.keys().map(String::as_str)
+    }
+
+    /// The tensor names that start with `prefix`, in alphabetical order.
+    pub(super) fn names_with<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a str> {
+        let from = self.places.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
+        from.map(|(name, _)| name.as_str())
+            .take_while(move |name| name.starts_with(prefix))
     }
 
     /// Format and shape of a tensor; `None` when there is none of that name.
@@ -292,47 +307,8 @@ impl TensorFiles {
             Some(data) => data.map_err(ModelError::io("read", path)),
             None => Err(ModelError::format(
                 path,
-                format!("{name}: expected f32, f16 or bf16, found {:?}", place.dtype),
+                format!("{name}: expected f32, f16, bf16 or f64, found {:?}", place.dtype),
             )),
         }
     }
-}
-
-/// The map from tensor name to shard.
-pub(super) fn read_index(index: &Path) -> Result<BTreeMap<String, String>, ModelError> {
-    let text = crate::plain_text::read(index).map_err(ModelError::io("read", index))?;
-    let value: serde_json::Value = serde_json::from_str(&text).map_err(|error| ModelError::format(index, error))?;
-    let map = value
-        .get("weight_map")
-        .ok_or_else(|| ModelError::format(index, "expected a key weight_map, found none"))?;
-    serde_json::from_value(map.clone())
-        .map_err(|error| ModelError::format(index, format!("weight_map: expected tensor names and files: {error}")))
-}
-
-/// The header of a safetensors file, and where the values begin.
-fn read_header(file: &mut File, path: &Path) -> Result<(Metadata, u64), ModelError> {
-    let size = file.metadata().map_err(ModelError::io("read", path))?.len();
-    let mut length = [0; 8];
-    let cut = |expected: u64| {
-        ModelError::format(
-            path,
-            format!("expected {expected} bytes, found {size}: not a safetensors file, or cut short; fetch it again"),
-        )
-    };
-    if size < 8 {
-        return Err(cut(8));
-    }
-    file.read_exact(&mut length).map_err(ModelError::io("read", path))?;
-    let start = u64::from_le_bytes(length).saturating_add(8);
-    if start > size {
-        return Err(cut(start));
-    }
-    let mut header = vec![0; (start - 8) as usize];
-    file.read_exact(&mut header).map_err(ModelError::io("read", path))?;
-    let metadata: Metadata = serde_json::from_slice(&header).map_err(|error| ModelError::format(path, error))?;
-    let end = start + metadata.data_len() as u64;
-    if end != size {
-        return Err(cut(end));
-    }
-    Ok((metadata, start))
 }

@@ -5,6 +5,8 @@ mod experts;
 mod extras;
 mod files;
 mod fingerprint;
+mod folder;
+mod header;
 mod load;
 mod merge;
 mod quantised;
@@ -16,6 +18,9 @@ mod which;
 pub use dtype::WeightDtype;
 pub use files::{HostTensor, INDEX_FILE, SINGLE_FILE, TensorFiles};
 pub use fingerprint::fingerprint;
+pub use folder::{OPTIONAL_FILES, REQUIRED_FILES, deciding_files};
+#[cfg(feature = "hub")]
+pub(crate) use header::shards_of;
 pub use load::{LoadOptions, load_model};
 pub use merge::{MergeError, MergeTarget, Merged};
 pub use quantised::Nf4Options;

@@ -113,17 +113,13 @@ fn quantization_config(dir: &Path) -> Result<Option<Value>, ModelError> {
 /// Whether the tensor `name` of the files is in four bits.
 fn is_stored(files: &TensorFiles, name: &str) -> bool {
     let prefix = format!("{name}.{STATE}");
-    files.names().any(|other| other.starts_with(&prefix))
+    files.names_with(&prefix).next().is_some()
 }
 
 /// The names of the tensors that describe the tensor `name`.
 pub(super) fn companions(files: &TensorFiles, name: &str) -> Vec<String> {
     let prefix = format!("{name}.");
-    files
-        .names()
-        .filter(|other| other.starts_with(&prefix))
-        .map(str::to_owned)
-        .collect()
+    files.names_with(&prefix).map(str::to_owned).collect()
 }
 
 /// The shape of the matrix that the tensor `name` of the files stands for; `None` when it is stored as itself.
@@ -215,11 +211,7 @@ pub(super) fn read(
 /// The description of a weight in four bits.
 fn state(files: &TensorFiles, name: &str) -> Result<Option<QuantState>, ModelError> {
     let prefix = format!("{name}.{STATE}");
-    let Some(key) = files
-        .names()
-        .find(|other| other.starts_with(&prefix))
-        .map(str::to_owned)
-    else {
+    let Some(key) = files.names_with(&prefix).next().map(str::to_owned) else {
         return Ok(None);
     };
     let wrong = |message: String| ModelError::Tensors(vec![format!("{key}: {message}")]);

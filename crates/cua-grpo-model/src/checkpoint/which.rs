@@ -1,6 +1,7 @@
 //! Which weights of a folder are read, and what is said about the others.
 
-use super::files::{INDEX_FILE, SINGLE_FILE, read_index};
+use super::files::{INDEX_FILE, SINGLE_FILE};
+use super::header::read_index;
 use crate::ModelError;
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -2,6 +2,7 @@
 
 mod count;
 pub(crate) mod keys;
+mod limits;
 mod model;
 mod presets;
 pub(crate) mod read;

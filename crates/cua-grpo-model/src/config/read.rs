@@ -1,5 +1,7 @@
 //! Values of JSON objects by key, with errors that name the key.
 
+use super::keys::shown;
+use super::limits;
 use serde_json::Value;
 
 /// The tag of a number that JSON has no word for, as transformers writes it: `{"__float__": "-Infinity"}`.
@@ -52,22 +54,28 @@ pub(crate) fn float(value: &Value) -> Option<f64> {
     }
 }
 
-/// A whole number.
+/// A whole number in the range of its key ([`limits::range`]).
 pub(super) fn size(value: &Value, key: &str) -> Result<usize, String> {
     maybe_size(value, key)?.ok_or_else(|| format!("{key} is missing"))
 }
 
-/// A whole number, where there is one.
+/// A whole number in the range of its key, where there is one.
 pub(super) fn maybe_size(value: &Value, key: &str) -> Result<Option<usize>, String> {
     let Some(found) = value.get(key).filter(|found| !found.is_null()) else {
         return Ok(None);
     };
+    in_range(found, key).map(Some)
+}
+
+fn in_range(found: &Value, key: &str) -> Result<usize, String> {
     let number = found
         .as_u64()
-        .ok_or_else(|| format!("{key}: expected a whole number, found {found}"))?;
-    usize::try_from(number)
-        .map(Some)
-        .map_err(|error| format!("{key}: {error}"))
+        .ok_or_else(|| format!("{key}: expected a whole number, found {}", shown(found)))?;
+    let (least, most) = limits::range(key);
+    match usize::try_from(number) {
+        Ok(number) if (least..=most).contains(&number) => Ok(number),
+        _ => Err(format!("{key}: expected {least} to {most}, found {number}")),
+    }
 }
 
 /// A whole number, or a list of equal ones, as transformers 5 may write the sides of a patch.
@@ -79,7 +87,7 @@ pub(super) fn side(value: &Value, key: &str) -> Result<usize, String> {
             }
             _ => Err(format!(
                 "{key}: expected equal sides, found {}",
-                Value::Array(sides.clone())
+                shown(&Value::Array(sides.clone()))
             )),
         },
         _ => size(value, key),
@@ -95,9 +103,12 @@ pub(super) fn number(value: &Value, key: &str) -> Result<f64, String> {
 pub(super) fn maybe_number(value: &Value, key: &str) -> Result<Option<f64>, String> {
     match value.get(key).filter(|found| !found.is_null()) {
         None => Ok(None),
-        Some(found) => match found.as_f64() {
+        Some(found) => match found.as_f64().filter(|number| limits::is_moderate(*number)) {
             Some(number) => Ok(Some(number)),
-            None => Err(format!("{key}: expected a number, found {found}")),
+            None => Err(format!(
+                "{key}: expected a number, 0 or of a size from 1e-15 to 1e15, found {}",
+                shown(found)
+            )),
         },
     }
 }
@@ -108,14 +119,22 @@ pub(super) fn flag(value: &Value, key: &str, otherwise: bool) -> Result<bool, St
         None => Ok(otherwise),
         Some(found) => found
             .as_bool()
-            .ok_or_else(|| format!("{key}: expected true or false, found {found}")),
+            .ok_or_else(|| format!("{key}: expected true or false, found {}", shown(found))),
     }
 }
 
-/// A list of whole numbers.
+/// A list of whole numbers, each in the range of its key.
 pub(super) fn usizes(value: &Value, key: &str) -> Result<Vec<usize>, String> {
     let found = value.get(key).ok_or_else(|| format!("{key} is missing"))?;
-    serde_json::from_value(found.clone()).map_err(|_| format!("{key}: expected a list of whole numbers, found {found}"))
+    let list = found.as_array().filter(|list| list.len() <= limits::MOST_LAYERS);
+    let list = list.ok_or_else(|| {
+        format!(
+            "{key}: expected a list of at most {} whole numbers, found {}",
+            limits::MOST_LAYERS,
+            shown(found)
+        )
+    })?;
+    list.iter().map(|number| in_range(number, key)).collect()
 }
 
 #[cfg(test)]

@@ -121,6 +121,10 @@ const TEXT: &[Key] = &[
         "partial_rotary_factor",
         Rule::Only(&[Number(1.0)], "Qwen3-VL turns whole heads"),
     ),
+    (
+        "is_causal",
+        Rule::Only(&[True], "a token sees what stands before it and nothing else here"),
+    ),
     ("use_sliding_window", Rule::Only(&[False], FULL)),
     ("sliding_window", Rule::Read),
     ("max_window_layers", Rule::Free),

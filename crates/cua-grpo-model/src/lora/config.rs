@@ -5,6 +5,12 @@ use super::targets::Targets;
 use crate::ModelError;
 use serde::{Deserialize, Deserializer, Serialize};
 
+/// The largest rank: that of the widest matrices.
+const MOST_RANK: usize = 1 << 16;
+
+/// The largest alpha, either side of 0.
+const MOST_ALPHA: f64 = 1e9;
+
 /// Hyperparameters of an adapter, with PEFT's key names. Keys that are absent or null mean PEFT's defaults.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LoraConfig {
@@ -91,15 +97,36 @@ impl LoraConfig {
     /// Ranks and scales by module.
     ///
     /// # Errors
-    /// When a rank is 0, the dropout is no fraction, or a key of `rank_pattern` or `alpha_pattern` is no pattern.
+    /// When a rank or an alpha is out of bounds, the dropout is no fraction, or a key of `rank_pattern` or `alpha_pattern` is no pattern.
     pub fn ranks(&self) -> Result<Ranks, ModelError> {
-        if let Some((key, _)) = self.rank_pattern.iter().find(|(_, rank)| **rank == 0) {
-            return Err(wrong(format!(
-                "lora_rank_pattern: `{key}`: expected a rank of at least 1, got 0; use lora_exclude_modules to leave modules out"
-            )));
+        let bound = |rank: usize| match rank {
+            0 => Some("at least 1".to_owned()),
+            1..=MOST_RANK => None,
+            _ => Some(format!("at most {MOST_RANK}")),
+        };
+        for (key, &rank) in self.rank_pattern.iter() {
+            if let Some(bound) = bound(rank) {
+                return Err(wrong(format!(
+                    "lora_rank_pattern: `{key}`: expected a rank of {bound}, got {rank}; use lora_exclude_modules to leave modules out"
+                )));
+            }
         }
-        if self.r == 0 {
-            return Err(wrong("lora_r: expected a rank of at least 1, got 0".to_owned()));
+        if let Some(bound) = bound(self.r) {
+            return Err(wrong(format!("lora_r: expected a rank of {bound}, got {}", self.r)));
+        }
+        let alphas = self.alpha_pattern.iter().map(|(key, alpha)| (key, *alpha));
+        for (key, alpha) in std::iter::once(("", self.lora_alpha)).chain(alphas) {
+            // Also what is no number.
+            if !(-MOST_ALPHA..=MOST_ALPHA).contains(&alpha) {
+                let place = if key.is_empty() {
+                    "lora_alpha".to_owned()
+                } else {
+                    format!("lora_alpha_pattern: `{key}`")
+                };
+                return Err(wrong(format!(
+                    "{place}: expected a number of at most {MOST_ALPHA} either side of 0, got {alpha}"
+                )));
+            }
         }
         if !(0.0..1.0).contains(&self.lora_dropout) {
             return Err(wrong(format!(
@@ -132,6 +159,16 @@ impl Ranks {
         let rank = first(&self.ranks, path).unwrap_or(self.config.r);
         let alpha = first(&self.alphas, path).unwrap_or(self.config.lora_alpha);
         (rank, self.config.scaling_of(rank, alpha))
+    }
+
+    /// That no pattern has been given up.
+    ///
+    /// # Errors
+    /// As [`Regex::check`].
+    pub(super) fn check(&self) -> Result<(), ModelError> {
+        let ranks = self.ranks.iter().map(|(regex, _)| regex);
+        let alphas = self.alphas.iter().map(|(regex, _)| regex);
+        ranks.chain(alphas).try_for_each(Regex::check)
     }
 
     /// Keys that match none of `paths`.

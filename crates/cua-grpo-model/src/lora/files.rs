@@ -1,9 +1,9 @@
 //! Adapter files as PEFT writes and reads them: `adapter_model.safetensors` and `adapter_config.json`.
 
 use super::config::LoraConfig;
-use super::resolve::named;
+use super::resolve::{named, without_adapter};
 use crate::checkpoint::{TensorBytes, TensorFiles, write_safetensors};
-use crate::config::keys::{Key, Rule, check};
+use crate::config::keys::{Key, Rule, check, shown};
 use crate::nn::LoraPair;
 use crate::{ModelError, Qwen3Vl};
 use burn::tensor::{Tensor, TensorData};
@@ -13,6 +13,9 @@ use std::path::Path;
 
 /// What PEFT puts before each module path.
 const PREFIX: &str = "base_model.model.";
+
+/// The file with the factors.
+const TENSORS: &str = "adapter_model.safetensors";
 
 /// Writes the adapter of `model` into `dir`. `base` names the base model for whoever loads the adapter.
 ///
@@ -34,7 +37,7 @@ pub fn save_adapter(model: &mut Qwen3Vl, config: &LoraConfig, base: &str, dir: &
             ));
         }
     });
-    write_safetensors(&dir.join("adapter_model.safetensors"), &tensors)?;
+    write_safetensors(&dir.join(TENSORS), &tensors)?;
     // The full paths: exact, and free of PEFT's suffix matching (a bare `proj` would match the patch convolution). They
     // are those of the chosen layers already; PEFT may shorten long lists to suffixes, to which it would apply
     // `layers_to_transform` once more, so that key stays null.
@@ -73,7 +76,9 @@ pub fn read_config(dir: &Path) -> Result<LoraConfig, ModelError> {
     let path = dir.join("adapter_config.json");
     let text = crate::plain_text::read(&path).map_err(ModelError::io("read", &path))?;
     let json: Value = serde_json::from_str(&text).map_err(|error| ModelError::format(&path, error))?;
-    refuse_other_kinds(&json).map_err(|message| ModelError::format(&path, message))?;
+    refuse_other_kinds(&json)
+        .and_then(|()| check_types(&json))
+        .map_err(|message| ModelError::format(&path, message))?;
     for warning in check("", &json, &[KEYS]).map_err(|message| ModelError::format(&path, message))? {
         // What is off in a version that is newer changes nothing.
         if !warning.contains(" false is not applied") {
@@ -189,11 +194,58 @@ fn refuse_other_kinds(json: &Value) -> Result<(), String> {
     Ok(())
 }
 
-/// The keys of the file as PEFT writes them, each with its key in the file, which may hold the adapter's name:
+/// That the keys that are read have values of their kinds.
+fn check_types(json: &Value) -> Result<(), String> {
+    type Fits = fn(&Value) -> bool;
+    let texts =
+        |value: &Value| value.is_string() || value.as_array().is_some_and(|list| list.iter().all(Value::is_string));
+    let whole: Fits = |value| value.is_u64() || value.as_array().is_some_and(|list| list.iter().all(Value::is_u64));
+    let map: Fits = Value::is_object;
+    let kinds: [(&str, bool, Fits, &str); 10] = [
+        ("r", true, Value::is_u64, "a whole number"),
+        ("lora_alpha", true, Value::is_number, "a number"),
+        (
+            "target_modules",
+            true,
+            texts,
+            "names of modules, a pattern of paths, or \"all-linear\"; write the modules that the adapter was trained on",
+        ),
+        (
+            "exclude_modules",
+            false,
+            texts,
+            "names of modules, or a pattern of paths",
+        ),
+        ("use_rslora", false, Value::is_boolean, "true or false"),
+        ("lora_dropout", false, Value::is_number, "a number"),
+        (
+            "layers_to_transform",
+            false,
+            whole,
+            "the number of a layer, or a list of them",
+        ),
+        ("layers_pattern", false, texts, "a name, or a list of names"),
+        ("rank_pattern", false, map, "a map from names of modules to ranks"),
+        ("alpha_pattern", false, map, "a map from names of modules to alphas"),
+    ];
+    for (key, needed, fits, expected) in kinds {
+        match json.get(key).filter(|value| !value.is_null()) {
+            None if needed => {
+                let found = if json.get(key).is_some() { "null" } else { "none" };
+                return Err(format!("{key}: expected {expected}, found {found}"));
+            }
+            Some(value) if !fits(value) => return Err(format!("{key}: expected {expected}, found {}", shown(value))),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The keys of the file as PEFT writes them, each with its key in the file, which may hold the name that PEFT gives an adapter:
 /// `lora_A.default.weight`.
 ///
 /// # Errors
-/// When the file holds several adapters, or one tensor twice.
+/// When the file holds an adapter of another name, which PEFT passes over, or one tensor twice.
 fn plain_keys(files: &TensorFiles) -> Result<BTreeMap<String, String>, String> {
     let mut keys = BTreeMap::new();
     let mut names = BTreeSet::new();
@@ -214,19 +266,37 @@ fn plain_keys(files: &TensorFiles) -> Result<BTreeMap<String, String>, String> {
             return Err(format!("{other} and {key} are one tensor; keep one of them"));
         }
     }
-    match names.len() {
-        0 | 1 => Ok(keys),
-        _ => Err(format!(
+    if names.len() > 1 {
+        return Err(format!(
             "expected one adapter, found {}; save each in a folder of its own",
             names.into_iter().collect::<Vec<_>>().join(", ")
+        ));
+    }
+    match names.first().filter(|name| **name != "default") {
+        None => Ok(keys),
+        Some(name) => Err(format!(
+            "the keys hold the adapter's name `{name}` (lora_A.{name}.weight), and PEFT loads such tensors nowhere; rename them \
+             once with Python: save_file({{k.replace('.{name}.weight', '.weight'): v for k, v in load_file(FILE).items()}}, FILE)"
         )),
+    }
+}
+
+/// What is wrong with a tensor that belongs to no linear map.
+fn stranger(name: &str) -> String {
+    let path = name.strip_prefix(PREFIX).unwrap_or(name);
+    let module = path.split_once(".lora_").map_or(path, |(module, _)| module);
+    match without_adapter(module) {
+        Some(kind) => format!(
+            "{name}: {module} is {kind}, which takes no adapter here; merge the adapter with PEFT, or train it without that module"
+        ),
+        None => format!("{name}: belongs to no linear module of the model"),
     }
 }
 
 /// Loads the adapter folder `dir` onto `model`, replacing any adapter there. Returns its configuration.
 ///
 /// As in PEFT, the configuration says which modules are adapted: tensors of others are left out, and a module without
-/// tensors stays as in the base; warnings name them. The keys of tensors may hold the name of the adapter. A key of
+/// tensors stays as in the base; warnings name them. The keys of tensors may hold PEFT's own name for an adapter, `default`. A key of
 /// `rank_pattern` or `alpha_pattern` that matches no adapted module is logged: PEFT ignored it when the adapter was made.
 ///
 /// # Errors
@@ -235,7 +305,17 @@ fn plain_keys(files: &TensorFiles) -> Result<BTreeMap<String, String>, String> {
 pub fn load_adapter(model: &mut Qwen3Vl, dir: &Path) -> Result<LoraConfig, ModelError> {
     let config = read_config(dir)?;
     let ranks = config.ranks()?;
-    let file = dir.join("adapter_model.safetensors");
+    let file = dir.join(TENSORS);
+    let pickled = "adapter_model.bin";
+    if !file.exists() && dir.join(pickled).exists() {
+        return Err(ModelError::format(
+            dir,
+            format!(
+                "expected {TENSORS}, found {pickled}, which is pickled and not read; convert it once with Python: \
+                 safetensors.torch.save_file(torch.load(\"{pickled}\", weights_only=True), \"{TENSORS}\")"
+            ),
+        ));
+    }
     let files = TensorFiles::open_files(vec![file.clone()])?;
     let keys = plain_keys(&files).map_err(|message| ModelError::format(&file, message))?;
     let device = model.device();
@@ -299,10 +379,8 @@ pub fn load_adapter(model: &mut Qwen3Vl, dir: &Path) -> Result<LoraConfig, Model
     if let Some(error) = failure {
         return Err(error);
     }
-    problems.extend(
-        left.into_iter()
-            .map(|name| format!("{name}: belongs to no linear module of the model")),
-    );
+    problems.extend(left.into_iter().map(|name| stranger(name)));
+    ranks.check()?;
     if !problems.is_empty() {
         return Err(ModelError::Tensors(problems));
     }

@@ -1,17 +1,31 @@
 //! Patterns of module paths in Python's dialect, and the ordered maps from patterns to values that PEFT keeps.
 
 use crate::ModelError;
-use onig::{RegexOptions, Syntax};
+use onig::{MatchParam, RegexOptions, SearchOptions, Syntax};
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::marker::PhantomData;
+use std::sync::OnceLock;
 
 /// A compiled pattern. Look-ahead and the like work: adapters of other tools have them.
 pub struct Regex {
     /// The pattern as it was written.
     pub(super) text: String,
     regex: onig::Regex,
+    /// Where it stands.
+    key: String,
+    /// A path on which it was given up.
+    given_up: OnceLock<String>,
 }
+
+/// Most characters of a pattern.
+const MOST_CHARACTERS: usize = 4096;
+
+/// Most patterns of a map.
+const MOST_PATTERNS: usize = 4096;
+
+/// Steps back that a pattern may take on one path; patterns of module names take a few hundred.
+const MOST_STEPS: u32 = 100_000;
 
 impl Regex {
     /// A pattern of the whole path (Python's `re.fullmatch`). `key` is where it stands, for the error.
@@ -25,18 +39,56 @@ impl Regex {
     }
 
     fn compile(key: &str, text: &str, anchored: &str) -> Result<Self, ModelError> {
+        if text.chars().count() > MOST_CHARACTERS {
+            return Err(ModelError::Config(format!(
+                "{key}: expected patterns of at most {MOST_CHARACTERS} characters, found one of {}",
+                text.chars().count()
+            )));
+        }
         let regex = onig::Regex::with_options(anchored, RegexOptions::REGEX_OPTION_NONE, Syntax::python());
         let regex = regex
             .map_err(|error| ModelError::Config(format!("{key}: `{text}` is no pattern: {}", error.description())))?;
         Ok(Self {
             text: text.to_owned(),
             regex,
+            key: key.to_owned(),
+            given_up: OnceLock::new(),
         })
     }
 
-    /// Whether `path` matches.
+    /// Whether `path` matches. A pattern that takes too many steps on a path is given up: it matches nothing from then on,
+    /// and [`Regex::check`] is an error.
     pub fn matches(&self, path: &str) -> bool {
-        self.regex.find(path).is_some()
+        if self.given_up.get().is_some() {
+            return false;
+        }
+        let mut bounds = MatchParam::default();
+        bounds.set_retry_limit_in_match(MOST_STEPS);
+        bounds.set_match_stack_limit(MOST_STEPS);
+        let found = self
+            .regex
+            .match_with_param(path, 0, SearchOptions::SEARCH_OPTION_NONE, None, bounds);
+        match found {
+            Ok(length) => length.is_some(),
+            Err(_) => {
+                self.given_up.get_or_init(|| path.to_owned());
+                false
+            }
+        }
+    }
+
+    /// That the pattern has not been given up.
+    ///
+    /// # Errors
+    /// Names the pattern, and the path that it takes too many steps on.
+    pub fn check(&self) -> Result<(), ModelError> {
+        match self.given_up.get() {
+            None => Ok(()),
+            Some(path) => Err(ModelError::Config(format!(
+                "{}: `{}` takes too many steps to match {path}; write it without repetitions of repetitions",
+                self.key, self.text
+            ))),
+        }
     }
 }
 
@@ -65,6 +117,12 @@ impl<T> Patterns<T> {
 
 impl<T: Copy> Patterns<T> {
     pub(super) fn compile(&self, key: &str) -> Result<Vec<(Regex, T)>, ModelError> {
+        if self.0.len() > MOST_PATTERNS {
+            return Err(ModelError::Config(format!(
+                "{key}: expected at most {MOST_PATTERNS} patterns, found {}",
+                self.0.len()
+            )));
+        }
         self.iter()
             .map(|(pattern, value)| Ok((Regex::end(key, pattern)?, *value)))
             .collect()

@@ -63,6 +63,7 @@ pub fn resolve(model: &mut Qwen3Vl, config: &LoraConfig) -> Result<Vec<Adapted>,
         .iter()
         .filter(|path| !is_excluded(path) && targets.iter().any(|entry| entry.matches(path)))
         .collect();
+    targets.iter().chain(&excluded).try_for_each(Entry::survived)?;
     layers.check(&named)?;
     if chosen.is_empty() {
         return Err(ModelError::Config(
@@ -73,7 +74,9 @@ pub fn resolve(model: &mut Qwen3Vl, config: &LoraConfig) -> Result<Vec<Adapted>,
     let chosen: Vec<String> = chosen.into_iter().cloned().collect();
     check_patterns("lora_rank_pattern", &ranks.ranks, &chosen)?;
     check_patterns("lora_alpha_pattern", &ranks.alphas, &chosen)?;
-    Ok(with_ranks(chosen, &ranks))
+    let adapted = with_ranks(chosen, &ranks);
+    ranks.check()?;
+    Ok(adapted)
 }
 
 /// The linear maps that `config` names, as PEFT finds them when it loads an adapter: what matches nothing is passed over.
@@ -91,6 +94,8 @@ pub(super) fn named(model: &mut Qwen3Vl, config: &LoraConfig) -> Result<BTreeSet
             paths.insert(path.to_owned());
         }
     });
+    targets.iter().chain(&excluded).try_for_each(Entry::survived)?;
+    layers.survived()?;
     Ok(paths)
 }
 
@@ -117,7 +122,7 @@ fn modules(model: &mut Qwen3Vl) -> (Vec<String>, Vec<String>) {
 }
 
 /// What a module is that PEFT could adapt and this version does not.
-fn without_adapter(path: &str) -> Option<&'static str> {
+pub(super) fn without_adapter(path: &str) -> Option<&'static str> {
     let kinds = [
         ("lm_head", "the output head"),
         ("embed_tokens", "an embedding"),
@@ -195,8 +200,14 @@ impl Layers {
         self.number(path).is_some_and(|number| numbers.contains(&number))
     }
 
+    /// That no name before layers has been given up.
+    fn survived(&self) -> Result<(), ModelError> {
+        self.before.iter().try_for_each(Regex::check)
+    }
+
     /// An error for a layer, or a name before layers, that none of the targeted modules has.
     fn check(&self, targeted: &[&String]) -> Result<(), ModelError> {
+        self.survived()?;
         let Some(numbers) = &self.numbers else { return Ok(()) };
         for regex in &self.before {
             let lists: Vec<String> = lists(targeted);

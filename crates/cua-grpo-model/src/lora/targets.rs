@@ -88,9 +88,19 @@ impl Entry {
         }
     }
 
+    /// That the entry has not been given up.
+    ///
+    /// # Errors
+    /// As [`Regex::check`].
+    pub fn survived(&self) -> Result<(), ModelError> {
+        self.regex.as_ref().map_or(Ok(()), Regex::check)
+    }
+
     /// An error unless the entry matches one of `paths`; `what` is what those are.
     pub fn check(&self, what: &str, paths: &[String]) -> Result<(), ModelError> {
-        if paths.iter().any(|path| self.matches(path)) {
+        let found = paths.iter().any(|path| self.matches(path));
+        self.survived()?;
+        if found {
             Ok(())
         } else {
             Err(unmatched(self.key, &self.text, what, paths))

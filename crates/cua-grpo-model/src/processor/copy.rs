@@ -1,22 +1,12 @@
 //! The files of a processor, from one model folder to another.
 
 use super::ProcessorError;
+use crate::checkpoint::deciding_files;
+use crate::plain_text;
 use std::path::{Path, PathBuf};
 
-/// Files of a model folder from which the processor is read; a folder has some of them.
-const FILES: [&str; 11] = [
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "merges.txt",
-    "chat_template.jinja",
-    "chat_template.json",
-    "processor_config.json",
-    "preprocessor_config.json",
-    "video_preprocessor_config.json",
-];
+/// Files from which other tools make the tokenizer, beside those that are read here.
+const PARTS: [&str; 3] = ["added_tokens.json", "vocab.json", "merges.txt"];
 
 /// The folder of further templates, in which `default.jinja` may stand.
 pub(super) const TEMPLATES: &str = "additional_chat_templates";
@@ -28,7 +18,9 @@ pub(super) const TEMPLATES: &str = "additional_chat_templates";
 /// [`ProcessorError::Io`] with the file that could not be read or written.
 pub fn copy_processor(from: &Path, to: &Path) -> Result<(), ProcessorError> {
     make(to)?;
-    for name in FILES.iter().map(Path::new).filter(|name| from.join(name).is_file()) {
+    // The model itself has a configuration of its own, and templates in a folder are copied below.
+    let files = deciding_files().filter(|name| *name != "config.json" && !name.contains('/'));
+    for name in files.chain(PARTS).filter(|name| from.join(name).is_file()) {
         copy(&from.join(name), &to.join(name))?;
     }
     let (source, target) = (from.join(TEMPLATES), to.join(TEMPLATES));
@@ -65,7 +57,7 @@ fn make(folder: &Path) -> Result<(), ProcessorError> {
 }
 
 fn copy(from: &Path, to: &Path) -> Result<(), ProcessorError> {
-    let bytes = std::fs::read(from).map_err(error("read", from))?;
+    let bytes = plain_text::bytes(from, plain_text::MOST_TEXT).map_err(error("read", from))?;
     std::fs::write(to, bytes).map_err(error("write", to))
 }
 

@@ -4,6 +4,13 @@ use super::{ProcessorError, jpeg};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
 use std::io::Cursor;
+use std::panic::AssertUnwindSafe;
+
+/// Most bytes of an encoded picture.
+pub const MOST_BYTES: u64 = 64 << 20;
+
+/// Most pixels of a picture. Larger ones are refused by their header: a file of a few bytes may stand for many gigabytes.
+pub const MOST_PIXELS: usize = 100_000_000;
 
 /// An opaque 8-bit picture.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,12 +26,15 @@ pub struct RgbImage {
 /// `(height, width)` of an encoded picture, from its header; an EXIF orientation is honoured.
 ///
 /// # Errors
-/// [`ProcessorError::Decode`].
+/// [`ProcessorError::Decode`], also for one of more than [`MOST_PIXELS`] pixels.
 pub fn image_size(bytes: &[u8]) -> Result<(usize, usize), ProcessorError> {
+    survived(bytes, || read_size(bytes))
+}
+
+fn read_size(bytes: &[u8]) -> Result<(usize, usize), ProcessorError> {
     let mut decoder = decoder(bytes)?;
     let orientation = decoder.orientation().map_err(decode_error(bytes))?;
-    let (width, height) = decoder.dimensions();
-    let (width, height) = (width as usize, height as usize);
+    let (height, width) = check_size(bytes, &decoder)?;
     let turned = matches!(
         orientation,
         Orientation::Rotate90 | Orientation::Rotate270 | Orientation::Rotate90FlipH | Orientation::Rotate270FlipH
@@ -37,12 +47,51 @@ pub fn image_size(bytes: &[u8]) -> Result<(usize, usize), ProcessorError> {
 /// eight are taken; gray of 16 bits is cut at 255, as Pillow has it. JPEG has the pixels of libjpeg-turbo.
 ///
 /// # Errors
-/// [`ProcessorError::Decode`], also for a file that ends early.
+/// [`ProcessorError::Decode`], also for a file that ends early, or one of more than [`MOST_PIXELS`] pixels.
 pub fn decode_rgb(bytes: &[u8]) -> Result<RgbImage, ProcessorError> {
+    survived(bytes, || decode(bytes))
+}
+
+/// What `read` gives. A panic of a decoder is an error of its file.
+fn survived<T>(bytes: &[u8], read: impl FnOnce() -> Result<T, ProcessorError>) -> Result<T, ProcessorError> {
+    std::panic::catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| {
+        Err(ProcessorError::Decode {
+            bytes: bytes.len(),
+            message: "a file that its decoder does not survive; save it anew".to_owned(),
+        })
+    })
+}
+
+/// `(height, width)` as the header says, within bounds.
+fn check_size(bytes: &[u8], decoder: &impl ImageDecoder) -> Result<(usize, usize), ProcessorError> {
+    let (width, height) = decoder.dimensions();
+    let (width, height) = (width as usize, height as usize);
+    if height.saturating_mul(width) > MOST_PIXELS {
+        return Err(ProcessorError::Decode {
+            bytes: bytes.len(),
+            message: format!("{height}x{width} pixels, more than {MOST_PIXELS}; scale it down first"),
+        });
+    }
+    Ok((height, width))
+}
+
+fn decode(bytes: &[u8]) -> Result<RgbImage, ProcessorError> {
+    if bytes.len() as u64 > MOST_BYTES {
+        return Err(ProcessorError::Decode {
+            bytes: bytes.len(),
+            message: format!("a file of more than {MOST_BYTES} bytes; save it smaller"),
+        });
+    }
     let mut decoder = decoder(bytes)?;
     let orientation = decoder.orientation().map_err(decode_error(bytes))?;
+    check_size(bytes, &decoder)?;
     let format = image::guess_format(bytes).ok();
     check_whole(bytes, format)?;
+    if format == Some(ImageFormat::WebP) && orientation != Orientation::NoTransforms {
+        tracing::warn!(
+            "a WebP picture with an EXIF orientation is turned upright, as Pillow does it; transformers with torchvision leaves it as it lies: save it upright"
+        );
+    }
     let mut image = match format {
         Some(ImageFormat::Jpeg) => jpeg::decode(bytes)?,
         _ => DynamicImage::from_decoder(decoder).map_err(decode_error(bytes))?,
@@ -59,6 +108,14 @@ pub fn decode_rgb(bytes: &[u8]) -> Result<RgbImage, ProcessorError> {
 
 /// The colours without alpha, `[height, width, 3]`; see-through pixels are `background` where there is one.
 fn opaque(image: DynamicImage, background: Option<[u8; 3]>) -> Vec<u8> {
+    if matches!(
+        image,
+        DynamicImage::ImageRgb16(_) | DynamicImage::ImageRgba16(_) | DynamicImage::ImageLumaA16(_)
+    ) {
+        tracing::warn!(
+            "a picture of 16 bits: the upper eight are taken, as Pillow does it; transformers with torchvision takes all: save it with 8 bits"
+        );
+    }
     match image {
         DynamicImage::ImageRgb16(pixels) => pixels.into_raw().into_iter().map(upper).collect(),
         DynamicImage::ImageRgba16(pixels) => {

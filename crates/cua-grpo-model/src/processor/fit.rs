@@ -1,7 +1,7 @@
-//! That a processor cuts pictures into the patches that the model beside it takes.
+//! That a processor cuts pictures into the patches that the model beside it takes, and that its tokens have places there.
 
 use super::sections::{Section, object, whole};
-use super::{ImageProcessorConfig, ProcessorError};
+use super::{ImageProcessorConfig, ProcessorError, Tokenizer};
 use serde_json::Value;
 use std::path::Path;
 
@@ -34,6 +34,45 @@ pub(super) fn check(folder: &Path, section: &Section, read: &ImageProcessorConfi
                 model_key: format!("vision_config.{theirs}"),
                 model_value: wanted,
             });
+        }
+    }
+    Ok(())
+}
+
+/// Holds the ids of a tokenizer against `config.json` of its folder: there is a row of the embedding for each, and the
+/// placeholders are those of the model. A folder without that file has no model.
+///
+/// # Errors
+/// [`ProcessorError::Keys`], which names both.
+pub(super) fn check_ids(folder: &Path, tokenizer: &Tokenizer) -> Result<(), ProcessorError> {
+    let path = folder.join("config.json");
+    if !path.exists() {
+        return Ok(());
+    }
+    let Ok(config) = object(&path) else { return Ok(()) };
+    let wrong = |message: String| ProcessorError::Keys {
+        path: path.clone(),
+        message: format!("{message}; take config.json and tokenizer.json from one model"),
+    };
+    let text = config.get("text_config").unwrap_or(&Value::Null);
+    let ids = tokenizer.vocab_size();
+    if let Some(rows) = whole(&text["vocab_size"]).filter(|rows| *rows < ids) {
+        return Err(wrong(format!(
+            "text_config.vocab_size: expected at least {ids}, for the ids of tokenizer.json, found {rows}"
+        )));
+    }
+    let special = tokenizer.special();
+    for (key, id) in [
+        ("image_token_id", special.image_pad),
+        ("video_token_id", special.video_pad),
+        ("vision_start_token_id", special.vision_start),
+        ("vision_end_token_id", special.vision_end),
+    ] {
+        let found = config.get(key).and_then(Value::as_u64);
+        if let Some(found) = found.filter(|found| *found != u64::from(id)) {
+            return Err(wrong(format!(
+                "{key}: expected {id}, as in tokenizer.json, found {found}"
+            )));
         }
     }
     Ok(())

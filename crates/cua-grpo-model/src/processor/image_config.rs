@@ -7,6 +7,12 @@ use std::path::Path;
 /// Pillow's bytes to 0..1.
 const TO_UNIT: f64 = 1.0 / 255.0;
 
+/// Most pixels a side of a patch, and most patches a side of a token.
+const MOST_SIDE: usize = 256;
+
+/// Most frames of a patch.
+const MOST_DEPTH: usize = 16;
+
 /// What a file may leave out.
 struct Defaults {
     sizes: Option<[usize; 3]>,
@@ -71,7 +77,9 @@ impl ImageProcessorConfig {
     fn from_section(section: &Section, defaults: &Defaults) -> Result<Self, ProcessorError> {
         let missing = |key: &str| section.error(key, "the value of the released model");
         let size = |key: &str, index: usize| {
-            let value = section.count(key)?.or(defaults.sizes.map(|sizes| sizes[index]));
+            let value = section
+                .count(key, MOST_SIDE)?
+                .or(defaults.sizes.map(|sizes| sizes[index]));
             value.ok_or_else(|| missing(key))
         };
         let statistics = |key: &str| {
@@ -80,13 +88,16 @@ impl ImageProcessorConfig {
         };
         let (shortest, longest) = section.pixels()?;
         let budget = "size with shortest_edge (fewest pixels) and longest_edge (most pixels)";
-        let bound = |value: Option<usize>, default: Option<usize>| {
-            value.or(default).ok_or_else(|| section.error("size", budget))
+        let (least, most) = (section.key_of_pixels("min_pixels"), section.key_of_pixels("max_pixels"));
+        let bound = |value: Option<usize>, default: Option<usize>, missing: &'static str, other: &str| {
+            // Where one of the two is written by its own name, so should be the other.
+            let key = if other == "size" { "size" } else { missing };
+            value.or(default).ok_or_else(|| section.error(key, budget))
         };
         let read = Self {
             size: PixelBudget {
-                shortest_edge: bound(shortest, defaults.pixels.0)?,
-                longest_edge: bound(longest, defaults.pixels.1)?,
+                shortest_edge: bound(shortest, defaults.pixels.0, "min_pixels", most)?,
+                longest_edge: bound(longest, defaults.pixels.1, "max_pixels", least)?,
             },
             patch_size: size("patch_size", 0)?,
             temporal_patch_size: size("temporal_patch_size", 1)?,
@@ -99,16 +110,31 @@ impl ImageProcessorConfig {
             rescale_factor: rescale_factor(section)?,
             do_normalize: section.flag("do_normalize", true)?,
         };
-        if read.size.shortest_edge > read.size.longest_edge {
-            return Err(section.error("size", "fewer pixels at the least than at the most"));
+        let PixelBudget {
+            shortest_edge: fewest,
+            longest_edge: largest,
+        } = read.size;
+        if fewest > largest {
+            let (key, expected) = match (least, most) {
+                ("min_pixels", _) => (least, format!("at most the largest number of pixels, {largest}")),
+                (_, "max_pixels") => (most, format!("at least the fewest pixels, {fewest}")),
+                _ => ("size", "fewer pixels at the least than at the most".to_owned()),
+            };
+            return Err(section.error(key, &expected));
+        }
+        if read.temporal_patch_size > MOST_DEPTH {
+            return Err(section.error("temporal_patch_size", &format!("at most {MOST_DEPTH}")));
         }
         for (key, used) in [("resample", read.do_resize), ("rescale_factor", read.do_rescale)] {
             if used && section.is_null(key) {
                 return Err(section.error(key, "a value, because it is used"));
             }
         }
-        if !read.image_std.iter().all(|&std| std > 0.0) {
+        if !read.image_std.iter().all(|&std| (1e-12..=1e12).contains(&std)) {
             return Err(section.error("image_std", "numbers above 0"));
+        }
+        if !read.image_mean.iter().all(|mean| mean.abs() <= 1e12) {
+            return Err(section.error("image_mean", "numbers"));
         }
         Ok(read)
     }
@@ -167,6 +193,6 @@ fn rescale_factor(section: &Section) -> Result<f64, ProcessorError> {
     let Some(value) = section.get("rescale_factor") else {
         return Ok(TO_UNIT);
     };
-    let number = value.as_f64().filter(|number| number.is_finite() && *number > 0.0);
+    let number = value.as_f64().filter(|number| (1e-12..=1e12).contains(number));
     number.ok_or_else(|| section.error("rescale_factor", "a number above 0"))
 }

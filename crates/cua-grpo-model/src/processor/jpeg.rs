@@ -2,8 +2,9 @@
 //! in the third digit of a log-probability.
 
 use super::ProcessorError;
+use super::decode::MOST_PIXELS;
 use image::{DynamicImage, GrayImage, RgbImage};
-use libjpeg_turbo_rs::PixelFormat;
+use libjpeg_turbo_rs::{DecodeLimits, Decoder, Image, PixelFormat};
 
 /// The picture, not yet turned as EXIF says.
 pub(super) fn decode(bytes: &[u8]) -> Result<DynamicImage, ProcessorError> {
@@ -11,7 +12,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<DynamicImage, ProcessorError> {
         bytes: bytes.len(),
         message,
     };
-    let read = libjpeg_turbo_rs::decompress(bytes).map_err(|cause| error(cause.to_string()))?;
+    let read = whole(bytes).map_err(|cause| error(cause.to_string()))?;
     let size = (u32::try_from(read.width).ok(), u32::try_from(read.height).ok());
     let (Some(width), Some(height)) = size else {
         return Err(error(format!("sides of {} and {} pixels", read.width, read.height)));
@@ -30,6 +31,23 @@ pub(super) fn decode(bytes: &[u8]) -> Result<DynamicImage, ProcessorError> {
         }
     };
     image.ok_or_else(|| error("fewer pixels than its header says".to_owned()))
+}
+
+/// The picture as it is stored, within bounds of pixels and of work: each scan goes over all pixels, and costs few bytes.
+fn whole(bytes: &[u8]) -> libjpeg_turbo_rs::Result<Image> {
+    /// Scans of all pixels together.
+    const WORK: usize = 1_000_000_000;
+    /// The script that encoders write has 10 scans.
+    const SCANS: (usize, usize) = (12, 500);
+    let mut limits = DecodeLimits {
+        max_pixels: MOST_PIXELS as u64,
+        ..DecodeLimits::default()
+    };
+    let decoder = Decoder::new_with_limits(bytes, limits)?;
+    let header = decoder.header();
+    let pixels = usize::from(header.width) * usize::from(header.height);
+    limits.max_scans = (WORK / pixels.max(1)).clamp(SCANS.0, SCANS.1);
+    Decoder::new_with_limits(bytes, limits)?.decode_image()
 }
 
 /// Inks as they are stored, inverted, to colours: Pillow's products of bytes.

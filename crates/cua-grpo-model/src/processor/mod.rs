@@ -26,6 +26,7 @@ mod image_config;
 mod jpeg;
 mod positions;
 mod prompt;
+mod qwen2;
 mod renderer;
 mod resize;
 mod sections;
@@ -38,7 +39,7 @@ mod video;
 
 pub use conversation::{Conversation, ConversationError, Encoded};
 pub use copy::copy_processor;
-pub use decode::{RgbImage, decode_rgb, image_size};
+pub use decode::{MOST_BYTES, MOST_PIXELS, RgbImage, decode_rgb, image_size};
 pub use error::ProcessorError;
 pub use exact_json::{big_integer, parse_json};
 pub use grid::{Grid, Pixels};

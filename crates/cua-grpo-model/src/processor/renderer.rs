@@ -2,7 +2,7 @@
 
 use super::{
     ChatTemplate, Grid, Guard, ImageProcessorConfig, ProcessorError, Tokenizer, Trust, VideoSpan, expand_pads,
-    expand_videos,
+    expand_videos, fit,
 };
 use cua_grpo_core::{Chunk, Fault, FaultKind, Message, Prompt, Renderer, Role, TokenId};
 use serde_json::{Map, Value, json};
@@ -59,9 +59,11 @@ impl ChatRenderer {
     /// Reads tokenizer, template and image sizes of a model folder.
     ///
     /// # Errors
-    /// Those of [`Tokenizer::load`], [`ChatTemplate::load`] and [`ImageProcessorConfig::load`].
+    /// Those of [`Tokenizer::load`], [`ChatTemplate::load`] and [`ImageProcessorConfig::load`]; [`ProcessorError::Keys`] when the
+    /// `config.json` of the folder is of a model with other ids.
     pub fn load(folder: &Path) -> Result<Self, ProcessorError> {
         let tokenizer = Arc::new(Tokenizer::load(folder)?);
+        fit::check_ids(folder, &tokenizer)?;
         Ok(Self::new(
             tokenizer,
             ChatTemplate::load(folder)?,

@@ -8,6 +8,9 @@ use super::ProcessorError;
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 
+/// Most pixels that a budget may ask for: four times that of the released models.
+const MOST_BUDGET: usize = 1 << 26;
+
 /// What is done with a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rule {
@@ -222,10 +225,23 @@ impl Section {
         }
     }
 
-    /// A whole number above 0.
-    pub(super) fn count(&self, key: &str) -> Result<Option<usize>, ProcessorError> {
-        let read = |value| whole(value).ok_or_else(|| self.error(key, "a whole number above 0"));
+    /// A whole number from 1 to `most`.
+    pub(super) fn count(&self, key: &str, most: usize) -> Result<Option<usize>, ProcessorError> {
+        let read = |value| {
+            let number = whole(value).filter(|number| *number <= most);
+            number.ok_or_else(|| self.error(key, &format!("a whole number from 1 to {most}")))
+        };
         self.get(key).map(read).transpose()
+    }
+
+    /// The key that says the fewest (`min_pixels`) or the most pixels (`max_pixels`): the one of these names where it is
+    /// written, else `size`.
+    pub(super) fn key_of_pixels(&self, name: &'static str) -> &'static str {
+        if !self.of_clips && self.get(name).is_some() {
+            name
+        } else {
+            "size"
+        }
     }
 
     /// Whether a key is there and null.
@@ -265,7 +281,9 @@ impl Section {
             let wrong = || {
                 self.error(
                     "size",
-                    "{\"shortest_edge\": fewest pixels, \"longest_edge\": most pixels}",
+                    &format!(
+                        "{{\"shortest_edge\": fewest pixels, \"longest_edge\": most pixels}}, up to {MOST_BUDGET}"
+                    ),
                 )
             };
             let fields = size.as_object().ok_or_else(wrong)?;
@@ -275,7 +293,7 @@ impl Section {
                     "longest_edge" | "max_pixels" => &mut bounds[1],
                     _ => return Err(wrong()),
                 };
-                let read = Some(whole(value).ok_or_else(wrong)?);
+                let read = Some(whole(value).filter(|pixels| *pixels <= MOST_BUDGET).ok_or_else(wrong)?);
                 if bound.is_some() && *bound != read {
                     return Err(wrong());
                 }
@@ -286,8 +304,8 @@ impl Section {
             return Ok((bounds[0], bounds[1]));
         }
         Ok((
-            self.count("min_pixels")?.or(bounds[0]),
-            self.count("max_pixels")?.or(bounds[1]),
+            self.count("min_pixels", MOST_BUDGET)?.or(bounds[0]),
+            self.count("max_pixels", MOST_BUDGET)?.or(bounds[1]),
         ))
     }
 }

@@ -1,10 +1,11 @@
 //! The tokenizer: text to ids, with control tokens only where the caller means them.
 
-use super::added::{Added, merge_added, read_added};
-use super::{Guard, PadIds, ProcessorError, tokenizer_keys};
+use super::added::{self, Added};
+use super::{Guard, PadIds, ProcessorError, qwen2, tokenizer_keys};
 use cua_grpo_core::TokenId;
 use serde_json::Value;
 use std::borrow::Cow;
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::{NormalizedString, Normalizer};
@@ -44,6 +45,9 @@ impl SpecialIds {
     }
 }
 
+/// Most bytes of text that are encoded at once.
+const MOST_TEXT: usize = 16 << 20;
+
 /// A byte-level BPE tokenizer with added tokens.
 #[derive(Debug)]
 pub struct Tokenizer {
@@ -54,12 +58,15 @@ pub struct Tokenizer {
     /// Longest literal first.
     added: Vec<Added>,
     special: SpecialIds,
+    /// One more than the largest id.
+    ids: usize,
 }
 
 impl Tokenizer {
-    /// Reads `tokenizer.json` of a model folder, and `tokenizer_config.json` where there is one: added tokens that only the
-    /// latter lists are taken from there. The truncation, padding and dropout of a training run, which may be saved with the
-    /// tokenizer, are left out.
+    /// Reads `tokenizer.json` of a model folder, and `tokenizer_config.json` where there is one, as transformers 5 does for
+    /// these models: vocabulary, merges and added tokens are the files', the latter those of `added_tokens_decoder` where the
+    /// configuration has it. What else the files say (normaliser, split into words, truncation, padding, dropout) is left
+    /// out, with a warning where it would change ids.
     ///
     /// # Errors
     /// [`ProcessorError::Io`], [`ProcessorError::Format`] (no `tokenizer.json`, a special literal is missing, the two files
@@ -70,44 +77,37 @@ impl Tokenizer {
         if !path.exists() {
             return Err(no_tokenizer(folder));
         }
-        let text = ProcessorError::read(&path)?;
-        let mut json: Value =
-            serde_json::from_str(&text).map_err(|error| ProcessorError::json(&path, "a tokenizer", &error))?;
+        let read = |path: &Path, expected: &str| {
+            let text = ProcessorError::read(path)?;
+            let value: serde_json::Result<Value> = serde_json::from_str(&text);
+            value.map_err(|error| ProcessorError::json(path, expected, &error))
+        };
+        let json = read(&path, "a tokenizer")?;
         let config_path = folder.join("tokenizer_config.json");
-        if config_path.exists() {
-            let text = ProcessorError::read(&config_path)?;
-            let config: Value = serde_json::from_str(&text)
-                .map_err(|error| ProcessorError::json(&config_path, "a tokenizer config", &error))?;
-            merge_added(&mut json, &config, &config_path)?;
-            tokenizer_keys::check_config(&config, &json, &config_path)?;
-        }
-        tokenizer_keys::check_file(&json, &path)?;
-        Self::from_value(json, &path)
+        let config = match config_path.exists() {
+            true => Some(read(&config_path, "a tokenizer config")?),
+            false => None,
+        };
+        let config = config.as_ref().map(|config| (config, config_path.as_path()));
+        let added = added::read((&json, &path), config)?;
+        tokenizer_keys::check(config, &added, (&json, &path))?;
+        // What a file of others brings into the library must not end the process.
+        let build = AssertUnwindSafe(|| Self::build(&json, added, &path));
+        std::panic::catch_unwind(build).unwrap_or_else(|_| {
+            Err(ProcessorError::Tokenizer {
+                operation: "build the tokenizer",
+                message: format!(
+                    "{}: the library does not survive this file; use the released tokenizer",
+                    path.display()
+                ),
+            })
+        })
     }
 
-    fn from_value(mut json: Value, path: &Path) -> Result<Self, ProcessorError> {
-        let mut added = read_added(&json, path)?;
-        // The length and the padding of some training run, which would cut and pad every piece of text.
-        for key in ["truncation", "padding"] {
-            json[key] = Value::Null;
-        }
-        // Of the same run: pieces would be cut at random. The others are no part of these models' tokenizer, and
-        // transformers builds it without them.
-        if let Some(model) = json["model"].as_object_mut() {
-            for (key, none) in [
-                ("dropout", Value::Null),
-                ("continuing_subword_prefix", "".into()),
-                ("end_of_word_suffix", "".into()),
-                ("fuse_unk", false.into()),
-                ("byte_fallback", false.into()),
-                ("ignore_merges", false.into()),
-            ] {
-                model.insert(key.to_owned(), none);
-            }
-        }
-        let full = parse(&json)?;
-        json["added_tokens"] = Value::Array(Vec::new());
-        let plain = parse(&json)?;
+    fn build(json: &Value, mut added: Vec<Added>, path: &Path) -> Result<Self, ProcessorError> {
+        let (plain, ids) = qwen2::plain(json, path)?;
+        let mut full = plain.clone();
+        qwen2::add(&mut full, &added, path)?;
         for token in added.iter_mut().filter(|token| token.normalized) {
             token.literal = normalise(&plain, &token.literal)?.into_owned();
         }
@@ -143,11 +143,13 @@ impl Tokenizer {
             image_pad: id("<|image_pad|>")?,
             video_pad: id("<|video_pad|>")?,
         };
+        let ids = added.iter().map(|token| token.id as usize + 1).fold(ids, usize::max);
         Ok(Self {
             full,
             plain,
             added,
             special,
+            ids,
         })
     }
 
@@ -158,8 +160,7 @@ impl Tokenizer {
 
     /// One more than the largest id; a model may have more embedding rows than this.
     pub fn vocab_size(&self) -> usize {
-        let largest_added = self.added.iter().map(|token| token.id as usize + 1).max().unwrap_or(0);
-        self.plain.get_vocab_size(false).max(largest_added)
+        self.ids
     }
 
     /// The id of a token by its text, added tokens included.
@@ -253,6 +254,15 @@ impl Tokenizer {
     }
 
     fn encode_plain(&self, text: &str, ids: &mut Vec<TokenId>) -> Result<(), ProcessorError> {
+        if text.len() > MOST_TEXT {
+            return Err(ProcessorError::Tokenizer {
+                operation: "encode",
+                message: format!(
+                    "expected at most {MOST_TEXT} bytes of text between control tokens, found {}; no context holds so much",
+                    text.len()
+                ),
+            });
+        }
         if !text.is_empty() {
             let encoding = self.plain.encode_fast(text, false);
             ids.extend_from_slice(encoding.map_err(|error| tokenizer_error("encode", &error))?.get_ids());
@@ -266,12 +276,6 @@ fn tokenizer_error(operation: &'static str, error: &impl ToString) -> ProcessorE
         operation,
         message: error.to_string(),
     }
-}
-
-fn parse(json: &Value) -> Result<tokenizers::Tokenizer, ProcessorError> {
-    json.to_string()
-        .parse()
-        .map_err(|error: tokenizers::Error| tokenizer_error("parse tokenizer.json", &error))
 }
 
 /// `text` as the tokenizer's normaliser writes it.

@@ -1,9 +1,12 @@
 //! The keys of a tokenizer's two files: what each may say, so that none that changes ids is passed over.
 
 use super::ProcessorError;
+use super::added::Added;
+use super::qwen2::WORDS;
 use crate::config::keys::Neutral::{Empty, False, Text};
-use crate::config::keys::{Key, Rule, check, shown};
+use crate::config::keys::{Key, Rule, check as check_keys, shown};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 const PLAIN: &str = "text is encoded as it stands here; set the key to false";
@@ -86,11 +89,8 @@ const CONFIG: &[Key] = &[
     ("vocab_file", Rule::Free),
 ];
 
-/// Keys whose texts transformers makes tokens of where they are none yet.
-const TOKENS: [&str; 10] = [
-    "additional_special_tokens",
-    "extra_special_tokens",
-    "model_specific_special_tokens",
+/// The tokens that transformers names; templates see them as variables.
+pub(super) const NAMED: [&str; 7] = [
     "bos_token",
     "eos_token",
     "unk_token",
@@ -100,31 +100,74 @@ const TOKENS: [&str; 10] = [
     "mask_token",
 ];
 
-/// Checks `tokenizer_config.json` (read from `path`) against the added tokens of `tokenizer`, which must have those of the
-/// configuration already.
+/// Further keys whose texts transformers makes tokens of where they are none yet.
+const FURTHER: [&str; 3] = [
+    "additional_special_tokens",
+    "extra_special_tokens",
+    "model_specific_special_tokens",
+];
+
+/// Classes of transformers that build the tokenizer of these models anew from its pieces.
+const ANEW: [&str; 2] = ["Qwen2Tokenizer", "Qwen2TokenizerFast"];
+
+/// Classes that take `tokenizer.json` as it is.
+const AS_SAVED: [&str; 2] = ["TokenizersBackend", "PreTrainedTokenizerFast"];
+
+/// Checks the two files of a tokenizer, each with its path, against each other and against what is done here. `added` are
+/// the added tokens.
 ///
 /// # Errors
 /// [`ProcessorError::Keys`], which names the first key that asks for other ids.
-pub(super) fn check_config(config: &Value, tokenizer: &Value, path: &Path) -> Result<(), ProcessorError> {
-    let wrong = |message: String| ProcessorError::Keys {
+pub(super) fn check(
+    config: Option<(&Value, &Path)>,
+    added: &[Added],
+    (tokenizer, path): (&Value, &Path),
+) -> Result<(), ProcessorError> {
+    let as_saved = match config {
+        Some((config, path)) => {
+            check_config(config, added).map_err(|message| ProcessorError::Keys {
+                path: path.to_owned(),
+                message,
+            })?;
+            for warning in check_keys("", config, &[CONFIG]).unwrap_or_default() {
+                tracing::warn!("{}: {warning}", path.display());
+            }
+            config["tokenizer_class"]
+                .as_str()
+                .is_some_and(|class| AS_SAVED.contains(&class))
+        }
+        None => false,
+    };
+    check_file(tokenizer, as_saved, path).map_err(|message| ProcessorError::Keys {
         path: path.to_owned(),
         message,
-    };
-    for warning in check("", config, &[CONFIG]).map_err(wrong)? {
-        tracing::warn!("{}: {warning}", path.display());
+    })
+}
+
+fn check_config(config: &Value, added: &[Added]) -> Result<(), String> {
+    if !config.is_object() {
+        return Err(format!("expected an object, found {}", shown(config)));
     }
-    let added = tokenizer["added_tokens"]
-        .as_array()
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    for key in TOKENS {
+    check_keys("", config, &[CONFIG])?;
+    let class = &config["tokenizer_class"];
+    let known = |class: &str| ANEW.contains(&class) || AS_SAVED.contains(&class);
+    if !class.is_null() && !class.as_str().is_some_and(known) {
+        return Err(format!(
+            "tokenizer_class: expected one of {}, {}, found {}; is this the tokenizer of a Qwen3-VL model?",
+            ANEW.join(", "),
+            AS_SAVED.join(", "),
+            shown(class)
+        ));
+    }
+    let texts_of_tokens: BTreeSet<&str> = added.iter().map(|token| token.literal.as_str()).collect();
+    for key in FURTHER.into_iter().chain(NAMED) {
         for text in texts(&config[key]) {
-            if !added.iter().any(|token| token["content"] == text) {
-                return Err(wrong(format!(
+            if !texts_of_tokens.contains(text) {
+                return Err(format!(
                     "{key}: expected added tokens of tokenizer.json, found {}, which transformers would add under a new id; \
                      save the tokenizer once with Python: AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)",
                     shown(&text.into())
-                )));
+                ));
             }
         }
     }
@@ -145,31 +188,38 @@ fn texts(tokens: &Value) -> Vec<&str> {
 }
 
 /// Checks what stands in `tokenizer.json` besides vocabulary and pieces.
-///
-/// # Errors
-/// [`ProcessorError::Keys`] for a post-processor that adds tokens.
-pub(super) fn check_file(tokenizer: &Value, path: &Path) -> Result<(), ProcessorError> {
-    for key in of_its_own(tokenizer) {
+fn check_file(tokenizer: &Value, as_saved: bool, path: &Path) -> Result<(), String> {
+    let others = of_its_own(tokenizer);
+    if as_saved {
+        let model = &tokenizer["model"];
+        let switched = |key: &&str| !matches!(&model[*key], Value::Null | Value::Bool(false)) && model[*key] != "";
+        let switches = [
+            "ignore_merges",
+            "byte_fallback",
+            "continuing_subword_prefix",
+            "end_of_word_suffix",
+        ];
+        if let Some(key) = others.first().copied().or(switches.into_iter().find(switched)) {
+            return Err(format!(
+                "{key}: expected that of Qwen2Tokenizer, which is what is built here, found another, which transformers obeys for \
+                 the tokenizer_class in tokenizer_config.json; use the released tokenizer"
+            ));
+        }
+    }
+    for key in others {
         tracing::warn!(
-            "{}: {key} is not that of Qwen2Tokenizer; it is obeyed, while transformers 5 builds its own, so ids may differ",
+            "{}: {key} is not that of Qwen2Tokenizer and is not applied: transformers 5 builds its own, and so does this program",
             path.display()
         );
     }
     match adds(&tokenizer["post_processor"]) {
         None => Ok(()),
-        Some(what) => Err(ProcessorError::Keys {
-            path: path.to_owned(),
-            message: format!(
-                "post_processor: expected none that adds tokens, found {what}; only the chat template writes tokens here: set the \
-                 key to null and write the tokens into the template"
-            ),
-        }),
+        Some(what) => Err(format!(
+            "post_processor: expected none that adds tokens, found {what}; only the chat template writes tokens here: set the \
+             key to null and write the tokens into the template"
+        )),
     }
 }
-
-/// How Qwen2Tokenizer splits text before it is encoded.
-const SPLIT: &str =
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
 /// The parts of `tokenizer.json` that are others than those that transformers builds for these models.
 fn of_its_own(tokenizer: &Value) -> Vec<&'static str> {
@@ -178,7 +228,7 @@ fn of_its_own(tokenizer: &Value) -> Vec<&'static str> {
     let split = steps.is_some_and(|steps| {
         let [split, bytes] = &steps[..] else { return false };
         split["type"] == "Split"
-            && split["pattern"]["Regex"] == SPLIT
+            && split["pattern"]["Regex"] == WORDS
             && split["behavior"] == "Isolated"
             && split["invert"] == false
             && bytes["type"] == "ByteLevel"

@@ -1,13 +1,11 @@
 //! Trains a small tokenizer of the same make as Qwen's, for models that start from nothing.
 
-use super::{ChatTemplate, ProcessorError};
+use super::{ChatTemplate, ProcessorError, qwen2};
 use std::path::Path;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::normalizers::unicode::NFC;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
-use tokenizers::pre_tokenizers::sequence::Sequence;
-use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
-use tokenizers::{AddedToken, PreTokenizerWrapper, SplitDelimiterBehavior, TokenizerBuilder};
+use tokenizers::{AddedToken, TokenizerBuilder};
 
 /// The added tokens of Qwen3, in order, with the flag "special": control tokens are, markup is not.
 pub const ADDED_TOKENS: [(&str, bool); 26] = [
@@ -39,13 +37,6 @@ pub const ADDED_TOKENS: [(&str, bool); 26] = [
     ("</think>", false),
 ];
 
-/// Qwen's split of text into words before merges: contractions, letters with one leading mark, single digits,
-/// punctuation with line ends, line ends, spaces.
-const WORDS: &str = concat!(
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|",
-    r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-);
-
 /// The 256 letters of the byte alphabet; a vocabulary cannot be smaller than these and the added tokens.
 const BYTES: usize = 256;
 
@@ -76,12 +67,7 @@ pub fn train_tokenizer(
         });
     }
     let bytes = ByteLevel::new(false, false, false);
-    let pattern = SplitPattern::Regex(WORDS.to_owned());
-    let split = Split::new(pattern, SplitDelimiterBehavior::Isolated, false).map_err(fail)?;
-    let words = Sequence::new(vec![
-        PreTokenizerWrapper::Split(split),
-        PreTokenizerWrapper::ByteLevel(bytes),
-    ]);
+    let words = qwen2::words().map_err(fail)?;
     let mut tokenizer = TokenizerBuilder::new()
         .with_model(BPE::default())
         .with_normalizer(Some(NFC))

@@ -28,7 +28,7 @@ impl VideoProcessorConfig {
     pub fn load(folder: &Path) -> Result<Self, ProcessorError> {
         let section = Section::video(folder)?;
         let capped = section.flag("cap_pixels_per_frame", false)?;
-        let most = section.count("max_video_tokens")?.unwrap_or(MAX_FRAME_TOKENS);
+        let most = section.count("max_video_tokens", 1 << 20)?.unwrap_or(MAX_FRAME_TOKENS);
         Ok(Self {
             frame: ImageProcessorConfig::of_clips(folder, &section)?,
             max_frame_tokens: capped.then_some(most),

@@ -1,11 +1,18 @@
 //! The pictures and clips of a conversation, read in the order in which the template writes them.
 
 use super::picture;
+use crate::processor::decode::MOST_PIXELS;
 use crate::processor::{ChatRenderer, Grid, Pixels, VideoProcessorConfig, VideoSpan, decode_rgb, frame_timestamps};
 use cua_grpo_core::Image;
 use serde_json::Value;
 use std::path::Path;
 use std::sync::Arc;
+
+/// Most tokens of all pictures and clips of a conversation: their patches are held at once.
+const MOST_TOKENS: usize = 1 << 18;
+
+/// Most pixels of the frames of a clip, which are held at once as they are.
+const MOST_FRAME_PIXELS: usize = 3 * MOST_PIXELS;
 
 /// The pictures and clips of a conversation, in order.
 pub(super) struct Media<'a> {
@@ -56,6 +63,7 @@ impl<'a> Media<'a> {
             self.pictures.push(Image::new(bytes));
             self.images.push(pixels.grid);
             self.pixels.push(Arc::new(pixels));
+            self.check_tokens()?;
         } else if part["type"] == "video" || has("video") {
             self.clip(part)?;
         }
@@ -81,13 +89,21 @@ impl<'a> Media<'a> {
                 indices.len()
             ));
         }
-        let mut pictures = Vec::with_capacity(frames.len());
+        let (mut pictures, mut pixels) = (Vec::new(), 0);
         for frame in frames {
             let source = frame
                 .as_str()
                 .ok_or_else(|| format!("frame {frame}: expected a path; {form}"))?;
             let bytes = self.bytes(source)?;
-            pictures.push(decode_rgb(&bytes).map_err(|error| format!("frame `{}`: {error}", shown(source)))?);
+            let picture = decode_rgb(&bytes).map_err(|error| format!("frame `{}`: {error}", shown(source)))?;
+            pixels += picture.height * picture.width;
+            if pixels > MOST_FRAME_PIXELS {
+                return Err(format!(
+                    "the frames up to `{}` have {pixels} pixels, more than {MOST_FRAME_PIXELS}; scale them down or take fewer",
+                    shown(source)
+                ));
+            }
+            pictures.push(picture);
         }
         if self.clips.is_none() {
             let config = VideoProcessorConfig::load(self.model);
@@ -102,6 +118,23 @@ impl<'a> Media<'a> {
         });
         self.videos.push(grid);
         self.pixels.push(Arc::new(pixels));
+        self.check_tokens()
+    }
+
+    /// That what has been read so far could be part of a context.
+    fn check_tokens(&self) -> Result<(), String> {
+        let merge = self.renderer.images().merge_size;
+        let tokens: usize = self
+            .images
+            .iter()
+            .chain(&self.videos)
+            .map(|grid| grid.tokens(merge))
+            .sum();
+        if tokens > MOST_TOKENS {
+            return Err(format!(
+                "the pictures up to here are {tokens} tokens, more than {MOST_TOKENS}; show fewer or smaller ones"
+            ));
+        }
         Ok(())
     }
 

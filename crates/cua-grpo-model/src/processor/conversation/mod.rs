@@ -6,7 +6,7 @@ mod picture;
 use super::{ChatRenderer, ConversationOptions, Grid, Literals, parse_json};
 use crate::batch::RowInput;
 use crate::plain_text;
-use cua_grpo_core::Image;
+use cua_grpo_core::{Image, TokenId};
 use media::Media;
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
@@ -35,6 +35,9 @@ pub enum ConversationError {
         pad: &'static str,
     },
 }
+
+/// Most bytes of a conversation's file, pictures in base64 included.
+const MOST_BYTES: u64 = 128 << 20;
 
 /// Keys of the file that mean something.
 const KEYS: [&str; 2] = ["messages", "tools"];
@@ -78,7 +81,7 @@ impl Conversation {
             path: path.to_owned(),
             message,
         };
-        let bytes = std::fs::read(path).map_err(|error| wrong(format!("cannot be read: {error}")))?;
+        let bytes = plain_text::bytes(path, MOST_BYTES).map_err(|error| wrong(format!("cannot be read: {error}")))?;
         let text = plain_text::decode(&bytes).map_err(&wrong)?;
         let value = parse_json(&text).map_err(|error| wrong(format!("is not JSON: {error}")))?;
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
@@ -199,21 +202,23 @@ impl Conversation {
             literals,
             add_generation_prompt,
             tools: Some(self.tools.clone()),
-            videos: media.spans,
+            videos: std::mem::take(&mut media.spans),
             variables: Map::new(),
         };
         let tokens = renderer.encode_conversation(&self.messages, &media.images, &options);
-        let tokens = tokens.map_err(|error| {
+        let misplaced = |message: String| {
             let text = Value::from(self.messages.clone()).to_string();
             let literal = ["<|image_pad|>", "<|video_pad|>"]
                 .into_iter()
                 .find(|pad| text.contains(pad));
-            let message = format!("the conversation: {error}");
+            let message = format!("the conversation: {message}");
             match literal.filter(|_| literals == Literals::Tokens) {
                 Some(pad) => ConversationError::Placeholder { message, pad },
                 None => ConversationError::Content(message),
             }
-        })?;
+        };
+        let tokens = tokens.map_err(|error| misplaced(error.to_string()))?;
+        check_pads(&tokens, renderer, &media).map_err(misplaced)?;
         if tokens.is_empty() {
             return Err(ConversationError::Content(
                 "the conversation: the chat template writes nothing for it; give a user message".into(),
@@ -226,6 +231,26 @@ impl Conversation {
             videos: media.videos,
         })
     }
+}
+
+/// That each placeholder in `tokens` stands for a merged patch of a picture or clip.
+fn check_pads(tokens: &[TokenId], renderer: &ChatRenderer, media: &Media<'_>) -> Result<(), String> {
+    let special = renderer.tokenizer().special();
+    let merge = renderer.images().merge_size;
+    for (what, pad, grids) in [
+        ("pictures", special.image_pad, &media.images),
+        ("clips", special.video_pad, &media.videos),
+    ] {
+        let wanted: usize = grids.iter().map(|grid| grid.tokens(merge)).sum();
+        let found = tokens.iter().filter(|&&token| token == pad).count();
+        if found != wanted {
+            return Err(format!(
+                "place {what} in the prompt: expected {wanted} placeholder tokens for {} {what}, got {found}",
+                grids.len()
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Checks what the template would misread in silence; what it writes otherwise is its own affair.

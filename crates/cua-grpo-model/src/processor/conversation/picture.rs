@@ -1,8 +1,11 @@
 //! Where a picture of a conversation comes from: a file, or base64 in the text itself.
 
+use crate::plain_text;
+use crate::processor::decode::MOST_BYTES;
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use std::io::ErrorKind;
 use std::path::Path;
 
 /// Base64 with or without padding at its end.
@@ -29,14 +32,18 @@ pub(super) fn read(source: &str, folder: &Path) -> Result<Vec<u8>, String> {
         if !head.trim_end().to_ascii_lowercase().ends_with("base64") {
             return Err(form.to_owned());
         }
-        return decode(&unescape(body)).ok_or_else(|| format!("no base64 after the comma; {form}"));
+        let wrong = || format!("no base64 of at most {MOST_BYTES} bytes after the comma; {form}");
+        return decode(&unescape(body)).ok_or_else(wrong);
     }
     if trimmed.starts_with("http://") || trimmed.starts_with("https://") {
         return Err("nothing is downloaded; save the picture and give its path".to_owned());
     }
     let path = folder.join(source.strip_prefix("file://").unwrap_or(source));
-    match std::fs::read(&path) {
+    match plain_text::bytes(&path, MOST_BYTES) {
         Ok(bytes) => Ok(bytes),
+        Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::FileTooLarge) && path.exists() => {
+            Err(format!("{error} ({})", path.display()))
+        }
         Err(error) => {
             let bare = decode(source).filter(|_| source.len() >= BARE);
             bare.ok_or_else(|| format!("{error}; expected the path of a picture, {}", path.display()))
@@ -46,6 +53,9 @@ pub(super) fn read(source: &str, folder: &Path) -> Result<Vec<u8>, String> {
 
 fn decode(text: &str) -> Option<Vec<u8>> {
     let text: String = text.split_ascii_whitespace().collect();
+    if text.len() as u64 / 4 * 3 > MOST_BYTES {
+        return None;
+    }
     BASE64.decode(text).ok().filter(|bytes| !bytes.is_empty())
 }
 

@@ -6,6 +6,14 @@ use std::fmt::Write;
 
 /// The present time, as Python's `datetime.now().strftime(format)` writes it.
 pub(super) fn now(format: &str) -> Result<String, Error> {
+    const MOST: usize = 1000;
+    if format.len() > MOST {
+        let message = format!(
+            "strftime_now: expected a format of at most {MOST} bytes, found {}",
+            format.len()
+        );
+        return Err(Error::new(ErrorKind::InvalidOperation, message));
+    }
     write_time(&Local::now(), format)
 }
 

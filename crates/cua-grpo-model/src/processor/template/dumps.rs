@@ -1,7 +1,7 @@
 //! JSON text exactly as Python's `json.dumps` writes it, with its options.
 
-use super::python;
 use super::value::{self, BigInteger};
+use super::{limits, python};
 use minijinja::value::{Kwargs, Rest, ValueKind};
 use minijinja::{Error, ErrorKind, Value};
 
@@ -73,6 +73,7 @@ pub(super) fn to_json(value: &Value, given: Rest<Value>, options: Kwargs) -> Res
     }
     let mut out = String::new();
     write(value, &layout, 0, &mut out)?;
+    limits::length(out.len())?;
     Ok(out)
 }
 
@@ -88,12 +89,21 @@ fn indent(option: &Value) -> Result<Option<String>, Error> {
 }
 
 fn write(value: &Value, layout: &Layout, depth: usize, out: &mut String) -> Result<(), Error> {
+    let _level = limits::Level::down().ok_or_else(|| wrong("tojson: a value that is nested too deeply".to_owned()))?;
+    // A sign or two, what stands between it and the next, and the start of its line.
+    let indent = layout.indent.as_ref().map_or(0, |indent| indent.len() * (depth + 1));
+    limits::spend(8 + layout.between.len() + layout.after_key.len() + 2 * indent)?;
     match value.kind() {
         ValueKind::None => out.push_str("null"),
         ValueKind::Bool => out.push_str(if value.is_true() { "true" } else { "false" }),
         ValueKind::Number => out.push_str(&number(value)),
-        ValueKind::String => write_text(value.as_str().unwrap_or_default(), layout, out),
+        ValueKind::String => {
+            let text = value.as_str().unwrap_or_default();
+            limits::spend(2 * text.len())?;
+            write_text(text, layout, out);
+        }
         ValueKind::Seq | ValueKind::Iterable => {
+            limits::items(value)?;
             let items: Vec<Value> = value.try_iter()?.collect();
             write_all(&items, ['[', ']'], layout, depth, out, &mut |item, out| {
                 write(item, layout, depth + 1, out)

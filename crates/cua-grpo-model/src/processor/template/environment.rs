@@ -3,7 +3,7 @@
 
 use super::rewrite::{REVERSED, TUPLE};
 use super::value::{BigInteger, List, Range};
-use super::{clock, dumps, methods, python};
+use super::{clock, dumps, filters, limits, methods, python};
 use minijinja::value::{Kwargs, Rest, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, State, Value};
 use std::fmt::Write;
@@ -13,6 +13,7 @@ pub(super) fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_trim_blocks(true);
     environment.set_lstrip_blocks(true);
+    // What is written is paid for here, and once more where it is made: a template may write one text many times.
     environment.set_formatter(|out, _, value| Ok(out.write_str(&python::str(value))?));
     environment.set_unknown_method_callback(methods::call);
     // A function of the engine's that Jinja lacks; a template may ask whether a variable of this name is there.
@@ -29,12 +30,14 @@ pub(super) fn environment() -> Environment<'static> {
     environment.add_function(TUPLE, |items: Rest<Value>| List::tuple(items.0));
     environment.add_filter("tojson", dumps::to_json);
     add_filters(&mut environment);
+    filters::add(&mut environment);
+    limits::add(&mut environment);
     add_tests(&mut environment);
     environment
 }
 
 fn add_filters(environment: &mut Environment<'static>) {
-    environment.add_filter("string", |value: &Value| python::str(value));
+    environment.add_filter("string", |value: &Value| limits::text(python::str(value)));
     environment.add_filter("join", join);
     environment.add_filter("length", length);
     environment.add_filter("count", length);
@@ -47,14 +50,16 @@ fn add_filters(environment: &mut Environment<'static>) {
     environment.add_filter("trim", |value: &Value, characters: Option<&str>| {
         methods::strip(&python::str(value), characters, true, true).to_owned()
     });
-    environment.add_filter("title", |value: &Value| title(&python::str(value)));
-    environment.add_filter("upper", |value: &Value| python::str(value).to_uppercase());
-    environment.add_filter("lower", |value: &Value| python::str(value).to_lowercase());
+    environment.add_filter("title", |value: &Value| limits::text(title(&python::str(value))));
+    environment.add_filter("upper", |value: &Value| limits::text(python::str(value).to_uppercase()));
+    environment.add_filter("lower", |value: &Value| limits::text(python::str(value).to_lowercase()));
     environment.add_filter("capitalize", |state: &State, value: &Value| {
         methods::call(state, &Value::from(python::str(value)), "capitalize", &[])
     });
     environment.add_filter("replace", replace);
-    environment.add_filter("urlencode", |value: &Value| url_encode(&python::str(value)));
+    environment.add_filter("urlencode", |value: &Value| {
+        limits::text(url_encode(&python::str(value)))
+    });
     environment.add_filter("items", |state: &State, value: &Value| match value.is_undefined() {
         true => Ok(Value::from(Vec::<Value>::new())),
         false => methods::call(state, value, "items", &[]),
@@ -101,6 +106,8 @@ fn join(items: &Value, separator: Option<&Value>, options: Kwargs) -> Result<Str
     let separator = python::str(&separator);
     let mut out = String::new();
     for (index, item) in items.try_iter()?.enumerate() {
+        limits::spend(separator.len())?;
+        limits::length(out.len())?;
         if index > 0 {
             out.push_str(&separator);
         }
@@ -178,6 +185,7 @@ fn dict_sort(
     };
     let mut pairs = Vec::new();
     for key in value.try_iter()? {
+        limits::spend_items(4)?;
         let item = value.get_item(&key)?;
         pairs.push([key, item]);
     }
@@ -224,6 +232,8 @@ fn pretty(value: &Value) -> Result<String, Error> {
 
 /// The value with the keys of all dictionaries in order.
 fn sorted(value: &Value) -> Result<Value, Error> {
+    let _level = limits::Level::down().ok_or_else(|| wrong("pprint: a value that is nested too deeply".to_owned()))?;
+    limits::spend_items(1 + value.len().unwrap_or(0))?;
     match value.kind() {
         ValueKind::Map => {
             let mut keys: Vec<Value> = value.try_iter()?.collect();
@@ -250,6 +260,8 @@ fn sorted(value: &Value) -> Result<Value, Error> {
 
 /// What `[::-1]` gives; see [`super::rewrite`].
 fn reversed(value: &Value) -> Result<Value, Error> {
+    limits::spend(value.as_str().map_or(0, str::len))?;
+    limits::items(value)?;
     match value.as_str() {
         Some(text) => Ok(text.chars().rev().collect::<String>().into()),
         None => {
@@ -271,9 +283,8 @@ fn url_encode(text: &str) -> String {
     out
 }
 
-fn replace(value: &Value, old: &Value, new: &Value, count: Option<usize>) -> String {
-    let (text, old, new) = (python::str(value), python::str(old), python::str(new));
-    count.map_or_else(|| text.replace(&old, &new), |count| text.replacen(&old, &new, count))
+fn replace(value: &Value, old: &Value, new: &Value, count: Option<usize>) -> Result<String, Error> {
+    methods::replace(&python::str(value), &python::str(old), &python::str(new), count)
 }
 
 /// Jinja's title case: a capital after white space, a hyphen or an opening bracket, the rest small.

@@ -1,5 +1,6 @@
 //! Which of a folder's templates counts: that of transformers' processor, with a word where others differ.
 
+use crate::plain_text;
 use crate::processor::ProcessorError;
 use crate::processor::copy::{TEMPLATES as NAMED, templates};
 use crate::processor::sections::object;
@@ -93,7 +94,11 @@ fn in_file(folder: &Path, name: &str) -> Result<Option<Found>, ProcessorError> {
         return Ok(None);
     }
     // A byte order mark is part of a template for transformers, so the text is read with it.
-    let source = std::fs::read_to_string(&path).map_err(|reason| ProcessorError::Io {
+    let read = plain_text::bytes(&path, plain_text::MOST_TEXT).and_then(|bytes| {
+        String::from_utf8(bytes)
+            .map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidData, error.utf8_error()))
+    });
+    let source = read.map_err(|reason| ProcessorError::Io {
         operation: "read",
         path,
         reason,

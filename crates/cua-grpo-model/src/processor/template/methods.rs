@@ -1,8 +1,8 @@
 //! Methods of Python's texts, lists and dictionaries, counted in characters as Python counts.
 
-use super::case;
 use super::python::{self, is_space};
 use super::value::List;
+use super::{case, limits};
 use minijinja::value::{Kwargs, ValueKind, from_args};
 use minijinja::{Error, ErrorKind, State, Value};
 
@@ -14,14 +14,25 @@ pub(super) fn call(state: &State, value: &Value, method: &str, args: &[Value]) -
         ValueKind::Seq | ValueKind::Iterable => list_method(value, method, args)?,
         _ => None,
     };
-    match called {
-        Some(result) => Ok(result),
-        None => minijinja_contrib::pycompat::unknown_method_callback(state, value, method, args),
+    let result = match called {
+        Some(result) => result,
+        None => {
+            if let Some(text) = value.as_str().filter(|_| method == "format") {
+                limits::format(text, '{', args)?;
+            }
+            minijinja_contrib::pycompat::unknown_method_callback(state, value, method, args)?
+        }
+    };
+    if let Some(text) = result.as_str() {
+        limits::spend(text.len())?;
+        limits::length(text.len())?;
     }
+    Ok(result)
 }
 
 fn dict_method(value: &Value, method: &str, args: &[Value]) -> Result<Option<Value>, Error> {
     let pairs = || -> Result<Vec<(Value, Value)>, Error> {
+        limits::spend_items(4 * value.len().unwrap_or(0))?;
         let keys: Vec<Value> = value.try_iter()?.collect();
         keys.into_iter()
             .map(|key| value.get_item(&key).map(|item| (key, item)))
@@ -76,6 +87,7 @@ fn text_method(text: &str, method: &str, args: &[Value]) -> Result<Option<Value>
             let separator = separator.or(named.get("sep")?);
             let most = most.or(named.get("maxsplit")?);
             named.assert_all_used()?;
+            limits::spend_items(2 * pieces(text, separator))?;
             let most = most.and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX);
             list(split(text, separator, most, method == "rsplit")?)
         }
@@ -83,6 +95,7 @@ fn text_method(text: &str, method: &str, args: &[Value]) -> Result<Option<Value>
             let (keep, named): (Option<bool>, Kwargs) = from_args(args)?;
             let keep = keep.or(named.get("keepends")?).unwrap_or(false);
             named.assert_all_used()?;
+            limits::spend_items(2 * text.chars().filter(|character| ends_line(*character)).count())?;
             list(lines(text, keep))
         }
         "partition" | "rpartition" => {
@@ -116,12 +129,13 @@ fn text_method(text: &str, method: &str, args: &[Value]) -> Result<Option<Value>
                 .or(named.get("count")?)
                 .and_then(|count| usize::try_from(count).ok());
             named.assert_all_used()?;
-            Value::from(count.map_or_else(|| text.replace(old, new), |count| text.replacen(old, new, count)))
+            Value::from(replace(text, old, new, count)?)
         }
         "join" => {
             let (items,): (&Value,) = from_args(args)?;
             let mut pieces = Vec::new();
             for item in items.try_iter()? {
+                limits::spend(item.as_str().map_or(0, str::len) + text.len() + 32)?;
                 let piece = item.as_str().map(str::to_owned);
                 pieces.push(piece.ok_or_else(|| {
                     wrong(format!(
@@ -143,7 +157,12 @@ fn text_method(text: &str, method: &str, args: &[Value]) -> Result<Option<Value>
         "casefold" => Value::from(case::fold(text)),
         "zfill" | "ljust" | "rjust" | "center" => {
             let (width, fill): (usize, Option<&str>) = from_args(args)?;
-            Value::from(justify(text, method, width, fill.unwrap_or(" ")))
+            let fill = fill.unwrap_or(" ");
+            if fill.chars().count() != 1 {
+                return Err(wrong(format!("{method}: expected one character to fill with")));
+            }
+            limits::length(width.saturating_mul(fill.len()))?;
+            Value::from(justify(text, method, width, fill))
         }
         "isdigit" | "isdecimal" | "isnumeric" => truth(text.chars().all(char::is_numeric)),
         "isalpha" => truth(text.chars().all(char::is_alphabetic)),
@@ -153,6 +172,15 @@ fn text_method(text: &str, method: &str, args: &[Value]) -> Result<Option<Value>
         "islower" => truth(text.chars().any(char::is_lowercase) && !text.chars().any(char::is_uppercase)),
         _ => return Ok(None),
     }))
+}
+
+/// `text` with up to `count` of `old` replaced.
+pub(super) fn replace(text: &str, old: &str, new: &str, count: Option<usize>) -> Result<String, Error> {
+    let found = text.matches(old).count().min(count.unwrap_or(usize::MAX));
+    let bytes = found.saturating_mul(new.len()).saturating_add(text.len());
+    limits::length(bytes)?;
+    limits::spend(bytes)?;
+    Ok(count.map_or_else(|| text.replace(old, new), |count| text.replacen(old, new, count)))
 }
 
 fn tuple(items: Vec<Value>) -> Value {
@@ -217,17 +245,27 @@ fn split<'a>(text: &'a str, separator: Option<&str>, most: usize, right: bool) -
     Ok(pieces)
 }
 
+/// Most pieces that `split` makes.
+fn pieces(text: &str, separator: Option<&str>) -> usize {
+    match separator {
+        Some(separator) if !separator.is_empty() => text.matches(separator).count() + 1,
+        _ => text.chars().filter(|character| is_space(*character)).count() + 1,
+    }
+}
+
+/// Whether Python ends a line there.
+fn ends_line(character: char) -> bool {
+    matches!(
+        character,
+        '\n' | '\r' | '\u{B}' | '\u{C}' | '\u{1C}'..='\u{1E}' | '\u{85}' | '\u{2028}' | '\u{2029}'
+    )
+}
+
 fn lines(text: &str, keep: bool) -> Vec<&str> {
-    let ends = |character: char| {
-        matches!(
-            character,
-            '\n' | '\r' | '\u{B}' | '\u{C}' | '\u{1C}'..='\u{1E}' | '\u{85}' | '\u{2028}' | '\u{2029}'
-        )
-    };
     let mut pieces = Vec::new();
     let mut rest = text;
     while !rest.is_empty() {
-        let Some(at) = rest.find(ends) else {
+        let Some(at) = rest.find(ends_line) else {
             pieces.push(rest);
             break;
         };
@@ -298,7 +336,7 @@ fn swap_case(character: char) -> Box<dyn Iterator<Item = char>> {
 }
 
 fn justify(text: &str, method: &str, width: usize, fill: &str) -> String {
-    let missing = width.min(1 << 20).saturating_sub(text.chars().count());
+    let missing = width.saturating_sub(text.chars().count());
     match method {
         "ljust" => text.to_owned() + &fill.repeat(missing),
         "rjust" => fill.repeat(missing) + text,

@@ -1,10 +1,13 @@
 //! Chat templates: Jinja sources of a model folder, rendered as the Python libraries render them.
 
+mod bounds;
 mod case;
 mod clock;
 mod dumps;
 mod environment;
+mod filters;
 mod find;
+mod limits;
 mod messages;
 mod methods;
 mod operands;
@@ -19,15 +22,18 @@ use super::ProcessorError;
 use minijinja::{Environment, Error};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
-use std::panic::AssertUnwindSafe;
 use std::path::Path;
+use std::sync::Arc;
 
 const NAME: &str = "chat";
+
+/// Most characters of a template's error.
+const MOST_MESSAGE: usize = 2000;
 
 /// A compiled chat template.
 #[derive(Debug, Clone)]
 pub struct ChatTemplate {
-    environment: Environment<'static>,
+    environment: Arc<Environment<'static>>,
     source: String,
     /// Special tokens of the tokenizer, by their names.
     tokens: Map<String, Value>,
@@ -42,12 +48,19 @@ impl ChatTemplate {
     /// # Errors
     /// [`ProcessorError::Template`] when the source is not valid Jinja.
     pub fn new(source: &str) -> Result<Self, ProcessorError> {
-        let mut environment = environment::environment();
-        environment
-            .add_template_owned(NAME, rewrite::rewrite(source))
+        let text = rewrite::rewrite(source).map_err(|message| ProcessorError::Template {
+            operation: "compile",
+            message,
+        })?;
+        let compiled = limits::bounded(move || {
+            let mut environment = environment::environment();
+            environment.add_template_owned(NAME, text).map(|()| environment)
+        });
+        let environment = compiled
+            .map_err(|stopped| stopped_error("compile", &stopped))?
             .map_err(|error| template_error("compile", &error))?;
         Ok(Self {
-            environment,
+            environment: Arc::new(environment),
             source: source.to_owned(),
             tokens: Map::new(),
         })
@@ -83,38 +96,42 @@ impl ChatTemplate {
     /// and `image_url` parts are image parts.
     ///
     /// # Errors
-    /// [`ProcessorError::Template`] when the template fails or raises.
+    /// [`ProcessorError::Template`] when the template fails or raises, or meets a limit: of instructions, of text, of depth,
+    /// of time.
     pub fn render(
         &self,
         messages: &Value,
         tools: Option<&Value>,
         options: &Map<String, Value>,
     ) -> Result<String, ProcessorError> {
-        let mut context: BTreeMap<&str, minijinja::Value> = BTreeMap::new();
+        let mut context: BTreeMap<String, minijinja::Value> = BTreeMap::new();
         for (name, token) in self.tokens.iter().chain(options) {
-            context.insert(name, value::from_json(token));
+            context.insert(name.clone(), value::from_json(token));
         }
         let messages = messages::normalise(messages);
-        context.insert("messages", value::from_json(&messages));
-        context.insert("tools", value::from_json(tools.unwrap_or(&Value::Null)));
-        context.entry("documents").or_insert(minijinja::Value::from(()));
+        context.insert("messages".to_owned(), value::from_json(&messages));
+        context.insert("tools".to_owned(), value::from_json(tools.unwrap_or(&Value::Null)));
         context
-            .entry("add_generation_prompt")
+            .entry("documents".to_owned())
+            .or_insert(minijinja::Value::from(()));
+        context
+            .entry("add_generation_prompt".to_owned())
             .or_insert(minijinja::Value::from(false));
-        let template = self
-            .environment
-            .get_template(NAME)
-            .map_err(|error| template_error("load", &error))?;
-        // The engine panics on a few slices with a negative step; a template must not end the process.
-        let rendered = std::panic::catch_unwind(AssertUnwindSafe(|| template.render(&context)));
-        match rendered {
-            Ok(rendered) => rendered.map_err(|error| template_error("render", &error)),
-            Err(_) => Err(ProcessorError::Template {
-                operation: "render",
-                message: "the template engine does not survive one of its expressions; is there a slice with a negative step?"
-                    .to_owned(),
-            }),
-        }
+        let environment = Arc::clone(&self.environment);
+        let rendered = limits::bounded(move || {
+            let rendered = environment.get_template(NAME)?.render(context)?;
+            limits::length(rendered.len()).map(|()| rendered)
+        });
+        rendered
+            .map_err(|stopped| stopped_error("render", &stopped))?
+            .map_err(|error| template_error("render", &error))
+    }
+}
+
+fn stopped_error(operation: &'static str, stopped: &limits::Stopped) -> ProcessorError {
+    ProcessorError::Template {
+        operation,
+        message: stopped.to_string(),
     }
 }
 
@@ -124,6 +141,11 @@ fn template_error(operation: &'static str, error: &Error) -> ProcessorError {
     while let Some(cause) = source {
         message = format!("{message}: {cause}");
         source = cause.source();
+    }
+    // What a template raises may be of any length.
+    if let Some((end, _)) = message.char_indices().nth(MOST_MESSAGE) {
+        message.truncate(end);
+        message.push_str("...");
     }
     ProcessorError::Template { operation, message }
 }

@@ -7,19 +7,19 @@ use super::rewrite::{REVERSED, TUPLE};
 
 /// One token: what it is, and where it stands.
 #[derive(Debug, Clone, Copy)]
-struct Token<'a> {
-    text: &'a str,
-    start: usize,
-    depth: usize,
+pub(super) struct Token<'a> {
+    pub(super) text: &'a str,
+    pub(super) start: usize,
+    pub(super) depth: usize,
 }
 
 impl Token<'_> {
-    fn end(&self) -> usize {
+    pub(super) fn end(&self) -> usize {
         self.start + self.text.len()
     }
 
     /// Whether an operand can end with this token.
-    fn is_value(&self) -> bool {
+    pub(super) fn is_value(&self) -> bool {
         let first = self.text.chars().next().unwrap_or_default();
         let word = first.is_alphanumeric() || matches!(first, '_' | '"' | '\'' | ')' | ']' | '}');
         word && !["and", "or", "not", "in", "is", "if", "else", "elif"].contains(&self.text)
@@ -103,7 +103,7 @@ pub(super) fn rewrite(tag: &str) -> String {
 }
 
 /// The end of the operand before the token `index`, where it may be followed by a filter.
-fn left_operand(tokens: &[Token<'_>], index: usize) -> Option<usize> {
+pub(super) fn left_operand(tokens: &[Token<'_>], index: usize) -> Option<usize> {
     let depth = tokens[index].depth;
     let last = tokens[..index].last().filter(|token| token.is_value())?;
     // Back over the operand: values, dots, bars and what is inside brackets, to the operator before it.
@@ -129,7 +129,7 @@ fn left_operand(tokens: &[Token<'_>], index: usize) -> Option<usize> {
 }
 
 /// The end of the operand after the token `index`, where it may be followed by a filter.
-fn right_operand(tokens: &[Token<'_>], index: usize) -> Option<usize> {
+pub(super) fn right_operand(tokens: &[Token<'_>], index: usize) -> Option<usize> {
     let depth = tokens[index].depth;
     let mut rest = tokens[index + 1..].iter().peekable();
     let first = rest.peek()?;
@@ -160,12 +160,12 @@ fn right_operand(tokens: &[Token<'_>], index: usize) -> Option<usize> {
     end
 }
 
-fn is_quoted(text: &str) -> bool {
+pub(super) fn is_quoted(text: &str) -> bool {
     text.starts_with(['"', '\''])
 }
 
 /// The tokens between the delimiters of a tag. Brackets stand one level deeper than what is around them.
-fn tokens(tag: &str) -> Vec<Token<'_>> {
+pub(super) fn tokens(tag: &str) -> Vec<Token<'_>> {
     let bytes = tag.as_bytes();
     let control = |at: Option<usize>| {
         let byte = at.and_then(|at| bytes.get(at));

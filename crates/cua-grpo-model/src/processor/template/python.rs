@@ -1,5 +1,6 @@
 //! Values as Python's `str()` and `repr()` write them.
 
+use super::limits;
 use super::value::{List, Range};
 use minijinja::Value;
 use minijinja::value::ValueKind;
@@ -9,17 +10,36 @@ use std::sync::LazyLock;
 /// What `repr` does not write as it is: control, format, unassigned and separating characters.
 static UNPRINTABLE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^[\p{C}\p{Z}]$").ok());
 
-/// `str(value)`, as `{{ value }}` writes it; nothing for what is undefined.
+/// `str(value)`, as `{{ value }}` writes it; nothing for what is undefined. The text is paid for.
 pub(super) fn str(value: &Value) -> String {
     match value.kind() {
         ValueKind::Undefined => String::new(),
-        ValueKind::String => value.as_str().unwrap_or_default().to_owned(),
+        ValueKind::String => {
+            let text = value.as_str().unwrap_or_default();
+            if limits::try_spend(text.len()) {
+                text.to_owned()
+            } else {
+                String::new()
+            }
+        }
         _ => repr(value),
     }
 }
 
-/// `repr(value)`.
+/// `repr(value)`. The text is paid for; beyond a limit it is empty, and the rendering fails.
 pub(super) fn repr(value: &Value) -> String {
+    let Some(_level) = limits::Level::down() else {
+        return String::new();
+    };
+    let text = written(value);
+    if limits::try_spend(text.len()) {
+        text
+    } else {
+        String::new()
+    }
+}
+
+fn written(value: &Value) -> String {
     let items = || value.try_iter().into_iter().flatten();
     match value.kind() {
         ValueKind::Undefined => "Undefined".to_owned(),

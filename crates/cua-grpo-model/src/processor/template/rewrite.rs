@@ -7,9 +7,20 @@
 //! - `~` writes lists and numbers as Python does, so its operands become texts by the filter `string`;
 //! - `'...' % x` formats texts there;
 //! - `(a, b)` is a tuple there, a list for the engine, so it becomes a call;
-//! - `[::-1]` of an empty list, which the engine does not survive, becomes a filter.
+//! - `[::-1]` of an empty list, which the engine does not survive, becomes a filter;
+//! - what makes texts and lists by operators, and long stretches of text, pay for it ([`super::limits`]).
 
-use super::operands;
+use super::limits::RAW;
+use super::{bounds, operands};
+
+/// Most bytes of a template: a hundred times the longest of a released model.
+const MOST: usize = 1 << 20;
+
+/// Bytes from which on a stretch of text pays each time that it is written.
+const LONG: usize = 256;
+
+/// Most bytes of a stretch of text in which nothing can be put.
+const LONGEST: usize = 4096;
 
 /// The filter that stands for `[::-1]`.
 pub(super) const REVERSED: &str = "_reversed";
@@ -18,12 +29,18 @@ pub(super) const REVERSED: &str = "_reversed";
 pub(super) const TUPLE: &str = "_tuple";
 
 /// `source` rewritten; texts, comments and raw blocks are left alone.
-pub(super) fn rewrite(source: &str) -> String {
+///
+/// # Errors
+/// When it is too long, or one of its parts is.
+pub(super) fn rewrite(source: &str) -> Result<String, String> {
+    if source.len() > MOST {
+        return Err(format!("expected at most {MOST} bytes, found {}", source.len()));
+    }
     let source = source.replace("\r\n", "\n").replace('\r', "\n");
     let mut out = String::with_capacity(source.len());
     let mut rest = source.as_str();
     while let Some(at) = rest.find('{') {
-        out.push_str(&rest[..at]);
+        text(&rest[..at], &mut out)?;
         rest = &rest[at..];
         let length = match rest.as_bytes().get(1) {
             Some(b'#') => {
@@ -31,8 +48,8 @@ pub(super) fn rewrite(source: &str) -> String {
                 out.push_str(&rest[..length]);
                 length
             }
-            Some(b'{') => tag(rest, "}}", &mut out),
-            Some(b'%') => tag(rest, "%}", &mut out),
+            Some(b'{') => tag(rest, "}}", &mut out)?,
+            Some(b'%') => tag(rest, "%}", &mut out)?,
             _ => {
                 out.push('{');
                 1
@@ -40,11 +57,38 @@ pub(super) fn rewrite(source: &str) -> String {
         };
         rest = &rest[length..];
     }
-    out + rest
+    text(rest, &mut out)?;
+    Ok(out)
+}
+
+/// Writes a stretch of text. A long one pays: between two letters of it, where no white space is that the engine might take
+/// away.
+fn text(text: &str, out: &mut String) -> Result<(), String> {
+    let bytes = text.as_bytes();
+    let place = match text.len() {
+        0..LONG => None,
+        _ => (1..bytes.len()).find(|&at| bytes[at - 1].is_ascii_alphanumeric() && bytes[at].is_ascii_alphanumeric()),
+    };
+    match place {
+        Some(at) => out.push_str(&format!(
+            "{}{{{{ {RAW}({}) }}}}{}",
+            &text[..at],
+            text.len(),
+            &text[at..]
+        )),
+        None if text.len() > LONGEST => {
+            return Err(format!(
+                "{} bytes of signs and white space on end; expected at most {LONGEST}",
+                text.len()
+            ));
+        }
+        None => out.push_str(text),
+    }
+    Ok(())
 }
 
 /// Writes one tag, with what belongs to it, and returns how long it was.
-fn tag(rest: &str, end: &str, out: &mut String) -> usize {
+fn tag(rest: &str, end: &str, out: &mut String) -> Result<usize, String> {
     let length = end_of_tag(rest, end);
     let tag = &rest[..length];
     match if end == "%}" { name(tag) } else { "" } {
@@ -57,12 +101,16 @@ fn tag(rest: &str, end: &str, out: &mut String) -> usize {
                 out.push('\n');
             }
             let body = length_of_raw(&rest[length..]);
+            if body > LONGEST {
+                return Err(format!("a raw block of {body} bytes; expected at most {LONGEST}"));
+            }
             out.push_str(&rest[length..length + body]);
-            return length + body;
+            return Ok(length + body);
         }
-        _ => out.push_str(&operands::rewrite(tag)),
+        // Before anything that looks at every pair of its words.
+        _ => out.push_str(&bounds::guard(&operands::rewrite(bounds::check(tag)?))),
     }
-    length
+    Ok(length)
 }
 
 /// Bytes up to the tag that ends a raw block.
@@ -137,7 +185,18 @@ mod tests {
             ),
             ("a ~ b[::-1] {", "a ~ b[::-1] {"),
         ] {
-            assert_eq!(rewrite(source), want);
+            assert_eq!(rewrite(source).unwrap(), want);
         }
+    }
+
+    #[test]
+    fn long_texts_pay_where_nothing_is_taken_away() {
+        let words = "word and ".repeat(40);
+        let want = format!("{{% if a %}}\n w{{{{ _raw({}) }}}}{}", words.len() + 2, &words[1..]);
+        assert_eq!(rewrite(&format!("{{% if a %}}\n {words}")).unwrap(), want);
+        assert_eq!(rewrite(&"word ".repeat(50)).unwrap(), "word ".repeat(50));
+        assert!(rewrite(&" ".repeat(5000)).is_err());
+        assert!(rewrite(&"a".repeat(2 << 20)).is_err());
+        assert!(rewrite(&format!("{{% raw %}}{}{{% endraw %}}", "a".repeat(5000))).is_err());
     }
 }

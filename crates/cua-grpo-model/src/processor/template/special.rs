@@ -2,19 +2,9 @@
 
 use crate::processor::ProcessorError;
 use crate::processor::sections::object;
+use crate::processor::tokenizer_keys::NAMED;
 use serde_json::{Map, Value};
 use std::path::Path;
-
-/// The tokens that transformers names.
-const NAMES: [&str; 7] = [
-    "bos_token",
-    "eos_token",
-    "unk_token",
-    "sep_token",
-    "pad_token",
-    "cls_token",
-    "mask_token",
-];
 
 /// What Qwen's tokenizer class takes for the tokens that its files do not mention.
 const QWEN_DEFAULTS: [&str; 3] = ["eos_token", "unk_token", "pad_token"];
@@ -36,7 +26,7 @@ pub(super) fn special_tokens(folder: &Path) -> Result<Map<String, Value>, Proces
         .and_then(Value::as_str)
         .is_none_or(|class| class.starts_with("Qwen"));
     let mut variables = Map::new();
-    for name in NAMES {
+    for name in NAMED {
         let text = match fields.get(name) {
             None if qwen && QWEN_DEFAULTS.contains(&name) => Some(QWEN_DEFAULT),
             None => None,

@@ -1,28 +1,15 @@
 //! Models by name from the Hugging Face Hub: the files of a checkpoint, kept in the cache that the Python tools use.
 
-use crate::checkpoint::{INDEX_FILE as INDEX, SINGLE_FILE as SINGLE};
+mod cache;
+mod client;
+
+use crate::checkpoint::{INDEX_FILE as INDEX, OPTIONAL_FILES, REQUIRED_FILES, SINGLE_FILE as SINGLE, shards_of};
+use crate::plain_text;
+use cache::Cache;
+use client::{Client, Failure};
 use cua_grpo_core::Secret;
-use hf_hub::api::Progress;
-use hf_hub::api::sync::{Api, ApiBuilder, ApiError, ApiRepo};
-use hf_hub::{Cache, Repo, RepoType};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-
-/// Files without which there is no model.
-const REQUIRED: [&str; 2] = ["config.json", "tokenizer.json"];
-
-/// Files that are fetched where the repository has them.
-const OPTIONAL: [&str; 9] = [
-    "generation_config.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "chat_template.jinja",
-    "chat_template.json",
-    "additional_chat_templates/default.jinja",
-    "processor_config.json",
-    "preprocessor_config.json",
-    "video_preprocessor_config.json",
-];
 
 /// Why a model was not fetched; the messages say what to do.
 #[derive(Debug, thiserror::Error)]
@@ -65,7 +52,7 @@ pub struct Hub {
     pub endpoint: String,
     /// Folder of the cache (`models--org--name` below it).
     pub cache: PathBuf,
-    /// Access token, for models that ask for one.
+    /// Access token, for models that ask for one. It is sent to the host of `endpoint` and to no other.
     pub token: Option<Secret>,
     /// Use the cache only.
     pub offline: bool,
@@ -91,7 +78,7 @@ impl Hub {
         let cache = variable("HF_HUB_CACHE").map_or_else(|| home.join("hub"), PathBuf::from);
         let token = variable("HF_TOKEN").or_else(|| {
             let path = variable("HF_TOKEN_PATH").map_or_else(|| home.join("token"), PathBuf::from);
-            std::fs::read_to_string(path).ok()
+            plain_text::read(&path).ok()
         });
         let flag = |name: &str| {
             variable(name)
@@ -126,14 +113,7 @@ impl Hub {
     /// # Errors
     /// As [`Hub::fetch`].
     pub fn fetch_watched(&self, name: &str, watch: &dyn Fn() -> Box<dyn Transfer>) -> Result<PathBuf> {
-        let api = ApiBuilder::from_cache(Cache::new(self.cache.clone()))
-            .with_endpoint(self.endpoint.trim_end_matches('/').to_owned())
-            .with_token(self.token.as_ref().map(|token| token.reveal().to_owned()))
-            .with_retries(self.retries)
-            .with_progress(false)
-            .build()
-            .map_err(|error| HubError::Failed(format!("cannot prepare the download: {error}")))?;
-        let model = Model::new(self, &api, name, watch);
+        let model = Model::new(self, name, watch)?;
         // A second time when the model changed on the Hub meanwhile: the files of one commit are in one folder.
         for _ in 0..2 {
             let folders: BTreeSet<PathBuf> = model.files()?.iter().filter_map(|file| folder_of(file)).collect();
@@ -167,31 +147,34 @@ struct Model<'a> {
     hub: &'a Hub,
     name: &'a str,
     cache: Cache,
-    repo: Repo,
-    remote: ApiRepo,
+    client: Client,
     watch: &'a dyn Fn() -> Box<dyn Transfer>,
 }
 
 impl<'a> Model<'a> {
-    fn new(hub: &'a Hub, api: &Api, name: &'a str, watch: &'a dyn Fn() -> Box<dyn Transfer>) -> Self {
-        let repo = Repo::new(name.to_owned(), RepoType::Model);
-        Self {
+    fn new(hub: &'a Hub, name: &'a str, watch: &'a dyn Fn() -> Box<dyn Transfer>) -> Result<Self> {
+        // Names become folders of the cache and parts of addresses.
+        if !is_hub_name(name) {
+            return Err(refused(format!(
+                "expected the name of a model (org/name), found `{name}`"
+            )));
+        }
+        Ok(Self {
             hub,
             name,
-            cache: Cache::new(hub.cache.clone()),
-            remote: api.repo(repo.clone()),
-            repo,
+            cache: Cache::new(&hub.cache, name),
+            client: Client::new(&hub.endpoint, hub.token.as_ref(), hub.retries),
             watch,
-        }
+        })
     }
 
     /// All files of the model that are needed or of use.
     fn files(&self) -> Result<Vec<PathBuf>> {
         let mut files = Vec::new();
-        for file in REQUIRED {
+        for file in REQUIRED_FILES {
             files.push(self.file(file)?.ok_or_else(|| self.lacks(file))?);
         }
-        for file in OPTIONAL {
+        for file in OPTIONAL_FILES {
             // What lies in a folder of its own does not tell where the model's files are.
             files.extend(self.file(file)?.filter(|_| !file.contains('/')));
         }
@@ -203,7 +186,8 @@ impl<'a> Model<'a> {
         let index = self
             .file(INDEX)?
             .ok_or_else(|| self.lacks(&format!("{SINGLE} or {INDEX}")))?;
-        for shard in shards(&index)? {
+        let shards = shards_of(&index).map_err(|error| refused(error.to_string()))?;
+        for shard in shards {
             files.push(self.file(&shard)?.ok_or_else(|| self.lacks(&shard))?);
         }
         files.push(index);
@@ -212,45 +196,35 @@ impl<'a> Model<'a> {
 
     /// The file `name` in the cache, fetched where it is missing; `None` when the model has no such file.
     fn file(&self, name: &str) -> Result<Option<PathBuf>> {
-        if let Some(path) = self.cache.repo(self.repo.clone()).get(name) {
+        if let Some(path) = self.cache.get(name) {
             return Ok(Some(path));
         }
         // That a file does not exist is remembered beside the snapshots, so that a whole cache needs no network.
-        if self.absent(name).is_some_and(|mark| mark.exists()) {
+        if self.cache.is_absent(name) {
             return Ok(None);
         }
         if self.hub.offline {
-            return if OPTIONAL.contains(&name) || name == INDEX || name == SINGLE {
+            return if OPTIONAL_FILES.contains(&name) || name == INDEX || name == SINGLE {
                 Ok(None)
             } else {
                 Err(self.lacks(name))
             };
         }
-        match self.remote.download_with_progress(name, Watched((self.watch)())) {
+        let fetched = self.client.find(self.name, name).and_then(|found| {
+            let blob = self.cache.lock(&found)?;
+            if !blob.is_whole() {
+                self.client.download(&found, &blob, &mut *(self.watch)())?;
+            }
+            Ok(blob.link(name)?)
+        });
+        match fetched {
             Ok(path) => Ok(Some(path)),
-            Err(error) => match status(&error) {
-                // The Hub answers 401 for a model that does not exist to whoever has no token.
-                Some(404) if name != REQUIRED[0] => {
-                    self.remember_absent(name);
-                    Ok(None)
-                }
-                other => Err(self.explain(name, &error, other)),
-            },
-        }
-    }
-
-    /// The mark that the current commit has no file `name`, as the Python tools set it.
-    fn absent(&self, name: &str) -> Option<PathBuf> {
-        let folder = self.hub.cache.join(self.repo.folder_name());
-        let commit = std::fs::read_to_string(folder.join("refs").join("main")).ok()?;
-        Some(folder.join(".no_exist").join(commit.trim()).join(name))
-    }
-
-    fn remember_absent(&self, name: &str) {
-        let Some(path) = self.absent(name) else { return };
-        let made = path.parent().map_or(Ok(()), std::fs::create_dir_all);
-        if let Err(error) = made.and_then(|()| std::fs::write(&path, "")) {
-            tracing::debug!(file = %path.display(), %error, "cannot remember that the model lacks a file");
+            // The Hub answers 401 for a model that does not exist to whoever has no token.
+            Err(Failure::Status(404)) if name != REQUIRED_FILES[0] => {
+                self.cache.remember_absent(name);
+                Ok(None)
+            }
+            Err(failure) => Err(self.explain(name, &failure)),
         }
     }
 
@@ -269,69 +243,30 @@ impl<'a> Model<'a> {
         ))
     }
 
-    fn explain(&self, file: &str, error: &ApiError, status: Option<u16>) -> HubError {
+    fn explain(&self, file: &str, failure: &Failure) -> HubError {
         let (name, endpoint) = (self.name, &self.hub.endpoint);
-        match status {
-            Some(404) => refused(format!(
+        match failure {
+            Failure::Status(404) => refused(format!(
                 "{endpoint} has no model `{name}`; is the name right, and if it is a folder, does it exist?"
             )),
-            Some(401) if self.hub.token.is_none() => refused(format!(
+            Failure::Status(401) if self.hub.token.is_none() => refused(format!(
                 "{endpoint} has no model `{name}`, or it is private or gated; check the name, or accept \
                  the model's terms on its page and set HF_TOKEN to a token that may read it"
             )),
-            Some(401 | 403) => refused(format!(
+            Failure::Status(401 | 403) => refused(format!(
                 "the token may not read `{name}`; accept the model's terms on its page with that account, \
                  or set HF_TOKEN to another token"
             )),
-            Some(status) => HubError::Failed(format!(
+            Failure::Status(status) => HubError::Failed(format!(
                 "cannot fetch {file} of {name}: {endpoint} answered {status}; try again later"
             )),
-            None => HubError::Failed(format!(
+            Failure::Unusable(what) => refused(format!(
+                "{endpoint} gives {file} of {name} in a way that is not followed: {what}"
+            )),
+            Failure::Broken(error) => HubError::Failed(format!(
                 "cannot fetch {file} of {name} from {endpoint}: {error}. Check the network (HF_ENDPOINT names a mirror), \
                  or name the folder of a model; what has arrived is kept"
             )),
         }
-    }
-}
-
-/// The shards that an index names.
-fn shards(index: &Path) -> Result<BTreeSet<String>> {
-    let failed = |message: String| HubError::Failed(message);
-    let text =
-        crate::plain_text::read(index).map_err(|error| failed(format!("cannot read {}: {error}", index.display())))?;
-    let value: serde_json::Value =
-        serde_json::from_str(&text).map_err(|error| failed(format!("{} is not JSON: {error}", index.display())))?;
-    let map = value.get("weight_map").and_then(serde_json::Value::as_object);
-    let map = map.ok_or_else(|| failed(format!("{}: expected a key weight_map", index.display())))?;
-    let names = map.values().filter_map(serde_json::Value::as_str);
-    Ok(names.map(str::to_owned).collect())
-}
-
-/// The HTTP status that an error stands for.
-fn status(error: &ApiError) -> Option<u16> {
-    match error {
-        ApiError::RequestError(error) => match error.as_ref() {
-            ureq::Error::StatusCode(status) => Some(*status),
-            _ => None,
-        },
-        ApiError::TooManyRetries(error) => status(error),
-        _ => None,
-    }
-}
-
-/// A [`Transfer`] as the client wants it.
-struct Watched(Box<dyn Transfer>);
-
-impl Progress for Watched {
-    fn init(&mut self, size: usize, filename: &str) {
-        self.0.start(filename, size as u64);
-    }
-
-    fn update(&mut self, size: usize) {
-        self.0.advance(size as u64);
-    }
-
-    fn finish(&mut self) {
-        self.0.finish();
     }
 }

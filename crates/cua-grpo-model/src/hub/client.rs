@@ -1,0 +1,251 @@
+//! Requests to the Hub: where a file is, and its content. The token goes to the Hub's own host and to no other.
+
+use super::Transfer;
+use super::cache::Blob;
+use crate::plain_text::MOST_TEXT;
+use std::fs::OpenOptions;
+use std::io::{Read, Write};
+use std::time::Duration;
+use ureq::http::{Response, Uri, header};
+use ureq::{Agent, Body};
+
+/// Most addresses that are followed for one file.
+const MOST_HOPS: usize = 10;
+
+/// Why a file is not here.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The server's answer was this status.
+    Status(u16),
+    /// The server's answer is not what a Hub says.
+    Unusable(String),
+    /// The connection or the disk.
+    Broken(String),
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::Broken(error.to_string())
+    }
+}
+
+/// A file of the Hub.
+pub(super) struct Found {
+    address: Uri,
+    /// The commit that it belongs to; the name of a folder.
+    pub(super) commit: String,
+    /// The tag of its content; the name of a file.
+    pub(super) tag: String,
+    /// Its length in bytes.
+    pub(super) size: u64,
+    name: String,
+}
+
+/// Asks one Hub.
+pub(super) struct Client {
+    agent: Agent,
+    endpoint: String,
+    token: Option<String>,
+    retries: usize,
+}
+
+impl Client {
+    pub(super) fn new(endpoint: &str, token: Option<&str>, retries: usize) -> Self {
+        let agent = Agent::config_builder()
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .http_status_as_error(false)
+            .accept_encoding("identity")
+            .timeout_connect(Some(Duration::from_secs(30)))
+            .timeout_recv_response(Some(Duration::from_secs(60)))
+            .timeout_per_read(Some(Duration::from_secs(60)))
+            .build()
+            .into();
+        Self {
+            agent,
+            endpoint: endpoint.trim_end_matches('/').to_owned(),
+            token: token.map(str::to_owned),
+            retries,
+        }
+    }
+
+    /// The file `file` of the model `name`.
+    ///
+    /// # Errors
+    /// [`Failure::Unusable`] when commit or tag are no plain names, or a file that is no weights is too large.
+    pub(super) fn find(&self, name: &str, file: &str) -> Result<Found, Failure> {
+        let address = format!("{}/{name}/resolve/main/{file}", self.endpoint);
+        let address: Uri = address
+            .parse()
+            .map_err(|error| Failure::Unusable(format!("the address {address}: {error}")))?;
+        let (mut commit, mut tag) = (None, None);
+        let response = self.follow(&address, "bytes=0-0", &mut |response| {
+            let text = |name: &str| response.headers().get(name)?.to_str().ok().map(str::to_owned);
+            commit = text("x-repo-commit").or(commit.take());
+            tag = text("x-linked-etag").or_else(|| text("etag")).or(tag.take());
+        })?;
+        let size = size(&response)?;
+        if !file.ends_with(".safetensors") && size > MOST_TEXT {
+            return Err(Failure::Unusable(format!(
+                "expected at most {MOST_TEXT} bytes, found {size}"
+            )));
+        }
+        let plain = |what: &str, text: Option<String>| {
+            let text = text.ok_or_else(|| Failure::Unusable(format!("expected a {what}, found none")))?;
+            let bare = text.trim_start_matches("W/").trim_matches('"');
+            let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+            if bare.is_empty() || bare.len() > 128 || bare.starts_with('.') || !bare.bytes().all(fits) {
+                let shown: String = text.chars().take(80).collect();
+                return Err(Failure::Unusable(format!(
+                    "expected a {what} of letters and digits, found {shown:?}"
+                )));
+            }
+            Ok(bare.to_owned())
+        };
+        Ok(Found {
+            address,
+            commit: plain("commit", commit)?,
+            tag: plain("tag of the content", tag)?,
+            size,
+            name: file.to_owned(),
+        })
+    }
+
+    /// Fetches the content of `found` into `blob`; what is there already is not fetched again.
+    ///
+    /// # Errors
+    /// [`Failure`]; what has arrived is kept.
+    pub(super) fn download(&self, found: &Found, blob: &Blob, watch: &mut dyn Transfer) -> Result<(), Failure> {
+        let mut attempt = 0;
+        loop {
+            match self.continue_download(found, blob, watch) {
+                Ok(()) => break,
+                Err(Failure::Broken(_)) if attempt < self.retries => {
+                    std::thread::sleep(Duration::from_millis(300 + 100 * (attempt as u64).pow(2).min(97)));
+                    attempt += 1;
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+        watch.finish();
+        Ok(blob.finish()?)
+    }
+
+    fn continue_download(&self, found: &Found, blob: &Blob, watch: &mut dyn Transfer) -> Result<(), Failure> {
+        let mut part = OpenOptions::new().append(true).create(true).open(blob.part())?;
+        let mut there = part.metadata()?.len();
+        if there > found.size {
+            part.set_len(0)?;
+            there = 0;
+        }
+        watch.start(&found.name, found.size);
+        watch.advance(there);
+        if there == found.size {
+            return Ok(());
+        }
+        let response = self.follow(&found.address, &format!("bytes={there}-"), &mut |_| {})?;
+        if response.status() != 206 && there > 0 {
+            // The server begins anew.
+            part.set_len(0)?;
+            watch.start(&found.name, found.size);
+            there = 0;
+        }
+        let mut content = response.into_body().into_reader();
+        let mut piece = vec![0; 1 << 16];
+        while there < found.size {
+            // No more than was announced, whatever the server sends.
+            let room = piece
+                .len()
+                .min(usize::try_from(found.size - there).unwrap_or(usize::MAX));
+            match content.read(&mut piece[..room])? {
+                0 => {
+                    return Err(Failure::Broken(format!(
+                        "the connection ended after {there} of {} bytes",
+                        found.size
+                    )));
+                }
+                count => {
+                    part.write_all(&piece[..count])?;
+                    there += count as u64;
+                    watch.advance(count as u64);
+                }
+            }
+        }
+        Ok(part.flush()?)
+    }
+
+    /// The answer at the end of the redirects from `address`; `see` is shown every answer of the Hub's own host.
+    fn follow(
+        &self,
+        address: &Uri,
+        range: &str,
+        see: &mut dyn FnMut(&Response<Body>),
+    ) -> Result<Response<Body>, Failure> {
+        let mut address = address.clone();
+        for _ in 0..MOST_HOPS {
+            let own = self.is_own(&address);
+            let mut request = self.agent.get(&address).header(header::RANGE, range);
+            if let Some(token) = self.token.as_ref().filter(|_| own) {
+                request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+            }
+            let response = request.call().map_err(|error| Failure::Broken(error.to_string()))?;
+            if own {
+                see(&response);
+            }
+            let status = response.status();
+            if status.is_success() {
+                return Ok(response);
+            }
+            if !status.is_redirection() {
+                return Err(Failure::Status(status.as_u16()));
+            }
+            let location = response
+                .headers()
+                .get(header::LOCATION)
+                .and_then(|text| text.to_str().ok());
+            let location = location.ok_or_else(|| Failure::Unusable("a redirect without an address".to_owned()))?;
+            address = target(&address, location)?;
+        }
+        Err(Failure::Unusable(format!("more than {MOST_HOPS} redirects")))
+    }
+
+    /// Whether `address` is one of the Hub: scheme, host and port are its own.
+    fn is_own(&self, address: &Uri) -> bool {
+        let origin = |uri: &Uri| {
+            let scheme = uri.scheme_str().unwrap_or_default().to_ascii_lowercase();
+            let port = uri.port_u16().unwrap_or(if scheme == "https" { 443 } else { 80 });
+            (scheme, uri.host().unwrap_or_default().to_ascii_lowercase(), port)
+        };
+        self.endpoint
+            .parse()
+            .is_ok_and(|endpoint: Uri| origin(&endpoint) == origin(address))
+    }
+}
+
+/// Where a redirect from `address` leads.
+fn target(address: &Uri, location: &str) -> Result<Uri, Failure> {
+    let wrong = |why: String| Failure::Unusable(format!("a redirect to {location:?}: {why}"));
+    let to: Uri = location.parse().map_err(|error| wrong(format!("{error}")))?;
+    if to.host().is_some() && to.scheme().is_none() || to.host().is_none() && !location.starts_with('/') {
+        return Err(wrong("expected a whole address, or a path".to_owned()));
+    }
+    if to.host().is_some() {
+        return Ok(to);
+    }
+    let mut parts = address.clone().into_parts();
+    parts.path_and_query = to.into_parts().path_and_query;
+    Uri::from_parts(parts).map_err(|error| wrong(error.to_string()))
+}
+
+/// The length of the whole content.
+fn size(response: &Response<Body>) -> Result<u64, Failure> {
+    let text = |name: header::HeaderName| response.headers().get(name)?.to_str().ok();
+    let size = match response.status().as_u16() {
+        206 => text(header::CONTENT_RANGE)
+            .and_then(|range| range.rsplit_once('/'))
+            .map(|(_, size)| size),
+        _ => text(header::CONTENT_LENGTH),
+    };
+    let size = size.and_then(|size| size.parse().ok());
+    size.ok_or_else(|| Failure::Unusable("expected the length of the file, found none".to_owned()))
+}

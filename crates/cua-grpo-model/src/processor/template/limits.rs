@@ -1,0 +1,295 @@
+//! Limits of a template, which comes with a model: so many instructions, so much text, such depth, so long.
+//!
+//! Work runs on a thread of its own with a deep stack, and is given up after a time. Whatever makes a text or a list pays for
+//! its bytes before it is made; `rewrite` puts the filters [`HELD`] and [`TIMES`] and the function [`RAW`] where the engine
+//! would make some by itself.
+
+use super::python;
+use minijinja::value::ValueKind;
+use minijinja::{Environment, Error, ErrorKind, Value};
+use std::cell::Cell;
+use std::panic::AssertUnwindSafe;
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// Pays for an operand of a sum or of `~`, and bounds it: of so many operands of a tag each has its share.
+pub(super) const HELD: &str = "_held";
+
+/// What stands for a product.
+pub(super) const TIMES: &str = "_times";
+
+/// Bounds the right side of a product whose left side is a quotient or a power: it must be a number.
+pub(super) const NUMBER: &str = "_number";
+
+/// Pays for a long stretch of the template's own text.
+pub(super) const RAW: &str = "_raw";
+
+/// Instructions of one rendering: a conversation of a thousand messages takes some hundred thousand.
+const FUEL: u64 = 2_000_000;
+
+/// Bytes of all texts and lists that one rendering makes.
+const BUDGET: usize = 1 << 30;
+
+/// Most bytes of one text: several times what the longest context holds.
+pub(super) const MOST_TEXT: usize = 16 << 20;
+
+/// Bytes that an item of a list is counted as.
+const ITEM: usize = 32;
+
+/// Most levels of lists and dictionaries that are written.
+const MOST_DEPTH: usize = 200;
+
+/// Stack of the thread: values may be nested as deeply as there are instructions.
+const STACK: usize = 512 << 20;
+
+/// How long a template may take, on a machine that is busy.
+const TIME: Duration = Duration::from_secs(10);
+
+thread_local! {
+    static LEFT: Cell<usize> = const { Cell::new(usize::MAX) };
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
+    /// Set where a limit was met by what cannot say so.
+    static BROKEN: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Why work was given up.
+#[derive(Debug)]
+pub(super) enum Stopped {
+    /// It took too long.
+    Late,
+    /// It met a limit of text or depth.
+    Spent,
+    /// It panicked.
+    Panicked,
+    /// There is no thread for it.
+    NoThread(std::io::Error),
+}
+
+impl std::fmt::Display for Stopped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Late => write!(f, "it takes longer than {} seconds", TIME.as_secs()),
+            Self::Spent => f.write_str(&spent()),
+            Self::Panicked => f.write_str(
+                "the template engine does not survive one of its expressions; is there a slice with a negative step?",
+            ),
+            Self::NoThread(error) => write!(f, "no thread can be started for it: {error}"),
+        }
+    }
+}
+
+fn spent() -> String {
+    format!(
+        "it makes more than {} MiB of text, or nests more than {MOST_DEPTH} levels",
+        BUDGET >> 20
+    )
+}
+
+/// Runs `work` within the limits.
+///
+/// # Errors
+/// [`Stopped`]; work that takes too long goes on by itself until the process ends.
+pub(super) fn bounded<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Stopped> {
+    let (send, receive) = mpsc::channel();
+    let run = move || {
+        LEFT.set(BUDGET);
+        let done = std::panic::catch_unwind(AssertUnwindSafe(work));
+        // Whoever waited may be gone.
+        let _ = send.send((done, BROKEN.get()));
+    };
+    let thread = std::thread::Builder::new()
+        .name("template".to_owned())
+        .stack_size(STACK);
+    thread.spawn(run).map_err(Stopped::NoThread)?;
+    match receive.recv_timeout(TIME) {
+        Ok((Ok(_), true)) => Err(Stopped::Spent),
+        Ok((Ok(done), false)) => Ok(done),
+        Ok((Err(_), _)) | Err(mpsc::RecvTimeoutError::Disconnected) => Err(Stopped::Panicked),
+        Err(mpsc::RecvTimeoutError::Timeout) => Err(Stopped::Late),
+    }
+}
+
+/// Pays for `bytes`.
+///
+/// # Errors
+/// When not so many are left, or a limit was met before.
+pub(super) fn spend(bytes: usize) -> Result<(), Error> {
+    let left = LEFT.get().checked_sub(bytes).filter(|_| !BROKEN.get());
+    match left {
+        Some(left) => {
+            LEFT.set(left);
+            Ok(())
+        }
+        None => {
+            BROKEN.set(true);
+            Err(wrong(spent()))
+        }
+    }
+}
+
+/// Pays for `count` items of a list.
+///
+/// # Errors
+/// As [`spend`].
+pub(super) fn spend_items(count: usize) -> Result<(), Error> {
+    spend(count.saturating_mul(ITEM))
+}
+
+/// As [`spend`], for what returns no error: the whole work fails at its end.
+pub(super) fn try_spend(bytes: usize) -> bool {
+    spend(bytes).is_ok()
+}
+
+/// A level of a value that is being written.
+pub(super) struct Level(());
+
+impl Level {
+    /// One level down; none where that is too deep, and the whole work fails then.
+    pub(super) fn down() -> Option<Self> {
+        let depth = DEPTH.get();
+        if depth >= MOST_DEPTH || BROKEN.get() {
+            BROKEN.set(true);
+            return None;
+        }
+        DEPTH.set(depth + 1);
+        Some(Self(()))
+    }
+}
+
+impl Drop for Level {
+    fn drop(&mut self) {
+        DEPTH.set(DEPTH.get().saturating_sub(1));
+    }
+}
+
+/// A text that is paid for.
+///
+/// # Errors
+/// When it is longer than a text may be, and as [`spend`].
+pub(super) fn text(text: String) -> Result<String, Error> {
+    spend(text.len())?;
+    length(text.len())?;
+    Ok(text)
+}
+
+/// That a text may be so long.
+///
+/// # Errors
+/// When it may not.
+pub(super) fn length(bytes: usize) -> Result<(), Error> {
+    if bytes > MOST_TEXT {
+        return Err(wrong(format!("a text of {bytes} bytes; expected at most {MOST_TEXT}")));
+    }
+    Ok(())
+}
+
+/// A list that is paid for.
+///
+/// # Errors
+/// As [`spend`].
+pub(super) fn items(value: &Value) -> Result<(), Error> {
+    spend_items(value.len().unwrap_or(0))
+}
+
+/// Adds the filters and the function to an environment, and bounds its instructions.
+pub(super) fn add(environment: &mut Environment<'static>) {
+    environment.set_fuel(Some(FUEL));
+    environment.add_filter(HELD, |value: Value, share: usize| held(value, MOST_TEXT / share.max(1)));
+    environment.add_filter(TIMES, times);
+    environment.add_filter(NUMBER, |value: Value| match value.kind() {
+        ValueKind::String | ValueKind::Seq | ValueKind::Iterable => Err(wrong(
+            "a text or a list in a product with a quotient or a power; put brackets around it".to_owned(),
+        )),
+        _ => Ok(value),
+    });
+    environment.add_function(RAW, |bytes: usize| spend(bytes).map(|()| ""));
+    // Jinja has none of these.
+    for name in ["split", "lines", "zip", "chain"] {
+        environment.remove_filter(name);
+    }
+}
+
+fn held(value: Value, most: usize) -> Result<Value, Error> {
+    match value.as_str() {
+        Some(text) if text.len() > most => {
+            return Err(wrong(format!(
+                "a text of {} bytes in an expression; expected at most {most}",
+                text.len()
+            )));
+        }
+        Some(text) => spend(text.len())?,
+        None if matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable) => items(&value)?,
+        None => {}
+    }
+    Ok(value)
+}
+
+/// `left * right`.
+fn times(left: &Value, right: &Value) -> Result<Value, Error> {
+    for (one, other) in [(left, right), (right, left)] {
+        let Some(count) = other.as_usize() else { continue };
+        if let Some(one) = one.as_str() {
+            let bytes = one.len().saturating_mul(count);
+            length(bytes)?;
+            spend(bytes)?;
+            return Ok(Value::from(one.repeat(count)));
+        }
+        if matches!(one.kind(), ValueKind::Seq | ValueKind::Iterable) {
+            let count = one.len().unwrap_or(0).saturating_mul(count);
+            spend_items(count)?;
+            let list: Vec<Value> = one.try_iter()?.collect();
+            return Ok(list.iter().cycle().take(count).cloned().collect());
+        }
+    }
+    let whole = |value: &Value| match value.kind() {
+        ValueKind::Bool => Some(i128::from(value.is_true())),
+        _ if value.is_integer() => i128::try_from(value.clone()).ok(),
+        _ => None,
+    };
+    if let (Some(one), Some(other)) = (whole(left), whole(right)) {
+        let product = one
+            .checked_mul(other)
+            .ok_or_else(|| wrong("a product that is too large".to_owned()))?;
+        return Ok(Value::from(product));
+    }
+    match (f64::try_from(left.clone()), f64::try_from(right.clone())) {
+        (Ok(one), Ok(other)) => Ok(Value::from(one * other)),
+        _ => Err(wrong(format!("tried to multiply {} and {}", left.kind(), right.kind()))),
+    }
+}
+
+/// That the fields of a format have widths that people write, and that all fields together fit in a text.
+///
+/// # Errors
+/// When they do not.
+pub(super) fn format(format: &str, mark: char, arguments: &[Value]) -> Result<(), Error> {
+    /// Digits of a width or precision.
+    const DIGITS: usize = 4;
+    let (mut run, mut fields, mut longest) = (0, 0, 0);
+    for character in format.chars() {
+        run = if character.is_ascii_digit() { run + 1 } else { 0 };
+        if run > DIGITS {
+            return Err(wrong(format!("format: expected widths of at most {DIGITS} digits")));
+        }
+        fields += usize::from(character == mark);
+    }
+    if format.contains(['*']) && mark == '%' || format.contains(":{") {
+        return Err(wrong("format: expected widths that are written out".to_owned()));
+    }
+    for argument in arguments {
+        let bytes = match argument.as_str() {
+            Some(text) => text.len(),
+            None => python::str(argument).len(),
+        };
+        longest = longest.max(bytes + 10_000);
+    }
+    let bytes = fields.saturating_mul(longest).saturating_add(format.len());
+    if fields > 1 {
+        length(bytes)?;
+    }
+    spend(bytes)
+}
+
+fn wrong(message: String) -> Error {
+    Error::new(ErrorKind::InvalidOperation, message)
+}
