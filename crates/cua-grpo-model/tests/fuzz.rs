@@ -187,7 +187,7 @@ fn processors() {
 #[test]
 fn templates() {
     let cases = json_of(&fixtures().join("templates.json"));
-    let cases = cases.as_array().unwrap();
+    let cases = cases["cases"].as_array().unwrap();
     let own = std::fs::read_to_string(folder("a").join("chat_template.jinja")).unwrap();
     let words = [
         "{{ ",

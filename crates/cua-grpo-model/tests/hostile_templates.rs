@@ -109,6 +109,7 @@ fn what_would_not_end_or_fit_is_an_error() {
         let start = Instant::now();
         let error = render(&source).map(|text| text.len());
         let took = start.elapsed();
+        println!("{took:?} {shown}");
         let error = error.expect_err(&shown);
         assert!(
             error.contains("the chat template") && error.len() < 5000,

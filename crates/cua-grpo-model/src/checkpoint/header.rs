@@ -100,11 +100,8 @@ pub(super) fn read_index(index: &Path) -> Result<BTreeMap<String, String>, Model
     let text = plain_text::read(index).map_err(ModelError::io("read", index))?;
     let wrong = |message: String| ModelError::format(index, message);
     let Names = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
-    let Index { weight_map } = serde_json::from_str(&text).map_err(|error| {
-        wrong(format!(
-            "expected weight_map, tensor names and the files that hold them: {error}"
-        ))
-    })?;
+    let Index { weight_map } = serde_json::from_str(&text)
+        .map_err(|error| wrong(format!("weight_map: expected tensor names and files: {error}")))?;
     let shards: BTreeSet<&String> = weight_map.values().collect();
     if shards.len() > MOST_SHARDS {
         return Err(wrong(format!(

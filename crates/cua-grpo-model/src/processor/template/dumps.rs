@@ -92,7 +92,7 @@ fn write(value: &Value, layout: &Layout, depth: usize, out: &mut String) -> Resu
     let _level = limits::Level::down().ok_or_else(|| wrong("tojson: a value that is nested too deeply".to_owned()))?;
     // A sign or two, what stands between it and the next, and the start of its line.
     let indent = layout.indent.as_ref().map_or(0, |indent| indent.len() * (depth + 1));
-    limits::spend(8 + layout.between.len() + layout.after_key.len() + 2 * indent)?;
+    limits::spend(limits::VISIT + layout.between.len() + layout.after_key.len() + 2 * indent)?;
     match value.kind() {
         ValueKind::None => out.push_str("null"),
         ValueKind::Bool => out.push_str(if value.is_true() { "true" } else { "false" }),

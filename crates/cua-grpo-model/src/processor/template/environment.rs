@@ -233,7 +233,7 @@ fn pretty(value: &Value) -> Result<String, Error> {
 /// The value with the keys of all dictionaries in order.
 fn sorted(value: &Value) -> Result<Value, Error> {
     let _level = limits::Level::down().ok_or_else(|| wrong("pprint: a value that is nested too deeply".to_owned()))?;
-    limits::spend_items(1 + value.len().unwrap_or(0))?;
+    limits::spend(limits::VISIT)?;
     match value.kind() {
         ValueKind::Map => {
             let mut keys: Vec<Value> = value.try_iter()?.collect();

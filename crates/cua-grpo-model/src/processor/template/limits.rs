@@ -25,16 +25,19 @@ pub(super) const NUMBER: &str = "_number";
 pub(super) const RAW: &str = "_raw";
 
 /// Instructions of one rendering: a conversation of a thousand messages takes some hundred thousand.
-const FUEL: u64 = 2_000_000;
+const FUEL: u64 = 1_000_000;
 
 /// Bytes of all texts and lists that one rendering makes.
-const BUDGET: usize = 1 << 30;
+const BUDGET: usize = 256 << 20;
 
 /// Most bytes of one text: several times what the longest context holds.
 pub(super) const MOST_TEXT: usize = 16 << 20;
 
 /// Bytes that an item of a list is counted as.
 const ITEM: usize = 32;
+
+/// Bytes that a value is counted as when it is gone over: what is shared in it is gone over again each time.
+pub(super) const VISIT: usize = 256;
 
 /// Most levels of lists and dictionaries that are written.
 const MOST_DEPTH: usize = 200;

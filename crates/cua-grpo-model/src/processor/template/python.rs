@@ -31,6 +31,9 @@ pub(super) fn repr(value: &Value) -> String {
     let Some(_level) = limits::Level::down() else {
         return String::new();
     };
+    if !limits::try_spend(limits::VISIT) {
+        return String::new();
+    }
     let text = written(value);
     if limits::try_spend(text.len()) {
         text
