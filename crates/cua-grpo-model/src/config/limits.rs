@@ -1,11 +1,7 @@
-//! The range of every size of a `config.json`: several times what any released model has, and small enough that no product
-//! of sizes overflows and no outline of a model takes much memory. A file of others is held against it before anything is
-//! allocated.
+//! Products of the sizes of a `config.json`: none overflows, and no outline of a model takes much memory. A file of others is
+//! held against them before anything is allocated.
 
 use super::ModelConfig;
-
-/// Most layers of a tower.
-pub(super) const MOST_LAYERS: usize = 512;
 
 /// Most weights of a model.
 const MOST_WEIGHTS: u64 = 1 << 42;
@@ -16,103 +12,77 @@ const MOST_EXPERTS: usize = 1 << 17;
 /// Most numbers of a vector that every layer has, all layers together.
 const MOST_BIASES: usize = 1 << 24;
 
-/// The least and the most that the key `key` may say.
-pub(super) fn range(key: &str) -> (usize, usize) {
-    match key {
-        "vocab_size" => (1, 1 << 24),
-        "image_token_id" | "video_token_id" | "vision_start_token_id" | "vision_end_token_id" => (0, (1 << 24) - 1),
-        "hidden_size" | "out_hidden_size" => (1, 1 << 16),
-        "intermediate_size" | "moe_intermediate_size" => (1, 1 << 18),
-        "num_hidden_layers" | "depth" => (1, MOST_LAYERS),
-        "num_attention_heads" | "num_key_value_heads" | "num_heads" => (1, 1 << 10),
-        "head_dim" => (2, 1 << 12),
-        "max_position_embeddings" | "original_max_position_embeddings" => (1, 1 << 27),
-        "in_channels" => (1, 16),
-        "patch_size" => (1, 256),
-        "temporal_patch_size" => (1, 64),
-        "spatial_merge_size" => (1, 16),
-        "num_position_embeddings" => (1, 1 << 20),
-        "num_experts" | "num_local_experts" | "num_experts_per_tok" => (0, 1 << 12),
-        "decoder_sparse_step" => (0, MOST_LAYERS),
-        "deepstack_visual_indexes" | "mlp_only_layers" => (0, MOST_LAYERS - 1),
-        "mrope_section" => (0, 1 << 12),
-        _ => (0, usize::MAX),
-    }
-}
-
-/// Whether a number that is no size (a base of rotations, a factor) has reciprocals, powers and products that are numbers.
-pub(super) fn is_moderate(number: f64) -> bool {
-    number == 0.0 || (1e-15..=1e15).contains(&number.abs())
-}
-
-/// That the products of the sizes stay in bounds, and that what must be even or below another size is so.
-///
-/// # Errors
-/// Names the keys.
-pub(super) fn check(config: &ModelConfig) -> Result<(), String> {
-    let (text, vision) = (&config.text, &config.vision);
-    let products = [
-        (
-            "num_attention_heads * head_dim",
-            text.num_attention_heads * text.head_dim,
-            1 << 17,
-        ),
-        (
-            "depth * intermediate_size of vision_config",
-            vision.depth * vision.intermediate_size,
-            MOST_BIASES,
-        ),
-        (
-            "num_hidden_layers * hidden_size",
-            text.num_hidden_layers * text.hidden_size,
-            MOST_BIASES,
-        ),
-        (
-            "num_hidden_layers * num_experts",
-            text.num_hidden_layers * text.moe.as_ref().map_or(0, |moe| moe.num_experts),
-            MOST_EXPERTS,
-        ),
-    ];
-    for (name, found, most) in products {
-        if found > most {
-            return Err(format!("{name}: expected at most {most}, found {found}"));
+impl ModelConfig {
+    /// That the products of the sizes stay in bounds, and that what must be even or below another size is so.
+    ///
+    /// # Errors
+    /// Names the keys.
+    pub(super) fn check_limits(&self) -> Result<(), String> {
+        let config = self;
+        let (text, vision) = (&config.text, &config.vision);
+        let products = [
+            (
+                "num_attention_heads * head_dim",
+                text.num_attention_heads * text.head_dim,
+                1 << 17,
+            ),
+            (
+                "depth * intermediate_size of vision_config",
+                vision.depth * vision.intermediate_size,
+                MOST_BIASES,
+            ),
+            (
+                "num_hidden_layers * hidden_size",
+                text.num_hidden_layers * text.hidden_size,
+                MOST_BIASES,
+            ),
+            (
+                "num_hidden_layers * num_experts",
+                text.num_hidden_layers * text.moe.as_ref().map_or(0, |moe| moe.num_experts),
+                MOST_EXPERTS,
+            ),
+        ];
+        for (name, found, most) in products {
+            if found > most {
+                return Err(format!("{name}: expected at most {most}, found {found}"));
+            }
         }
-    }
-    if !text.head_dim.is_multiple_of(2) {
-        return Err(format!("head_dim: expected an even number, found {}", text.head_dim));
-    }
-    let half = text.head_dim / 2;
-    if text.mrope_section.iter().any(|part| *part > half) {
-        return Err(format!(
-            "mrope_section: expected at most {half} each, half of head_dim, found {:?}",
-            text.mrope_section
-        ));
-    }
-    if !(0.0..1.0).contains(&text.rms_norm_eps) {
-        return Err(format!(
-            "rms_norm_eps: expected 0 or more and less than 1, found {}",
-            text.rms_norm_eps
-        ));
-    }
-    for (key, id) in [
-        ("image_token_id", config.image_token_id),
-        ("video_token_id", config.video_token_id),
-        ("vision_start_token_id", config.vision_start_token_id),
-        ("vision_end_token_id", config.vision_end_token_id),
-    ] {
-        if id as usize >= text.vocab_size {
+        if !text.head_dim.is_multiple_of(2) {
+            return Err(format!("head_dim: expected an even number, found {}", text.head_dim));
+        }
+        let half = text.head_dim / 2;
+        if text.mrope_section.iter().any(|part| *part > half) {
             return Err(format!(
-                "{key}: expected an id below vocab_size {}, found {id}",
-                text.vocab_size
+                "mrope_section: expected at most {half} each, half of head_dim, found {:?}",
+                text.mrope_section
             ));
         }
+        if !(0.0..1.0).contains(&text.rms_norm_eps) {
+            return Err(format!(
+                "rms_norm_eps: expected 0 or more and less than 1, found {}",
+                text.rms_norm_eps
+            ));
+        }
+        for (key, id) in [
+            ("image_token_id", config.image_token_id),
+            ("video_token_id", config.video_token_id),
+            ("vision_start_token_id", config.vision_start_token_id),
+            ("vision_end_token_id", config.vision_end_token_id),
+        ] {
+            if id as usize >= text.vocab_size {
+                return Err(format!(
+                    "{key}: expected an id below vocab_size {}, found {id}",
+                    text.vocab_size
+                ));
+            }
+        }
+        // With the ranges above no sum overflows.
+        let weights = config.parameter_count().total();
+        if weights > MOST_WEIGHTS {
+            return Err(format!(
+                "the sizes make a model of {weights} weights; expected at most {MOST_WEIGHTS}"
+            ));
+        }
+        Ok(())
     }
-    // With the ranges above no sum overflows.
-    let weights = config.parameter_count().total();
-    if weights > MOST_WEIGHTS {
-        return Err(format!(
-            "the sizes make a model of {weights} weights; expected at most {MOST_WEIGHTS}"
-        ));
-    }
-    Ok(())
 }

@@ -5,6 +5,7 @@ pub(crate) mod keys;
 mod limits;
 mod model;
 mod presets;
+mod ranges;
 pub(crate) mod read;
 mod rope;
 mod tables;

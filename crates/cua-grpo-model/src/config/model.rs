@@ -245,7 +245,7 @@ impl ModelConfig {
 
     /// Checks that the sizes fit each other.
     fn check(&self) -> Result<(), String> {
-        super::limits::check(self)?;
+        self.check_limits()?;
         let (text, vision) = (&self.text, &self.vision);
         if !text.num_attention_heads.is_multiple_of(text.num_key_value_heads) {
             let (heads, kv_heads) = (text.num_attention_heads, text.num_key_value_heads);

@@ -1,7 +1,7 @@
 //! Values of JSON objects by key, with errors that name the key.
 
 use super::keys::shown;
-use super::limits;
+use super::ranges;
 use serde_json::Value;
 
 /// The tag of a number that JSON has no word for, as transformers writes it: `{"__float__": "-Infinity"}`.
@@ -54,7 +54,7 @@ pub(crate) fn float(value: &Value) -> Option<f64> {
     }
 }
 
-/// A whole number in the range of its key ([`limits::range`]).
+/// A whole number in the range of its key ([`ranges::range`]).
 pub(super) fn size(value: &Value, key: &str) -> Result<usize, String> {
     maybe_size(value, key)?.ok_or_else(|| format!("{key} is missing"))
 }
@@ -71,7 +71,7 @@ fn in_range(found: &Value, key: &str) -> Result<usize, String> {
     let number = found
         .as_u64()
         .ok_or_else(|| format!("{key}: expected a whole number, found {}", shown(found)))?;
-    let (least, most) = limits::range(key);
+    let (least, most) = ranges::range(key);
     match usize::try_from(number) {
         Ok(number) if (least..=most).contains(&number) => Ok(number),
         _ => Err(format!("{key}: expected {least} to {most}, found {number}")),
@@ -103,7 +103,7 @@ pub(super) fn number(value: &Value, key: &str) -> Result<f64, String> {
 pub(super) fn maybe_number(value: &Value, key: &str) -> Result<Option<f64>, String> {
     match value.get(key).filter(|found| !found.is_null()) {
         None => Ok(None),
-        Some(found) => match found.as_f64().filter(|number| limits::is_moderate(*number)) {
+        Some(found) => match found.as_f64().filter(|number| ranges::is_moderate(*number)) {
             Some(number) => Ok(Some(number)),
             None => Err(format!(
                 "{key}: expected a number, 0 or of a size from 1e-15 to 1e15, found {}",
@@ -126,11 +126,11 @@ pub(super) fn flag(value: &Value, key: &str, otherwise: bool) -> Result<bool, St
 /// A list of whole numbers, each in the range of its key.
 pub(super) fn usizes(value: &Value, key: &str) -> Result<Vec<usize>, String> {
     let found = value.get(key).ok_or_else(|| format!("{key} is missing"))?;
-    let list = found.as_array().filter(|list| list.len() <= limits::MOST_LAYERS);
+    let list = found.as_array().filter(|list| list.len() <= ranges::MOST_LAYERS);
     let list = list.ok_or_else(|| {
         format!(
             "{key}: expected a list of at most {} whole numbers, found {}",
-            limits::MOST_LAYERS,
+            ranges::MOST_LAYERS,
             shown(found)
         )
     })?;

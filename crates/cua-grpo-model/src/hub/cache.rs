@@ -1,6 +1,6 @@
 //! The cache that the Python tools use: `blobs` by their tags, `snapshots/COMMIT` with links to them, `refs/main`.
 
-use super::client::Found;
+use super::found::Found;
 use std::fs::File;
 use std::io::Result;
 use std::path::{Path, PathBuf};

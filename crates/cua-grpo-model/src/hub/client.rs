@@ -1,7 +1,7 @@
 //! Requests to the Hub: where a file is, and its content. The token goes to the Hub's own host and to no other.
 
-use super::Transfer;
 use super::cache::Blob;
+use super::found::{Found, Transfer};
 use crate::plain_text::MOST_TEXT;
 use std::fs::OpenOptions;
 use std::io::{Read, Write};
@@ -27,18 +27,6 @@ impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         Self::Broken(error.to_string())
     }
-}
-
-/// A file of the Hub.
-pub(super) struct Found {
-    address: Uri,
-    /// The commit that it belongs to; the name of a folder.
-    pub(super) commit: String,
-    /// The tag of its content; the name of a file.
-    pub(super) tag: String,
-    /// Its length in bytes.
-    pub(super) size: u64,
-    name: String,
 }
 
 /// Asks one Hub.

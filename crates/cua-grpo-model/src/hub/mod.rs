@@ -2,6 +2,9 @@
 
 mod cache;
 mod client;
+mod found;
+
+pub use found::Transfer;
 
 use crate::checkpoint::{INDEX_FILE as INDEX, OPTIONAL_FILES, REQUIRED_FILES, SINGLE_FILE as SINGLE, shards_of};
 use crate::plain_text;
@@ -26,23 +29,6 @@ type Result<T> = std::result::Result<T, HubError>;
 
 fn refused(message: String) -> HubError {
     HubError::Refused(message)
-}
-
-/// Sees the download of one file.
-pub trait Transfer {
-    /// `file` of `bytes` bytes is fetched; again, from its start or from where it stopped, when an attempt failed.
-    fn start(&mut self, file: &str, bytes: u64);
-    /// So many more bytes are here.
-    fn advance(&mut self, bytes: u64);
-    /// The file is whole.
-    fn finish(&mut self);
-}
-
-/// Nobody looks.
-impl Transfer for () {
-    fn start(&mut self, _: &str, _: u64) {}
-    fn advance(&mut self, _: u64) {}
-    fn finish(&mut self) {}
 }
 
 /// Where models come from and where they are kept.

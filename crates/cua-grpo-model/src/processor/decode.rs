@@ -93,7 +93,7 @@ fn decode(bytes: &[u8]) -> Result<RgbImage, ProcessorError> {
         );
     }
     let mut image = match format {
-        Some(ImageFormat::Jpeg) => jpeg::decode(bytes)?,
+        Some(ImageFormat::Jpeg) => jpeg::decode(bytes, MOST_PIXELS)?,
         _ => DynamicImage::from_decoder(decoder).map_err(decode_error(bytes))?,
     };
     image.apply_orientation(orientation);

@@ -2,17 +2,16 @@
 //! in the third digit of a log-probability.
 
 use super::ProcessorError;
-use super::decode::MOST_PIXELS;
 use image::{DynamicImage, GrayImage, RgbImage};
 use libjpeg_turbo_rs::{DecodeLimits, Decoder, Image, PixelFormat};
 
-/// The picture, not yet turned as EXIF says.
-pub(super) fn decode(bytes: &[u8]) -> Result<DynamicImage, ProcessorError> {
+/// The picture, not yet turned as EXIF says, of at most `most` pixels.
+pub(super) fn decode(bytes: &[u8], most: usize) -> Result<DynamicImage, ProcessorError> {
     let error = |message: String| ProcessorError::Decode {
         bytes: bytes.len(),
         message,
     };
-    let read = whole(bytes).map_err(|cause| error(cause.to_string()))?;
+    let read = whole(bytes, most).map_err(|cause| error(cause.to_string()))?;
     let size = (u32::try_from(read.width).ok(), u32::try_from(read.height).ok());
     let (Some(width), Some(height)) = size else {
         return Err(error(format!("sides of {} and {} pixels", read.width, read.height)));
@@ -34,13 +33,13 @@ pub(super) fn decode(bytes: &[u8]) -> Result<DynamicImage, ProcessorError> {
 }
 
 /// The picture as it is stored, within bounds of pixels and of work: each scan goes over all pixels, and costs few bytes.
-fn whole(bytes: &[u8]) -> libjpeg_turbo_rs::Result<Image> {
+fn whole(bytes: &[u8], most: usize) -> libjpeg_turbo_rs::Result<Image> {
     /// Scans of all pixels together.
     const WORK: usize = 1_000_000_000;
     /// The script that encoders write has 10 scans.
     const SCANS: (usize, usize) = (12, 500);
     let mut limits = DecodeLimits {
-        max_pixels: MOST_PIXELS as u64,
+        max_pixels: most as u64,
         ..DecodeLimits::default()
     };
     let decoder = Decoder::new_with_limits(bytes, limits)?;
