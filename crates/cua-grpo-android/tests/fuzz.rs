@@ -1,6 +1,10 @@
 //! Replies changed at random: the grammar reads them or says what is wrong, and what it reads it writes back as the same.
 
-#![allow(clippy::unwrap_used)] // Helpers of tests are not seen as tests by the lint.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "helpers are not seen as tests; figures are shown with --nocapture"
+)]
 
 use cua_grpo_android::action::{parse_reply, to_reply};
 use cua_grpo_core::testing::fuzz::run;

@@ -1,6 +1,10 @@
 //! Replies of the service changed at random: every type of the wire reads them or is an error.
 
-#![allow(clippy::unwrap_used)] // Helpers of tests are not seen as tests by the lint.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "helpers are not seen as tests; figures are shown with --nocapture"
+)]
 
 use cua_grpo_core::testing::fuzz::run;
 use cua_grpo_gbox::wire::{

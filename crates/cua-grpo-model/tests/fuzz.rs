@@ -3,7 +3,11 @@
 //! A second each in CI. A longer search: `FUZZ_SECONDS=3600 cargo test -p cua-grpo-model --test fuzz -- --nocapture NAME`.
 //! `fixtures/corpus` keeps what was found, by target.
 
-#![allow(clippy::unwrap_used)] // Helpers of tests are not seen as tests by the lint.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "helpers are not seen as tests; figures are shown with --nocapture"
+)]
 
 mod common;
 

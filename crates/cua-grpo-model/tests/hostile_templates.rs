@@ -2,7 +2,11 @@
 //!
 //! A template comes with a model, so whoever made the model wrote it.
 
-#![allow(clippy::unwrap_used)] // Helpers of tests are not seen as tests by the lint.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "helpers are not seen as tests; figures are shown with --nocapture"
+)]
 
 use cua_grpo_model::processor::ChatTemplate;
 use serde_json::{Map, json};

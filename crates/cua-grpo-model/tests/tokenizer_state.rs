@@ -5,7 +5,7 @@
 mod common;
 
 use common::folder;
-use cua_grpo_model::processor::{ProcessorError, Tokenizer, Trust};
+use cua_grpo_model::processor::{ChatRenderer, ProcessorError, Tokenizer, Trust};
 use serde_json::{Value, json};
 
 /// The fixture's tokenizer with `change` made to `tokenizer.json`.
@@ -154,6 +154,43 @@ fn broken_vocabularies_are_refused_by_name() {
     for (change, expected) in cases {
         let error = load(change, None).unwrap_err().to_string();
         assert!(error.contains(expected), "{expected}: {error}");
+    }
+}
+
+#[test]
+fn a_tokenizer_of_another_model_is_refused() {
+    let load = |key: &str, value: Value| {
+        let dir = tempfile::tempdir().unwrap();
+        for name in [
+            "tokenizer.json",
+            "tokenizer_config.json",
+            "chat_template.jinja",
+            "preprocessor_config.json",
+        ] {
+            std::fs::copy(folder("a").join(name), dir.path().join(name)).unwrap();
+        }
+        let text = std::fs::read_to_string(folder("a").join("config.json")).unwrap();
+        let mut config: Value = serde_json::from_str(&text).unwrap();
+        *config.pointer_mut(key).unwrap() = value;
+        std::fs::write(dir.path().join("config.json"), config.to_string()).unwrap();
+        ChatRenderer::load(dir.path())
+            .map(|_| ())
+            .map_err(|error| error.to_string())
+    };
+    load("/text_config/vocab_size", json!(506)).unwrap();
+    let error = load("/text_config/vocab_size", json!(505)).unwrap_err();
+    assert!(
+        error.contains("text_config.vocab_size: expected at least 506"),
+        "{error}"
+    );
+    for key in [
+        "image_token_id",
+        "video_token_id",
+        "vision_start_token_id",
+        "vision_end_token_id",
+    ] {
+        let error = load(&format!("/{key}"), json!(7)).unwrap_err();
+        assert!(error.contains(&format!("config.json: {key}: expected ")), "{error}");
     }
 }
 

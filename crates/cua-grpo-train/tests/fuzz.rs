@@ -1,6 +1,10 @@
 //! Configurations, lines of metrics and states of checkpoints changed at random: each is read or is an error.
 
-#![allow(clippy::unwrap_used)] // Helpers of tests are not seen as tests by the lint.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "helpers are not seen as tests; figures are shown with --nocapture"
+)]
 
 use cua_grpo_core::testing::fuzz::run;
 use cua_grpo_train::checkpoint::read_state;

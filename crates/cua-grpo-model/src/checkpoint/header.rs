@@ -95,13 +95,14 @@ impl<'de> Deserialize<'de> for Names {
 pub(super) fn read_index(index: &Path) -> Result<BTreeMap<String, String>, ModelError> {
     #[derive(Deserialize)]
     struct Index {
-        weight_map: BTreeMap<String, String>,
+        weight_map: Option<BTreeMap<String, String>>,
     }
     let text = plain_text::read(index).map_err(ModelError::io("read", index))?;
     let wrong = |message: String| ModelError::format(index, message);
     let Names = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
     let Index { weight_map } = serde_json::from_str(&text)
         .map_err(|error| wrong(format!("weight_map: expected tensor names and files: {error}")))?;
+    let weight_map = weight_map.ok_or_else(|| wrong("expected a key weight_map, found none".to_owned()))?;
     let shards: BTreeSet<&String> = weight_map.values().collect();
     if shards.len() > MOST_SHARDS {
         return Err(wrong(format!(

@@ -52,13 +52,13 @@ impl ChatTemplate {
             operation: "compile",
             message,
         })?;
+        // Errors hold values of the template, which may be nested deeply: they end on that thread too.
         let compiled = limits::bounded(move || {
             let mut environment = environment::environment();
-            environment.add_template_owned(NAME, text).map(|()| environment)
+            let added = environment.add_template_owned(NAME, text);
+            added.map(|()| environment).map_err(|error| told(&error))
         });
-        let environment = compiled
-            .map_err(|stopped| stopped_error("compile", &stopped))?
-            .map_err(|error| template_error("compile", &error))?;
+        let environment = within("compile", compiled)?;
         Ok(Self {
             environment: Arc::new(environment),
             source: source.to_owned(),
@@ -119,33 +119,33 @@ impl ChatTemplate {
             .or_insert(minijinja::Value::from(false));
         let environment = Arc::clone(&self.environment);
         let rendered = limits::bounded(move || {
-            let rendered = environment.get_template(NAME)?.render(context)?;
-            limits::length(rendered.len()).map(|()| rendered)
+            let render = || {
+                let rendered = environment.get_template(NAME)?.render(context)?;
+                limits::length(rendered.len()).map(|()| rendered)
+            };
+            render().map_err(|error| told(&error))
         });
-        rendered
-            .map_err(|stopped| stopped_error("render", &stopped))?
-            .map_err(|error| template_error("render", &error))
+        within("render", rendered)
     }
 }
 
-fn stopped_error(operation: &'static str, stopped: &limits::Stopped) -> ProcessorError {
-    ProcessorError::Template {
-        operation,
-        message: stopped.to_string(),
-    }
+/// What came of work within the limits.
+fn within<T>(operation: &'static str, done: Result<Result<T, String>, limits::Stopped>) -> Result<T, ProcessorError> {
+    let done = done.unwrap_or_else(|stopped| Err(stopped.to_string()));
+    done.map_err(|message| ProcessorError::Template { operation, message })
 }
 
-fn template_error(operation: &'static str, error: &Error) -> ProcessorError {
+/// An error with the chain of its causes. What a template raises may be of any length.
+fn told(error: &Error) -> String {
     let mut message = error.to_string();
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
         message = format!("{message}: {cause}");
         source = cause.source();
     }
-    // What a template raises may be of any length.
     if let Some((end, _)) = message.char_indices().nth(MOST_MESSAGE) {
         message.truncate(end);
         message.push_str("...");
     }
-    ProcessorError::Template { operation, message }
+    message
 }
