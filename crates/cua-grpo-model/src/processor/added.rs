@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Most added tokens.
-const MOST: usize = 1 << 16;
+const MOST: usize = 1 << 12;
 
 /// A token that is added to the vocabulary of the byte-pair model and matched as a literal.
 #[derive(Debug, Clone, PartialEq, Eq)]
