@@ -3,6 +3,7 @@
 use super::cache::Blob;
 use super::found::{Found, Transfer};
 use crate::plain_text::MOST_TEXT;
+use cua_grpo_core::Secret;
 use std::fs::OpenOptions;
 use std::io::{Read, Write};
 use std::time::Duration;
@@ -33,12 +34,12 @@ impl From<std::io::Error> for Failure {
 pub(super) struct Client {
     agent: Agent,
     endpoint: String,
-    token: Option<String>,
+    token: Option<Secret>,
     retries: usize,
 }
 
 impl Client {
-    pub(super) fn new(endpoint: &str, token: Option<&str>, retries: usize) -> Self {
+    pub(super) fn new(endpoint: &str, token: Option<&Secret>, retries: usize) -> Self {
         let agent = Agent::config_builder()
             .max_redirects(0)
             .max_redirects_will_error(false)
@@ -52,7 +53,7 @@ impl Client {
         Self {
             agent,
             endpoint: endpoint.trim_end_matches('/').to_owned(),
-            token: token.map(str::to_owned),
+            token: token.cloned(),
             retries,
         }
     }
@@ -174,7 +175,7 @@ impl Client {
             let own = self.is_own(&address);
             let mut request = self.agent.get(&address).header(header::RANGE, range);
             if let Some(token) = self.token.as_ref().filter(|_| own) {
-                request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+                request = request.header(header::AUTHORIZATION, format!("Bearer {}", token.reveal()));
             }
             let response = request.call().map_err(|error| Failure::Broken(error.to_string()))?;
             if own {
