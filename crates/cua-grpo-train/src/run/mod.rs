@@ -12,7 +12,7 @@ pub use start::{Learning, Start};
 use crate::checkpoint::{Checkpoints, TrainingState};
 use crate::config::TrainConfig;
 use crate::curriculum::CurriculumTasks;
-use crate::eval::Venue;
+use crate::eval::{Evaluation, Venue};
 use crate::faults::TooMany;
 use crate::learner::Learner;
 use crate::provenance::Base;
@@ -55,6 +55,8 @@ pub struct Run {
     engine: RolloutEngine,
     training: Venue,
     evaluation: Venue,
+    /// What an evaluation is, which does not change.
+    judged: Evaluation,
     publisher: Arc<dyn Publish>,
     cursor: TaskCursor,
     /// Which tasks the cursor draws less often, where it does.
@@ -106,6 +108,7 @@ impl Run {
             cursor: TaskCursor::new(drawn, state.task_cursor),
             curriculum,
             schedule: config.schedule(),
+            judged: Evaluation::of(&config, &*parts.evaluation.tasks),
             config,
             dir,
             learner,
