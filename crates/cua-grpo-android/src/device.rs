@@ -57,6 +57,10 @@ pub enum DeviceError {
         /// The whole error, for logs.
         error: String,
     },
+    /// Nobody knows whether the phone did it: the answer was lost. It must not be done again; what the screen shows is
+    /// true.
+    #[error("{0}")]
+    Unsure(String),
     /// The phone, or the way to it, failed.
     #[error("{0}")]
     Failed(String),

@@ -1,7 +1,7 @@
 //! The environment: one attempt at one task on one phone. The only file that knows core's seams.
 
 use crate::action::{Action, parse_reply};
-use crate::device::{Device, DeviceSource, LeaseRequest};
+use crate::device::{Device, DeviceError, DeviceSource, LeaseRequest};
 use crate::perform::{ActError, LiveDevice};
 use crate::prompt::{PromptStyle, Prompts, TargetStyle};
 use crate::tasks::TaskState;
@@ -11,6 +11,7 @@ use cua_grpo_core::{
     ActionRecord, Chunk, Ending, Environment, EnvironmentFactory, Facts, Fault, FaultKind, Message, Observation, Role,
     Step, Task,
 };
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -192,6 +193,15 @@ impl AndroidEnvironment {
     }
 }
 
+/// Phones that one attempt may take until one of them is set up.
+const MOST_PHONES: usize = 4;
+
+/// Whether a set-up failed because nobody knows if the phone did what it was told.
+fn is_unsure(fault: &Fault) -> bool {
+    let cause = fault.source().and_then(|source| source.downcast_ref());
+    matches!(cause, Some(ValidateError::Device(DeviceError::Unsure(_))))
+}
+
 /// Using an environment out of order is a defect of the engine; it is reported, not acted on.
 fn out_of_order(operation: &str, expected: &str) -> Fault {
     Fault::new(
@@ -213,13 +223,23 @@ impl Environment for AndroidEnvironment {
             slot: self.slot,
             settle: self.config.settle,
         };
-        let leased = self.source.lease(&request).await;
-        let mut device = leased.map_err(|error| Fault::from_error(FaultKind::Environment, "lease box", error))?;
-        let ready = self.set_up(device.as_mut()).await;
-        if let Err(fault) = ready {
-            self.stage = Stage::Leased(device);
-            return Err(fault);
-        }
+        let mut phones = 1;
+        let device = loop {
+            let leased = self.source.lease(&request).await;
+            let mut device = leased.map_err(|error| Fault::from_error(FaultKind::Environment, "lease box", error))?;
+            match self.set_up(device.as_mut()).await {
+                Ok(()) => break device,
+                // A command that may have been carried out is not given to this phone again: another one is set up.
+                Err(fault) if is_unsure(&fault) && phones < MOST_PHONES => {
+                    phones += 1;
+                    device.release().await;
+                }
+                Err(fault) => {
+                    self.stage = Stage::Leased(device);
+                    return Err(fault);
+                }
+            }
+        };
         match LiveDevice::open(device, self.config.settle).await {
             Ok(device) => {
                 let observation = self.first_observation(&device);

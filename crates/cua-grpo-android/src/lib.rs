@@ -22,5 +22,5 @@ pub use device::{Acted, Device, DeviceError, DeviceSource, Gesture, LeaseRequest
 pub use environment::{AndroidEnvironment, AndroidEnvironmentFactory, EnvConfig};
 pub use perform::{ActError, LiveDevice};
 pub use prompt::{PromptStyle, Prompts, TargetStyle, tools};
-pub use screen::{Point, Screen, ScreenError};
+pub use screen::{MAX_PIXELS, Point, Screen, ScreenError};
 pub use validate::{ValidateError, Verdict, matches, run_all, validate};

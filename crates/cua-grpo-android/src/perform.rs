@@ -133,10 +133,13 @@ impl LiveDevice {
         Ok(points)
     }
 
-    /// The picture that came with the result; a separate one where the phone sent none.
+    /// The picture that came with the result; a separate one where the phone sent none, or where nobody knows what it did:
+    /// what was done once is not done again.
     async fn after(&mut self, acted: Acted) -> Result<Screen, DeviceError> {
-        if let Some(screen) = acted? {
-            return Ok(screen);
+        match acted {
+            Ok(Some(screen)) => return Ok(screen),
+            Ok(None) | Err(DeviceError::Unsure(_)) => {}
+            Err(error) => return Err(error),
         }
         tokio::time::sleep(self.settle).await;
         self.device.screenshot().await

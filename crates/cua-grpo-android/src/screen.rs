@@ -1,6 +1,7 @@
 //! What the phone shows: the encoded picture with its size.
 
 use cua_grpo_core::Image;
+use image::ImageFormat;
 use std::io::Cursor;
 
 /// A place in pixels of the screenshot, from the upper left corner.
@@ -11,6 +12,9 @@ pub struct Point {
     /// From the top.
     pub y: f64,
 }
+
+/// Most pixels of a screenshot: a phone has a tenth of it, and a picture is decoded whole.
+pub const MAX_PIXELS: u64 = 64 << 20;
 
 /// A picture that cannot be used as a screenshot.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -34,14 +38,20 @@ impl Screen {
     /// Reads an encoded picture. Only its header is decoded.
     ///
     /// # Errors
-    /// When it is no PNG or JPEG, or has no pixels.
+    /// When it is no PNG or JPEG, has no pixels, or more than [`MAX_PIXELS`].
     pub fn read(bytes: Vec<u8>) -> Result<Self, ScreenError> {
         let error = |cause: &dyn std::fmt::Display| ScreenError(cause.to_string());
         let reader = image::ImageReader::new(Cursor::new(&bytes)).with_guessed_format();
         let reader = reader.map_err(|cause| error(&cause))?;
+        if !matches!(reader.format(), Some(ImageFormat::Png | ImageFormat::Jpeg)) {
+            return Err(ScreenError("a file of another format".to_owned()));
+        }
         let (width, height) = reader.into_dimensions().map_err(|cause| error(&cause))?;
-        if width == 0 || height == 0 {
-            return Err(ScreenError(format!("a picture of {width} x {height} pixels")));
+        let pixels = u64::from(width) * u64::from(height);
+        if pixels == 0 || pixels > MAX_PIXELS {
+            return Err(ScreenError(format!(
+                "a picture of {width} x {height} pixels, which is not between 1 and {MAX_PIXELS}"
+            )));
         }
         Ok(Self {
             image: Image::new(bytes),
@@ -77,5 +87,49 @@ impl Screen {
     /// Is the point on the screen?
     pub fn contains(&self, point: Point) -> bool {
         (0.0..self.width).contains(&point.x) && (0.0..self.height).contains(&point.y)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The head of a PNG of this size; its pixels are missing.
+    fn head(width: u32, height: u32) -> Vec<u8> {
+        let mut picture = Cursor::new(Vec::new());
+        image::RgbImage::new(1, 1)
+            .write_to(&mut picture, ImageFormat::Png)
+            .unwrap();
+        let mut bytes = picture.into_inner();
+        bytes[16..20].copy_from_slice(&width.to_be_bytes());
+        bytes[20..24].copy_from_slice(&height.to_be_bytes());
+        let sum = crc(&bytes[12..29]);
+        bytes[29..33].copy_from_slice(&sum.to_be_bytes());
+        bytes
+    }
+
+    /// The checksum of a chunk of a PNG.
+    fn crc(bytes: &[u8]) -> u32 {
+        !bytes.iter().fold(!0_u32, |sum, byte| {
+            (0..8).fold(sum ^ u32::from(*byte), |sum, _| {
+                (sum >> 1) ^ if sum & 1 == 1 { 0xEDB8_8320 } else { 0 }
+            })
+        })
+    }
+
+    #[test]
+    fn a_picture_has_a_limit_of_pixels_that_its_head_is_held_against() {
+        let screen = Screen::read(head(1080, 2400)).unwrap();
+        assert_eq!((screen.width, screen.height), (1080.0, 2400.0));
+        assert!(Screen::read(head(8192, 8192)).is_ok());
+        let begin = std::time::Instant::now();
+        for (width, height) in [(20_000, 20_000), (8192, 8193), (u32::MAX >> 1, u32::MAX >> 1), (0, 5)] {
+            let error = Screen::read(head(width, height)).unwrap_err().to_string();
+            assert!(error.contains("expected a PNG or JPEG"), "{error}");
+        }
+        assert!(begin.elapsed().as_millis() < 500, "the pixels were looked at");
+        for other in [&b"GIF89a\x01\0\x01\0"[..], b"BM", b"", b"<svg/>"] {
+            assert!(Screen::read(other.to_vec()).is_err());
+        }
     }
 }

@@ -50,7 +50,8 @@ pub enum GboxError {
     },
     /// Too many boxes or requests (429).
     #[error(
-        "{operation}: expected room in the quota, got status 429 ({message}); lower the number of boxes, or sweep leaked ones"
+        "{operation}: expected room in the quota, got status 429 ({message}); lower the number of boxes, or end leaked ones \
+         (`trainer boxes list` shows them)"
     )]
     Quota {
         /// What was being done.
@@ -82,6 +83,30 @@ pub enum GboxError {
         /// What is wrong with it.
         got: String,
     },
+    /// The answer is larger than any of its kind.
+    #[error(
+        "{operation}: expected an answer of at most {limit} bytes, got a larger one; does the base URL point at a GBox API?"
+    )]
+    TooLarge {
+        /// What was being done.
+        operation: String,
+        /// The most that is read of such an answer.
+        limit: u64,
+    },
+    /// The service did not take the request for longer than is waited for.
+    #[error("{last}; gave up after waiting {:.0} s for the service (outage_budget)", waited.as_secs_f64())]
+    GaveUp {
+        /// How long the service has not taken requests of this kind.
+        waited: Duration,
+        /// What came last.
+        last: Box<GboxError>,
+    },
+    /// The end was asked for, so nothing more is waited for; a request that was sent may have been carried out.
+    #[error("{operation}: given up, the end was asked for")]
+    Ended {
+        /// What was being done.
+        operation: String,
+    },
     /// A box does not run.
     #[error("{operation}: expected box {box_id} to run, got status {status} ({reason}); it may have expired")]
     NotRunning {
@@ -97,12 +122,22 @@ pub enum GboxError {
 }
 
 impl GboxError {
-    /// True when the service may have acted although no answer came.
+    /// True when the service may have done what it was asked for.
+    ///
+    /// The API says of no status that it comes before a deed, and names no header that makes a request harmless to send
+    /// twice. So only what was never sent, and what the service refuses for its content, its box or its key, has surely
+    /// not been done; a 429 or 503 may come after the click.
     pub fn is_ambiguous(&self) -> bool {
         match self {
-            Self::TimedOut { .. } | Self::Broken { .. } | Self::Answer { .. } => true,
-            Self::Status { status, .. } => *status >= 500 || *status == 408,
-            _ => false,
+            Self::Config(_) | Self::Unreachable { .. } | Self::Unauthorized { .. } | Self::NotRunning { .. } => false,
+            Self::TimedOut { .. }
+            | Self::Broken { .. }
+            | Self::Quota { .. }
+            | Self::Answer { .. }
+            | Self::TooLarge { .. }
+            | Self::Ended { .. } => true,
+            Self::Status { status, .. } => !matches!(status, 400 | 402 | 404 | 405 | 413 | 415 | 422 | 423),
+            Self::GaveUp { last, .. } => last.is_ambiguous(),
         }
     }
 
@@ -123,6 +158,7 @@ impl GboxError {
         match self {
             Self::Unauthorized { status, .. } | Self::Status { status, .. } => Some(*status),
             Self::Quota { .. } => Some(429),
+            Self::GaveUp { last, .. } => last.status(),
             _ => None,
         }
     }

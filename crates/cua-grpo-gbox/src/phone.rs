@@ -53,9 +53,22 @@ impl BoxPhone {
         Some(ActionOptions::after(self.settle))
     }
 
-    async fn click(&self, body: &Click) -> Result<ActionResult, DeviceError> {
-        let clicked = self.lease.client().click(self.lease.id(), body).await;
-        clicked.map_err(|error| self.refused(error))
+    /// What an action came to. An answer that is lost, or that may come after the deed, is no reason to do it again: the
+    /// caller looks at the screen instead.
+    fn acted(&self, result: Result<ActionResult, GboxError>) -> Acted {
+        let result = match result {
+            Ok(result) => result,
+            Err(error) if error.refusal().is_none() && error.is_ambiguous() => {
+                tracing::warn!(%error, box_id = self.lease.id(), "it is not known whether an action was done; looking");
+                self.lease.note_unsure();
+                return Err(DeviceError::Unsure(error.to_string()));
+            }
+            Err(error) => return Err(self.refused(error)),
+        };
+        Ok(after(result).unwrap_or_else(|error| {
+            tracing::warn!(%error, box_id = self.lease.id(), "the picture of an action was not read; looking");
+            None
+        }))
     }
 
     async fn ground(&self, screen: &Screen, action: ModelAction) -> Result<ModelResult, DeviceError> {
@@ -128,7 +141,7 @@ impl Device for BoxPhone {
                 client.scroll(id, &body).await
             }
         };
-        after(result.map_err(|error| self.refused(error))?)
+        self.acted(result)
     }
 
     async fn type_text(&mut self, text: &str, field: Option<Point>) -> Acted {
@@ -140,7 +153,7 @@ impl Device for BoxPhone {
                 modifier_keys: Vec::new(),
                 options: None,
             };
-            self.click(&body).await?;
+            self.acted(self.lease.client().click(self.lease.id(), &body).await)?;
         }
         let body = TypeText {
             text: text.to_owned(),
@@ -149,7 +162,7 @@ impl Device for BoxPhone {
             options: self.options(),
         };
         let result = self.lease.client().type_text(self.lease.id(), &body).await;
-        after(result.map_err(|error| self.refused(error))?)
+        self.acted(result)
     }
 
     async fn keys(&mut self, keys: &[String]) -> Acted {
@@ -159,7 +172,7 @@ impl Device for BoxPhone {
             options: self.options(),
         };
         let result = self.lease.client().press_key(self.lease.id(), &body).await;
-        after(result.map_err(|error| self.refused(error))?)
+        self.acted(result)
     }
 
     async fn button(&mut self, button: ButtonName) -> Acted {
@@ -173,16 +186,16 @@ impl Device for BoxPhone {
             options: self.options(),
         };
         let result = self.lease.client().press_button(self.lease.id(), &body).await;
-        after(result.map_err(|error| self.refused(error))?)
+        self.acted(result)
     }
 
     async fn shell(&mut self, command: &str, limit: Duration) -> Result<ShellOutput, DeviceError> {
-        let result = self
-            .lease
-            .client()
-            .command(self.lease.id(), &shell(command, limit))
-            .await;
-        Ok(output(result.map_err(failed)?))
+        let command = shell(command, limit);
+        let result = self.lease.client().command(self.lease.id(), &command).await;
+        Ok(output(result.map_err(|error| match error.is_ambiguous() {
+            true => DeviceError::Unsure(error.to_string()),
+            false => failed(error),
+        })?))
     }
 
     async fn query(&mut self, command: &str, limit: Duration) -> Result<ShellOutput, DeviceError> {

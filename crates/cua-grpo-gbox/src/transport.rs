@@ -1,30 +1,36 @@
 //! HTTP to the box service: bearer key, JSON, timeouts, statuses into errors, and tries as [`crate::retry`] decides.
 
+use crate::body::{self, BodyError, BodyLimits, printable};
 use crate::error::GboxError;
-use crate::retry::{RetryPolicy, Safety};
-use crate::wire::{ErrorBody, ErrorMessage};
+use crate::patience::{Patience, Queue};
+use crate::retry::{Remedy, RetryPolicy, Safety, remedy};
 use cua_grpo_core::Secret;
-use reqwest::header::{CONTENT_TYPE, HeaderMap};
-use reqwest::{Method, RequestBuilder, Response};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, LOCATION};
+use reqwest::{Method, RequestBuilder};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// Where the service is and how to talk to it.
 #[derive(Clone, PartialEq)]
 pub struct ClientConfig {
-    /// Base of all paths, with or without a slash at the end. Default `https://gbox.ai/api/v1`.
+    /// Base of all paths, with or without a slash at the end. Default `https://gbox.ai/api/v1`. No user, password or
+    /// query may stand in it.
     pub base_url: String,
-    /// The key. A simulator without a key takes any.
+    /// The key, sent to the host of `base_url` alone. A simulator without a key takes any.
     pub api_key: Secret,
-    /// Limit of a call that does not wait for anything. Default 60 s.
+    /// Limit of a call that does not wait for anything, its answer included. Default 60 s.
     pub timeout: Duration,
     /// Limit of connecting. Default 5 s.
     pub connect_timeout: Duration,
     /// When to try again.
     pub retry: RetryPolicy,
+    /// How large answers may be.
+    pub bodies: BodyLimits,
 }
 
 impl ClientConfig {
@@ -39,6 +45,7 @@ impl ClientConfig {
             timeout: Duration::from_secs(60),
             connect_timeout: Duration::from_secs(5),
             retry: RetryPolicy::default(),
+            bodies: BodyLimits::default(),
         }
     }
 
@@ -46,6 +53,24 @@ impl ClientConfig {
     pub fn at(mut self, base_url: impl Into<String>) -> Self {
         self.base_url = base_url.into();
         self
+    }
+
+    /// Checks the base URL; the message has no password in it.
+    fn check(&self) -> Result<(), GboxError> {
+        let wrong = |what: &str| Err(GboxError::Config(format!("gbox_base_url: {what}")));
+        let Ok(url) = reqwest::Url::parse(&self.base_url) else {
+            return wrong("expected an address with http:// or https://");
+        };
+        if !["http", "https"].contains(&url.scheme()) || !url.has_host() {
+            return wrong("expected an address with http:// or https://");
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return wrong("expected an address without user and password; the key is given by GBOX_API_KEY");
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return wrong("expected an address without `?` and `#`; the key is given by GBOX_API_KEY");
+        }
+        Ok(())
     }
 }
 
@@ -56,6 +81,7 @@ impl std::fmt::Debug for ClientConfig {
             .field("timeout", &self.timeout)
             .field("connect_timeout", &self.connect_timeout)
             .field("retry", &self.retry)
+            .field("bodies", &self.bodies)
             .finish_non_exhaustive()
     }
 }
@@ -71,8 +97,10 @@ pub(crate) struct Call<'a, B> {
     pub path: String,
     pub query: Vec<(String, String)>,
     pub body: Option<&'a B>,
-    /// Limit of the whole call, in place of the configured one.
+    /// Limit of one try, in place of the configured one.
     pub timeout: Option<Duration>,
+    /// Most bytes of the answer.
+    pub most: u64,
 }
 
 /// Sends calls. Cheap to clone: connections are shared.
@@ -81,22 +109,21 @@ pub(crate) struct Transport {
     http: reqwest::Client,
     config: Arc<ClientConfig>,
     retries: Arc<AtomicU64>,
+    patience: Patience,
+    /// When all calls end, once the end is asked for.
+    end: watch::Sender<Option<Instant>>,
+    /// Limit of a call with all its tries, which then waits for no outage and outlives the end.
+    brief: Option<Duration>,
 }
 
 impl Transport {
     pub(crate) fn new(config: ClientConfig) -> Result<Self, GboxError> {
-        let scheme_ok = ["http://", "https://"]
-            .iter()
-            .any(|scheme| config.base_url.starts_with(scheme));
-        if !scheme_ok {
-            let got = &config.base_url;
-            return Err(GboxError::Config(format!(
-                "expected a base URL with http:// or https://, got {got:?}"
-            )));
-        }
+        config.check()?;
         let http = reqwest::Client::builder()
             .connect_timeout(config.connect_timeout)
             .tcp_nodelay(true)
+            // A redirected request would carry the key elsewhere, and a click there would be one more.
+            .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|error| GboxError::Config(error.to_string()))?;
         let base_url = config.base_url.trim_end_matches('/').to_owned();
@@ -105,6 +132,9 @@ impl Transport {
             http,
             config,
             retries: Arc::default(),
+            patience: Patience::default(),
+            end: watch::Sender::new(None),
+            brief: None,
         })
     }
 
@@ -117,6 +147,43 @@ impl Transport {
         self.retries.load(Ordering::Relaxed)
     }
 
+    /// Who waits for the service.
+    pub(crate) fn patience(&self) -> &Patience {
+        &self.patience
+    }
+
+    /// The same, whose calls take at most `limit` with all their tries, wait for no outage, and are made also after the
+    /// end was asked for.
+    pub(crate) fn brief(&self, limit: Duration) -> Self {
+        Self {
+            brief: Some(limit),
+            ..self.clone()
+        }
+    }
+
+    /// Lets all calls that are not brief end within `grace`.
+    pub(crate) fn end(&self, grace: Duration) {
+        self.end.send_replace(Some(Instant::now() + grace));
+    }
+
+    /// Whether the end was asked for.
+    pub(crate) fn ending(&self) -> bool {
+        self.end.borrow().is_some()
+    }
+
+    /// Waits until calls have to end.
+    pub(crate) async fn ended(&self) {
+        let mut end = self.end.subscribe();
+        let at = match end.wait_for(Option::is_some).await {
+            Ok(at) => *at,
+            Err(_) => None, // `self` holds the sender.
+        };
+        match at {
+            Some(at) => tokio::time::sleep_until(at).await,
+            None => std::future::pending().await,
+        }
+    }
+
     /// Sends `call` and reads a JSON answer.
     pub(crate) async fn json<B: Serialize, T: DeserializeOwned>(
         &self,
@@ -125,7 +192,7 @@ impl Transport {
     ) -> Result<T, GboxError> {
         let bytes = self.bytes(&call).await?;
         serde_json::from_slice(&bytes).map_err(|error| {
-            let start: String = String::from_utf8_lossy(&bytes).chars().take(120).collect();
+            let start = printable(&String::from_utf8_lossy(&bytes[..bytes.len().min(480)]), 120);
             GboxError::Answer {
                 operation: call.operation,
                 expected,
@@ -140,33 +207,107 @@ impl Transport {
     }
 
     async fn bytes<B: Serialize>(&self, call: &Call<'_, B>) -> Result<Vec<u8>, GboxError> {
-        let mut retry = 0;
+        let operation = || call.operation.clone();
+        if let Some(limit) = self.brief {
+            let all = tokio::time::timeout(limit, self.tries(call)).await;
+            return all.unwrap_or_else(|_| {
+                Err(GboxError::TimedOut {
+                    operation: operation(),
+                    limit,
+                })
+            });
+        }
+        tokio::select! {
+            biased;
+            () = self.ended() => Err(GboxError::Ended { operation: operation() }),
+            answer = self.tries(call) => answer,
+        }
+    }
+
+    async fn tries<B: Serialize>(&self, call: &Call<'_, B>) -> Result<Vec<u8>, GboxError> {
+        let policy = &self.config.retry;
+        let (mut retry, mut waiting) = (0, None);
         loop {
             let error = match self.once(call).await {
                 Ok(bytes) => return Ok(bytes),
                 Err(error) => error,
             };
-            retry += 1;
-            let Some(wait) = self.config.retry.wait(call.safety, &error, retry) else {
-                return Err(error);
+            let remedy = match (call.safety, remedy(call.safety, &error)) {
+                // The pool sends creates again.
+                (Safety::Creating, _) => Remedy::None,
+                (_, Remedy::Wait) if self.brief.is_some() => Remedy::Again,
+                (_, remedy) => remedy,
             };
-            self.retries.fetch_add(1, Ordering::Relaxed);
-            tracing::warn!(%error, retry, wait_s = wait.as_secs_f64(), "trying again");
+            let wait = match remedy {
+                Remedy::None => return Err(error),
+                Remedy::Again => {
+                    retry += 1;
+                    let Some(wait) = policy.wait(&error, retry) else {
+                        return Err(error);
+                    };
+                    tracing::warn!(%error, retry, wait_s = wait.as_secs_f64(), "trying again");
+                    wait
+                }
+                Remedy::Wait => {
+                    let waiting = waiting.get_or_insert_with(|| self.patience.wait(Queue::Asking));
+                    waiting.next(policy, error)?
+                }
+            };
+            self.note_retry();
             tokio::time::sleep(wait).await;
         }
     }
 
+    /// Counts a request that is sent again.
+    pub(crate) fn note_retry(&self) {
+        self.retries.fetch_add(1, Ordering::Relaxed);
+    }
+
     async fn once<B: Serialize>(&self, call: &Call<'_, B>) -> Result<Vec<u8>, GboxError> {
         let limit = call.timeout.unwrap_or(self.config.timeout);
+        let (answer, operation) = (self.answer(call, limit), call.operation.clone());
+        // The client's own limit covers the body too; this one holds whatever it does.
+        let answer = tokio::time::timeout(limit + Duration::from_secs(1), answer).await;
+        let answer = answer.unwrap_or(Err(GboxError::TimedOut { operation, limit }));
+        let taken = match &answer {
+            Ok(_) => true,
+            Err(error) => error.status().is_some() && remedy(Safety::Reading, error) != Remedy::Wait,
+        };
+        if taken {
+            let queue = match (call.safety, &answer) {
+                (Safety::Creating, Ok(_)) => Queue::Creating,
+                _ => Queue::Asking,
+            };
+            self.patience.answered(queue);
+        }
+        answer
+    }
+
+    async fn answer<B: Serialize>(&self, call: &Call<'_, B>, limit: Duration) -> Result<Vec<u8>, GboxError> {
         let failed = |error: reqwest::Error| self.failure(&call.operation, limit, &error);
         let response = self.request(call, limit).send().await.map_err(failed)?;
         let status = response.status().as_u16();
+        let operation = call.operation.clone();
         if response.status().is_success() {
-            return response.bytes().await.map(|bytes| bytes.to_vec()).map_err(failed);
+            return body::read(response, call.most).await.map_err(|error| match error {
+                BodyError::Lost(error) => failed(error),
+                BodyError::TooLarge => GboxError::TooLarge {
+                    operation,
+                    limit: call.most,
+                },
+            });
         }
         let retry_after = asked_wait(response.headers());
-        let message = error_message(response).await;
-        let operation = call.operation.clone();
+        if response.status().is_redirection() {
+            let message = redirection(response.headers());
+            return Err(GboxError::Status {
+                operation,
+                status,
+                message,
+                retry_after: None,
+            });
+        }
+        let message = body::error_message(response, self.config.bodies.error).await;
         Err(match status {
             401 | 403 => GboxError::Unauthorized {
                 operation,
@@ -244,20 +385,15 @@ fn asked_wait(headers: &HeaderMap) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok()
 }
 
-/// What the service says about an error, at most a few hundred characters.
-async fn error_message(response: Response) -> String {
-    let text = match response.text().await {
-        Ok(text) => text,
-        Err(error) => return format!("its text could not be read: {}", innermost(&error)),
-    };
-    let message = serde_json::from_str::<ErrorBody>(&text)
-        .ok()
-        .and_then(|body| match body.message {
-            Some(ErrorMessage::One(message)) => Some(message),
-            Some(ErrorMessage::Many(messages)) => Some(messages.join("; ")),
-            None => body.error,
-        });
-    // A terminal and a log get one line, without control sequences.
-    let printable = |c: char| if c.is_control() { ' ' } else { c };
-    message.unwrap_or(text).chars().take(300).map(printable).collect()
+/// Where an answer sends on to, without what may be secret in it.
+fn redirection(headers: &HeaderMap) -> String {
+    let target = headers.get(LOCATION).and_then(|value| value.to_str().ok());
+    let url = target.and_then(|target| reqwest::Url::parse(target).ok());
+    match url.as_ref().and_then(|url| Some((url.scheme(), url.host_str()?))) {
+        Some((scheme, host)) => format!(
+            "it redirects to {}, where no key is sent; set gbox_base_url to the address itself",
+            printable(&format!("{scheme}://{host}"), 200)
+        ),
+        None => "it redirects, which is not followed; set gbox_base_url to the address itself".to_owned(),
+    }
 }

@@ -7,6 +7,7 @@ mod figures;
 mod html;
 mod invocation;
 mod overview;
+mod text;
 mod training;
 mod write;
 
@@ -15,6 +16,7 @@ mod tests;
 
 pub use error::ReportError;
 pub use invocation::{INVOCATIONS, Invocation, read_invocations};
+pub use text::{before_after, figures, incomplete};
 pub use write::write_report;
 
 #[doc = include_str!("../README.md")]

@@ -63,6 +63,18 @@ fn warnings(first: &EvalEvent, evals: &[&EvalEvent]) -> String {
     html
 }
 
+/// Evaluations that have failed: they are in no chart and no table.
+pub(super) fn failures(failed: &[&EvalEvent]) -> String {
+    let (Some(last), count) = (failed.last(), failed.len()) else {
+        return String::new();
+    };
+    let why = escape(last.failed.as_deref().unwrap_or_default());
+    format!(
+        "<p class=\"note\">{count} failed and in no chart; the last, after step {}: {why}</p>",
+        last.step
+    )
+}
+
 /// First beside last evaluation.
 pub(super) fn hero(evals: &[&EvalEvent]) -> String {
     let Some((first, last)) = compared(evals) else {

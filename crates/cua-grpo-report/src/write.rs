@@ -5,7 +5,7 @@ use crate::error::ReportError;
 use crate::figures::charts;
 use crate::html::escape;
 use crate::invocation::read_invocations;
-use crate::overview::{compared, count_saved, hero, started, templates, tiles};
+use crate::overview::{compared, count_saved, failures, hero, started, templates, tiles};
 use crate::training::training;
 use cua_grpo_train::episodes::{Saved as Kind, load_episodes};
 use cua_grpo_train::files::{Limit, io, read_within};
@@ -43,10 +43,10 @@ pub fn write_report(run_dir: &Path, output: Option<&Path>) -> Result<PathBuf, Re
             }
         })
         .collect();
-    let evals: Vec<&EvalEvent> = events
+    let (failed, evals): (Vec<&EvalEvent>, Vec<&EvalEvent>) = events
         .iter()
         .filter_map(|event| if let Line::Eval(eval) = event { Some(eval) } else { None })
-        .collect();
+        .partition(|eval| eval.failed.is_some());
     let name = run_dir
         .file_name()
         .map_or_else(|| "run".into(), |name| name.to_string_lossy().into_owned());
@@ -62,7 +62,7 @@ pub fn write_report(run_dir: &Path, output: Option<&Path>) -> Result<PathBuf, Re
             "MODEL",
             escape(value_of(&config, "model_name").unwrap_or("unknown model")),
         ),
-        ("HERO", hero(&evals)),
+        ("HERO", hero(&evals) + &failures(&failed)),
         ("TILES", tiles(&trains, &evals)),
         ("CHARTS", charts(&trains, &evals)),
         ("CONFIG", escape(config.trim())),

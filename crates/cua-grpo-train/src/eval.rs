@@ -2,7 +2,7 @@
 
 use crate::compare::{describe, task_set_of};
 use crate::config::TrainConfig;
-use crate::faults::{Counter, FaultFigures, check_lost, first_fault};
+use crate::faults::{Counter, FaultFigures, TooMany, check_lost, first_fault};
 use crate::instances::Instances;
 use crate::interval::in_words;
 use crate::metrics::{EvalEvent, TemplateCount};
@@ -83,8 +83,10 @@ impl Evaluation {
     /// Plays the episodes of the first tasks of `venue` with `engine`, whose configuration is replaced. `step` is that
     /// after which the policy was saved, where it is known; the event says 0 where it is not.
     ///
+    /// When more than `max_lost_share` of the episodes were lost, the event says so ([`EvalEvent::failed`]).
+    ///
     /// # Errors
-    /// When it was cancelled, see [`interrupted`], or when more than `max_lost_share` of the episodes were lost.
+    /// When it was cancelled, see [`interrupted`], or when the engine failed.
     pub async fn play(
         &self,
         engine: &RolloutEngine,
@@ -112,7 +114,7 @@ impl Evaluation {
             || "evaluation".to_owned(),
             |step| format!("evaluation after step {step}"),
         );
-        check_lost(&what, lost, asked, self.max_lost_share, first.as_deref())?;
+        let enough = check_lost(&what, lost, asked, self.max_lost_share, first.as_deref());
         let losses = FaultFigures::of(&collection.stats, mark, (venue.counter)());
         let instances = Instances::of(&collection.groups);
         let groups = collection.groups.into_iter();
@@ -139,6 +141,7 @@ impl Evaluation {
             faults: collection.stats.faults.total(),
             losses,
             eval_s: started.elapsed().as_secs_f64(),
+            failed: enough.err().map(|error| error.to_string()),
             ..Default::default()
         };
         describe(&mut event, &self.task_set, instances);
@@ -218,6 +221,9 @@ pub struct Candidate<'a> {
 }
 
 /// Evaluates a candidate; `progress` is called after each turn, episode and fault.
+///
+/// # Errors
+/// As [`Evaluation::play`], and [`TooMany`] when the evaluation failed.
 pub async fn evaluate(
     evaluation: &Evaluation,
     venue: &Venue,
@@ -239,9 +245,13 @@ pub async fn evaluate(
         reward,
         evaluation.rollout(),
     )?;
-    evaluation
+    let result = evaluation
         .play(&engine.with_progress(progress), venue, step, cancel)
-        .await
+        .await?;
+    match result.event.failed {
+        Some(failed) => Err(TooMany(failed).into()),
+        None => Ok(result),
+    }
 }
 
 /// Whether an evaluation ended because it was cancelled.

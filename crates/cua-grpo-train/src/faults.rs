@@ -5,6 +5,7 @@ use cua_grpo_core::Group;
 use cua_grpo_rollout::RolloutStats;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Faults and boxes of one step or evaluation. Without faults as many boxes are created and terminated as there are
 /// episodes, and all other figures are 0.
@@ -35,8 +36,14 @@ pub struct FaultFigures {
     pub boxes_terminated: u64,
     /// Creates that failed.
     pub box_create_faults: u64,
-    /// Terminations that failed: such a box lives until it expires, or until the sweep at the end.
+    /// Boxes whose first termination failed: it is tried again until they are gone.
     pub box_terminate_faults: u64,
+    /// Actions whose answer was lost: they were not sent again, the screen was looked at instead.
+    pub actions_unsure: u64,
+    /// Times that calls waited for a service that took no requests.
+    pub outages: u64,
+    /// Wall-clock seconds of them.
+    pub outage_s: f64,
     /// Requests that were sent again after a transient failure.
     pub request_retries: u64,
 }
@@ -52,6 +59,12 @@ pub struct DeviceCounts {
     pub create_faults: u64,
     /// Terminations that failed.
     pub terminate_faults: u64,
+    /// Actions of which nobody knows whether they were done.
+    pub unsure: u64,
+    /// Times that a service was waited for.
+    pub outages: u64,
+    /// How long, all together.
+    pub outage: Duration,
     /// Requests that were sent again.
     pub retries: u64,
 }
@@ -76,6 +89,9 @@ impl FaultFigures {
             boxes_terminated: now.terminated - before.terminated,
             box_create_faults: now.create_faults - before.create_faults,
             box_terminate_faults: now.terminate_faults - before.terminate_faults,
+            actions_unsure: now.unsure - before.unsure,
+            outages: now.outages - before.outages,
+            outage_s: now.outage.saturating_sub(before.outage).as_secs_f64(),
             request_retries: now.retries - before.retries,
         }
     }
@@ -105,7 +121,7 @@ pub fn check_lost(what: &str, lost: usize, asked: usize, share: f64, first: Opti
     }
     Err(TooMany(format!(
         "{what}: {lost} of {asked} episodes were lost to faults, and max_lost_share allows a share of {share}; the first: \
-         {}. If boxes are refused, set concurrency to what your quota allows",
+         {}. If boxes are refused, set concurrency to what your quota allows; `trainer boxes list` shows what uses it up",
         first.unwrap_or("not recorded")
     ))
     .into())

@@ -201,6 +201,7 @@ mod tests {
         train.set_updates(&[UpdateFigures::default(); 2]);
         let mut eval = EvalEvent {
             run: Some(String::new()),
+            failed: Some("no box".into()),
             ..Default::default()
         };
         crate::compare::describe(&mut eval, "set", crate::instances::Instances::default());

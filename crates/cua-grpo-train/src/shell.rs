@@ -26,6 +26,39 @@ pub fn path(path: &Path) -> String {
     }
 }
 
+/// How a program was started.
+#[derive(Debug, Clone, Copy)]
+pub struct Started<'a> {
+    /// Its path, as the shell gave it.
+    pub program: &'a str,
+    /// Cargo started it, and will start it again.
+    pub by_cargo: bool,
+    /// It was built with the feature `cuda`.
+    pub cuda: bool,
+}
+
+/// A program with `arguments`, as one line for a shell.
+pub fn command(started: Started<'_>, arguments: &[&str]) -> String {
+    let mut words = if started.by_cargo {
+        let mut words = vec!["cargo".to_owned(), "run".to_owned()];
+        if started.program.contains("/release/") {
+            words.push("--release".into());
+        }
+        words.extend(["-p".into(), "trainer".into()]);
+        if started.cuda {
+            words.extend(["--features".into(), "cuda".into()]);
+        }
+        words.push("--".into());
+        words
+    } else if started.program.is_empty() {
+        vec!["trainer".to_owned()]
+    } else {
+        vec![word(started.program)]
+    };
+    words.extend(arguments.iter().map(|argument| word(argument)));
+    words.join(" ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -39,5 +72,41 @@ mod tests {
         let words: Vec<String> = shlex::Shlex::new(&argument(Path::new("it's mine"))).collect();
         assert_eq!(words, ["it's mine"]);
         assert_eq!(path(Path::new("/elsewhere/a")), "/elsewhere/a");
+    }
+
+    fn join(program: &str, by_cargo: bool, arguments: &[&str]) -> String {
+        let cuda = program.contains("gpu");
+        let started = Started {
+            program,
+            by_cargo,
+            cuda,
+        };
+        command(started, arguments)
+    }
+
+    #[test]
+    fn words_with_spaces_and_quotes_stay_one_word() {
+        for path in ["runs/a", "my runs/first one", "it's", "a\"b", "$HOME", "ü", "a\nb", "*"] {
+            let line = join("/opt/the trainer", false, &["eval", "--adapter", path]);
+            let words: Vec<String> = shlex::Shlex::new(&line).collect();
+            assert_eq!(words, ["/opt/the trainer", "eval", "--adapter", path], "{line}");
+        }
+        assert_eq!(
+            join("trainer", false, &["report", "a/b-1_c.d"]),
+            "trainer report a/b-1_c.d"
+        );
+        assert_eq!(join("", false, &["report", "a"]), "trainer report a");
+    }
+
+    #[test]
+    fn a_program_that_cargo_started_is_started_by_cargo_again() {
+        assert_eq!(
+            join("target/debug/trainer", true, &["report", "my run"]),
+            "cargo run -p trainer -- report 'my run'"
+        );
+        assert_eq!(
+            join("/gpu/release/trainer", true, &["report", "r"]),
+            "cargo run --release -p trainer --features cuda -- report r"
+        );
     }
 }

@@ -6,8 +6,8 @@
 use crate::output;
 use cua_grpo_rollout::CancellationToken;
 use cua_grpo_train::TrainError;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// Exit code of what was interrupted, as shells have it for Ctrl-C.
@@ -46,6 +46,7 @@ impl Notice {
 pub struct Interrupt {
     token: CancellationToken,
     held: Arc<AtomicBool>,
+    left: Arc<OnceLock<String>>,
 }
 
 impl Interrupt {
@@ -56,7 +57,9 @@ impl Interrupt {
         let interrupt = Self {
             token: token.clone(),
             held: held.clone(),
+            left: Arc::default(),
         };
+        let left = interrupt.left.clone();
         let mut signals = match signals::listen() {
             Ok(signals) => signals,
             Err(error) => {
@@ -80,6 +83,9 @@ impl Interrupt {
                 }
                 if token.is_cancelled() {
                     output::say(format!("interrupted again ({signal}): {}", notice.second));
+                    if let Some(left) = left.get() {
+                        output::say(format!("boxes may be left: {left}"));
+                    }
                     signals::exit(INTERRUPTED);
                 }
                 output::say(format!(
@@ -95,6 +101,12 @@ impl Interrupt {
     /// From now on there is something to end in order: boxes, or work to save.
     pub fn hold(&self) {
         self.held.store(true, Ordering::SeqCst);
+    }
+
+    /// What is said of boxes when the process is ended at once.
+    pub fn leaves(&self, text: String) {
+        // There is one pool of boxes in a process.
+        let _ = self.left.set(text);
     }
 
     /// A token that is cancelled when the end is asked for.

@@ -13,5 +13,4 @@ pub mod progress;
 pub mod refresh;
 pub mod sft;
 pub mod start;
-pub mod table;
 pub mod world;

@@ -98,6 +98,7 @@ fn run(command: Command) -> Result<(), TrainError> {
         Command::Generate(arguments) => trainer::commands::generate(&arguments),
         Command::Merge(arguments) => trainer::commands::merge(&arguments),
         Command::Sim(arguments) => Ok(runtime()?.block_on(trainer::commands::sim(&arguments))?),
+        Command::Boxes(arguments) => Ok(runtime()?.block_on(trainer::commands::boxes(&arguments))?),
         Command::Score(arguments) => trainer::commands::score(&arguments),
     }
 }

@@ -1,7 +1,7 @@
 //! What the user sees during a run: a bar on a terminal, plain lines elsewhere, and a table at the end.
 
+use cua_grpo_report::{figures, incomplete};
 use cua_grpo_rollout::{Progress as Rollout, ProgressEvent};
-use cua_grpo_train::compare::{lost, requested};
 use cua_grpo_train::metrics::{EvalEvent, TrainEvent};
 use cua_grpo_train::sink::{Event, Sink};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -110,6 +110,9 @@ impl Progress {
 
     /// An evaluation is done.
     pub fn eval(&self, event: &EvalEvent) {
+        if event.failed.is_some() {
+            return; // It is told as a warning.
+        }
         let claimed = 100.0 * event.claimed_success_rate;
         self.line(format!(
             "eval after step {}: {:.1} % of {} unseen instances solved ({claimed:.1} % claimed), {:.1} s{}",
@@ -157,42 +160,6 @@ fn rough(duration: Duration) -> String {
         90..=5399 => format!("{} min", (seconds + 30) / 60),
         5400..=172_799 => format!("{hours} h {} min", minutes % 60),
         _ => format!("{} d {} h", hours / 24, hours % 24),
-    }
-}
-
-/// The figures of a step on one line.
-pub fn figures(event: &TrainEvent) -> String {
-    let mut parts = vec![
-        format!("reward {:.3}", event.reward_mean),
-        format!("success {:.0} %", 100.0 * event.success_rate),
-    ];
-    parts.extend(event.loss.map(|loss| format!("loss {loss:.4}")));
-    parts.extend(event.kl.map(|kl| format!("KL {kl:.4}")));
-    parts.extend(event.ratio_mean.map(|ratio| format!("ratio {ratio:.3}")));
-    parts.push(groups(event));
-    parts.push(format!("{:.0} tok/s", event.tokens_per_s()));
-    parts.join("  ")
-}
-
-/// Groups that were trained on, out of those rolled out: `groups 3/8`, `groups 0/2: no update`.
-fn groups(event: &TrainEvent) -> String {
-    let lost = match event.groups_lost {
-        None | Some(0) => String::new(),
-        Some(lost) => format!(" ({lost} lost to faults)"),
-    };
-    let none = match (event.updates, event.updates_skipped) {
-        (_, 1..) => ": update skipped",
-        (Some(0), 0) => ": no update",
-        _ => "",
-    };
-    format!("groups {}/{}{lost}{none}", event.groups_kept, event.groups())
-}
-
-/// What a line about an evaluation ends with when episodes of it were lost.
-pub fn incomplete(event: &EvalEvent) -> String {
-    match lost(event) {
-        0 => String::new(),
-        lost => format!("; incomplete: {lost} of {} lost to faults", requested(event)),
     }
 }
 
@@ -301,55 +268,5 @@ mod tests {
             "11 d 13 h",
         ];
         assert_eq!(texts, expected);
-    }
-
-    #[test]
-    fn a_step_prints_the_ratio_with_three_decimals() {
-        let event = TrainEvent {
-            reward_mean: 0.5,
-            success_rate: 0.5,
-            updates: Some(1),
-            loss: Some(-0.01),
-            kl: Some(0.002),
-            ratio_mean: Some(0.99999),
-            groups_kept: 3,
-            groups_filtered: 5,
-            groups_lost: Some(0),
-            tokens_sampled: 300,
-            rollout_s: 2.0,
-            ..Default::default()
-        };
-        let expected = "reward 0.500  success 50 %  loss -0.0100  KL 0.0020  ratio 1.000  groups 3/8  150 tok/s";
-        assert_eq!(figures(&event), expected);
-    }
-
-    #[test]
-    fn a_step_without_an_update_shows_no_loss_and_no_ratio() {
-        let event = TrainEvent {
-            updates: Some(0),
-            groups_filtered: 1,
-            groups_lost: Some(1),
-            ..Default::default()
-        };
-        let expected = "reward 0.000  success 0 %  groups 0/2 (1 lost to faults): no update  0 tok/s";
-        assert_eq!(figures(&event), expected);
-        let flat = TrainEvent {
-            updates: Some(0),
-            groups_filtered: 2,
-            groups_lost: Some(0),
-            ..Default::default()
-        };
-        let skipped = TrainEvent {
-            updates: Some(0),
-            updates_skipped: 1,
-            groups_kept: 2,
-            ..Default::default()
-        };
-        assert!(figures(&skipped).contains("  groups 2/2: update skipped  "));
-        assert!(
-            figures(&flat).contains("  groups 0/2: no update  "),
-            "{}",
-            figures(&flat)
-        );
     }
 }

@@ -1,17 +1,18 @@
 //! Where episodes happen: the simulated phone inside this process, or a GBox service; and the tasks for it.
 
-use crate::output;
-use anyhow::{Context, Result};
+use crate::interrupt::Interrupt;
+use crate::{hint, output};
+use anyhow::Result;
 use burn::tensor::Device;
 use cua_grpo_android::tasks::{Split, TemplateTasks};
 use cua_grpo_android::{AndroidEnvironmentFactory, EnvConfig};
 use cua_grpo_core::TaskSource;
-use cua_grpo_gbox::{BoxPool, ClientConfig, GboxClient, GboxError, PoolConfig, RUN_LABEL};
-use cua_grpo_sim::{Roster, SimConfig, SimServer};
+use cua_grpo_gbox::{BoxPool, RUN_LABEL};
+use cua_grpo_sim::{Phones, PhonesConfig, Roster};
+use cua_grpo_train::TrainError;
 use cua_grpo_train::config::{DeviceSpec, PromptStyle, Target, TrainConfig};
 use cua_grpo_train::eval::Venue;
 use cua_grpo_train::faults::{Counter, DeviceCounts};
-use cua_grpo_train::{Mendable, TrainError};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,12 +20,10 @@ use std::time::Duration;
 pub struct World {
     /// Makes environments.
     pub factory: Arc<AndroidEnvironmentFactory>,
-    /// The boxes that it leases.
-    pub pool: BoxPool,
+    /// The phones that it leases.
+    pub phones: Phones,
     /// Which box each slot has, for scripted policies.
     pub roster: Roster,
-    /// The phones, when they are simulated here.
-    pub sim: Option<SimServer>,
 }
 
 /// What a world is made from; a subset of both configurations.
@@ -41,6 +40,8 @@ pub struct WorldConfig<'a> {
     pub target: Target,
     /// How much the prompt says.
     pub prompt_style: PromptStyle,
+    /// How long a service is waited for.
+    pub outage_budget: Duration,
 }
 
 impl<'a> WorldConfig<'a> {
@@ -53,6 +54,7 @@ impl<'a> WorldConfig<'a> {
             max_turns: config.max_turns,
             target: config.target,
             prompt_style: config.prompt_style,
+            outage_budget: Duration::from_secs_f64(config.outage_budget),
         }
     }
 }
@@ -69,53 +71,49 @@ impl World {
 
     /// Counts the boxes of the pool.
     fn counter(&self) -> Counter {
-        let pool = self.pool.clone();
+        let pool = self.phones.pool.clone();
         Arc::new(move || {
-            let stats = pool.stats();
+            let (stats, outages) = (pool.stats(), pool.client().outages());
             DeviceCounts {
                 created: stats.created,
                 terminated: stats.terminated,
                 create_faults: stats.create_faults,
                 terminate_faults: stats.terminate_faults,
+                unsure: stats.unsure,
+                outages: outages.count,
+                outage: outages.waited,
                 retries: pool.client().retries(),
             }
         })
     }
 
-    /// Starts the simulated phone or connects to the service, and checks that boxes can be had.
-    pub async fn open(config: WorldConfig<'_>) -> Result<Self> {
-        let simulated = config.base_url == "sim";
-        let (sim, client) = if simulated {
-            let sim = SimServer::start(SimConfig {
-                quota: config.concurrency,
-                ..Default::default()
-            })
-            .await?;
-            let client = ClientConfig::new("sim").at(sim.base_url());
-            (Some(sim), client)
-        } else {
-            let Some(key) = config.api_key else {
-                return Err(TrainError::Usage(format!(
-                    "no key for {}: set GBOX_API_KEY, or use the simulated phone with --set gbox_base_url=sim",
-                    config.base_url
-                ))
-                .into());
-            };
-            (None, ClientConfig::new(key).at(config.base_url))
-        };
-        let address = client.base_url.clone();
-        let pool = PoolConfig {
-            quota: config.concurrency,
-            ..Default::default()
-        };
-        let pool = BoxPool::new(GboxClient::new(client)?, pool)?;
-        let reached = pool.preflight().await;
-        let what = || format!("cannot use the GBox service at {address}; check gbox_base_url and GBOX_API_KEY");
-        match reached {
-            // A refused key is the user's to mend, a service that does not answer is not.
-            Err(error @ GboxError::Unauthorized { .. }) => Err(error).mendable(what())?,
-            other => other.with_context(what)?,
+    /// Opens phones whose boxes carry `label` (a random one when absent), and ends those that an earlier process with it
+    /// has left. Once the end is asked for by `interrupt`, nothing is waited for any more.
+    ///
+    /// # Errors
+    /// When there are no phones to be had.
+    pub async fn open(config: WorldConfig<'_>, label: Option<String>, interrupt: &Interrupt) -> Result<Self> {
+        let phones = Phones::open(PhonesConfig {
+            base_url: config.base_url,
+            api_key: config.api_key,
+            at_once: config.concurrency,
+            label,
+            outage_budget: config.outage_budget,
+        })
+        .await;
+        let phones = phones.map_err(|error| match error.is_mendable() {
+            true => TrainError::Usage(error.to_string()).into(),
+            false => anyhow::Error::from(error),
+        })?;
+        let (pool, token) = (phones.pool.clone(), interrupt.token());
+        let simulated = phones.sim.is_some();
+        if !simulated {
+            interrupt.leaves(left_behind(&pool));
         }
+        tokio::spawn(async move {
+            token.cancelled().await;
+            pool.end();
+        });
         let environment = EnvConfig {
             style: config.prompt_style.into(),
             targets: config.target.into(),
@@ -128,42 +126,48 @@ impl World {
             ..Default::default()
         };
         let roster = Roster::default();
-        let source = roster.watch(Arc::new(pool.clone()));
+        let source = roster.watch(Arc::new(phones.pool.clone()));
         Ok(Self {
             factory: Arc::new(AndroidEnvironmentFactory::new(source, environment)),
-            pool,
+            phones,
             roster,
-            sim,
         })
+    }
+
+    /// The label of the boxes.
+    pub fn label(&self) -> &str {
+        &self.phones.pool.config().label
     }
 
     /// Ends every box of this run. Boxes that may be left are told about: what was computed is not less true for them.
     pub async fn close(self) {
-        let pool = &self.pool;
-        let mut swept = pool.close().await;
-        let faults = pool.stats().terminate_faults;
-        if faults > 0 && swept.is_ok() {
-            // What could not be terminated before, once more.
-            swept = pool.sweep(pool.run_label()).await;
+        let pool = self.phones.pool.clone();
+        let closed = self.phones.close().await;
+        let mut left = Vec::new();
+        if let Some(error) = &closed.unknown {
+            left.push(format!("it is not known whether boxes of this run are left ({error})"));
         }
-        let left = match swept {
-            Err(error) => Some(format!("it is not known whether boxes of this run are left: {error}")),
-            Ok(_) => match pool.stats().terminate_faults - faults {
-                0 => None,
-                count => Some(format!("{count} boxes could not be terminated")),
-            },
-        };
-        if let Some(left) = left {
-            output::warn(format!(
-                "{left}; boxes with the label {RUN_LABEL}={} end by themselves within {} minutes",
-                pool.run_label(),
-                PoolConfig::default().expires_in.as_secs() / 60
-            ));
+        if !closed.left.is_empty() {
+            left.push(format!("boxes that could not be ended: {}", closed.left.join(", ")));
         }
-        if let Some(sim) = self.sim {
-            sim.shutdown().await;
+        if closed.unborn {
+            left.push("a box may still come up whose creation was not answered".to_owned());
+        }
+        if !left.is_empty() {
+            output::warn(format!("{}; {}", left.join("; "), left_behind(&pool)));
         }
     }
+}
+
+/// What a user can do about boxes that may be left.
+fn left_behind(pool: &BoxPool) -> String {
+    let (config, url) = (pool.config(), format!("gbox_base_url={}", pool.client().base_url()));
+    format!(
+        "they carry the label {RUN_LABEL}={} and end by themselves within {} minutes, or at once with: {}",
+        config.label,
+        config.expires_in.as_secs() / 60,
+        hint::command(&["boxes", "sweep", "--label", &config.label, "--set", &url])
+    )
 }
 
 /// Tasks of the named templates (all when none is named).

@@ -1,7 +1,9 @@
 //! Bodies of the box endpoints: create, get, list, terminate, display, and errors.
 
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Body of `POST /boxes/android`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -51,6 +53,9 @@ pub enum BoxStatus {
     Error,
     /// It is gone; it can still be read.
     Terminated,
+    /// A word that this crate does not know.
+    #[serde(other)]
+    Unknown,
 }
 
 impl BoxStatus {
@@ -61,6 +66,7 @@ impl BoxStatus {
             Self::Running => "running",
             Self::Error => "error",
             Self::Terminated => "terminated",
+            Self::Unknown => "unknown",
         }
     }
 }
@@ -135,6 +141,87 @@ pub struct BoxList {
     pub page_size: u32,
     /// Boxes on all pages.
     pub total: u64,
+}
+
+/// What is read of an answer of `GET /boxes`. A list may hold boxes of others, of kinds and in states that this crate does
+/// not know, so only ids are asked for.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct BoxPage {
+    /// The boxes of this page that have an id.
+    pub boxes: Vec<ListedBox>,
+    /// Boxes a page, where the service says so.
+    pub page_size: Option<usize>,
+    /// Entries that are no box.
+    pub unreadable: usize,
+    /// Equal pages have equal marks.
+    pub mark: u64,
+}
+
+/// A box as a list tells of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ListedBox {
+    /// Its id.
+    pub id: String,
+    /// Its status in the word of the service; empty when it tells none.
+    pub status: String,
+    /// ISO 8601 time, as the service wrote it.
+    pub created_at: Option<String>,
+    /// ISO 8601 time at which it terminates itself.
+    pub expires_at: Option<String>,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl ListedBox {
+    /// Whether there may be something to terminate: anything but a box that is gone.
+    pub fn is_live(&self) -> bool {
+        self.status != BoxStatus::Terminated.as_str()
+    }
+
+    fn read(value: &Value) -> Option<Self> {
+        let text = |name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
+        let labels = value.get("config").and_then(|config| config.get("labels"));
+        let labels = labels.and_then(Value::as_object).into_iter().flatten();
+        Some(Self {
+            id: text("id").filter(|id| is_box_id(id))?,
+            status: text("status").unwrap_or_default(),
+            created_at: text("createdAt"),
+            expires_at: text("expiresAt"),
+            labels: labels
+                .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
+                .collect(),
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for BoxPage {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Loose {
+            data: Vec<Value>,
+            #[serde(default)]
+            page_size: Value,
+        }
+        let Loose { data, page_size } = Loose::deserialize(deserializer)?;
+        let boxes: Vec<ListedBox> = data.iter().filter_map(ListedBox::read).collect();
+        Ok(Self {
+            unreadable: data.len() - boxes.len(),
+            mark: {
+                let mut hasher = DefaultHasher::new();
+                data.iter().for_each(|value| value.to_string().hash(&mut hasher));
+                hasher.finish()
+            },
+            page_size: page_size.as_u64().and_then(|size| usize::try_from(size).ok()),
+            boxes,
+        })
+    }
+}
+
+/// Whether a text can stand in a path as the id of a box: letters, digits, `-` and `_`, at most 128.
+pub fn is_box_id(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+    (1..=128).contains(&text.len()) && text.chars().all(plain)
 }
 
 /// Body of `POST /boxes/{id}/terminate`.

@@ -15,8 +15,8 @@ pub use action::{
     Screenshot, ScreenshotOption, ScreenshotOptions, ScreenshotRequest, ScrollCapture,
 };
 pub use boxes::{
-    BoxConfig, BoxList, BoxObject, BoxOs, BoxStatus, CreateBox, CreateBoxConfig, Display, ErrorBody, ErrorMessage,
-    Resolution, Terminate,
+    BoxConfig, BoxList, BoxObject, BoxOs, BoxPage, BoxStatus, CreateBox, CreateBoxConfig, Display, ErrorBody,
+    ErrorMessage, ListedBox, Resolution, Terminate, is_box_id,
 };
 pub use command::{Command, CommandResult};
 pub use gesture::{

@@ -46,6 +46,10 @@ pub struct Service {
     pub quota: Option<usize>,
     /// Leave the picture out of the results of actions.
     pub blind: bool,
+    /// Lists have boxes of all labels and states.
+    pub unfiltered: bool,
+    /// Never answer, and do nothing.
+    pub hung: bool,
 }
 
 impl Service {
@@ -98,17 +102,7 @@ impl Double {
     }
 
     pub fn client(&self) -> GboxClient {
-        let retry = RetryPolicy {
-            max_retries: 2,
-            base_delay: Duration::from_millis(1),
-            max_delay: Duration::from_millis(2),
-        };
-        let config = ClientConfig {
-            retry,
-            timeout: Duration::from_millis(300),
-            ..ClientConfig::new("key")
-        };
-        GboxClient::new(config.at(&self.base_url)).unwrap()
+        client_at(&self.base_url)
     }
 
     pub fn with<T>(&self, look: impl FnOnce(&mut Service) -> T) -> T {
@@ -118,6 +112,22 @@ impl Double {
     pub fn fail(&self, failures: impl IntoIterator<Item = Failure>) {
         self.with(|service| service.failures.extend(failures));
     }
+}
+
+/// A client with little patience.
+pub fn client_at(base_url: &str) -> GboxClient {
+    let retry = RetryPolicy {
+        max_retries: 2,
+        base_delay: Duration::from_millis(1),
+        max_delay: Duration::from_millis(2),
+        outage_budget: Duration::from_millis(400),
+    };
+    let config = ClientConfig {
+        retry,
+        timeout: Duration::from_millis(300),
+        ..ClientConfig::new("key")
+    };
+    GboxClient::new(config.at(base_url)).unwrap()
 }
 
 type Shared = State<Arc<Mutex<Service>>>;
@@ -144,6 +154,9 @@ async fn record(State(service): Shared, request: Request, next: Next) -> Respons
             None
         }
     };
+    if service.lock().unwrap().hung {
+        std::future::pending::<()>().await;
+    }
     let request = Request::from_parts(parts, bytes.into());
     let Some(failure) = failure else {
         return next.run(request).await;
@@ -199,6 +212,7 @@ async fn list(State(service): Shared, Query(query): Query<HashMap<String, String
         });
         status && labels
     };
+    let matches = |object: &&Value| service.unfiltered || matches(object);
     let data: Vec<&Value> = service.boxes.values().filter(matches).collect();
     Json(json!({"data": data, "page": 1, "pageSize": 100, "total": data.len()}))
 }

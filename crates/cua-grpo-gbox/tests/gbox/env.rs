@@ -11,31 +11,32 @@ use std::sync::Arc;
 use std::time::Duration;
 
 fn state() -> TaskState {
+    let check = Check {
+        command: "settings get global wifi_on".to_owned(),
+        expect: "1".to_owned(),
+    };
     TaskState {
         setup: vec!["settings put global wifi_on 0".to_owned()],
-        checks: vec![Check {
-            command: "settings get global wifi_on".to_owned(),
-            expect: "1".to_owned(),
-        }],
+        checks: vec![check],
     }
 }
 
 fn task_of(state: TaskState) -> Task {
-    let task = Task::new("wifi/4", "Turn on Wi-Fi.").with_seed(4).with_max_turns(5);
-    state.into_task(task)
+    state.into_task(Task::new("wifi/4", "Turn on Wi-Fi.").with_seed(4).with_max_turns(5))
 }
 
-fn task() -> Task {
+pub fn task() -> Task {
     task_of(state())
 }
 
-struct World {
-    double: Double,
+pub struct World {
+    pub double: Double,
+    pub pool: BoxPool,
     factory: AndroidEnvironmentFactory,
 }
 
 impl World {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let double = Double::start().await;
         let pool = BoxPool::new(
             double.client(),
@@ -52,22 +53,23 @@ impl World {
         };
         Self {
             double,
-            factory: AndroidEnvironmentFactory::new(Arc::new(pool), config),
+            factory: AndroidEnvironmentFactory::new(Arc::new(pool.clone()), config),
+            pool,
         }
     }
 
-    async fn env(&self, task: &Task) -> Box<dyn Environment> {
+    pub async fn env(&self, task: &Task) -> Box<dyn Environment> {
         self.factory.create(task, 0).await.unwrap()
     }
 
-    async fn started(&self) -> Box<dyn Environment> {
+    pub async fn started(&self) -> Box<dyn Environment> {
         let mut env = self.env(&task()).await;
         env.start().await.unwrap();
         env
     }
 }
 
-fn click(name: &str) -> String {
+pub fn click(name: &str) -> String {
     to_reply(&Action::Click {
         target: Target::element(name),
         option: ClickOption::Left,
@@ -161,9 +163,8 @@ async fn the_device_decides_not_the_claim() {
     let world = World::new().await;
     let mut env = world.started().await;
     env.step(&report(true)).await.unwrap();
-    let facts = env.finish(Ending::Reported).await.unwrap();
+    let (facts, check) = (env.finish(Ending::Reported).await.unwrap(), &state().checks[0]);
     assert_eq!((facts.verified, facts.claimed), (false, Some(true)));
-    let check = &state().checks[0];
     let [why] = &facts.checks[..] else {
         panic!("one check, got {:?}", facts.checks);
     };
@@ -252,7 +253,6 @@ async fn what_the_phone_refuses_is_told_to_the_policy_and_is_no_fault() {
     // Statuses that say nothing about the action, and a box that is gone and refuses everything.
     for failures in [
         vec![Failure::new("POST /click", 404)],
-        vec![Failure::new("POST /click", 409)],
         vec![Failure::new("POST /click", 402)],
         vec![Failure::new("POST /click", 400), Failure::new("POST /screenshot", 400)],
         vec![Failure::new("POST /model", 422), Failure::new("POST /screenshot", 404)],
@@ -268,7 +268,7 @@ async fn what_the_phone_refuses_is_told_to_the_policy_and_is_no_fault() {
 }
 
 /// The bytes of the double's picture.
-fn screenshot(wifi: bool) -> Vec<u8> {
+pub fn screenshot(wifi: bool) -> Vec<u8> {
     let uri = crate::double::picture(wifi);
     let body = uri.split_once(',').unwrap().1;
     base64::Engine::decode(&base64::engine::general_purpose::STANDARD, body).unwrap()
@@ -395,11 +395,12 @@ async fn faults_are_named_and_the_box_is_given_back() {
 
     let world = World::new().await;
     let mut env = world.started().await;
-    world.double.fail([Failure::new("POST /click", 500)]);
-    assert_eq!(
-        env.step(&click("Wi-Fi")).await.unwrap_err().kind,
-        FaultKind::Environment
-    );
+    world.double.fail(vec![
+        Failure::new("POST /click", 500),
+        Failure::new("POST /screenshot", 404),
+    ]);
+    let fault = env.step(&click("Wi-Fi")).await.unwrap_err();
+    assert_eq!(fault.kind, FaultKind::Environment);
     env.finish(Ending::Fault).await.unwrap();
 
     let mut env = world.started().await;

@@ -4,6 +4,8 @@
 
 mod double;
 mod env;
+mod hostile;
 mod pool;
 mod transport;
+mod unsure;
 mod wire;

@@ -3,14 +3,15 @@
 use super::{
     actions, boxes,
     config::Limits,
-    gestures, model,
+    gestures, mishap, model,
     reply::ApiError,
     state::{Shared, SimState},
 };
 use axum::{
     Router,
+    body::Bytes,
     extract::{DefaultBodyLimit, Request, State},
-    http::{StatusCode, header},
+    http::{StatusCode, header, request::Parts},
     middleware::{self, Next},
     response::Response,
     routing::{get, post},
@@ -75,15 +76,16 @@ async fn gate(State(state): State<Shared>, request: Request, next: Next) -> Resu
             "unavailable on purpose: a fault of the simulator",
         ));
     }
-    if acts(request.uri().path()) && state.draw(state.config.faults.refused_actions) {
+    if mishap::acts(request.uri().path()) && state.draw(state.config.faults.refused_actions) {
         return Err(ApiError::bad("refused on purpose: a fault of the simulator"));
     }
-    let request = whole(request, state.config.limits).await?;
-    Ok(next.run(request).await)
+    let (head, body) = whole(request, state.config.limits).await?;
+    let request = Request::from_parts(head, body.clone().into());
+    mishap::run(&state, request, &body, next).await
 }
 
-/// The request with all of its body, which may neither be too large nor take too long.
-async fn whole(request: Request, limits: Limits) -> Result<Request, ApiError> {
+/// A request with all of its body, which may neither be too large nor take too long.
+async fn whole(request: Request, limits: Limits) -> Result<(Parts, Bytes), ApiError> {
     let (head, body) = request.into_parts();
     let read = axum::body::to_bytes(body, limits.body_bytes);
     let bytes = match tokio::time::timeout(limits.body, read).await {
@@ -97,13 +99,7 @@ async fn whole(request: Request, limits: Limits) -> Result<Request, ApiError> {
             return Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, message));
         }
     };
-    Ok(Request::from_parts(head, bytes.into()))
-}
-
-/// Whether a path changes the screen.
-fn acts(path: &str) -> bool {
-    let action = path.split_once("/actions/").map(|(_, action)| action);
-    action.is_some_and(|action| !action.starts_with("screen"))
+    Ok((head, bytes))
 }
 
 fn check_key(state: &SimState, request: &Request) -> Result<(), ApiError> {

@@ -12,6 +12,7 @@ use axum::{
     http::StatusCode,
 };
 use cua_grpo_gbox::wire::{BoxList, BoxObject, Command, CommandResult, CreateBox, Display, Resolution, Terminate};
+use serde_json::{Value, json};
 use std::time::Duration;
 
 pub(super) async fn create_android(
@@ -44,7 +45,7 @@ pub(super) async fn create_linux() -> ApiError {
 pub(super) async fn list(
     State(state): State<Shared>,
     Query(query): Query<Vec<(String, String)>>,
-) -> Result<Json<BoxList>, ApiError> {
+) -> Result<Json<Value>, ApiError> {
     let (mut page, mut page_size) = (1_u32, 10_u32);
     let mut data = state.objects();
     for (name, value) in &query {
@@ -65,15 +66,29 @@ pub(super) async fn list(
             },
         }
     }
+    let faults = &state.config.faults;
+    if faults.pages_ignored {
+        page = 1;
+    }
     let total = data.len() as u64;
     let start = (page as usize - 1).saturating_mul(page_size as usize);
     let data = data.into_iter().skip(start).take(page_size as usize).collect();
-    Ok(Json(BoxList {
+    let list = BoxList {
         data,
         page,
         page_size,
         total,
-    }))
+    };
+    let mut list = json!(list);
+    if let Some(data) = list["data"].as_array_mut() {
+        data.extend((0..faults.foreign_boxes).map(foreign));
+    }
+    Ok(Json(list))
+}
+
+/// A box of someone else, as this version of the API does not know them.
+fn foreign(number: usize) -> Value {
+    json!({"id": format!("foreign-{number}"), "status": "hibernating", "config": {"labels": {"owner": "someone else"}}})
 }
 
 pub(super) async fn get(State(state): State<Shared>, Path(id): Path<String>) -> Result<Json<BoxObject>, ApiError> {

@@ -3,6 +3,7 @@
 use cua_grpo_core::Secret;
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    str::FromStr,
     time::Duration,
 };
 
@@ -75,8 +76,84 @@ pub struct Latency {
     pub jitter: Duration,
 }
 
-/// Failures on purpose, drawn from a seed.
+/// A way in which a request fails on purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Mishap {
+    /// Nothing is done; the answer is 503.
+    Unavailable,
+    /// Nothing is done; the answer is 429.
+    Limited,
+    /// It is done; the answer is 503.
+    UnavailableAfter,
+    /// It is done; the answer is 429.
+    LimitedAfter,
+    /// Nothing is done, and no answer comes.
+    Hang,
+    /// It is done, and no answer comes.
+    HangAfter,
+    /// It is done, and the connection breaks before an answer.
+    Drop,
+    /// It is done, and the answer breaks off in its middle.
+    Truncate,
+    /// It is done, and the answer never ends.
+    Endless,
+    /// It is done, and the answer has a gigabyte.
+    Huge,
+    /// A box is not terminated (423); other requests are let be.
+    Stuck,
+}
+
+impl Mishap {
+    /// All kinds, with the names by which they are asked for.
+    pub const ALL: [(&str, Self); 11] = [
+        ("unavailable", Self::Unavailable),
+        ("limited", Self::Limited),
+        ("unavailable-after", Self::UnavailableAfter),
+        ("limited-after", Self::LimitedAfter),
+        ("hang", Self::Hang),
+        ("hang-after", Self::HangAfter),
+        ("drop", Self::Drop),
+        ("truncate", Self::Truncate),
+        ("endless", Self::Endless),
+        ("huge", Self::Huge),
+        ("stuck", Self::Stuck),
+    ];
+}
+
+/// A kind of mishap and the share of requests that meet it.
 #[derive(Debug, Clone, Copy, PartialEq)]
+pub struct MishapShare {
+    /// The kind.
+    pub kind: Mishap,
+    /// Share of requests, 0 to 1.
+    pub share: f64,
+}
+
+/// `KIND=SHARE`, e.g. `hang-after=0.02`.
+impl FromStr for MishapShare {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let names = || Mishap::ALL.map(|(name, _)| name).join(", ");
+        let wrong = || {
+            format!(
+                "expected KIND=SHARE with a share of 0 to 1 and one of the kinds {}",
+                names()
+            )
+        };
+        let (name, share) = text.split_once('=').ok_or_else(wrong)?;
+        let (_, kind) = Mishap::ALL
+            .into_iter()
+            .find(|(known, _)| *known == name)
+            .ok_or_else(wrong)?;
+        let share = share.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+        let share = share.ok_or_else(wrong)?;
+        Ok(Self { kind, share })
+    }
+}
+
+/// Failures on purpose, drawn from a seed.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Faults {
     /// Share of requests that are answered 503 before anything is done, 0 to 1.
     pub unavailable: f64,
@@ -86,6 +163,12 @@ pub struct Faults {
     pub deaths: f64,
     /// Requests that a box which is to die still answers.
     pub death_after: u64,
+    /// Mishaps of requests: a request meets at most one.
+    pub mishaps: Vec<MishapShare>,
+    /// Every page of a list is the first one.
+    pub pages_ignored: bool,
+    /// Boxes of others, of no known status, in every list.
+    pub foreign_boxes: usize,
     /// Seed of the draws (also of the jitter).
     pub seed: u64,
 }
@@ -97,6 +180,9 @@ impl Default for Faults {
             refused_actions: 0.0,
             deaths: 0.0,
             death_after: 3,
+            mishaps: Vec::new(),
+            pages_ignored: false,
+            foreign_boxes: 0,
             seed: 0,
         }
     }

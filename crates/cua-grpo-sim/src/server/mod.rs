@@ -6,6 +6,7 @@ mod boxes;
 mod config;
 mod gestures;
 mod memory;
+mod mishap;
 mod model;
 mod reply;
 mod serve;
@@ -13,5 +14,5 @@ mod start;
 mod state;
 mod time;
 
-pub use config::{Faults, Latency, Limits, SimConfig};
+pub use config::{Faults, Latency, Limits, Mishap, MishapShare, SimConfig};
 pub use start::{PhoneAccess, SimError, SimServer, SimStats};

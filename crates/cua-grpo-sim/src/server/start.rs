@@ -1,6 +1,11 @@
 //! Starts and stops the simulator, and reaches into its phones.
 
-use super::{api, config::SimConfig, serve::serve, state::SimState};
+use super::{
+    api,
+    config::{MishapShare, SimConfig},
+    serve::serve,
+    state::SimState,
+};
 use crate::phone::Phone;
 use std::{
     net::SocketAddr,
@@ -33,6 +38,10 @@ pub struct SimStats {
     pub refused: u64,
     /// Boxes that died on purpose.
     pub deaths: u64,
+    /// Requests that change a phone: actions, and shell commands that are no question.
+    pub deeds: u64,
+    /// Deeds that were asked for again although the one before may have been done, without a look at the screen between.
+    pub repeated: u64,
     /// Boxes that run or boot now.
     pub live_boxes: usize,
 }
@@ -114,8 +123,15 @@ impl SimServer {
             requests: self.state.requests.load(Ordering::Relaxed),
             refused: self.state.refused.load(Ordering::Relaxed),
             deaths: self.state.deaths.load(Ordering::Relaxed),
+            deeds: self.state.deeds.load(Ordering::Relaxed),
+            repeated: self.state.repeated.load(Ordering::Relaxed),
             live_boxes: self.state.live(),
         }
+    }
+
+    /// Changes what goes wrong with requests from now on; those under way are let be.
+    pub fn set_mishaps(&self, mishaps: impl IntoIterator<Item = MishapShare>) {
+        self.state.set_mishaps(mishaps.into_iter().collect());
     }
 
     /// Stops listening, lets requests in progress finish for up to two seconds, and ends.

@@ -1,6 +1,11 @@
 //! The boxes of a simulator: birth, life, expiry, death and quota.
 
-use super::{config::SimConfig, memory::ScreenshotMemory, reply::ApiError, time::iso};
+use super::{
+    config::{Mishap, MishapShare, SimConfig},
+    memory::ScreenshotMemory,
+    reply::ApiError,
+    time::iso,
+};
 use crate::phone::Phone;
 use axum::http::StatusCode;
 use cua_grpo_gbox::SEED_ENV;
@@ -30,6 +35,13 @@ pub(super) struct SimState {
     pub requests: AtomicU64,
     pub refused: AtomicU64,
     pub deaths: AtomicU64,
+    /// Requests that change a phone.
+    pub deeds: AtomicU64,
+    /// Those among them that were sent again although they may have been done.
+    pub repeated: AtomicU64,
+    /// What may or may not have been done last on a box, as far as its client knows.
+    doubts: Mutex<HashMap<String, u64>>,
+    mishaps: Mutex<Vec<MishapShare>>,
     boxes: Mutex<Boxes>,
     rng: Mutex<ChaCha8Rng>,
 }
@@ -78,8 +90,13 @@ impl BoxEntry {
 impl SimState {
     pub fn new(config: SimConfig) -> Self {
         let rng = Mutex::new(ChaCha8Rng::seed_from_u64(config.faults.seed));
+        let mishaps = Mutex::new(config.faults.mishaps.clone());
         Self {
             config,
+            deeds: AtomicU64::new(0),
+            repeated: AtomicU64::new(0),
+            doubts: Mutex::default(),
+            mishaps,
             memory: ScreenshotMemory::default(),
             requests: AtomicU64::new(0),
             refused: AtomicU64::new(0),
@@ -104,6 +121,33 @@ impl SimState {
     /// Draws a number from 0 to 1.
     pub fn fraction(&self) -> f64 {
         self.rng.lock().unwrap_or_else(PoisonError::into_inner).random()
+    }
+
+    /// Draws a mishap for a request; one that terminates a box may meet all kinds.
+    pub fn mishap(&self, terminates: bool) -> Option<Mishap> {
+        let mishaps = self.mishaps.lock().unwrap_or_else(PoisonError::into_inner);
+        let possible = mishaps
+            .iter()
+            .filter(|mishap| terminates || mishap.kind != Mishap::Stuck);
+        let mut left = if mishaps.is_empty() {
+            return None;
+        } else {
+            self.fraction()
+        };
+        possible.copied().find_map(|mishap| {
+            left -= mishap.share;
+            (left < 0.0).then_some(mishap.kind)
+        })
+    }
+
+    /// Changes what goes wrong from now on.
+    pub fn set_mishaps(&self, mishaps: Vec<MishapShare>) {
+        *self.mishaps.lock().unwrap_or_else(PoisonError::into_inner) = mishaps;
+    }
+
+    /// What may or may not have been done last, by box.
+    pub fn doubts(&self) -> MutexGuard<'_, HashMap<String, u64>> {
+        self.doubts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A new box, or 429 when the quota is used up.
@@ -131,7 +175,7 @@ impl SimState {
         )?
         .min(LONGEST);
         let keep_alive = duration("config.keepAlive", config.keep_alive.as_deref(), Duration::ZERO)?.min(LONGEST);
-        let faults = self.config.faults;
+        let faults = &self.config.faults;
         let left = self.draw(faults.deaths).then_some(faults.death_after);
 
         let mut boxes = self.boxes();

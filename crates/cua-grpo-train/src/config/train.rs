@@ -344,6 +344,10 @@ configuration! {
         /// New attempts at an episode that was lost to a fault of the infrastructure.
         #[resume = Free]
         max_retries: usize [at_least(0.0).at_most(1000.0)] = 2,
+        /// Seconds for which a GBox service is waited for that takes no requests (429, 502 to 504, no connection), before
+        /// the run gives up, after saving.
+        #[resume = Free]
+        outage_budget: f64 [at_least(0.0).at_most(86_400.0)] = 600.0,
         /// Share of a step's or an evaluation's episodes that may be lost to faults; more ends the run, after saving.
         #[resume = Free]
         max_lost_share: f64 [at_least(0.0).at_most(1.0)] = 0.25,

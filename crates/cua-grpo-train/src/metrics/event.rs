@@ -126,6 +126,9 @@ pub struct EvalEvent {
     /// The timeline of the run that begins with this line; left out in all other lines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
+    /// Why it has failed, where more was lost than the configuration allows: its figures are compared with none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<String>,
 }
 
 /// One training step. Rates are fractions of 1.

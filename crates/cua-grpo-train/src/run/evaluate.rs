@@ -9,7 +9,8 @@ use crate::sink::Event;
 use anyhow::Result;
 
 impl Run {
-    /// Evaluates, logs, saves the episodes and the best model; `None` when the user interrupted it.
+    /// Evaluates, logs, saves the episodes and the best model; `None` when the user interrupted it. An evaluation that too
+    /// much was lost of is named and chooses nothing; the run goes on.
     pub(super) async fn evaluate(&mut self) -> Result<Option<EvalResult>> {
         let step = self.state.global_step;
         let evaluation = self.judged.clone();
@@ -26,6 +27,10 @@ impl Run {
         self.tell(&Event::Eval(&result.event))?;
         self.dir.save_episodes(step, &result, self.config.save_episodes);
         self.written();
+        self.eval_failed = result.event.failed.is_some();
+        if let Some(failed) = &result.event.failed {
+            self.warn(format!("the {failed}. The run goes on without its figures"))?;
+        }
         self.judge(&result.event, &evaluation.task_set)?;
         Ok(Some(result))
     }

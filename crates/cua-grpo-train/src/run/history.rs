@@ -60,7 +60,8 @@ impl History {
             lacks.push(format!("the evaluation after step {step}"));
         }
         Self {
-            closing: last.filter(|_| !evaluated).cloned(),
+            // One that failed says nothing of the weights, and is made again.
+            closing: last.filter(|last| !evaluated && last.failed.is_none()).cloned(),
             lacks: (!lacks.is_empty()).then(|| lacks.join(", ")),
         }
     }

@@ -22,7 +22,7 @@ use crate::sink::{Event, Outcome, Sink, Sinks};
 use anyhow::Result;
 use cua_grpo_algo::Schedule;
 use cua_grpo_core::{Renderer, Reward, Sampler, TaskSource};
-use cua_grpo_rollout::{CancellationToken, RolloutEngine, TaskCursor};
+use cua_grpo_rollout::{CancellationToken, EngineError, RolloutEngine, TaskCursor};
 use std::path::Path;
 use std::sync::Arc;
 use verdict::{Closed, enough};
@@ -67,6 +67,8 @@ pub struct Run {
     resumed: TrainingState,
     /// The evaluation that closed the run before, until its verdict is in the folder.
     closed: Option<Closed>,
+    /// The evaluation of the weights at hand has failed.
+    eval_failed: bool,
     /// The sinks know that the folder is this run's.
     told: bool,
     schedule: Schedule,
@@ -119,6 +121,7 @@ impl Run {
             checkpoints,
             resumed: state.clone(),
             closed,
+            eval_failed: false,
             told: false,
             state,
             sinks: parts.sinks,
@@ -142,14 +145,17 @@ impl Run {
     }
 
     /// Trains until the last step, until it is good enough, or until the end is asked for. What was reached is saved
-    /// also where faults or updates that are left out ([`TooMany`]) end the run.
+    /// also where faults or updates that are left out ([`TooMany`]), or a failure of the engine, end the run.
     ///
     /// # Errors
     /// Why the run could not go on.
     pub async fn train(&mut self) -> Result<Outcome> {
         let outcome = self.steps().await;
         if let Err(error) = &outcome {
-            if error.is::<TooMany>() {
+            // An update that fails half-way leaves weights that are those of no step.
+            if error.is::<TooMany>() || error.is::<EngineError>() {
+                // Whoever goes on from here makes an evaluation that has failed again.
+                self.state.evaluated &= !self.eval_failed;
                 self.save_here()?;
             }
             self.written();
@@ -191,14 +197,19 @@ impl Run {
             self.tell(&Event::Step(&event))?;
             self.check_skipped()?;
             let (step, last) = (self.state.global_step, self.state.global_step == self.config.max_steps);
+            let due_to_save = last || due(self.config.save_steps, step);
             if due(self.config.eval_steps, step) {
+                if due_to_save {
+                    // The evaluation takes long and may fail.
+                    self.save()?;
+                }
                 if self.evaluate().await?.is_none() {
                     return self.stopped();
                 }
                 self.state.evaluated = true;
             }
             let enough = enough(&self.state, &self.config);
-            if last || enough.is_some() || due(self.config.save_steps, step) {
+            if enough.is_some() || due_to_save {
                 self.save()?;
             }
             if let Some(reason) = enough {
@@ -255,6 +266,10 @@ impl Run {
     fn tell(&mut self, event: &Event<'_>) -> Result<()> {
         self.dir.event(event)?;
         self.sinks.tell(event)
+    }
+
+    fn warn(&self, text: impl AsRef<str>) -> Result<()> {
+        self.sinks.tell(&Event::Warning(text.as_ref()))
     }
 
     fn note(&self, text: impl AsRef<str>) -> Result<()> {

@@ -72,6 +72,7 @@ impl Run {
         }
         self.state.global_step = step;
         self.state.evaluated = false;
+        self.eval_failed = false;
         self.state.task_cursor = self.cursor.position();
         if let Some(curriculum) = &self.curriculum {
             self.state.standing = curriculum.observe(&collection.groups);

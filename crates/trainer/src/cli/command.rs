@@ -1,6 +1,8 @@
 //! The subcommands.
 
-use super::{EvalArgs, GenerateArgs, MergeArgs, PlanArgs, ReportArgs, ScoreArgs, SftArgs, SimArgs, TrainArgs};
+use super::{
+    BoxesArgs, EvalArgs, GenerateArgs, MergeArgs, PlanArgs, ReportArgs, ScoreArgs, SftArgs, SimArgs, TrainArgs,
+};
 use crate::output::LogFormat;
 use clap::{Parser, Subcommand};
 
@@ -46,6 +48,8 @@ pub enum Command {
     Sft(SftArgs),
     /// Serve the simulated phone behind the GBox API
     Sim(SimArgs),
+    /// Show or end the boxes that runs hold at a GBox service
+    Boxes(BoxesArgs),
     /// Write report.html of a run folder anew
     Report(ReportArgs),
     /// Tell parameters and memory before a run

@@ -1,5 +1,6 @@
 //! The command line: subcommands, their flags, and which configuration they make.
 
+mod boxes;
 mod command;
 mod given;
 mod measured;
@@ -7,6 +8,7 @@ mod model;
 mod run;
 mod tools;
 
+pub use boxes::{BoxesArgs, BoxesCommand};
 pub use command::{Cli, Command};
 pub use measured::Measured;
 pub use model::{GenerateArgs, MergeArgs, ModelArgs, ScoreArgs, SpecialTokens};

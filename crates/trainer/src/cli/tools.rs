@@ -25,6 +25,10 @@ pub struct SimArgs {
     /// Fraction of actions that are refused as if the policy had asked for nonsense
     #[arg(long, value_name = "FRACTION", default_value_t = 0.0, value_parser = fraction, allow_hyphen_values = true)]
     pub refuse_rate: f64,
+    /// What goes wrong with a fraction of requests, as KIND=FRACTION; may be repeated. Kinds: unavailable, limited,
+    /// unavailable-after, limited-after, hang, hang-after, drop, truncate, endless, huge, stuck
+    #[arg(long, value_name = "KIND=FRACTION")]
+    pub mishap: Vec<cua_grpo_sim::MishapShare>,
     /// Seed of the injected faults
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub seed: u64,

@@ -32,7 +32,9 @@ pub async fn eval(measured: &Measured) -> Result<()> {
         loaded.mendable(format!("--adapter {}", adapter.given.display()))?;
     }
     interrupt.hold();
-    let world = interrupt.or(World::open(WorldConfig::of(config))).await??;
+    let world = interrupt
+        .or(World::open(WorldConfig::of(config), None, &interrupt))
+        .await??;
     let unseen = tasks(config.eval_seed, Split::Eval, &config.templates)?;
     let evaluation = Evaluation::of(config, &*unseen);
     let venue = world.venue(unseen);
@@ -65,7 +67,7 @@ pub async fn eval(measured: &Measured) -> Result<()> {
         result.event.episodes,
         100.0 * result.event.claimed_success_rate,
         result.event.turns_mean,
-        crate::progress::incomplete(&result.event)
+        cua_grpo_report::incomplete(&result.event)
     ));
     let mut line = serde_json::to_value(cua_grpo_train::metrics::Line::Eval(result.event))?;
     line["step"] = step.into();

@@ -1,5 +1,6 @@
 //! The subcommands, one file each.
 
+mod boxes;
 mod eval;
 mod generate;
 mod merge;
@@ -11,6 +12,7 @@ mod score;
 mod sim;
 mod train;
 
+pub use boxes::boxes;
 pub use eval::eval;
 pub use generate::generate;
 pub use merge::merge;

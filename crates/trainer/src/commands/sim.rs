@@ -22,6 +22,7 @@ pub async fn sim(arguments: &SimArgs) -> Result<()> {
         faults: Faults {
             unavailable: arguments.fault_rate,
             refused_actions: arguments.refuse_rate,
+            mishaps: arguments.mishap.clone(),
             seed: arguments.seed,
             ..Default::default()
         },

@@ -5,12 +5,12 @@ use crate::assemble::{self, Loaded};
 use crate::interrupt::{Interrupt, Notice};
 use crate::progress::Progress;
 use crate::refresh::Refresh;
-use crate::table::before_after;
 use crate::world::{World, WorldConfig, tasks};
 use crate::{hint, output};
 use anyhow::Result;
 use cua_grpo_android::tasks::Split;
-use cua_grpo_report::Invocation;
+use cua_grpo_report::{Invocation, before_after};
+use cua_grpo_rollout::EngineError;
 use cua_grpo_train::TrainError;
 use cua_grpo_train::compare::first_and_last;
 use cua_grpo_train::config::{Configuration, TrainConfig};
@@ -45,7 +45,8 @@ pub async fn train(config: TrainConfig, resume: Option<ResumePoint>) -> Result<(
     let Loaded { policy, renderer } = assemble::load(&config, &folder)?;
     let learning = start.learning(&config, policy, &*unseen)?;
     interrupt.hold();
-    let world = interrupt.or(World::open(WorldConfig::of(&config))).await??;
+    let world = World::open(WorldConfig::of(&config), None, &interrupt);
+    let world = interrupt.or(world).await??;
     let (step, version) = (learning.state.global_step, learning.state.policy_version);
     let sampler = sampler(
         &learning.learner.policy,
@@ -89,7 +90,7 @@ fn told(run: &Run, outcome: Result<Outcome>, refresh: &Refresh) -> Result<()> {
             Err(TrainError::Interrupted.into())
         }
         Ok(Outcome::Finished | Outcome::Idle) => finished(run, refresh),
-        Err(error) if error.is::<TooMany>() => {
+        Err(error) if error.is::<TooMany>() || error.is::<EngineError>() => {
             Err(TooMany(format!("{error}. What was reached is saved, {}", way_on(run))).into())
         }
         Err(error) => Err(error),
@@ -117,9 +118,19 @@ fn finished(run: &Run, refresh: &Refresh) -> Result<()> {
         })
         .collect();
     // An older checkpoint that is left as it is has nothing to do with what came after it.
-    let evals = evals.iter().filter(|eval| eval.step <= step);
+    let (failed, evals): (Vec<_>, Vec<_>) = evals
+        .iter()
+        .filter(|eval| eval.step <= step)
+        .partition(|eval| eval.failed.is_some());
     if let Some((before, after, _)) = first_and_last(evals) {
         output::say(format!("\n{}", before_after(&before, &after)));
+    }
+    if !failed.is_empty() {
+        let steps: Vec<String> = failed.iter().map(|eval| eval.step.to_string()).collect();
+        output::warn(format!(
+            "evaluations that failed, and are in no table: after step {}",
+            steps.join(", ")
+        ));
     }
     output::say(format!("  run folder      {}", dir.display()));
     if let Some(report) = refresh.latest() {

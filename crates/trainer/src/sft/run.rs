@@ -16,7 +16,7 @@ use cua_grpo_model::memory::Available;
 use cua_grpo_model::processor::ChatRenderer;
 use cua_grpo_model::{ModelConfig, Policy, Qwen3Vl, Trainable};
 use cua_grpo_rollout::{CancellationToken, GroupRequest, RolloutConfig, RolloutEngine, TaskCursor};
-use cua_grpo_sim::{ScriptedPolicy, Skill};
+use cua_grpo_sim::{HERE, ScriptedPolicy, Skill};
 use cua_grpo_train::config::SftConfig;
 use cua_grpo_train::eval::{Candidate, Evaluation, evaluate, interrupted};
 use cua_grpo_train::faults::{check_lost, first_fault};
@@ -26,7 +26,7 @@ use cua_grpo_train::learner::Learner;
 use cua_grpo_train::{Mendable, TrainError};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Episodes that are demonstrated at once.
 const CONCURRENCY: usize = 32;
@@ -51,15 +51,16 @@ pub async fn run(config: &SftConfig) -> Result<()> {
     let from = config.init_from.as_deref().map(ModelFolder::open).transpose();
     let from = from.context("init_from")?;
     interrupt.hold();
-    let world = World::open(WorldConfig {
-        base_url: "sim",
+    let phones = WorldConfig {
+        base_url: HERE,
         api_key: None,
         concurrency: CONCURRENCY,
         max_turns: config.max_turns,
         target: config.target,
         prompt_style: config.prompt_style,
-    })
-    .await?;
+        outage_budget: Duration::ZERO,
+    };
+    let world = World::open(phones, None, &interrupt).await?;
     let made = Unfinished::beside(dir)?;
     match &from {
         None => write_processor(config, prompts(config), made.path())?,
@@ -206,7 +207,11 @@ async fn demonstrations(
     renderer: Arc<ChatRenderer>,
     cancel: CancellationToken,
 ) -> Result<Vec<Row>> {
-    let sim = world.sim.as_ref().context("demonstrations need the simulated phone")?;
+    let sim = world
+        .phones
+        .sim
+        .as_ref()
+        .context("demonstrations need the simulated phone")?;
     let skill = Skill {
         hurry: config.skill_hurry,
         slip: config.skill_slip,

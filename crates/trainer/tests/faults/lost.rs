@@ -34,7 +34,15 @@ async fn losing_more_than_the_share_ends_the_run_after_saving_and_without_a_tabl
     // One box for four episodes: three of four are lost.
     let sim = faulty(Faults::default(), 1).await;
     let mut flags = at(&sim);
-    flags.extend(["--max-steps=1", "--output-dir=run", "--set=max_retries=0"].map(String::from));
+    flags.extend(
+        [
+            "--max-steps=1",
+            "--output-dir=run",
+            "--set=max_retries=0",
+            "--set=outage_budget=0",
+        ]
+        .map(String::from),
+    );
     let output = finish(command(folder.path(), SMALL, &flags)).await;
     let text = said(&output);
     assert_eq!(output.status.code(), Some(1), "{text}");
@@ -42,16 +50,26 @@ async fn losing_more_than_the_share_ends_the_run_after_saving_and_without_a_tabl
         assert!(text.contains(word), "{word} in {text}");
     }
     assert!(!text.contains("tasks solved") && !text.contains("% of"), "{text}");
-    assert!(read_metrics(&folder.path().join("run")).unwrap().is_empty());
+    // The evaluation before it failed too, and is made again.
+    let lines = read_metrics(&folder.path().join("run")).unwrap();
+    assert!(
+        matches!(&lines[..], [Line::Eval(eval)] if eval.failed.is_some()),
+        "{lines:?}"
+    );
     // With what the quota allows it goes on.
     let mut again = command(folder.path(), &["--resume=run", "--set=concurrency=1"], &[]);
     again.env("GBOX_API_KEY", "any");
     let output = finish(again).await;
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
     assert_eq!(steps(&folder.path().join("run"))[0].losses.lost, 0);
+    let lines = read_metrics(&folder.path().join("run")).unwrap();
+    assert!(
+        matches!(&lines[0], Line::Eval(eval) if eval.step == 0 && eval.failed.is_none()),
+        "{lines:?}"
+    );
 
     let mut flags = at(&sim);
-    flags.push("--set=max_retries=0".to_owned());
+    flags.extend(["--set=max_retries=0", "--set=outage_budget=0"].map(String::from));
     let arguments = ["eval", "--episodes=4", "--set=concurrency=4", "--max-turns=2"];
     let output = finish(command(folder.path(), &arguments, &flags)).await;
     let text = said(&output);
@@ -104,6 +122,7 @@ async fn an_incomplete_evaluation_says_so_and_chooses_nothing() {
         "--max-steps=1",
         "--output-dir=run",
         "--set=max_retries=0",
+        "--set=outage_budget=0",
         "--set=max_lost_share=1",
         "--set=eval_steps=1",
     ];

@@ -7,5 +7,6 @@ mod live;
 mod lost;
 mod messages;
 mod numbers;
+mod outages;
 mod secrets;
 mod signals;

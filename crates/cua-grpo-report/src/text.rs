@@ -1,7 +1,7 @@
-//! The table at the end of a run: the first evaluation beside the last.
+//! Figures as lines of text: of a step, of an evaluation that lacks episodes, and the table at the end of a run.
 
-use cua_grpo_train::compare::requested;
-use cua_grpo_train::metrics::EvalEvent;
+use cua_grpo_train::compare::{lost, requested};
+use cua_grpo_train::metrics::{EvalEvent, TrainEvent};
 
 /// The table at the end: the first evaluation beside the last, on the instances that neither has lost. An evaluation is
 /// not compared with itself: alone it is a line.
@@ -81,6 +81,42 @@ pub fn before_after(before: &EvalEvent, after: &EvalEvent) -> String {
     text
 }
 
+/// The figures of a step on one line.
+pub fn figures(event: &TrainEvent) -> String {
+    let mut parts = vec![
+        format!("reward {:.3}", event.reward_mean),
+        format!("success {:.0} %", 100.0 * event.success_rate),
+    ];
+    parts.extend(event.loss.map(|loss| format!("loss {loss:.4}")));
+    parts.extend(event.kl.map(|kl| format!("KL {kl:.4}")));
+    parts.extend(event.ratio_mean.map(|ratio| format!("ratio {ratio:.3}")));
+    parts.push(groups(event));
+    parts.push(format!("{:.0} tok/s", event.tokens_per_s()));
+    parts.join("  ")
+}
+
+/// Groups that were trained on, out of those rolled out: `groups 3/8`, `groups 0/2: no update`.
+fn groups(event: &TrainEvent) -> String {
+    let lost = match event.groups_lost {
+        None | Some(0) => String::new(),
+        Some(lost) => format!(" ({lost} lost to faults)"),
+    };
+    let none = match (event.updates, event.updates_skipped) {
+        (_, 1..) => ": update skipped",
+        (Some(0), 0) => ": no update",
+        _ => "",
+    };
+    format!("groups {}/{}{lost}{none}", event.groups_kept, event.groups())
+}
+
+/// What a line about an evaluation ends with when episodes of it were lost.
+pub fn incomplete(event: &EvalEvent) -> String {
+    match lost(event) {
+        0 => String::new(),
+        lost => format!("; incomplete: {lost} of {} lost to faults", requested(event)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,5 +147,55 @@ mod tests {
         );
         let widths: Vec<_> = table.lines().map(|line| line.chars().count()).collect();
         assert!(widths.iter().all(|width| *width == widths[0]), "{table}");
+    }
+
+    #[test]
+    fn a_step_prints_the_ratio_with_three_decimals() {
+        let event = TrainEvent {
+            reward_mean: 0.5,
+            success_rate: 0.5,
+            updates: Some(1),
+            loss: Some(-0.01),
+            kl: Some(0.002),
+            ratio_mean: Some(0.99999),
+            groups_kept: 3,
+            groups_filtered: 5,
+            groups_lost: Some(0),
+            tokens_sampled: 300,
+            rollout_s: 2.0,
+            ..Default::default()
+        };
+        let expected = "reward 0.500  success 50 %  loss -0.0100  KL 0.0020  ratio 1.000  groups 3/8  150 tok/s";
+        assert_eq!(figures(&event), expected);
+    }
+
+    #[test]
+    fn a_step_without_an_update_shows_no_loss_and_no_ratio() {
+        let event = TrainEvent {
+            updates: Some(0),
+            groups_filtered: 1,
+            groups_lost: Some(1),
+            ..Default::default()
+        };
+        let expected = "reward 0.000  success 0 %  groups 0/2 (1 lost to faults): no update  0 tok/s";
+        assert_eq!(figures(&event), expected);
+        let flat = TrainEvent {
+            updates: Some(0),
+            groups_filtered: 2,
+            groups_lost: Some(0),
+            ..Default::default()
+        };
+        let skipped = TrainEvent {
+            updates: Some(0),
+            updates_skipped: 1,
+            groups_kept: 2,
+            ..Default::default()
+        };
+        assert!(figures(&skipped).contains("  groups 2/2: update skipped  "));
+        assert!(
+            figures(&flat).contains("  groups 0/2: no update  "),
+            "{}",
+            figures(&flat)
+        );
     }
 }

@@ -1,0 +1,171 @@
+//! Waiting for a service that does not take requests: how long it has been so, who waits, and what is told about it.
+
+use crate::error::GboxError;
+use crate::retry::RetryPolicy;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// An outage is told after this time, or when the next try is further away than this.
+const TOLD_AFTER: Duration = Duration::from_secs(2);
+/// And again after each of these.
+const TOLD_EVERY: Duration = Duration::from_secs(30);
+
+/// A refusal that is older than this says nothing about now.
+const STALE: Duration = Duration::from_secs(180);
+
+/// What is waited for: a service may create no box (its quota is used up) while it answers all else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Queue {
+    /// Creates.
+    Creating,
+    /// Everything else.
+    Asking,
+}
+
+/// Times that calls waited for the service; waits at the same time count once.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Outages {
+    /// How many.
+    pub count: u64,
+    /// How long they lasted, all together.
+    pub waited: Duration,
+}
+
+/// The patience of all calls of one client.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Patience {
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Calls that wait now.
+    waiting: usize,
+    /// Since when at least one does.
+    since: Option<Instant>,
+    /// When it was told last.
+    told: Option<Instant>,
+    past: Outages,
+    /// For how long no call of a kind was taken: creates, all else.
+    refused: [Option<Refused>; 2],
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Refused {
+    since: Instant,
+    last: Instant,
+}
+
+impl Patience {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was waited so far.
+    pub fn outages(&self) -> Outages {
+        let state = self.state();
+        let now = state.since.map(|since| since.elapsed()).unwrap_or_default();
+        Outages {
+            count: state.past.count,
+            waited: state.past.waited + now,
+        }
+    }
+
+    /// The service has answered a request of this kind.
+    pub fn answered(&self, queue: Queue) {
+        let mut state = self.state();
+        // A box that was created says that the service works; another answer does not say that it creates boxes.
+        state.refused[Queue::Asking as usize] = None;
+        if queue == Queue::Creating {
+            state.refused[Queue::Creating as usize] = None;
+        }
+        if let (Some(since), Some(_)) = (state.since, state.told)
+            && state.refused == [None, None]
+        {
+            state.told = None;
+            tracing::warn!("the service answers again after {} s", since.elapsed().as_secs());
+        }
+    }
+
+    /// A call begins to wait; it waits until this is dropped.
+    pub fn wait(&self, queue: Queue) -> Waiting {
+        let now = Instant::now();
+        let mut state = self.state();
+        state.waiting += 1;
+        if state.waiting == 1 {
+            state.since = Some(now);
+            state.past.count += 1;
+        }
+        drop(state);
+        Waiting {
+            patience: self.clone(),
+            queue,
+            began: now,
+            tries: 0,
+        }
+    }
+}
+
+/// A call that waits for the service.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    patience: Patience,
+    queue: Queue,
+    began: Instant,
+    tries: u32,
+}
+
+impl Waiting {
+    /// The wait before the next try after `error`.
+    ///
+    /// # Errors
+    /// [`GboxError::GaveUp`] once this call, or the calls of its kind one after the other, have waited for as long as
+    /// `policy` allows.
+    pub fn next(&mut self, policy: &RetryPolicy, error: GboxError) -> Result<Duration, GboxError> {
+        let now = Instant::now();
+        self.tries += 1;
+        let mut state = self.patience.state();
+        let fresh = Refused {
+            since: self.began,
+            last: now,
+        };
+        let before = state.refused[self.queue as usize].filter(|refused| now - refused.last < STALE);
+        let since = before.map_or(fresh.since, |before| before.since.min(fresh.since));
+        state.refused[self.queue as usize] = Some(Refused { since, ..fresh });
+        let waited = now - since;
+        let left = policy.outage_budget.saturating_sub(waited);
+        if left.is_zero() {
+            let last = Box::new(error);
+            return Err(GboxError::GaveUp { waited, last });
+        }
+        let wait = policy.outage_wait(&error, self.tries).min(left);
+        let since = state.since.map(|since| now - since).unwrap_or_default();
+        let due = match state.told {
+            None => since >= TOLD_AFTER || wait >= TOLD_AFTER,
+            Some(told) => now - told >= TOLD_EVERY,
+        };
+        if due {
+            state.told = Some(now);
+            tracing::warn!(
+                "waiting for the service since {} s: {error}; next try in {:.0} s, giving up in {:.0} s",
+                since.as_secs(),
+                wait.as_secs_f64(),
+                left.as_secs_f64()
+            );
+        }
+        Ok(wait)
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let mut state = self.patience.state();
+        state.waiting -= 1;
+        if state.waiting == 0
+            && let Some(since) = state.since.take()
+        {
+            state.past.waited += since.elapsed();
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Flags of `boxes`.
+
+use super::given::Given;
+use clap::{Args, Subcommand};
+use cua_grpo_train::TrainError;
+use cua_grpo_train::config::{Resolved, TrainConfig, resolve_process};
+use cua_grpo_train::layout::CONFIG;
+use cua_grpo_train::resume::ResumePoint;
+use std::path::{Path, PathBuf};
+
+/// Flags of `boxes`.
+#[derive(Debug, Args)]
+pub struct BoxesArgs {
+    /// What to do with them
+    #[command(subcommand)]
+    pub command: BoxesCommand,
+}
+
+/// What to do with boxes.
+#[derive(Debug, Subcommand)]
+pub enum BoxesCommand {
+    /// Show the boxes that runs of this program hold: of one run, or of all on the account
+    List(Which),
+    /// End boxes of a run that is over, or of all runs of this program on the account
+    Sweep(SweepWhich),
+}
+
+/// Whose boxes.
+#[derive(Debug, Args)]
+pub struct Which {
+    /// A run folder
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["label", "all"])]
+    pub run: Option<PathBuf>,
+    /// The label of a run, as a message names it
+    #[arg(long, value_name = "LABEL", conflicts_with = "all")]
+    pub label: Option<String>,
+    /// All runs of this program on the account, also those of others who use it
+    #[arg(long)]
+    pub all: bool,
+    /// Set gbox_base_url or another key of the configuration; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+/// Whose boxes are to be ended.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("whose").args(["run", "label", "all"]).required(true))]
+pub struct SweepWhich {
+    /// Whose.
+    #[command(flatten)]
+    pub which: Which,
+}
+
+impl BoxesArgs {
+    /// Whose boxes.
+    pub fn which(&self) -> &Which {
+        match &self.command {
+            BoxesCommand::List(which) => which,
+            BoxesCommand::Sweep(sweep) => &sweep.which,
+        }
+    }
+}
+
+impl Which {
+    /// The configuration, which is that of the run where one is named, and the folder of that run.
+    pub fn load(&self) -> Result<(Resolved<TrainConfig>, Option<PathBuf>), TrainError> {
+        let run = self
+            .run
+            .as_deref()
+            .map(ResumePoint::find)
+            .transpose()?
+            .map(|point| point.run_dir);
+        let flags = Given::default().assignments(&self.set)?;
+        let file = run.as_deref().map(|run| run.join(CONFIG));
+        Ok((resolve_process(file, flags)?, run))
+    }
+
+    /// The label, where one run is meant.
+    pub fn label(&self, run: Option<&Path>) -> Option<String> {
+        run.and_then(cua_grpo_train::run_dir::run_id)
+            .or_else(|| self.label.clone())
+    }
+}
