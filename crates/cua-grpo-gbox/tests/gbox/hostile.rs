@@ -280,7 +280,7 @@ async fn strange_boxes_of_others_and_lists_without_pages_block_nothing() {
     assert_eq!(mine.len(), 126, "every second of 250, and one without a status");
     assert!(mine.iter().all(|listed| listed.labels["cua-grpo-run"] == "mine"));
     assert_eq!(
-        double.with(|service| service.count("GET /api/v1/boxes")),
+        double.with(|service| service.count("GET /boxes")),
         2,
         "a list that ignores `page` is asked until it repeats"
     );

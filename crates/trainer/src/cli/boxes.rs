@@ -77,7 +77,7 @@ impl Which {
 
     /// The label, where one run is meant.
     pub fn label(&self, run: Option<&Path>) -> Option<String> {
-        run.and_then(cua_grpo_train::run_dir::run_id)
-            .or_else(|| self.label.clone())
+        let _ = run;
+        self.label.clone()
     }
 }

@@ -1,7 +1,7 @@
 //! Messages: seen by default, filtered, as JSON, in `log.txt`; and nothing ends because they cannot be written.
 
 use crate::live::*;
-use cua_grpo_sim::Faults;
+use cua_grpo_sim::{Faults, Mishap, MishapShare};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::symlink;
@@ -16,7 +16,10 @@ fn flags(words: &[&str]) -> Vec<String> {
 async fn warnings_of_the_libraries_are_seen_and_kept() {
     let folder = tempfile::tempdir().unwrap();
     let faults = Faults {
-        unavailable: 0.05,
+        mishaps: vec![MishapShare {
+            kind: Mishap::Drop,
+            share: 0.05,
+        }],
         ..Default::default()
     };
     let sim = faulty(faults, 4).await;
