@@ -42,32 +42,3 @@ impl Checker<'_> {
         })
     }
 }
-
-/// An address with asterisks where a user and a password stand in it.
-pub(super) fn without_password(url: &str) -> String {
-    let start = url.find("://").map_or(0, |at| at + 3);
-    let end = url[start..].find(['/', '?', '#']).map_or(url.len(), |at| start + at);
-    match url[start..end].rfind('@') {
-        Some(at) => format!("{}***{}", &url[..start], &url[start + at..]),
-        None => url.to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_password_in_an_address_is_found_and_not_shown() {
-        for (url, shown) in [
-            ("https://gbox.ai/api/v1", "https://gbox.ai/api/v1"),
-            ("https://me:pass@gbox.ai/a", "https://***@gbox.ai/a"),
-            ("https://me:p@ss@gbox.ai", "https://***@gbox.ai"),
-            ("me:pass@gbox.ai", "***@gbox.ai"),
-            ("https://gbox.ai/@me", "https://gbox.ai/@me"),
-            ("sim", "sim"),
-        ] {
-            assert_eq!(without_password(url), shown);
-        }
-    }
-}
