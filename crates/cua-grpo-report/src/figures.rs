@@ -207,6 +207,40 @@ impl Figures<'_> {
                 series: ratio,
             },
             single(
+                "Mismatch of sampler and trainer",
+                "Mean of exp(d) - d - 1 over the tokens, d the trainer's log-prob less the sampler's. At staleness 0 only rounding is left.",
+                Scale::Number,
+                |train| train.mismatch_kl,
+            ),
+            Chart {
+                title: "Staleness",
+                note: "Updates between sampling and training a token; 0 unless max_staleness lets episodes run ahead.",
+                scale: Scale::Number,
+                reference: None,
+                series: vec![
+                    line("oldest", "grey", self.train(|train| Some(train.staleness_max as f64))),
+                    line("mean", "smooth", self.train(|train| Some(train.staleness_mean))),
+                ],
+            },
+            Chart {
+                title: "Who is busy",
+                note: "Shares of the seconds of a step in which the sampler was asked for tokens, and in which the learner worked.",
+                scale: Scale::Percent,
+                reference: None,
+                series: vec![
+                    line(
+                        "learner",
+                        "claimed",
+                        self.train(|train| train.share(Some(train.train_s))),
+                    ),
+                    line(
+                        "sampler",
+                        "smooth",
+                        self.train(|train| train.share(train.sampler_busy_s)),
+                    ),
+                ],
+            },
+            single(
                 "Clipped tokens",
                 "Share of the trained tokens whose ratio was clipped, over all updates of a step.",
                 Scale::Share,

@@ -126,22 +126,22 @@ impl RolloutEngine {
             .await
     }
 
-    /// Collects a group of each of `tasks`, which stand one after the other from `cursor` on; seeds follow from that, as
-    /// [`Batches`] says. Otherwise as [`RolloutEngine::collect`].
+    /// Collects a group of each of `tasks`, which come with their cursors; seeds follow from those, as [`Batches`] says.
+    /// Otherwise as [`RolloutEngine::collect`].
     ///
     /// # Errors
     /// As [`RolloutEngine::collect`].
     pub async fn collect_tasks(
         &self,
-        cursor: u64,
-        tasks: Vec<Task>,
+        tasks: Vec<(u64, Task)>,
         batches: Batches,
         cancel: CancellationToken,
     ) -> Result<Collection, EngineError> {
         let group_size = batches.group_size;
+        let (cursors, tasks): (Vec<u64>, Vec<Task>) = tasks.into_iter().unzip();
         let requests = tasks.into_iter();
         let requests = requests.map(|task| GroupRequest { task, group_size }).collect();
-        let stream = |group: usize, attempt| batches.stream(cursor + group as u64, attempt);
+        let stream = |group: usize, attempt| batches.stream(cursors[group], attempt);
         self.gather(requests, stream, cancel).await
     }
 

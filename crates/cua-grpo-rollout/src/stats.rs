@@ -1,7 +1,7 @@
 //! What a collection cost and lost: counts for the log, and the state that a progress bar shows.
 
 use crate::gauge::Gauge;
-use cua_grpo_core::{Episode, Fault, FaultKind};
+use cua_grpo_core::{Episode, Fault, FaultKind, Group};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -40,6 +40,19 @@ impl FaultCounts {
             other => self.other.entry(other.name().to_owned()).or_default(),
         };
         *count += 1;
+    }
+
+    /// Adds those of another collection.
+    pub fn merge(&mut self, other: &Self) {
+        self.environment += other.environment;
+        self.setup += other.setup;
+        self.validator += other.validator;
+        self.sampler += other.sampler;
+        self.renderer += other.renderer;
+        self.reward += other.reward;
+        for (kind, count) in &other.other {
+            *self.other.entry(kind.clone()).or_default() += count;
+        }
     }
 
     /// All faults.
@@ -95,6 +108,38 @@ impl RolloutStats {
             1.0
         } else {
             self.kept_mass_sum / self.tokens_sampled as f64
+        }
+    }
+
+    /// Adds those of a collection that was made after this one.
+    pub fn merge(&mut self, later: &Self) {
+        self.slots += later.slots;
+        self.episodes += later.episodes;
+        self.lost += later.lost;
+        self.surplus += later.surplus;
+        self.successes += later.successes;
+        self.faults.merge(&later.faults);
+        self.release_faults += later.release_faults;
+        self.turns += later.turns;
+        self.action_errors += later.action_errors;
+        self.tokens_sampled += later.tokens_sampled;
+        self.kept_mass_sum += later.kept_mass_sum;
+        self.start_seconds += later.start_seconds;
+        self.sample_seconds += later.sample_seconds;
+        self.step_seconds += later.step_seconds;
+        self.busy_seconds += later.busy_seconds;
+        self.sampler_seconds += later.sampler_seconds;
+        self.seconds += later.seconds;
+    }
+
+    /// The counts of episodes are those of `groups`; what was spent stays.
+    pub(crate) fn count_groups<'a>(&mut self, groups: impl Iterator<Item = &'a Group>) {
+        (self.slots, self.episodes, self.lost) = (0, 0, 0);
+        (self.successes, self.turns, self.action_errors) = (0, 0, 0);
+        for group in groups {
+            self.slots += group.episodes.len() + group.faults.len();
+            self.lost += group.faults.len();
+            group.episodes.iter().for_each(|episode| self.add_episode(episode));
         }
     }
 

@@ -28,7 +28,7 @@ pub struct Batch {
     pub groups: Vec<(u64, Group)>,
     /// How many were refused.
     pub refused: usize,
-    /// What happened since the batch before.
+    /// What the time since the batch before cost; episodes, turns and losses are those of the groups.
     pub stats: RolloutStats,
 }
 
@@ -103,7 +103,8 @@ impl GroupStream {
             groups.push((cursor, group));
         }
         groups.sort_by_key(|(cursor, _)| *cursor);
-        let stats = self.run.board.turn_over();
+        let mut stats = self.run.board.turn_over();
+        stats.count_groups(groups.iter().map(|(_, group)| group));
         Ok(Batch { groups, refused, stats })
     }
 

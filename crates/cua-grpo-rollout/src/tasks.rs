@@ -1,6 +1,7 @@
 //! A cursor into a task source: the part of a run's position that belongs to its tasks.
 
 use cua_grpo_core::{Task, TaskSource};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Hands out tasks in order. Save [`position`](Self::position) and give it to [`new`](Self::new) to go on from there.
@@ -21,6 +22,19 @@ impl TaskCursor {
         let start = self.position;
         self.position += count as u64;
         (start..self.position).map(|cursor| self.source.task(cursor)).collect()
+    }
+
+    /// The next `count` tasks that are not in `done`, with their cursors.
+    pub fn next_but(&mut self, done: &BTreeSet<u64>, count: usize) -> Vec<(u64, Task)> {
+        let mut tasks = Vec::new();
+        while tasks.len() < count {
+            let cursor = self.position;
+            self.position += 1;
+            if !done.contains(&cursor) {
+                tasks.push((cursor, self.source.task(cursor)));
+            }
+        }
+        tasks
     }
 
     /// A cursor over the same tasks that stands elsewhere.
@@ -68,5 +82,8 @@ mod tests {
         let mut restored = TaskCursor::new(Arc::new(Numbered), cursor.position());
         assert_eq!(restored.next_tasks(2), cursor.next_tasks(2));
         assert_eq!(restored.position(), 5);
+        let done = BTreeSet::from([5, 7]);
+        let passed: Vec<u64> = restored.next_but(&done, 2).iter().map(|(cursor, _)| *cursor).collect();
+        assert_eq!((passed.as_slice(), restored.position()), (&[6, 8][..], 9));
     }
 }

@@ -178,9 +178,9 @@ async fn promise_11_a_stream_without_staleness_gives_what_collections_give() {
     let free = slow(clean(), &version, config(false));
     let mut stream = stream(&free, 0, 4);
     for step in 0..4 {
-        let tasks = (step * 3..step * 3 + 3).map(|cursor| Numbered.task(cursor)).collect();
+        let tasks = (step * 3..step * 3 + 3).map(|cursor| (cursor, Numbered.task(cursor)));
         let collected = lockstep
-            .collect_tasks(step * 3, tasks, BATCHES, CancellationToken::new())
+            .collect_tasks(tasks.collect(), BATCHES, CancellationToken::new())
             .await
             .unwrap();
         let batch = stream.batch(0, |_| true).await.unwrap();

@@ -60,12 +60,23 @@ pub fn accumulate<P: Part>(
 /// # Errors
 /// When they cannot be read.
 pub fn read_sum(values: Vec<Tensor<1>>) -> Result<f64> {
+    Ok(read(values)?.into_iter().map(f64::from).sum())
+}
+
+/// The largest of numbers that lie on a device, read at once; `None` where there are none.
+///
+/// # Errors
+/// When they cannot be read.
+pub fn read_max(values: Vec<Tensor<1>>) -> Result<Option<f64>> {
+    Ok(read(values)?.into_iter().map(f64::from).reduce(f64::max))
+}
+
+fn read(values: Vec<Tensor<1>>) -> Result<Vec<f32>> {
     if values.is_empty() {
-        return Ok(0.0);
+        return Ok(Vec::new());
     }
     let values = Tensor::cat(values, 0).try_into_vec_as::<f32>();
-    let values = values.map_err(|error| anyhow!("cannot read the figures of an update: {error:?}"))?;
-    Ok(values.into_iter().map(f64::from).sum())
+    values.map_err(|error| anyhow!("cannot read the figures of an update: {error:?}"))
 }
 
 #[cfg(test)]

@@ -29,8 +29,12 @@ pub struct TrainingState {
     pub updates: u64,
     /// Version of the adapter.
     pub policy_version: u64,
-    /// Number of the next task.
+    /// Number of the first task that is not done: trained on, or found to teach nothing.
     pub task_cursor: u64,
+    /// Later tasks that are done as well: a stream gives groups as they become whole. What was begun and is not done is
+    /// played again by a run that goes on from here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub done_ahead: Vec<u64>,
     /// Best success rate of an evaluation so far.
     pub best_accuracy: Option<f64>,
     /// The step of that evaluation.

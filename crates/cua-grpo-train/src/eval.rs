@@ -10,7 +10,7 @@ use crate::summary::{behaviour, by_template};
 use anyhow::Result;
 use cua_grpo_core::{EnvironmentFactory, Episode, Reward, Row, Task, TaskSource};
 use cua_grpo_model::Policy;
-use cua_grpo_model::generate::{Batching, Generator, ModelSampler};
+use cua_grpo_model::generate::{Batching, Generator, ModelSampler, OnUpdate};
 use cua_grpo_model::processor::ChatRenderer;
 use cua_grpo_rollout::{
     CancellationToken, EngineError, GroupRequest, Progress, RolloutConfig, RolloutEngine, TaskCursor,
@@ -184,7 +184,7 @@ pub fn sampler(
     renderer: &ChatRenderer,
     version: u64,
     max_context: usize,
-    lockstep: bool,
+    (batching, on_update): (Batching, OnUpdate),
 ) -> Result<ModelSampler> {
     let special = renderer.tokenizer().special();
     let stop = vec![special.im_end, special.endoftext];
@@ -195,8 +195,7 @@ pub fn sampler(
         stop,
         max_context,
     );
-    let batching = if lockstep { Batching::Lockstep } else { Batching::Eager };
-    Ok(ModelSampler::start(generator, version, batching)?)
+    Ok(ModelSampler::start_with(generator, version, batching, on_update)?)
 }
 
 /// Where episodes are played, and of which tasks.
@@ -237,7 +236,8 @@ pub async fn evaluate(
         renderer,
         reward,
     } = candidate;
-    let sampler = sampler(policy, &renderer, 0, evaluation.max_context_tokens, true)?;
+    let lockstep = (Batching::Lockstep, OnUpdate::default());
+    let sampler = sampler(policy, &renderer, 0, evaluation.max_context_tokens, lockstep)?;
     let engine = RolloutEngine::new(
         venue.factory.clone(),
         renderer,

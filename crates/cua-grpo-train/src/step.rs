@@ -5,6 +5,7 @@ use crate::config::TrainConfig;
 use crate::known::{Before, Known, host, mask, padded};
 use crate::learner::Learner;
 use crate::metrics::UpdateFigures;
+use crate::parity::Parity;
 use anyhow::{Context, Result};
 use burn::tensor::Tensor;
 use cua_grpo_algo::{AlgoError, LossInputs, LossOutput, Proximal, StatSums, Totals, policy_loss, proximal_share};
@@ -70,8 +71,8 @@ struct Part {
     sums: StatSums,
     /// Sums over tokens, one for each micro-batch.
     entropy: Vec<Tensor<1>>,
-    /// Sums over tokens, one for each micro-batch.
-    gap: Vec<Tensor<1>>,
+    /// How far the sampler's log-probs are from the trainer's, one for each micro-batch.
+    parity: Vec<Parity>,
 }
 
 impl batching::Part for Part {
@@ -80,7 +81,7 @@ impl batching::Part for Part {
             gradient: self.gradient + later.gradient,
             sums: self.sums.merge(later.sums),
             entropy: [self.entropy, later.entropy].concat(),
-            gap: [self.gap, later.gap].concat(),
+            parity: [self.parity, later.parity].concat(),
         }
     }
 }
@@ -224,7 +225,8 @@ impl<'a> Updates<'a> {
             self.before.known[row] = known;
         }
         let stats = whole.sums.read()?;
-        let (entropy, gap) = (read_sum(whole.entropy)?, read_sum(whole.gap)?);
+        let entropy = read_sum(whole.entropy)?;
+        let apart = Parity::read(&whole.parity)?;
         let mean = |sum: f64| (totals.tokens > 0.0).then(|| sum / totals.tokens);
         self.figures.push(UpdateFigures {
             loss: Some(stats.loss),
@@ -233,7 +235,9 @@ impl<'a> Updates<'a> {
             clip_fraction: Some(stats.clip_fraction()),
             grad_norm: Some(grad_norm),
             entropy: mean(entropy),
-            sampler_gap: mean(gap),
+            sampler_gap: mean(apart.gap),
+            sampler_gap_max: apart.largest,
+            mismatch_kl: mean(apart.kl),
             correction_mean: stats.correction_mean,
             correction_fraction: stats.correction_fraction,
             masked_fraction: stats.masked_fraction,
@@ -301,8 +305,8 @@ impl<'a> Updates<'a> {
         if config.correct_kept_mass {
             inputs = inputs.with_kept_mass(&rows);
         }
-        let apart = |sampled: &Tensor<2>| ((now.clone() - sampled.clone()).abs() * inputs.mask.clone()).sum();
-        let gap = inputs.sampler.as_ref().map(apart).into_iter().collect();
+        let apart = |sampled: &Tensor<2>| Parity::of(&now, sampled, &inputs.mask);
+        let parity = inputs.sampler.as_ref().map(apart).into_iter().collect();
         let plain = if bonus {
             entropies.clone().inner()
         } else {
@@ -349,7 +353,7 @@ impl<'a> Updates<'a> {
             gradient,
             sums: output.sums,
             entropy,
-            gap,
+            parity,
         };
         Ok((part, used))
     }

@@ -2,7 +2,7 @@
 
 use crate::metrics::{Behaviour, TemplateCount, TrainEvent};
 use cua_grpo_core::{Ending, Episode, Group, StopReason, Task};
-use cua_grpo_rollout::Collection;
+use cua_grpo_rollout::RolloutStats;
 use std::collections::BTreeMap;
 
 /// Endings and replies of episodes.
@@ -37,9 +37,8 @@ pub fn by_template(episodes: &[(Task, Episode)]) -> BTreeMap<String, TemplateCou
     counts
 }
 
-/// A step's line without what its updates add; `version` is the policy's before them.
-pub fn summarise(collection: &Collection, version: u64) -> TrainEvent {
-    let groups = &collection.groups;
+/// A step's line without what its updates add: its groups, and what they cost. `version` is the policy's before them.
+pub fn summarise(groups: &[Group], stats: &RolloutStats, version: u64) -> TrainEvent {
     let rewards: Vec<f64> = groups.iter().flat_map(Group::rewards).map(f64::from).collect();
     let count = rewards.len().max(1) as f64;
     let mean = rewards.iter().sum::<f64>() / count;
@@ -60,7 +59,6 @@ pub fn summarise(collection: &Collection, version: u64) -> TrainEvent {
             (gaps, tokens, largest) = (gaps + gap, tokens + 1, largest.max(gap));
         }
     }
-    let stats = &collection.stats;
     TrainEvent {
         reward_mean: mean,
         reward_std: variance.sqrt(),
@@ -72,6 +70,9 @@ pub fn summarise(collection: &Collection, version: u64) -> TrainEvent {
         behaviour: Some(behaviour(groups.iter().flat_map(|group| &group.episodes))),
         staleness_mean: gaps as f64 / tokens.max(1) as f64,
         staleness_max: largest,
+        episodes_surplus: Some(stats.surplus),
+        slots_busy_s: Some(stats.busy_seconds),
+        sampler_busy_s: Some(stats.sampler_seconds),
         action_errors: Some(stats.action_errors),
         kept_mass_mean: Some(stats.kept_mass_mean()),
         ..Default::default()

@@ -104,7 +104,7 @@ pub fn load(config: &TrainConfig, folder: &ModelFolder) -> Result<Loaded> {
     let renderer = ChatRenderer::load(folder.path()).mendable(&what)?;
     warn_of_generation_config(folder.path())?;
     let model = folder.weights(&device, &placement(config)).mendable(&what)?;
-    let images = config.batch_size * config.num_rollouts * config.gradient_accumulation_steps * config.max_turns;
+    let images = config.batches().episodes() * (config.max_staleness + 1) * config.max_turns;
     let images = ImageCache::new(renderer.images().clone(), images.max(256));
     Ok(Loaded {
         policy: Policy::new(model, Arc::new(images)),

@@ -15,8 +15,21 @@ use tokio::sync::oneshot;
 pub enum Batching {
     /// When every open session asks: batches, and so results, do not depend on time.
     Lockstep,
-    /// As soon as the generator is idle and any session asks.
+    /// Always: a session that asks joins the others at the next token, and leaves when its reply is finished.
     Eager,
+}
+
+/// What happens to replies that are under way when new weights come. Their conversations keep what the old weights put
+/// into the cache, in any case: a token attends to what was computed when it was fed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OnUpdate {
+    /// They go on with the new weights: tokens of one reply have several versions. (A card's decoder takes new weights
+    /// when the next session joins.)
+    #[default]
+    Keep,
+    /// They are finished by the old weights; whoever asks meanwhile waits. Each reply has one version, and the batch runs
+    /// empty at each update.
+    Finish,
 }
 
 enum Command {
@@ -46,15 +59,29 @@ pub struct ModelSampler {
 }
 
 impl ModelSampler {
-    /// Starts the thread.
+    /// Starts the thread; replies that are under way go on with new weights.
     ///
     /// # Errors
     /// When the system refuses a thread.
     pub fn start(generator: Generator, version: PolicyVersion, batching: Batching) -> std::io::Result<Self> {
+        Self::start_with(generator, version, batching, OnUpdate::default())
+    }
+
+    /// Starts the thread. `on_update` says what new weights mean to replies that are under way; in lockstep there are none
+    /// between two batches.
+    ///
+    /// # Errors
+    /// When the system refuses a thread.
+    pub fn start_with(
+        generator: Generator,
+        version: PolicyVersion,
+        batching: Batching,
+        on_update: OnUpdate,
+    ) -> std::io::Result<Self> {
         let (commands, receiver) = mpsc::channel();
         std::thread::Builder::new()
             .name("cua-grpo-sampler".to_owned())
-            .spawn(move || Worker::new(generator, batching).run(&receiver))?;
+            .spawn(move || Worker::new(generator, batching, on_update).run(&receiver))?;
         Ok(Self {
             commands,
             next_session: Arc::default(),
@@ -62,7 +89,7 @@ impl ModelSampler {
         })
     }
 
-    /// Publishes new weights: a pointer swap between two batches.
+    /// Publishes new weights: a pointer swap between two batches in lockstep, between two tokens otherwise.
     pub fn set_model(&self, model: Qwen3Vl, version: PolicyVersion) {
         self.version.store(version, Ordering::SeqCst);
         // A closed channel shows at the next request, with a fault.
@@ -116,37 +143,61 @@ impl Drop for Session {
     }
 }
 
-/// The thread's state: who is open, who waits.
+type Reply = oneshot::Sender<Result<Completion, Fault>>;
+
+/// The thread's state: who is open, who waits, whose reply is under way.
 struct Worker {
     generator: Generator,
     batching: Batching,
+    on_update: OnUpdate,
     /// Open sessions and their place in the batch.
     open: BTreeMap<u64, usize>,
-    waiting: Vec<(Request, oneshot::Sender<Result<Completion, Fault>>)>,
+    waiting: Vec<(Request, Reply)>,
+    drawing: BTreeMap<u64, Reply>,
+    /// Weights that wait until no reply is under way.
+    next: Option<(Box<Qwen3Vl>, PolicyVersion)>,
 }
 
 impl Worker {
-    fn new(generator: Generator, batching: Batching) -> Self {
+    fn new(generator: Generator, batching: Batching, on_update: OnUpdate) -> Self {
         Self {
             generator,
             batching,
+            on_update,
             open: BTreeMap::new(),
             waiting: Vec::new(),
+            drawing: BTreeMap::new(),
+            next: None,
         }
     }
 
     fn run(mut self, commands: &mpsc::Receiver<Command>) {
-        while let Ok(command) = commands.recv() {
-            self.apply(command);
+        loop {
+            if self.drawing.is_empty() {
+                let Ok(command) = commands.recv() else {
+                    return;
+                };
+                self.apply(command);
+            }
             while let Ok(command) = commands.try_recv() {
                 self.apply(command);
             }
-            let ready = match self.batching {
-                Batching::Lockstep => self.waiting.len() == self.open.len(),
-                Batching::Eager => true,
-            };
-            if ready && !self.waiting.is_empty() {
-                self.run_batch();
+            match self.batching {
+                Batching::Lockstep if self.waiting.len() == self.open.len() => {
+                    self.admit();
+                    while !self.drawing.is_empty() {
+                        self.advance();
+                    }
+                }
+                Batching::Lockstep => {}
+                Batching::Eager => {
+                    self.swap();
+                    if self.next.is_none() {
+                        self.admit();
+                    }
+                    self.advance();
+                    self.swap();
+                }
             }
         }
     }
@@ -160,24 +211,37 @@ impl Worker {
             Command::Close { session } => {
                 self.open.remove(&session);
                 self.waiting.retain(|(request, _)| request.session != session);
+                self.drawing.remove(&session);
                 self.generator.close(session);
             }
             Command::Sample { request, reply } => self.waiting.push((request, reply)),
-            Command::SetModel { model, version } => self.generator.set_model(*model, version),
+            Command::SetModel { model, version } => match self.on_update {
+                OnUpdate::Finish if !self.drawing.is_empty() => self.next = Some((model, version)),
+                _ => self.generator.set_model(*model, version),
+            },
         }
     }
 
-    fn run_batch(&mut self) {
+    /// Takes weights that waited, once nobody draws.
+    fn swap(&mut self) {
+        if self.drawing.is_empty()
+            && let Some((model, version)) = self.next.take()
+        {
+            self.generator.set_model(*model, version);
+        }
+    }
+
+    /// Lets those who wait draw.
+    fn admit(&mut self) {
         let mut waiting = std::mem::take(&mut self.waiting);
         waiting.sort_by_key(|(request, _)| (self.open.get(&request.session).copied(), request.session));
-        let fault = |error: ModelError| Fault::from_error(FaultKind::Sampler, "sample", error);
         // A request that cannot be sampled fails alone.
         let (mut requests, mut replies) = (Vec::new(), Vec::new());
         for (request, reply) in waiting {
             match self.generator.check(&request) {
                 Ok(()) => {
+                    replies.push((request.session, reply));
                     requests.push(request);
-                    replies.push(reply);
                 }
                 Err(error) => drop(reply.send(Err(fault(error)))),
             }
@@ -185,21 +249,65 @@ impl Worker {
         if requests.is_empty() {
             return;
         }
-        match self.generator.generate(&requests) {
-            Ok(completions) => {
-                for (reply, completion) in replies.into_iter().zip(completions) {
-                    let flaw = completion.flaw();
-                    let outcome = flaw.map(|flaw| Fault::new(FaultKind::Sampler, "sample", flaw));
-                    // The caller may have given up meanwhile.
-                    let _ = reply.send(outcome.map_or(Ok(completion), Err));
-                }
+        match self.generator.admit(&requests) {
+            Ok(()) => {
+                self.drawing.extend(replies);
+                self.collect();
             }
             Err(error) => {
                 let fault = fault(error);
-                for reply in replies {
+                for (_, reply) in replies {
                     let _ = reply.send(Err(fault.clone()));
                 }
             }
         }
     }
+
+    /// Draws on for all whose reply is under way.
+    fn advance(&mut self) {
+        if self.drawing.is_empty() {
+            return;
+        }
+        match self.generator.advance() {
+            Ok(()) => self.collect(),
+            Err(error) => self.fail(error),
+        }
+    }
+
+    /// Hands out what is finished. In lockstep nothing is, before all is: the sums of those who go on depend on who is
+    /// there.
+    fn collect(&mut self) {
+        let finished = match self.generator.finished() {
+            Ok(finished) => finished,
+            Err(error) => return self.fail(error),
+        };
+        if self.batching == Batching::Lockstep && finished.len() < self.drawing.len() {
+            return;
+        }
+        for session in finished {
+            let released = self.generator.release(session).map_err(fault);
+            let outcome = released.and_then(|completion| match completion.flaw() {
+                Some(flaw) => Err(Fault::new(FaultKind::Sampler, "sample", flaw)),
+                None => Ok(completion),
+            });
+            if let Some(reply) = self.drawing.remove(&session) {
+                // The caller may have given up meanwhile.
+                let _ = reply.send(outcome);
+            }
+        }
+    }
+
+    /// Nobody's reply can be finished.
+    fn fail(&mut self, error: ModelError) {
+        let fault = fault(error);
+        for (session, reply) in std::mem::take(&mut self.drawing) {
+            // What was drawn is lost; a session that goes on says what is wrong with it then.
+            let _ = self.generator.release(session);
+            let _ = reply.send(Err(fault.clone()));
+        }
+    }
+}
+
+fn fault(error: ModelError) -> Fault {
+    Fault::from_error(FaultKind::Sampler, "sample", error)
 }

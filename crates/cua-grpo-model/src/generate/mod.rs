@@ -19,7 +19,7 @@ pub use config::GenerationConfig;
 pub use engine::{Generator, Observer};
 #[cfg(feature = "cuda")]
 pub use graph::Prefill;
-pub use handle::{Batching, ModelSampler};
+pub use handle::{Batching, ModelSampler, OnUpdate};
 pub use keys::GENERATION_KEYS;
 pub(crate) use keys::set_keys;
 pub use rules::{LogitRules, Moment};

@@ -213,8 +213,7 @@ pub(super) const ALIASES: &[Alias] = &[
     a("deepspeed", "transformers", "device", ONE_DEVICE),
     a("fsdp", "transformers", "device", ONE_DEVICE),
     // Staleness.
-    a("max_head_offpolicyness", "AReaL", "", "episodes are always of the newest policy (staleness 0); leave it out"),
-    a("max_staleness", "TRL", "", "episodes are always of the newest policy (staleness 0); leave it out"),
+    a("max_head_offpolicyness", "AReaL", "max_staleness", "in steps; above 0 set lockstep to false"),
     a("sync_ref_model", "TRL", "", "the reference is the model with the adapter off, and never moves; leave it out"),
     a("ref_model_mixup_alpha", "TRL", "", "the reference is the model with the adapter off, and never moves; leave it out"),
     // Evaluation, saving, logging.

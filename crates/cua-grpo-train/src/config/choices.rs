@@ -82,6 +82,16 @@ choice! {
 }
 
 choice! {
+    /// What becomes of replies that are under way when the policy is updated.
+    pub enum OnUpdate {
+        /// They go on with the new weights.
+        Keep = "keep",
+        /// The old weights finish them first.
+        Finish = "finish",
+    }
+}
+
+choice! {
     /// What an episode is paid for.
     pub enum RewardKind {
         /// The device's state fulfils the task.
@@ -152,6 +162,15 @@ impl From<LrScheduler> for cua_grpo_algo::Decay {
             LrScheduler::Constant => Self::Constant,
             LrScheduler::Linear => Self::Linear,
             LrScheduler::Cosine => Self::Cosine,
+        }
+    }
+}
+
+impl From<OnUpdate> for cua_grpo_model::generate::OnUpdate {
+    fn from(choice: OnUpdate) -> Self {
+        match choice {
+            OnUpdate::Keep => Self::Keep,
+            OnUpdate::Finish => Self::Finish,
         }
     }
 }

@@ -30,7 +30,7 @@ mod yaml;
 
 pub use bounds::{ANY, Bounds, above, at_least};
 pub use changes::{Change, changes};
-pub use choices::{Dtype, LrScheduler, PromptStyle, RewardAggregation, RewardKind, Target};
+pub use choices::{Dtype, LrScheduler, OnUpdate, PromptStyle, RewardAggregation, RewardKind, Target};
 pub use correction::{CorrectionMode, RejectionMode};
 pub use cua_grpo_core::Secret;
 pub use cua_grpo_model::placement::DeviceSpec;

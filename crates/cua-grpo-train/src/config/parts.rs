@@ -1,9 +1,12 @@
 //! What a configuration means to the parts of a run: adapter, optimiser, schedule, rollouts.
 
-use super::TrainConfig;
+use super::validate::Checker;
+use super::{ConfigError, TrainConfig};
 use cua_grpo_algo::{AdamWConfig, CurriculumConfig, Schedule};
+use cua_grpo_model::generate::{Batching, OnUpdate};
 use cua_grpo_model::lora::{LoraConfig, OneOrMany, Targets};
 use cua_grpo_rollout::{Batches, RolloutConfig};
+use std::time::Duration;
 
 impl TrainConfig {
     /// The adapter that the configuration asks for.
@@ -56,8 +59,37 @@ impl TrainConfig {
             max_retries: self.max_retries,
             seed: self.seed,
             lockstep: self.lockstep,
+            turn_timeout: self.turn_timeout.map(Duration::from_secs_f64),
+            episode_timeout: self.episode_timeout.map(Duration::from_secs_f64),
+            oversample: self.oversample,
             ..Default::default()
         }
+    }
+
+    /// That nothing is asked of lockstep that it cannot give.
+    pub(super) fn check_pace(&self, check: &Checker) -> Result<(), ConfigError> {
+        check.require(
+            !self.lockstep || self.max_staleness == 0,
+            "max_staleness",
+            self.max_staleness,
+            "0 with `lockstep: true`, which waits for all episodes of a step; set lockstep to false",
+        )?;
+        check.require(
+            !self.lockstep || self.oversample == 1.0,
+            "oversample",
+            self.oversample,
+            "1 with `lockstep: true`, which waits for all episodes of a step; set lockstep to false",
+        )
+    }
+
+    /// When conversations draw tokens, and what an update means to their replies.
+    pub fn batching(&self) -> (Batching, OnUpdate) {
+        let batching = if self.lockstep {
+            Batching::Lockstep
+        } else {
+            Batching::Eager
+        };
+        (batching, self.on_update.into())
     }
 
     /// The groups of a step, and their size.

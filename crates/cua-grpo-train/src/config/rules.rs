@@ -30,6 +30,7 @@ impl Configuration for TrainConfig {
             ),
         )?;
         self.check_loss(&check)?;
+        self.check_pace(&check)?;
         let targets = !matches!(&self.lora_target_modules, Targets::Names(names) if names.is_empty());
         check.require(targets, "lora_target_modules", "empty", "at least one name")?;
         let room = self.max_new_tokens < self.context_limit();

@@ -1,8 +1,8 @@
 //! Configuration of `trainer train` and `trainer eval`: the keys and defaults of the original, and ours.
 
 use super::{
-    CorrectionMode, DeviceSpec, Dtype, LrScheduler, PromptStyle, RejectionMode, RewardAggregation, RewardKind,
-    RewardWeights, Secret, Target, above, at_least,
+    CorrectionMode, DeviceSpec, Dtype, LrScheduler, OnUpdate, PromptStyle, RejectionMode, RewardAggregation,
+    RewardKind, RewardWeights, Secret, Target, above, at_least,
 };
 use cua_grpo_algo::{AdvantageScale, Aggregation, KlEstimator, LossKind, Proximal, StepCredit};
 use cua_grpo_model::lora::{Patterns, Targets};
@@ -341,6 +341,32 @@ configuration! {
         /// Start all episodes of a step before the first token, so that equal seeds give equal runs.
         #[resume = Warned]
         lockstep: bool = true,
+        /// Steps that may be made between the beginning of an episode and the step that trains on it: above 0, episodes
+        /// are played while the policy is updated. 0 plays a step's episodes with the newest policy, then updates.
+        #[resume = Warned]
+        max_staleness: usize [at_least(0.0).at_most(64.0)] = 0,
+        /// What becomes of replies that are under way when the policy is updated: `keep` lets them go on with the new
+        /// weights, `finish` lets the old ones end them while others wait. Either way the cache of open conversations
+        /// stays. Only with `max_staleness` above 0 are there any.
+        #[resume = Warned]
+        on_update: OnUpdate = OnUpdate::Keep,
+        /// Flat groups of a step in whose place another task is tried; 0 tries none.
+        #[resume = Warned]
+        max_refills: usize [at_least(0.0).at_most(16_384.0)] = 0,
+        /// Attempts that a group begins for each episode it needs; the slowest ones beyond are given up, so short episodes
+        /// are seen more often.
+        #[resume = Warned]
+        oversample: f64 [at_least(1.0).at_most(16.0)] = 1.0,
+        /// Seconds after which an environment that does not answer is a fault, and its episode is tried again; null waits.
+        #[resume = Free]
+        turn_timeout: Option<f64> [at_least(90.0).at_most(86_400.0).because("the policy itself may sleep for 60 s")] = None,
+        /// Seconds after which an episode ends, as the policy's own ending; a step under way is completed. Null is no limit.
+        #[resume = Warned]
+        episode_timeout: Option<f64> [above(0.0).at_most(604_800.0)] = None,
+        /// Largest mean distance between the sampler's and the trainer's log-prob of a token, where both have the same
+        /// weights; more ends the run, after saving. Null measures only.
+        #[resume = Free]
+        max_sampler_gap: Option<f64> [above(0.0).at_most(100.0)] = None,
         /// New attempts at an episode that was lost to a fault of the infrastructure.
         #[resume = Free]
         max_retries: usize [at_least(0.0).at_most(1000.0)] = 2,

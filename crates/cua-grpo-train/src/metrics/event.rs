@@ -167,6 +167,12 @@ pub struct TrainEvent {
     /// Mean distance between the sampler's and the trainer's log-prob of a token.
     #[serde(default)]
     pub sampler_gap: Option<f64>,
+    /// Largest such distance of a token, in any update.
+    #[serde(default)]
+    pub sampler_gap_max: Option<f64>,
+    /// Mean of `exp(d) - d - 1`, `d` the trainer's log-prob less the sampler's.
+    #[serde(default)]
+    pub mismatch_kl: Option<f64>,
     /// Mean importance weight between sampler and trainer; null without a correction.
     #[serde(default)]
     pub correction_mean: Option<f64>,
@@ -221,6 +227,15 @@ pub struct TrainEvent {
     /// Groups left out because faults left fewer than two episodes; absent in files of older versions.
     #[serde(default)]
     pub groups_lost: Option<usize>,
+    /// Groups that stand in for flat ones; this and the next two are absent in files of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub groups_refilled: Option<usize>,
+    /// Episodes left out because a token is older than `max_staleness`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub episodes_dropped: Option<usize>,
+    /// Attempts that were given up because their group had enough episodes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub episodes_surplus: Option<usize>,
     /// Mean number of turns.
     #[serde(default)]
     pub turns_mean: Option<f64>,
@@ -236,6 +251,15 @@ pub struct TrainEvent {
     pub rollout_s: f64,
     /// Wall-clock seconds of scoring, loss and update.
     pub train_s: f64,
+    /// Wall-clock seconds of the step; this and the next two are absent in files of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step_s: Option<f64>,
+    /// Seconds that places for episodes were taken, summed over places.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slots_busy_s: Option<f64>,
+    /// Seconds in which any episode waited for tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sampler_busy_s: Option<f64>,
     /// Replies that were no action, or could not be carried out; this and the next are absent in files of older versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action_errors: Option<usize>,
@@ -264,6 +288,12 @@ pub struct UpdateFigures {
     pub entropy: Option<f64>,
     /// Distance between the sampler's and the trainer's log-prob.
     pub sampler_gap: Option<f64>,
+    /// Largest such distance.
+    #[serde(default)]
+    pub sampler_gap_max: Option<f64>,
+    /// `exp(d) - d - 1`, `d` the trainer's log-prob less the sampler's.
+    #[serde(default)]
+    pub mismatch_kl: Option<f64>,
     /// Importance weight; null without a correction.
     pub correction_mean: Option<f64>,
     /// Share of tokens whose importance weight was bounded; null without a correction.
@@ -281,6 +311,12 @@ impl TrainEvent {
         } else {
             0.0
         }
+    }
+
+    /// `seconds` as a share of the step's.
+    pub fn share(&self, seconds: Option<f64>) -> Option<f64> {
+        let step = self.step_s.filter(|step| *step > 0.0)?;
+        Some((seconds? / step).min(1.0))
     }
 
     /// Groups that the step rolled out.
@@ -319,6 +355,11 @@ impl TrainEvent {
         self.grad_norm = mean(|update| update.grad_norm);
         self.entropy = mean(|update| update.entropy);
         self.sampler_gap = mean(|update| update.sampler_gap);
+        self.sampler_gap_max = updates
+            .iter()
+            .filter_map(|update| update.sampler_gap_max)
+            .reduce(f64::max);
+        self.mismatch_kl = mean(|update| update.mismatch_kl);
         self.correction_mean = mean(|update| update.correction_mean);
         self.correction_fraction = mean(|update| update.correction_fraction);
         self.masked_fraction = mean(|update| update.masked_fraction);

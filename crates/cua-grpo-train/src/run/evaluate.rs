@@ -15,9 +15,16 @@ impl Run {
         let step = self.state.global_step;
         let evaluation = self.judged.clone();
         let engine = self.watched(&format!("evaluation after step {step}"));
+        // Whatever else is played ends or waits: the evaluation has all places, and one version of the policy.
+        if let Some(stream) = &mut self.stream {
+            stream.pause().await;
+        }
         let played = evaluation
             .play(&engine, &self.evaluation, Some(step), self.cancel.clone())
             .await;
+        if let Some(stream) = &mut self.stream {
+            stream.resume();
+        }
         let result = match played {
             Ok(result) => result,
             Err(error) if interrupted(&error) => return Ok(None),
@@ -41,7 +48,8 @@ impl Run {
         let before = self.state.best_step;
         verdict.note(&mut self.state, event, task_set);
         if self.announce(verdict, event.step, before)? {
-            self.checkpoints.save_adapter(&mut self.learner, event.step, BEST)?;
+            self.checkpoints
+                .save_adapter(&mut self.learner.lock(), event.step, BEST)?;
         }
         Ok(())
     }

@@ -3,8 +3,10 @@
 mod evaluate;
 mod finish;
 mod history;
+mod rollout;
 mod start;
 mod step;
+mod update;
 mod verdict;
 
 pub use start::{Learning, Start};
@@ -14,7 +16,7 @@ use crate::config::TrainConfig;
 use crate::curriculum::CurriculumTasks;
 use crate::eval::{Evaluation, Venue};
 use crate::faults::TooMany;
-use crate::learner::Learner;
+use crate::learner_thread::LearnerThread;
 use crate::provenance::Base;
 use crate::publish::Publish;
 use crate::run_dir::RunDir;
@@ -22,7 +24,7 @@ use crate::sink::{Event, Outcome, Sink, Sinks};
 use anyhow::Result;
 use cua_grpo_algo::Schedule;
 use cua_grpo_core::{Renderer, Reward, Sampler, TaskSource};
-use cua_grpo_rollout::{CancellationToken, EngineError, RolloutEngine, TaskCursor};
+use cua_grpo_rollout::{CancellationToken, EngineError, GroupStream, RolloutEngine, TaskCursor};
 use std::path::Path;
 use std::sync::Arc;
 use verdict::{Closed, enough};
@@ -51,8 +53,10 @@ pub struct Parts {
 pub struct Run {
     config: TrainConfig,
     dir: RunDir,
-    learner: Learner,
+    learner: LearnerThread,
     engine: RolloutEngine,
+    /// Groups that are played beside training, from the first step on, where `max_staleness` lets them.
+    stream: Option<GroupStream>,
     training: Venue,
     evaluation: Venue,
     /// What an evaluation is, which does not change.
@@ -113,8 +117,9 @@ impl Run {
             judged: Evaluation::of(&config, &*parts.evaluation.tasks),
             config,
             dir,
-            learner,
+            learner: LearnerThread::start(learner)?,
             engine,
+            stream: None,
             training: parts.training,
             evaluation: parts.evaluation,
             publisher: parts.publisher,
@@ -151,6 +156,9 @@ impl Run {
     /// Why the run could not go on.
     pub async fn train(&mut self) -> Result<Outcome> {
         let outcome = self.steps().await;
+        if let Some(stream) = self.stream.take() {
+            stream.close().await;
+        }
         if let Err(error) = &outcome {
             // An update that fails half-way leaves weights that are those of no step.
             if error.is::<TooMany>() || error.is::<EngineError>() {
@@ -195,6 +203,7 @@ impl Run {
                 return self.stopped();
             };
             self.tell(&Event::Step(&event))?;
+            self.check_gap(&event)?;
             self.check_skipped()?;
             let (step, last) = (self.state.global_step, self.state.global_step == self.config.max_steps);
             let due_to_save = last || due(self.config.save_steps, step);
@@ -247,7 +256,7 @@ impl Run {
     fn save(&mut self) -> Result<()> {
         self.begin()?;
         let keep = self.config.save_total_limit;
-        self.checkpoints.save(&mut self.learner, &self.state, keep)?;
+        self.checkpoints.save(&mut self.learner.lock(), &self.state, keep)?;
         Ok(())
     }
 

@@ -1,14 +1,16 @@
-//! One step of training: tasks, rollout, updates, figures.
+//! One step of training: groups, updates, figures.
 
 use super::Run;
-use crate::faults::{FaultFigures, check_lost, first_fault};
+use super::rollout::Taken;
+use super::update::Work;
+use crate::faults::{FaultFigures, TooMany, check_lost, first_fault};
 use crate::metrics::TrainEvent;
-use crate::publish::Snapshot;
 use crate::sink::Event;
-use crate::step::{Update, Updates, select};
+use crate::step::select;
 use crate::summary::summarise;
 use anyhow::Result;
-use cua_grpo_rollout::EngineError;
+use cua_grpo_rollout::Collection;
+use std::sync::Arc;
 use std::time::Instant;
 
 impl Run {
@@ -16,85 +18,100 @@ impl Run {
     pub(super) async fn step(&mut self) -> Result<Option<TrainEvent>> {
         let (started, mark) = (Instant::now(), (self.training.counter)());
         let step = self.state.global_step + 1;
-        let cursor = self.cursor.position();
-        let batches = self.config.batches();
-        let tasks = self.cursor.next_tasks(batches.groups);
-        let engine = self.watched(&format!("step {step}: rollout"));
-        let collected = engine.collect_tasks(cursor, tasks, batches, self.cancel.clone()).await;
-        let collection = match collected {
-            Ok(collection) => collection,
-            Err(EngineError::Cancelled { .. }) => {
-                self.cursor = self.cursor.at(cursor);
-                return Ok(None);
-            }
-            Err(error) => return Err(error.into()),
+        let Some(taken) = self.take(step).await? else {
+            return Ok(None);
         };
+        let Taken {
+            collection: Collection { groups, stats },
+            cursors,
+            refilled,
+        } = taken;
         let rollout_s = started.elapsed().as_secs_f64();
-        let (lost, asked) = (collection.stats.lost, collection.stats.slots);
-        let first = first_fault(&collection.groups);
+        let first = first_fault(&groups);
         let share = self.config.max_lost_share;
-        if let Err(error) = check_lost(&format!("step {step}"), lost, asked, share, first.as_deref()) {
-            // A run that is resumed tries these tasks again.
-            self.cursor = self.cursor.at(cursor);
-            return Err(error);
-        }
+        // A run that is resumed tries the tasks of a step that fails here again.
+        check_lost(
+            &format!("step {step}"),
+            stats.lost,
+            stats.slots,
+            share,
+            first.as_deref(),
+        )?;
 
         let training = Instant::now();
         self.sinks.tell(&Event::Phase(&format!("step {step}: update")))?;
-        let selection = select(&self.config, &collection.groups)?;
-        let learning_rate = self.schedule.learning_rate(step as u64 - 1);
+        let groups = Arc::new(groups);
         let version = self.state.policy_version;
-        let mut updates = Updates::new(&self.config, &selection).at_version(version);
-        let mut skipped = 0;
-        for _ in 0..updates.count() {
-            match updates.make(&mut self.learner, learning_rate)? {
-                Update::Made => {
-                    self.state.updates += 1;
-                    self.state.skipped_in_a_row = 0;
-                }
-                Update::Skipped(rows) => {
-                    skipped += 1;
-                    self.state.skipped_in_a_row += 1;
-                    tracing::warn!(step, rows, "an update was skipped: its gradient is not finite");
-                    if self.config.num_minibatches == 1 {
-                        // The weights are as they were, and so would be the next gradient.
-                        break;
-                    }
-                }
-            }
+        let work = Work {
+            config: self.config.clone(),
+            groups: groups.clone(),
+            publisher: self.publisher.clone(),
+            step,
+            learning_rate: self.schedule.learning_rate(step as u64 - 1),
+            version,
+        };
+        let learning_rate = work.learning_rate;
+        let made = self.learner.work(|learner| work.make(learner)).await??;
+        let train_s = training.elapsed().as_secs_f64();
+        if let Some(stream) = &mut self.stream {
+            stream.stepped();
         }
-        if !updates.figures.is_empty() {
-            self.state.policy_version += 1;
-            self.publisher.publish(Snapshot {
-                policy: &self.learner.policy,
-                version: self.state.policy_version,
-            })?;
-        }
+        self.state.updates += made.figures.len() as u64;
+        self.state.skipped_in_a_row = match made.figures.len() {
+            0 => self.state.skipped_in_a_row + made.skipped,
+            _ => made.skipped_last,
+        };
+        self.state.policy_version = made.version;
         self.state.global_step = step;
         self.state.evaluated = false;
         self.eval_failed = false;
-        self.state.task_cursor = self.cursor.position();
+        self.done_with(&cursors);
         if let Some(curriculum) = &self.curriculum {
-            self.state.standing = curriculum.observe(&collection.groups);
+            self.state.standing = curriculum.observe(&groups);
         }
-        let mut event = summarise(&collection, version);
+        let mut event = summarise(&groups, &stats, version);
         event.step = step;
-        event.set_updates(&updates.figures);
+        event.set_updates(&made.figures);
         event.learning_rate = learning_rate;
-        event.tokens_trained = updates.tokens();
-        event.updates_skipped = skipped;
-        event.rows_skipped = updates.skipped_rows.len();
-        event.losses = FaultFigures::of(&collection.stats, mark, (self.training.counter)());
-        event.groups_kept = selection.kept;
-        event.groups_filtered = selection.filtered;
-        event.groups_lost = Some(selection.lost);
+        event.tokens_trained = made.tokens;
+        event.updates_skipped = made.skipped;
+        event.rows_skipped = made.rows_skipped;
+        event.losses = FaultFigures::of(&stats, mark, (self.training.counter)());
+        event.groups_kept = made.kept;
+        event.groups_filtered = made.filtered;
+        event.groups_lost = Some(made.lost);
+        event.groups_refilled = Some(refilled);
+        event.episodes_dropped = Some(made.dropped);
         event.rollout_s = rollout_s;
-        event.train_s = training.elapsed().as_secs_f64();
+        event.train_s = train_s;
+        event.step_s = Some(started.elapsed().as_secs_f64());
         self.begin()?;
         self.dir
-            .log_episodes(step, &collection.groups, self.config.enable_detailed_logging);
-        let sample = selection.telling(&collection.groups, self.config.save_train_episodes);
+            .log_episodes(step, &groups, self.config.enable_detailed_logging);
+        let selection = select(&self.config, &groups)?;
+        let sample = selection.telling(&groups, self.config.save_train_episodes);
         self.dir.save_training(step, sample);
         Ok(Some(event))
+    }
+
+    /// An error where sampler and trainer, with the same weights, disagree by more than `max_sampler_gap`.
+    pub(super) fn check_gap(&self, event: &TrainEvent) -> Result<()> {
+        let first = event
+            .each_update
+            .first()
+            .map_or(event.sampler_gap, |update| update.sampler_gap);
+        let (Some(limit), Some(gap), 0) = (self.config.max_sampler_gap, first, event.staleness_max) else {
+            return Ok(());
+        };
+        if gap <= limit {
+            return Ok(());
+        }
+        Err(TooMany(format!(
+            "step {}: the sampler's log-probs and the trainer's are {gap:.2e} apart on average, and max_sampler_gap allows \
+             {limit}; both have the same weights, so one of them computes something else (lora_dropout above 0 shows here \
+             too)",
+            event.step
+        ))
+        .into())
     }
 }

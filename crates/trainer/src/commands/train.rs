@@ -53,7 +53,7 @@ pub async fn train(config: TrainConfig, resume: Option<ResumePoint>) -> Result<(
         &renderer,
         version,
         config.context_limit(),
-        config.lockstep,
+        config.batching(),
     )?;
     let progress = Progress::new(step, config.max_steps).verbose(config.verbose);
     let arguments = std::env::args_os().map(|word| word.to_string_lossy().into_owned());

@@ -1,16 +1,7 @@
-//! Speed of everything but the model: episodes on simulated phones over HTTP, played by the scripted expert.
-//!
-//! Run with `cargo xtask bench-rollout --episodes 200 --concurrency 1,8,32 --latency-ms 0`. A line of JSON for each
-//! concurrency on standard output: episodes and turns a second, and the mean seconds of a turn in the environment.
-
-#![allow(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "the JSON lines are the output, the table is for the reader"
-)]
+//! Episodes on simulated phones over HTTP, played by the scripted expert: speed of everything but the model, by a clock.
 
 use anyhow::Result;
-use clap::Parser;
+use clap::Args;
 use cua_grpo_android::tasks::{Split, TemplateTasks};
 use cua_grpo_android::{AndroidEnvironmentFactory, EnvConfig};
 use cua_grpo_core::testing::ByteRenderer;
@@ -21,9 +12,9 @@ use cua_grpo_sim::{Latency, Roster, ScriptedPolicy, SimConfig, SimServer, Skill}
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Speed of the rollout engine and the simulated phone.
-#[derive(Parser)]
-struct Arguments {
+/// What is measured.
+#[derive(Args)]
+pub struct Http {
     /// Episodes of each measurement
     #[arg(long, default_value_t = 200)]
     episodes: usize,
@@ -38,15 +29,15 @@ struct Arguments {
     seed: u64,
 }
 
-fn main() -> Result<()> {
-    let arguments = Arguments::parse();
+/// Measures each concurrency and prints it.
+pub fn run(arguments: &Http) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     eprintln!(
         "{:>11}  {:>10}  {:>8}  {:>14}  {:>8}",
         "concurrency", "episodes/s", "turns/s", "ms a turn (env)", "verified"
     );
     for &concurrency in &arguments.concurrency {
-        let line = runtime.block_on(measure(&arguments, concurrency))?;
+        let line = runtime.block_on(measure(arguments, concurrency))?;
         eprintln!(
             "{concurrency:>11}  {:>10.1}  {:>8.1}  {:>14.2}  {:>8}",
             line["episodes_per_s"].as_f64().unwrap_or_default(),
@@ -59,7 +50,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-async fn measure(arguments: &Arguments, concurrency: usize) -> Result<serde_json::Value> {
+async fn measure(arguments: &Http, concurrency: usize) -> Result<serde_json::Value> {
     let latency = Latency {
         request: Duration::from_millis(arguments.latency_ms),
         ..Default::default()
@@ -119,7 +110,7 @@ async fn measure(arguments: &Arguments, concurrency: usize) -> Result<serde_json
     let stats = engine.collect(requests, 0, CancellationToken::new()).await?.stats;
     sim.shutdown().await;
     Ok(serde_json::json!({
-        "bench": "rollout",
+        "bench": "rollout-http",
         "concurrency": concurrency,
         "latency_ms": arguments.latency_ms,
         "episodes": stats.episodes,

@@ -1,0 +1,124 @@
+//! Runs whose episodes are played beside training: bounds, ends and ways on, through the real binary.
+
+#![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
+
+mod common;
+
+use common::runs::{order, refused, succeed, with};
+use common::{command, trainer};
+use cua_grpo_train::checkpoint::{TrainingState, read_state};
+use cua_grpo_train::metrics::{Line, TrainEvent, read_metrics};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+const ASYNC: &[&str] = &["--set=lockstep=false", "--set=max_staleness=2", "--output-dir=run"];
+
+fn steps(run: &Path) -> Vec<TrainEvent> {
+    let lines = read_metrics(run).unwrap().into_iter();
+    lines
+        .filter_map(|line| match line {
+            Line::Train(event) => Some(event),
+            Line::Eval(_) => None,
+        })
+        .collect()
+}
+
+fn state(run: &Path, step: usize) -> TrainingState {
+    read_state(&run.join(format!("checkpoints/checkpoint-{step}"))).unwrap()
+}
+
+/// How many tasks are done, each once.
+fn done(state: &TrainingState) -> usize {
+    let ahead = &state.done_ahead;
+    assert!(ahead.windows(2).all(|pair| pair[0] < pair[1]), "{ahead:?}");
+    assert!(ahead.iter().all(|cursor| *cursor > state.task_cursor), "{ahead:?}");
+    state.task_cursor as usize + ahead.len()
+}
+
+#[test]
+fn episodes_are_played_beside_training_and_never_get_too_old() {
+    let home = tempfile::tempdir().unwrap();
+    let all = [
+        with(ASYNC),
+        vec![
+            "--max-steps=4",
+            "--set=eval_steps=2",
+            "--batch-size=2",
+            "--set=concurrency=8",
+        ],
+    ];
+    succeed(home.path(), &all.concat());
+    let run = home.path().join("run");
+    assert_eq!(order(&run), ["e0", "1", "2", "e2", "3", "4", "e4"]);
+    let events = steps(&run);
+    for event in &events {
+        assert_eq!((event.groups(), event.episodes, event.losses.lost), (2, 8, 0));
+        assert!(event.staleness_max <= 2, "{}", event.staleness_max);
+        assert_eq!(event.episodes_dropped, Some(0));
+        assert!(event.updates == Some(1) && event.loss.unwrap().is_finite());
+        assert!(event.sampler_gap_max.unwrap() >= event.sampler_gap.unwrap() && event.mismatch_kl.unwrap() >= 0.0);
+    }
+    assert!(
+        events.iter().any(|event| event.staleness_max > 0),
+        "some episodes are of an older policy"
+    );
+    assert!(events[0].staleness_max == 0 && events[0].sampler_gap_max.unwrap() < 1e-3);
+    assert_eq!(done(&state(&run, 4)), 8);
+
+    refused(
+        home.path(),
+        &with(&["--set=max_staleness=1", "--output-dir=other"]),
+        &["max_staleness", "lockstep"],
+    );
+}
+
+#[test]
+fn a_run_that_dies_midway_goes_on_and_trains_on_every_task_once() {
+    let home = tempfile::tempdir().unwrap();
+    let run = home.path().join("run");
+    let all = [with(ASYNC), vec!["--max-steps=6", "--set=eval_steps=0"]].concat();
+    let mut child = command(home.path(), &all).stderr(Stdio::null()).spawn().unwrap();
+    let patience = Instant::now() + Duration::from_secs(240);
+    while !run.join("checkpoints/checkpoint-2").is_dir() {
+        assert!(
+            Instant::now() < patience && child.try_wait().unwrap().is_none(),
+            "no second checkpoint"
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let output = trainer(home.path(), &["--resume=run"]);
+    assert!(output.status.success(), "{}", common::runs::text(&output));
+    assert_eq!(order(&run), ["e0", "1", "2", "3", "4", "5", "6", "e6"]);
+    for step in 4..=6 {
+        assert_eq!(done(&state(&run, step)), step, "a task a step");
+    }
+    assert_eq!(state(&run, 6).task_cursor, 6, "nothing is left behind at the end");
+    let episodes: usize = steps(&run).iter().map(|event| event.episodes).sum();
+    assert_eq!(episodes, 24);
+}
+
+#[test]
+fn flat_groups_are_tried_again_with_other_tasks() {
+    let home = tempfile::tempdir().unwrap();
+    // No rewards differ by so much: every group is flat.
+    let flat = [
+        "--set=min_group_std=0.9",
+        "--set=max_refills=2",
+        "--max-steps=2",
+        "--set=eval_steps=0",
+        "--output-dir=run",
+    ];
+    succeed(home.path(), &with(&flat));
+    let run = home.path().join("run");
+    for event in steps(&run) {
+        assert_eq!(
+            (event.groups_filtered, event.groups_refilled, event.groups_kept),
+            (3, Some(2), 0)
+        );
+        assert_eq!((event.episodes, event.updates), (12, Some(0)));
+    }
+    assert_eq!(state(&run, 2).task_cursor, 6);
+}
