@@ -31,8 +31,9 @@ impl Run {
             Err(error) => return Err(error),
         };
         self.begin()?;
-        self.tell(&Event::Eval(&result.event))?;
+        // The line last: once it is there a resumed run does not evaluate again.
         self.dir.save_episodes(step, &result, self.config.save_episodes);
+        self.tell(&Event::Eval(&result.event))?;
         self.written();
         self.eval_failed = result.event.failed.is_some();
         if let Some(failed) = &result.event.failed {
