@@ -134,7 +134,7 @@ async fn two_hundred_episodes_under_all_faults_of_a_service_lose_and_repeat_noth
     }
     assert!(stats.deeds > 400, "{stats:?}");
     assert_eq!(stats.repeated, 0, "deeds repeated");
-    assert!(pool.stats().unsure > 10 && pool.client().outages().count > 10);
+    assert!(pool.stats().unsure > 10 && pool.client().outages().count > 0);
     // The service recovers: nothing is left of it.
     server.set_mishaps([]);
     let closed = pool.close().await;

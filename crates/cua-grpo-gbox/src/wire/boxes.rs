@@ -179,11 +179,19 @@ impl ListedBox {
     }
 
     fn read(value: &Value) -> Option<Self> {
-        let text = |name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
+        let text = |name: &str| {
+            let text = value.get(name).and_then(Value::as_str)?;
+            // These are shown: no control sequences, and no more than a line.
+            Some(text.chars().filter(|c| !c.is_control()).take(128).collect::<String>())
+        };
         let labels = value.get("config").and_then(|config| config.get("labels"));
         let labels = labels.and_then(Value::as_object).into_iter().flatten();
         Some(Self {
-            id: text("id").filter(|id| is_box_id(id))?,
+            id: value
+                .get("id")
+                .and_then(Value::as_str)
+                .filter(|id| is_box_id(id))?
+                .to_owned(),
             status: text("status").unwrap_or_default(),
             created_at: text("createdAt"),
             expires_at: text("expiresAt"),

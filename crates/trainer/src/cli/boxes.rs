@@ -6,6 +6,7 @@ use cua_grpo_train::TrainError;
 use cua_grpo_train::config::{Resolved, TrainConfig, resolve_process};
 use cua_grpo_train::layout::CONFIG;
 use cua_grpo_train::resume::ResumePoint;
+use cua_grpo_train::run_dir::run_id;
 use std::path::{Path, PathBuf};
 
 /// Flags of `boxes`.
@@ -76,8 +77,19 @@ impl Which {
     }
 
     /// The label, where one run is meant.
-    pub fn label(&self, run: Option<&Path>) -> Option<String> {
-        let _ = run;
-        self.label.clone()
+    ///
+    /// # Errors
+    /// When the folder of a run does not tell which run it holds: without a label all boxes would be meant.
+    pub fn label(&self, run: Option<&Path>) -> Result<Option<String>, TrainError> {
+        let Some(run) = run else {
+            return Ok(self.label.clone());
+        };
+        let unknown = || {
+            TrainError::Usage(format!(
+                "{} does not tell which run it holds; name its boxes by --label",
+                run.display()
+            ))
+        };
+        run_id(run).map(Some).ok_or_else(unknown)
     }
 }

@@ -42,8 +42,9 @@ pub async fn boxes(arguments: &BoxesArgs) -> Result<()> {
         _ => None,
     };
     let client = GboxClient::new(ClientConfig::new(key.reveal()).at(url))?.brief(LIMIT);
+    let label = which.label(run.as_deref())?;
     let found = async {
-        match which.label(run.as_deref()) {
+        match label {
             Some(label) => boxes_of_run(&client, &label).await,
             None => boxes_of_runs(&client).await,
         }
@@ -55,8 +56,10 @@ pub async fn boxes(arguments: &BoxesArgs) -> Result<()> {
             let label = listed.labels.get(RUN_LABEL).map_or("-", String::as_str);
             let times = format!("since {} until {}", word(&listed.created_at), word(&listed.expires_at));
             output::line(&format!(
-                "{}  {}  {times}  {RUN_LABEL}={label}",
-                listed.id, listed.status
+                "{}  {}  {times}  {RUN_LABEL}={}",
+                listed.id,
+                listed.status,
+                label.escape_debug()
             ))?;
         }
         output::say(format!("{} boxes at {url}", found.len()));

@@ -45,7 +45,8 @@ pub async fn train(config: TrainConfig, resume: Option<ResumePoint>) -> Result<(
     let Loaded { policy, renderer } = assemble::load(&config, &folder)?;
     let learning = start.learning(&config, policy, &*unseen)?;
     interrupt.hold();
-    let world = World::open(WorldConfig::of(&config), None, &interrupt);
+    let label = Some(start.id().to_owned());
+    let world = World::open(WorldConfig::of(&config), label, &interrupt);
     let world = interrupt.or(world).await??;
     let (step, version) = (learning.state.global_step, learning.state.policy_version);
     let sampler = sampler(
