@@ -112,7 +112,7 @@ async fn an_evaluation_that_fails_is_named_chooses_nothing_and_the_run_goes_on()
     flags.extend(words(&[
         "--max-steps=2",
         "--output-dir=run",
-        "--num-rollouts=2",
+        "--set=num_rollouts=2",
         "--set=outage_budget=0",
         "--set=max_retries=0",
         "--set=eval_steps=1",
