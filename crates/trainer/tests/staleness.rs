@@ -80,6 +80,11 @@ fn episodes_are_played_beside_training_and_never_get_too_old() {
         &["--set=max_staleness=1", "--output-dir=other"],
         &["max_staleness", "lockstep"],
     );
+    refused(
+        home.path(),
+        &[BESIDE, &["--set=curriculum_failures=3", "--output-dir=other"]].concat(),
+        &["max_staleness", "curriculum_failures"],
+    );
 }
 
 #[test]

@@ -68,6 +68,13 @@ impl TrainConfig {
 
     /// That nothing is asked of lockstep that it cannot give.
     pub(super) fn check_pace(&self, check: &Checker) -> Result<(), ConfigError> {
+        let curriculum = self.curriculum_failures.is_some() || self.curriculum_solved.is_some();
+        check.require(
+            !curriculum || self.max_staleness == 0,
+            "max_staleness",
+            self.max_staleness,
+            "0 with curriculum_failures or curriculum_solved: what they draw follows from the steps before",
+        )?;
         check.require(
             !self.lockstep || self.max_staleness == 0,
             "max_staleness",
