@@ -44,7 +44,10 @@ fn replies() {
             };
             read += 1;
             for action in &reply.calls {
-                assert_eq!(parse_reply(&to_reply(action)).unwrap().calls, std::slice::from_ref(action));
+                assert_eq!(
+                    parse_reply(&to_reply(action)).unwrap().calls,
+                    std::slice::from_ref(action)
+                );
             }
         },
     );

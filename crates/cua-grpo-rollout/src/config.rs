@@ -219,3 +219,13 @@ mod tests {
         assert_eq!([attempts(1.01, 4), attempts(2.0, 3)], [5, 6]);
     }
 }
+/// How a stream runs ahead of whoever trains on its groups.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamConfig {
+    /// Groups of a batch, and their size.
+    pub batches: Batches,
+    /// How many steps may be made between the beginning of a group and the step that trains on it.
+    pub max_staleness: u64,
+    /// Batches that will be taken in all; nothing is begun for more.
+    pub steps: u64,
+}

@@ -52,10 +52,10 @@ mod stream;
 mod tasks;
 mod worker;
 
-pub use config::{Batches, RolloutConfig};
+pub use config::{Batches, RolloutConfig, StreamConfig};
 pub use engine::{Collection, GroupRequest, RolloutEngine};
 pub use error::EngineError;
 pub use stats::{FaultCounts, Progress, ProgressEvent, RolloutStats};
-pub use stream::{Batch, GroupStream, StreamConfig};
+pub use stream::{Batch, GroupStream};
 pub use tasks::TaskCursor;
 pub use tokio_util::sync::CancellationToken;

@@ -2,23 +2,12 @@
 
 use crate::episode::Collector;
 use crate::worker::{Command, Worker};
-use crate::{Batches, CancellationToken, EngineError, RolloutEngine, RolloutStats, TaskCursor};
+use crate::{CancellationToken, EngineError, RolloutEngine, RolloutStats, StreamConfig, TaskCursor};
 use cua_grpo_core::Group;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
-
-/// How a stream runs ahead of whoever trains on its groups.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StreamConfig {
-    /// Groups of a batch, and their size.
-    pub batches: Batches,
-    /// How many steps may be made between the beginning of a group and the step that trains on it.
-    pub max_staleness: u64,
-    /// Batches that will be taken in all; nothing is begun for more.
-    pub steps: u64,
-}
 
 /// What one step trains on.
 #[derive(Debug, Clone, PartialEq)]
