@@ -29,6 +29,15 @@ fn repeated(start: &str, times: usize, step: &str) -> String {
 }
 
 #[test]
+fn chains_of_signs_end_with_their_value() {
+    assert_eq!(
+        render(&format!("{{{{ {}1 }}}}", "not ".repeat(4000))),
+        Ok("True".into())
+    );
+    assert_eq!(render(&format!("{{{{ {}1 }}}}", "-".repeat(4000))), Ok("1".into()));
+}
+
+#[test]
 fn what_would_not_end_or_fit_is_an_error() {
     let loops = "{% for a in range(100000) %}".repeat(4);
     let ends = "{% endfor %}".repeat(4);
@@ -65,8 +74,6 @@ fn what_would_not_end_or_fit_is_an_error() {
         "{% macro f(x) %}{{ g(x) }}{% endmacro %}{% macro g(x) %}{{ f(x) }}{% endmacro %}{{ f(1) }}".to_owned(),
         "{% for a in [1] recursive %}{{ loop([1]) }}{% endfor %}".to_owned(),
         format!("{{{{ {}1{} }}}}", "(".repeat(3000), ")".repeat(3000)),
-        format!("{{{{ {}1 }}}}", "not ".repeat(4000)),
-        format!("{{{{ {}1 }}}}", "-".repeat(4000)),
         format!("{{{{ {}1{} }}}}", "[".repeat(2000), "]".repeat(2000)),
         format!("{}x{}", "{% if a %}".repeat(20_000), "{% endif %}".repeat(20_000)),
         format!("{{% if a %}}{}{{% endif %}}", "{% elif a %}".repeat(60_000)) + "{{ raise_exception('deep') }}",
@@ -108,19 +115,22 @@ fn what_would_not_end_or_fit_is_an_error() {
         format!("{{{{ {} }}}}", "a ~ ".repeat(10_000) + "a"),
         format!("{{{{ raise_exception('{}') }}}}", "long ".repeat(10_000)),
     ];
+    let mut wrong = Vec::new();
     for source in cases {
         let shown: String = source.chars().take(160).collect();
         let start = Instant::now();
         let error = render(&source).map(|text| text.len());
         let took = start.elapsed();
         println!("{took:?} {shown}");
-        let error = error.expect_err(&shown);
-        assert!(
-            error.contains("the chat template") && error.len() < 5000,
-            "{shown}: {error}"
-        );
-        assert!(took < Duration::from_secs(9), "{shown}: {took:?}: {error}");
+        match error {
+            Err(error) if error.contains("the chat template") && error.len() < 5000 => (),
+            other => wrong.push(format!("{shown}: {other:?}")),
+        }
+        if took >= Duration::from_secs(9) {
+            wrong.push(format!("{shown}: {took:?}"));
+        }
     }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 /// Comparing what is shared in lists goes over it as often as it is shared; only time bounds that.

@@ -170,7 +170,7 @@ fn a_base_whose_configuration_or_template_was_changed_is_refused_by_the_name_of_
     for (name, from, to) in [
         ("config.json", "\"rope_theta\"", "\"rope_theta\": 99.0, \"was\""),
         ("chat_template.jinja", "user", "User"),
-        ("tokenizer.json", "<|quad_start|>", "<|quad_begin|>"),
+        ("tokenizer.json", "NFC", "NFKC"),
         ("preprocessor_config.json", "18432", "16384"),
     ] {
         let path = base.join(name);
