@@ -11,6 +11,9 @@ const TOLD_AFTER: Duration = Duration::from_secs(2);
 /// And again after each of these.
 const TOLD_EVERY: Duration = Duration::from_secs(30);
 
+/// How often who waits for something else looks whether the service is gone.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
 /// A refusal that is older than this says nothing about now.
 const STALE: Duration = Duration::from_secs(180);
 
@@ -85,6 +88,21 @@ impl Patience {
         {
             state.told = None;
             tracing::warn!("the service answers again after {} s", since.elapsed().as_secs());
+        }
+    }
+
+    /// Waits until the service has taken no request of any kind for `budget`, and says how long it has been.
+    pub async fn exhausted(&self, budget: Duration) -> Duration {
+        loop {
+            let now = Instant::now();
+            let refused = self.state().refused[Queue::Asking as usize];
+            let refused = refused.filter(|refused| now - refused.last < STALE);
+            if let Some(waited) = refused.map(|refused| now - refused.since)
+                && waited > budget
+            {
+                return waited;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
         }
     }
 

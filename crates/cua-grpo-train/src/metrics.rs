@@ -13,7 +13,7 @@ pub use error::MetricsError;
 pub use event::{Behaviour, EvalEvent, Line, TemplateCount, TrainEvent, UpdateFigures};
 pub use read::{read_metrics, timelines};
 
-use crate::files::{io, ops};
+use crate::files::{Limit, io, ops, read_bytes};
 use crate::sink::{Event, Sink};
 use serde_json::Value;
 use std::fs::File;
@@ -97,7 +97,7 @@ impl MetricsWriter {
     pub fn resume_from(from: &Path, run_dir: &Path, step: usize, evaluated: bool) -> Result<Self, MetricsError> {
         let source = from.join(METRICS);
         let keep = kept(&source, step, evaluated)?;
-        let mut bytes = match std::fs::read(&source) {
+        let mut bytes = match read_bytes(&source, Limit::LOG) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
             bytes => bytes.map_err(io("read", &source))?,
         };

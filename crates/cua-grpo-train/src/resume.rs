@@ -2,7 +2,7 @@
 
 use crate::checkpoint::read_state;
 use crate::config::{Change, ConfigError, Resume, TrainConfig, changes};
-use crate::files::{Damage, LOCK, verify};
+use crate::files::{Damage, LOCK, Limit, read_text, verify};
 use crate::layout::{CHECKPOINTS, CONFIG, RUN, STATE, checkpoint_step, list};
 use crate::metrics::METRICS;
 use crate::sink::Note;
@@ -167,7 +167,9 @@ impl ResumePoint {
     /// user comes with the copy.
     pub fn config_file(&self) -> (PathBuf, Option<String>) {
         let own = self.run_dir.join(CONFIG);
-        let whole = std::fs::read_to_string(&own).is_ok_and(|text| !text.trim().is_empty());
+        // What is no file is told where it is read.
+        let strange = std::fs::metadata(&own).is_ok_and(|found| !found.is_file());
+        let whole = strange || read_text(&own, Limit::SMALL).is_ok_and(|text| !text.trim().is_empty());
         let copy = self.checkpoint.as_ref().map(|checkpoint| checkpoint.join(CONFIG));
         match copy.filter(|copy| !whole && copy.is_file()) {
             Some(copy) => {

@@ -228,7 +228,11 @@ fn what_may_not_be_read_or_written_is_told_once_with_what_to_do() {
             words.iter().all(|word| stderr.contains(word)),
             "{arguments:?} {words:?}: {stderr}"
         );
-        assert_eq!(stderr.matches("(os error").count(), 1, "{arguments:?}: {stderr}");
+        let causes = |word: &str| stderr.to_lowercase().matches(word).count();
+        assert!(
+            causes("(os error") <= 1 && causes("is a directory") <= 1,
+            "{arguments:?}: {stderr}"
+        );
     }
     let (code, _, stderr) = trainer(folder.path(), &["report", "written", "--output=mine.html"], &[]);
     assert!(code == 0 && stderr.contains("mine.html"), "{stderr}");

@@ -130,13 +130,20 @@ impl BoxPool {
         error
     }
 
-    /// A free place.
+    /// A free place. Places of boxes that cannot be ended stay taken, so an outage is waited for here too, and as long.
     async fn place(&self) -> Result<OwnedSemaphorePermit, GboxError> {
         let closed = || GboxError::Config("the pool is closed: lease before close".to_owned());
+        let operation = || "wait for a box".to_owned();
+        let client = &self.inner.client;
+        let acquired = self.inner.slots.clone().acquire_owned();
         tokio::select! {
             biased;
-            acquired = self.inner.slots.clone().acquire_owned() => acquired.map_err(|_| closed()),
-            () = self.inner.client.ended() => Err(GboxError::Ended { operation: "wait for a box".to_owned() }),
+            acquired = acquired => acquired.map_err(|_| closed()),
+            () = client.ended() => Err(GboxError::Ended { operation: operation() }),
+            waited = client.patience().exhausted(client.policy().outage_budget) => {
+                let last = Box::new(GboxError::TimedOut { operation: operation(), limit: waited });
+                Err(GboxError::GaveUp { waited, last })
+            }
         }
     }
 

@@ -4,7 +4,9 @@
 use super::identity::Identity;
 use crate::checkpoint::{TrainingState, step_of};
 use crate::episodes::Saved;
-use crate::files::{CHECKSUMS, link_folder, make_folders, move_folder, replace_folder, verify, write};
+use crate::files::{
+    CHECKSUMS, Limit, link_folder, make_folders, move_folder, read_bytes, read_text, replace_folder, verify, write,
+};
 use crate::layout::{BEST, CHECKPOINTS, CONFIG, FINAL, REPORT, TRAIN_LOG, best_of, list};
 use crate::metrics::{METRICS, belongs, read_metrics};
 use crate::resume::ResumePoint;
@@ -53,7 +55,7 @@ impl Kept {
     /// # Errors
     /// When the file cannot be read.
     pub fn train_lines(&self, path: &Path) -> Result<Vec<u8>> {
-        let text = match std::fs::read_to_string(path) {
+        let text = match read_text(path, Limit::LOG) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
             text => text.with_context(|| format!("cannot read {}", path.display()))?,
         };
@@ -138,13 +140,13 @@ impl Kept {
 
 /// Whether the adapter folder `other` holds the files of `one`, by their lists of checksums, as they were written.
 fn same(one: &Path, other: &Path) -> bool {
-    let list = |folder: &Path| std::fs::read(folder.join(CHECKSUMS)).ok();
+    let list = |folder: &Path| read_bytes(&folder.join(CHECKSUMS), Limit::SMALL).ok();
     // A damaged one would go into every later checkpoint.
     list(one).is_some_and(|sums| list(other) == Some(sums)) && verify(other).is_ok()
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {
-    let bytes = match std::fs::read(from) {
+    let bytes = match read_bytes(from, Limit::LOG) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         bytes => bytes.with_context(|| format!("cannot read {}", from.display()))?,
     };
