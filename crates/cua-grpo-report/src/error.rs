@@ -1,5 +1,6 @@
 //! Why there is no report.
 
+use cua_grpo_train::TrainError;
 use cua_grpo_train::episodes::EpisodeError;
 use cua_grpo_train::layout::CONFIG;
 use cua_grpo_train::metrics::{METRICS, MetricsError};
@@ -14,6 +15,9 @@ pub enum ReportError {
     /// The metrics could not be read.
     #[error(transparent)]
     Metrics(#[from] MetricsError),
+    /// The figures are those of another run, or the file that tells which run it is is broken.
+    #[error(transparent)]
+    Run(#[from] Box<TrainError>),
     /// Nothing to report.
     #[error("report of `{}`: expected a run folder with {METRICS} or {CONFIG}, found neither. Give the folder named by --output-dir", path.display())]
     Empty {
@@ -53,6 +57,7 @@ impl ReportError {
     pub fn is_mendable(&self) -> bool {
         match self {
             Self::Metrics(error) => error.is_mendable(),
+            Self::Run(error) => error.is_mendable(),
             Self::Episode(error) => error.is_mendable(),
             Self::Io { reason, .. } => cua_grpo_train::files::is_mendable(reason),
             Self::Empty { .. } | Self::Record { .. } | Self::Unwritable { .. } => true,

@@ -10,6 +10,7 @@ use crate::training::training;
 use cua_grpo_train::episodes::{Saved as Kind, load_episodes};
 use cua_grpo_train::layout::REPORT;
 use cua_grpo_train::metrics::{EvalEvent, Line, TrainEvent, read_metrics};
+use cua_grpo_train::run_dir::check_metrics;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -23,6 +24,7 @@ const IMAGE_ROOM: usize = 48 << 20;
 /// # Errors
 /// When there is nothing to report, something of the run cannot be read, or the report cannot be written.
 pub fn write_report(run_dir: &Path, output: Option<&Path>) -> Result<PathBuf, ReportError> {
+    check_metrics(run_dir).map_err(Box::new)?;
     let events = read_metrics(run_dir)?;
     let config = std::fs::read_to_string(run_dir.join("config.yaml")).ok();
     // A run that was stopped before its first figures has a report too: it says what was started.

@@ -2,10 +2,11 @@
 
 use crate::config::{Resume, STARTER, TrainConfig, changes, read_yaml};
 use crate::error::TrainError;
-use crate::files::{CHECKSUMS, verify};
+use crate::files::{CHECKSUMS, Limit, read_bytes, verify};
 use crate::layout::{CHECKPOINTS, CONFIG, list};
 use crate::metrics::METRICS;
 use crate::provenance::{Base, Provenance};
+use crate::run_dir::check_folder;
 use cua_grpo_model::lora::read_config as read_lora;
 use std::path::{Path, PathBuf};
 
@@ -78,7 +79,10 @@ impl Adapter {
                 "{damage}; use another checkpoint of the run, or remove {CHECKSUMS} where you changed it yourself"
             ))
         })?;
-        let text = std::fs::read(&file).map_err(|error| wrong(format!("adapter_config.json: {error}")))?;
+        if let Some(run) = &run {
+            check_folder(run, &folder).map_err(&wrong)?;
+        }
+        let text = read_bytes(&file, Limit::SMALL).map_err(|error| wrong(format!("adapter_config.json: {error}")))?;
         let json: serde_json::Value = serde_json::from_slice(text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&text))
             .map_err(|error| wrong(format!("adapter_config.json is no JSON: {error}")))?;
         let named_base = json["base_model_name_or_path"].as_str().filter(|name| !name.is_empty());

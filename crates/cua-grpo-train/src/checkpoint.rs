@@ -6,11 +6,11 @@
 //! goes on from it goes on with that one.
 
 use crate::config::{TrainConfig, to_yaml};
-use crate::files::{discard, link_file, link_folder, replace_folder, seal};
-use crate::layout::{BEST, CHECKPOINTS, CONFIG, MOMENTS, STATE, list};
+use crate::files::{Limit, discard, link_file, link_folder, read_text, replace_folder, seal};
+use crate::layout::{BEST, CHECKPOINTS, CONFIG, MOMENTS, MOST_STEPS, STATE, list};
 use crate::learner::Learner;
 use crate::provenance::{Base, PROVENANCE, Provenance};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use cua_grpo_algo::{AdamWState, Moments};
 use cua_grpo_model::checkpoint::{TensorBytes, TensorFiles, write_safetensors};
 use cua_grpo_model::lora::{LoraConfig, load_adapter, save_adapter};
@@ -50,6 +50,40 @@ pub struct TrainingState {
     pub task_set: Option<String>,
 }
 
+impl TrainingState {
+    /// Whether a run can have come to these numbers: none is at the end of its range.
+    ///
+    /// # Errors
+    /// Words that name the first one that cannot be.
+    fn check(&self) -> Result<(), String> {
+        let steps = MOST_STEPS as u64;
+        // A step has at most a thousand updates and 65,536 tasks, as the bounds of the keys say.
+        for (name, value, most) in [
+            ("global_step", self.global_step as u64, steps),
+            ("best_step", self.best_step as u64, steps),
+            (
+                "evals_without_improvement",
+                self.evals_without_improvement as u64,
+                steps,
+            ),
+            ("skipped_in_a_row", self.skipped_in_a_row as u64, steps * 1000),
+            ("updates", self.updates, steps * 1000),
+            ("policy_version", self.policy_version, steps * 1000),
+            ("task_cursor", self.task_cursor, steps * 65_536),
+        ] {
+            if value > most {
+                return Err(format!("`{name}` is {value}, which cannot be"));
+            }
+        }
+        for (name, rate) in [("best_accuracy", self.best_accuracy), ("accuracy", self.accuracy)] {
+            if let Some(rate) = rate.filter(|rate| !(0.0..=1.0).contains(rate)) {
+                return Err(format!("`{name}` is {rate}, which is no rate"));
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Writes checkpoints below one run folder.
 pub struct Checkpoints {
     /// The run folder.
@@ -58,6 +92,8 @@ pub struct Checkpoints {
     pub lora: LoraConfig,
     /// The base model.
     pub base: Base,
+    /// The timeline that is written, see [`Identity`](crate::run_dir::Identity).
+    pub timeline: String,
     /// The configuration, which goes into every folder.
     pub config: TrainConfig,
 }
@@ -128,6 +164,7 @@ impl Checkpoints {
         save_adapter(learner.policy.model_mut(), &self.lora, &self.base.name, partial)?;
         let provenance = Provenance {
             step,
+            run: Some(self.timeline.clone()),
             base: self.base.clone(),
         };
         provenance.write(partial)?;
@@ -142,8 +179,11 @@ impl Checkpoints {
 /// When the file cannot be read or is broken.
 pub fn read_state(folder: &Path) -> Result<TrainingState> {
     let path = folder.join(STATE);
-    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    serde_json::from_str(&text).with_context(|| format!("{} is broken; use an older checkpoint", path.display()))
+    let text = read_text(&path, Limit::SMALL).with_context(|| format!("cannot read {}", path.display()))?;
+    let broken = || format!("{} is broken; use an older checkpoint", path.display());
+    let state: TrainingState = serde_json::from_str(&text).with_context(broken)?;
+    state.check().map_err(|words| anyhow!("{words}")).with_context(broken)?;
+    Ok(state)
 }
 
 /// Loads a checkpoint folder onto `learner`.

@@ -5,6 +5,12 @@ use std::path::{Path, PathBuf};
 /// Name of the saved configuration, in a run folder and in the adapter folders that a run writes.
 pub const CONFIG: &str = "config.yaml";
 
+/// Name of the file of figures in a run folder.
+pub const METRICS: &str = "metrics.jsonl";
+
+/// Name of the file that tells which run a folder holds.
+pub const RUN: &str = "run.json";
+
 /// Folder of the checkpoints within a run folder.
 pub const CHECKPOINTS: &str = "checkpoints";
 
@@ -22,6 +28,9 @@ pub const FILES: &[&str] = &["adapter_config.json", "adapter_model.safetensors",
 
 /// Log of training episodes, one line for each.
 pub const TRAIN_LOG: &str = "episodes/train.jsonl";
+
+/// Steps that a run can have, as the bounds of `max_steps` say. Larger numbers in a file are damage.
+pub const MOST_STEPS: usize = 1_000_000_000;
 
 /// Name of the report in a run folder, which is made from the others.
 pub const REPORT: &str = "report.html";
@@ -50,5 +59,8 @@ pub fn checkpoint_step(path: &Path) -> Option<usize> {
     // `checkpoint-7/.` and a folder that the user stands in have no such name of their own.
     let name = path.file_name().map(ToOwned::to_owned);
     let name = name.or_else(|| Some(path.canonicalize().ok()?.file_name()?.to_owned()))?;
-    name.to_str()?.strip_prefix("checkpoint-")?.parse().ok()
+    let digits = name.to_str()?.strip_prefix("checkpoint-")?;
+    // As a run writes it: `checkpoint-+7` and `checkpoint-007` are none of its own.
+    let step: usize = digits.parse().ok()?;
+    (step.to_string() == digits && step <= MOST_STEPS).then_some(step)
 }

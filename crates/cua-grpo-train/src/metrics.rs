@@ -4,60 +4,30 @@
 //! leaves out such a torn last line. Keys that end in `_s` are wall-clock seconds or rates by them; all others are
 //! equal between a resumed run and one that was never interrupted.
 
+mod error;
 mod event;
+mod read;
 
+pub use crate::layout::METRICS;
+pub use error::MetricsError;
 pub use event::{Behaviour, EvalEvent, Line, TemplateCount, TrainEvent, UpdateFigures};
+pub use read::{read_metrics, timelines};
 
+use crate::files::sync_folder;
 use crate::sink::{Event, Sink};
+use error::io;
 use serde_json::Value;
 use std::fs::{File, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-
-/// Name of the file in a run folder.
-pub const METRICS: &str = "metrics.jsonl";
-
-/// What can go wrong with the file.
-#[derive(Debug, thiserror::Error)]
-pub enum MetricsError {
-    /// The file system refused.
-    #[error("cannot {operation} `{}`: {reason}", path.display())]
-    Io {
-        /// What was tried.
-        operation: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        reason: std::io::Error,
-    },
-    /// A line that is neither an event nor a torn last line.
-    #[error("`{}` line {line}: expected an event as JSON, got {message}. Mend or remove the line", path.display())]
-    Line {
-        /// The file.
-        path: PathBuf,
-        /// Number of the line, from 1.
-        line: usize,
-        /// What the parser said.
-        message: String,
-    },
-}
-
-impl MetricsError {
-    /// Whether the user can mend it: a line that is no event, a file that may not be read or written; as opposed to a disk
-    /// that fails.
-    pub fn is_mendable(&self) -> bool {
-        match self {
-            Self::Line { .. } => true,
-            Self::Io { reason, .. } => crate::files::is_mendable(reason),
-        }
-    }
-}
 
 /// Appends events.
 #[derive(Debug)]
 pub struct MetricsWriter {
     path: PathBuf,
     file: File,
+    /// The timeline that the next line tells.
+    timeline: Option<String>,
 }
 
 /// Steps and evaluations become lines; whatever else happens is passed over.
@@ -77,7 +47,30 @@ impl MetricsWriter {
     pub fn create(run_dir: &Path) -> Result<Self, MetricsError> {
         let path = run_dir.join(METRICS);
         let file = File::create(&path).map_err(io("create", &path))?;
-        Ok(Self { path, file })
+        // The name of the file, too.
+        sync_folder(run_dir).map_err(io("create", &path))?;
+        Ok(Self {
+            path,
+            file,
+            timeline: None,
+        })
+    }
+
+    /// Lets the next line tell that it is the first one of `timeline`.
+    pub fn on(self, timeline: &str) -> Self {
+        Self {
+            timeline: Some(timeline.to_owned()),
+            ..self
+        }
+    }
+
+    /// Whether there is no line.
+    ///
+    /// # Errors
+    /// When the file system does not tell.
+    pub fn is_empty(&self) -> Result<bool, MetricsError> {
+        let data = self.file.metadata().map_err(io("read", &self.path))?;
+        Ok(data.len() == 0)
     }
 
     /// Opens `metrics.jsonl` of a run that goes on after `step`: what was written later is cut off, so that the file
@@ -95,7 +88,11 @@ impl MetricsWriter {
             .map_err(io("open", &path))?;
         file.set_len(keep as u64).map_err(io("cut", &path))?;
         file.seek(SeekFrom::End(0)).map_err(io("open", &path))?;
-        Ok(Self { path, file })
+        Ok(Self {
+            path,
+            file,
+            timeline: None,
+        })
     }
 
     /// Opens `metrics.jsonl` of a run in `run_dir` that goes on from a checkpoint of the run in `from`: it begins with
@@ -116,7 +113,9 @@ impl MetricsWriter {
 
     /// Appends one line and has it written to the disk.
     pub fn write(&mut self, event: &Line) -> Result<(), MetricsError> {
-        let mut line = serde_json::to_vec(event).map_err(|error| MetricsError::Io {
+        let told = self.timeline.as_ref().map(|timeline| event.clone().on(timeline));
+        let line = serde_json::to_vec(told.as_ref().unwrap_or(event));
+        let mut line = line.map_err(|error| MetricsError::Io {
             operation: "encode an event for",
             path: self.path.clone(),
             reason: error.into(),
@@ -125,7 +124,9 @@ impl MetricsWriter {
         self.file
             .write_all(&line)
             .and_then(|()| self.file.sync_data())
-            .map_err(io("append to", &self.path))
+            .map_err(io("append to", &self.path))?;
+        self.timeline = None;
+        Ok(())
     }
 }
 
@@ -139,67 +140,18 @@ pub fn belongs(event: &Line, step: usize, evaluated: bool) -> bool {
 
 /// Bytes of the file up to the first event that does not belong to the checkpoint of `step`.
 fn kept(path: &Path, step: usize, evaluated: bool) -> Result<usize, MetricsError> {
-    let events = parse(path)?;
+    let events = read::parse(path)?;
     let kept = events.iter().take_while(|(event, _)| belongs(event, step, evaluated));
     Ok(kept.last().map_or(0, |(_, end)| *end))
 }
 
-/// All events of a run folder, in order. A torn last line is left out; no file means no events.
-pub fn read_metrics(run_dir: &Path) -> Result<Vec<Line>, MetricsError> {
-    Ok(parse(&run_dir.join(METRICS))?
-        .into_iter()
-        .map(|(event, _)| event)
-        .collect())
-}
-
-/// The line without wall-clock keys (those that end in `_s`): equal in equal runs.
+/// The line without wall-clock keys (those that end in `_s`) and without the name of its timeline: equal in equal runs.
 pub fn deterministic(event: &Line) -> Value {
     let mut value = serde_json::to_value(event).unwrap_or_default();
     if let Some(map) = value.as_object_mut() {
-        map.retain(|key, _| !key.ends_with("_s"));
+        map.retain(|key, _| !key.ends_with("_s") && key != "run");
     }
     value
-}
-
-/// Events with the byte offset after their line.
-fn parse(path: &Path) -> Result<Vec<(Line, usize)>, MetricsError> {
-    let bytes = match std::fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(io("read", path)(error)),
-    };
-    let mut events = Vec::new();
-    let mut end = 0;
-    for (index, line) in bytes.split_inclusive(|&byte| byte == b'\n').enumerate() {
-        end += line.len();
-        if !line.ends_with(b"\n") {
-            break; // torn: the run was killed while writing it
-        }
-        if line.trim_ascii().is_empty() {
-            continue;
-        }
-        let event: Result<Line, _> = serde_json::from_slice(line);
-        let event = event.map_err(|error| MetricsError::Line {
-            path: path.into(),
-            line: index + 1,
-            message: error.to_string(),
-        })?;
-        let event = match event {
-            Line::Train(train) => Line::Train(train.without_made_up_figures()),
-            eval @ Line::Eval(_) => eval,
-        };
-        events.push((event, end));
-    }
-    Ok(events)
-}
-
-fn io(operation: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> MetricsError {
-    let path = path.to_path_buf();
-    move |reason| MetricsError::Io {
-        operation,
-        path,
-        reason,
-    }
 }
 
 #[cfg(test)]
@@ -252,7 +204,10 @@ mod tests {
             ..Default::default()
         };
         train.set_updates(&[UpdateFigures::default(); 2]);
-        let mut eval = EvalEvent::default();
+        let mut eval = EvalEvent {
+            run: Some(String::new()),
+            ..Default::default()
+        };
         crate::compare::describe(&mut eval, "set", crate::instances::Instances::default());
         for event in [Line::Train(train), Line::Eval(eval)] {
             let line = serde_json::to_value(event).unwrap();

@@ -1,6 +1,8 @@
 //! What an adapter folder tells about itself beside PEFT's files: after which step, and on which base.
 
-use anyhow::{Context, Result};
+use crate::files::{Limit, read_bytes};
+use crate::layout::MOST_STEPS;
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -46,6 +48,10 @@ const NOTES: &[&str] = &["transformers_version", "_name_or_path", "_commit_hash"
 pub struct Provenance {
     /// Training steps done.
     pub step: usize,
+    /// The timeline of the run that wrote it, see [`Identity`](crate::run_dir::Identity); `None` in adapters of older
+    /// versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
     /// The base model.
     pub base: Base,
 }
@@ -127,17 +133,19 @@ impl Provenance {
     /// When it is broken.
     pub fn read(folder: &Path) -> Result<Option<Self>> {
         let path = folder.join(PROVENANCE);
-        let text = match std::fs::read(&path) {
+        let text = match read_bytes(&path, Limit::SMALL) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             text => text.with_context(|| format!("cannot read {}", path.display()))?,
         };
-        let read = serde_json::from_slice(&text);
-        read.with_context(|| {
+        let broken = || {
             format!(
                 "{} is broken; remove the file to use the adapter without it",
                 path.display()
             )
-        })
+        };
+        let read: Self = serde_json::from_slice(&text).with_context(broken)?;
+        ensure!(read.step <= MOST_STEPS, "{}: step {} cannot be", broken(), read.step);
+        Ok(Some(read))
     }
 
     /// Writes the file into an adapter folder that is being made.

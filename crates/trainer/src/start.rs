@@ -7,8 +7,9 @@ use cua_grpo_android::tasks::{Split, TEMPLATES};
 use cua_grpo_train::TrainError;
 use cua_grpo_train::config::{Resolved, STARTER, SftConfig, TrainConfig};
 use cua_grpo_train::files::LOCK;
-use cua_grpo_train::layout::CONFIG;
+use cua_grpo_train::layout::{CONFIG, RUN};
 use cua_grpo_train::metrics::METRICS;
+use cua_grpo_train::run_dir::check_name;
 use std::path::Path;
 
 /// Address of the GBox service.
@@ -27,11 +28,10 @@ pub fn of_run(resolved: &Resolved<TrainConfig>, fresh: bool, show: &mut dyn FnMu
     of_eval(resolved, show)?;
     if fresh {
         let origin = resolved.origin("output_dir").to_string();
-        check_folder(
-            Path::new(&resolved.config.output_dir),
-            &format!("output_dir ({origin})"),
-            is_run,
-        )?;
+        let (path, what) = (Path::new(&resolved.config.output_dir), format!("output_dir ({origin})"));
+        check_folder(path, &what, is_run)?;
+        check_name(path)
+            .map_err(|why| TrainError::Usage(format!("{what}: `{}` {why}; choose another", path.display())))?;
     }
     match before_run(&resolved.config)? {
         None => show("memory   not planned: the sizes of the model are known once it is here".to_owned()),
@@ -150,8 +150,11 @@ fn is_run(path: &Path) -> bool {
         let names: Vec<String> = entries
             .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
             .collect();
-        let partial = format!(".{CONFIG}.");
-        let ours = |name: &String| [LOCK, LOG, "episodes"].contains(&name.as_str()) || name.starts_with(&partial);
+        let partials = [format!(".{CONFIG}."), format!(".{RUN}.")];
+        let ours = |name: &String| {
+            [LOCK, LOG, RUN, "episodes"].contains(&name.as_str())
+                || partials.iter().any(|partial| name.starts_with(partial))
+        };
         names.iter().any(|name| name != LOG) && names.iter().all(ours)
     };
     path.join(METRICS).is_file() || (path.join(CONFIG).is_file() && path.join("episodes").is_dir()) || begun()
@@ -191,6 +194,9 @@ pub fn check_folder(path: &Path, what: &str, ours: fn(&Path) -> bool) -> Result<
                 return refuse("is not empty, and this program does not write over files that it does not know");
             }
             Ok(())
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::InvalidFilename => {
+            refuse("has a name that is too long for a file system")
         }
         Err(_) if path.symlink_metadata().is_ok() => refuse("is no folder that can be read"),
         Err(_) => {

@@ -48,12 +48,21 @@ pub fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     written
 }
 
-/// Whether the user can mend what the file system says: a path that leads nowhere, or what may not be written.
+/// Whether the user can mend what the file system says: a path that leads nowhere, a name that cannot be, what may not be
+/// written, or a file that is not what it should be.
 pub fn is_mendable(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::*;
     matches!(
         error.kind(),
-        NotFound | PermissionDenied | ReadOnlyFilesystem | IsADirectory | NotADirectory | DirectoryNotEmpty
+        NotFound
+            | PermissionDenied
+            | ReadOnlyFilesystem
+            | IsADirectory
+            | NotADirectory
+            | DirectoryNotEmpty
+            | InvalidFilename
+            | InvalidData
+            | InvalidInput
     )
 }
 
@@ -72,7 +81,7 @@ pub fn replace_folder(folder: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> 
     let partial = beside(folder, PARTIAL);
     remove(&partial)?;
     let context = || format!("cannot write {}", folder.display());
-    std::fs::create_dir_all(&partial).with_context(context)?;
+    make_folder(&partial).with_context(context)?;
     let written = fill(&partial)
         .and_then(|()| sync_tree(&partial).with_context(context))
         .and_then(|()| swap(&partial, folder).with_context(context));
@@ -136,7 +145,7 @@ pub fn move_folder(from: &Path, to: &Path) -> Result<()> {
     let moved = || -> std::io::Result<()> {
         point()?;
         if let Some(parent) = to.parent() {
-            std::fs::create_dir_all(parent)?;
+            make_folders(parent)?;
         }
         rename(from, to)?;
         sync_parent(from)
@@ -221,6 +230,43 @@ pub fn link_file(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Makes `folder`, and the one above it where that lacks too. More are not made: where a whole path is gone, someone has
+/// moved it.
+///
+/// # Errors
+/// When the file system refuses, or `folder` is there.
+pub fn make_folder(folder: &Path) -> std::io::Result<()> {
+    point()?;
+    match std::fs::create_dir(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let parent = folder.parent().ok_or(error)?;
+            std::fs::create_dir(parent)?;
+            sync_parent(parent)?;
+            std::fs::create_dir(folder)
+        }
+        made => made,
+    }
+}
+
+/// Makes `folder` and all above it that lack, each with its name on the disk.
+///
+/// # Errors
+/// When the file system refuses.
+pub fn make_folders(folder: &Path) -> std::io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = folder.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        make_folders(parent)?;
+    }
+    point()?;
+    match std::fs::create_dir(folder) {
+        // Someone was faster.
+        Err(_) if folder.is_dir() => Ok(()),
+        made => made.and_then(|()| sync_parent(folder)),
+    }
+}
+
 /// Has the system write the entries of `folder` to the disk.
 ///
 /// # Errors
@@ -290,141 +336,4 @@ fn point() -> std::io::Result<()> {
 }
 
 #[cfg(test)]
-pub mod tests {
-    //! Deaths at every point, and what is there afterwards.
-
-    use super::*;
-    use std::cell::Cell;
-
-    thread_local! {
-        /// Points that are still passed before death; `None` never dies.
-        static LEFT: Cell<Option<usize>> = const { Cell::new(None) };
-        static EXCHANGES: Cell<bool> = const { Cell::new(true) };
-    }
-
-    pub(super) fn exchanges() -> bool {
-        EXCHANGES.with(Cell::get)
-    }
-
-    pub(super) fn lives_on() -> bool {
-        LEFT.with(|left| match left.get() {
-            None => true,
-            Some(0) => false,
-            Some(count) => {
-                left.set(Some(count - 1));
-                true
-            }
-        })
-    }
-
-    /// Lets `act` die after `points`; false when it came to its end before.
-    pub fn dies_after<T>(points: usize, act: impl FnOnce() -> Result<T>) -> bool {
-        LEFT.with(|left| left.set(Some(points)));
-        let outcome = act();
-        let died = LEFT.with(|left| left.replace(None)) == Some(0);
-        if !died {
-            assert!(outcome.is_ok(), "failed without a death: {:?}", outcome.err());
-        }
-        died && outcome.is_err()
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn links_modes_and_devices_stay_what_they_are() {
-        use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
-        let home = tempfile::tempdir().unwrap();
-        let [file, link] = ["file", "link"].map(|name| home.path().join(name));
-        std::fs::write(&file, "old").unwrap();
-        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
-        symlink(&file, &link).unwrap();
-        replace(&link, b"new").unwrap();
-        assert!(link.is_symlink());
-        assert_eq!(std::fs::read_to_string(&file).unwrap(), "new");
-        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o640);
-        // A socket stands for all that is no file: opening it fails, and it is still there.
-        let socket = home.path().join("socket");
-        let _listens = std::os::unix::net::UnixListener::bind(&socket).unwrap();
-        assert!(replace(&socket, b"new").is_err());
-        assert!(socket.metadata().unwrap().file_type().is_socket());
-    }
-
-    fn fill(text: &'static str) -> impl Fn(&Path) -> Result<()> {
-        move |folder| {
-            std::fs::write(folder.join("a"), text)?;
-            Ok(std::fs::write(folder.join("b"), text)?)
-        }
-    }
-
-    fn replaced_with_deaths(fewest: usize) {
-        for points in 0.. {
-            let home = tempfile::tempdir().unwrap();
-            let folder = home.path().join("best_model");
-            replace_folder(&folder, fill("old")).unwrap();
-            let died = dies_after(points, || replace_folder(&folder, fill("new")));
-            sweep(home.path()).unwrap();
-            let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
-            assert_eq!(read("a"), read("b"), "after {points} points");
-            let left = std::fs::read_dir(home.path()).unwrap().count();
-            assert_eq!(left, 1, "after {points} points");
-            if !died {
-                assert_eq!(read("a"), "new");
-                assert!(points >= fewest, "{points}");
-                break;
-            }
-        }
-    }
-
-    #[test]
-    fn a_folder_is_its_old_or_its_new_version_after_a_death_at_any_point() {
-        replaced_with_deaths(1);
-        EXCHANGES.with(|exchanges| exchanges.set(false));
-        replaced_with_deaths(4);
-    }
-
-    #[test]
-    fn a_file_is_its_old_or_its_new_content_after_a_death_at_any_point() {
-        for points in 0.. {
-            let home = tempfile::tempdir().unwrap();
-            let path = home.path().join("config.yaml");
-            write(&path, b"old").unwrap();
-            let died = dies_after(points, || write(&path, b"new"));
-            let text = std::fs::read_to_string(&path).unwrap();
-            assert!(text == "new" || (died && text == "old"), "{text} after {points} points");
-            if !died {
-                break;
-            }
-        }
-    }
-
-    #[test]
-    fn linked_files_keep_what_they_were_when_the_first_folder_is_replaced() {
-        let home = tempfile::tempdir().unwrap();
-        let (first, second) = (
-            home.path().join("best_model"),
-            home.path().join("checkpoint/best_model"),
-        );
-        replace_folder(&first, fill("old")).unwrap();
-        link_folder(&first, &second).unwrap();
-        replace_folder(&first, fill("new")).unwrap();
-        assert_eq!(std::fs::read_to_string(second.join("a")).unwrap(), "old");
-    }
-
-    #[test]
-    fn texts_are_copied_and_weights_are_shared() {
-        let home = tempfile::tempdir().unwrap();
-        let (from, to) = (home.path().join("from"), home.path().join("to"));
-        std::fs::create_dir_all(from.join("inner")).unwrap();
-        std::fs::write(from.join("inner/config.yaml"), "a: 1").unwrap();
-        std::fs::write(from.join("weights"), vec![0; 1 << 20]).unwrap();
-        link_folder(&from, &to).unwrap();
-        std::fs::write(from.join("inner/config.yaml"), "a: 2").unwrap();
-        assert_eq!(std::fs::read_to_string(to.join("inner/config.yaml")).unwrap(), "a: 1");
-        assert_eq!(std::fs::read(to.join("weights")).unwrap().len(), 1 << 20);
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::MetadataExt;
-            let number = |folder: &Path| folder.join("weights").metadata().unwrap().ino();
-            assert_eq!(number(&from), number(&to));
-        }
-    }
-}
+pub mod tests;

@@ -29,12 +29,42 @@ pub enum LockError {
         /// Why.
         reason: std::io::Error,
     },
+    /// The folder is not the one that was locked, or its lock is not.
+    #[error(
+        "{}: {what} while this process was at work there. Nothing is written there any more; what was saved before is in \
+         the folder, wherever it is now: go on with --resume and its path, once no other process works there",
+        path.display()
+    )]
+    Lost {
+        /// Where the folder was.
+        path: PathBuf,
+        /// What happened.
+        what: &'static str,
+    },
 }
 
 /// The right to write to a folder, until this is dropped or the process ends.
 #[derive(Debug)]
 pub struct FolderLock {
-    _file: File,
+    file: File,
+    /// The folder, by its numbers in the file system.
+    folder: Option<Numbers>,
+}
+
+/// The numbers of a file or folder in the file system, where it has such: device and inode. They stay when it is moved.
+type Numbers = (u64, u64);
+
+fn numbers(data: &std::fs::Metadata) -> Option<Numbers> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        Some((data.dev(), data.ino()))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = data;
+        None
+    }
 }
 
 impl FolderLock {
@@ -43,6 +73,16 @@ impl FolderLock {
     /// # Errors
     /// [`LockError::Held`] when another process has it.
     pub fn acquire(folder: &Path) -> Result<Self, LockError> {
+        loop {
+            let lock = Self::once(folder)?;
+            // Someone may have removed the file after it was opened; then the lock keeps nobody out.
+            if lock.is_in(folder) {
+                return Ok(lock);
+            }
+        }
+    }
+
+    fn once(folder: &Path) -> Result<Self, LockError> {
         let path = folder.join(LOCK);
         let io = |reason| LockError::Io {
             path: path.clone(),
@@ -66,7 +106,9 @@ impl FolderLock {
             }
             Err(TryLockError::WouldBlock) => {
                 let mut text = String::new();
-                let known = file.read_to_string(&mut text).is_ok() && text.parse::<u32>().is_ok();
+                // A number of a process is short, whatever else stands in the file.
+                let read = (&mut file).take(32).read_to_string(&mut text);
+                let known = read.is_ok() && text.parse::<u32>().is_ok();
                 let holder = if known {
                     format!("process {text}")
                 } else {
@@ -84,7 +126,36 @@ impl FolderLock {
                 );
             }
         }
-        Ok(Self { _file: file })
+        let folder = folder.metadata().map_err(io)?;
+        Ok(Self {
+            file,
+            folder: numbers(&folder),
+        })
+    }
+
+    /// Checks that the path `folder` still leads to the folder that was locked, and that its lock is still this one.
+    ///
+    /// # Errors
+    /// [`LockError::Lost`] that says what is the matter: nothing may be written to the path any more.
+    pub fn check(&self, folder: &Path) -> Result<(), LockError> {
+        let lost = |what| {
+            Err(LockError::Lost {
+                path: folder.into(),
+                what,
+            })
+        };
+        match folder.metadata() {
+            Err(_) => lost("the folder was moved or removed"),
+            Ok(data) if numbers(&data) != self.folder => lost("the folder was replaced by another one"),
+            Ok(_) if !self.is_in(folder) => lost("its file .lock was removed or replaced"),
+            Ok(_) => Ok(()),
+        }
+    }
+
+    /// Whether the lock file of `folder` is the one that is held.
+    fn is_in(&self, folder: &Path) -> bool {
+        let (own, there) = (self.file.metadata(), folder.join(LOCK).metadata());
+        own.is_ok_and(|own| there.is_ok_and(|there| numbers(&own) == numbers(&there)))
     }
 }
 
@@ -101,5 +172,35 @@ mod tests {
         assert!(text.contains("--output-dir"), "{text}");
         drop(held);
         FolderLock::acquire(folder.path()).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_that_is_moved_or_replaced_and_a_lock_that_is_removed_are_noticed() {
+        let home = tempfile::tempdir().unwrap();
+        let (here, there) = (home.path().join("here"), home.path().join("there"));
+        std::fs::create_dir(&here).unwrap();
+        let held = FolderLock::acquire(&here).unwrap();
+        held.check(&here).unwrap();
+        let lost = |words: &str| {
+            let text = held.check(&here).unwrap_err().to_string();
+            assert!(text.contains(words) && text.contains("--resume"), "{text}");
+        };
+        std::fs::rename(&here, &there).unwrap();
+        lost("moved or removed");
+        std::fs::create_dir(&here).unwrap();
+        lost("replaced by another one");
+        let other = FolderLock::acquire(&here).unwrap();
+        lost("replaced by another one");
+        other.check(&here).unwrap();
+        std::fs::remove_dir_all(&here).unwrap();
+        std::fs::rename(&there, &here).unwrap();
+        held.check(&here).unwrap();
+        // The way by which a second process comes in.
+        std::fs::remove_file(here.join(LOCK)).unwrap();
+        lost(".lock was removed");
+        let second = FolderLock::acquire(&here).unwrap();
+        lost(".lock was removed or replaced");
+        second.check(&here).unwrap();
     }
 }

@@ -1,14 +1,16 @@
 //! Files that a death of the process cannot spoil: written aside and renamed, with checksums, under a lock.
 
+mod bounded;
 mod checksums;
 mod durable;
 mod lock;
 mod unfinished;
 
+pub use bounded::{Limit, read_bytes, read_text, read_within};
 pub use checksums::{CHECKSUMS, Damage, seal, verify};
 pub use durable::{
-    discard, is_mendable, link_file, link_folder, move_folder, replace, replace_folder, sweep, sync_folder, sync_tree,
-    write,
+    discard, is_mendable, link_file, link_folder, make_folder, make_folders, move_folder, replace, replace_folder,
+    sweep, sync_folder, sync_tree, write,
 };
 pub use lock::{FolderLock, LOCK, LockError};
 pub use unfinished::Unfinished;

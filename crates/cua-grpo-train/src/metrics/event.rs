@@ -30,6 +30,23 @@ impl Line {
             Self::Train(event) => event.step,
         }
     }
+
+    /// The timeline that begins with this line.
+    pub fn timeline(&self) -> Option<&str> {
+        match self {
+            Self::Eval(event) => event.run.as_deref(),
+            Self::Train(event) => event.run.as_deref(),
+        }
+    }
+
+    /// The line as the first one of `timeline`.
+    pub fn on(mut self, timeline: &str) -> Self {
+        match &mut self {
+            Self::Eval(event) => event.run = Some(timeline.into()),
+            Self::Train(event) => event.run = Some(timeline.into()),
+        }
+        self
+    }
 }
 
 /// How episodes ended and what became of their replies. Faults are not among them: a fault is no episode.
@@ -106,6 +123,9 @@ pub struct EvalEvent {
     /// What came out of each instance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instances: Option<Instances>,
+    /// The timeline of the run that begins with this line; left out in all other lines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
 }
 
 /// One training step. Rates are fractions of 1.
@@ -219,6 +239,9 @@ pub struct TrainEvent {
     /// Mean probability mass that top-p and top-k kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept_mass_mean: Option<f64>,
+    /// The timeline of the run that begins with this line; left out in all other lines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
 }
 
 /// The figures of one update. Means are over the tokens that entered the loss.

@@ -5,6 +5,7 @@ use crate::checkpoint::step_of;
 use crate::faults::TooMany;
 use crate::files::verify;
 use crate::layout::FINAL;
+use crate::run_dir::check_folder;
 use crate::sink::{Event, Outcome};
 use anyhow::Result;
 
@@ -28,7 +29,7 @@ impl Run {
     /// Tells that the folder has something new to show, once it is this run's. A run does not fail for it: a report can
     /// be made from the folder at any time.
     pub(super) fn written(&self) {
-        if !self.dir.has_begun() {
+        if !self.dir.has_begun() || self.dir.check().is_err() {
             return;
         }
         let run_dir = self.dir.path();
@@ -57,7 +58,9 @@ impl Run {
         let step = self.state.global_step;
         // A finished run that is resumed without a step to do keeps the configuration that its steps were made with.
         let last = self.dir.path().join(FINAL);
+        let own = check_folder(self.dir.path(), &last).is_ok();
         let written = last.is_dir() && step_of(&last).is_none_or(|written| written >= step) && verify(&last).is_ok();
+        let written = written && own;
         if self.state == self.resumed && step > 0 && written {
             self.note(format!(
                 "nothing to do: step {step} is reached and max_steps is {}; the folder stays as it was",

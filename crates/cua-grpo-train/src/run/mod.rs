@@ -90,6 +90,7 @@ impl Run {
             run_dir: dir.path().to_path_buf(),
             lora: config.lora(),
             base,
+            timeline: dir.identity().timeline.clone(),
             config: config.clone(),
         };
         Ok(Self {
@@ -170,6 +171,7 @@ impl Run {
             return self.finish();
         }
         while self.state.global_step < self.config.max_steps {
+            self.dir.check()?;
             let Some(event) = self.step().await? else {
                 return self.stopped();
             };
@@ -206,6 +208,7 @@ impl Run {
         if let Some(line) = self.dir.begin()? {
             self.note(line)?;
         }
+        self.checkpoints.timeline.clone_from(&self.dir.identity().timeline);
         if let Some(closed) = self.closed.take() {
             self.keep_closed(closed)?;
         }

@@ -12,7 +12,7 @@ use crate::learner::Learner;
 use crate::metrics::EvalEvent;
 use crate::provenance::{Base, Provenance};
 use crate::resume::{CompareError, ResumeError, ResumePoint};
-use crate::run_dir::{RunDir, lock};
+use crate::run_dir::{Identity, RunDir, check_folder, check_metrics, lock};
 use crate::{Mendable, TrainError};
 use anyhow::Result;
 use cua_grpo_core::{TaskSource, derive_seed};
@@ -33,13 +33,18 @@ pub struct Learning {
 /// The beginning of a run.
 pub enum Start {
     /// A new run.
-    New,
+    New {
+        /// Which.
+        identity: Identity,
+    },
     /// A run that goes on.
     Resumed {
         /// Where.
         point: ResumePoint,
         /// The run folder is locked; `None` when the run goes on in a folder of its own.
         lock: Option<FolderLock>,
+        /// Which run goes on; one that goes on in a folder of its own is another.
+        identity: Identity,
         /// What the user should know.
         notes: Vec<String>,
         /// What the metrics tell of the time before.
@@ -55,11 +60,19 @@ impl Start {
     /// [`TrainError`] that says what does not fit, or that another process is at work there.
     pub fn of(config: &TrainConfig, resume: Option<ResumePoint>, base: &Base) -> Result<Self> {
         let Some(point) = resume else {
-            return Ok(Self::New);
+            let identity = Identity::new();
+            return Ok(Self::New { identity });
         };
         let here = same_folder(Path::new(&config.output_dir), &point.run_dir);
         let lock = here.then(|| lock(&point.run_dir)).transpose()?;
         let (point, mut notes) = point.verified().map_err(TrainError::from)?;
+        if let Some(checkpoint) = &point.checkpoint {
+            let refuse = |words| TrainError::Usage(format!("--resume {}: {words}", point.run_dir.display()));
+            check_folder(&point.run_dir, checkpoint).map_err(refuse)?;
+        }
+        check_metrics(&point.run_dir)?;
+        let identity = Identity::of(&point.run_dir)?;
+        let identity = if here { identity } else { identity.forked(point.step) };
         let saved = point.checkpoint.as_ref().map(|checkpoint| checkpoint.join(CONFIG));
         let file = saved
             .filter(|copy| copy.is_file())
@@ -97,15 +110,23 @@ impl Start {
         Ok(Self::Resumed {
             point,
             lock,
+            identity,
             notes,
             history: Box::new(history),
         })
     }
 
+    /// The run's id, which its folder keeps from here on: 16 hexadecimal digits.
+    pub fn id(&self) -> &str {
+        match self {
+            Self::New { identity } | Self::Resumed { identity, .. } => &identity.id,
+        }
+    }
+
     /// What the user should know; warnings begin with `warning: `.
     pub fn notes(&self) -> &[String] {
         match self {
-            Self::New => &[],
+            Self::New { .. } => &[],
             Self::Resumed { notes, .. } => notes,
         }
     }
@@ -134,7 +155,7 @@ impl Start {
     /// The evaluation of the checkpoint's weights that was made after it was saved.
     fn closing(&self) -> Option<&EvalEvent> {
         match self {
-            Self::New => None,
+            Self::New { .. } => None,
             Self::Resumed { history, .. } => history.closing.as_ref(),
         }
     }
@@ -146,20 +167,26 @@ impl Start {
                 Some(checkpoint) => load(learner, checkpoint),
                 None => Ok(TrainingState::default()),
             },
-            Self::New => Ok(TrainingState::default()),
+            Self::New { .. } => Ok(TrainingState::default()),
         }
     }
 
     /// The folder of the run.
     pub(super) fn open(self, config: &TrainConfig, state: &TrainingState) -> Result<RunDir> {
         match self {
-            Self::New => RunDir::create(config),
+            Self::New { identity } => RunDir::create(config, identity),
             Self::Resumed {
                 point,
                 lock: Some(lock),
+                identity,
                 ..
-            } => RunDir::resume(config, &point, state, lock),
-            Self::Resumed { point, lock: None, .. } => RunDir::fork(config, &point, state),
+            } => Ok(RunDir::resume(config, &point, state, identity, lock)),
+            Self::Resumed {
+                point,
+                lock: None,
+                identity,
+                ..
+            } => RunDir::fork(config, &point, state, identity),
         }
     }
 }

@@ -1,9 +1,10 @@
 //! What a run that goes on from a checkpoint keeps, and what it sets aside: nothing of another timeline stays in place,
 //! nothing is deleted.
 
+use super::identity::Identity;
 use crate::checkpoint::{TrainingState, step_of};
 use crate::episodes::Saved;
-use crate::files::{CHECKSUMS, link_folder, move_folder, replace_folder, verify, write};
+use crate::files::{CHECKSUMS, link_folder, make_folders, move_folder, replace_folder, verify, write};
 use crate::layout::{BEST, CHECKPOINTS, CONFIG, FINAL, REPORT, TRAIN_LOG, best_of, list};
 use crate::metrics::{METRICS, belongs, read_metrics};
 use crate::resume::ResumePoint;
@@ -65,7 +66,7 @@ impl Kept {
         Ok(kept.into_bytes())
     }
 
-    /// Sets aside what is not kept, and puts the best model of the checkpoint's time in its place; the folder that
+    /// Sets aside what is not kept of the run `identity`, and puts the best model of the checkpoint's time in its place; the folder that
     /// received the rest comes back, `None` when there was none.
     ///
     /// The order makes a death harmless: later checkpoints go first, the newest of them first of all, so what is left is
@@ -73,7 +74,7 @@ impl Kept {
     ///
     /// # Errors
     /// When the file system refuses.
-    pub fn set_the_rest_aside(&self, run: &Path) -> Result<Option<PathBuf>> {
+    pub fn set_the_rest_aside(&self, run: &Path, identity: &Identity) -> Result<Option<PathBuf>> {
         let later: Vec<(usize, PathBuf)> = list(run).into_iter().filter(|(step, _)| *step > self.step).collect();
         let events = read_metrics(run)?;
         let cut = events.iter().any(|event| !belongs(event, self.step, self.evaluated));
@@ -82,6 +83,9 @@ impl Kept {
         let mut aside = None;
         if cut || !later.is_empty() {
             let folder = free_name(&run.join(ABANDONED), self.step);
+            make_folders(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+            // A run of its own, with all that was done on the timeline that ends here.
+            identity.forked(usize::MAX).write(&folder)?;
             for name in [CONFIG, METRICS] {
                 copy(&run.join(name), &folder.join(name))?;
             }
@@ -145,7 +149,7 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
         bytes => bytes.with_context(|| format!("cannot read {}", from.display()))?,
     };
     if let Some(folder) = to.parent() {
-        std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        make_folders(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     }
     write(to, &bytes)
 }
@@ -179,7 +183,8 @@ mod tests {
             fingerprint: "f".into(),
             files: Default::default(),
         };
-        Provenance { step, base }.write(folder).unwrap();
+        let run = None;
+        Provenance { step, run, base }.write(folder).unwrap();
     }
 
     /// A finished run of six steps with a checkpoint every two; the best model is that of step 5.
@@ -245,7 +250,7 @@ mod tests {
             ..Default::default()
         };
         let kept = Kept::of(&point, &state);
-        let aside = kept.set_the_rest_aside(run)?;
+        let aside = kept.set_the_rest_aside(run, &Identity::new())?;
         MetricsWriter::resume(run, kept.step, kept.evaluated)?;
         Ok(aside)
     }

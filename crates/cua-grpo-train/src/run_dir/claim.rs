@@ -1,7 +1,8 @@
 //! A folder for a new run that no other run has, also not one that begins at the same moment.
 
+use super::identity::check_name;
 use crate::error::TrainError;
-use crate::files::{FolderLock, LockError};
+use crate::files::{FolderLock, LockError, is_mendable, make_folders};
 use crate::layout::{CHECKPOINTS, CONFIG};
 use crate::metrics::METRICS;
 use anyhow::{Context, Result};
@@ -19,6 +20,8 @@ pub fn new_folder(wanted: &str) -> Result<(PathBuf, FolderLock)> {
             path.display()
         )
     };
+    check_name(Path::new(wanted))
+        .map_err(|why| TrainError::Usage(format!("--output-dir {wanted}: the folder {why}")))?;
     let mut number = 1;
     loop {
         let path = match number {
@@ -29,7 +32,12 @@ pub fn new_folder(wanted: &str) -> Result<(PathBuf, FolderLock)> {
         if used(&path) {
             continue;
         }
-        std::fs::create_dir_all(path.join("episodes")).with_context(|| context(&path))?;
+        match make_folders(&path.join("episodes")) {
+            Err(error) if is_mendable(&error) => {
+                return Err(TrainError::Usage(format!("{}: {error}", context(&path))).into());
+            }
+            made => made.with_context(|| context(&path))?,
+        }
         match FolderLock::acquire(&path) {
             // It may have been filled and left between the two looks.
             Ok(lock) if !used(&path) => return Ok((path, lock)),
@@ -62,6 +70,29 @@ mod tests {
         paths.sort();
         paths.dedup();
         assert_eq!(paths.len(), 16);
+    }
+
+    #[test]
+    fn names_that_a_run_could_not_go_on_under_are_refused() {
+        let home = tempfile::tempdir().unwrap();
+        let long = "x".repeat(300);
+        for (name, why) in [
+            ("checkpoint-3", "taken for a checkpoint"),
+            ("checkpoint", "taken for a checkpoint"),
+            ("checkpoint-3/", "taken for a checkpoint"),
+            ("checkpoints", "keeps its checkpoints"),
+            ("run/checkpoints/other", "keeps its checkpoints"),
+            (long.as_str(), "choose another --output-dir"),
+        ] {
+            let error = new_folder(&home.path().join(name).display().to_string()).unwrap_err();
+            let error = TrainError::from(error);
+            assert!(
+                error.is_mendable() && error.to_string().contains(why),
+                "{name}: {error}"
+            );
+        }
+        assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0);
+        new_folder(&home.path().join("checkpoint-of-mine").display().to_string()).unwrap();
     }
 
     #[test]

@@ -6,10 +6,14 @@
 
 mod aside;
 mod claim;
+mod identity;
+
+pub use identity::{Earlier, Identity, check_folder, check_metrics, check_name, run_id};
 
 use crate::checkpoint::TrainingState;
 use crate::config::{TrainConfig, to_yaml};
 use crate::episodes::{Saved, save_episode};
+use crate::error::TrainError;
 use crate::eval::EvalResult;
 use crate::files::{FolderLock, link_folder, replace_folder, sweep, write};
 use crate::layout::{BEST, CHECKPOINTS, CONFIG, TRAIN_LOG, best_of};
@@ -35,39 +39,52 @@ pub struct RunDir {
     metrics: Option<MetricsWriter>,
     /// What stays of an earlier part of the run; taken when it begins.
     kept: Option<Kept>,
-    _lock: FolderLock,
+    /// Which run it is.
+    identity: Identity,
+    lock: FolderLock,
 }
 
 impl RunDir {
-    /// Makes the folder of a new run. Where a run stands already, or another process makes one, a number is put behind
-    /// the name.
+    /// Makes the folder of the new run `identity`. Where a run stands already, or another process makes one, a number is
+    /// put behind the name.
     ///
     /// # Errors
     /// When the folder cannot be made.
-    pub fn create(config: &TrainConfig) -> Result<Self> {
+    pub fn create(config: &TrainConfig, mut identity: Identity) -> Result<Self> {
         let (path, lock) = claim::new_folder(&config.output_dir)?;
-        let mut dir = Self::at(path, config, None, lock);
+        identity.write(&path)?;
+        let mut dir = Self::at(path, config, None, identity, lock);
         dir.save_config()?;
-        dir.metrics = Some(MetricsWriter::create(&dir.path)?);
+        dir.metrics = Some(MetricsWriter::create(&dir.path)?.on(&dir.identity.timeline));
         Ok(dir)
     }
 
-    /// Opens the folder of a run that goes on at `point`, in whose checkpoint `state` is. Nothing is changed yet.
-    ///
-    /// # Errors
-    /// When what a death left there cannot be put in order.
-    pub fn resume(config: &TrainConfig, point: &ResumePoint, state: &TrainingState, lock: FolderLock) -> Result<Self> {
+    /// Opens the folder of the run `identity` that goes on at `point`, in whose checkpoint `state` is. Nothing is changed
+    /// yet.
+    pub fn resume(
+        config: &TrainConfig,
+        point: &ResumePoint,
+        state: &TrainingState,
+        identity: Identity,
+        lock: FolderLock,
+    ) -> Self {
         let kept = Kept::of(point, state);
-        Ok(Self::at(point.run_dir.clone(), config, Some(kept), lock))
+        Self::at(point.run_dir.clone(), config, Some(kept), identity, lock)
     }
 
-    /// Makes a folder of its own for a run that goes on at `point`, with what belongs to it; the run that it comes from
-    /// stays as it is.
+    /// Makes a folder of its own for the run `identity`, which goes on at `point`, with what belongs to it; the run that it
+    /// comes from stays as it is.
     ///
     /// # Errors
     /// When the folder cannot be made, or a file not copied.
-    pub fn fork(config: &TrainConfig, point: &ResumePoint, state: &TrainingState) -> Result<Self> {
+    pub fn fork(
+        config: &TrainConfig,
+        point: &ResumePoint,
+        state: &TrainingState,
+        mut identity: Identity,
+    ) -> Result<Self> {
         let (path, lock) = claim::new_folder(&config.output_dir)?;
+        identity.write(&path)?;
         let kept = Kept::of(point, state);
         if let Some(checkpoint) = &point.checkpoint {
             let target = path.join(CHECKPOINTS).join(checkpoint.file_name().unwrap_or_default());
@@ -86,13 +103,13 @@ impl RunDir {
         let lines = kept.train_lines(&point.run_dir.join(TRAIN_LOG))?;
         write(&path.join(TRAIN_LOG), &lines)?;
         let metrics = MetricsWriter::resume_from(&point.run_dir, &path, point.step, state.evaluated)?;
-        let mut dir = Self::at(path, config, None, lock);
+        let mut dir = Self::at(path, config, None, identity, lock);
         dir.save_config()?;
-        dir.metrics = Some(metrics);
+        dir.metrics = Some(metrics.on(&dir.identity.timeline));
         Ok(dir)
     }
 
-    fn at(path: PathBuf, config: &TrainConfig, kept: Option<Kept>, lock: FolderLock) -> Self {
+    fn at(path: PathBuf, config: &TrainConfig, kept: Option<Kept>, identity: Identity, lock: FolderLock) -> Self {
         let mut config = config.clone();
         config.output_dir = path.display().to_string();
         Self {
@@ -100,8 +117,27 @@ impl RunDir {
             config,
             metrics: None,
             kept,
-            _lock: lock,
+            identity,
+            lock,
         }
+    }
+
+    /// The run's id: 16 hexadecimal digits that stay with the folder.
+    pub fn id(&self) -> &str {
+        &self.identity.id
+    }
+
+    /// Which run it is, and on which timeline it writes.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Checks that the folder is still the one that was opened, and that no other process can have come in.
+    ///
+    /// # Errors
+    /// [`TrainError::Lock`] that says what is the matter: nothing may be written there any more.
+    pub fn check(&self) -> Result<(), TrainError> {
+        Ok(self.lock.check(&self.path)?)
     }
 
     /// The folder.
@@ -110,19 +146,31 @@ impl RunDir {
     }
 
     /// Makes the folder this run's: what was written after the checkpoint is set aside, the configuration is saved.
-    /// Called before the first thing that a resumed run writes; later calls do nothing. A line for the user comes back
-    /// when something was set aside.
+    /// Called before whatever is written there; after the first time it only checks the folder. A line for the user comes
+    /// back when something was set aside.
     ///
     /// # Errors
-    /// When the file system refuses; the folder can be resumed then as before.
+    /// [`RunDir::check`]; when the file system refuses, where the folder can be resumed then as before.
     pub fn begin(&mut self) -> Result<Option<String>> {
+        self.check()?;
         let Some(kept) = &self.kept else {
             return Ok(None);
         };
-        let aside = kept.set_the_rest_aside(&self.path)?;
+        let aside = kept.set_the_rest_aside(&self.path, &self.identity)?;
         self.save_config()?;
-        self.metrics = Some(MetricsWriter::resume(&self.path, kept.step, kept.evaluated)?);
         let step = kept.step;
+        let metrics = MetricsWriter::resume(&self.path, step, kept.evaluated)?;
+        // Last: until here the folder is that of the timeline before, whose lines and checkpoints may be left in it.
+        if aside.is_some() {
+            self.identity.turn(step);
+        }
+        let noted = Identity::read(&self.path)?;
+        if noted.as_ref() != Some(&self.identity) {
+            self.identity.write(&self.path)?;
+        }
+        let turned = noted.is_none_or(|noted| noted.timeline != self.identity.timeline) || metrics.is_empty()?;
+        let timeline = turned.then(|| self.identity.timeline.clone());
+        self.metrics = Some(timeline.iter().fold(metrics, |metrics, timeline| metrics.on(timeline)));
         self.kept = None;
         Ok(aside.map(|folder| {
             format!(
@@ -165,6 +213,9 @@ impl RunDir {
         step: usize,
         episodes: impl IntoIterator<Item = (&'a Task, &'a Episode, Option<f32>)>,
     ) {
+        if self.check().is_err() {
+            return; // Whoever writes what a run cannot do without says so.
+        }
         let folder = kind.folder(&self.path, step);
         let mut episodes = episodes.into_iter().enumerate().peekable();
         if episodes.peek().is_none() {
@@ -187,7 +238,7 @@ impl RunDir {
 
     /// Appends a line for every training episode of a step. What cannot be written is told and left out.
     pub fn log_episodes(&self, step: usize, groups: &[Group], enabled: bool) {
-        if !enabled {
+        if !enabled || self.check().is_err() {
             return;
         }
         let path = self.path.join(TRAIN_LOG);
@@ -221,6 +272,7 @@ impl Sink for RunDir {
         if !matches!(event, Event::Step(_) | Event::Eval(_)) {
             return Ok(());
         }
+        self.check()?;
         let metrics = self.metrics.as_mut();
         metrics
             .context("the run folder is not open for writing: this is a bug")?
@@ -232,7 +284,8 @@ impl Sink for RunDir {
 fn append(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path)?;
     let before = file.metadata()?.len();
-    file.write_all(bytes).inspect_err(|_| {
+    let written = file.write_all(bytes).and_then(|()| file.sync_data());
+    written.inspect_err(|_| {
         // The piece that was written would spoil the line that comes next.
         let _ = file.set_len(before);
     })
@@ -253,7 +306,7 @@ fn tell<T>(what: &str, outcome: std::result::Result<T, impl std::fmt::Display>) 
 /// # Errors
 /// When another process is at work there, or the file system refuses.
 pub fn lock(run_dir: &Path) -> Result<FolderLock> {
-    let lock = FolderLock::acquire(run_dir).map_err(crate::error::TrainError::from)?;
+    let lock = FolderLock::acquire(run_dir).map_err(TrainError::from)?;
     for folder in [
         run_dir.to_path_buf(),
         run_dir.join(CHECKPOINTS),
