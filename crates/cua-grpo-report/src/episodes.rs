@@ -1,10 +1,10 @@
 //! Cards of episodes: each turn's screenshot with the tap or swipe drawn on it, what was replied, why it failed; the same
 //! instance before and after training side by side.
 
-use crate::error::{ReportError, io};
+use crate::error::ReportError;
 use crate::html::{data_uri, escape, image_size};
 use cua_grpo_core::Ending;
-use cua_grpo_train::episodes::{EpisodeRecord, TurnRecord};
+use cua_grpo_train::episodes::{EpisodeRecord, TurnRecord, load_picture};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -15,15 +15,21 @@ pub(super) type Saved = (PathBuf, EpisodeRecord);
 /// Pictures that still have room in the report, and those that had none.
 #[derive(Debug)]
 pub(super) struct Pictures {
+    /// The run folder, in which all of them lie.
+    run_dir: PathBuf,
     room: usize,
     /// Pictures left out for want of room.
     pub(super) left_out: usize,
 }
 
 impl Pictures {
-    /// Room for so many bytes of pictures.
-    pub(super) fn new(room: usize) -> Self {
-        Self { room, left_out: 0 }
+    /// Room for so many bytes of pictures of the run in `run_dir`.
+    pub(super) fn new(run_dir: &Path, room: usize) -> Self {
+        Self {
+            run_dir: run_dir.into(),
+            room,
+            left_out: 0,
+        }
     }
 
     /// How many were left out, in words; empty when all are there.
@@ -222,7 +228,7 @@ fn picture(
         return Ok("<div class=\"blank\">no screenshot</div>".into());
     };
     let path = folder.join(name);
-    let bytes = std::fs::read(&path).map_err(io("read", &path))?;
+    let bytes = load_picture(&pictures.run_dir, folder, name)?;
     let Some((width, height)) = image_size(&bytes) else {
         return Err(ReportError::Record {
             path,

@@ -2,9 +2,10 @@
 
 use cua_grpo_train::TrainError;
 use cua_grpo_train::episodes::EpisodeError;
+use cua_grpo_train::files::FileError;
 use cua_grpo_train::layout::CONFIG;
 use cua_grpo_train::metrics::{METRICS, MetricsError};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
@@ -25,15 +26,8 @@ pub enum ReportError {
         path: PathBuf,
     },
     /// The file system refused.
-    #[error("cannot {operation} `{}`: {reason}", path.display())]
-    Io {
-        /// What was tried.
-        operation: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        reason: std::io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The report cannot be written where it should be.
     #[error("cannot write the report `{}`: {reason}. Write it to another place", path.display())]
     Unwritable {
@@ -59,17 +53,8 @@ impl ReportError {
             Self::Metrics(error) => error.is_mendable(),
             Self::Run(error) => error.is_mendable(),
             Self::Episode(error) => error.is_mendable(),
-            Self::Io { reason, .. } => cua_grpo_train::files::is_mendable(reason),
+            Self::File(error) => error.is_mendable(),
             Self::Empty { .. } | Self::Record { .. } | Self::Unwritable { .. } => true,
         }
-    }
-}
-
-pub(crate) fn io(operation: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> ReportError {
-    let path = path.to_path_buf();
-    move |reason| ReportError::Io {
-        operation,
-        path,
-        reason,
     }
 }

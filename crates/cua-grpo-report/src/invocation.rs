@@ -1,7 +1,8 @@
 //! When and how a run was started: a line in `invocations.jsonl` for the start and one for each time it goes on.
 
-use crate::error::{ReportError, io};
+use crate::error::ReportError;
 use cua_grpo_train::config::Key;
+use cua_grpo_train::files::{Limit, io, read_within};
 use serde::{Deserialize, Serialize};
 use std::io::Write;
 use std::path::Path;
@@ -52,14 +53,15 @@ impl Invocation {
         })?;
         line.push(b'\n');
         let file = std::fs::OpenOptions::new().create(true).append(true).open(&path);
-        file.and_then(|mut file| file.write_all(&line))
-            .map_err(io("append to", &path))
+        let appended = file.and_then(|mut file| file.write_all(&line));
+        Ok(appended.map_err(io("append to", &path))?)
     }
 }
 
 /// The starts of a run folder, in order; none for folders of older versions. A line that is not whole is left out.
 pub fn read_invocations(run_dir: &Path) -> Vec<Invocation> {
-    let text = std::fs::read_to_string(run_dir.join(INVOCATIONS)).unwrap_or_default();
+    let bytes = read_within(run_dir, &run_dir.join(INVOCATIONS), Limit::SMALL).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
     text.lines()
         .filter_map(|line| serde_json::from_str(line).ok())
         .collect()

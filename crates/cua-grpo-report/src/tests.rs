@@ -383,7 +383,7 @@ fn a_saved_episode_is_read_back() {
     save_episode(&folder, 7, &task(1), &episode(3, false), Some(0.5)).unwrap();
     assert_eq!(Saved::Train.folders(run.path()), [(3, folder.clone())]);
     assert!(Saved::Eval.folders(run.path()).is_empty());
-    let (own, record) = load_episodes(&folder).unwrap().remove(0);
+    let (own, record) = load_episodes(run.path(), &folder).unwrap().remove(0);
     assert!(own.ends_with("episodes/train-3/007") && !record.success && record.advantage == Some(0.5));
     assert_eq!(record.turns[1].points, [(96.0, 300.0), (96.0, 120.0)]);
     assert_eq!(record.turns[2].screenshot.as_deref(), Some("turn-2.png"));

@@ -29,10 +29,10 @@ pub(super) fn training(run_dir: &Path, steps: &BTreeSet<usize>) -> Result<String
          <code>episodes/</code>.</p>",
         shown.len()
     );
-    let mut pictures = Pictures::new(ROOM);
+    let mut pictures = Pictures::new(run_dir, ROOM);
     let mut cards = String::new();
     for (step, folder) in shown {
-        for (folder, episode) in load_episodes(folder)? {
+        for (folder, episode) in load_episodes(run_dir, folder)? {
             let advantage = match episode.advantage {
                 Some(advantage) => format!("advantage {advantage:+.2}"),
                 None => "not trained on".to_owned(),

@@ -8,7 +8,8 @@ use crate::invocation::read_invocations;
 use crate::overview::{compared, count_saved, hero, started, templates, tiles};
 use crate::training::training;
 use cua_grpo_train::episodes::{Saved as Kind, load_episodes};
-use cua_grpo_train::layout::REPORT;
+use cua_grpo_train::files::{Limit, io, read_within};
+use cua_grpo_train::layout::{CONFIG, REPORT};
 use cua_grpo_train::metrics::{EvalEvent, Line, TrainEvent, read_metrics};
 use cua_grpo_train::run_dir::check_metrics;
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,7 +27,7 @@ const IMAGE_ROOM: usize = 48 << 20;
 pub fn write_report(run_dir: &Path, output: Option<&Path>) -> Result<PathBuf, ReportError> {
     check_metrics(run_dir).map_err(Box::new)?;
     let events = read_metrics(run_dir)?;
-    let config = std::fs::read_to_string(run_dir.join("config.yaml")).ok();
+    let config = read_config(run_dir)?;
     // A run that was stopped before its first figures has a report too: it says what was started.
     if events.is_empty() && config.is_none() {
         return Err(ReportError::Empty { path: run_dir.into() });
@@ -81,6 +82,16 @@ pub fn write_report(run_dir: &Path, output: Option<&Path>) -> Result<PathBuf, Re
     Ok(path)
 }
 
+/// The text of the run's configuration; `None` where there is none.
+fn read_config(run_dir: &Path) -> Result<Option<String>, ReportError> {
+    let path = run_dir.join(CONFIG);
+    match read_within(run_dir, &path, Limit::SMALL) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(io("read", &path)(error).into()),
+        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+    }
+}
+
 fn value_of<'a>(yaml: &'a str, key: &str) -> Option<&'a str> {
     yaml.lines()
         .find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))
@@ -104,7 +115,7 @@ fn evaluated(run_dir: &Path, evals: &[&EvalEvent]) -> Result<Evaluated, ReportEr
     let load = |event: &EvalEvent| -> Result<Vec<Saved>, ReportError> {
         let folder = Kind::Eval.folder(run_dir, event.step);
         if folder.is_dir() {
-            Ok(load_episodes(&folder)?)
+            Ok(load_episodes(run_dir, &folder)?)
         } else {
             Ok(Vec::new())
         }
@@ -129,15 +140,20 @@ fn evaluated(run_dir: &Path, evals: &[&EvalEvent]) -> Result<Evaluated, ReportEr
     let before = before.into_iter().map(|saved| (saved.1.task.clone(), saved)).collect();
     Ok(Evaluated {
         templates: templates(&columns),
-        episodes: shown(&episodes, &before, (first.step, last.step))?,
+        episodes: shown(run_dir, &episodes, &before, (first.step, last.step))?,
     })
 }
 
-fn shown(episodes: &[Saved], before: &BTreeMap<String, Saved>, steps: (usize, usize)) -> Result<String, ReportError> {
+fn shown(
+    run_dir: &Path,
+    episodes: &[Saved],
+    before: &BTreeMap<String, Saved>,
+    steps: (usize, usize),
+) -> Result<String, ReportError> {
     if episodes.is_empty() {
         return Ok("<p class=\"empty\">No episodes were saved (key <code>save_episodes</code>).</p>".into());
     }
-    let mut pictures = Pictures::new(IMAGE_ROOM);
+    let mut pictures = Pictures::new(run_dir, IMAGE_ROOM);
     let cards = cards(episodes, before, steps, &mut pictures)?;
     let total = episodes.len();
     let mut html = format!(

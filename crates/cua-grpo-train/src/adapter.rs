@@ -147,6 +147,33 @@ impl Adapter {
         })
     }
 
+    /// Checks that the base that `adapter_config.json` names is that of `config`, which is the run's, where nothing tells
+    /// which of the two it was trained on.
+    ///
+    /// # Errors
+    /// [`TrainError::Usage`] with both names; `flag` is the flag that names a base.
+    pub fn check_names(&self, config: &TrainConfig, flag: &str) -> Result<(), TrainError> {
+        let named = self.named_base.as_deref().filter(|_| self.provenance.is_none());
+        let run = config.model_name.as_str();
+        match named.filter(|named| *named != run && self.base().as_deref() != Some(run)) {
+            None => Ok(()),
+            Some(named) => Err(TrainError::Usage(format!(
+                "--adapter {}: its adapter_config.json names the base `{named}`, the configuration of its run `{run}`; say \
+                 which it was trained on with {flag}",
+                self.given.display()
+            ))),
+        }
+    }
+
+    /// The base where nobody names one: that of the adapter, which has to be that of `config`, its run's, too.
+    ///
+    /// # Errors
+    /// As [`Adapter::require_base`] and [`Adapter::check_names`].
+    pub fn base_of(&self, config: Option<&TrainConfig>, flag: &str) -> Result<String, TrainError> {
+        config.map_or(Ok(()), |config| self.check_names(config, flag))?;
+        self.require_base(flag)
+    }
+
     /// What the adapter is, in words: the folder, and after which step.
     pub fn describe(&self) -> String {
         match &self.provenance {

@@ -6,7 +6,7 @@
 //! goes on from it goes on with that one.
 
 use crate::config::{TrainConfig, to_yaml};
-use crate::files::{Limit, discard, link_file, link_folder, read_text, replace_folder, seal};
+use crate::files::{Limit, discard, link_file, link_folder, ops, read_text, replace_folder, seal};
 use crate::layout::{BEST, CHECKPOINTS, CONFIG, MOMENTS, MOST_STEPS, STATE, list};
 use crate::learner::Learner;
 use crate::provenance::{Base, PROVENANCE, Provenance};
@@ -101,15 +101,29 @@ pub struct Checkpoints {
 impl Checkpoints {
     /// Writes `checkpoints/checkpoint-STEP` and deletes the oldest beyond `keep` (0 keeps all).
     pub fn save(&self, learner: &mut Learner, state: &TrainingState, keep: usize) -> Result<PathBuf> {
+        let weights = |partial: &Path| {
+            self.write_weights(learner, partial)?;
+            write_moments(&learner.adamw.export()?, &partial.join(MOMENTS))
+        };
+        self.save_with(weights, state, keep)
+    }
+
+    /// [`Checkpoints::save`] with weights and moments that `weights` writes into the folder.
+    pub(crate) fn save_with(
+        &self,
+        weights: impl FnOnce(&Path) -> Result<()>,
+        state: &TrainingState,
+        keep: usize,
+    ) -> Result<PathBuf> {
         let folder = self
             .run_dir
             .join(CHECKPOINTS)
             .join(format!("checkpoint-{}", state.global_step));
         replace_folder(&folder, |partial| {
-            self.write_adapter(learner, state.global_step, partial)?;
-            write_moments(&learner.adamw.export()?, &partial.join(MOMENTS))?;
+            weights(partial)?;
+            self.describe(state.global_step, partial)?;
             let path = partial.join(STATE);
-            std::fs::write(&path, serde_json::to_string_pretty(state)?)
+            ops::write(&path, serde_json::to_string_pretty(state)?.as_bytes())
                 .with_context(|| format!("cannot write {}", path.display()))?;
             let best = self.run_dir.join(BEST);
             if best.is_dir() {
@@ -117,20 +131,36 @@ impl Checkpoints {
             }
             seal(partial)
         })?;
-        let all = list(&self.run_dir);
-        if keep > 0 {
-            for (_, old) in all.iter().take(all.len().saturating_sub(keep)) {
-                discard(old)?;
-            }
-        }
+        self.prune(keep)?;
         Ok(folder)
+    }
+
+    /// Deletes the oldest checkpoints beyond `keep` (0 keeps all).
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn prune(&self, keep: usize) -> Result<()> {
+        let all = list(&self.run_dir);
+        let more = if keep > 0 { all.len().saturating_sub(keep) } else { 0 };
+        all.iter().take(more).try_for_each(|(_, old)| discard(old))
     }
 
     /// Writes the adapter alone into a folder of the run ([`BEST`], [`FINAL`](crate::layout::FINAL)).
     pub fn save_adapter(&self, learner: &mut Learner, step: usize, name: &str) -> Result<PathBuf> {
+        self.save_adapter_with(|partial| self.write_weights(learner, partial), step, name)
+    }
+
+    /// [`Checkpoints::save_adapter`] with weights that `weights` writes into the folder.
+    pub(crate) fn save_adapter_with(
+        &self,
+        weights: impl FnOnce(&Path) -> Result<()>,
+        step: usize,
+        name: &str,
+    ) -> Result<PathBuf> {
         let folder = self.run_dir.join(name);
         replace_folder(&folder, |partial| {
-            self.write_adapter(learner, step, partial)?;
+            weights(partial)?;
+            self.describe(step, partial)?;
             seal(partial)
         })?;
         Ok(folder)
@@ -160,8 +190,17 @@ impl Checkpoints {
         Ok(kept)
     }
 
-    fn write_adapter(&self, learner: &mut Learner, step: usize, partial: &Path) -> Result<()> {
-        save_adapter(learner.policy.model_mut(), &self.lora, &self.base.name, partial)?;
+    fn write_weights(&self, learner: &mut Learner, partial: &Path) -> Result<()> {
+        Ok(save_adapter(
+            learner.policy.model_mut(),
+            &self.lora,
+            &self.base.name,
+            partial,
+        )?)
+    }
+
+    /// Writes beside an adapter where it is from.
+    fn describe(&self, step: usize, partial: &Path) -> Result<()> {
         let provenance = Provenance {
             step,
             run: Some(self.timeline.clone()),
@@ -169,7 +208,7 @@ impl Checkpoints {
         };
         provenance.write(partial)?;
         let path = partial.join(CONFIG);
-        std::fs::write(&path, to_yaml(&self.config)?).with_context(|| format!("cannot write {}", path.display()))
+        ops::write(&path, to_yaml(&self.config)?.as_bytes()).with_context(|| format!("cannot write {}", path.display()))
     }
 }
 

@@ -1,9 +1,10 @@
 //! Which evaluations can be compared: those of one task set, on the instances that neither has lost.
 
-use crate::config::TrainConfig;
+use crate::config::{Dtype, TrainConfig};
 use crate::instances::Instances;
 use crate::metrics::EvalEvent;
 use cua_grpo_core::TaskSource;
+use cua_grpo_model::placement::DeviceSpec;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -15,7 +16,7 @@ pub fn task_set_of(config: &TrainConfig, tasks: &dyn TaskSource) -> String {
         serde_json::json!([task.instruction, task.seed, task.max_turns, task.payload])
     };
     let instances: Vec<Value> = (0..config.eval_episodes as u64).map(instance).collect();
-    let made_of = serde_json::json!([
+    let mut made_of = serde_json::json!([
         config.eval_seed,
         config.eval_episodes,
         config.templates,
@@ -27,6 +28,13 @@ pub fn task_set_of(config: &TrainConfig, tasks: &dyn TaskSource) -> String {
         config.simulated(),
         instances,
     ]);
+    // The same weights answer otherwise in another arithmetic. That of the quickstart is not named, so that sets keep their
+    // names.
+    let arithmetic = (config.dtype, config.load_in_4bit, config.device == DeviceSpec::Cpu);
+    if let (Value::Array(parts), true) = (&mut made_of, arithmetic != (Dtype::Float32, false, true)) {
+        let (dtype, four_bits, cpu) = arithmetic;
+        parts.push(serde_json::json!([dtype, four_bits, cpu]));
+    }
     let mut text = format!("{:x}", Sha256::digest(made_of.to_string()));
     text.truncate(12);
     text
@@ -157,8 +165,11 @@ mod tests {
 
     #[test]
     fn whatever_changes_instances_or_conditions_makes_another_task_set() {
-        let base = TrainConfig::default();
-        let changes: [&dyn Fn(&mut TrainConfig); 8] = [
+        let base = TrainConfig {
+            dtype: Dtype::Float32,
+            ..Default::default()
+        };
+        let changes: [&dyn Fn(&mut TrainConfig); 11] = [
             &|config| config.eval_seed += 1,
             &|config| config.eval_episodes += 1,
             &|config| config.templates = vec!["wifi".into()],
@@ -167,15 +178,26 @@ mod tests {
             &|config| config.max_seq_length -= 1,
             &|config| config.target = crate::config::Target::Coordinates,
             &|config| config.gbox_base_url = "https://example.org".into(),
+            &|config| config.dtype = Dtype::Bfloat16,
+            &|config| config.load_in_4bit = true,
+            &|config| config.device = DeviceSpec::Cuda(0),
         ];
+        let mut names = vec![task_set_of(&base, &Say("do"))];
         for change in changes {
             let mut other = base.clone();
             change(&mut other);
-            assert_ne!(task_set_of(&base, &Say("do")), task_set_of(&other, &Say("do")));
+            let name = task_set_of(&other, &Say("do"));
+            assert!(!names.contains(&name), "{names:?}");
+            names.push(name);
         }
         assert_ne!(task_set_of(&base, &Say("do")), task_set_of(&base, &Say("please do")));
         let mut same = base.clone();
         (same.seed, same.learning_rate, same.concurrency) = (1, 1.0, 1);
+        let on = |card| TrainConfig {
+            device: DeviceSpec::Cuda(card),
+            ..base.clone()
+        };
+        assert_eq!(task_set_of(&on(0), &Say("do")), task_set_of(&on(1), &Say("do")));
         assert_eq!(task_set_of(&base, &Say("do")), task_set_of(&same, &Say("do")));
     }
 

@@ -1,5 +1,6 @@
 //! Episodes on disk: `episodes/eval-STEP/NNN/episode.json`, `train-STEP` for training, with a picture a turn beside it.
 
+use crate::files::{FileError, Limit, io, make_folders, ops, read_within};
 use cua_grpo_core::{CheckOutcome, Ending, Episode, Image, StopReason, Task};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -8,15 +9,8 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum EpisodeError {
     /// The file system refused.
-    #[error("cannot {operation} `{}`: {reason}", path.display())]
-    Io {
-        /// What was tried.
-        operation: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        reason: std::io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A saved episode is broken.
     #[error("cannot use `{}`: {message}. Remove that episode's folder to leave it out", path.display())]
     Record {
@@ -31,18 +25,9 @@ impl EpisodeError {
     /// Whether the user can mend it, as opposed to a disk that fails.
     pub fn is_mendable(&self) -> bool {
         match self {
-            Self::Io { reason, .. } => crate::files::is_mendable(reason),
+            Self::File(error) => error.is_mendable(),
             Self::Record { .. } => true,
         }
-    }
-}
-
-fn io(operation: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> EpisodeError {
-    let path = path.to_path_buf();
-    move |reason| EpisodeError::Io {
-        operation,
-        path,
-        reason,
     }
 }
 
@@ -147,7 +132,7 @@ pub fn save_episode(
     advantage: Option<f32>,
 ) -> Result<PathBuf, EpisodeError> {
     let folder = folder.join(format!("{index:03}"));
-    std::fs::create_dir_all(&folder).map_err(io("create", &folder))?;
+    make_folders(&folder).map_err(io("create", &folder))?;
     let mut turns = Vec::new();
     for (number, turn) in episode.turns.iter().enumerate() {
         let screenshot = turn.screenshot.as_ref();
@@ -182,7 +167,7 @@ pub fn save_episode(
         path: path.clone(),
         message: error.to_string(),
     })?;
-    std::fs::write(&path, text).map_err(io("write", &path))?;
+    ops::write(&path, text.as_bytes()).map_err(io("write", &path))?;
     Ok(folder)
 }
 
@@ -195,27 +180,56 @@ fn save_image(folder: &Path, name: &str, image: &Image) -> Result<String, Episod
     };
     let name = format!("{name}.{extension}");
     let path = folder.join(&name);
-    std::fs::write(&path, &image.bytes).map_err(io("write", &path))?;
+    ops::write(&path, &image.bytes).map_err(io("write", &path))?;
     Ok(name)
 }
 
-/// The episodes of one of [`Saved::folders`] with their own folders, by number.
-pub fn load_episodes(folder: &Path) -> Result<Vec<(PathBuf, EpisodeRecord)>, EpisodeError> {
+/// Most episodes of a folder: a run saves no more.
+const MOST_EPISODES: usize = 10_000;
+
+/// The episodes of one of [`Saved::folders`] of the run in `run_dir` with their own folders, by number. Files that lie
+/// outside the run folder are none of its own.
+///
+/// # Errors
+/// When a file cannot be read, lies elsewhere, or is no episode.
+pub fn load_episodes(run_dir: &Path, folder: &Path) -> Result<Vec<(PathBuf, EpisodeRecord)>, EpisodeError> {
     let entries = std::fs::read_dir(folder).map_err(io("list", folder))?;
     let mut folders: Vec<_> = entries
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| path.is_dir())
+        .take(MOST_EPISODES)
         .collect();
     folders.sort();
     let mut episodes = Vec::new();
     for folder in folders {
         let path = folder.join("episode.json");
-        let text = std::fs::read_to_string(&path).map_err(io("read", &path))?;
-        let record = serde_json::from_str(&text).map_err(|error| EpisodeError::Record {
+        let text = read_within(run_dir, &path, Limit::RECORD).map_err(io("read", &path))?;
+        let record = serde_json::from_slice(&text).map_err(|error| EpisodeError::Record {
             path: path.clone(),
             message: error.to_string(),
         })?;
         episodes.push((folder, record));
     }
     Ok(episodes)
+}
+
+/// The picture `name` of an episode in `folder`, which a run in `run_dir` saved beside its record.
+///
+/// # Errors
+/// [`EpisodeError::Record`] when the name leads out of the folder; when the file cannot be read, is too large, or lies
+/// outside the run folder behind a link.
+pub fn load_picture(run_dir: &Path, folder: &Path, name: &str) -> Result<Vec<u8>, EpisodeError> {
+    let path = folder.join(name);
+    let mut parts = Path::new(name).components();
+    let plain = matches!(
+        (parts.next(), parts.next()),
+        (Some(std::path::Component::Normal(_)), None)
+    );
+    if !plain {
+        return Err(EpisodeError::Record {
+            path: folder.join("episode.json"),
+            message: format!("the picture `{name}` is not the name of a file beside it"),
+        });
+    }
+    Ok(read_within(run_dir, &path, Limit::RECORD).map_err(io("read", &path))?)
 }

@@ -9,6 +9,7 @@ use cua_grpo_core::{Row, derive_seed};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
+use std::collections::VecDeque;
 
 /// Which of the run's random streams shuffles the demonstrations.
 const ORDER: u64 = 1;
@@ -30,10 +31,50 @@ pub struct Imitation {
     pub seed: u64,
 }
 
+/// Losses, the last of which are averaged.
+const LAST: usize = 10;
+
+/// What came of it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Learnt {
+    /// Updates, those that were left out included.
+    pub steps: usize,
+    /// The loss before the first update.
+    first: Option<f64>,
+    /// The last losses.
+    last: VecDeque<f64>,
+}
+
+impl Learnt {
+    fn take(&mut self, loss: Option<f64>) {
+        self.steps += 1;
+        let Some(loss) = loss else { return };
+        self.first.get_or_insert(loss);
+        self.last.push_back(loss);
+        if self.last.len() > LAST {
+            self.last.pop_front();
+        }
+    }
+
+    /// Words about a loss that ended far above where it began, or is not finite: what was learnt is worse than nothing.
+    pub fn diverged(&self) -> Option<String> {
+        let first = self.first?;
+        let last = self.last.iter().sum::<f64>() / self.last.len().max(1) as f64;
+        let far = !last.is_finite() || last > 1.5 * first + 0.1;
+        far.then(|| {
+            format!(
+                "the loss diverged: it began at {first:.4} and ended at {last:.4} nats a token (mean of the last {} \
+                 updates); lower learning_rate",
+                self.last.len()
+            )
+        })
+    }
+}
+
 impl Imitation {
     /// Maximises the likelihood of the trained tokens of `rows`, a mean over tokens, each row once before any comes
     /// again. `told` is given each update's number from 1 and its loss in nats a token, `None` where it was left out.
-    /// Ends early once `ended` says so, and gives the number of updates until then.
+    /// Ends early once `ended` says so.
     ///
     /// # Errors
     /// When rows cannot be scored, or more than `max_skipped` updates in a row were left out.
@@ -43,13 +84,14 @@ impl Imitation {
         learner: &mut Learner,
         ended: impl Fn() -> bool,
         mut told: impl FnMut(usize, Option<f64>),
-    ) -> Result<usize> {
+    ) -> Result<Learnt> {
+        let mut learnt = Learnt::default();
         let mut order: Vec<usize> = Vec::new();
         let mut rng = ChaCha8Rng::seed_from_u64(derive_seed(&[self.seed, ORDER]));
         let mut skipped = 0;
         for step in 0..self.steps {
             if ended() {
-                return Ok(step);
+                return Ok(learnt);
             }
             if order.len() < self.batch_size.min(rows.len()) {
                 let mut next: Vec<usize> = (0..rows.len()).collect();
@@ -72,9 +114,10 @@ impl Imitation {
                     tracing::warn!(step = step + 1, "an update was skipped: its gradient is not finite");
                 }
             }
+            learnt.take(loss);
             told(step + 1, loss);
         }
-        Ok(self.steps)
+        Ok(learnt)
     }
 
     /// One update on a batch; gives the mean negative log-likelihood a token. `None`: the gradient was not finite, and
@@ -112,5 +155,33 @@ impl batching::Part for Part {
             gradient: self.gradient + later.gradient,
             losses: [self.losses, later.losses].concat(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loss_that_ends_far_above_its_beginning_is_told() {
+        let told = |losses: &[f64]| {
+            let mut learnt = Learnt::default();
+            losses.iter().for_each(|loss| learnt.take(Some(*loss)));
+            learnt.diverged()
+        };
+        for good in [
+            &[][..],
+            &[6.0],
+            &[6.0, 0.1],
+            &[0.02, 0.05],
+            &[6.0, 50.0, 0.5, 0.4, 0.3, 0.2, 0.1, 0.1, 0.1, 0.1, 0.1],
+        ] {
+            assert_eq!(told(good), None, "{good:?}");
+        }
+        for bad in [&[6.0, 19.0][..], &[6.0, f64::INFINITY], &[6.0, f64::NAN], &[0.02, 0.5]] {
+            assert!(told(bad).unwrap().contains("learning_rate"), "{bad:?}");
+        }
+        let words = told(&[6.0, 20.0, 20.0]).unwrap();
+        assert!(words.contains("began at 6.0000 and ended at 15.3333"), "{words}");
     }
 }

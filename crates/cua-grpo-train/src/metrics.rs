@@ -13,12 +13,10 @@ pub use error::MetricsError;
 pub use event::{Behaviour, EvalEvent, Line, TemplateCount, TrainEvent, UpdateFigures};
 pub use read::{read_metrics, timelines};
 
-use crate::files::sync_folder;
+use crate::files::{io, ops};
 use crate::sink::{Event, Sink};
-use error::io;
 use serde_json::Value;
-use std::fs::{File, OpenOptions};
-use std::io::{Seek, SeekFrom, Write};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// Appends events.
@@ -46,9 +44,9 @@ impl MetricsWriter {
     /// Opens `metrics.jsonl` of a new run; the file is emptied.
     pub fn create(run_dir: &Path) -> Result<Self, MetricsError> {
         let path = run_dir.join(METRICS);
-        let file = File::create(&path).map_err(io("create", &path))?;
+        let file = ops::create(&path).map_err(io("create", &path))?;
         // The name of the file, too.
-        sync_folder(run_dir).map_err(io("create", &path))?;
+        ops::sync_folder(run_dir).map_err(io("create", &path))?;
         Ok(Self {
             path,
             file,
@@ -80,14 +78,13 @@ impl MetricsWriter {
     pub fn resume(run_dir: &Path, step: usize, evaluated: bool) -> Result<Self, MetricsError> {
         let path = run_dir.join(METRICS);
         let keep = kept(&path, step, evaluated)?;
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(io("open", &path))?;
-        file.set_len(keep as u64).map_err(io("cut", &path))?;
-        file.seek(SeekFrom::End(0)).map_err(io("open", &path))?;
+        let file = ops::open_end(&path).map_err(io("open", &path))?;
+        let length = file.metadata().map_err(io("open", &path))?.len();
+        if length != keep as u64 {
+            let cut = ops::cut(&file, &path, keep as u64).and_then(|()| ops::sync(&file, &path));
+            cut.map_err(io("cut", &path))?;
+        }
+        ops::sync_folder(run_dir).map_err(io("open", &path))?;
         Ok(Self {
             path,
             file,
@@ -106,7 +103,8 @@ impl MetricsWriter {
         };
         bytes.truncate(keep);
         let mut writer = Self::create(run_dir)?;
-        let written = writer.file.write_all(&bytes).and_then(|()| writer.file.sync_data());
+        let written = ops::put(&mut writer.file, &writer.path, &bytes);
+        let written = written.and_then(|()| ops::sync(&writer.file, &writer.path));
         written.map_err(io("write", &writer.path))?;
         Ok(writer)
     }
@@ -115,15 +113,10 @@ impl MetricsWriter {
     pub fn write(&mut self, event: &Line) -> Result<(), MetricsError> {
         let told = self.timeline.as_ref().map(|timeline| event.clone().on(timeline));
         let line = serde_json::to_vec(told.as_ref().unwrap_or(event));
-        let mut line = line.map_err(|error| MetricsError::Io {
-            operation: "encode an event for",
-            path: self.path.clone(),
-            reason: error.into(),
-        })?;
+        let mut line = line.map_err(|error| io("encode an event for", &self.path)(error.into()))?;
         line.push(b'\n');
-        self.file
-            .write_all(&line)
-            .and_then(|()| self.file.sync_data())
+        ops::put(&mut self.file, &self.path, &line)
+            .and_then(|()| ops::sync(&self.file, &self.path))
             .map_err(io("append to", &self.path))?;
         self.timeline = None;
         Ok(())
@@ -157,6 +150,8 @@ pub fn deterministic(event: &Line) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::OpenOptions;
+    use std::io::Write;
 
     fn train(step: usize) -> Line {
         Line::Train(TrainEvent {

@@ -1,6 +1,6 @@
 //! What an adapter folder tells about itself beside PEFT's files: after which step, and on which base.
 
-use crate::files::{Limit, read_bytes};
+use crate::files::{Limit, ops, read_bytes};
 use crate::layout::MOST_STEPS;
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
@@ -155,7 +155,7 @@ impl Provenance {
     pub fn write(&self, folder: &Path) -> Result<()> {
         let path = folder.join(PROVENANCE);
         let text = serde_json::to_string_pretty(self)?;
-        std::fs::write(&path, format!("{text}\n")).with_context(|| format!("cannot write {}", path.display()))
+        ops::write(&path, format!("{text}\n").as_bytes()).with_context(|| format!("cannot write {}", path.display()))
     }
 }
 

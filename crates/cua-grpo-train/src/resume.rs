@@ -3,8 +3,9 @@
 use crate::checkpoint::read_state;
 use crate::config::{Change, ConfigError, Resume, TrainConfig, changes};
 use crate::files::{Damage, LOCK, verify};
-use crate::layout::{CHECKPOINTS, CONFIG, STATE, checkpoint_step, list};
+use crate::layout::{CHECKPOINTS, CONFIG, RUN, STATE, checkpoint_step, list};
 use crate::metrics::METRICS;
+use crate::sink::Note;
 use std::path::{Path, PathBuf};
 
 /// A checkpoint and the run that it belongs to.
@@ -149,7 +150,7 @@ impl ResumePoint {
         match (path.join(CONFIG).is_file() || saved, &checkpoint) {
             (true, Some(_)) => {}
             // Without a checkpoint, what a run leaves besides its configuration tells that this is one.
-            (true, None) if [LOCK, METRICS].iter().any(|name| path.join(name).is_file()) => {}
+            (true, None) if [LOCK, METRICS, RUN].iter().any(|name| path.join(name).is_file()) => {}
             (true, None) => return Err(missing("it has a config.yaml, but no run began in it")),
             (false, Some(_)) => return Err(missing("it has no config.yaml")),
             (false, None) => return Err(missing("it has no checkpoint and no config.yaml")),
@@ -182,7 +183,7 @@ impl ResumePoint {
     ///
     /// # Errors
     /// [`ResumeError::Damaged`] when the checkpoint was named, or no other is whole.
-    pub fn verified(self) -> Result<(Self, Vec<String>), ResumeError> {
+    pub fn verified(self) -> Result<(Self, Vec<Note>), ResumeError> {
         let mut notes = Vec::new();
         let Some(checkpoint) = &self.checkpoint else {
             return Ok((self, notes));
@@ -208,11 +209,11 @@ impl ResumePoint {
             });
         }
         let (step, path) = found.unwrap_or_default();
-        notes.push(format!(
-            "warning: {} is damaged ({damage}); going on from {}",
+        notes.push(Note::Warning(format!(
+            "{} is damaged ({damage}); going on from {}",
             checkpoint.display(),
             path.display()
-        ));
+        )));
         let point = Self {
             checkpoint: Some(path),
             step,
@@ -226,12 +227,7 @@ impl ResumePoint {
     ///
     /// # Errors
     /// [`ResumeError::Refused`] with every key that may not change.
-    pub fn compare(
-        &self,
-        before: &TrainConfig,
-        now: &TrainConfig,
-        same_base: bool,
-    ) -> Result<Vec<String>, CompareError> {
+    pub fn compare(&self, before: &TrainConfig, now: &TrainConfig, same_base: bool) -> Result<Vec<Note>, CompareError> {
         let all = changes(before, now)?;
         let moved = |change: &Change| same_base && change.key == "model_name";
         let refused: Vec<Change> = all
@@ -251,11 +247,17 @@ impl ResumePoint {
         let line = |change: &Change| {
             let Change { key, before, now, .. } = change;
             if moved(change) {
-                format!("note: `model_name` is {now}, in the run it is {before}; the weights are the same")
+                Note::Plain(format!(
+                    "note: `model_name` is {now}, in the run it is {before}; the weights are the same"
+                ))
             } else if *key == "max_steps" {
-                format!("warning: `max_steps` was {before} and is now {now}: the learning rate falls by another curve")
+                Note::Warning(format!(
+                    "`max_steps` was {before} and is now {now}: the learning rate falls by another curve"
+                ))
             } else {
-                format!("warning: `{key}` was {before} and is now {now}: from here on this is another run")
+                Note::Warning(format!(
+                    "`{key}` was {before} and is now {now}: from here on this is another run"
+                ))
             }
         };
         Ok(all.iter().filter(told).map(line).collect())

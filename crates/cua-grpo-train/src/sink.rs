@@ -50,6 +50,32 @@ pub enum Event<'a> {
     },
 }
 
+/// A sentence that is said once there is someone to hear it: what a run begins with is known before its sinks are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Note {
+    /// As [`Event::Note`].
+    Plain(String),
+    /// As [`Event::Warning`].
+    Warning(String),
+}
+
+impl Note {
+    /// The event.
+    pub fn event(&self) -> Event<'_> {
+        match self {
+            Self::Plain(text) => Event::Note(text),
+            Self::Warning(text) => Event::Warning(text),
+        }
+    }
+
+    /// The sentence.
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Plain(text) | Self::Warning(text) => text,
+        }
+    }
+}
+
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {

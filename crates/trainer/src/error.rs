@@ -23,7 +23,7 @@ pub fn exit_code(error: &TrainError) -> u8 {
 mod tests {
     use super::*;
     use cua_grpo_train::config::ConfigError;
-    use cua_grpo_train::files::LockError;
+    use cua_grpo_train::files::{LockError, io};
     use cua_grpo_train::metrics::MetricsError;
     use std::io::Error;
 
@@ -42,12 +42,7 @@ mod tests {
                 reason: why(),
             }
             .into(),
-            MetricsError::Io {
-                operation: "read",
-                path: path.clone(),
-                reason: why(),
-            }
-            .into(),
+            MetricsError::File(io("read", &path)(why())).into(),
             ReportError::Unwritable {
                 path: path.clone(),
                 reason: why(),

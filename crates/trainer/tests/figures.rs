@@ -107,11 +107,11 @@ fn every_update_of_a_step_counts_and_episodes_are_accounted_for() {
         train.action_errors.unwrap() as u64
     );
     let run = folder.path().join("run");
-    let saved = load_episodes(&Saved::Train.folder(&run, 1)).unwrap();
+    let saved = load_episodes(&run, &Saved::Train.folder(&run, 1)).unwrap();
     assert_eq!(saved.len(), 1, "a sample a step");
     let episode = &saved[0].1;
     assert!(episode.advantage.is_some() && episode.turns.iter().all(|turn| !turn.reply.is_empty()));
-    for (_, episode) in load_episodes(&Saved::Eval.folder(&run, 0)).unwrap() {
+    for (_, episode) in load_episodes(&run, &Saved::Eval.folder(&run, 0)).unwrap() {
         assert!(
             !episode.checks.is_empty(),
             "the validator says what it expected and found"

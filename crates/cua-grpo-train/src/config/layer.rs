@@ -66,7 +66,7 @@ impl Layer {
         };
         // A byte order mark, as some editors put one before the first line, is no part of the text.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let mapping = match serde_yaml_ng::from_str(text).map_err(|error| syntax(error.to_string()))? {
+        let mapping = match super::yaml::value(text).map_err(syntax)? {
             Value::Mapping(mapping) => mapping,
             Value::Null => serde_yaml_ng::Mapping::new(),
             _ => return Err(syntax("the top level is not a mapping".into())),

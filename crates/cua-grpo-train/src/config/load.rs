@@ -1,9 +1,15 @@
 //! Merges the layers: flag over environment variable over file over default.
 
 use super::{ConfigError, Configuration, Flag, Layer, Origin, OriginKind, Variable, process_variables};
+use crate::files::{Limit, read_bytes};
 use figment::{Figment, providers::Serialized};
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
+
+/// Most bytes of a configuration file.
+const MOST_BYTES: u64 = 1 << 20;
 
 /// Where values come from, weakest first. Tests fill it by hand; [`Sources::process`] reads the real environment.
 #[derive(Debug, Clone, Default)]
@@ -122,6 +128,11 @@ pub fn load_process<C: Configuration>(file: Option<PathBuf>, flags: Vec<Flag>) -
 /// # Errors
 /// Also when the file is empty: a configuration is never saved empty, so it was lost.
 pub fn read_yaml<C: Configuration>(path: &Path) -> Result<C, ConfigError> {
+    // A pipe or a device in a run folder is no configuration, and has no end.
+    read_bytes(path, Limit::SMALL).map_err(|reason| ConfigError::Read {
+        path: path.into(),
+        reason,
+    })?;
     if read(path)?.trim().is_empty() {
         return Err(ConfigError::Syntax {
             origin: path.display().to_string(),
@@ -148,8 +159,18 @@ pub fn to_yaml<C: Configuration>(config: &C) -> Result<String, ConfigError> {
     serde_yaml_ng::to_string(&value).map_err(wrong)
 }
 
+/// A file of at most a megabyte; the user may name a pipe.
 fn read(path: &Path) -> Result<String, ConfigError> {
-    cua_grpo_model::plain_text::read(path).map_err(|reason| ConfigError::Read {
+    let read = || -> std::io::Result<String> {
+        let wrong = |message| std::io::Error::new(std::io::ErrorKind::InvalidData, message);
+        let mut bytes = Vec::new();
+        File::open(path)?.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > MOST_BYTES {
+            return Err(wrong(format!("expected at most {MOST_BYTES} bytes, found more")));
+        }
+        cua_grpo_model::plain_text::decode(&bytes).map_err(wrong)
+    };
+    read().map_err(|reason| ConfigError::Read {
         path: path.into(),
         reason,
     })

@@ -26,6 +26,7 @@ mod tests;
 mod train;
 mod validate;
 mod variables;
+mod yaml;
 
 pub use bounds::{ANY, Bounds, above, at_least};
 pub use changes::{Change, changes};

@@ -80,7 +80,7 @@ configuration! {
         /// Episodes of one group.
         #[resume = Warned]
         num_rollouts: usize [at_least(2.0).at_most(4096.0).because("a group compares episodes")] = 4,
-        /// Steps whose gradients are averaged before an update.
+        /// Multiplies the tasks of a step: it collects `batch_size` times this many, and their mean gradient makes the update.
         #[resume = Warned]
         gradient_accumulation_steps: usize [at_least(1.0).at_most(4096.0)] = 1,
         /// Gradients are scaled down to this global norm; 0 leaves them.

@@ -1,5 +1,8 @@
-//! Checksums of the files of a folder, so that damage is told and not trained on.
+//! Checksums of the files of a folder, so that damage is told and not trained on. The list has a checksum of itself, under
+//! its own name: that of its other entries.
 
+use super::bounded::{Limit, read_bytes};
+use super::ops;
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -47,8 +50,9 @@ pub fn seal(folder: &Path) -> Result<()> {
             sums.insert(name, sum);
         }
     }
+    sums.insert(CHECKSUMS.to_owned(), sum_of(&sums));
     let text = serde_json::to_string_pretty(&sums).with_context(context)?;
-    std::fs::write(folder.join(CHECKSUMS), format!("{text}\n")).with_context(context)
+    ops::write(&folder.join(CHECKSUMS), format!("{text}\n").as_bytes()).with_context(context)
 }
 
 /// Checks the files of `folder` against its list, and those of the folders in it against theirs. A folder without a
@@ -65,9 +69,17 @@ pub fn verify(folder: &Path) -> Result<(), Damage> {
 fn verify_once(folder: &Path) -> Result<(), Damage> {
     let list = folder.join(CHECKSUMS);
     if list.exists() {
-        let text = std::fs::read(&list).map_err(|_| Damage::List)?;
-        let sums: BTreeMap<String, String> = serde_json::from_slice(&text).map_err(|_| Damage::List)?;
+        let text = read_bytes(&list, Limit::SMALL).map_err(|_| Damage::List)?;
+        let mut sums: BTreeMap<String, String> = serde_json::from_slice(&text).map_err(|_| Damage::List)?;
+        // Lists of older versions have none.
+        if sums.remove(CHECKSUMS).is_some_and(|own| own != sum_of(&sums)) {
+            return Err(Damage::List);
+        }
         for (name, expected) in sums {
+            // A name that leads elsewhere is none that was written.
+            if Path::new(&name).file_name() != Some(name.as_ref()) {
+                return Err(Damage::List);
+            }
             match sum(&folder.join(&name)) {
                 Ok(found) if found == expected => {}
                 Ok(_) => return Err(Damage::Changed { name }),
@@ -83,7 +95,7 @@ fn verify_once(folder: &Path) -> Result<(), Damage> {
     };
     let folders = entries
         .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.is_dir());
+        .filter(|path| path.symlink_metadata().is_ok_and(|data| data.is_dir()));
     for inner in folders {
         verify_once(&inner).map_err(|damage| damage.within(&inner))?;
     }
@@ -108,7 +120,16 @@ impl Damage {
     }
 }
 
+/// The checksum of a list's entries without its own.
+fn sum_of(sums: &BTreeMap<String, String>) -> String {
+    let lines: String = sums.iter().map(|(name, sum)| format!("{name}\n{sum}\n")).collect();
+    format!("sha256:{:x}", Sha256::digest(lines))
+}
+
 fn sum(path: &Path) -> std::io::Result<String> {
+    if !path.metadata()?.is_file() {
+        return Err(std::io::Error::other("it is no file"));
+    }
     let mut file = File::open(path)?;
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 1 << 20];
@@ -156,6 +177,57 @@ mod tests {
             let text = verify(folder.path()).unwrap_err().to_string();
             assert!(text.starts_with(name), "{text}");
         }
+    }
+
+    #[test]
+    fn every_bit_of_every_file_counts_the_list_included() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["weights", "state.json"] {
+            std::fs::write(folder.path().join(name), format!("{{\"what\": \"{name}\"}}\n")).unwrap();
+        }
+        seal(folder.path()).unwrap();
+        let mut tried = 0;
+        for name in ["weights", "state.json", CHECKSUMS] {
+            let path = folder.path().join(name);
+            let whole = std::fs::read(&path).unwrap();
+            for bit in 0..8 * whole.len() {
+                let mut other = whole.clone();
+                other[bit / 8] ^= 1 << (bit % 8);
+                std::fs::write(&path, &other).unwrap();
+                assert!(verify(folder.path()).is_err(), "bit {bit} of {name}");
+                tried += 1;
+            }
+            std::fs::write(&path, &whole).unwrap();
+        }
+        verify(folder.path()).unwrap();
+        assert!(tried > 2000, "{tried}");
+        // An entry that is taken out of the list.
+        let list = folder.path().join(CHECKSUMS);
+        let mut sums: BTreeMap<String, String> = serde_json::from_slice(&std::fs::read(&list).unwrap()).unwrap();
+        sums.remove("weights").unwrap();
+        std::fs::write(&list, serde_json::to_string(&sums).unwrap()).unwrap();
+        assert_eq!(verify(folder.path()), Err(Damage::List));
+        // A list of an older version has no sum of its own.
+        sums.remove(CHECKSUMS).unwrap();
+        std::fs::write(&list, serde_json::to_string(&sums).unwrap()).unwrap();
+        verify(folder.path()).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn lists_and_folders_that_lead_elsewhere_end() {
+        let folder = folder();
+        for name in ["/dev/zero", "../state.json", "best_model/weights", ".", ""] {
+            let list = serde_json::json!({ name: "sha256:0" });
+            std::fs::write(folder.path().join(CHECKSUMS), list.to_string()).unwrap();
+            assert_eq!(verify(folder.path()), Err(Damage::List), "{name}");
+        }
+        std::os::unix::fs::symlink("/dev/zero", folder.path().join("zero")).unwrap();
+        std::fs::write(folder.path().join(CHECKSUMS), r#"{"zero": "sha256:0"}"#).unwrap();
+        assert!(matches!(verify(folder.path()), Err(Damage::Unreadable { .. })));
+        std::fs::remove_file(folder.path().join(CHECKSUMS)).unwrap();
+        std::os::unix::fs::symlink(".", folder.path().join("again")).unwrap();
+        verify(folder.path()).unwrap();
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Every step that changes what a reader sees is one call of the system, so after a death at any point a path names its
 //! old or its new content. What is left aside has a name that begins with a dot; [`sweep`] removes it.
 
+use super::ops;
 use anyhow::{Context, Result};
 use std::ffi::OsString;
 use std::fs::File;
@@ -43,7 +44,7 @@ pub fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
         .and_then(|()| rename(&partial, path));
     if written.is_err() {
         // The first error is the one to tell; the name says what it is.
-        let _ = std::fs::remove_file(&partial);
+        let _ = ops::remove(&partial);
     }
     written
 }
@@ -67,10 +68,9 @@ pub fn is_mendable(error: &std::io::Error) -> bool {
 }
 
 fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    point()?;
-    let mut file = File::create(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
+    let mut file = ops::create(path)?;
+    ops::put(&mut file, path, bytes)?;
+    ops::sync(&file, path)
 }
 
 /// Replaces `folder` by one that `fill` writes, or makes it. There is no moment without either version.
@@ -86,7 +86,7 @@ pub fn replace_folder(folder: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> 
         .and_then(|()| sync_tree(&partial).with_context(context))
         .and_then(|()| swap(&partial, folder).with_context(context));
     if written.is_err() {
-        let _ = std::fs::remove_dir_all(&partial);
+        let _ = ops::remove_all(&partial);
         return written;
     }
     remove(&partial)
@@ -94,20 +94,18 @@ pub fn replace_folder(folder: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> 
 
 /// Gives `folder` the content of `new`; afterwards the old version, where there was one, is at `new`.
 fn swap(new: &Path, folder: &Path) -> std::io::Result<()> {
-    point()?;
     if !folder.exists() {
         return rename(new, folder);
     }
-    if exchanges() && exchange(new, folder)? {
+    if exchanges() && ops::exchange(new, folder)? {
         return sync_parent(folder);
     }
     let replaced = beside(folder, REPLACED);
-    match std::fs::remove_dir_all(&replaced) {
+    match ops::remove_all(&replaced) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
     rename(folder, &replaced)?;
-    point()?;
     rename(new, folder)?;
     rename(&replaced, new)
 }
@@ -120,30 +118,12 @@ fn exchanges() -> bool {
     true
 }
 
-/// Exchanges two folders in one call; false where the file system cannot.
-#[cfg(any(target_os = "linux", target_os = "macos"))]
-fn exchange(one: &Path, other: &Path) -> std::io::Result<bool> {
-    use rustix::fs::{CWD, RenameFlags, renameat_with};
-    use rustix::io::Errno;
-    match renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE) {
-        Ok(()) => Ok(true),
-        Err(error) if [Errno::INVAL, Errno::NOSYS, Errno::NOTSUP, Errno::OPNOTSUPP].contains(&error) => Ok(false),
-        Err(error) => Err(error.into()),
-    }
-}
-
-#[cfg(not(any(target_os = "linux", target_os = "macos")))]
-fn exchange(_one: &Path, _other: &Path) -> std::io::Result<bool> {
-    Ok(false)
-}
-
 /// Renames a folder to a place where none is; folders above it are made.
 ///
 /// # Errors
 /// When the file system refuses.
 pub fn move_folder(from: &Path, to: &Path) -> Result<()> {
     let moved = || -> std::io::Result<()> {
-        point()?;
         if let Some(parent) = to.parent() {
             make_folders(parent)?;
         }
@@ -163,7 +143,7 @@ pub fn discard(folder: &Path) -> Result<()> {
     }
     let discarded = beside(folder, DISCARDED);
     remove(&discarded)?;
-    let renamed = point().and_then(|()| rename(folder, &discarded));
+    let renamed = rename(folder, &discarded);
     renamed.with_context(|| format!("cannot remove {}", folder.display()))?;
     remove(&discarded)
 }
@@ -188,7 +168,7 @@ pub fn sweep(folder: &Path) -> Result<()> {
         } else if path.is_dir() {
             remove(&path)?;
         } else {
-            std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+            ops::remove(&path).with_context(|| format!("cannot remove {}", path.display()))?;
         }
     }
     Ok(())
@@ -201,7 +181,7 @@ pub fn sweep(folder: &Path) -> Result<()> {
 /// When the file system refuses.
 pub fn link_folder(from: &Path, to: &Path) -> Result<()> {
     let context = |path: &Path| format!("cannot copy {} to {}", path.display(), to.display());
-    std::fs::create_dir_all(to).with_context(|| context(from))?;
+    make_folders(to).with_context(|| context(from))?;
     for entry in std::fs::read_dir(from).with_context(|| context(from))? {
         let path = entry.with_context(|| context(from))?.path();
         let target = to.join(path.file_name().unwrap_or_default());
@@ -224,8 +204,8 @@ const SMALL: u64 = 1 << 16;
 pub fn link_file(from: &Path, to: &Path) -> Result<()> {
     // Whoever edits a text in place should not change all folders that have it.
     let small = from.metadata().is_ok_and(|data| data.len() <= SMALL);
-    if small || std::fs::hard_link(from, to).is_err() {
-        std::fs::copy(from, to).with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
+    if small || ops::link(from, to).is_err() {
+        ops::copy(from, to).with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
     }
     Ok(())
 }
@@ -236,13 +216,12 @@ pub fn link_file(from: &Path, to: &Path) -> Result<()> {
 /// # Errors
 /// When the file system refuses, or `folder` is there.
 pub fn make_folder(folder: &Path) -> std::io::Result<()> {
-    point()?;
-    match std::fs::create_dir(folder) {
+    match ops::make(folder) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let parent = folder.parent().ok_or(error)?;
-            std::fs::create_dir(parent)?;
+            ops::make(parent)?;
             sync_parent(parent)?;
-            std::fs::create_dir(folder)
+            ops::make(folder)
         }
         made => made,
     }
@@ -259,24 +238,10 @@ pub fn make_folders(folder: &Path) -> std::io::Result<()> {
     if let Some(parent) = folder.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         make_folders(parent)?;
     }
-    point()?;
-    match std::fs::create_dir(folder) {
+    match ops::make(folder) {
         // Someone was faster.
         Err(_) if folder.is_dir() => Ok(()),
         made => made.and_then(|()| sync_parent(folder)),
-    }
-}
-
-/// Has the system write the entries of `folder` to the disk.
-///
-/// # Errors
-/// When the file system refuses.
-pub fn sync_folder(folder: &Path) -> std::io::Result<()> {
-    // Only Unix opens folders as files; elsewhere renames are durable by themselves or not at all.
-    if cfg!(unix) {
-        File::open(folder)?.sync_all()
-    } else {
-        Ok(())
     }
 }
 
@@ -290,27 +255,26 @@ pub fn sync_tree(folder: &Path) -> std::io::Result<()> {
         if path.is_dir() {
             sync_tree(&path)?;
         } else {
-            File::open(&path)?.sync_all()?;
+            ops::sync(&File::open(&path)?, &path)?;
         }
     }
-    sync_folder(folder)
+    ops::sync_folder(folder)
 }
 
 fn rename(from: &Path, to: &Path) -> std::io::Result<()> {
-    point()?;
-    std::fs::rename(from, to)?;
+    ops::rename(from, to)?;
     sync_parent(to)
 }
 
 fn sync_parent(path: &Path) -> std::io::Result<()> {
     match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => sync_folder(parent),
-        _ => sync_folder(Path::new(".")),
+        Some(parent) if !parent.as_os_str().is_empty() => ops::sync_folder(parent),
+        _ => ops::sync_folder(Path::new(".")),
     }
 }
 
 fn remove(folder: &Path) -> Result<()> {
-    match std::fs::remove_dir_all(folder) {
+    match ops::remove_all(folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(error).with_context(|| format!("cannot remove {}", folder.display()))
         }
@@ -324,15 +288,6 @@ fn beside(path: &Path, end: &str) -> PathBuf {
     name.push(path.file_name().unwrap_or_default());
     name.push(end);
     path.with_file_name(name)
-}
-
-/// A place where a test lets the process "die": the call fails, and so does every later one until the count is set anew.
-fn point() -> std::io::Result<()> {
-    #[cfg(test)]
-    if !tests::lives_on() {
-        return Err(std::io::Error::other("died here"));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -3,15 +3,18 @@
 mod bounded;
 mod checksums;
 mod durable;
+mod error;
 mod lock;
+pub(crate) mod ops;
 mod unfinished;
 
 pub use bounded::{Limit, read_bytes, read_text, read_within};
 pub use checksums::{CHECKSUMS, Damage, seal, verify};
 pub use durable::{
     discard, is_mendable, link_file, link_folder, make_folder, make_folders, move_folder, replace, replace_folder,
-    sweep, sync_folder, sync_tree, write,
+    sweep, sync_tree, write,
 };
+pub use error::{FileError, io};
 pub use lock::{FolderLock, LOCK, LockError};
 pub use unfinished::Unfinished;
 

@@ -1,20 +1,14 @@
 //! What can go wrong with `metrics.jsonl`.
 
-use std::path::{Path, PathBuf};
+use crate::files::FileError;
+use std::path::PathBuf;
 
 /// What can go wrong with the file.
 #[derive(Debug, thiserror::Error)]
 pub enum MetricsError {
     /// The file system refused.
-    #[error("cannot {operation} `{}`: {reason}", path.display())]
-    Io {
-        /// What was tried.
-        operation: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        reason: std::io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A line that is no event (and not a torn last line), or contradicts the lines before it.
     #[error("`{}` line {line}: {message}. Mend or remove the line", path.display())]
     Line {
@@ -33,16 +27,7 @@ impl MetricsError {
     pub fn is_mendable(&self) -> bool {
         match self {
             Self::Line { .. } => true,
-            Self::Io { reason, .. } => crate::files::is_mendable(reason),
+            Self::File(error) => error.is_mendable(),
         }
-    }
-}
-
-pub(super) fn io(operation: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> MetricsError {
-    let path = path.to_path_buf();
-    move |reason| MetricsError::Io {
-        operation,
-        path,
-        reason,
     }
 }

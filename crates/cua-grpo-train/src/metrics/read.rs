@@ -1,8 +1,8 @@
 //! Reading `metrics.jsonl`: its events, and what of it cannot be as a run writes it.
 
-use super::error::{MetricsError, io};
+use super::error::MetricsError;
 use super::event::Line;
-use crate::files::{Limit, read_bytes};
+use crate::files::{Limit, io, read_bytes};
 use crate::layout::{METRICS, MOST_STEPS};
 use serde_json::Value;
 use std::path::Path;
@@ -43,7 +43,7 @@ pub(super) fn parse(path: &Path) -> Result<Vec<(Line, usize)>, MetricsError> {
     let bytes = match read_bytes(path, Limit::LOG) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(io("read", path)(error)),
+        Err(error) => return Err(io("read", path)(error).into()),
     };
     let mut events: Vec<(Line, usize)> = Vec::new();
     let (mut end, mut order) = (0, Order::default());

@@ -86,7 +86,7 @@ fn a_damaged_newest_checkpoint_gives_way_to_the_one_before() {
         let (point, notes) = ResumePoint::find(run.path()).unwrap().verified().unwrap();
         assert_eq!(point.step, 4);
         assert!(
-            notes.len() == 1 && notes[0].contains("checkpoint-6 is damaged"),
+            notes.len() == 1 && notes[0].text().contains("checkpoint-6 is damaged"),
             "{notes:?}"
         );
         let named = ResumePoint::find(&run.path().join("checkpoints/checkpoint-6")).unwrap();
@@ -115,7 +115,7 @@ fn a_checkpoint_under_another_name_or_in_another_place_is_refused() {
     std::fs::rename(checkpoints.join("checkpoint-2"), &named).unwrap();
     let (point, notes) = ResumePoint::find(run.path()).unwrap().verified().unwrap();
     assert_eq!(point.step, 4);
-    assert!(notes[0].contains("it is of step 2"), "{notes:?}");
+    assert!(notes[0].text().contains("it is of step 2"), "{notes:?}");
     let text = ResumePoint::find(&named).unwrap().verified().unwrap_err().to_string();
     assert!(text.contains("was called checkpoint-2"), "{text}");
     // Out of its run it would write into whatever folder is two above.
@@ -173,22 +173,27 @@ fn keys_that_change_the_meaning_are_refused_with_both_values_and_others_are_told
     .unwrap();
     assert_eq!(lines.len(), 2, "{lines:?}");
     assert!(
-        lines[0].contains("`learning_rate` was 0.00001 and is now 0.0001"),
+        lines[0]
+            .text()
+            .contains("`learning_rate` was 0.00001 and is now 0.0001"),
         "{lines:?}"
     );
-    assert!(lines[1].contains("`eval_seed` was 1000 and is now 7"), "{lines:?}");
+    assert!(
+        lines[1].text().contains("`eval_seed` was 1000 and is now 7"),
+        "{lines:?}"
+    );
     let lines = with(&|now| {
         now.max_steps = 900;
         now.lr_scheduler = crate::config::LrScheduler::Cosine;
     })
     .unwrap();
-    assert!(lines.iter().any(|line| line.contains("max_steps")), "{lines:?}");
+    assert!(lines.iter().any(|line| line.text().contains("max_steps")), "{lines:?}");
     let mut moved = before.clone();
     moved.model_name = "elsewhere".into();
     assert!(point.compare(&before, &moved, false).is_err());
     let lines = point.compare(&before, &moved, true).unwrap();
     assert!(
-        lines.len() == 1 && lines[0].contains("the weights are the same"),
+        lines.len() == 1 && lines[0].text().contains("the weights are the same"),
         "{lines:?}"
     );
 }

@@ -2,7 +2,7 @@
 
 use super::Run;
 use super::verdict::{Closed, Verdict};
-use crate::eval::{EvalResult, Evaluation, interrupted};
+use crate::eval::{EvalResult, interrupted};
 use crate::layout::BEST;
 use crate::metrics::EvalEvent;
 use crate::sink::Event;
@@ -12,7 +12,7 @@ impl Run {
     /// Evaluates, logs, saves the episodes and the best model; `None` when the user interrupted it.
     pub(super) async fn evaluate(&mut self) -> Result<Option<EvalResult>> {
         let step = self.state.global_step;
-        let evaluation = Evaluation::of(&self.config, &*self.evaluation.tasks);
+        let evaluation = self.judged.clone();
         let engine = self.watched(&format!("evaluation after step {step}"));
         let played = evaluation
             .play(&engine, &self.evaluation, Some(step), self.cancel.clone())
@@ -63,7 +63,7 @@ impl Run {
                 if verdict == (Verdict::First { replaces: true }) {
                     let kept = self.checkpoints.keep_best(before)?;
                     self.note(format!(
-                        "evaluations are on another task set from here on: the best model of the earlier one is kept \
+                        "evaluations are on another task set, or in another arithmetic, from here on: the best model of the earlier one is kept \
                          in {}, best model and patience begin anew",
                         crate::shell::path(&kept)
                     ))?;

@@ -69,6 +69,8 @@ impl Run {
             return Ok(Outcome::Idle);
         }
         self.begin()?;
+        // A death after the last checkpoint may have left one too many.
+        self.checkpoints.prune(self.config.save_total_limit)?;
         self.checkpoints.save_adapter(&mut self.learner, step, FINAL)?;
         self.written();
         Ok(Outcome::Finished)

@@ -11,7 +11,7 @@ pub use start::{Learning, Start};
 
 use crate::checkpoint::{Checkpoints, TrainingState};
 use crate::config::TrainConfig;
-use crate::eval::Venue;
+use crate::eval::{Evaluation, Venue};
 use crate::faults::TooMany;
 use crate::learner::Learner;
 use crate::provenance::Base;
@@ -54,6 +54,8 @@ pub struct Run {
     engine: RolloutEngine,
     training: Venue,
     evaluation: Venue,
+    /// What an evaluation is, which does not change.
+    judged: Evaluation,
     publisher: Arc<dyn Publish>,
     cursor: TaskCursor,
     checkpoints: Checkpoints,
@@ -96,6 +98,7 @@ impl Run {
         Ok(Self {
             cursor: TaskCursor::new(parts.training.tasks.clone(), state.task_cursor),
             schedule: config.schedule(),
+            judged: Evaluation::of(&config, &*parts.evaluation.tasks),
             config,
             dir,
             learner,

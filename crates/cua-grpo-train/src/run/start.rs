@@ -13,6 +13,7 @@ use crate::metrics::EvalEvent;
 use crate::provenance::{Base, Provenance};
 use crate::resume::{CompareError, ResumeError, ResumePoint};
 use crate::run_dir::{Identity, RunDir, check_folder, check_metrics, lock};
+use crate::sink::Note;
 use crate::{Mendable, TrainError};
 use anyhow::Result;
 use cua_grpo_core::{TaskSource, derive_seed};
@@ -46,7 +47,7 @@ pub enum Start {
         /// Which run goes on; one that goes on in a folder of its own is another.
         identity: Identity,
         /// What the user should know.
-        notes: Vec<String>,
+        notes: Vec<Note>,
         /// What the metrics tell of the time before.
         history: Box<History>,
     },
@@ -93,19 +94,19 @@ impl Start {
             check_base(path, &trained, base).map_err(TrainError::from)?;
         }
         if point.checkpoint.is_none() {
-            notes.push(format!(
+            notes.push(Note::Plain(format!(
                 "{} has no checkpoint yet: the run begins anew",
                 point.run_dir.display()
-            ));
+            )));
         }
         let history = match &point.checkpoint {
             None => History::default(),
             Some(checkpoint) => History::read(&point.run_dir, point.step, read_state(checkpoint)?.evaluated)?,
         };
         if let Some(lacks) = &history.lacks {
-            notes.push(format!(
-                "warning: {lacks}. The run goes on; what the lost lines said is in no table and in no chart"
-            ));
+            notes.push(Note::Warning(format!(
+                "{lacks}. The run goes on; what the lost lines said is in no table and in no chart"
+            )));
         }
         Ok(Self::Resumed {
             point,
@@ -123,8 +124,8 @@ impl Start {
         }
     }
 
-    /// What the user should know; warnings begin with `warning: `.
-    pub fn notes(&self) -> &[String] {
+    /// What the user should know.
+    pub fn notes(&self) -> &[Note] {
         match self {
             Self::New { .. } => &[],
             Self::Resumed { notes, .. } => notes,

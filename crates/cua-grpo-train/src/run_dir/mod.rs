@@ -8,6 +8,9 @@ mod aside;
 mod claim;
 mod identity;
 
+#[cfg(test)]
+mod deaths;
+
 pub use identity::{Earlier, Identity, check_folder, check_metrics, check_name, run_id};
 
 use crate::checkpoint::TrainingState;
@@ -15,7 +18,7 @@ use crate::config::{TrainConfig, to_yaml};
 use crate::episodes::{Saved, save_episode};
 use crate::error::TrainError;
 use crate::eval::EvalResult;
-use crate::files::{FolderLock, link_folder, replace_folder, sweep, write};
+use crate::files::{FolderLock, link_folder, ops, replace_folder, sweep, write};
 use crate::layout::{BEST, CHECKPOINTS, CONFIG, TRAIN_LOG, best_of};
 use crate::metrics::MetricsWriter;
 use crate::resume::ResumePoint;
@@ -24,7 +27,6 @@ use crate::tolerate::Tolerated;
 use anyhow::{Context, Result};
 use aside::Kept;
 use cua_grpo_core::{Episode, Group, Task};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Records that could not be written.
@@ -227,7 +229,7 @@ impl RunDir {
                 let saved = save_episode(partial, index, task, episode, advantage);
                 if saved.is_err() {
                     // Half an episode would be no record of it.
-                    let _ = std::fs::remove_dir_all(partial.join(format!("{index:03}")));
+                    let _ = ops::remove_all(&partial.join(format!("{index:03}")));
                 }
                 tell("an episode was not saved; the run goes on", saved);
             }
@@ -282,13 +284,18 @@ impl Sink for RunDir {
 
 /// Appends all bytes or none.
 fn append(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path)?;
+    let mut file = ops::open_end(path)?;
     let before = file.metadata()?.len();
-    let written = file.write_all(bytes).and_then(|()| file.sync_data());
+    let written = ops::put(&mut file, path, bytes).and_then(|()| ops::sync(&file, path));
     written.inspect_err(|_| {
         // The piece that was written would spoil the line that comes next.
-        let _ = file.set_len(before);
-    })
+        let _ = ops::cut(&file, path, before);
+    })?;
+    // The name of a file that was made.
+    match path.parent() {
+        Some(parent) if before == 0 => ops::sync_folder(parent),
+        _ => Ok(()),
+    }
 }
 
 /// Warns of what was not written, once in a while.

@@ -8,6 +8,9 @@ use cua_grpo_train::config::{
 use cua_grpo_train::provenance::Base;
 use std::path::{Path, PathBuf};
 
+/// What chooses a base where the user names none.
+const ADAPTER: &str = "the adapter";
+
 /// What is measured, and how.
 #[derive(Debug)]
 pub struct Measured {
@@ -17,6 +20,8 @@ pub struct Measured {
     pub adapter: Option<Adapter>,
     /// What the user should know: where the configuration is from, and what flags changed.
     pub notes: Vec<String>,
+    /// What says which base is measured: a flag, a variable or a file; `--model-name` where nobody said.
+    pub base_by: String,
 }
 
 impl Measured {
@@ -31,6 +36,7 @@ impl Measured {
                 resolved: resolve(&sources)?,
                 adapter: None,
                 notes: Vec::new(),
+                base_by: String::new(),
             });
         };
         let adapter = Adapter::find(path)?;
@@ -46,12 +52,17 @@ impl Measured {
             sources.given.extend(base.map(|base| Flag {
                 key: "model_name".into(),
                 value: base,
-                flag: "the adapter".into(),
+                flag: ADAPTER.into(),
             }));
         }
         let resolved: Resolved<TrainConfig> = resolve(&sources)?;
         if run.is_none() && resolved.origin("model_name").kind == OriginKind::BuiltIn {
             adapter.require_base("--model-name")?;
+        }
+        let origin = resolved.origin("model_name");
+        let given = asked || origin.kind >= OriginKind::Variable && origin.name != ADAPTER;
+        if let Some(run) = run.as_ref().filter(|_| !given) {
+            adapter.check_names(run, "--model-name")?;
         }
         let what = adapter.describe();
         let mut notes = vec![match &sources.file {
@@ -66,6 +77,11 @@ impl Measured {
             resolved,
             adapter: Some(adapter),
             notes,
+            base_by: if given {
+                origin.to_string()
+            } else {
+                "--model-name".into()
+            },
         })
     }
 }

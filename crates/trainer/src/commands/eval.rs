@@ -22,7 +22,7 @@ pub async fn eval(measured: &Measured) -> Result<()> {
     }
     let folder = assemble::open(config)?;
     if let Some(adapter) = &measured.adapter
-        && let Some(note) = adapter.check_folder(&config.model_name, folder.path(), "--model-name")?
+        && let Some(note) = adapter.check_folder(&config.model_name, folder.path(), &measured.base_by)?
     {
         output::say(format!("note: {note}"));
     }

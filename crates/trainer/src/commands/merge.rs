@@ -16,16 +16,17 @@ pub fn merge(arguments: &MergeArgs) -> Result<(), TrainError> {
     let out = &arguments.out;
     let target = MergeTarget::new(out).map_err(|error| usage(format!("--out {}", out.display()), &error))?;
     let found = Adapter::find(&arguments.adapter)?;
+    let run = found.config()?;
     let name = match &arguments.model {
         Some(name) => name.clone(),
-        None => found.require_base("--model")?,
+        None => found.base_of(run.as_ref(), "--model")?,
     };
     let flag = || format!("--model {name}");
     let folder = ModelFolder::open(&name).map_err(|error| usage(flag(), &format!("{error:#}")))?;
     if let Some(note) = found.check_folder(&name, folder.path(), "--model")? {
         output::say(format!("note: {note}"));
     }
-    if found.config()?.is_some_and(|run| run.load_in_4bit) {
+    if run.is_some_and(|run| run.load_in_4bit) {
         output::say(
             "note: the run trained on this base in 4 bits; merged into the weights as they are, the policy differs by \
              their rounding",

@@ -43,7 +43,7 @@ pub fn load(arguments: &ModelArgs) -> Result<LoadedModel, TrainError> {
     let four_bits = arguments.load_in_4bit || (trained_in_4bit && !arguments.no_4bit);
     let name = match (&arguments.model, &adapter) {
         (Some(name), _) => name.clone(),
-        (None, Some(adapter)) => adapter.require_base("--model")?,
+        (None, Some(adapter)) => adapter.base_of(run.as_ref(), "--model")?,
         (None, None) => return Err(TrainError::Usage("expected a model: name it with --model".into())),
     };
     let usage = |flag: &str, error: &dyn std::fmt::Display| TrainError::Usage(format!("{flag}: {error}"));

@@ -21,7 +21,7 @@ use cua_grpo_train::metrics::{EvalEvent, Line, read_metrics};
 use cua_grpo_train::provenance::Base;
 use cua_grpo_train::resume::ResumePoint;
 use cua_grpo_train::run::{Parts, Run, Start};
-use cua_grpo_train::sink::{Outcome, Sinks};
+use cua_grpo_train::sink::{Note, Outcome, Sinks};
 use std::sync::Arc;
 
 /// Trains as `config` says, from the start or from a checkpoint.
@@ -37,9 +37,9 @@ pub async fn train(config: TrainConfig, resume: Option<ResumePoint>) -> Result<(
     let base = Base::of(&config.model_name, folder.path())?;
     let start = Start::of(&config, resume, &base)?;
     for note in start.notes() {
-        match note.strip_prefix("warning: ") {
-            Some(warning) => output::warn(warning),
-            None => output::say(note),
+        match note {
+            Note::Warning(text) => output::warn(text),
+            Note::Plain(text) => output::say(text),
         }
     }
     let Loaded { policy, renderer } = assemble::load(&config, &folder)?;

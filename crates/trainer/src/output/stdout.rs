@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result};
 use cua_grpo_train::TrainError;
+use cua_grpo_train::files::is_mendable;
 use serde::Serialize;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -29,7 +30,9 @@ pub fn piece(text: &str) -> Result<()> {
 /// [`TrainError::Usage`] that names `flag`.
 pub fn check_target(flag: &str, path: &Path) -> Result<(), TrainError> {
     let wrong = |message: &str| TrainError::Usage(format!("{flag} {}: {message}", path.display()));
-    if path.is_dir() || path.file_name().is_none() {
+    // A slash at the end names a folder, also where none is.
+    let slash = path.as_os_str().to_string_lossy().ends_with(std::path::is_separator);
+    if path.is_dir() || path.file_name().is_none() || slash {
         return Err(wrong("is a folder; name a file"));
     }
     if !folder_of(path).is_dir() {
@@ -46,7 +49,10 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
     let context = || format!("cannot write {}", path.display());
     let mut text = serde_json::to_vec(value).with_context(context)?;
     text.push(b'\n');
-    cua_grpo_train::files::replace(path, &text).with_context(context)
+    match cua_grpo_train::files::replace(path, &text) {
+        Err(error) if is_mendable(&error) => Err(TrainError::Usage(format!("{}: {error}", context())).into()),
+        written => written.with_context(context),
+    }
 }
 
 /// The folder that holds `path`.

@@ -5,7 +5,7 @@ use crate::assemble::ModelFolder;
 use crate::interrupt::{Interrupt, Notice};
 use crate::output;
 use crate::world::{World, WorldConfig, device, tasks};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use cua_grpo_algo::{AdamWConfig, Schedule};
 use cua_grpo_android::Prompts;
 use cua_grpo_android::tasks::Split;
@@ -21,7 +21,7 @@ use cua_grpo_train::config::SftConfig;
 use cua_grpo_train::eval::{Candidate, Evaluation, evaluate, interrupted};
 use cua_grpo_train::faults::{check_lost, first_fault};
 use cua_grpo_train::files::Unfinished;
-use cua_grpo_train::imitate::Imitation;
+use cua_grpo_train::imitate::{Imitation, Learnt};
 use cua_grpo_train::learner::Learner;
 use cua_grpo_train::{Mendable, TrainError};
 use std::path::Path;
@@ -97,7 +97,11 @@ pub async fn run(config: &SftConfig) -> Result<()> {
     };
     let policy = Policy::new(model, images);
     let mut learner = Learner::new(policy, Trainable::Everything, adamw, config.max_grad_norm)?;
-    let steps = train(config, &rows, &mut learner, &interrupt)?;
+    let learnt = train(config, &rows, &mut learner, &interrupt)?;
+    let diverged = learnt.diverged();
+    if let Some(words) = &diverged {
+        output::warn(words);
+    }
 
     // What is measured is what is saved: bf16 weights.
     let special = renderer.tokenizer().special();
@@ -113,7 +117,8 @@ pub async fn run(config: &SftConfig) -> Result<()> {
     if interrupt.asked() {
         world.close().await;
         output::say(format!(
-            "interrupted after step {steps}; the model so far is in {}",
+            "interrupted after step {}; the model so far is in {}",
+            learnt.steps,
             dir.display()
         ));
         return Err(TrainError::Interrupted.into());
@@ -160,6 +165,9 @@ pub async fn run(config: &SftConfig) -> Result<()> {
         ));
     }
     world.close().await;
+    if let Some(words) = diverged {
+        bail!("wrote {}, but {words}", dir.display());
+    }
     output::say(format!(
         "wrote {} in {:.0} s; use it with --model-name {}",
         dir.display(),
@@ -259,8 +267,8 @@ async fn demonstrations(
     Ok(rows)
 }
 
-/// Learns the demonstrations, with a line now and then. Gives the steps that were made: fewer after an interruption.
-fn train(config: &SftConfig, rows: &[Row], learner: &mut Learner, interrupt: &Interrupt) -> Result<usize> {
+/// Learns the demonstrations, with a line now and then; with fewer steps after an interruption.
+fn train(config: &SftConfig, rows: &[Row], learner: &mut Learner, interrupt: &Interrupt) -> Result<Learnt> {
     let steps_an_epoch = rows.len().div_ceil(config.batch_size);
     let steps = config.max_steps.unwrap_or(config.epochs * steps_an_epoch);
     let imitation = Imitation {

@@ -1,11 +1,10 @@
 //! Deaths at every point, and what is there afterwards.
 
 use super::*;
+use crate::files::ops::play::{Fate, play};
 use std::cell::Cell;
 
 thread_local! {
-    /// Points that are still passed before death; `None` never dies.
-    static LEFT: Cell<Option<usize>> = const { Cell::new(None) };
     static EXCHANGES: Cell<bool> = const { Cell::new(true) };
 }
 
@@ -13,26 +12,13 @@ pub(super) fn exchanges() -> bool {
     EXCHANGES.with(Cell::get)
 }
 
-pub(super) fn lives_on() -> bool {
-    LEFT.with(|left| match left.get() {
-        None => true,
-        Some(0) => false,
-        Some(count) => {
-            left.set(Some(count - 1));
-            true
-        }
-    })
-}
-
-/// Lets `act` die after `points`; false when it came to its end before.
+/// Lets `act` die before its file operation number `points`; false when it came to its end before.
 pub fn dies_after<T>(points: usize, act: impl FnOnce() -> Result<T>) -> bool {
-    LEFT.with(|left| left.set(Some(points)));
-    let outcome = act();
-    let died = LEFT.with(|left| left.replace(None)) == Some(0);
-    if !died {
+    let (outcome, played) = play(Fate::Death, points, act);
+    if !played.reached {
         assert!(outcome.is_ok(), "failed without a death: {:?}", outcome.err());
     }
-    died && outcome.is_err()
+    played.reached && outcome.is_err()
 }
 
 #[cfg(unix)]
