@@ -262,3 +262,39 @@ fn an_adapter_and_its_configuration_must_agree() {
     std::fs::write(path, whole).unwrap();
     succeed(home.path(), &["eval", "--adapter=run", "--episodes=1"]);
 }
+
+#[test]
+fn an_adapter_that_names_another_base_than_its_run_asks_which() {
+    let home = tempfile::tempdir().unwrap();
+    succeed(home.path(), &with(&["--max-steps=1", "--output-dir=run"]));
+    let last = home.path().join("run/final");
+    // As an adapter without provenance: nothing tells which of the two names is right.
+    for name in ["provenance.json", "checksums.json"] {
+        std::fs::remove_file(last.join(name)).unwrap();
+    }
+    succeed(home.path(), &["eval", "--adapter=run/final", "--episodes=1"]);
+    let path = last.join("adapter_config.json");
+    let whole = std::fs::read_to_string(&path).unwrap();
+    let (from, to) = (
+        "\"base_model_name_or_path\": \"starter\"",
+        "\"base_model_name_or_path\": \"other\"",
+    );
+    assert!(whole.contains(from), "{whole}");
+    std::fs::write(&path, whole.replace(from, to)).unwrap();
+    for (arguments, flag) in [
+        (
+            ["eval", "--adapter=run/final", "--episodes=1"].as_slice(),
+            "--model-name",
+        ),
+        (&["generate", "--adapter=run/final", "--prompt=a"], "--model"),
+        (&["merge", "--adapter=run/final", "--out=merged"], "--model"),
+    ] {
+        refused(home.path(), arguments, &["`other`", "`starter`", flag]);
+    }
+    // A flag decides, and only then the note says so.
+    let said = succeed(
+        home.path(),
+        &["eval", "--adapter=run/final", "--episodes=1", "--model-name=starter"],
+    );
+    assert!(said.contains("`starter` is used, as --model-name says"), "{said}");
+}

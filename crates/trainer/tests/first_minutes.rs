@@ -269,3 +269,26 @@ fn lines_of_the_readme_run_as_typed() {
         "the picture was read"
     );
 }
+
+#[test]
+fn imitation_whose_loss_diverges_says_so_and_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = [
+        "sft",
+        "--output-dir=mine",
+        "--max-steps=6",
+        "--set=demonstrations=4",
+        "--set=batch_size=2",
+        "--set=eval_episodes=0",
+        "--set=init_from=starter",
+        "--set=learning_rate=3",
+        "--set=warmup_steps=0",
+    ];
+    let (code, _, stderr) = trainer(folder.path(), &arguments, &[]);
+    assert_eq!(code, 1, "{stderr}");
+    let last = stderr.lines().last().unwrap();
+    assert!(
+        last.contains("wrote mine, but the loss diverged: it began at") && last.contains("learning_rate"),
+        "{stderr}"
+    );
+}

@@ -223,3 +223,43 @@ fn a_name_under_which_a_run_could_not_go_on_is_refused_before_anything_is_made()
     }
     assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0);
 }
+
+#[test]
+fn a_target_that_cannot_be_a_file_is_told_before_the_work() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(
+        home.path().join("in.json"),
+        r#"{"messages": [{"role": "user", "content": "hi"}]}"#,
+    )
+    .unwrap();
+    let long = "x".repeat(300);
+    for out in ["missing/", "missing/deeper/", "missing/file", long.as_str()] {
+        let arguments = ["score", "--model=starter", "--messages=in.json", "--out", out];
+        refused(home.path(), &arguments, &[out]);
+        let arguments = [
+            "generate",
+            "--model=starter",
+            "--messages=in.json",
+            "--max-new-tokens=1",
+            "--json",
+            out,
+        ];
+        refused(home.path(), &arguments, &[out]);
+    }
+    assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn evaluations_in_another_arithmetic_are_told_and_not_compared() {
+    let home = tempfile::tempdir().unwrap();
+    succeed(
+        home.path(),
+        &with(&["--max-steps=1", "--output-dir=run", "--set=dtype=float32"]),
+    );
+    let said = succeed(home.path(), &["--resume=run", "--max-steps=2", "--set=dtype=bfloat16"]);
+    assert!(said.contains("in another arithmetic"), "{said}");
+    assert!(
+        !said.contains("points"),
+        "an evaluation was compared with one in another arithmetic: {said}"
+    );
+}
