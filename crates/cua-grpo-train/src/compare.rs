@@ -167,6 +167,7 @@ mod tests {
     fn whatever_changes_instances_or_conditions_makes_another_task_set() {
         let base = TrainConfig {
             dtype: Dtype::Float32,
+            load_in_4bit: false,
             ..Default::default()
         };
         let changes: [&dyn Fn(&mut TrainConfig); 11] = [

@@ -34,7 +34,7 @@ pub enum Event<'a> {
     },
     /// A training step is done.
     Step(&'a TrainEvent),
-    /// An evaluation is done; its episodes are being saved.
+    /// An evaluation is done, and its episodes are saved.
     Eval(&'a EvalEvent),
     /// Something was written that a report should show: episodes of an evaluation, the end, what a failure left.
     Written {

@@ -23,8 +23,9 @@ impl Run {
             Err(error) => return Err(error),
         };
         self.begin()?;
-        self.tell(&Event::Eval(&result.event))?;
+        // The line last: once it is there a resumed run does not evaluate again.
         self.dir.save_episodes(step, &result, self.config.save_episodes);
+        self.tell(&Event::Eval(&result.event))?;
         self.written();
         self.judge(&result.event, &evaluation.task_set)?;
         Ok(Some(result))

@@ -65,9 +65,10 @@ impl Scripted {
             success_rate: RATES[step],
             ..Default::default()
         };
-        self.dir.event(&Event::Eval(&event))?;
         let episodes = vec![episode(step)];
-        self.dir.save_episodes(step, &EvalResult { event, episodes }, 1);
+        let result = EvalResult { event, episodes };
+        self.dir.save_episodes(step, &result, 1);
+        self.dir.event(&Event::Eval(&result.event))?;
         if self.best(step) {
             self.checkpoints.save_adapter_with(weights(step), step, BEST)?;
         }
@@ -246,10 +247,12 @@ fn check(run: &Path, every: usize, expected: &Outcome, what: &str) {
     }
     let found = outcome(run);
     assert_eq!(found.0, expected.0, "{what}");
-    let (names, all): (Vec<_>, Vec<_>) = (found.1.keys().collect(), expected.1.keys().collect());
-    assert_eq!(names, all, "{what}");
-    for (name, bytes) in &expected.1 {
-        assert!(found.1[name] == *bytes, "{what}: {}", name.display());
+    // Records that could not be written are left out, and the run goes on.
+    let counts = |name: &&PathBuf| !what.contains("Fault") || !name.starts_with("episodes");
+    let names = |outcome: &Outcome| outcome.1.keys().filter(counts).cloned().collect::<Vec<_>>();
+    assert_eq!(names(&found), names(expected), "{what}");
+    for name in names(expected) {
+        assert!(found.1[&name] == expected.1[&name], "{what}: {}", name.display());
     }
 }
 
