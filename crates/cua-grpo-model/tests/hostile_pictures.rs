@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::folder;
+use common::{folder, make_pipe};
 use cua_grpo_model::processor::{ChatRenderer, Conversation, Literals, MOST_BYTES, decode_rgb, image_size};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -97,13 +97,7 @@ fn encode(dir: &Path, content: &Value) -> Result<usize, String> {
 fn paths_of_what_is_no_file_are_not_read() {
     let dir = tempfile::tempdir().unwrap();
     let pipe = dir.path().join("pipe");
-    assert!(
-        std::process::Command::new("mkfifo")
-            .arg(&pipe)
-            .status()
-            .unwrap()
-            .success()
-    );
+    make_pipe(&pipe);
     std::fs::create_dir(dir.path().join("folder")).unwrap();
     std::fs::File::create(dir.path().join("hole.png"))
         .unwrap()

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{device, folder};
+use common::{device, folder, make_pipe};
 use cua_grpo_model::checkpoint::{LoadOptions, TensorFiles, load_model};
 use std::path::Path;
 
@@ -216,19 +216,10 @@ fn what_is_no_file_is_not_opened() {
             .unwrap_err()
             .to_string()
     };
-    let pipe = |path: &Path| {
-        assert!(
-            std::process::Command::new("mkfifo")
-                .arg(path)
-                .status()
-                .unwrap()
-                .success()
-        );
-    };
     let zero = |path: &Path| std::os::unix::fs::symlink("/dev/zero", path).unwrap();
     let directory = |path: &Path| std::fs::create_dir(path).unwrap();
     for name in ["config.json", "model.safetensors"] {
-        let places: [&dyn Fn(&Path); 3] = [&pipe, &zero, &directory];
+        let places: [&dyn Fn(&Path); 3] = [&make_pipe, &zero, &directory];
         for place in places {
             let error = refused(name, place);
             assert!(

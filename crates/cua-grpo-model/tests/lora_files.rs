@@ -121,21 +121,6 @@ fn half_a_pair_is_refused() {
     );
 }
 
-/// A copy of the adapter of fixture a whose keys are renamed, or left out.
-fn renamed(rename: impl Fn(usize, &str) -> Option<String>) -> tempfile::TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    let source = folder("a").join("adapter");
-    let config = source.join("adapter_config.json");
-    std::fs::copy(config, dir.path().join("adapter_config.json")).unwrap();
-    let bytes = std::fs::read(source.join("adapter_model.safetensors")).unwrap();
-    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
-    let all = file.tensors().into_iter().enumerate();
-    let all = all.filter_map(|(number, (name, view))| Some((rename(number, &name)?, view)));
-    let bytes = safetensors::serialize(all.collect::<Vec<_>>(), None).unwrap();
-    std::fs::write(dir.path().join("adapter_model.safetensors"), bytes).unwrap();
-    dir
-}
-
 /// Mutations tried: only `default` taken for a name, the name of a module that is called as a factor cut off.
 #[test]
 fn keys_may_hold_the_name_of_the_adapter() {

@@ -170,7 +170,10 @@ async fn who_sends_nothing_or_half_is_cut_off_and_others_are_served() {
     let head = b"POST /boxes/android HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer any\r\nContent-Length: 10\r\n\r\n{";
     bodyless.write_all(head).await.unwrap();
     // More than there are places: they wait, and are served in their turn.
-    let more: Vec<TcpStream> = futures_of((0..4).map(|_| connect())).await;
+    let mut more = Vec::new();
+    for _ in 0..4 {
+        more.push(connect().await.unwrap());
+    }
     let id = tokio::time::timeout(Duration::from_secs(20), born(&server))
         .await
         .unwrap();
@@ -181,16 +184,6 @@ async fn who_sends_nothing_or_half_is_cut_off_and_others_are_served() {
     for stream in more {
         closed(stream).await;
     }
-}
-
-async fn futures_of(
-    connections: impl Iterator<Item = impl Future<Output = std::io::Result<TcpStream>>>,
-) -> Vec<TcpStream> {
-    let mut open = Vec::new();
-    for connection in connections {
-        open.push(connection.await.unwrap());
-    }
-    open
 }
 
 /// Requests whose values are drawn from a list of odd ones: each is answered, none with 500, and the server lives on.

@@ -13,6 +13,21 @@ pub fn adapted(set: &str) -> (Qwen3Vl, LoraConfig) {
     (model, config)
 }
 
+/// A copy of the adapter of fixture a whose keys are renamed, or left out.
+pub fn renamed(rename: impl Fn(usize, &str) -> Option<String>) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let source = folder("a").join("adapter");
+    let config = source.join("adapter_config.json");
+    std::fs::copy(config, dir.path().join("adapter_config.json")).unwrap();
+    let bytes = std::fs::read(source.join("adapter_model.safetensors")).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let all = file.tensors().into_iter().enumerate();
+    let all = all.filter_map(|(number, (name, view))| Some((rename(number, &name)?, view)));
+    let bytes = safetensors::serialize(all.collect::<Vec<_>>(), None).unwrap();
+    std::fs::write(dir.path().join("adapter_model.safetensors"), bytes).unwrap();
+    dir
+}
+
 /// Values of the factors, under `MODULE.lora_A` and `MODULE.lora_B`.
 pub fn factors(model: &mut Qwen3Vl) -> BTreeMap<String, Vec<f32>> {
     let mut all = BTreeMap::new();

@@ -35,6 +35,12 @@ pub fn folder(set: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(set)
 }
 
+/// Makes a pipe, which waits for ever for whoever opens it.
+pub fn make_pipe(path: &Path) {
+    let made = std::process::Command::new("mkfifo").arg(path).status();
+    assert!(made.unwrap().success());
+}
+
 /// The model of a fixture.
 pub fn model(set: &str) -> Qwen3Vl {
     load_model(&folder(set), &LoadOptions::default(), &device()).unwrap()

@@ -22,6 +22,23 @@ pub enum Line {
     Train(TrainEvent),
 }
 
+#[cfg(test)]
+impl Line {
+    /// A line without figures: `e3` is the evaluation after step 3, `3` the step.
+    pub(crate) fn short(word: &str) -> Self {
+        match word.strip_prefix('e') {
+            Some(step) => Self::Eval(EvalEvent {
+                step: step.parse().unwrap(),
+                ..Default::default()
+            }),
+            None => Self::Train(TrainEvent {
+                step: word.parse().unwrap(),
+                ..Default::default()
+            }),
+        }
+    }
+}
+
 impl Line {
     /// The step: of an evaluation, the number of updates before it.
     pub fn step(&self) -> usize {

@@ -142,23 +142,11 @@ impl Order {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::{EvalEvent, TrainEvent};
+    use crate::metrics::TrainEvent;
 
     fn read(words: &str) -> Result<usize, String> {
         let run = tempfile::tempdir().unwrap();
-        let line = |word: &str| {
-            let event = match word.strip_prefix('e') {
-                Some(step) => Line::Eval(EvalEvent {
-                    step: step.parse().unwrap(),
-                    ..Default::default()
-                }),
-                None => Line::Train(TrainEvent {
-                    step: word.parse().unwrap(),
-                    ..Default::default()
-                }),
-            };
-            serde_json::to_string(&event).unwrap() + "\n"
-        };
+        let line = |word: &str| serde_json::to_string(&Line::short(word)).unwrap() + "\n";
         let text: String = words.split_whitespace().map(line).collect();
         std::fs::write(run.path().join(METRICS), text).unwrap();
         read_metrics(run.path())

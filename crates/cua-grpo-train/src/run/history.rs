@@ -70,20 +70,9 @@ impl History {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::TrainEvent;
 
     fn events(text: &str) -> Vec<Line> {
-        let event = |word: &str| match word.strip_prefix('e') {
-            Some(step) => Line::Eval(EvalEvent {
-                step: step.parse().unwrap(),
-                ..Default::default()
-            }),
-            None => Line::Train(TrainEvent {
-                step: word.parse().unwrap(),
-                ..Default::default()
-            }),
-        };
-        text.split_whitespace().map(event).collect()
+        text.split_whitespace().map(Line::short).collect()
     }
 
     #[test]

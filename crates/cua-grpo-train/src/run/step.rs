@@ -6,7 +6,6 @@ use super::update::Work;
 use crate::faults::{FaultFigures, TooMany, check_lost, first_fault};
 use crate::metrics::TrainEvent;
 use crate::sink::Event;
-use crate::step::select;
 use crate::summary::summarise;
 use anyhow::Result;
 use cua_grpo_rollout::Collection;
@@ -88,9 +87,9 @@ impl Run {
         self.begin()?;
         self.dir
             .log_episodes(step, &groups, self.config.enable_detailed_logging);
-        let selection = select(&self.config, &groups)?;
-        let sample = selection.telling(&groups, self.config.save_train_episodes);
-        self.dir.save_training(step, sample);
+        let telling = made.telling.iter();
+        let telling = telling.map(|(task, episode, advantage)| (task, episode, *advantage));
+        self.dir.save_training(step, telling);
         Ok(Some(event))
     }
 

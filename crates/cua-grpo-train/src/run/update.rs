@@ -6,7 +6,7 @@ use crate::metrics::UpdateFigures;
 use crate::publish::{Publish, Snapshot};
 use crate::step::{Update, Updates, select};
 use anyhow::Result;
-use cua_grpo_core::{Episode, Group};
+use cua_grpo_core::{Episode, Group, Task};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -40,6 +40,8 @@ pub(super) struct Made {
     pub lost: usize,
     /// Episodes older than `max_staleness`.
     pub dropped: usize,
+    /// Episodes that show what the step learnt from, with their tasks and advantages.
+    pub telling: Vec<(Task, Episode, Option<f32>)>,
 }
 
 impl Work {
@@ -75,7 +77,10 @@ impl Work {
                 version,
             })?;
         }
+        let telling = selection.telling(&groups, self.config.save_train_episodes);
+        let owned = |(task, episode, advantage): (&Task, &Episode, _)| (task.clone(), episode.clone(), advantage);
         Ok(Made {
+            telling: telling.into_iter().map(owned).collect(),
             skipped,
             skipped_last,
             rows_skipped: updates.skipped_rows.len(),
@@ -117,7 +122,7 @@ pub(super) fn fresh(groups: &[Group], version: u64, limit: u64) -> (Cow<'_, [Gro
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cua_grpo_core::{Completion, Ending, Facts, Prompt, Row, StopReason, Task};
+    use cua_grpo_core::{Completion, Ending, Facts, Prompt, Row, StopReason};
 
     /// An episode whose tokens have these versions.
     fn episode(versions: &[u64]) -> Episode {
