@@ -9,15 +9,51 @@ use cua_grpo_kernels::{self as kernels, HIDDEN, Mask};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-/// Turns encoded images into pixels, and remembers the most recent ones (policy and reference read the same images).
+/// Turns encoded images into pixels, and remembers those used last. Equal files share their pixels: the policy and the
+/// reference read the same images, and so do the attempts at one task.
 pub struct ImageCache {
     config: ImageProcessorConfig,
-    entries: Mutex<HashMap<usize, (Image, Arc<Pixels>)>>,
+    entries: Mutex<Entries>,
     capacity: usize,
 }
 
+#[derive(Default)]
+struct Entries {
+    by_file: HashMap<Arc<[u8]>, Entry>,
+    /// Counts the uses of all entries.
+    uses: u64,
+}
+
+struct Entry {
+    pixels: Arc<Pixels>,
+    /// When it was used last.
+    used: u64,
+}
+
+impl Entries {
+    fn get(&mut self, file: &[u8]) -> Option<Arc<Pixels>> {
+        self.uses += 1;
+        let entry = self.by_file.get_mut(file)?;
+        entry.used = self.uses;
+        Some(entry.pixels.clone())
+    }
+
+    /// Takes an entry in; past `capacity` the one goes that was not used for longest.
+    fn insert(&mut self, file: Arc<[u8]>, pixels: Arc<Pixels>, capacity: usize) {
+        while self.by_file.len() >= capacity.max(1) {
+            let oldest = self.by_file.iter().min_by_key(|(_, entry)| entry.used);
+            let Some(oldest) = oldest.map(|(file, _)| file.clone()) else {
+                break;
+            };
+            self.by_file.remove(&oldest);
+        }
+        let used = self.uses;
+        self.by_file.insert(file, Entry { pixels, used });
+    }
+}
+
 impl ImageCache {
-    /// A cache of at most `capacity` images.
+    /// A cache of at most `capacity` images, and of one at least.
     pub fn new(config: ImageProcessorConfig, capacity: usize) -> Self {
         Self {
             config,
@@ -31,11 +67,9 @@ impl ImageCache {
     /// # Errors
     /// When the image does not decode or its shape is refused.
     pub fn pixels(&self, image: &Image) -> Result<Arc<Pixels>, ModelError> {
-        // The entry holds the bytes, so their address cannot be taken by another image meanwhile.
-        let key = image.bytes.as_ptr() as usize;
         let lock = || self.entries.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some((_, pixels)) = lock().get(&key) {
-            return Ok(pixels.clone());
+        if let Some(pixels) = lock().get(&image.bytes) {
+            return Ok(pixels);
         }
         let pixels = self.config.process(&image.bytes).map_err(|error| ModelError::Input {
             operation: "preprocess image",
@@ -43,11 +77,7 @@ impl ImageCache {
             got: error.to_string(),
         })?;
         let pixels = Arc::new(pixels);
-        let mut entries = lock();
-        if entries.len() >= self.capacity {
-            entries.clear();
-        }
-        entries.insert(key, (image.clone(), pixels.clone()));
+        lock().insert(image.bytes.clone(), pixels.clone(), self.capacity);
         Ok(pixels)
     }
 }
@@ -170,11 +200,11 @@ impl RowInput {
 /// Where the tokens of one row stand.
 pub(crate) struct Placed {
     /// Whether a row of the vision tower takes the token's place.
-    visual: Vec<bool>,
+    pub(crate) visual: Vec<bool>,
     /// Positions `[3][tokens]`.
     pub(crate) axes: [Vec<i64>; 3],
     /// Where the next token stands.
-    state: PositionState,
+    pub(crate) state: PositionState,
 }
 
 /// What the rows have in front of the new tokens: the columns of a cache.

@@ -87,7 +87,11 @@ fn on_card(model: &Qwen3Vl, what: &Workload, batch: usize, new_tokens: usize) ->
         let vision_s = start.elapsed().as_secs_f64();
         let start = Instant::now();
         let assembled = Batch::assemble(model, &prompts, &Prefix::default())?;
-        let mut cache = decoder.as_mut().map(|decoder| Prefill { decoder, spans: &spans });
+        let mut cache = decoder.as_mut().map(|decoder| Prefill {
+            decoder,
+            spans: &spans,
+            copies: &[],
+        });
         let cache = cache.as_mut().map(|cache| cache as &mut dyn KvCache);
         let hidden = assembled.hidden_at(model, cache, last.clone());
         let starts: Vec<RowStart> = (0..batch)

@@ -6,6 +6,7 @@
 
 use super::decode::Decode;
 use super::graph::Prefill;
+use super::reuse::{alike, borrow, give_back};
 use super::state::{Request, State};
 use crate::ModelError;
 use crate::batch::{Batch, Prefix, RowInput, ints};
@@ -45,6 +46,8 @@ struct Seat {
     session: u64,
     params: SamplingParams,
     version: PolicyVersion,
+    /// Number of the weights that draw for it.
+    weights: u64,
     /// Tokens of the prompt that the conversation does not count yet.
     prompt: usize,
     /// Most tokens of the reply.
@@ -65,6 +68,7 @@ impl Seat {
             session: request.session,
             params: request.params.clone(),
             version: state.version,
+            weights: state.weights,
             prompt: request.prompt.tokens.len(),
             limit: request.params.max_new_tokens.clamp(1, room),
             drawing: false,
@@ -82,6 +86,8 @@ impl Seat {
 /// New tokens on their way into a row.
 struct Entry {
     session: u64,
+    /// The session that is fed for it, as it is equal; itself, where there is none before it.
+    first: u64,
     input: RowInput,
     span: Span,
 }
@@ -89,8 +95,13 @@ struct Entry {
 impl Decode for Card {
     fn admit(&mut self, state: &mut State, requests: &[Request], inputs: &[RowInput]) -> Result<(), ModelError> {
         let before = self.seats.len();
-        let admitted = self.try_admit(state, requests, inputs);
+        let sessions: Vec<u64> = requests.iter().map(|request| request.session).collect();
+        let mut inputs = inputs.to_vec();
+        let cached = |session| row(&self.owners, session).is_some();
+        let borrowed = borrow(state, &sessions, &mut inputs, &cached)?;
+        let admitted = self.try_admit(state, requests, inputs, &borrowed);
         if admitted.is_err() {
+            give_back(state, &sessions, &borrowed);
             // A card that failed does not go on either.
             self.seats.truncate(before);
             self.seats.iter_mut().for_each(|seat| seat.done = true);
@@ -155,32 +166,42 @@ impl Decode for Card {
 }
 
 impl Card {
-    fn try_admit(&mut self, state: &mut State, requests: &[Request], inputs: &[RowInput]) -> Result<(), ModelError> {
+    fn try_admit(
+        &mut self,
+        state: &mut State,
+        requests: &[Request],
+        inputs: Vec<RowInput>,
+        borrowed: &[Option<(u64, usize)>],
+    ) -> Result<(), ModelError> {
         if !self.seats.is_empty() {
             self.finished()?;
         }
         for number in 0..self.seats.len() {
             self.collect(state, number)?;
         }
-        let going = self.seats.iter_mut().filter(|seat| !seat.done);
-        let mut inputs: Vec<(u64, RowInput)> = going
-            .map(|seat| {
-                seat.version = state.version;
-                let conversation = state.conversation(seat.session)?;
-                Ok((seat.session, RowInput::sampled(conversation.pending.clone())))
-            })
-            .chain(
-                requests
-                    .iter()
-                    .zip(inputs)
-                    .map(|(request, input)| Ok((request.session, input.clone()))),
-            )
-            .collect::<Result<_, ModelError>>()?;
+        let (mut sessions, mut all) = (Vec::new(), Vec::new());
+        for seat in self.seats.iter_mut().filter(|seat| !seat.done) {
+            (seat.version, seat.weights) = (state.version, state.weights);
+            sessions.push(seat.session);
+            all.push(RowInput::sampled(state.conversation(seat.session)?.pending.clone()));
+        }
+        sessions.extend(requests.iter().map(|request| request.session));
+        all.extend(inputs);
         let seats = requests.iter().map(|request| Seat::new(request, state));
         self.seats.extend(seats);
-        self.reserve(state, &inputs)?;
-        let entries = inputs.drain(..).map(|(session, input)| Entry {
+        self.reserve(state, &sessions, &all)?;
+        let beginnings = requests.iter().zip(borrowed);
+        let beginnings: Vec<_> = beginnings
+            .filter_map(|(request, loan)| loan.map(|(from, count)| (self.row(from), self.row(request.session), count)))
+            .collect();
+        if let (Some(decoder), false) = (&mut self.decoder, beginnings.is_empty()) {
+            decoder.copy(&beginnings)?;
+        }
+        let first = alike(state, &sessions, &all, &|_, _| true);
+        let entries = sessions.iter().zip(all).zip(first);
+        let entries = entries.map(|((&session, input), first)| Entry {
             session,
+            first: sessions[first],
             span: Span {
                 row: self.row(session),
                 start: state.columns(session),
@@ -227,7 +248,9 @@ impl Card {
         let seat = &mut self.seats[number];
         if let Some(conversation) = state.conversations.get_mut(&seat.session) {
             // The last token is pending: the decoder has fed the others.
-            conversation.positions.next += (tokens.len() as i64 - 1).max(0);
+            let fed = tokens.len().saturating_sub(1);
+            conversation.positions.next += fed as i64;
+            conversation.history.draw(&tokens[..fed], seat.weights);
             conversation.append(std::mem::take(&mut seat.prompt), &tokens);
         }
         let completion = &mut seat.completion;
@@ -247,14 +270,11 @@ impl Card {
 
     /// Has a decoder with a row for every conversation that is open or in `inputs`, room for what is asked for, and the
     /// model's weights.
-    fn reserve(&mut self, state: &State, inputs: &[(u64, RowInput)]) -> Result<(), ModelError> {
+    fn reserve(&mut self, state: &State, sessions: &[u64], inputs: &[RowInput]) -> Result<(), ModelError> {
         let mut owners = self.owners.clone();
         // New conversations take free rows; rows that are left over go once they are half of all.
         let mut from: Vec<Option<usize>> = (0..owners.len()).map(Some).collect();
-        for (session, _) in inputs
-            .iter()
-            .filter(|(session, _)| row(&self.owners, *session).is_none())
-        {
+        for session in sessions.iter().filter(|session| row(&self.owners, **session).is_none()) {
             match owners.iter_mut().find(|owner| owner.is_none()) {
                 Some(free) => *free = Some(*session),
                 None => {
@@ -269,13 +289,13 @@ impl Card {
         }
         let length = |owner: &Option<u64>| owner.map_or(0, |session| state.columns(session));
         let seat = |session: u64| self.seats.iter().find(|seat| seat.session == session);
-        let needed = inputs.iter().map(|(session, input)| {
+        let needed = sessions.iter().zip(inputs).map(|(session, input)| {
             let left = seat(*session).map_or(0, Seat::left);
             state.columns(*session) + input.tokens.len() + left
         });
         // One column is scratch, and one is where an idle row writes.
         let needed = needed.chain(owners.iter().map(length)).max().unwrap_or(0) + 2;
-        let history = inputs.iter().filter_map(|(session, _)| seat(*session));
+        let history = sessions.iter().filter_map(|session| seat(*session));
         let history = history.map(|seat| seat.limit).max().unwrap_or(1);
         // Half as much again, so that not every turn moves the cache.
         let roomy = (needed + needed / 2)
@@ -307,13 +327,13 @@ impl Card {
         Ok(())
     }
 
-    /// Feeds new tokens, rows of like length together; gives the states that predict the next ones, one a row of the
-    /// decoder.
+    /// Feeds new tokens, rows of like length together and those of equal conversations once; gives the states that predict
+    /// the next ones, one for each row of the decoder.
     fn prefill(&mut self, state: &mut State, entries: &[Entry]) -> Result<Tensor<2>, ModelError> {
         let Some(decoder) = &mut self.decoder else {
             unreachable!("reserved before");
         };
-        let mut order: Vec<&Entry> = entries.iter().collect();
+        let mut order: Vec<&Entry> = entries.iter().filter(|entry| entry.first == entry.session).collect();
         order.sort_by_key(|entry| std::cmp::Reverse(entry.span.count));
         let mut parts = Vec::new();
         let mut rest = order.as_slice();
@@ -331,18 +351,32 @@ impl Card {
             let last = spans.iter().zip(&batch.starts);
             let last = last.map(|(span, start)| (start + span.count - 1) as i64);
             let last = ints(last.collect(), &state.model.device());
-            let mut cache = Prefill { decoder, spans: &spans };
+            let others: Vec<Vec<&Entry>> = group.iter().map(|entry| others(entries, entry)).collect();
+            let most = others.iter().map(Vec::len).max().unwrap_or(0);
+            let copies = (0..most).map(|round| {
+                let spans = others
+                    .iter()
+                    .map(|others| others.get(round).map_or_else(Span::default, |entry| entry.span));
+                spans.collect()
+            });
+            let copies: Vec<Vec<Span>> = copies.collect();
+            let mut cache = Prefill {
+                decoder,
+                spans: &spans,
+                copies: &copies,
+            };
             parts.push(batch.hidden_at(&state.model, Some(&mut cache), last));
-            for (entry, positions) in group.iter().zip(&batch.positions) {
-                if let Some(conversation) = state.conversations.get_mut(&entry.session) {
-                    conversation.positions = *positions;
+            for ((entry, others), positions) in group.iter().zip(&others).zip(&batch.positions) {
+                for entry in others.iter().chain([entry]) {
+                    state.fed(entry.session, &entry.input, *positions)?;
                 }
             }
         }
         // Idle rows are given any state: they draw nothing.
         let mut places = vec![0i64; self.owners.len()];
-        for (place, entry) in order.iter().enumerate() {
-            places[entry.span.row] = place as i64;
+        for entry in entries {
+            let place = order.iter().position(|fed| fed.session == entry.first);
+            places[entry.span.row] = place.unwrap_or_default() as i64;
         }
         Ok(Tensor::cat(parts, 0).select(0, ints(places, &state.model.device())))
     }
@@ -390,4 +424,10 @@ impl Card {
 
 fn row(owners: &[Option<u64>], session: u64) -> Option<usize> {
     owners.iter().position(|owner| *owner == Some(session))
+}
+
+/// Those of `entries` that `entry` is fed for, beside itself.
+fn others<'a>(entries: &'a [Entry], entry: &Entry) -> Vec<&'a Entry> {
+    let own = entries.iter().filter(|other| other.first == entry.session);
+    own.filter(|other| other.session != entry.session).collect()
 }

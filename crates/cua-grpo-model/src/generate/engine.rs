@@ -39,6 +39,7 @@ impl Generator {
         let state = State {
             model,
             version,
+            weights: 0,
             images,
             stop_tokens,
             max_context,
@@ -71,6 +72,7 @@ impl Generator {
     /// first where that matters.
     pub fn set_model(&mut self, model: Qwen3Vl, version: PolicyVersion) {
         (self.state.model, self.state.version) = (model, version);
+        self.state.weights += 1;
         if let Some(decode) = &mut self.decode {
             decode.refresh();
         }

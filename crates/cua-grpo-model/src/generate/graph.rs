@@ -98,6 +98,8 @@ pub struct Prefill<'a> {
     pub decoder: &'a mut Decoder,
     /// Where each row of the batch goes.
     pub spans: &'a [Span],
+    /// Where else they go, each time one span a row; one of no tokens goes nowhere.
+    pub copies: &'a [Vec<Span>],
 }
 
 impl KvCache for Prefill<'_> {
@@ -106,7 +108,7 @@ impl KvCache for Prefill<'_> {
     /// # Panics
     /// When a span does not fit the decoder.
     fn attend(&mut self, layer: usize, q: Tensor<4>, kv: [Tensor<4>; 2], _: &Mask) -> Tensor<4> {
-        let attended = self.decoder.attend(layer, q, kv, self.spans);
+        let attended = self.decoder.attend(layer, q, kv, self.spans, self.copies);
         attended.unwrap_or_else(|error| panic!("{error}"))
     }
 }

@@ -6,6 +6,7 @@
 //! - Results are a pure function of the requests and their order; nothing depends on time.
 
 use super::decode::Decode;
+use super::reuse::{alike, borrow, give_back};
 use super::rules::Moment;
 use super::sampling::{Draw, draw};
 use super::state::{Request, State};
@@ -19,6 +20,7 @@ use cua_grpo_core::{Completion, SamplingParams, StopReason, TokenId};
 use cua_grpo_kernels as kernels;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+use std::collections::HashMap;
 
 /// The cache, and who draws.
 pub(super) struct Host {
@@ -109,9 +111,18 @@ impl Seat {
 
 impl Decode for Host {
     fn admit(&mut self, state: &mut State, requests: &[Request], inputs: &[RowInput]) -> Result<(), ModelError> {
-        self.place(state, requests)?;
         let sessions: Vec<u64> = requests.iter().map(|request| request.session).collect();
-        let hidden = self.feed(state, &sessions, inputs)?;
+        let mut inputs = inputs.to_vec();
+        let borrowed = borrow(state, &sessions, &mut inputs, &|session| self.row(session).is_some())?;
+        self.place(state, &sessions, &borrowed);
+        let hidden = self.feed(state, &sessions, &inputs).inspect_err(|_| {
+            give_back(state, &sessions, &borrowed);
+            sessions
+                .iter()
+                .zip(&borrowed)
+                .filter(|(_, loan)| loan.is_some())
+                .for_each(|(session, _)| self.close(*session));
+        })?;
         let logits = logits(state, hidden);
         let seats = requests.iter().zip(&logits).map(|(request, logits)| {
             let mut seat = Seat::new(request);
@@ -134,7 +145,7 @@ impl Decode for Host {
         let inputs: Vec<RowInput> = inputs
             .map(|token| RowInput::sampled(token.into_iter().collect()))
             .collect();
-        let hidden = self.feed(state, &sessions, &inputs)?;
+        let hidden = self.step(state, &sessions, &inputs)?;
         let logits = logits(state, hidden);
         let seats = self.seats.iter_mut().zip(&logits);
         for (seat, logits) in seats.filter(|(seat, _)| !seat.done) {
@@ -203,25 +214,42 @@ impl Host {
         }
     }
 
-    /// Orders the rows of the cache: who is admitted, then `requests` as they stand, with rows of their own for new
-    /// conversations, then those that are open but do not ask. Rows of closed conversations go.
-    fn place(&mut self, state: &State, requests: &[Request]) -> Result<(), ModelError> {
+    /// Orders the rows of the cache: who is admitted, then `sessions` as they stand, with rows of their own for new
+    /// conversations, then those that are open but do not ask. Rows of closed conversations go. A new conversation sees
+    /// the tokens that it borrowed, in the columns of whom it has them from.
+    fn place(&mut self, state: &State, sessions: &[u64], borrowed: &[Option<(u64, usize)>]) {
         if !self.seats.is_empty() {
             self.settle();
         }
         let mut order: Vec<u64> = self.seats.iter().map(|seat| seat.session).collect();
-        order.extend(requests.iter().map(|request| request.session));
+        order.extend(sessions);
         // Idle rows are fed padding: allowed, but a deterministic caller never leaves any.
         let owners = self.owners.iter().flatten().copied();
         let mut idle: Vec<u64> = owners.filter(|session| !order.contains(session)).collect();
         idle.sort_unstable();
         order.extend(idle);
         let columns = self.visible.first().map_or(0, Vec::len);
-        let old: Vec<Option<usize>> = order.iter().map(|session| self.row(*session)).collect();
-        let visible: Vec<Vec<bool>> = old
+        let loans: HashMap<u64, (u64, usize)> = sessions
             .iter()
-            .map(|row| row.map_or_else(|| vec![false; columns], |row| self.visible[row].clone()))
+            .copied()
+            .zip(borrowed.iter().copied())
+            .filter_map(|(session, loan)| Some((session, loan?)))
             .collect();
+        // For each row the one that it goes on with, and which of its columns it sees.
+        let (old, visible): (Vec<Option<usize>>, Vec<Vec<bool>>) = order
+            .iter()
+            .map(|session| match (self.row(*session), loans.get(session)) {
+                (_, Some((from, count))) => {
+                    let from = self.row(*from);
+                    (
+                        from,
+                        from.map_or_else(|| vec![false; columns], |row| first_of(&self.visible[row], *count)),
+                    )
+                }
+                (Some(row), None) => (Some(row), self.visible[row].clone()),
+                (None, None) => (None, vec![false; columns]),
+            })
+            .unzip();
         let unchanged = old.len() == self.visible.len() && old.iter().enumerate().all(|(new, old)| *old == Some(new));
         if columns > 0 && !unchanged {
             // A new row borrows the columns of row 0 and hides them all.
@@ -233,7 +261,6 @@ impl Host {
         }
         (self.owners, self.visible) = (order.into_iter().map(Some).collect(), visible);
         self.drop_hidden_columns(state);
-        Ok(())
     }
 
     /// Drops columns that no row sees, once they are a quarter of the cache.
@@ -257,9 +284,60 @@ impl Host {
         }
     }
 
-    /// Runs new tokens of `sessions` through the model; rows without any get hidden padding. Gives the state of the last
-    /// new token of each (any state for one that has none).
+    /// Feeds what conversations append that are admitted; those that are equal are computed once. Gives the state of the
+    /// last token of each.
     fn feed(&mut self, state: &mut State, sessions: &[u64], inputs: &[RowInput]) -> Result<Tensor<2>, ModelError> {
+        let places: Vec<usize> = sessions.iter().filter_map(|session| self.row(*session)).collect();
+        let see_alike = |a: usize, b: usize| self.visible[places[a]] == self.visible[places[b]];
+        let first = alike(state, sessions, inputs, &see_alike);
+        let computed: Vec<usize> = (0..sessions.len()).filter(|&number| first[number] == number).collect();
+        let prefix = Prefix {
+            visible: computed
+                .iter()
+                .map(|&number| self.visible[places[number]].clone())
+                .collect(),
+            positions: computed
+                .iter()
+                .map(|&number| state.positions(sessions[number]))
+                .collect(),
+        };
+        let rows: Vec<RowInput> = computed.iter().map(|&number| inputs[number].clone()).collect();
+        let batch = Batch::assemble(&state.model, &rows, &prefix)?;
+        let last = rows.iter().zip(&batch.starts);
+        let last = last.map(|(row, start)| (start + row.tokens.len() - 1) as i64);
+        let device = state.model.device();
+        let last = ints(last.collect(), &device);
+        // For each session the row of the batch that has what it needs.
+        let row_of = |number: usize| computed.binary_search(&first[number]).unwrap_or_default();
+        let hidden = if computed.len() == self.visible.len() {
+            batch.hidden_at(&state.model, Some(&mut self.cache), last)
+        } else {
+            let from = computed.iter().map(|&number| places[number] as i64).collect();
+            let from = ints(from, &device);
+            let mut part: Vec<LayerCache> = self.cache.iter().map(|layer| layer.of_rows(&from)).collect();
+            let hidden = batch.hidden_at(&state.model, Some(&mut part), last);
+            // Rows that are not fed take the columns of any, and hide them.
+            let mut rows = vec![0; self.visible.len()];
+            for (number, &place) in places.iter().enumerate() {
+                rows[place] = row_of(number) as i64;
+            }
+            let rows = ints(rows, &device);
+            for (layer, part) in self.cache.iter_mut().zip(part) {
+                layer.append_rows(part, &rows);
+            }
+            let rows = (0..sessions.len()).map(|number| row_of(number) as i64).collect();
+            hidden.select(0, ints(rows, &device))
+        };
+        self.show(places.iter().copied().zip(inputs), batch.time);
+        for (number, (&session, input)) in sessions.iter().zip(inputs).enumerate() {
+            state.fed(session, input, batch.positions[row_of(number)])?;
+        }
+        Ok(hidden)
+    }
+
+    /// Feeds a token, or none, of each of `sessions`; all other rows get hidden padding. Gives the state of the token of
+    /// each (any state for one that has none).
+    fn step(&mut self, state: &mut State, sessions: &[u64], inputs: &[RowInput]) -> Result<Tensor<2>, ModelError> {
         let places: Vec<usize> = sessions.iter().filter_map(|session| self.row(*session)).collect();
         let mut rows = vec![RowInput::default(); self.visible.len()];
         let mut positions = vec![PositionState::default(); rows.len()];
@@ -272,22 +350,37 @@ impl Host {
             positions,
         };
         let batch = Batch::assemble(&state.model, &rows, &prefix)?;
-        let last = places.iter().zip(inputs);
-        let last = last.map(|(&row, input)| (batch.starts[row] + input.tokens.len().saturating_sub(1)) as i64);
-        let last = ints(last.collect(), &state.model.device());
+        let last = places.iter().map(|&row| batch.starts[row] as i64).collect();
+        let last = ints(last, &state.model.device());
         let hidden = batch.hidden_at(&state.model, Some(&mut self.cache), last);
-        for (input, visible) in rows.iter().zip(&mut self.visible) {
-            let length = visible.len();
-            visible.resize(length + input.tokens.len(), true);
-            visible.resize(length + batch.time, false);
-        }
-        for (&row, session) in places.iter().zip(sessions) {
-            if let Some(conversation) = state.conversations.get_mut(session) {
-                conversation.positions = batch.positions[row];
-            }
+        self.show(places.iter().copied().zip(inputs), batch.time);
+        for ((&row, &session), input) in places.iter().zip(sessions).zip(inputs) {
+            state.fed(session, input, batch.positions[row])?;
         }
         Ok(hidden)
     }
+
+    /// Counts `time` new columns: each of `rows` sees those of its new tokens, the others see none.
+    fn show<'a>(&mut self, rows: impl Iterator<Item = (usize, &'a RowInput)>, time: usize) {
+        let columns = self.visible.first().map_or(0, Vec::len);
+        for (row, input) in rows {
+            self.visible[row].resize(columns + input.tokens.len(), true);
+        }
+        for row in &mut self.visible {
+            row.resize(columns + time, false);
+        }
+    }
+}
+
+/// The first `count` of the columns that are seen.
+fn first_of(visible: &[bool], count: usize) -> Vec<bool> {
+    let mut left = count;
+    let seen = visible.iter().map(|&seen| {
+        let kept = seen && left > 0;
+        left -= usize::from(kept);
+        kept
+    });
+    seen.collect()
 }
 
 /// Logits of hidden states `[rows, hidden]`, on the host.

@@ -10,6 +10,7 @@ mod graph;
 mod handle;
 mod host;
 mod keys;
+mod reuse;
 mod rules;
 mod sampling;
 mod state;

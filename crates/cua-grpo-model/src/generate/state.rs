@@ -1,5 +1,6 @@
 //! What every way of decoding needs to know: the weights, and where each open conversation stands.
 
+use super::reuse::History;
 use super::rules::LogitRules;
 use crate::batch::{ImageCache, RowInput};
 use crate::processor::PositionState;
@@ -25,6 +26,8 @@ pub(super) struct Conversation {
     pub positions: PositionState,
     /// Sampled but not yet in a cache.
     pub pending: Vec<TokenId>,
+    /// What is in a cache.
+    pub history: History,
     /// Tokens in a cache or pending.
     pub length: usize,
     /// Those tokens, where rules read them.
@@ -43,6 +46,8 @@ impl Conversation {
 pub(super) struct State {
     pub model: Qwen3Vl,
     pub version: PolicyVersion,
+    /// Counts the weights that there were: what one of them computed is not what the next one would have.
+    pub weights: u64,
     pub images: Arc<ImageCache>,
     pub stop_tokens: Vec<TokenId>,
     pub max_context: usize,
@@ -94,6 +99,19 @@ impl State {
     #[cfg(feature = "cuda")]
     pub fn columns(&self, session: u64) -> usize {
         let conversation = self.conversations.get(&session);
-        conversation.map_or(0, |conversation| conversation.length - conversation.pending.len())
+        conversation.map_or(0, |conversation| conversation.history.len())
+    }
+
+    /// Counts what was fed to a conversation, which stands at `positions` then.
+    ///
+    /// # Errors
+    /// When pad tokens and pictures disagree.
+    pub fn fed(&mut self, session: u64, input: &RowInput, positions: PositionState) -> Result<(), ModelError> {
+        if let Some(conversation) = self.conversations.get_mut(&session) {
+            let before = std::mem::replace(&mut conversation.positions, positions);
+            let config = &self.model.config;
+            conversation.history.feed(config, input, before, self.weights)?;
+        }
+        Ok(())
     }
 }

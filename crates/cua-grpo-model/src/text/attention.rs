@@ -46,6 +46,22 @@ impl LayerCache {
         }
     }
 
+    /// A cache of the rows `rows` of this one, in that order. Call [`LayerCache::settle`] first.
+    pub(crate) fn of_rows(&self, rows: &Tensor<1, burn::tensor::Int>) -> Self {
+        let mut part = self.clone();
+        part.select_rows(rows);
+        part
+    }
+
+    /// Appends the columns that `part` appended to what it had from this cache: row `i` takes those of row `rows[i]`.
+    pub(crate) fn append_rows(&mut self, mut part: Self, rows: &Tensor<1, burn::tensor::Int>) {
+        if self.prefix.is_some() {
+            part.prefix = None;
+        }
+        part.select_rows(rows);
+        self.tail = part.tail.or(part.prefix);
+    }
+
     /// Keeps the columns `columns`, in that order. Call [`LayerCache::settle`] first.
     pub fn select_columns(&mut self, columns: &Tensor<1, burn::tensor::Int>) {
         if let Some((k, v)) = self.prefix.take() {

@@ -248,6 +248,7 @@ fn decoders_of_all_widths_agree_with_scoring() {
         let mut cache = Prefill {
             decoder: &mut decoder,
             spans: &spans,
+            copies: &[],
         };
         let hidden = assembled.hidden_at(&model, Some(&mut cache), last);
         let start = |row: usize| RowStart {

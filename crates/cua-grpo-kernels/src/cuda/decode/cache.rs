@@ -12,7 +12,7 @@ use burn_cubecl::kernel::cast;
 use burn_cubecl::tensor::CubeTensor;
 
 /// New tokens of one row of a prefill.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Span {
     /// The row of the cache that they continue.
     pub row: usize,
@@ -46,6 +46,15 @@ struct Places {
 }
 
 impl Places {
+    fn of(spans: &[Span]) -> Self {
+        let ints = |of: fn(&Span) -> usize| spans.iter().map(|span| of(span) as i32).collect();
+        Self {
+            rows: ints(|span| span.row),
+            start: ints(|span| span.start),
+            count: ints(|span| span.count),
+        }
+    }
+
     fn upload(&self, cx: &mut Section<'_>, at: Address) -> Result<(), CudaError> {
         cx.upload(at, &[self.rows.as_slice(), &self.start, &self.count].concat())
     }
@@ -111,6 +120,7 @@ impl Cache {
         q: Tensor<4>,
         [k, v]: [Tensor<4>; 2],
         spans: &[Span],
+        copies: &[Vec<Span>],
     ) -> Result<Tensor<4>, CudaError> {
         let bf16 = |tensor: &Tensor<4>| Ok(cast(primitive(tensor)?, DType::BF16));
         let like = q.clone().without_autodiff();
@@ -119,19 +129,17 @@ impl Cache {
         let ([batch, heads, time, width], kv_heads) = (q.shape, k.shape[1]);
         let (rows, max_len) = (self.rows, self.max_len);
         let inside = |span: &Span| span.row < rows && span.count <= time && span.start + span.count < max_len;
-        if spans.len() != batch || !spans.iter().all(inside) {
-            let expected = format!("decoder: expected {batch} spans inside {rows} rows of {max_len} columns");
-            return Err(CudaError::new(expected, spans));
+        for spans in copies.iter().map(Vec::as_slice).chain([spans]) {
+            if spans.len() != batch || !spans.iter().all(inside) {
+                let expected = format!("decoder: expected {batch} spans inside {rows} rows of {max_len} columns");
+                return Err(CudaError::new(expected, spans));
+            }
         }
         let out = heads_first(&q.tensor, q.shape);
         let lse = empty(&q.tensor, [batch, heads, time], DType::F32);
         let places_at = empty(&q.tensor, [3 * batch], DType::I32);
-        let ints = |of: fn(&Span) -> usize| spans.iter().map(|span| of(span) as i32).collect();
-        let places = Places {
-            rows: ints(|span| span.row),
-            start: ints(|span| span.start),
-            count: ints(|span| span.count),
-        };
+        let all = copies.iter().map(Vec::as_slice).chain([spans]);
+        let places: Vec<Places> = all.map(Places::of).collect();
         let (fresh_k, fresh_v) = (fresh(&k), fresh(&v));
         let cached = [kv_heads * max_len * width, max_len * width, width];
         let strides = [q.strides, cached, cached, out.strides];
@@ -149,9 +157,11 @@ impl Cache {
             values,
         ];
         section(tensors, move |cx, [q, k, v, out, lse, at, keys, values]| {
-            places.upload(cx, at)?;
-            fresh_k.store(cx, keys, k, at, max_len)?;
-            fresh_v.store(cx, values, v, at, max_len)?;
+            for places in &places {
+                places.upload(cx, at)?;
+                fresh_k.store(cx, keys, k, at, max_len)?;
+                fresh_v.store(cx, values, v, at, max_len)?;
+            }
             if padded {
                 cx.zero(out, batch * heads * time * width * 2)?;
             }
@@ -178,6 +188,47 @@ impl Cache {
             Ok(())
         });
         Ok(dispatched(like, out.tensor))
+    }
+
+    /// As [`super::Decoder::copy`].
+    pub fn copy(&self, beginnings: &[(usize, usize, usize)]) -> Result<(), CudaError> {
+        let (rows, max_len) = (self.rows, self.max_len);
+        let inside = |&(from, to, count): &(usize, usize, usize)| from < rows && to < rows && count <= max_len;
+        if !beginnings.iter().all(inside) {
+            let expected = format!("decoder: expected beginnings of {rows} rows of {max_len} columns");
+            return Err(CudaError::new(expected, beginnings));
+        }
+        // A launch copies a row to one other at most.
+        let mut rounds: Vec<Vec<Span>> = Vec::new();
+        for &(row, to, count) in beginnings.iter().filter(|(from, to, _)| from != to) {
+            let span = Span {
+                row: to,
+                start: 0,
+                count,
+            };
+            if let Some(round) = rounds.iter_mut().find(|round| round[row].count == 0) {
+                round[row] = span;
+            } else {
+                let mut round = vec![Span::default(); rows];
+                round[row] = span;
+                rounds.push(round);
+            }
+        }
+        let longest = beginnings.iter().map(|(_, _, count)| *count).max().unwrap_or(0);
+        let rounds: std::sync::Arc<[Places]> = rounds.iter().map(|spans| Places::of(spans)).collect();
+        for tensor in self.layers.iter().flatten() {
+            let mut beginning = fresh(&Heads::of(tensor.clone()));
+            beginning.shape[2] = longest;
+            let at = empty(tensor, [3 * rows], DType::I32);
+            let rounds = rounds.clone();
+            section([tensor, &at], move |cx, [cache, at]| {
+                rounds.iter().try_for_each(|places| {
+                    places.upload(cx, at)?;
+                    beginning.store(cx, cache, cache, at, max_len)
+                })
+            });
+        }
+        Ok(())
     }
 
     /// As [`super::Decoder::rearrange`]. Layers move one after the other, so that little more than the cache is held.

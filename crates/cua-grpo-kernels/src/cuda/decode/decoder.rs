@@ -159,7 +159,8 @@ impl Decoder {
     }
 
     /// Puts keys `k` and values `v` of new tokens of layer `layer` into the cache, row `b` of them as `spans[b]` says,
-    /// and gives what the queries `q` see: the tokens of their row up to their own. Padding gives zeros.
+    /// and gives what the queries `q` see: the tokens of their row up to their own. Padding gives zeros. Each of `copies`
+    /// says where else the rows go, and a span of no tokens that one goes nowhere.
     ///
     /// # Shapes
     /// - q, output: `[batch, heads, time, head_dim]`
@@ -173,8 +174,18 @@ impl Decoder {
         q: Tensor<4>,
         kv: [Tensor<4>; 2],
         spans: &[Span],
+        copies: &[Vec<Span>],
     ) -> Result<Tensor<4>, CudaError> {
-        self.cache.attend(layer, q, kv, spans)
+        self.cache.attend(layer, q, kv, spans, copies)
+    }
+
+    /// Copies beginnings of rows: the first `count` columns of row `from` to row `to`, for each `(from, to, count)`. A
+    /// row that is copied from is not copied to.
+    ///
+    /// # Errors
+    /// When a row or a count lies outside the cache.
+    pub fn copy(&mut self, beginnings: &[(usize, usize, usize)]) -> Result<(), CudaError> {
+        self.cache.copy(beginnings)
     }
 
     /// Makes the decoder one of `from.len()` rows of less than `max_len` tokens, of which `history` may be sampled in one

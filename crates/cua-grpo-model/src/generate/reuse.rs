@@ -1,0 +1,227 @@
+//! What conversations have in common is computed once.
+//!
+//! The attempts at one task begin with the same prompt, and often reply alike. The keys and values of a token follow from
+//! the weights, and from the tokens and pictures up to it, so equal beginnings have equal ones.
+//! - A new conversation takes over what it has in common with one that is open ([`borrow`]).
+//! - Of conversations that are equal and are fed the same, one is fed, and the others get what it got ([`alike`]).
+
+use super::state::{Conversation, State};
+use crate::batch::RowInput;
+use crate::processor::{Pixels, PositionState};
+use crate::{ModelConfig, ModelError};
+use cua_grpo_core::TokenId;
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, Weak};
+
+/// A token in a cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Fed {
+    token: TokenId,
+    /// Whether a part of a picture stands for it.
+    visual: bool,
+    /// Number of the weights that computed it.
+    weights: u64,
+}
+
+/// A picture among the tokens.
+#[derive(Debug, Clone)]
+struct Picture {
+    /// Its first token, and the one behind its last.
+    tokens: [usize; 2],
+    /// Kept from being mixed up with others, not from being dropped.
+    pixels: Weak<Pixels>,
+}
+
+impl PartialEq for Picture {
+    fn eq(&self, other: &Self) -> bool {
+        self.tokens == other.tokens && self.pixels.ptr_eq(&other.pixels)
+    }
+}
+
+/// What a conversation has in a cache.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct History {
+    tokens: Vec<Fed>,
+    pictures: Vec<Picture>,
+}
+
+impl History {
+    /// Tokens.
+    pub fn len(&self) -> usize {
+        self.tokens.len()
+    }
+
+    /// Appends what the weights of number `weights` are fed.
+    ///
+    /// # Errors
+    /// When pad tokens and pictures disagree.
+    pub fn feed(
+        &mut self,
+        config: &ModelConfig,
+        input: &RowInput,
+        positions: PositionState,
+        weights: u64,
+    ) -> Result<(), ModelError> {
+        if input.pixels.is_empty() {
+            self.draw(&input.tokens, weights);
+            return Ok(());
+        }
+        let visual = input.place(config, positions)?.visual;
+        let merge = config.vision.spatial_merge_size;
+        let mut places = (self.tokens.len()..).zip(&visual).filter(|(_, visual)| **visual);
+        for pixels in &input.pixels {
+            let mut own = places.by_ref().map(|(place, _)| place).take(pixels.grid.tokens(merge));
+            let first = own.next().unwrap_or(self.tokens.len());
+            self.pictures.push(Picture {
+                tokens: [first, own.last().unwrap_or(first) + 1],
+                pixels: Arc::downgrade(pixels),
+            });
+        }
+        let fed = input.tokens.iter().zip(visual);
+        self.tokens
+            .extend(fed.map(|(&token, visual)| Fed { token, visual, weights }));
+        Ok(())
+    }
+
+    /// Appends text.
+    pub fn draw(&mut self, tokens: &[TokenId], weights: u64) {
+        self.tokens.extend(tokens.iter().map(|&token| Fed {
+            token,
+            visual: false,
+            weights,
+        }));
+    }
+
+    /// The first `length` tokens, or fewer: a picture is in whole.
+    fn beginning(&self, mut length: usize) -> Self {
+        if let Some(cut) = self.pictures.iter().find(|picture| picture.tokens[1] > length) {
+            length = length.min(cut.tokens[0]);
+        }
+        let pictures = self.pictures.iter().filter(|picture| picture.tokens[1] <= length);
+        Self {
+            tokens: self.tokens[..length].to_vec(),
+            pictures: pictures.cloned().collect(),
+        }
+    }
+
+    /// How many tokens stand at the start of both.
+    fn common(&self, other: &Self) -> usize {
+        let tokens = self.tokens.iter().zip(&other.tokens);
+        let equal = tokens.take_while(|(a, b)| a == b).count();
+        let mut pictures = self.pictures.iter().zip(&other.pictures);
+        let differs = pictures.find(|(a, b)| a != b);
+        differs.map_or(equal, |(a, b)| equal.min(a.tokens[0]).min(b.tokens[0]))
+    }
+}
+
+/// Lets the new ones among `sessions` begin with what a conversation that is cached has in common with them: their state
+/// says so then, and `inputs` have the rest. Gives for each session from whom it takes how many tokens.
+///
+/// A token is always left to be fed, for what comes after it is wanted.
+///
+/// # Errors
+/// When pad tokens and pictures disagree. Nothing is changed then.
+pub(super) fn borrow(
+    state: &mut State,
+    sessions: &[u64],
+    inputs: &mut [RowInput],
+    cached: &dyn Fn(u64) -> bool,
+) -> Result<Vec<Option<(u64, usize)>>, ModelError> {
+    let config = &state.model.config;
+    let mut loans = Vec::with_capacity(sessions.len());
+    for (session, input) in sessions.iter().zip(inputs.iter()) {
+        let new = state.conversations.get(session);
+        loans.push(match new.filter(|conversation| conversation.history.len() == 0) {
+            Some(conversation) => loan(state, input, conversation.positions, cached)?,
+            None => None,
+        });
+    }
+    let mut moves = Vec::with_capacity(loans.len());
+    for (loan, input) in loans.iter().zip(inputs.iter()) {
+        moves.push(match loan {
+            Some((_, history)) => {
+                let (count, pictures) = (history.len(), history.pictures.len());
+                let beginning = RowInput {
+                    tokens: input.tokens[..count].to_vec(),
+                    sampled: input.sampled[..count.min(input.sampled.len())].to_vec(),
+                    pixels: input.pixels[..pictures].to_vec(),
+                };
+                Some(beginning.place(config, PositionState::default())?.state)
+            }
+            None => None,
+        });
+    }
+    let each = sessions.iter().zip(inputs).zip(loans.into_iter().zip(moves));
+    let borrowed = each.map(|((session, input), (loan, positions))| {
+        let ((from, history), positions) = loan.zip(positions)?;
+        let conversation = state.conversations.get_mut(session)?;
+        let count = history.len();
+        input.tokens.drain(..count);
+        input.sampled.drain(..count.min(input.sampled.len()));
+        input.pixels.drain(..history.pictures.len());
+        (conversation.history, conversation.positions) = (history, positions);
+        Some((from, count))
+    });
+    Ok(borrowed.collect())
+}
+
+/// The cached conversation that has most in common with a new one, and what they have in common.
+fn loan(
+    state: &State,
+    input: &RowInput,
+    positions: PositionState,
+    cached: &dyn Fn(u64) -> bool,
+) -> Result<Option<(u64, History)>, ModelError> {
+    let mut whole = History::default();
+    whole.feed(&state.model.config, input, positions, state.weights)?;
+    let open = state.conversations.iter().filter(|(session, _)| cached(**session));
+    let common = open.map(|(&session, other)| (whole.common(&other.history), session));
+    // Among equals the lowest number: the order of the map is random.
+    let best = common.max_by_key(|&(count, session)| (count, std::cmp::Reverse(session)));
+    Ok(best.and_then(|(count, session)| {
+        let beginning = whole.beginning(count.min(input.tokens.len().saturating_sub(1)));
+        (beginning.len() > 0).then_some((session, beginning))
+    }))
+}
+
+/// Takes back what [`borrow`] said of `sessions`, when they were not admitted.
+pub(super) fn give_back(state: &mut State, sessions: &[u64], borrowed: &[Option<(u64, usize)>]) {
+    for (session, _) in sessions.iter().zip(borrowed).filter(|(_, loan)| loan.is_some()) {
+        if let Some(conversation) = state.conversations.get_mut(session) {
+            *conversation = Conversation::default();
+        }
+    }
+}
+
+/// For each of `sessions` the first one whose conversation is equal, and is fed the same: itself, where there is none
+/// before it. `also` says what else must be equal of two of them.
+pub(super) fn alike(
+    state: &State,
+    sessions: &[u64],
+    inputs: &[RowInput],
+    also: &dyn Fn(usize, usize) -> bool,
+) -> Vec<usize> {
+    let history = |number: usize| Some(&state.conversations.get(&sessions[number])?.history);
+    let same_pixels =
+        |a: &[Arc<Pixels>], b: &[Arc<Pixels>]| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| Arc::ptr_eq(a, b));
+    let equal = |a: usize, b: usize| {
+        let [x, y] = [a, b].map(|number| &inputs[number]);
+        (&x.tokens, &x.sampled) == (&y.tokens, &y.sampled)
+            && same_pixels(&x.pixels, &y.pixels)
+            && history(a) == history(b)
+            && also(a, b)
+    };
+    let mut firsts: HashMap<u64, Vec<usize>> = HashMap::new();
+    let first = (0..sessions.len()).map(|number| {
+        let mut hasher = DefaultHasher::new();
+        (&inputs[number].tokens, history(number).map(History::len)).hash(&mut hasher);
+        let firsts = firsts.entry(hasher.finish()).or_default();
+        let found = firsts.iter().copied().find(|&first| equal(first, number));
+        found.unwrap_or_else(|| {
+            firsts.push(number);
+            number
+        })
+    });
+    first.collect()
+}
