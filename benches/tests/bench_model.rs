@@ -65,3 +65,26 @@ fn bad_arguments_say_what_to_give() {
         );
     }
 }
+
+#[test]
+fn updates_run_beside_rollouts() {
+    let small = [
+        "--preset=tiny",
+        "--prompt-text=40",
+        "--image=64x96",
+        "--new-tokens=4",
+        "--mode=async",
+        "--batch=16",
+        "--turns=2",
+        "--steps=2",
+        "--haste=100",
+        "--max-staleness=1",
+    ];
+    let found = lines(&small);
+    let seconds = ["rollout_step_s", "update_step_s", "step_s", "update_beside_s"];
+    let seconds = seconds.map(|name| found[0][name].as_f64().expect("seconds"));
+    assert!(seconds.iter().all(|seconds| *seconds > 0.0), "{found:?}");
+    let longer = seconds[0].max(seconds[1]);
+    let ratio = found[0]["ratio"].as_f64().expect("a ratio");
+    assert!((ratio - seconds[2] / longer).abs() < 1e-9, "{found:?}");
+}

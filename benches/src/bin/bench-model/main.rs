@@ -11,6 +11,7 @@
     reason = "the JSON lines are the output, the table is for the reader"
 )]
 
+mod beside;
 mod decode;
 mod limits;
 mod train;
@@ -21,6 +22,7 @@ use anyhow::{Result, anyhow, bail};
 use burn::tensor::{DType, Device};
 use clap::{Parser, ValueEnum};
 use cua_grpo_model::placement::DeviceSpec;
+use std::sync::Arc;
 use workload::Workload;
 
 /// Speed and memory of the model with random weights.
@@ -62,6 +64,15 @@ struct Arguments {
     /// Turns of a conversation, for `--mode turns`
     #[arg(long, default_value_t = 4)]
     turns: usize,
+    /// For `--mode async`: most updates between sampling and training
+    #[arg(long, default_value_t = 2)]
+    max_staleness: u64,
+    /// For `--mode async`: steps that are measured, after one for each step of staleness that is not
+    #[arg(long, default_value_t = 6)]
+    steps: usize,
+    /// For `--mode async`: how much faster phones are than rented ones
+    #[arg(long, default_value_t = 1.0)]
+    haste: f64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -69,6 +80,8 @@ enum Mode {
     Decode,
     Prefill,
     Train,
+    /// Rollouts on phones that take their time, updates, and both at once; not part of all
+    Async,
     /// Several turns of each conversation through the generation engine, as rollouts have them.
     Turns,
     All,
@@ -111,6 +124,12 @@ fn main() -> Result<()> {
         },
         config.parameter_count().total() as f64 / 1e9,
     );
+    if arguments.mode == Mode::Async {
+        if arguments.lora_rank == 0 {
+            train::adapters(&mut model, 16)?;
+        }
+        return beside::measure(&model, &Arc::new(what), &arguments);
+    }
     for &batch in &arguments.batch {
         let mode = arguments.mode;
         let decode = matches!(mode, Mode::Decode | Mode::All);

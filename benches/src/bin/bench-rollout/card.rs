@@ -5,8 +5,9 @@ use cua_grpo_core::testing::STOP;
 use cua_grpo_core::{
     Completion, Fault, FaultKind, PolicyVersion, Prompt, Sampler, SamplerSession, SamplingParams, StopReason, TokenId,
 };
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep};
@@ -27,14 +28,37 @@ const TRAIN: f64 = 10_400.0;
 const CHUNK: usize = 8;
 
 struct Ask {
+    /// What a session asks first, and where it is noted that this is in the cache.
+    opening: Option<(Vec<TokenId>, Arc<OnceLock<Opening>>)>,
     tokens: usize,
     word: &'static str,
     reply: oneshot::Sender<Completion>,
 }
 
+/// A first prompt and the weights that computed it.
+type Key = (Vec<TokenId>, PolicyVersion);
+
+/// A first prompt that is in the cache for as long as its session is open.
+struct Opening {
+    state: Arc<State>,
+    key: Key,
+}
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        let mut openings = self.state.openings();
+        if let Some(sessions) = openings.get_mut(&self.key) {
+            *sessions -= 1;
+        }
+        openings.retain(|_, sessions| *sessions > 0);
+    }
+}
+
 /// What the card is doing, for all who use it.
 #[derive(Default)]
 struct State {
+    /// How many sessions have each first prompt in the cache.
+    openings: Mutex<HashMap<Key, usize>>,
     version: AtomicU64,
     open: AtomicUsize,
     updating: AtomicBool,
@@ -95,6 +119,27 @@ impl State {
         *self.busy.lock().unwrap_or_else(PoisonError::into_inner) += seconds;
     }
 
+    fn openings(&self) -> MutexGuard<'_, HashMap<Key, usize>> {
+        self.openings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tokens that are fed for a request. Of a first prompt that another session has in the cache it is the last one.
+    fn fed(self: &Arc<Self>, ask: &Ask) -> usize {
+        let Some((prompt, opening)) = &ask.opening else {
+            return PROMPT;
+        };
+        let key = (prompt.clone(), self.version.load(Ordering::SeqCst));
+        let known = {
+            let mut openings = self.openings();
+            let sessions = openings.entry(key.clone()).or_default();
+            *sessions += 1;
+            *sessions > 1
+        };
+        let state = self.clone();
+        opening.get_or_init(|| Opening { state, key });
+        if known { 1 } else { PROMPT }
+    }
+
     /// Does what takes `seconds` alone.
     async fn work(&self, seconds: f64) {
         let share = if self.updating.load(Ordering::SeqCst) { 0.5 } else { 1.0 };
@@ -131,7 +176,8 @@ async fn decode(state: Arc<State>, mut asks: mpsc::UnboundedReceiver<Ask>, cards
         let ready = !lockstep || (drawing.is_empty() && waiting.len() >= state.open.load(Ordering::SeqCst));
         state.sampling.store(true, Ordering::SeqCst);
         if ready && !waiting.is_empty() {
-            state.work((waiting.len() * PROMPT) as f64 / (PREFILL * cards)).await;
+            let tokens: usize = waiting.iter().map(|ask| state.fed(ask)).sum();
+            state.work(tokens as f64 / (PREFILL * cards)).await;
             drawing.extend(waiting.drain(..).map(|ask| (ask.tokens, Vec::new(), ask)));
         }
         if drawing.is_empty() {
@@ -173,6 +219,7 @@ impl Sampler for Card {
         self.state.open.fetch_add(1, Ordering::SeqCst);
         Box::new(Session {
             card: self.clone(),
+            opening: Arc::default(),
             turn: 0,
             turns: None,
         })
@@ -185,6 +232,7 @@ impl Sampler for Card {
 
 struct Session {
     card: Card,
+    opening: Arc<OnceLock<Opening>>,
     turn: u64,
     turns: Option<u64>,
 }
@@ -197,12 +245,13 @@ impl Drop for Session {
 
 #[async_trait]
 impl SamplerSession for Session {
-    async fn sample(&mut self, _prompt: &Prompt, params: &SamplingParams) -> Result<Completion, Fault> {
+    async fn sample(&mut self, prompt: &Prompt, params: &SamplingParams) -> Result<Completion, Fault> {
         let within = |[low, high]: [u64; 2], number: u64| low + number % (high - low + 1);
         let turns = *self.turns.get_or_insert(within(TURNS, params.seed >> 32));
         self.turn += 1;
         let (reply, answer) = oneshot::channel();
         let ask = Ask {
+            opening: (self.turn == 1).then(|| (prompt.tokens.clone(), self.opening.clone())),
             tokens: within(REPLY, params.seed) as usize,
             word: if self.turn == turns { "done" } else { "tap" },
             reply,

@@ -1,7 +1,8 @@
 //! Speed of rollouts: the engine with phones and a card of given speeds, on a clock that does not wait.
 //!
 //! `cargo xtask bench-rollout` plays the same tasks in lockstep, free, and with a stream of staleness 1, 2 and 4, and
-//! prints a line of JSON for each on standard output. Latencies are those of rented phones; the card is an H200 with an 8B
+//! of 2 with nine attempts begun for eight, and prints a line of JSON for each on standard output. Latencies are those of
+//! rented phones; the card is an H200 with an 8B
 //! model by the figures of `docs/PERFORMANCE.md`. The engine is the real one; phones, card and updates only wait, on a
 //! virtual clock, so an hour takes seconds and does not depend on this machine. `--check FILE` fails when a figure is
 //! worse than in a file of such lines. `cargo xtask bench-rollout http` measures the engine and the simulated phone by a
@@ -16,7 +17,6 @@
 mod baseline;
 mod card;
 mod http;
-mod phones;
 mod play;
 
 use anyhow::Result;
@@ -35,8 +35,8 @@ struct Arguments {
     /// Cards that sample and train
     #[arg(long, value_delimiter = ',', default_values_t = [1])]
     cards: Vec<usize>,
-    /// Ways to play: lockstep, free, or a staleness
-    #[arg(long, value_delimiter = ',', default_values = ["lockstep", "free", "1", "2", "4"])]
+    /// Ways to play: lockstep, free, or a staleness, with an oversampling behind it or without
+    #[arg(long, value_delimiter = ',', default_values = ["lockstep", "free", "1", "2", "4", "2x1.125"])]
     modes: Vec<Mode>,
     /// Episodes of a group; a step has as many groups as fill the phones once
     #[arg(long, default_value_t = 8)]

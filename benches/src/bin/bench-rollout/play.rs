@@ -1,8 +1,8 @@
 //! A training run without a model: batches of groups and updates, by collections or by a stream.
 
 use crate::card::{Card, PROMPT};
-use crate::phones::Phones;
 use anyhow::{Result, bail};
+use benches::phones::Phones;
 use cua_grpo_core::testing::ByteRenderer;
 use cua_grpo_core::{Group, PolicyVersion, Sampler, Task, TaskSource, VerifiedSuccess};
 use cua_grpo_rollout::{
@@ -19,14 +19,14 @@ use tokio::time::Instant;
 const WARM_UP: usize = 3;
 
 /// How groups are played.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Mode {
     /// A collection a step, all episodes at the same pace.
     Lockstep,
     /// A collection a step, each episode at its own pace.
     Free,
-    /// A stream of this staleness.
-    Stream(u64),
+    /// A stream of this staleness. For one episode that is kept, so many are begun; the slowest are cancelled.
+    Stream(u64, f64),
 }
 
 impl FromStr for Mode {
@@ -36,10 +36,13 @@ impl FromStr for Mode {
         match text {
             "lockstep" => Ok(Self::Lockstep),
             "free" => Ok(Self::Free),
-            eta => eta
-                .parse()
-                .map(Self::Stream)
-                .map_err(|_| format!("expected lockstep, free or a number of steps, got {text}")),
+            stream => {
+                let (eta, oversample) = stream.split_once('x').unwrap_or((stream, "1"));
+                let parsed = eta.parse().ok().zip(oversample.parse().ok());
+                let expected = "lockstep, free, a number of steps, or that and an oversampling, as 2x1.125";
+                let (eta, oversample) = parsed.ok_or_else(|| format!("expected {expected}, got {text}"))?;
+                Ok(Self::Stream(eta, oversample))
+            }
         }
     }
 }
@@ -49,7 +52,8 @@ impl std::fmt::Display for Mode {
         match self {
             Self::Lockstep => f.write_str("lockstep"),
             Self::Free => f.write_str("free"),
-            Self::Stream(eta) => write!(f, "eta {eta}"),
+            Self::Stream(eta, 1.0) => write!(f, "eta {eta}"),
+            Self::Stream(eta, oversample) => write!(f, "eta {eta}x{oversample}"),
         }
     }
 }
@@ -126,10 +130,14 @@ async fn play(setup: &Setup) -> Result<Line> {
         max_retries: 5,
         retry_delay: Duration::from_millis(500),
         seed: setup.seed,
+        oversample: match setup.mode {
+            Mode::Stream(_, oversample) => oversample,
+            Mode::Lockstep | Mode::Free => 1.0,
+        },
         ..RolloutConfig::default()
     };
     let engine = RolloutEngine::new(
-        Arc::new(Phones::new(setup.seed)),
+        Arc::new(Phones::new(setup.seed, 1.0)),
         Arc::new(ByteRenderer),
         Arc::new(card.clone()),
         Arc::new(VerifiedSuccess),
@@ -149,7 +157,7 @@ async fn play(setup: &Setup) -> Result<Line> {
     let (cancel, mut cursor) = (CancellationToken::new(), TaskCursor::new(Arc::new(Numbered), 0));
     let steps = WARM_UP + setup.steps;
     let mut stream = match setup.mode {
-        Mode::Stream(max_staleness) => {
+        Mode::Stream(max_staleness, _) => {
             // More steps than are measured, so that phones stay busy to the end.
             let steps = steps as u64 + max_staleness + 1;
             let config = StreamConfig {

@@ -366,6 +366,7 @@ impl Card {
                 copies: &copies,
             };
             parts.push(batch.hidden_at(&state.model, Some(&mut cache), last));
+            state.prefilled.computed += spans.iter().map(|span| span.count as u64).sum::<u64>();
             for ((entry, others), positions) in group.iter().zip(&others).zip(&batch.positions) {
                 for entry in others.iter().chain([entry]) {
                     state.fed(entry.session, &entry.input, *positions)?;

@@ -3,7 +3,7 @@
 use super::decode::Decode;
 use super::host::Host;
 use super::rules::LogitRules;
-use super::state::{Conversation, Request, State};
+use super::state::{Conversation, Prefilled, Request, State};
 use crate::batch::{ImageCache, RowInput};
 use crate::placement::Decoding;
 use crate::{ModelError, Qwen3Vl};
@@ -45,6 +45,8 @@ impl Generator {
             max_context,
             rules: LogitRules::default(),
             conversations: HashMap::new(),
+            prefilled: Prefilled::default(),
+            apart: false,
         };
         Self {
             state,
@@ -76,6 +78,19 @@ impl Generator {
         if let Some(decode) = &mut self.decode {
             decode.refresh();
         }
+    }
+
+    /// Computes every conversation by itself on a CPU, although others begin like it: there a product of few rows rounds
+    /// otherwise than one of many, so the last digits would depend on who else is open.
+    #[must_use]
+    pub fn apart(mut self) -> Self {
+        self.state.apart = true;
+        self
+    }
+
+    /// What was appended so far, and how much of it was computed.
+    pub fn prefilled(&self) -> Prefilled {
+        self.state.prefilled
     }
 
     /// Opens a conversation. One that was open under this number is closed.
@@ -143,6 +158,8 @@ impl Generator {
         let Self { state, decode, .. } = self;
         let decode = decode.get_or_insert_with(|| suitable(state));
         decode.admit(state, requests, &inputs)?;
+        let tokens: usize = inputs.iter().map(|input| input.tokens.len()).sum();
+        state.prefilled.tokens += tokens as u64;
         self.admitted
             .extend(requests.iter().map(|request| (request.session, 0)));
         self.show()

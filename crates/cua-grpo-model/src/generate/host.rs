@@ -113,7 +113,9 @@ impl Decode for Host {
     fn admit(&mut self, state: &mut State, requests: &[Request], inputs: &[RowInput]) -> Result<(), ModelError> {
         let sessions: Vec<u64> = requests.iter().map(|request| request.session).collect();
         let mut inputs = inputs.to_vec();
-        let borrowed = borrow(state, &sessions, &mut inputs, &|session| self.row(session).is_some())?;
+        let apart = state.apart;
+        let cached = |session| !apart && self.row(session).is_some();
+        let borrowed = borrow(state, &sessions, &mut inputs, &cached)?;
         self.place(state, &sessions, &borrowed);
         let hidden = self.feed(state, &sessions, &inputs).inspect_err(|_| {
             give_back(state, &sessions, &borrowed);
@@ -288,7 +290,7 @@ impl Host {
     /// last token of each.
     fn feed(&mut self, state: &mut State, sessions: &[u64], inputs: &[RowInput]) -> Result<Tensor<2>, ModelError> {
         let places: Vec<usize> = sessions.iter().filter_map(|session| self.row(*session)).collect();
-        let see_alike = |a: usize, b: usize| self.visible[places[a]] == self.visible[places[b]];
+        let see_alike = |a: usize, b: usize| !state.apart && self.visible[places[a]] == self.visible[places[b]];
         let first = alike(state, sessions, inputs, &see_alike);
         let computed: Vec<usize> = (0..sessions.len()).filter(|&number| first[number] == number).collect();
         let prefix = Prefix {
@@ -303,12 +305,12 @@ impl Host {
         };
         let rows: Vec<RowInput> = computed.iter().map(|&number| inputs[number].clone()).collect();
         let batch = Batch::assemble(&state.model, &rows, &prefix)?;
-        let last = rows.iter().zip(&batch.starts);
-        let last = last.map(|(row, start)| (start + row.tokens.len() - 1) as i64);
-        let device = state.model.device();
-        let last = ints(last.collect(), &device);
         // For each session the row of the batch that has what it needs.
         let row_of = |number: usize| computed.binary_search(&first[number]).unwrap_or_default();
+        let device = state.model.device();
+        // A state for each session, also of equal ones: products of few rows round in another way than those of many.
+        let last = (0..sessions.len()).map(|number| batch.starts[row_of(number)] + inputs[number].tokens.len() - 1);
+        let last = ints(last.map(|token| token as i64).collect(), &device);
         let hidden = if computed.len() == self.visible.len() {
             batch.hidden_at(&state.model, Some(&mut self.cache), last)
         } else {
@@ -325,10 +327,10 @@ impl Host {
             for (layer, part) in self.cache.iter_mut().zip(part) {
                 layer.append_rows(part, &rows);
             }
-            let rows = (0..sessions.len()).map(|number| row_of(number) as i64).collect();
-            hidden.select(0, ints(rows, &device))
+            hidden
         };
         self.show(places.iter().copied().zip(inputs), batch.time);
+        state.prefilled.computed += rows.iter().map(|row| row.tokens.len() as u64).sum::<u64>();
         for (number, (&session, input)) in sessions.iter().zip(inputs).enumerate() {
             state.fed(session, input, batch.positions[row_of(number)])?;
         }

@@ -25,5 +25,5 @@ pub use keys::GENERATION_KEYS;
 pub(crate) use keys::set_keys;
 pub use rules::{LogitRules, Moment};
 pub use sampling::{Draw, draw};
-pub use state::Request;
+pub use state::{Prefilled, Request};
 pub use warp::{distribution, draw_by_rules};

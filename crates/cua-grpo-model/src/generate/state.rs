@@ -19,6 +19,15 @@ pub struct Request {
     pub params: SamplingParams,
 }
 
+/// Tokens that were appended to conversations, the sampled ones that were pending among them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Prefilled {
+    /// All of them.
+    pub tokens: u64,
+    /// Those that went through the model; what others had in common with them was taken over.
+    pub computed: u64,
+}
+
 /// Where one conversation stands.
 #[derive(Default)]
 pub(super) struct Conversation {
@@ -54,6 +63,9 @@ pub(super) struct State {
     /// Changes of the logits before a token is drawn.
     pub rules: LogitRules,
     pub conversations: HashMap<u64, Conversation>,
+    pub prefilled: Prefilled,
+    /// On a CPU nothing is taken over from others.
+    pub apart: bool,
 }
 
 impl State {

@@ -35,6 +35,12 @@ pub(super) fn alias<C: Configuration>(name: &str) -> Option<String> {
     })
 }
 
+/// Names of keys of other trainers, each once.
+pub fn foreign_keys() -> impl Iterator<Item = &'static str> {
+    let names: std::collections::BTreeSet<&str> = ALIASES.iter().map(|alias| alias.name).collect();
+    names.into_iter()
+}
+
 /// What to write in place of a group of keys, as verl, AReaL and the original's vLLM file have them.
 pub(super) fn group_advice<C: Configuration>(group: &Value) -> Option<String> {
     group.as_mapping()?;

@@ -28,6 +28,14 @@ impl Flag {
         }
     }
 
+    /// Reads the arguments of every `--set`.
+    ///
+    /// # Errors
+    /// When one is no assignment.
+    pub fn assignments(texts: &[String]) -> Result<Vec<Self>, ConfigError> {
+        texts.iter().map(|text| Self::assignment(text)).collect()
+    }
+
     /// Reads the argument of `--set`.
     pub fn assignment(text: &str) -> Result<Self, ConfigError> {
         let (key, value) = text

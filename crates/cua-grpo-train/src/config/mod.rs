@@ -28,6 +28,7 @@ mod validate;
 mod variables;
 mod yaml;
 
+pub use aliases::foreign_keys;
 pub use bounds::{ANY, Bounds, above, at_least};
 pub use changes::{Change, changes};
 pub use choices::{Dtype, LrScheduler, OnUpdate, PromptStyle, RewardAggregation, RewardKind, Target};

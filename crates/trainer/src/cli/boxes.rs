@@ -1,9 +1,8 @@
 //! Flags of `boxes`.
 
-use super::given::Given;
 use clap::{Args, Subcommand};
 use cua_grpo_train::TrainError;
-use cua_grpo_train::config::{Resolved, TrainConfig, resolve_process};
+use cua_grpo_train::config::{Flag, Resolved, TrainConfig, resolve_process};
 use cua_grpo_train::layout::CONFIG;
 use cua_grpo_train::resume::ResumePoint;
 use cua_grpo_train::run_dir::run_id;
@@ -71,7 +70,7 @@ impl Which {
             .map(ResumePoint::find)
             .transpose()?
             .map(|point| point.run_dir);
-        let flags = Given::default().assignments(&self.set)?;
+        let flags = Flag::assignments(&self.set)?;
         let file = run.as_deref().map(|run| run.join(CONFIG));
         Ok((resolve_process(file, flags)?, run))
     }

@@ -2,7 +2,7 @@
 
 mod boxes;
 mod command;
-mod given;
+mod keys;
 mod measured;
 mod model;
 mod run;
@@ -12,5 +12,5 @@ pub use boxes::{BoxesArgs, BoxesCommand};
 pub use command::{Cli, Command};
 pub use measured::Measured;
 pub use model::{GenerateArgs, MergeArgs, ModelArgs, ScoreArgs, SpecialTokens};
-pub use run::{EvalArgs, PlanArgs, SftArgs, SharedArgs, TrainArgs};
+pub use run::{EvalArgs, PlanArgs, SftArgs, TrainArgs};
 pub use tools::{ReportArgs, SimArgs};

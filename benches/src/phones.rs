@@ -24,17 +24,19 @@ const STRAGGLERS: u64 = 50;
 const SLOW: f64 = 5.0;
 
 /// Makes phones. What each does follows from task, slot and attempt, never from the moment.
-#[derive(Default)]
 pub struct Phones {
     seed: u64,
+    /// How much faster time goes.
+    haste: f64,
     made: Mutex<HashMap<(u64, usize), u64>>,
 }
 
 impl Phones {
-    /// Phones whose times follow from `seed`.
-    pub fn new(seed: u64) -> Self {
+    /// Phones whose times follow from `seed`, and take that many times less than rented ones do.
+    pub fn new(seed: u64, haste: f64) -> Self {
         Self {
             seed,
+            haste,
             made: Mutex::default(),
         }
     }
@@ -48,8 +50,9 @@ impl EnvironmentFactory for Phones {
         *number += 1;
         let mut dice = Dice(derive_seed(&[self.seed, task.seed, slot as u64, *number]), 0);
         let fails = (dice.below(100) < FAULTS).then(|| dice.below(4) as usize);
-        let pace = if dice.below(STRAGGLERS) == 0 { SLOW } else { 1.0 };
+        let pace = if dice.below(STRAGGLERS) == 0 { SLOW } else { 1.0 } / self.haste;
         Ok(Box::new(Phone {
+            task: task.id.clone(),
             dice,
             fails,
             pace,
@@ -77,6 +80,7 @@ impl Dice {
 }
 
 struct Phone {
+    task: String,
     dice: Dice,
     /// The turn after which the phone is lost.
     fails: Option<usize>,
@@ -95,7 +99,7 @@ impl Phone {
         if self.fails == Some(self.turns) {
             return Err(Fault::new(FaultKind::Environment, "look", "planned"));
         }
-        let text = format!("turn {}", self.turns);
+        let text = format!("{}, turn {}", self.task, self.turns);
         Ok(Observation::new(vec![Message::text(Role::User, text)]))
     }
 }

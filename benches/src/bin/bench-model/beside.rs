@@ -1,0 +1,233 @@
+//! Training beside rollouts: the engine's stream of groups, the sampler and the learner of a run, and phones that only
+//! take their time. Rollouts alone, updates alone, and both at once.
+
+use crate::Arguments;
+use crate::limits;
+use crate::workload::Workload;
+use anyhow::{Result, bail, ensure};
+use benches::phones::Phones;
+use cua_grpo_algo::AdamWConfig;
+use cua_grpo_core::{Fault, Group, Message, Prompt, Renderer, Task, TaskSource, TokenId, VerifiedSuccess};
+use cua_grpo_model::generate::{Batching, Generator, ModelSampler, OnUpdate};
+use cua_grpo_model::{Policy, Qwen3Vl, Trainable};
+use cua_grpo_rollout::{Batches, CancellationToken, RolloutConfig, RolloutEngine, StreamConfig, TaskCursor};
+use cua_grpo_train::config::TrainConfig;
+use cua_grpo_train::learner::Learner;
+use cua_grpo_train::learner_thread::LearnerThread;
+use cua_grpo_train::publish::{Publish, Snapshot};
+use cua_grpo_train::step::{Updates, select};
+use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Episodes of a group.
+const GROUP: usize = 8;
+const LEARNING_RATE: f64 = 1e-5;
+
+struct Numbered;
+
+impl TaskSource for Numbered {
+    fn task(&self, cursor: u64) -> Task {
+        Task::new(format!("task/{cursor}"), "").with_seed(cursor)
+    }
+}
+
+/// Gives each message the tokens of a prompt with a screenshot: equal messages have equal ones.
+struct Screens(Arc<Workload>);
+
+impl Renderer for Screens {
+    fn render(&self, _: &[Message], new: &[Message], _: bool) -> Result<Prompt, Fault> {
+        let mut hasher = DefaultHasher::new();
+        format!("{new:?}").hash(&mut hasher);
+        let number = (hasher.finish() >> 16) as usize;
+        let what = &self.0;
+        Ok(Prompt::new(what.tokens(what.text, number)).with_images(vec![what.image.clone()]))
+    }
+
+    fn decode(&self, _: &[TokenId]) -> String {
+        "tap".to_owned()
+    }
+
+    fn encode_reply(&self, _: &str) -> Vec<TokenId> {
+        Vec::new()
+    }
+}
+
+/// What is used at once with rollouts.
+enum Beside<'a> {
+    Nothing,
+    Updates(&'a LearnerThread),
+}
+
+/// Seconds of a step, and the groups of the last one.
+struct Played {
+    step_s: f64,
+    update_s: f64,
+    groups: Vec<Group>,
+    tokens: f64,
+}
+
+/// What all measurements share.
+struct Bench<'a> {
+    arguments: &'a Arguments,
+    what: &'a Arc<Workload>,
+    config: TrainConfig,
+    phones: usize,
+}
+
+/// Measures rollouts alone, updates alone, and both at once.
+pub fn measure(model: &Qwen3Vl, what: &Arc<Workload>, arguments: &Arguments) -> Result<()> {
+    for &phones in &arguments.batch {
+        if phones % GROUP != 0 {
+            bail!("--batch {phones}: expected phones for whole groups of {GROUP}");
+        }
+        let config = TrainConfig {
+            max_staleness: arguments.max_staleness as usize,
+            ..TrainConfig::default()
+        };
+        let bench = Bench {
+            arguments,
+            what,
+            config,
+            phones,
+        };
+        bench.run(model)?;
+    }
+    Ok(())
+}
+
+impl Bench<'_> {
+    fn run(&self, model: &Qwen3Vl) -> Result<()> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()?;
+        let policy = Policy::new(model.clone(), self.what.images.clone());
+        let learner = Learner::new(policy, Trainable::Adapter, AdamWConfig::default(), 1.0)?;
+        let learner = LearnerThread::start(learner)?;
+        let alone = runtime.block_on(self.play(model, &Beside::Nothing))?;
+        let groups = Arc::new(alone.groups);
+        let mut updates = Vec::new();
+        for _ in 0..3 {
+            updates.push(runtime.block_on(self.update(&learner, &groups, 0, None))?);
+        }
+        // The first one compiles.
+        let update_s = updates[1..].iter().copied().fold(f64::INFINITY, f64::min);
+        let both = runtime.block_on(self.play(model, &Beside::Updates(&learner)))?;
+        let longer = alone.step_s.max(update_s);
+        let (phones, ratio) = (self.phones, both.step_s / longer);
+        let used = limits::used_gib(&model.device());
+        eprintln!(
+            "async   {phones:>3} phones, staleness {}: a step of rollouts alone {:.2} s, of updates alone {update_s:.2} s, of both \
+             {:.2} s ({ratio:.2} of the longer; its update {:.2} s)  {:.0} tok/s drawn  {used:>6.1} GiB",
+            self.arguments.max_staleness, alone.step_s, both.step_s, both.update_s, both.tokens
+        );
+        println!(
+            "{}",
+            serde_json::json!({"mode": "async", "preset": self.what.preset, "phones": phones,
+                "max_staleness": self.arguments.max_staleness, "turns": self.arguments.turns,
+                "rollout_step_s": alone.step_s, "update_step_s": update_s, "step_s": both.step_s,
+                "update_beside_s": both.update_s, "ratio": ratio, "tok_s": both.tokens, "used_gib": used})
+        );
+        Ok(())
+    }
+
+    fn sampler(&self, model: &Qwen3Vl) -> Result<ModelSampler> {
+        let (what, arguments) = (self.what, self.arguments);
+        let context = arguments.turns * (what.tokens_of(what.text) + arguments.new_tokens) + 1;
+        let generator = Generator::new(model.clone(), 0, what.images.clone(), Vec::new(), context);
+        Ok(ModelSampler::start_with(generator, 0, Batching::Eager, OnUpdate::Keep)?)
+    }
+
+    async fn play(&self, model: &Qwen3Vl, beside: &Beside<'_>) -> Result<Played> {
+        let sampler = self.sampler(model)?;
+        let config = RolloutConfig {
+            concurrency: self.phones,
+            lockstep: false,
+            max_turns: self.arguments.turns,
+            max_new_tokens: self.arguments.new_tokens,
+            max_context_tokens: usize::MAX >> 1,
+            max_retries: 5,
+            seed: 1,
+            ..RolloutConfig::default()
+        };
+        let engine = RolloutEngine::new(
+            Arc::new(Phones::new(1, self.arguments.haste)),
+            Arc::new(Screens(self.what.clone())),
+            Arc::new(sampler.clone()),
+            Arc::new(VerifiedSuccess),
+            config,
+        )?;
+        // A stream begins with empty hands.
+        let warm_up = self.arguments.max_staleness as usize + 1;
+        let steps = warm_up + self.arguments.steps;
+        let stream = StreamConfig {
+            batches: Batches {
+                groups: self.phones / GROUP,
+                group_size: GROUP,
+            },
+            max_staleness: self.arguments.max_staleness,
+            steps: (steps + warm_up) as u64,
+        };
+        let cursor = TaskCursor::new(Arc::new(Numbered), 0);
+        let mut stream = engine.stream(cursor, BTreeSet::new(), stream, &CancellationToken::new())?;
+        let (mut since, mut update_s, mut tokens) = (Instant::now(), 0.0, 0);
+        let mut last = Vec::new();
+        for step in 0..steps {
+            if step == warm_up {
+                (since, update_s, tokens) = (Instant::now(), 0.0, 0);
+            }
+            let batch = stream.batch(0, |_| true).await?;
+            let groups: Arc<Vec<Group>> = Arc::new(batch.groups.into_iter().map(|(_, group)| group).collect());
+            let version = step as u64;
+            match beside {
+                Beside::Nothing => sampler.set_model(model.clone(), version + 1),
+                Beside::Updates(learner) => {
+                    update_s += self.update(learner, &groups, version, Some(&sampler)).await?;
+                }
+            }
+            tokens += batch.stats.tokens_sampled;
+            stream.stepped();
+            last = Arc::unwrap_or_clone(groups);
+        }
+        let seconds = since.elapsed().as_secs_f64();
+        stream.close().await;
+        let count = self.arguments.steps as f64;
+        Ok(Played {
+            step_s: seconds / count,
+            update_s: update_s / count,
+            groups: last,
+            tokens: tokens as f64 / seconds,
+        })
+    }
+
+    /// Makes the updates of a step, publishes them, and gives the seconds that took.
+    async fn update(
+        &self,
+        learner: &LearnerThread,
+        groups: &Arc<Vec<Group>>,
+        version: u64,
+        sampler: Option<&ModelSampler>,
+    ) -> Result<f64> {
+        let (config, groups, sampler) = (self.config.clone(), groups.clone(), sampler.cloned());
+        let start = Instant::now();
+        let made: Result<usize> = learner
+            .work(move |learner| {
+                let selection = select(&config, &groups)?;
+                let mut updates = Updates::new(&config, &selection).at_version(version);
+                for _ in 0..updates.count() {
+                    updates.make(learner, LEARNING_RATE)?;
+                }
+                let (policy, version) = (&learner.policy, version + 1);
+                if let Some(sampler) = &sampler {
+                    sampler.publish(Snapshot { policy, version })?;
+                }
+                learner.policy.model().device().sync()?;
+                Ok(updates.figures.len())
+            })
+            .await?;
+        ensure!(made? > 0, "no group was kept, or the gradient is not finite");
+        Ok(start.elapsed().as_secs_f64())
+    }
+}

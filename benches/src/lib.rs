@@ -1,0 +1,3 @@
+//! What both benches play with.
+
+pub mod phones;
