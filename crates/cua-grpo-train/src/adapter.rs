@@ -121,32 +121,46 @@ impl Adapter {
             return Ok(None);
         };
         let config = read_yaml(&path)?;
-        let wrong = |words: String| {
-            TrainError::Usage(format!(
-                "--adapter {}: {words}. One of the two files was edited: restore it; or copy adapter_config.json and \
-                 adapter_model.safetensors into a folder of their own to use them as they are",
-                self.given.display()
-            ))
-        };
         if let Some(words) = disagreement(&self.folder, &path, &config)? {
-            return Err(wrong(words));
+            return Err(self.edited(&words));
         }
-        let run = self.run.iter().map(|run| run.join(CONFIG));
-        for other in run.filter(|other| *other != path && other.is_file()) {
-            for change in meaningful(&config, &read_yaml(&other)?)? {
-                let Change { key, before, now, .. } = &change;
-                // Another name of the base is allowed where it leads to the same weights, which is checked by itself.
-                if change.kind == Resume::Refused && *key != "model_name" {
-                    return Err(wrong(differs(&change, &path, &other)));
-                }
-                tracing::warn!(
-                    "`{key}` is {before} in {}, which the adapter was saved with, and {now} in {}: {before} is used",
-                    path.display(),
-                    other.display()
-                );
-            }
+        for line in self.other_values(&path, &config)? {
+            tracing::warn!("{line}");
         }
         Ok(Some(config))
+    }
+
+    /// A line for every key of `config`, which is that of `path`, that has another value in the run folder by now.
+    ///
+    /// # Errors
+    /// When the other value would give the weights another meaning, or the file of the run folder is broken.
+    fn other_values(&self, path: &Path, config: &TrainConfig) -> Result<Vec<String>, TrainError> {
+        let run = self.run.as_ref().map(|run| run.join(CONFIG));
+        let Some(other) = run.filter(|other| other != path && other.is_file()) else {
+            return Ok(Vec::new());
+        };
+        let all = meaningful(config, &read_yaml(&other)?)?;
+        // Another name of the base is allowed where it leads to the same weights, which is checked by itself.
+        let refused = |change: &&Change| change.kind == Resume::Refused && change.key != "model_name";
+        if let Some(change) = all.iter().find(refused) {
+            return Err(self.edited(&differs(change, path, &other)));
+        }
+        let line = |change: &Change| {
+            let words = differs(change, path, &other);
+            format!(
+                "{words}; the adapter was saved with {0}, and {0} is used",
+                change.before
+            )
+        };
+        Ok(all.iter().map(line).collect())
+    }
+
+    fn edited(&self, words: &str) -> TrainError {
+        TrainError::Usage(format!(
+            "--adapter {}: {words}. One of the two files was edited: restore it; or copy adapter_config.json and \
+             adapter_model.safetensors into a folder of their own to use them as they are",
+            self.given.display()
+        ))
     }
 
     /// The name to open the base by, where the adapter or its run tells.
@@ -366,3 +380,6 @@ fn latest(run: &Path) -> Result<Option<PathBuf>, String> {
         (None, checkpoint) => checkpoint.map(|(_, folder)| folder),
     })
 }
+
+#[cfg(test)]
+mod tests;
