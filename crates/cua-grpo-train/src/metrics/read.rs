@@ -9,8 +9,8 @@ use std::path::Path;
 
 /// Largest count of a line: sums over all lines of a file of any size fit then.
 const MOST: u64 = 1 << 40;
-/// Largest figure that is no count: those of a run are of f32, or means of them.
-const LARGEST: f64 = 1e39;
+/// Largest figure that is no count: those of a run are sums of f32, or means of them.
+const LARGEST: f64 = 1e45;
 /// Most lines of a file: a step and an evaluation a second for a week and a half.
 const MOST_LINES: usize = 2_000_000;
 
@@ -128,7 +128,7 @@ fn beyond(key: &str, value: &Value) -> Option<(String, Number)> {
             let wrong = number.as_u64().is_some_and(|count| count > MOST)
                 || figure.abs() > LARGEST
                 // A mean of shares may be off by its rounding.
-                || (share && !(-1e-6..=1.0 + 1e-6).contains(&figure))
+                || (share && !(-1e-3..=1.001).contains(&figure))
                 || (key.ends_with("_s") && figure < 0.0);
             wrong.then(|| (key.to_owned(), number.clone()))
         }
