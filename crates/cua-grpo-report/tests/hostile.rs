@@ -110,8 +110,14 @@ fn records_that_are_too_large_or_broken_are_refused() {
         std::fs::write(path(home.path()), text).unwrap();
         assert!(report(home.path()).unwrap_err().is_mendable());
     }
+    // Of a run that tells its id, the line is told once in the chain of causes.
+    Identity::new().write(&home.path().join("run")).unwrap();
     std::fs::write(home.path().join("run/metrics.jsonl"), "{\"kind\":\"eval\"}\n").unwrap();
-    assert!(report(home.path()).unwrap_err().is_mendable());
+    let error = report(home.path()).unwrap_err();
+    assert!(error.is_mendable());
+    let chain = std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
+    let told = chain.filter(|error| error.to_string().contains("line 1")).count();
+    assert_eq!(told, 1, "{error}");
 }
 
 #[cfg(unix)]

@@ -106,8 +106,10 @@ fn wrong(expected: &str, data: &Metadata) -> Error {
     )
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
+    #![cfg(unix)]
+
     use super::*;
     use crate::files::tests::strange;
     use std::io::Write;

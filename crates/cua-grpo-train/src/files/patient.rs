@@ -75,8 +75,10 @@ fn in_time<T: Send + 'static>(
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
+    #![cfg(unix)]
+
     use super::*;
     use crate::files::tests::pipe;
     use std::time::Instant;

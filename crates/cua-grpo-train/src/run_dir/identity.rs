@@ -181,7 +181,7 @@ pub fn check_metrics(run_dir: &Path) -> Result<(), TrainError> {
     let Some(run) = Identity::read(run_dir)? else {
         return Ok(());
     };
-    let found = timelines(run_dir).map_err(anyhow::Error::from)?;
+    let found = timelines(run_dir)?;
     let Some(other) = found.iter().find(|part| !run.has(Some(&part.timeline), part.step)) else {
         return Ok(());
     };

@@ -26,8 +26,10 @@ pub fn check_places(run_dir: &Path) -> Result<(), TrainError> {
     FILES.iter().try_for_each(|name| check(name, check_file))
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
+    #![cfg(unix)]
+
     use super::*;
     use crate::files::tests::strange;
     use crate::run_dir::lock;
