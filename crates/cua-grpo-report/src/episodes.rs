@@ -4,13 +4,43 @@
 use crate::error::ReportError;
 use crate::html::{data_uri, escape, image_size};
 use cua_grpo_core::Ending;
-use cua_grpo_train::episodes::{EpisodeRecord, TurnRecord, load_picture};
+use cua_grpo_train::episodes::{
+    EpisodeError, EpisodeRecord, OwnEpisodes, Saved as Kind, TurnRecord, load_picture, own_episodes,
+};
+use cua_grpo_train::run_dir::Identity;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 /// An episode with the folder of its pictures.
 pub(super) type Saved = (PathBuf, EpisodeRecord);
+
+/// A run folder, and which run it holds where it tells.
+#[derive(Debug)]
+pub(super) struct OfRun<'a> {
+    /// The folder.
+    pub(super) path: &'a Path,
+    /// The run.
+    pub(super) identity: Option<Identity>,
+}
+
+impl OfRun<'_> {
+    /// The saved episodes of a step that are the run's own.
+    pub(super) fn load(&self, saved: Kind, step: usize) -> Result<OwnEpisodes, EpisodeError> {
+        own_episodes(self.path, self.identity.as_ref(), saved, step)
+    }
+}
+
+/// How many saved episodes are left out because they are not the run's, in words; empty where none is.
+pub(super) fn others(count: usize) -> String {
+    match count {
+        0 => String::new(),
+        count => format!(
+            "<p class=\"note\">{count} saved episodes are left out: they were written by another run, or for another \
+             step.</p>"
+        ),
+    }
+}
 
 /// Pictures that still have room in the report, and those that had none.
 #[derive(Debug)]

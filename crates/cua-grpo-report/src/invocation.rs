@@ -2,14 +2,12 @@
 
 use crate::error::ReportError;
 use cua_grpo_train::config::Key;
-use cua_grpo_train::files::{Limit, io, read_within};
+use cua_grpo_train::files::{FileError, Limit, io, open_end, read_within};
+pub use cua_grpo_train::layout::INVOCATIONS;
 use serde::{Deserialize, Serialize};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::time::SystemTime;
-
-/// Name of the file in a run folder.
-pub const INVOCATIONS: &str = "invocations.jsonl";
 
 /// One start of the program on a run folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,19 +50,24 @@ impl Invocation {
             message: error.to_string(),
         })?;
         line.push(b'\n');
-        let file = std::fs::OpenOptions::new().create(true).append(true).open(&path);
-        let appended = file.and_then(|mut file| file.write_all(&line));
+        let appended = open_end(&path).and_then(|mut file| file.write_all(&line));
         Ok(appended.map_err(io("append to", &path))?)
     }
 }
 
 /// The starts of a run folder, in order; none for folders of older versions. A line that is not whole is left out.
-pub fn read_invocations(run_dir: &Path) -> Vec<Invocation> {
-    let bytes = read_within(run_dir, &run_dir.join(INVOCATIONS), Limit::SMALL).unwrap_or_default();
+///
+/// # Errors
+/// When there is something that cannot be read: no regular file of the run folder, or one without an end.
+pub fn read_invocations(run_dir: &Path) -> Result<Vec<Invocation>, FileError> {
+    let path = run_dir.join(INVOCATIONS);
+    let bytes = match read_within(run_dir, &path, Limit::RECORD) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        bytes => bytes.map_err(io("read", &path))?,
+    };
     let text = String::from_utf8_lossy(&bytes);
-    text.lines()
-        .filter_map(|line| serde_json::from_str(line).ok())
-        .collect()
+    let starts = text.lines().filter_map(|line| serde_json::from_str(line).ok());
+    Ok(starts.collect())
 }
 
 /// Hides the values of secret keys: `--gbox-api-key X`, `--gbox-api-key=X`, `--set gbox_api_key=X`.
@@ -135,7 +138,7 @@ mod tests {
             let start = Invocation::new(step, ["trainer".to_owned(), argument.to_owned()], &[]);
             start.append(run.path()).unwrap();
         }
-        let starts = read_invocations(run.path());
+        let starts = read_invocations(run.path()).unwrap();
         assert_eq!((starts.len(), starts[1].step), (2, 4));
         assert_eq!(
             (starts[0].line(), starts[1].line()),
@@ -145,6 +148,14 @@ mod tests {
             panic!("{}", starts[0].started);
         };
         assert!(date.len() == 10 && time.ends_with('Z'), "{}", starts[0].started);
-        assert!(read_invocations(&run.path().join("none")).is_empty());
+        assert!(read_invocations(&run.path().join("none")).unwrap().is_empty());
+        let path = run.path().join(INVOCATIONS);
+        let file = std::fs::File::options().append(true).open(&path).unwrap();
+        file.set_len(3 << 30).unwrap();
+        assert!(read_invocations(run.path()).is_err());
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        let error = Invocation::new(0, [], &[]).append(run.path()).unwrap_err().to_string();
+        assert!(error.contains("expected a file, found a folder"), "{error}");
     }
 }

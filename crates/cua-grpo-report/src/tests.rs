@@ -187,7 +187,7 @@ fn make_run(run: &Path) {
     for index in 0..6 {
         let save = |step, success| {
             let folder = Saved::Eval.folder(run, step);
-            save_episode(&folder, index, &task(index), &episode(index, success), None).unwrap();
+            save_episode(&folder, index, (&task(index), &episode(index, success), None), None).unwrap();
         };
         save(0, index == 1 || index == 2);
         save(40, index % 3 != 2);
@@ -195,7 +195,7 @@ fn make_run(run: &Path) {
     }
     for step in [1, 2, 40, 999] {
         let folder = Saved::Train.folder(run, step);
-        save_episode(&folder, 0, &task(step), &episode(step, false), Some(-1.25)).unwrap();
+        save_episode(&folder, 0, (&task(step), &episode(step, false), Some(-1.25)), None).unwrap();
     }
     let command = ["trainer", "--seed", "3"].map(str::to_owned);
     Invocation::new(0, command, &[]).append(run).unwrap();
@@ -380,7 +380,7 @@ fn sizes_come_from_png_and_jpeg_headers() {
 fn a_saved_episode_is_read_back() {
     let run = tempfile::tempdir().unwrap();
     let folder = Saved::Train.folder(run.path(), 3);
-    save_episode(&folder, 7, &task(1), &episode(3, false), Some(0.5)).unwrap();
+    save_episode(&folder, 7, (&task(1), &episode(3, false), Some(0.5)), None).unwrap();
     assert_eq!(Saved::Train.folders(run.path()), [(3, folder.clone())]);
     assert!(Saved::Eval.folders(run.path()).is_empty());
     let (own, record) = load_episodes(run.path(), &folder).unwrap().remove(0);

@@ -1,12 +1,11 @@
 //! Training episodes: what the policy replied while it learnt, a few of the steps of the run.
 
-use crate::episodes::{Pictures, badge, claim, played};
+use crate::episodes::{OfRun, Pictures, badge, claim, others, played};
 use crate::error::ReportError;
 use crate::html::escape;
-use cua_grpo_train::episodes::{Saved, load_episodes};
+use cua_grpo_train::episodes::Saved;
 use std::collections::BTreeSet;
 use std::fmt::Write;
-use std::path::Path;
 
 /// Most steps that are shown.
 const STEPS: usize = 12;
@@ -14,25 +13,31 @@ const STEPS: usize = 12;
 const ROOM: usize = 16 << 20;
 
 /// The section of training episodes; `steps` are those of the metrics: folders of others belong to another timeline.
-pub(super) fn training(run_dir: &Path, steps: &BTreeSet<usize>) -> Result<String, ReportError> {
-    let mut folders = Saved::Train.folders(run_dir);
-    folders.retain(|(step, _)| steps.contains(step));
+pub(super) fn training(run: &OfRun<'_>, steps: &BTreeSet<usize>) -> Result<String, ReportError> {
+    let folders = Saved::Train.folders(run.path);
+    let folders: Vec<usize> = folders
+        .into_iter()
+        .map(|(step, _)| step)
+        .filter(|step| steps.contains(step))
+        .collect();
     if folders.is_empty() {
         return Ok(
             "<p class=\"empty\">No training episodes were saved (key <code>save_train_episodes</code>).</p>".into(),
         );
     }
     let saved = folders.len();
-    let shown: Vec<_> = spread(saved, STEPS).into_iter().map(|index| &folders[index]).collect();
+    let shown: Vec<_> = spread(saved, STEPS).into_iter().map(|index| folders[index]).collect();
     let mut html = format!(
         "<p class=\"lead\">Of each step the episode with the largest advantage; {} of {saved} steps are shown, all are in \
          <code>episodes/</code>.</p>",
         shown.len()
     );
-    let mut pictures = Pictures::new(run_dir, ROOM);
-    let mut cards = String::new();
-    for (step, folder) in shown {
-        for (folder, episode) in load_episodes(run_dir, folder)? {
+    let mut pictures = Pictures::new(run.path, ROOM);
+    let (mut cards, mut strangers) = (String::new(), 0);
+    for step in shown {
+        let found = run.load(Saved::Train, step)?;
+        strangers += found.others;
+        for (folder, episode) in found.own {
             let advantage = match episode.advantage {
                 Some(advantage) => format!("advantage {advantage:+.2}"),
                 None => "not trained on".to_owned(),
@@ -49,6 +54,7 @@ pub(super) fn training(run_dir: &Path, steps: &BTreeSet<usize>) -> Result<String
             );
         }
     }
+    html += &others(strangers);
     html += &pictures.note();
     Ok(html + &cards)
 }

@@ -1,17 +1,18 @@
 //! Puts the report together from what the run folder holds.
 
-use crate::episodes::{Pictures, Saved, cards};
+use crate::episodes::{OfRun, Pictures, Saved, cards, others};
 use crate::error::ReportError;
 use crate::figures::charts;
 use crate::html::escape;
 use crate::invocation::read_invocations;
 use crate::overview::{compared, count_saved, failures, hero, started, templates, tiles};
 use crate::training::training;
-use cua_grpo_train::episodes::{Saved as Kind, load_episodes};
-use cua_grpo_train::files::{Limit, io, read_within};
+use cua_grpo_train::adapter::other_configuration;
+use cua_grpo_train::episodes::Saved as Kind;
+use cua_grpo_train::files::{Limit, io, read_within, replace, replace_own};
 use cua_grpo_train::layout::{CONFIG, REPORT};
 use cua_grpo_train::metrics::{EvalEvent, Line, TrainEvent, read_metrics};
-use cua_grpo_train::run_dir::check_metrics;
+use cua_grpo_train::run_dir::{Identity, check_metrics};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -26,6 +27,10 @@ const IMAGE_ROOM: usize = 48 << 20;
 /// When there is nothing to report, something of the run cannot be read, or the report cannot be written.
 pub fn write_report(run_dir: &Path, output: Option<&Path>) -> Result<PathBuf, ReportError> {
     check_metrics(run_dir).map_err(Box::new)?;
+    let run = OfRun {
+        path: run_dir,
+        identity: Identity::read(run_dir).map_err(Box::new)?,
+    };
     let events = read_metrics(run_dir)?;
     let config = read_config(run_dir)?;
     // A run that was stopped before its first figures has a report too: it says what was started.
@@ -50,7 +55,7 @@ pub fn write_report(run_dir: &Path, output: Option<&Path>) -> Result<PathBuf, Re
     let name = run_dir
         .file_name()
         .map_or_else(|| "run".into(), |name| name.to_string_lossy().into_owned());
-    let evaluated = evaluated(run_dir, &evals)?;
+    let evaluated = evaluated(&run, &evals)?;
     let steps: BTreeSet<usize> = trains.iter().map(|train| train.step).collect();
     let mut html = include_str!("assets/report.html").to_owned();
     for (mark, text) in [
@@ -66,16 +71,19 @@ pub fn write_report(run_dir: &Path, output: Option<&Path>) -> Result<PathBuf, Re
         ("TILES", tiles(&trains, &evals)),
         ("CHARTS", charts(&trains, &evals)),
         ("CONFIG", escape(config.trim())),
-        ("STARTED", started(&read_invocations(run_dir))),
+        ("EDITED", edited(run_dir)),
+        ("STARTED", started(&read_invocations(run_dir)?)),
         ("TEMPLATES", evaluated.templates),
         // Last, longest first: nothing in them is taken for a mark.
-        ("TRAINING", training(run_dir, &steps)?),
+        ("TRAINING", training(&run, &steps)?),
         ("EPISODES", evaluated.episodes),
     ] {
         html = html.replacen(&format!("<!--{mark}-->"), &text, if mark == "TITLE" { 2 } else { 1 });
     }
     let path = output.map_or_else(|| run_dir.join(REPORT), Path::to_path_buf);
-    cua_grpo_train::files::replace(&path, html.as_bytes()).map_err(|reason| ReportError::Unwritable {
+    // What the user names may be a link or a pipe; what stands in a run folder is the run's own.
+    let replace = if output.is_some() { replace } else { replace_own };
+    replace(&path, html.as_bytes()).map_err(|reason| ReportError::Unwritable {
         path: path.clone(),
         reason,
     })?;
@@ -92,6 +100,14 @@ fn read_config(run_dir: &Path) -> Result<Option<String>, ReportError> {
     }
 }
 
+/// Where the configuration of the folder is not the one that its policy was saved with.
+fn edited(run_dir: &Path) -> String {
+    let lines = other_configuration(run_dir).into_iter();
+    lines
+        .map(|line| format!("<p class=\"note\">{}</p>", escape(&line)))
+        .collect()
+}
+
 fn value_of<'a>(yaml: &'a str, key: &str) -> Option<&'a str> {
     yaml.lines()
         .find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))
@@ -104,7 +120,7 @@ struct Evaluated {
     episodes: String,
 }
 
-fn evaluated(run_dir: &Path, evals: &[&EvalEvent]) -> Result<Evaluated, ReportError> {
+fn evaluated(run: &OfRun<'_>, evals: &[&EvalEvent]) -> Result<Evaluated, ReportError> {
     let Some((first, last)) = compared(evals) else {
         return Ok(Evaluated {
             templates: templates(&[]),
@@ -112,13 +128,11 @@ fn evaluated(run_dir: &Path, evals: &[&EvalEvent]) -> Result<Evaluated, ReportEr
         });
     };
     // Folders of steps that no line has belong to another timeline.
-    let load = |event: &EvalEvent| -> Result<Vec<Saved>, ReportError> {
-        let folder = Kind::Eval.folder(run_dir, event.step);
-        if folder.is_dir() {
-            Ok(load_episodes(run_dir, &folder)?)
-        } else {
-            Ok(Vec::new())
-        }
+    let mut strangers = 0;
+    let mut load = |event: &EvalEvent| -> Result<Vec<Saved>, ReportError> {
+        let found = run.load(Kind::Eval, event.step)?;
+        strangers += found.others;
+        Ok(found.own)
     };
     let episodes = load(&last)?;
     let before = if first.step == last.step {
@@ -140,7 +154,7 @@ fn evaluated(run_dir: &Path, evals: &[&EvalEvent]) -> Result<Evaluated, ReportEr
     let before = before.into_iter().map(|saved| (saved.1.task.clone(), saved)).collect();
     Ok(Evaluated {
         templates: templates(&columns),
-        episodes: shown(run_dir, &episodes, &before, (first.step, last.step))?,
+        episodes: others(strangers) + &shown(run.path, &episodes, &before, (first.step, last.step))?,
     })
 }
 

@@ -1,6 +1,7 @@
 //! The adapter that a flag names: its folder, the run that it came from, and the base that it belongs to.
 
-use crate::config::{Resume, STARTER, TrainConfig, changes, read_yaml};
+use crate::checkpoint::not_verified;
+use crate::config::{Change, Resume, STARTER, TrainConfig, changes, read_yaml};
 use crate::error::TrainError;
 use crate::files::{CHECKSUMS, Limit, read_bytes, verify};
 use crate::layout::{CHECKPOINTS, CONFIG, list};
@@ -82,42 +83,84 @@ impl Adapter {
         if let Some(run) = &run {
             check_folder(run, &folder).map_err(&wrong)?;
         }
+        let provenance = Provenance::read(&folder).map_err(|error| wrong(format!("{error:#}")))?;
+        // PEFT writes no list; a run does.
+        if run.is_some() || provenance.is_some() {
+            for line in not_verified(&folder) {
+                tracing::warn!("{line}");
+            }
+        }
         let text = read_bytes(&file, Limit::SMALL).map_err(|error| wrong(format!("adapter_config.json: {error}")))?;
         let json: serde_json::Value = serde_json::from_slice(text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&text))
             .map_err(|error| wrong(format!("adapter_config.json is no JSON: {error}")))?;
         let named_base = json["base_model_name_or_path"].as_str().filter(|name| !name.is_empty());
         Ok(Self {
             given: path.into(),
-            provenance: Provenance::read(&folder).map_err(|error| wrong(format!("{error:#}")))?,
+            provenance,
             named_base: named_base.map(str::to_owned),
             folder,
             run,
         })
     }
 
-    /// The saved configuration of the run: that of the run folder, else the copy in the adapter folder.
+    /// The configuration that the adapter was saved with: the copy beside it, which is in its list of checksums; that of
+    /// the run folder where an older version made none.
     pub fn config_file(&self) -> Option<PathBuf> {
         let run = self.run.iter().map(|run| run.join(CONFIG));
-        run.chain([self.folder.join(CONFIG)]).find(|path| path.is_file())
+        let own = std::iter::once(self.folder.join(CONFIG));
+        own.chain(run).find(|path| path.is_file())
     }
 
-    /// The configuration of the run; `None` for an adapter that no run wrote.
+    /// The configuration of [`Adapter::config_file`]; `None` for an adapter that no run wrote. A warning names every key
+    /// that has another value in the run folder by now.
     ///
     /// # Errors
-    /// When the file is broken, or says of the adapter what its own files do not say.
+    /// When the file is broken, or the adapter's files and the run folder's configuration say what cannot both be.
     pub fn config(&self) -> Result<Option<TrainConfig>, TrainError> {
         let Some(path) = self.config_file() else {
             return Ok(None);
         };
         let config = read_yaml(&path)?;
-        match disagreement(&self.folder, &path, &config)? {
-            None => Ok(Some(config)),
-            Some(words) => Err(TrainError::Usage(format!(
-                "--adapter {}: {words}. One of the two files was edited: restore it; or copy adapter_config.json and \
-                 adapter_model.safetensors into a folder of their own to use them as they are",
-                self.given.display()
-            ))),
+        if let Some(words) = disagreement(&self.folder, &path, &config)? {
+            return Err(self.edited(&words));
         }
+        for line in self.other_values(&path, &config)? {
+            tracing::warn!("{line}");
+        }
+        Ok(Some(config))
+    }
+
+    /// A line for every key of `config`, which is that of `path`, that has another value in the run folder by now.
+    ///
+    /// # Errors
+    /// When the other value would give the weights another meaning, or the file of the run folder is broken.
+    fn other_values(&self, path: &Path, config: &TrainConfig) -> Result<Vec<String>, TrainError> {
+        let run = self.run.as_ref().map(|run| run.join(CONFIG));
+        let Some(other) = run.filter(|other| other != path && other.is_file()) else {
+            return Ok(Vec::new());
+        };
+        let all = meaningful(config, &read_yaml(&other)?)?;
+        // Another name of the base is allowed where it leads to the same weights, which is checked by itself.
+        let refused = |change: &&Change| change.kind == Resume::Refused && change.key != "model_name";
+        if let Some(change) = all.iter().find(refused) {
+            return Err(self.edited(&differs(change, path, &other)));
+        }
+        let line = |change: &Change| {
+            let words = differs(change, path, &other);
+            format!(
+                "{words}; the adapter was saved with {0}, and {0} is used",
+                change.before
+            )
+        };
+        Ok(all.iter().map(line).collect())
+    }
+
+    fn edited(&self, words: &str) -> TrainError {
+        TrainError::Usage(format!(
+            "--adapter {}: {words}. One of the two files was edited: restore it; or copy adapter_config.json and \
+             adapter_model.safetensors into a folder of their own to use them as they are",
+            self.given.display()
+        ))
     }
 
     /// The name to open the base by, where the adapter or its run tells.
@@ -247,8 +290,8 @@ impl Adapter {
     }
 }
 
-/// What `config`, which is that of `path`, says otherwise than the files of the adapter `folder`, where another value
-/// would give its weights another meaning: the key and both values, in words.
+/// What `config`, which is that of `path`, says otherwise than the configuration of the adapter in `folder`: the key and
+/// both values, in words.
 fn disagreement(folder: &Path, path: &Path, config: &TrainConfig) -> Result<Option<String>, TrainError> {
     let file = folder.join("adapter_config.json");
     let lora = read_lora(folder).map_err(|error| TrainError::Usage(error.to_string()))?;
@@ -269,28 +312,49 @@ fn disagreement(folder: &Path, path: &Path, config: &TrainConfig) -> Result<Opti
             shown(serde_json::to_string(alpha)),
         ),
     ];
-    let other = |key: &str, there: &str, here: &str, file: &Path| {
+    let found = pairs.iter().find(|(_, there, here)| there != here);
+    Ok(found.map(|(key, there, here)| {
         format!(
             "`{key}` is {here} in {}, but {there} in {}",
             file.display(),
             path.display()
         )
+    }))
+}
+
+/// The keys that mean something for a policy and differ between two configurations.
+fn meaningful(before: &TrainConfig, now: &TrainConfig) -> Result<Vec<Change>, TrainError> {
+    let mut all = changes(before, now)?;
+    all.retain(|change| change.kind != Resume::Free);
+    Ok(all)
+}
+
+/// A change in words, with the files of both values.
+fn differs(change: &Change, before: &Path, now: &Path) -> String {
+    format!(
+        "`{}` is {} in {}, but {} in {}",
+        change.key,
+        change.before,
+        before.display(),
+        change.now,
+        now.display()
+    )
+}
+
+/// What the configuration of the run folder `run` says otherwise than the one that its latest policy was saved with: a
+/// line for each key. The run went on with other values since, or the file was edited.
+pub fn other_configuration(run: &Path) -> Vec<String> {
+    // What cannot be read is told by whoever uses it.
+    let Some(own) = latest(run).ok().flatten().map(|folder| folder.join(CONFIG)) else {
+        return Vec::new();
     };
-    if let Some((key, there, here)) = pairs.iter().find(|(_, there, here)| there != here) {
-        return Ok(Some(other(key, there, here, &file)));
-    }
-    // The configuration that the adapter was saved with lies beside it.
-    let own = folder.join(CONFIG);
-    if own == path || !own.is_file() {
-        return Ok(None);
-    }
-    let saved: TrainConfig = read_yaml(&own)?;
-    let all = changes(&saved, config)?;
-    // Another name of the base is allowed where it leads to the same weights, which is checked by itself.
-    let found = all
-        .iter()
-        .find(|change| change.kind == Resume::Refused && change.key != "model_name");
-    Ok(found.map(|change| other(change.key, &change.now, &change.before, &own)))
+    let file = run.join(CONFIG);
+    let read = |path: &Path| read_yaml::<TrainConfig>(path).ok();
+    let (Some(saved), Some(now)) = (read(&own), read(&file)) else {
+        return Vec::new();
+    };
+    let all = meaningful(&saved, &now).unwrap_or_default();
+    all.iter().map(|change| differs(change, &own, &file)).collect()
 }
 
 /// The first digits of a fingerprint.
@@ -316,3 +380,6 @@ fn latest(run: &Path) -> Result<Option<PathBuf>, String> {
         (None, checkpoint) => checkpoint.map(|(_, folder)| folder),
     })
 }
+
+#[cfg(test)]
+mod tests;

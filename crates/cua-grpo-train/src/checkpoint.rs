@@ -6,7 +6,7 @@
 //! goes on from it goes on with that one.
 
 use crate::config::{TrainConfig, to_yaml};
-use crate::files::{Limit, discard, link_file, link_folder, ops, read_text, replace_folder, seal};
+use crate::files::{CHECKSUMS, Limit, discard, link_file, link_folder, ops, read_text, replace_folder, seal, unlisted};
 use crate::layout::{BEST, CHECKPOINTS, CONFIG, MOMENTS, MOST_STEPS, STATE, list};
 use crate::learner::Learner;
 use crate::provenance::{Base, PROVENANCE, Provenance};
@@ -243,6 +243,18 @@ pub fn load(learner: &mut Learner, folder: &Path) -> Result<TrainingState> {
     let moments = read_moments(learner, state.updates, &folder.join(MOMENTS)).with_context(broken)?;
     learner.adamw.import(&moments)?;
     Ok(state)
+}
+
+/// A line for each folder of an adapter that a run wrote and that cannot be checked for damage.
+pub fn not_verified(folder: &Path) -> Vec<String> {
+    let line = |folder: &PathBuf| {
+        format!(
+            "not verified: {} has no {CHECKSUMS} (it was removed, or an older version wrote the folder), so damage to its \
+             files would not be noticed",
+            folder.display()
+        )
+    };
+    unlisted(folder, &[BEST]).iter().map(line).collect()
 }
 
 /// The step of an adapter folder of a run; `None` where it does not tell.

@@ -1,6 +1,8 @@
 //! Episodes on disk: `episodes/eval-STEP/NNN/episode.json`, `train-STEP` for training, with a picture a turn beside it.
 
 use crate::files::{FileError, Limit, io, make_folders, ops, read_within};
+use crate::layout::EPISODES;
+use crate::run_dir::Identity;
 use cua_grpo_core::{CheckOutcome, Ending, Episode, Image, StopReason, Task};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -31,9 +33,24 @@ impl EpisodeError {
     }
 }
 
+/// Which run saved an episode, and of which of its steps.
+#[derive(Debug, Clone, Copy)]
+pub struct Mark<'a> {
+    /// The timeline, see [`Identity`].
+    pub run: &'a str,
+    /// The step.
+    pub step: usize,
+}
+
 /// One episode, as `episode.json` has it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EpisodeRecord {
+    /// The timeline of the run that saved it; this and the next are absent in files of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+    /// The step that it was played for, or evaluates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<usize>,
     /// Id of the task instance.
     pub task: String,
     /// Template of the task.
@@ -101,18 +118,22 @@ impl Saved {
 
     /// The folder for the episodes of `step`.
     pub fn folder(self, run_dir: &Path, step: usize) -> PathBuf {
-        run_dir.join("episodes").join(format!("{}{step}", self.prefix()))
+        run_dir.join(EPISODES).join(format!("{}{step}", self.prefix()))
     }
 
     /// The folders of a run that hold saved episodes, with their steps, by step.
     pub fn folders(self, run_dir: &Path) -> Vec<(usize, PathBuf)> {
-        let Ok(entries) = std::fs::read_dir(run_dir.join("episodes")) else {
+        let Ok(entries) = std::fs::read_dir(run_dir.join(EPISODES)) else {
             return Vec::new();
         };
         let paths = entries
             .filter_map(|entry| Some(entry.ok()?.path()))
             .filter(|path| path.is_dir());
-        let step = |path: &Path| path.file_name()?.to_str()?.strip_prefix(self.prefix())?.parse().ok();
+        // As a run writes it: `eval-+7` and `eval-007` are none of its own.
+        let step = |path: &Path| {
+            let digits = path.file_name()?.to_str()?.strip_prefix(self.prefix())?;
+            digits.parse().ok().filter(|step: &usize| step.to_string() == digits)
+        };
         let mut found: Vec<(usize, PathBuf)> = paths.filter_map(|path| Some((step(&path)?, path))).collect();
         found.sort();
         found
@@ -120,16 +141,15 @@ impl Saved {
 }
 
 /// Writes an episode into `folder`, one of [`Saved::folder`], as number `index`, and returns its own folder.
-/// `advantage` is what it counted for in training.
+/// `played` is the task, the episode, and what it counted for in training.
 ///
 /// # Errors
 /// When a file cannot be written.
 pub fn save_episode(
     folder: &Path,
     index: usize,
-    task: &Task,
-    episode: &Episode,
-    advantage: Option<f32>,
+    (task, episode, advantage): (&Task, &Episode, Option<f32>),
+    mark: Option<Mark<'_>>,
 ) -> Result<PathBuf, EpisodeError> {
     let folder = folder.join(format!("{index:03}"));
     make_folders(&folder).map_err(io("create", &folder))?;
@@ -149,6 +169,8 @@ pub fn save_episode(
     }
     let last = episode.last_screenshot.as_ref();
     let record = EpisodeRecord {
+        run: mark.map(|mark| mark.run.to_owned()),
+        step: mark.map(|mark| mark.step),
         task: task.id.clone(),
         template: task.template.clone(),
         instruction: task.instruction.clone(),
@@ -213,6 +235,39 @@ pub fn load_episodes(run_dir: &Path, folder: &Path) -> Result<Vec<(PathBuf, Epis
     Ok(episodes)
 }
 
+/// The saved episodes of a step that a run has, and how many others lie among them.
+#[derive(Debug, Default)]
+pub struct OwnEpisodes {
+    /// Those of the run with their own folders, by number.
+    pub own: Vec<(PathBuf, EpisodeRecord)>,
+    /// Those that another run saved, or that are of another step: someone has put them there.
+    pub others: usize,
+}
+
+/// The saved episodes of `step` of the run `identity` in `run_dir`. Episodes of older versions do not say whose they are
+/// and are taken as they are, and so are all where no run is known.
+///
+/// # Errors
+/// As [`load_episodes`].
+pub fn own_episodes(
+    run_dir: &Path,
+    identity: Option<&Identity>,
+    saved: Saved,
+    step: usize,
+) -> Result<OwnEpisodes, EpisodeError> {
+    let folder = saved.folder(run_dir, step);
+    if !folder.is_dir() {
+        return Ok(OwnEpisodes::default());
+    }
+    let of_run = |record: &EpisodeRecord| identity.is_none_or(|run| run.has(record.run.as_deref(), step));
+    let is_own = |record: &EpisodeRecord| record.step.is_none_or(|found| found == step) && of_run(record);
+    let (own, others): (Vec<_>, Vec<_>) = load_episodes(run_dir, &folder)?
+        .into_iter()
+        .partition(|(_, record)| is_own(record));
+    let others = others.len();
+    Ok(OwnEpisodes { own, others })
+}
+
 /// The picture `name` of an episode in `folder`, which a run in `run_dir` saved beside its record.
 ///
 /// # Errors
@@ -232,4 +287,49 @@ pub fn load_picture(run_dir: &Path, folder: &Path, name: &str) -> Result<Vec<u8>
         });
     }
     Ok(read_within(run_dir, &path, Limit::RECORD).map_err(io("read", &path))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cua_grpo_core::{Facts, Row};
+
+    #[test]
+    fn episodes_of_another_run_or_step_are_told_apart_and_older_ones_are_taken() {
+        let home = tempfile::tempdir().unwrap();
+        let (run, other) = (Identity::new(), Identity::new());
+        let (task, episode) = (
+            Task::new("task/1", "do it"),
+            Episode::new(0, Ending::Reported, Facts::default(), Row::new(1.0)),
+        );
+        let marks = [(&run, 2), (&other, 2), (&run, 1)].map(|(run, step)| {
+            Some(Mark {
+                run: &run.timeline,
+                step,
+            })
+        });
+        let folder = Saved::Eval.folder(home.path(), 2);
+        for (index, mark) in marks.into_iter().chain([None]).enumerate() {
+            save_episode(&folder, index, (&task, &episode, None), mark).unwrap();
+        }
+        let of = |identity: Option<&Identity>| {
+            let found = own_episodes(home.path(), identity, Saved::Eval, 2).unwrap();
+            let numbers = found
+                .own
+                .iter()
+                .map(|(folder, _)| folder.file_name().unwrap().to_owned());
+            (numbers.collect::<Vec<_>>(), found.others)
+        };
+        assert_eq!(of(Some(&run)), (vec!["000".into(), "003".into()], 2));
+        // A fork after that step has them, one before it has not.
+        assert_eq!(of(Some(&run.forked(2))).1, 2);
+        assert_eq!(of(Some(&run.forked(1))), (vec!["003".into()], 3));
+        assert_eq!(of(None).1, 1, "no run is known, but the step is");
+        let none = own_episodes(home.path(), Some(&run), Saved::Train, 2).unwrap();
+        assert!(none.own.is_empty() && none.others == 0);
+        for name in ["eval-02", "eval-+2", "eval-x"] {
+            std::fs::create_dir(home.path().join("episodes").join(name)).unwrap();
+        }
+        assert_eq!(Saved::Eval.folders(home.path()), [(2, folder)]);
+    }
 }

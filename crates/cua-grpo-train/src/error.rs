@@ -17,6 +17,9 @@ pub enum TrainError {
     /// A folder is another process's.
     #[error(transparent)]
     Lock(#[from] LockError),
+    /// The metrics of a run cannot be read, or are none.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
     /// What was asked for cannot be done; the message says what to do.
     #[error("{0}")]
     Usage(String),
@@ -53,6 +56,7 @@ impl TrainError {
                     || error.downcast_ref().is_some_and(MetricsError::is_mendable)
             }
             Self::Interrupted => false,
+            Self::Metrics(error) => error.is_mendable(),
             _ => true,
         }
     }

@@ -26,8 +26,19 @@ pub const MOMENTS: &str = "optimizer.safetensors";
 /// Files that a whole checkpoint has.
 pub const FILES: &[&str] = &["adapter_config.json", "adapter_model.safetensors", MOMENTS, STATE];
 
+/// Folder of the saved episodes.
+pub const EPISODES: &str = "episodes";
 /// Log of training episodes, one line for each.
 pub const TRAIN_LOG: &str = "episodes/train.jsonl";
+
+/// What was said during a run.
+pub const LOG: &str = "log.txt";
+
+/// When and how a run was started, one line for each time.
+pub const INVOCATIONS: &str = "invocations.jsonl";
+
+/// Folder of what a run set aside when it went on from an earlier step.
+pub const ABANDONED: &str = "abandoned";
 
 /// Steps that a run can have, as the bounds of `max_steps` say. Larger numbers in a file are damage.
 pub const MOST_STEPS: usize = 1_000_000_000;

@@ -1,8 +1,8 @@
 //! `metrics.jsonl`: one JSON object a line, one line an event, readable while the run goes on.
 //!
 //! A line is written in one piece and flushed, so a killed run loses at most the line that it was writing; the reader
-//! leaves out such a torn last line. Keys that end in `_s` are wall-clock seconds or rates by them; all others are
-//! equal between a resumed run and one that was never interrupted.
+//! leaves out such a torn last line. Keys that end in `_s` are wall-clock seconds or rates by them; all others but `run`,
+//! which names the timeline that wrote the line, are equal between a resumed run and one that was never interrupted.
 
 mod error;
 mod event;
@@ -11,9 +11,9 @@ mod read;
 pub use crate::layout::METRICS;
 pub use error::MetricsError;
 pub use event::{Behaviour, EvalEvent, Line, TemplateCount, TrainEvent, UpdateFigures};
-pub use read::{read_metrics, timelines};
+pub use read::{Stretch, read_metrics, timelines};
 
-use crate::files::{Limit, io, ops, read_bytes};
+use crate::files::{Limit, io, ops, read_start};
 use crate::sink::{Event, Sink};
 use serde_json::Value;
 use std::fs::File;
@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 pub struct MetricsWriter {
     path: PathBuf,
     file: File,
-    /// The timeline that the next line tells.
+    /// The timeline that the lines tell.
     timeline: Option<String>,
 }
 
@@ -54,21 +54,12 @@ impl MetricsWriter {
         })
     }
 
-    /// Lets the next line tell that it is the first one of `timeline`.
+    /// Lets every line tell that it was written on `timeline`.
     pub fn on(self, timeline: &str) -> Self {
         Self {
             timeline: Some(timeline.to_owned()),
             ..self
         }
-    }
-
-    /// Whether there is no line.
-    ///
-    /// # Errors
-    /// When the file system does not tell.
-    pub fn is_empty(&self) -> Result<bool, MetricsError> {
-        let data = self.file.metadata().map_err(io("read", &self.path))?;
-        Ok(data.len() == 0)
     }
 
     /// Opens `metrics.jsonl` of a run that goes on after `step`: what was written later is cut off, so that the file
@@ -97,11 +88,10 @@ impl MetricsWriter {
     pub fn resume_from(from: &Path, run_dir: &Path, step: usize, evaluated: bool) -> Result<Self, MetricsError> {
         let source = from.join(METRICS);
         let keep = kept(&source, step, evaluated)?;
-        let mut bytes = match read_bytes(&source, Limit::LOG) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-            bytes => bytes.map_err(io("read", &source))?,
+        let bytes = match keep {
+            0 => Vec::new(),
+            keep => read_start(&source, Limit::LOG, keep as u64).map_err(io("read", &source))?,
         };
-        bytes.truncate(keep);
         let mut writer = Self::create(run_dir)?;
         let written = ops::put(&mut writer.file, &writer.path, &bytes);
         let written = written.and_then(|()| ops::sync(&writer.file, &writer.path));
@@ -118,7 +108,6 @@ impl MetricsWriter {
         ops::put(&mut self.file, &self.path, &line)
             .and_then(|()| ops::sync(&self.file, &self.path))
             .map_err(io("append to", &self.path))?;
-        self.timeline = None;
         Ok(())
     }
 }
@@ -133,9 +122,9 @@ pub fn belongs(event: &Line, step: usize, evaluated: bool) -> bool {
 
 /// Bytes of the file up to the first event that does not belong to the checkpoint of `step`.
 fn kept(path: &Path, step: usize, evaluated: bool) -> Result<usize, MetricsError> {
-    let events = read::parse(path)?;
-    let kept = events.iter().take_while(|(event, _)| belongs(event, step, evaluated));
-    Ok(kept.last().map_or(0, |(_, end)| *end))
+    let lines = read::parse(path)?;
+    let kept = lines.iter().take_while(|line| belongs(&line.event, step, evaluated));
+    Ok(kept.last().map_or(0, |line| line.end))
 }
 
 /// The line without wall-clock keys (those that end in `_s`) and without the name of its timeline: equal in equal runs.

@@ -1,6 +1,6 @@
 //! Finds the checkpoint that a run goes on from, and refuses what would change the meaning of its weights.
 
-use crate::checkpoint::read_state;
+use crate::checkpoint::{not_verified, read_state};
 use crate::config::{Change, ConfigError, Resume, TrainConfig, changes};
 use crate::files::{Damage, LOCK, Limit, read_text, verify};
 use crate::layout::{CHECKPOINTS, CONFIG, RUN, STATE, checkpoint_step, list};
@@ -191,6 +191,7 @@ impl ResumePoint {
             return Ok((self, notes));
         };
         let Err(damage) = whole(checkpoint) else {
+            notes.extend(not_verified(checkpoint).into_iter().map(Note::Warning));
             return Ok((self, notes));
         };
         let older = list(&self.run_dir)
@@ -216,6 +217,7 @@ impl ResumePoint {
             checkpoint.display(),
             path.display()
         )));
+        notes.extend(not_verified(&path).into_iter().map(Note::Warning));
         let point = Self {
             checkpoint: Some(path),
             step,

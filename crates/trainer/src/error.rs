@@ -31,7 +31,7 @@ mod tests {
     fn a_chain_of_causes_tells_each_once() {
         let why = || Error::other("the reason");
         let path = std::path::PathBuf::from("p");
-        let errors: [anyhow::Error; 5] = [
+        let errors: [anyhow::Error; 6] = [
             ConfigError::Read {
                 path: path.clone(),
                 reason: why(),
@@ -43,6 +43,7 @@ mod tests {
             }
             .into(),
             MetricsError::File(io("read", &path)(why())).into(),
+            TrainError::from(MetricsError::File(io("read", &path)(why()))).into(),
             ReportError::Unwritable {
                 path: path.clone(),
                 reason: why(),

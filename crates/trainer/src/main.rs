@@ -30,6 +30,7 @@ fn take_dotenv() -> Vec<String> {
     let Some((path, found)) = folder.and_then(|folder| cua_grpo_train::config::dotenv(&folder)) else {
         return Vec::new();
     };
+    let warnings = found.warnings(&path);
     for (name, value) in found.values {
         let possible = !name.is_empty() && !name.contains(['=', '\0']) && !value.contains('\0');
         if possible && std::env::var_os(&name).is_none() {
@@ -40,10 +41,7 @@ fn take_dotenv() -> Vec<String> {
             }
         }
     }
-    let lines = found.unreadable.into_iter();
-    lines
-        .map(|line| format!("{}: line {line} is no NAME=value and was left out", path.display()))
-        .collect()
+    warnings
 }
 
 fn main() -> ExitCode {

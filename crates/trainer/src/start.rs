@@ -1,13 +1,12 @@
 //! The start of a run, before anything is loaded: what it is on and who chose that, and what cannot be.
 
-use crate::output::LOG;
 use crate::plan::before_run;
 use crate::world::{device, tasks};
 use cua_grpo_android::tasks::{Split, TEMPLATES};
 use cua_grpo_train::TrainError;
 use cua_grpo_train::config::{Resolved, STARTER, SftConfig, TrainConfig};
 use cua_grpo_train::files::LOCK;
-use cua_grpo_train::layout::{CONFIG, RUN};
+use cua_grpo_train::layout::{CONFIG, LOG, RUN};
 use cua_grpo_train::metrics::METRICS;
 use cua_grpo_train::run_dir::check_name;
 use std::path::Path;

@@ -66,7 +66,9 @@ fn an_adapter_is_evaluated_as_its_run_did_it() {
                 assert_eq!(found[key], expected[key], "{path}: {key}");
             }
         }
-        assert!(text(&output).contains("my run/config.yaml"), "{}", text(&output));
+        let said = text(&output);
+        assert!(said.contains(&format!("configuration {adapter}/config.yaml")), "{said}");
+        assert!(!said.contains("not verified"), "{said}");
     }
     let output = trainer(
         home.path(),

@@ -118,7 +118,7 @@ fn every_update_of_a_step_counts_and_episodes_are_accounted_for() {
         );
         assert_eq!(episode.success, episode.checks.iter().all(|check| check.held));
     }
-    let starts = read_invocations(&run);
+    let starts = read_invocations(&run).unwrap();
     assert_eq!((starts.len(), starts[0].step), (1, 0));
     assert!(
         starts[0].line().ends_with("--set=num_updates=3 --set=beta=0"),

@@ -207,6 +207,76 @@ fn lines_that_contradict_each_other_and_files_of_no_end_are_refused() {
     succeed(home.path(), &["--resume=run", "--max-steps=3"]);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_run_folder_that_lies_or_has_no_end_is_told_in_one_line_and_nothing_waits() {
+    let home = tempfile::tempdir().unwrap();
+    succeed(home.path(), &with(&["--max-steps=1", "--output-dir=run"]));
+    let run = home.path().join("run");
+    let before = snapshot(&run);
+    // Pipes that nobody reads or writes, where a run appends and replaces.
+    for name in [
+        "log.txt",
+        ".lock",
+        "invocations.jsonl",
+        "episodes/train.jsonl",
+        "report.html",
+    ] {
+        let (path, kept) = (run.join(name), home.path().join("kept"));
+        std::fs::rename(&path, &kept).unwrap();
+        let made = std::process::Command::new("mkfifo").arg(&path).status();
+        assert!(made.unwrap().success());
+        refused(
+            home.path(),
+            &["--resume=run", "--max-steps=2"],
+            &[name, "found a pipe; move it away"],
+        );
+        std::fs::rename(&kept, &path).unwrap();
+    }
+    assert!(before == snapshot(&run), "a refused resume changed the folder");
+    // What was edited is told by the key and both values, and what the checksums cover is used.
+    let config = run.join("config.yaml");
+    let whole = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, whole.replace("max_turns: 4", "max_turns: 9")).unwrap();
+    let words = "`max_turns` is 4 in run/final/config.yaml, but 9 in run/config.yaml";
+    for arguments in [
+        ["eval", "--adapter=run", "--episodes=1"].as_slice(),
+        &["merge", "--adapter=run", "--out=merged"],
+        &["report", "run"],
+    ] {
+        let said = succeed(home.path(), arguments);
+        assert_eq!(said.matches(words).count(), 1, "{arguments:?}: {said}");
+    }
+    let said = succeed(home.path(), &["--resume=run", "--output-dir=fork", "--max-steps=1"]);
+    assert!(said.contains("`max_turns` was 4 and is now 9"), "{said}");
+    std::fs::write(&config, whole).unwrap();
+    // Without their lists nothing would tell that these files are damaged.
+    for name in ["final", "checkpoints/checkpoint-1"] {
+        std::fs::remove_file(run.join(name).join("checksums.json")).unwrap();
+    }
+    let said = succeed(home.path(), &["eval", "--adapter=run", "--episodes=1"]);
+    assert!(said.contains("not verified: run/final has no checksums.json"), "{said}");
+    let said = succeed(home.path(), &["--resume=run"]);
+    assert!(
+        said.contains("not verified: run/checkpoints/checkpoint-1 has no"),
+        "{said}"
+    );
+    // A tail of another run.
+    let path = run.join("metrics.jsonl");
+    let whole = std::fs::read_to_string(&path).unwrap();
+    let id = run_id(&run).unwrap();
+    assert_eq!(whole.matches(&id).count(), 3, "each line tells its run: {whole}");
+    let last = whole.lines().last().unwrap().replace(&id, "0123456789abcdef");
+    std::fs::write(&path, whole.replace(whole.lines().last().unwrap(), &last)).unwrap();
+    for arguments in [["--resume=run", "--max-steps=2"].as_slice(), &["report", "run"]] {
+        refused(
+            home.path(),
+            arguments,
+            &["from line 3 on", "another run (0123456789abcdef)", &id],
+        );
+    }
+}
+
 #[test]
 fn a_name_under_which_a_run_could_not_go_on_is_refused_before_anything_is_made() {
     let home = tempfile::tempdir().unwrap();

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::runs::{adapter, copy_folder, lines, order, refused, snapshot, succeed, text, with};
+use common::runs::{adapter, copy_folder, lines, log, order, refused, snapshot, succeed, text, with};
 use common::{command, trainer};
 use cua_grpo_train::checkpoint::step_of;
 use cua_grpo_train::metrics::MetricsWriter;
@@ -219,7 +219,6 @@ fn a_kill_at_any_moment_leaves_a_folder_that_comes_to_the_same_figures() {
             "{name} after {kills} kills"
         );
     }
-    let log = |run: &std::path::Path| std::fs::read_to_string(run.join("episodes/train.jsonl")).unwrap();
     assert_eq!(log(&run), log(&whole));
     assert!(!home.path().join("run-2").exists());
 }

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::runs::succeed;
+use common::runs::{log, succeed};
 use common::trainer;
 use cua_grpo_train::metrics::{Line, deterministic, read_metrics};
 
@@ -70,8 +70,7 @@ fn a_resumed_run_equals_one_that_was_never_interrupted() {
         adapter("whole") == adapter("parts"),
         "the adapters differ after the resume"
     );
-    let log = |run: &str| std::fs::read_to_string(folder.path().join(run).join("episodes/train.jsonl")).unwrap();
-    assert_eq!(log("whole"), log("parts"));
+    assert_eq!(log(&folder.path().join("whole")), log(&folder.path().join("parts")));
     let events = read_metrics(&folder.path().join("whole")).unwrap();
     for event in &events {
         if let Line::Train(train) = event {

@@ -182,7 +182,7 @@ fn copy_files(from: &Path, to: &Path) -> Result<(), String> {
     let (source, path) = (from.join("generation_config.json"), to.join("generation_config.json"));
     if source.is_file() {
         // Read and written, not copied, so that a read-only source makes no read-only file.
-        let bytes = std::fs::read(&source).map_err(cannot("read", &source))?;
+        let bytes = plain_text::bytes(&source, plain_text::MOST_TEXT).map_err(cannot("read", &source))?;
         std::fs::write(&path, bytes).map_err(cannot("write", &path))?;
     }
     Ok(())

@@ -2,6 +2,8 @@
 //! comments, `export`, `${NAME:-default}`. Other readers differ where it hurts: they expand `$NAME` inside a key, or stop
 //! at a value with a space.
 
+use std::path::Path;
+
 /// What a file says.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Dotenv {
@@ -9,6 +11,20 @@ pub struct Dotenv {
     pub values: Vec<(String, String)>,
     /// Numbers of the lines that could not be read.
     pub unreadable: Vec<usize>,
+    /// Why nothing of it could be read.
+    pub failed: Option<String>,
+}
+
+impl Dotenv {
+    /// A line for whatever of the file `path` was left out.
+    pub fn warnings(&self, path: &Path) -> Vec<String> {
+        let path = path.display();
+        let failed = self.failed.iter();
+        let failed = failed.map(|why| format!("{path} cannot be read and was left out: {why}"));
+        let lines = self.unreadable.iter();
+        let lines = lines.map(|line| format!("{path}: line {line} is no NAME=value and was left out"));
+        failed.chain(lines).collect()
+    }
 }
 
 /// Reads the text of a file. `variable` gives the environment's own values, which win over the file's in expansions, as

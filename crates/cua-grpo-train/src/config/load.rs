@@ -1,15 +1,10 @@
 //! Merges the layers: flag over environment variable over file over default.
 
 use super::{ConfigError, Configuration, Flag, Layer, Origin, OriginKind, Variable, process_variables};
-use crate::files::{Limit, read_bytes};
+use crate::files::{Limit, read_bytes, read_given};
 use figment::{Figment, providers::Serialized};
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
-
-/// Most bytes of a configuration file.
-const MOST_BYTES: u64 = 1 << 20;
 
 /// Where values come from, weakest first. Tests fill it by hand; [`Sources::process`] reads the real environment.
 #[derive(Debug, Clone, Default)]
@@ -159,18 +154,12 @@ pub fn to_yaml<C: Configuration>(config: &C) -> Result<String, ConfigError> {
     serde_yaml_ng::to_string(&value).map_err(wrong)
 }
 
-/// A file of at most a megabyte; the user may name a pipe.
+/// A file of at most a megabyte; the user may name a pipe, which has ten seconds to come to its end.
 fn read(path: &Path) -> Result<String, ConfigError> {
-    let read = || -> std::io::Result<String> {
-        let wrong = |message| std::io::Error::new(std::io::ErrorKind::InvalidData, message);
-        let mut bytes = Vec::new();
-        File::open(path)?.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
-        if bytes.len() as u64 > MOST_BYTES {
-            return Err(wrong(format!("expected at most {MOST_BYTES} bytes, found more")));
-        }
-        cua_grpo_model::plain_text::decode(&bytes).map_err(wrong)
-    };
-    read().map_err(|reason| ConfigError::Read {
+    let wrong = |message| std::io::Error::new(std::io::ErrorKind::InvalidData, message);
+    let text =
+        read_given(path, Limit::SMALL).and_then(|bytes| cua_grpo_model::plain_text::decode(&bytes).map_err(wrong));
+    text.map_err(|reason| ConfigError::Read {
         path: path.into(),
         reason,
     })

@@ -1,6 +1,7 @@
 //! Where values come from, and how messages call it.
 
 use super::dotenv::Dotenv;
+use crate::files::{Limit, read_bytes};
 use std::path::{Path, PathBuf};
 
 /// What kind of place a value is from, weakest first.
@@ -125,8 +126,41 @@ pub fn dotenv(folder: &Path) -> Option<(PathBuf, Dotenv)> {
         .ancestors()
         .map(|folder| folder.join(".env"))
         .find(|path| path.is_file())?;
-    let text = std::fs::read(&path).ok()?;
     let variable = |name: &str| std::env::var(name).ok();
-    let read = super::dotenv::parse(&String::from_utf8_lossy(&text), &variable);
+    let read = match read_bytes(&path, Limit::SMALL) {
+        Ok(text) => super::dotenv::parse(&String::from_utf8_lossy(&text), &variable),
+        Err(error) => Dotenv {
+            failed: Some(error.to_string()),
+            ..Dotenv::default()
+        },
+    };
     Some((path, read))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_of_a_file_of_variables_is_left_out_is_told() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join(".env");
+        std::fs::write(&path, "A=1\n'\nB=2\n").unwrap();
+        let (found, read) = dotenv(home.path()).unwrap();
+        let names: Vec<&str> = read.values.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!((found.as_path(), &names[..]), (path.as_path(), &["A", "B"][..]));
+        let line = format!("{}: line 2 is no NAME=value and was left out", path.display());
+        assert_eq!(read.warnings(&path), [line]);
+        // A hole of 3 GB is not read.
+        std::fs::File::create(&path).unwrap().set_len(3 << 30).unwrap();
+        let (_, read) = dotenv(home.path()).unwrap();
+        assert!(read.values.is_empty());
+        let [line] = &read.warnings(&path)[..] else {
+            panic!("one line: {read:?}");
+        };
+        assert!(
+            line.contains(".env cannot be read") && line.contains("at most 1048576 bytes"),
+            "{line}"
+        );
+    }
 }

@@ -1,7 +1,8 @@
 //! Reading files that others may have written: regular ones alone, and of a size that can be.
 
-use std::fs::File;
-use std::io::{Error, ErrorKind, Read, Result};
+use super::own::{name, unwaiting};
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, Error, ErrorKind, Read, Result, Take};
 use std::path::Path;
 
 /// Most bytes of a file.
@@ -20,6 +21,47 @@ impl Limit {
     pub fn new(bytes: u64) -> Self {
         Self(bytes)
     }
+
+    /// The number.
+    pub(super) fn bytes(self) -> u64 {
+        self.0
+    }
+
+    /// Whether so many bytes may be.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidData`] when they are too many.
+    pub(super) fn check(self, bytes: u64) -> Result<()> {
+        if bytes <= self.0 {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::InvalidData,
+            format!("expected at most {} bytes, found more", self.0),
+        ))
+    }
+}
+
+/// Opens a regular file, also behind a link, whose size is within `limit`. What is none is not opened.
+fn open(path: &Path, limit: Limit) -> Result<File> {
+    let regular = |data: &std::fs::Metadata| {
+        if data.is_dir() {
+            return Err(Error::from(ErrorKind::IsADirectory));
+        }
+        if data.is_file() {
+            return limit.check(data.len());
+        }
+        let found = name(data.file_type());
+        Err(Error::new(
+            ErrorKind::InvalidData,
+            format!("expected a file, found {found}; put a file in its place, or move it away"),
+        ))
+    };
+    regular(&path.metadata()?)?;
+    let file = unwaiting(OpenOptions::new().read(true), false).open(path)?;
+    // It may be exchanged after the look.
+    regular(&file.metadata()?)?;
+    Ok(file)
 }
 
 /// The bytes of a regular file; a pipe, a device or a folder is none and would have no end.
@@ -27,25 +69,59 @@ impl Limit {
 /// # Errors
 /// [`ErrorKind::InvalidData`] when it is no regular file or larger than `limit`; those of reading.
 pub fn read_bytes(path: &Path, limit: Limit) -> Result<Vec<u8>> {
-    let data = path.metadata()?;
-    let wrong = |message: String| Error::new(ErrorKind::InvalidData, message);
-    if data.is_dir() {
-        return Err(Error::from(ErrorKind::IsADirectory));
-    }
-    if !data.is_file() {
-        return Err(wrong("expected a file, found a pipe or a device".into()));
-    }
-    let large = || wrong(format!("expected at most {} bytes, found more", limit.0));
-    if data.len() > limit.0 {
-        return Err(large());
-    }
     let mut bytes = Vec::new();
     // It may grow while it is read.
-    File::open(path)?.take(limit.0 + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > limit.0 {
-        return Err(large());
-    }
+    open(path, limit)?.take(limit.0 + 1).read_to_end(&mut bytes)?;
+    limit.check(bytes.len() as u64)?;
     Ok(bytes)
+}
+
+/// The first `most` bytes of a regular file, or all where it has fewer.
+///
+/// # Errors
+/// As [`read_bytes`].
+pub fn read_start(path: &Path, limit: Limit, most: u64) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open(path, limit)?.take(most).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The lines of a regular file, one after the other: what they come to need not fit into the memory.
+///
+/// # Errors
+/// As [`read_bytes`].
+pub fn lines(path: &Path, limit: Limit) -> Result<Lines> {
+    let file = open(path, limit)?;
+    Ok(Lines(BufReader::new(file.take(limit.0 + 1)), limit))
+}
+
+/// Made by [`lines()`]. A line comes with its line break; the last one may have none.
+#[derive(Debug)]
+pub struct Lines(BufReader<Take<File>>, Limit);
+
+impl Lines {
+    /// Most bytes of a line: several times what one of the largest evaluation or step has.
+    const LINE: u64 = 16 << 20;
+}
+
+impl Iterator for Lines {
+    type Item = Result<Vec<u8>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut line = Vec::new();
+        let read = (&mut self.0).take(Self::LINE + 1).read_until(b'\n', &mut line);
+        let checked = read.and_then(|count| {
+            Limit(Self::LINE).check(count as u64)?;
+            // The file has grown beyond its limit since it was opened.
+            self.1.check(self.1.0 + u64::from(self.0.get_ref().limit() == 0))?;
+            Ok(count)
+        });
+        match checked {
+            Ok(0) => None,
+            Ok(_) => Some(Ok(line)),
+            Err(error) => Some(Err(error)),
+        }
+    }
 }
 
 /// [`read_bytes`] as UTF-8 text.
@@ -94,6 +170,32 @@ mod tests {
             read_text(&path, Limit::SMALL).unwrap_err().kind(),
             ErrorKind::InvalidData
         );
+    }
+
+    #[test]
+    fn lines_come_one_by_one_and_one_without_an_end_is_refused() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("file");
+        std::fs::write(&path, "a\n\nbc").unwrap();
+        let read = |limit| lines(&path, limit).map(|lines| lines.map(Result::unwrap).collect::<Vec<_>>());
+        assert_eq!(read(Limit::new(5)).unwrap(), [&b"a\n"[..], b"\n", b"bc"]);
+        assert!(read(Limit::new(4)).is_err());
+        // A hole of 3 GB is one line: no more of it is read than a line may have.
+        let file = File::options().append(true).open(&path).unwrap();
+        file.set_len(3 << 30).unwrap();
+        let mut found = lines(&path, Limit::LOG).unwrap().skip(2);
+        let error = found.next().unwrap().unwrap_err();
+        assert!(error.to_string().contains("at most 16777216 bytes"), "{error}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn pipes_are_not_waited_for() {
+        let home = tempfile::tempdir().unwrap();
+        let path = crate::files::tests::pipe(&home.path().join("pipe"));
+        let error = read_bytes(&path, Limit::SMALL).unwrap_err();
+        assert!(error.to_string().contains("found a pipe"), "{error}");
+        assert!(lines(&path, Limit::SMALL).is_err());
     }
 
     #[cfg(unix)]

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Name of the list within the folder.
 pub const CHECKSUMS: &str = "checksums.json";
@@ -64,6 +64,15 @@ pub fn verify(folder: &Path) -> Result<(), Damage> {
     let first = verify_once(folder);
     // Whoever writes there may have exchanged the folder between two reads.
     if first.is_err() { verify_once(folder) } else { first }
+}
+
+/// The folders of `folder` and its folders `inner` that are there and have no list, so that [`verify`] finds no damage in
+/// them: someone removed it, or an older version wrote none.
+pub fn unlisted(folder: &Path, inner: &[&str]) -> Vec<PathBuf> {
+    let inner = inner.iter().map(|name| folder.join(name));
+    let mut found: Vec<PathBuf> = std::iter::once(folder.to_path_buf()).chain(inner).collect();
+    found.retain(|folder| folder.is_dir() && !folder.join(CHECKSUMS).exists());
+    found
 }
 
 fn verify_once(folder: &Path) -> Result<(), Damage> {
@@ -236,7 +245,13 @@ mod tests {
         let list = folder.path().join(CHECKSUMS);
         std::fs::write(&list, "{\"weights\": ").unwrap();
         assert_eq!(verify(folder.path()), Err(Damage::List));
+        let best = folder.path().join("best_model");
+        let inner = ["best_model", "none"];
+        assert_eq!(unlisted(folder.path(), &inner), Vec::<PathBuf>::new());
         std::fs::remove_file(&list).unwrap();
         verify(folder.path()).unwrap();
+        assert_eq!(unlisted(folder.path(), &inner), [folder.path()]);
+        std::fs::remove_file(best.join(CHECKSUMS)).unwrap();
+        assert_eq!(unlisted(folder.path(), &inner), [folder.path(), &best]);
     }
 }

@@ -3,10 +3,11 @@
 //! Every step that changes what a reader sees is one call of the system, so after a death at any point a path names its
 //! old or its new content. What is left aside has a name that begins with a dot; [`sweep`] removes it.
 
-use super::ops;
+use super::patient::open_given;
+use super::{ops, own};
 use anyhow::{Context, Result};
 use std::ffi::OsString;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -17,27 +18,42 @@ const DISCARDED: &str = ".discarded";
 /// End of the name of a folder's old version, where a file system cannot exchange two folders.
 const REPLACED: &str = ".replaced";
 
-/// Replaces the content of `path`, or makes the file.
+/// Replaces the content of the file `path` of a run folder, or makes it. A link, a pipe or a device is none of a run's
+/// files: it is neither written to nor replaced.
 ///
 /// # Errors
-/// When the file system refuses; the old content stands then.
+/// When something else than a file is there, or the file system refuses; the old content stands then.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    replace(path, bytes).with_context(|| format!("cannot write {}", path.display()))
+    replace_own(path, bytes).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// [`write()`], with what the file system said alone.
 ///
 /// # Errors
-/// When the file system refuses; the old content stands then.
+/// As [`write()`].
+pub fn replace_own(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    own::check_file(path)?;
+    // What comes there after the look is replaced: a name is changed, whatever stands behind it.
+    replace_file(path, bytes)
+}
+
+/// Replaces the content of `path`, which the user names, or makes the file: that behind a link, and a pipe or a device is
+/// written to.
+///
+/// # Errors
+/// When the file system refuses, and when nobody reads the pipe for ten seconds; the old content stands then.
 pub fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let found = path.metadata().ok();
-    if found.as_ref().is_some_and(|found| !found.is_file() && !found.is_dir()) {
-        // A device or a pipe is written to: a file in its place would be its end.
-        return std::fs::OpenOptions::new().write(true).open(path)?.write_all(bytes);
+    if path.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+        // A file in its place would be its end.
+        return open_given(path)?.write_all(bytes);
     }
     // The file behind a link, not the link.
     let real = path.is_symlink().then(|| path.canonicalize()).transpose()?;
-    let path = real.as_deref().unwrap_or(path);
+    replace_file(real.as_deref().unwrap_or(path), bytes)
+}
+
+fn replace_file(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let found = path.metadata().ok().filter(Metadata::is_file);
     let partial = beside(path, &format!(".{}{PARTIAL}", std::process::id()));
     let written = write_synced(&partial, bytes)
         .and_then(|()| found.map_or(Ok(()), |found| std::fs::set_permissions(&partial, found.permissions())))
@@ -64,6 +80,7 @@ pub fn is_mendable(error: &std::io::Error) -> bool {
             | InvalidFilename
             | InvalidData
             | InvalidInput
+            | TimedOut
     )
 }
 
@@ -175,7 +192,8 @@ pub fn sweep(folder: &Path) -> Result<()> {
 }
 
 /// Gives `to` the files of the folder `from`, folders in it too, without a second copy of the large ones on the disk where
-/// the file system can: weights are never changed in place, so both names may share one file.
+/// the file system can: weights are never changed in place, so both names may share one file. What is neither file nor
+/// folder (a link, a pipe, a device) was not written by a run and is left out, with a warning.
 ///
 /// # Errors
 /// When the file system refuses.
@@ -183,13 +201,20 @@ pub fn link_folder(from: &Path, to: &Path) -> Result<()> {
     let context = |path: &Path| format!("cannot copy {} to {}", path.display(), to.display());
     make_folders(to).with_context(|| context(from))?;
     for entry in std::fs::read_dir(from).with_context(|| context(from))? {
-        let path = entry.with_context(|| context(from))?.path();
-        let target = to.join(path.file_name().unwrap_or_default());
-        if path.is_dir() {
+        let entry = entry.with_context(|| context(from))?;
+        let (path, kind) = (entry.path(), entry.file_type().with_context(|| context(from))?);
+        let target = to.join(entry.file_name());
+        if kind.is_dir() {
             link_folder(&path, &target)?;
-            continue;
+        } else if kind.is_file() {
+            link_file(&path, &target)?;
+        } else {
+            tracing::warn!(
+                "{} is {} and is left out: a run has none",
+                path.display(),
+                own::name(kind)
+            );
         }
-        link_file(&path, &target)?;
     }
     Ok(())
 }
@@ -251,10 +276,11 @@ pub fn make_folders(folder: &Path) -> std::io::Result<()> {
 /// When the file system refuses.
 pub fn sync_tree(folder: &Path) -> std::io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.is_dir() {
+        let entry = entry?;
+        let (path, kind) = (entry.path(), entry.file_type()?);
+        if kind.is_dir() {
             sync_tree(&path)?;
-        } else {
+        } else if kind.is_file() {
             ops::sync(&File::open(&path)?, &path)?;
         }
     }

@@ -1,5 +1,6 @@
 //! One process at a time in a folder: a lock that the system takes back when the process ends, however it ends.
 
+use super::own;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -88,12 +89,10 @@ impl FolderLock {
             path: path.clone(),
             reason,
         };
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path);
+        let file = own::open(
+            &path,
+            OpenOptions::new().read(true).write(true).create(true).truncate(false),
+        );
         let mut file = file.map_err(io)?;
         match file.try_lock() {
             Ok(()) => {
@@ -172,6 +171,18 @@ mod tests {
         assert!(text.contains("--output-dir"), "{text}");
         drop(held);
         FolderLock::acquire(folder.path()).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_lock_that_is_no_file_is_refused() {
+        let home = tempfile::tempdir().unwrap();
+        for (what, path) in crate::files::tests::strange(home.path()) {
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::rename(&path, folder.path().join(LOCK)).unwrap();
+            let text = FolderLock::acquire(folder.path()).unwrap_err().to_string();
+            assert!(text.contains(".lock") && text.contains(what), "{text}");
+        }
     }
 
     #[cfg(unix)]

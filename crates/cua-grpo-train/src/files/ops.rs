@@ -1,7 +1,8 @@
 //! The calls by which files of a run change, each in one place: a test lets the process end at any of them, lets one fail,
 //! cuts a write short, or notes them all to know what a disk has after a loss of power.
 
-use std::fs::File;
+use super::own;
+use std::fs::{File, OpenOptions};
 use std::io::{Result, Write};
 use std::path::Path;
 
@@ -32,17 +33,20 @@ pub(crate) fn make(folder: &Path) -> Result<()> {
     act!(Op::Make(folder.into()), std::fs::create_dir(folder))
 }
 
-/// Makes the file `path`, or empties it.
+/// Makes the file `path`, or empties it; what is no regular file is left as it is.
 pub(crate) fn create(path: &Path) -> Result<File> {
-    act!(Op::Create(path.into()), File::create(path))
+    act!(
+        Op::Create(path.into()),
+        own::open(path, OpenOptions::new().write(true).create(true).truncate(true))
+    )
 }
 
-/// Opens the file `path` to append to, or makes it.
+/// Opens the regular file `path` to append to, or makes it.
 pub(crate) fn open_end(path: &Path) -> Result<File> {
     if !path.exists() {
         return create(path);
     }
-    File::options().append(true).open(path)
+    own::open_end(path)
 }
 
 /// Writes on in `file`, which is that of `path`.

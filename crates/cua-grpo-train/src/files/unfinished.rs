@@ -1,7 +1,7 @@
 //! A model folder that appears whole or not at all, made by one process at a time.
 
-use super::{FolderLock, LOCK, sync_tree};
-use crate::error::TrainError;
+use super::{FolderLock, LOCK, check_folder, sync_tree};
+use crate::error::{Mendable, TrainError};
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 
@@ -24,6 +24,8 @@ impl Unfinished {
         let name = format!(".{}.unfinished", name.to_string_lossy());
         let path = parent.unwrap_or(Path::new(".")).join(name);
         let context = || format!("cannot make the folder {}", path.display());
+        // What lies behind a link is not what a killed process left.
+        check_folder(&path).mendable(context())?;
         std::fs::create_dir_all(&path).with_context(context)?;
         let lock = FolderLock::acquire(&path).map_err(TrainError::from)?;
         for entry in std::fs::read_dir(&path).with_context(context)? {
@@ -99,6 +101,23 @@ mod tests {
         assert_eq!(names(&folder.path().join("deep")), ["model"]);
         let made = Unfinished::beside(&place).unwrap();
         assert!(made.finish(&place).is_err(), "files are not written over");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_in_its_place_is_not_followed_and_nothing_behind_it_is_removed() {
+        let home = tempfile::tempdir().unwrap();
+        let mine = home.path().join("mine");
+        std::fs::create_dir(&mine).unwrap();
+        std::fs::write(mine.join("letter"), "dear").unwrap();
+        std::os::unix::fs::symlink(&mine, home.path().join(".model.unfinished")).unwrap();
+        let error = Unfinished::beside(&home.path().join("model")).err().unwrap();
+        let error = TrainError::from(error);
+        assert!(
+            error.is_mendable() && error.to_string().contains("found a link"),
+            "{error}"
+        );
+        assert_eq!(names(&mine), ["letter"]);
     }
 
     #[test]

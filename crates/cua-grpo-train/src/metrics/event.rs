@@ -48,7 +48,7 @@ impl Line {
         }
     }
 
-    /// The timeline that begins with this line.
+    /// The timeline that wrote the line; of older versions only the first line of a timeline tells it.
     pub fn timeline(&self) -> Option<&str> {
         match self {
             Self::Eval(event) => event.run.as_deref(),
@@ -56,7 +56,7 @@ impl Line {
         }
     }
 
-    /// The line as the first one of `timeline`.
+    /// The line as one of `timeline`.
     pub fn on(mut self, timeline: &str) -> Self {
         match &mut self {
             Self::Eval(event) => event.run = Some(timeline.into()),
@@ -140,7 +140,7 @@ pub struct EvalEvent {
     /// What came out of each instance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instances: Option<Instances>,
-    /// The timeline of the run that begins with this line; left out in all other lines.
+    /// The timeline that wrote the line; older versions left it out in all but the first line of one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
     /// Why it has failed, where more was lost than the configuration allows: its figures are compared with none.
@@ -283,7 +283,7 @@ pub struct TrainEvent {
     /// Mean probability mass that top-p and top-k kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept_mass_mean: Option<f64>,
-    /// The timeline of the run that begins with this line; left out in all other lines.
+    /// The timeline that wrote the line; older versions left it out in all but the first line of one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
 }

@@ -107,6 +107,41 @@ fn a_damaged_newest_checkpoint_gives_way_to_the_one_before() {
 }
 
 #[test]
+fn a_checkpoint_that_cannot_be_checked_is_told() {
+    let run = run(&[2, 4]);
+    std::fs::write(run.path().join(CONFIG), "seed: 1").unwrap();
+    let (_, notes) = ResumePoint::find(run.path()).unwrap().verified().unwrap();
+    assert_eq!(notes, []);
+    let checkpoint = run.path().join("checkpoints/checkpoint-4");
+    std::fs::create_dir(checkpoint.join("best_model")).unwrap();
+    std::fs::remove_file(checkpoint.join(crate::files::CHECKSUMS)).unwrap();
+    // Damage that nothing tells now.
+    std::fs::write(checkpoint.join("adapter_model.safetensors"), "cut").unwrap();
+    let (point, notes) = ResumePoint::find(run.path()).unwrap().verified().unwrap();
+    assert_eq!((point.step, notes.len()), (4, 2), "{notes:?}");
+    for (note, name) in notes
+        .iter()
+        .zip(["checkpoint-4 has no", "checkpoint-4/best_model has no"])
+    {
+        assert!(matches!(note, Note::Warning(text) if text.starts_with("not verified: ") && text.contains(name)));
+    }
+    // One that takes the place of a damaged one is looked at as well.
+    std::fs::write(checkpoint.join(STATE), "{").unwrap();
+    std::fs::remove_file(
+        run.path()
+            .join("checkpoints/checkpoint-2")
+            .join(crate::files::CHECKSUMS),
+    )
+    .unwrap();
+    let (point, notes) = ResumePoint::find(run.path()).unwrap().verified().unwrap();
+    assert_eq!(point.step, 2);
+    assert!(
+        notes[0].text().contains("is damaged") && notes[1].text().contains("checkpoint-2 has no"),
+        "{notes:?}"
+    );
+}
+
+#[test]
 fn a_checkpoint_under_another_name_or_in_another_place_is_refused() {
     let run = run(&[2, 4]);
     std::fs::write(run.path().join(CONFIG), "seed: 1").unwrap();

@@ -4,17 +4,17 @@
 use super::identity::Identity;
 use crate::checkpoint::{TrainingState, step_of};
 use crate::episodes::Saved;
+use crate::error::TrainError;
 use crate::files::{
-    CHECKSUMS, Limit, link_folder, make_folders, move_folder, read_bytes, read_text, replace_folder, verify, write,
+    CHECKSUMS, Limit, is_mendable, lines, link_folder, make_folders, move_folder, read_bytes, replace_folder, verify,
+    write,
 };
-use crate::layout::{BEST, CHECKPOINTS, CONFIG, FINAL, REPORT, TRAIN_LOG, best_of, list};
+use crate::layout::{ABANDONED, BEST, CHECKPOINTS, CONFIG, FINAL, REPORT, TRAIN_LOG, best_of, list};
 use crate::metrics::{METRICS, belongs, read_metrics};
 use crate::resume::ResumePoint;
 use anyhow::{Context, Result};
+use serde::Deserialize;
 use std::path::{Path, PathBuf};
-
-/// Folder of what was set aside, within the run folder. Each folder in it is a run folder of its own.
-const ABANDONED: &str = "abandoned";
 
 /// What stays of a run that goes on from a checkpoint.
 #[derive(Debug, Clone)]
@@ -25,6 +25,14 @@ pub struct Kept {
     pub evaluated: bool,
     /// The checkpoint; `None` when the run begins anew.
     checkpoint: Option<PathBuf>,
+}
+
+/// What a line of the log of training episodes says of itself.
+#[derive(Deserialize)]
+struct Logged {
+    step: usize,
+    /// The timeline; older versions tell none.
+    run: Option<String>,
 }
 
 impl Kept {
@@ -50,22 +58,39 @@ impl Kept {
         }
     }
 
-    /// The lines of the log of training episodes that stay.
+    /// The lines of the log of training episodes that stay in the run `identity`. Those of another run are left out, with a
+    /// warning.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn train_lines(&self, path: &Path) -> Result<Vec<u8>> {
-        let text = match read_text(path, Limit::LOG) {
+    pub fn train_lines(&self, path: &Path, identity: &Identity) -> Result<Vec<u8>> {
+        let log = match lines(path, Limit::LOG) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            text => text.with_context(|| format!("cannot read {}", path.display()))?,
+            log => log.map_err(unreadable(path))?,
         };
-        let stays = |line: &&str| {
-            let value: Option<serde_json::Value> = serde_json::from_str(line).ok();
-            let step = value.and_then(|value| value.get("step")?.as_u64());
-            step.is_some_and(|step| step <= self.step as u64)
-        };
-        let kept: String = text.lines().filter(stays).map(|line| format!("{line}\n")).collect();
-        Ok(kept.into_bytes())
+        let (mut kept, mut others) = (Vec::new(), 0);
+        for line in log {
+            let line = line.map_err(unreadable(path))?;
+            let Ok(Logged { step, run }) = serde_json::from_slice(&line) else {
+                continue; // torn by a death
+            };
+            if step > self.step {
+                continue;
+            }
+            if identity.has(run.as_deref(), step) {
+                kept.extend_from_slice(line.trim_ascii_end());
+                kept.push(b'\n');
+            } else {
+                others += 1;
+            }
+        }
+        if others > 0 {
+            tracing::warn!(
+                "{others} lines of {} are left out: another run wrote them",
+                path.display()
+            );
+        }
+        Ok(kept)
     }
 
     /// Sets aside what is not kept of the run `identity`, and puts the best model of the checkpoint's time in its place; the folder that
@@ -81,7 +106,7 @@ impl Kept {
         let events = read_metrics(run)?;
         let cut = events.iter().any(|event| !belongs(event, self.step, self.evaluated));
         let log = run.join(TRAIN_LOG);
-        let lines = self.train_lines(&log)?;
+        let lines = self.train_lines(&log, identity)?;
         let mut aside = None;
         if cut || !later.is_empty() {
             let folder = free_name(&run.join(ABANDONED), self.step);
@@ -145,10 +170,25 @@ fn same(one: &Path, other: &Path) -> bool {
     list(one).is_some_and(|sums| list(other) == Some(sums)) && verify(other).is_ok()
 }
 
+/// Why a file that goes aside, or stays, cannot be read, and what to do: for `map_err`.
+fn unreadable(path: &Path) -> impl Fn(std::io::Error) -> anyhow::Error {
+    move |reason| {
+        let text = format!(
+            "cannot read {}: {reason}; mend the file, or move it away",
+            path.display()
+        );
+        if is_mendable(&reason) {
+            TrainError::Usage(text).into()
+        } else {
+            anyhow::Error::new(reason).context(text)
+        }
+    }
+}
+
 fn copy(from: &Path, to: &Path) -> Result<()> {
     let bytes = match read_bytes(from, Limit::LOG) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        bytes => bytes.with_context(|| format!("cannot read {}", from.display()))?,
+        bytes => bytes.map_err(unreadable(from))?,
     };
     if let Some(folder) = to.parent() {
         make_folders(folder).with_context(|| format!("cannot create {}", folder.display()))?;
@@ -302,13 +342,49 @@ mod tests {
     }
 
     #[test]
+    fn lines_of_another_run_in_the_log_are_left_out_and_older_ones_stay() {
+        let home = run();
+        let log = home.path().join(TRAIN_LOG);
+        let kept = |step| {
+            let point = ResumePoint::find(&home.path().join(format!("{CHECKPOINTS}/checkpoint-{step}"))).unwrap();
+            Kept::of(&point, &TrainingState::default())
+        };
+        let (own, other) = (Identity::new(), Identity::new());
+        let line = |step, run: &Identity| format!("{{\"step\":{step},\"run\":\"{}\"}}\n", run.timeline);
+        let old = "{\"step\":1}\n".to_owned();
+        let text = old.clone() + &line(2, &own) + &line(2, &other) + &line(3, &own) + "{\"ste";
+        std::fs::write(&log, text).unwrap();
+        assert_eq!(
+            String::from_utf8(kept(2).train_lines(&log, &own).unwrap()).unwrap(),
+            old.clone() + &line(2, &own)
+        );
+        // A fork has the lines of the run that it comes from, up to its step.
+        let fork = own.forked(2);
+        assert_eq!(
+            String::from_utf8(kept(2).train_lines(&log, &fork).unwrap()).unwrap(),
+            old + &line(2, &own)
+        );
+        let file = std::fs::File::options().append(true).open(&log).unwrap();
+        file.set_len(3 << 30).unwrap();
+        let error = TrainError::from(kept(2).train_lines(&log, &own).unwrap_err());
+        assert!(
+            error.is_mendable() && error.to_string().contains("train.jsonl"),
+            "{error}"
+        );
+    }
+
+    #[test]
     fn a_death_at_any_point_of_a_fork_leaves_a_run_that_goes_on() {
         for points in 0.. {
             let home = run();
             let run = home.path();
             let point = ResumePoint::find(&run.join(CHECKPOINTS).join("checkpoint-2")).unwrap();
             let died = dies_after(points, || begin(run, point));
-            for folder in [run.to_path_buf(), run.join(CHECKPOINTS), run.join("episodes")] {
+            for folder in [
+                run.to_path_buf(),
+                run.join(CHECKPOINTS),
+                run.join(crate::layout::EPISODES),
+            ] {
                 sweep(&folder).unwrap();
             }
             // Whatever is the newest now, it is whole, and the metrics reach to it.

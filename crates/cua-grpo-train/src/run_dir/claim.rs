@@ -1,9 +1,10 @@
 //! A folder for a new run that no other run has, also not one that begins at the same moment.
 
 use super::identity::check_name;
+use super::places::check_places;
 use crate::error::TrainError;
 use crate::files::{FolderLock, LockError, is_mendable, make_folders};
-use crate::layout::{CHECKPOINTS, CONFIG};
+use crate::layout::{CHECKPOINTS, CONFIG, EPISODES};
 use crate::metrics::METRICS;
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
@@ -32,7 +33,10 @@ pub fn new_folder(wanted: &str) -> Result<(PathBuf, FolderLock)> {
         if used(&path) {
             continue;
         }
-        match make_folders(&path.join("episodes")) {
+        if path.is_dir() {
+            check_places(&path)?;
+        }
+        match make_folders(&path.join(EPISODES)) {
             Err(error) if is_mendable(&error) => {
                 return Err(TrainError::Usage(format!("{}: {error}", context(&path))).into());
             }

@@ -1,8 +1,8 @@
 //! Which run a folder holds: `run.json`, with a random id that the folder keeps, and the timelines whose work it has.
 //!
 //! A *timeline* is one way of a run through its steps. A run that goes on from an earlier step than the last begins a new
-//! one, and so does one that goes on in a folder of its own. Adapters and the first line of `metrics.jsonl` tell theirs, so
-//! that a checkpoint or a file of another run is noticed.
+//! one, and so does one that goes on in a folder of its own. Adapters, saved episodes and the lines of `metrics.jsonl` and
+//! `train.jsonl` tell theirs, so that a checkpoint, a file or a line of another run is noticed.
 
 use crate::error::TrainError;
 use crate::files::{Limit, read_text, write};
@@ -173,7 +173,7 @@ pub fn check_folder(run_dir: &Path, folder: &Path) -> Result<(), String> {
     ))
 }
 
-/// Refuses the `metrics.jsonl` of `run_dir` when another run wrote it.
+/// Refuses the `metrics.jsonl` of `run_dir` when another run wrote it, or a part of it.
 ///
 /// # Errors
 /// [`TrainError::Usage`] that names both runs; or when the file cannot be read.
@@ -181,17 +181,18 @@ pub fn check_metrics(run_dir: &Path) -> Result<(), TrainError> {
     let Some(run) = Identity::read(run_dir)? else {
         return Ok(());
     };
-    for (timeline, step) in timelines(run_dir).map_err(anyhow::Error::from)? {
-        if !run.has(Some(&timeline), step) {
-            return Err(TrainError::Usage(format!(
-                "{} was written by another run ({timeline}) than the one of this folder ({}); put its own file back, or \
-                 remove this one",
-                run_dir.join(METRICS).display(),
-                run.timeline
-            )));
-        }
-    }
-    Ok(())
+    let found = timelines(run_dir)?;
+    let Some(other) = found.iter().find(|part| !run.has(Some(&part.timeline), part.step)) else {
+        return Ok(());
+    };
+    Err(TrainError::Usage(format!(
+        "{} from line {} on was written by another run ({}) than the one of this folder ({}); put the folder's own file \
+         back, or remove the lines of the other run",
+        run_dir.join(METRICS).display(),
+        other.line,
+        other.timeline,
+        run.timeline
+    )))
 }
 
 /// The timelines that checkpoints and metrics of a run folder without a file tell: someone removed it, or put checkpoints
@@ -204,6 +205,7 @@ fn known(run_dir: &Path) -> Vec<Earlier> {
     });
     // What is wrong with the metrics is told by whoever uses them.
     let lines = timelines(run_dir).unwrap_or_default();
+    let lines = lines.into_iter().map(|part| (part.timeline, part.step));
     let mut found: Vec<Earlier> = Vec::new();
     for (timeline, step) in adapters.chain(lines) {
         match found.iter_mut().find(|earlier| earlier.timeline == timeline) {
@@ -287,6 +289,12 @@ mod tests {
         (home, identity)
     }
 
+    /// Lines of `timeline`.
+    fn text_of(timeline: &str, words: &[&str]) -> Vec<String> {
+        let line = |word: &&str| serde_json::to_string(&Line::short(word).on(timeline)).unwrap() + "\n";
+        words.iter().map(line).collect()
+    }
+
     fn checkpoint(run: &Path, step: usize) -> Result<(), String> {
         check_folder(run, &run.join(format!("checkpoints/checkpoint-{step}")))
     }
@@ -316,6 +324,26 @@ mod tests {
             error.is_mendable() && error.to_string().contains(&second.timeline),
             "{error}"
         );
+        // A part of them: swapped in, or appended.
+        let own = text_of(&first.timeline, &["e0", "1", "2", "3"]);
+        for foreign in [["e0", "1", "2", "3"], ["e0", "1", "2", "9"]].iter().flat_map(|words| {
+            [1, 2, 3].map(|from| own[..from].concat() + &text_of(&second.timeline, words)[from..].concat())
+        }) {
+            std::fs::write(one.path().join(METRICS), &foreign).unwrap();
+            let text = check_metrics(one.path()).unwrap_err().to_string();
+            let line = foreign
+                .lines()
+                .position(|line| line.contains(&second.timeline))
+                .unwrap()
+                + 1;
+            assert!(
+                text.contains(&format!("from line {line} on")) && text.contains(&second.timeline),
+                "{text}"
+            );
+        }
+        std::fs::write(one.path().join(METRICS), own.concat()).unwrap();
+        check_metrics(one.path()).unwrap();
+        std::fs::copy(other.path().join(METRICS), one.path().join(METRICS)).unwrap();
         // What older versions wrote tells nothing, and is taken as it is.
         adapter(&one.path().join("final"), None, 3);
         check_folder(one.path(), &one.path().join("final")).unwrap();

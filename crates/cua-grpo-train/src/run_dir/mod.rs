@@ -7,6 +7,7 @@
 mod aside;
 mod claim;
 mod identity;
+mod places;
 
 #[cfg(test)]
 mod deaths;
@@ -15,11 +16,11 @@ pub use identity::{Earlier, Identity, check_folder, check_metrics, check_name, r
 
 use crate::checkpoint::TrainingState;
 use crate::config::{TrainConfig, to_yaml};
-use crate::episodes::{Saved, save_episode};
+use crate::episodes::{Mark, Saved, save_episode};
 use crate::error::TrainError;
 use crate::eval::EvalResult;
 use crate::files::{FolderLock, link_folder, ops, replace_folder, sweep, write};
-use crate::layout::{BEST, CHECKPOINTS, CONFIG, TRAIN_LOG, best_of};
+use crate::layout::{BEST, CHECKPOINTS, CONFIG, EPISODES, TRAIN_LOG, best_of};
 use crate::metrics::MetricsWriter;
 use crate::resume::ResumePoint;
 use crate::sink::{Event, Sink};
@@ -27,6 +28,7 @@ use crate::tolerate::Tolerated;
 use anyhow::{Context, Result};
 use aside::Kept;
 use cua_grpo_core::{Episode, Group, Task};
+use places::check_places;
 use std::path::{Path, PathBuf};
 
 /// Records that could not be written.
@@ -102,7 +104,7 @@ impl RunDir {
                 }
             }
         }
-        let lines = kept.train_lines(&point.run_dir.join(TRAIN_LOG))?;
+        let lines = kept.train_lines(&point.run_dir.join(TRAIN_LOG), &identity)?;
         write(&path.join(TRAIN_LOG), &lines)?;
         let metrics = MetricsWriter::resume_from(&point.run_dir, &path, point.step, state.evaluated)?;
         let mut dir = Self::at(path, config, None, identity, lock);
@@ -166,13 +168,10 @@ impl RunDir {
         if aside.is_some() {
             self.identity.turn(step);
         }
-        let noted = Identity::read(&self.path)?;
-        if noted.as_ref() != Some(&self.identity) {
+        if Identity::read(&self.path)?.as_ref() != Some(&self.identity) {
             self.identity.write(&self.path)?;
         }
-        let turned = noted.is_none_or(|noted| noted.timeline != self.identity.timeline) || metrics.is_empty()?;
-        let timeline = turned.then(|| self.identity.timeline.clone());
-        self.metrics = Some(timeline.iter().fold(metrics, |metrics, timeline| metrics.on(timeline)));
+        self.metrics = Some(metrics.on(&self.identity.timeline));
         self.kept = None;
         Ok(aside.map(|folder| {
             format!(
@@ -219,6 +218,10 @@ impl RunDir {
             return; // Whoever writes what a run cannot do without says so.
         }
         let folder = kind.folder(&self.path, step);
+        let mark = Some(Mark {
+            run: &self.identity.timeline,
+            step,
+        });
         let mut episodes = episodes.into_iter().enumerate().peekable();
         if episodes.peek().is_none() {
             let removed = crate::files::discard(&folder);
@@ -226,7 +229,7 @@ impl RunDir {
         }
         let replaced = replace_folder(&folder, |partial| {
             for (index, (task, episode, advantage)) in episodes {
-                let saved = save_episode(partial, index, task, episode, advantage);
+                let saved = save_episode(partial, index, (task, episode, advantage), mark);
                 if saved.is_err() {
                     // Half an episode would be no record of it.
                     let _ = ops::remove_all(&partial.join(format!("{index:03}")));
@@ -249,6 +252,7 @@ impl RunDir {
             for episode in &group.episodes {
                 let actions: Vec<&str> = episode.turns.iter().map(|turn| turn.action.summary.as_str()).collect();
                 let line = serde_json::json!({
+                    "run": self.identity.timeline,
                     "step": step,
                     "task": group.task.id,
                     "attempt": episode.attempt,
@@ -311,14 +315,11 @@ fn tell<T>(what: &str, outcome: std::result::Result<T, impl std::fmt::Display>) 
 /// Takes the lock of a run folder and puts in order what a death left there.
 ///
 /// # Errors
-/// When another process is at work there, or the file system refuses.
+/// When another process is at work there, a name that a run writes to is no file of its own, or the file system refuses.
 pub fn lock(run_dir: &Path) -> Result<FolderLock> {
+    check_places(run_dir)?;
     let lock = FolderLock::acquire(run_dir).map_err(TrainError::from)?;
-    for folder in [
-        run_dir.to_path_buf(),
-        run_dir.join(CHECKPOINTS),
-        run_dir.join("episodes"),
-    ] {
+    for folder in [run_dir.to_path_buf(), run_dir.join(CHECKPOINTS), run_dir.join(EPISODES)] {
         sweep(&folder)?;
     }
     Ok(lock)

@@ -4,7 +4,7 @@ use crate::cli::ReportArgs;
 use crate::{hint, output};
 use cua_grpo_report::{ReportError, write_report};
 use cua_grpo_train::TrainError;
-use cua_grpo_train::adapter::run_of;
+use cua_grpo_train::adapter::{other_configuration, run_of};
 use cua_grpo_train::layout::REPORT;
 
 /// Writes the report and says where it is.
@@ -20,6 +20,9 @@ pub fn report(arguments: &ReportArgs) -> Result<(), TrainError> {
         }
         error => TrainError::Failed(error.into()),
     })?;
+    for line in other_configuration(&run) {
+        output::warn(line);
+    }
     output::say(format!("report: {}", path.display()));
     Ok(())
 }

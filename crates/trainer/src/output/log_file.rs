@@ -3,14 +3,14 @@
 //! Lines from before the folder is known wait in memory. A file that cannot be written costs lines, not the run: that
 //! is told at the first line that is lost, then after ten, a hundred, ...
 
+use cua_grpo_train::files::open_end;
+use cua_grpo_train::layout::LOG;
 use cua_grpo_train::tolerate::Tolerated;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Name of the file in a run folder.
-pub const LOG: &str = "log.txt";
 /// Bytes that are kept while there is no file.
 const WAITING: usize = 1 << 16;
 
@@ -46,9 +46,7 @@ fn sink() -> MutexGuard<'static, Sink> {
 /// Lets the log go to `log.txt` in `folder`, behind what is there already. What to tell the user comes back: on the
 /// terminal alone, for the file cannot be written.
 pub(super) fn open(folder: &Path) -> Option<String> {
-    let path = folder.join(LOG);
-    let opened = OpenOptions::new().create(true).append(true).open(&path);
-    let outcome = opened.and_then(|file| {
+    let outcome = open_end(&folder.join(LOG)).and_then(|file| {
         let mut sink = sink();
         sink.file = Some(file);
         let waiting = std::mem::take(&mut sink.waiting);

@@ -9,7 +9,6 @@ mod stdout;
 mod stream;
 mod terminal;
 
-pub use log_file::LOG;
 pub use stdout::{check_target, line, piece, write_json};
 pub use stream::{LogFormat, error, install, open_log, say, warn};
 pub use terminal::attach;

@@ -63,6 +63,17 @@ pub fn order(run: &Path) -> Vec<String> {
     read_metrics(run).unwrap().iter().map(name).collect()
 }
 
+/// The lines of the log of training episodes without the name of the timeline, which is drawn; each must have one.
+pub fn log(run: &Path) -> Vec<serde_json::Value> {
+    let text = std::fs::read_to_string(run.join("episodes/train.jsonl")).unwrap();
+    let line = |line: &str| {
+        let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert!(line.as_object_mut().unwrap().remove("run").is_some(), "{line}");
+        line
+    };
+    text.lines().map(line).collect()
+}
+
 /// The weights of an adapter folder.
 pub fn adapter(folder: &Path) -> Vec<u8> {
     std::fs::read(folder.join("adapter_model.safetensors")).unwrap()

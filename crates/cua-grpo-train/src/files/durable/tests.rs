@@ -21,9 +21,48 @@ pub fn dies_after<T>(points: usize, act: impl FnOnce() -> Result<T>) -> bool {
     played.reached && outcome.is_err()
 }
 
+/// A pipe at `path`.
+#[cfg(unix)]
+pub fn pipe(path: &Path) -> PathBuf {
+    let made = std::process::Command::new("mkfifo").arg(path).status();
+    assert!(made.unwrap().success());
+    path.to_path_buf()
+}
+
+/// What is no file of a run, in words and with a path in `home`; new ones with each call.
+#[cfg(unix)]
+pub fn strange(home: &Path) -> Vec<(&'static str, PathBuf)> {
+    use std::os::unix::fs::symlink;
+    let number = std::fs::read_dir(home).unwrap().count();
+    let folder = home.join(format!("strange-{number}"));
+    std::fs::create_dir_all(folder.join("folder")).unwrap();
+    std::fs::write(folder.join("file"), "file").unwrap();
+    drop(std::os::unix::net::UnixListener::bind(folder.join("socket")).unwrap());
+    for (name, to) in [
+        ("inside", folder.join("file")),
+        ("outside", "/etc/hostname".into()),
+        ("nowhere", folder.join("none")),
+        ("device", "/dev/zero".into()),
+    ] {
+        symlink(to, folder.join(name)).unwrap();
+    }
+    pipe(&folder.join("pipe"));
+    [
+        ("a folder", "folder"),
+        ("a socket", "socket"),
+        ("a pipe", "pipe"),
+        ("a link", "inside"),
+        ("a link", "outside"),
+        ("a link", "nowhere"),
+        ("a link", "device"),
+    ]
+    .map(|(what, name)| (what, folder.join(name)))
+    .to_vec()
+}
+
 #[cfg(unix)]
 #[test]
-fn links_modes_and_devices_stay_what_they_are() {
+fn links_modes_and_devices_that_the_user_names_stay_what_they_are() {
     use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
     let home = tempfile::tempdir().unwrap();
     let [file, link] = ["file", "link"].map(|name| home.path().join(name));
@@ -39,6 +78,44 @@ fn links_modes_and_devices_stay_what_they_are() {
     let _listens = std::os::unix::net::UnixListener::bind(&socket).unwrap();
     assert!(replace(&socket, b"new").is_err());
     assert!(socket.metadata().unwrap().file_type().is_socket());
+}
+
+#[cfg(unix)]
+#[test]
+fn files_of_a_run_are_not_written_through_links_and_pipes() {
+    let home = tempfile::tempdir().unwrap();
+    for (what, path) in strange(home.path()) {
+        let error = format!("{:#}", write(&path, b"new").unwrap_err());
+        assert!(
+            error.contains(&format!("found {what}; move it away")),
+            "{what}: {error}"
+        );
+        // Where it comes there after the look, its name is replaced, and what stands behind it stays.
+        let file = path.with_file_name("file");
+        let replaced = replace_file(&path, b"new");
+        assert_eq!(replaced.is_ok(), what != "a folder", "{what}: {replaced:?}");
+        assert_eq!(std::fs::read_to_string(file).unwrap(), "file");
+        assert!(
+            what == "a folder" || path.symlink_metadata().unwrap().is_file(),
+            "{what}"
+        );
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_folder_is_shared_without_what_is_no_file() {
+    let home = tempfile::tempdir().unwrap();
+    let paths = strange(home.path());
+    let from = paths[0].1.parent().unwrap();
+    std::os::unix::fs::symlink(".", from.join("again")).unwrap();
+    let to = home.path().join("to");
+    link_folder(from, &to).unwrap();
+    sync_tree(from).unwrap();
+    let names = std::fs::read_dir(&to).unwrap();
+    let mut names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["file", "folder"]);
 }
 
 fn fill(text: &'static str) -> impl Fn(&Path) -> Result<()> {

@@ -1,0 +1,74 @@
+//! Tests of which configuration counts for an adapter.
+
+use super::*;
+use crate::config::to_yaml;
+use crate::files::seal;
+
+/// A run folder whose `final` was saved with the same configuration, and that configuration.
+fn run() -> (tempfile::TempDir, TrainConfig) {
+    let home = tempfile::tempdir().unwrap();
+    let config = TrainConfig::default();
+    let last = home.path().join("final");
+    std::fs::create_dir(&last).unwrap();
+    let lora = serde_json::json!({
+        "peft_type": "LORA", "r": config.lora_r, "lora_alpha": config.lora_alpha, "target_modules": ["q_proj"],
+    });
+    std::fs::write(last.join("adapter_config.json"), lora.to_string()).unwrap();
+    for folder in [home.path(), &last] {
+        std::fs::write(folder.join(CONFIG), to_yaml(&config).unwrap()).unwrap();
+    }
+    std::fs::write(home.path().join(METRICS), "").unwrap();
+    seal(&last).unwrap();
+    (home, config)
+}
+
+#[test]
+fn the_configuration_beside_an_adapter_counts_and_another_in_the_run_folder_is_told_or_refused() {
+    let (home, config) = run();
+    let (own, run) = (home.path().join("final").join(CONFIG), home.path().join(CONFIG));
+    let edit = |change: &dyn Fn(&mut TrainConfig)| {
+        let mut other = config.clone();
+        change(&mut other);
+        std::fs::write(&run, to_yaml(&other).unwrap()).unwrap();
+        let adapter = Adapter::find(home.path()).unwrap();
+        assert_eq!(adapter.config_file().unwrap(), own);
+        let lines = adapter.other_values(&own, &config);
+        (adapter.config(), lines, other_configuration(home.path()))
+    };
+    let (found, lines, shown) = edit(&|_| {});
+    assert_eq!((found.unwrap().as_ref(), shown), (Some(&config), Vec::new()));
+    assert!(lines.unwrap().is_empty());
+    // What means nothing for a policy is not told.
+    let (_, lines, shown) = edit(&|other| {
+        other.output_dir = "elsewhere".into();
+        other.save_steps += 1;
+    });
+    assert!(lines.unwrap().is_empty() && shown.is_empty());
+    let (found, lines, shown) = edit(&|other| {
+        other.max_turns = config.max_turns + 6;
+        other.model_name = "same".into();
+    });
+    assert_eq!(found.unwrap(), Some(config.clone()), "the checked one is used");
+    let lines = lines.unwrap();
+    assert_eq!((lines.len(), shown.len()), (2, 2), "{lines:?} {shown:?}");
+    let words = format!(
+        "`max_turns` is {} in {}, but {} in {}",
+        config.max_turns,
+        own.display(),
+        config.max_turns + 6,
+        run.display()
+    );
+    let told = |lines: &[String]| lines.iter().any(|line| line.starts_with(&words));
+    assert!(told(&lines) && told(&shown), "{lines:?} {shown:?}");
+    let (found, _, _) = edit(&|other| other.use_rslora = !config.use_rslora);
+    let text = found.unwrap_err().to_string();
+    assert!(
+        text.contains("`use_rslora` is false in") && text.contains("restore it"),
+        "{text}"
+    );
+    // Where an older version saved none beside it, the run's holds.
+    std::fs::write(&run, to_yaml(&config).unwrap()).unwrap();
+    std::fs::remove_file(&own).unwrap();
+    seal(&home.path().join("final")).unwrap();
+    assert_eq!(Adapter::find(home.path()).unwrap().config_file().unwrap(), run);
+}

@@ -1,0 +1,85 @@
+//! What stands where a run writes: its files and folders are its own, and no way out of its folder.
+
+use crate::error::TrainError;
+use crate::files::{LOCK, check_file, check_folder};
+use crate::layout::{
+    ABANDONED, BEST, CHECKPOINTS, CONFIG, EPISODES, FINAL, INVOCATIONS, LOG, METRICS, REPORT, RUN, TRAIN_LOG,
+};
+use std::path::Path;
+
+/// The folders that a run makes in its own; one that holds another comes before it.
+const FOLDERS: &[&str] = &[CHECKPOINTS, EPISODES, BEST, FINAL, ABANDONED];
+/// The files that a run appends to, or replaces.
+const FILES: &[&str] = &[LOCK, CONFIG, RUN, METRICS, LOG, INVOCATIONS, REPORT, TRAIN_LOG];
+
+/// Refuses a folder in which a name that a run writes to leads elsewhere (a link), has no end (a pipe, a device), or is
+/// a folder in place of a file.
+///
+/// # Errors
+/// [`TrainError::Usage`] that names the first such path and says what is there.
+pub fn check_places(run_dir: &Path) -> Result<(), TrainError> {
+    let check = |name: &str, check: fn(&Path) -> std::io::Result<()>| {
+        let path = run_dir.join(name);
+        check(&path).map_err(|reason| TrainError::Usage(format!("{}: {reason}", path.display())))
+    };
+    FOLDERS.iter().try_for_each(|name| check(name, check_folder))?;
+    FILES.iter().try_for_each(|name| check(name, check_file))
+}
+
+#[cfg(test)]
+mod tests {
+    #![cfg(unix)]
+
+    use super::*;
+    use crate::files::tests::strange;
+    use crate::run_dir::lock;
+
+    #[test]
+    fn every_name_that_a_run_writes_to_is_looked_at_before_anything_is_written() {
+        let mut tried = 0;
+        for name in FOLDERS.iter().chain(FILES) {
+            let home = tempfile::tempdir().unwrap();
+            for (what, path) in strange(home.path()) {
+                if FOLDERS.contains(name) && what == "a folder" {
+                    continue;
+                }
+                let run = home.path().join("run");
+                std::fs::create_dir_all(run.join(EPISODES)).unwrap();
+                if FOLDERS.contains(name) {
+                    let _ = std::fs::remove_dir(run.join(name));
+                }
+                std::fs::rename(&path, run.join(name)).unwrap();
+                let error = lock(&run).unwrap_err();
+                let text = TrainError::from(error).to_string();
+                assert!(text.contains(&format!("found {what}")), "{name}: {text}");
+                assert!(
+                    text.contains(&run.join(name).display().to_string()) && text.contains("move it away"),
+                    "{name}: {text}"
+                );
+                let left = std::fs::read_dir(&run).unwrap().count();
+                assert!(left <= 2, "{name}: something was written");
+                let _ = std::fs::remove_dir_all(&run);
+                tried += 1;
+            }
+        }
+        assert!(tried > 70, "{tried}");
+    }
+
+    #[test]
+    fn a_folder_that_a_run_left_is_in_order() {
+        let run = tempfile::tempdir().unwrap();
+        for name in FOLDERS {
+            std::fs::create_dir(run.path().join(name)).unwrap();
+        }
+        for name in FILES {
+            std::fs::write(run.path().join(name), "").unwrap();
+        }
+        // Behind a link to the whole folder it is one like any other.
+        let home = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink(run.path(), home.path().join("link")).unwrap();
+        for path in [run.path(), &home.path().join("link")] {
+            check_places(path).unwrap();
+            drop(lock(path).unwrap());
+        }
+    }
+}
