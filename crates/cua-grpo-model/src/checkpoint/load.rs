@@ -181,7 +181,7 @@ fn check_tensors(model: &mut Qwen3Vl, files: &TensorFiles, dir: &Path) -> Result
     if model.config.tie_word_embeddings {
         used.extend(find(files, HEAD));
     }
-    extras::check(files, &used, &wanted, dir)
+    extras::check(files, &used, &wanted, &model.config, dir)
 }
 
 /// The names of head and embedding.
