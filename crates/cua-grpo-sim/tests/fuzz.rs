@@ -134,10 +134,8 @@ struct Client {
 
 impl Client {
     fn start() -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .worker_threads(2);
-        let runtime = { runtime }.build().unwrap();
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        let runtime = builder.enable_all().worker_threads(2).build().unwrap();
         let server = runtime.block_on(SimServer::start(SimConfig::default())).unwrap();
         let http = reqwest::Client::builder().timeout(PATIENCE).build().unwrap();
         let mut client = Self {
