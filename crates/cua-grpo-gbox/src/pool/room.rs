@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// So long a refusal is taken for what the service would say now; then it is asked again.
-const FRESH: Duration = Duration::from_secs(60);
+const FRESH: Duration = Duration::from_secs(30);
 
 /// What is known of the quota of the service, where it is below that of the pool.
 #[derive(Debug, Default)]
