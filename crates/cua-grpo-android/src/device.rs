@@ -61,6 +61,9 @@ pub enum DeviceError {
     /// true.
     #[error("{0}")]
     Unsure(String),
+    /// There is no phone before one of those that are held is given back.
+    #[error("{0}")]
+    Full(String),
     /// The phone, or the way to it, failed.
     #[error("{0}")]
     Failed(String),
@@ -132,6 +135,7 @@ pub struct LeaseRequest {
 /// Where phones come from.
 #[async_trait]
 pub trait DeviceSource: Send + Sync + std::fmt::Debug {
-    /// Waits for a free phone and holds it.
+    /// Waits for a free phone and holds it. Where none comes before one is given back, it says so
+    /// ([`DeviceError::Full`]): whoever asks may be who holds the others.
     async fn lease(&self, request: &LeaseRequest) -> Result<Box<dyn Device>, DeviceError>;
 }

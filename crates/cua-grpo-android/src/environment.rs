@@ -226,7 +226,13 @@ impl Environment for AndroidEnvironment {
         let mut phones = 1;
         let device = loop {
             let leased = self.source.lease(&request).await;
-            let mut device = leased.map_err(|error| Fault::from_error(FaultKind::Environment, "lease box", error))?;
+            let mut device = leased.map_err(|error| {
+                let kind = match error {
+                    DeviceError::Full(_) => FaultKind::Full,
+                    _ => FaultKind::Environment,
+                };
+                Fault::from_error(kind, "lease box", error)
+            })?;
             match self.set_up(device.as_mut()).await {
                 Ok(()) => break device,
                 // A command that may have been carried out is not given to this phone again: another one is set up.

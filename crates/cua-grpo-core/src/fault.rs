@@ -23,6 +23,9 @@ use std::sync::Arc;
 pub enum FaultKind {
     /// A device could not be had, was lost, or did not answer.
     Environment,
+    /// There is no place for another environment before one of those that are up ends. It is no attempt: the engine starts
+    /// the environment again later, and counts nothing.
+    Full,
     /// The initial state could not be established, or the goal was already met before the first turn.
     Setup,
     /// The validator could not read the device's state.
@@ -47,6 +50,7 @@ impl FaultKind {
     pub fn name(&self) -> &str {
         match self {
             Self::Environment => "environment",
+            Self::Full => "full",
             Self::Setup => "setup",
             Self::Validator => "validator",
             Self::Sampler => "sampler",
@@ -81,6 +85,7 @@ impl From<String> for FaultKind {
     fn from(name: String) -> Self {
         match name.as_str() {
             "environment" => Self::Environment,
+            "full" => Self::Full,
             "setup" => Self::Setup,
             "validator" => Self::Validator,
             "sampler" => Self::Sampler,
@@ -179,8 +184,9 @@ impl Error for Fault {
 mod tests {
     use super::*;
 
-    const KINDS: [FaultKind; 6] = [
+    const KINDS: [FaultKind; 7] = [
         FaultKind::Environment,
+        FaultKind::Full,
         FaultKind::Setup,
         FaultKind::Validator,
         FaultKind::Sampler,

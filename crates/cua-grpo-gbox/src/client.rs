@@ -1,7 +1,7 @@
 //! The typed client: a method an endpoint.
 
 use crate::error::GboxError;
-use crate::patience::{Outages, Patience};
+use crate::patience::{Outages, Patience, Waits};
 use crate::retry::{RetryPolicy, Safety};
 use crate::transport::{Call, ClientConfig, Transport};
 use crate::wire::{
@@ -61,6 +61,11 @@ impl GboxClient {
     /// Times that calls waited for the service.
     pub fn outages(&self) -> Outages {
         self.transport.patience().outages()
+    }
+
+    /// The wait for the service that goes on now, for whoever shows it.
+    pub fn waits(&self) -> Option<Waits> {
+        self.transport.patience().now()
     }
 
     /// The same for a moment in which nothing is waited for: a call takes at most `limit` with all its tries, and is made

@@ -107,6 +107,12 @@ pub enum GboxError {
         /// What was being done.
         operation: String,
     },
+    /// The service gives no more boxes at once than are held.
+    #[error("create box: the service gives {places} boxes at once, and all of them are in use; end one, and ask again")]
+    Full {
+        /// How many.
+        places: usize,
+    },
     /// A box does not run.
     #[error("{operation}: expected box {box_id} to run, got status {status} ({reason}); it may have expired")]
     NotRunning {
@@ -129,7 +135,11 @@ impl GboxError {
     /// not been done; a 429 or 503 may come after the click.
     pub fn is_ambiguous(&self) -> bool {
         match self {
-            Self::Config(_) | Self::Unreachable { .. } | Self::Unauthorized { .. } | Self::NotRunning { .. } => false,
+            Self::Config(_)
+            | Self::Unreachable { .. }
+            | Self::Unauthorized { .. }
+            | Self::Full { .. }
+            | Self::NotRunning { .. } => false,
             Self::TimedOut { .. }
             | Self::Broken { .. }
             | Self::Quota { .. }

@@ -21,7 +21,7 @@ pub mod wire;
 pub use body::BodyLimits;
 pub use client::{BoxFilter, GboxClient};
 pub use error::GboxError;
-pub use patience::Outages;
+pub use patience::{Outages, Waits};
 pub use phone::{BoxPhone, SEED_ENV, TASK_LABEL};
 pub use pool::{BoxLease, BoxPool, Closed, PoolConfig, PoolGuard, PoolStats};
 pub use retry::{Remedy, RetryPolicy, Safety, remedy};

@@ -11,6 +11,9 @@ const TOLD_AFTER: Duration = Duration::from_secs(2);
 /// And again after each of these.
 const TOLD_EVERY: Duration = Duration::from_secs(30);
 
+/// A wait is shown after this time.
+const SHOWN_AFTER: Duration = Duration::from_secs(1);
+
 /// How often who waits for something else looks whether the service is gone.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
@@ -35,6 +38,22 @@ pub struct Outages {
     pub waited: Duration,
 }
 
+/// A wait that goes on now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waits {
+    /// Since when a call waits.
+    pub since: Duration,
+    /// How long the service is waited for yet, as the call says that came last.
+    pub left: Duration,
+}
+
+impl std::fmt::Display for Waits {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (since, left) = (self.since.as_secs(), self.left.as_secs());
+        write!(f, "waiting for the service (since {since} s, until {left} s from now)")
+    }
+}
+
 /// The patience of all calls of one client.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Patience {
@@ -47,6 +66,8 @@ struct State {
     waiting: usize,
     /// Since when at least one does.
     since: Option<Instant>,
+    /// When the call that tried last gives up.
+    until: Option<Instant>,
     /// When it was told last.
     told: Option<Instant>,
     past: Outages,
@@ -73,6 +94,18 @@ impl Patience {
             count: state.past.count,
             waited: state.past.waited + now,
         }
+    }
+
+    /// What is waited for now, where it is more than the pause before a second try.
+    pub fn now(&self) -> Option<Waits> {
+        let state = self.state();
+        let (since, until) = state.since.zip(state.until)?;
+        let now = Instant::now();
+        let waits = Waits {
+            since: now - since,
+            left: until.saturating_duration_since(now),
+        };
+        Some(waits).filter(|waits| waits.since >= SHOWN_AFTER)
     }
 
     /// The service has answered a request of this kind.
@@ -157,6 +190,7 @@ impl Waiting {
             let last = Box::new(error);
             return Err(GboxError::GaveUp { waited, last });
         }
+        state.until = Some(now + left);
         let wait = policy.outage_wait(&error, self.tries).min(left);
         let since = state.since.map(|since| now - since).unwrap_or_default();
         let due = match state.told {
@@ -184,6 +218,35 @@ impl Drop for Waiting {
             && let Some(since) = state.since.take()
         {
             state.past.waited += since.elapsed();
+            state.until = None;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_is_shown_while_it_lasts_with_its_end() {
+        let (patience, policy) = (Patience::default(), RetryPolicy::default());
+        let busy = || GboxError::Quota {
+            operation: "create box".to_owned(),
+            message: String::new(),
+            retry_after: None,
+        };
+        assert_eq!(patience.now(), None);
+        let mut waiting = patience.wait(Queue::Creating);
+        waiting.next(&policy, busy()).unwrap();
+        assert_eq!(patience.now(), None, "a moment is not worth a word");
+        tokio::time::advance(Duration::from_secs(12)).await;
+        let shown = patience.now().map(|waits| waits.to_string());
+        assert_eq!(
+            shown.as_deref(),
+            Some("waiting for the service (since 12 s, until 588 s from now)")
+        );
+        waiting.next(&policy, busy()).unwrap();
+        drop(waiting);
+        assert_eq!(patience.now(), None);
     }
 }

@@ -25,7 +25,10 @@ impl DeviceSource for BoxPool {
     async fn lease(&self, request: &LeaseRequest) -> Result<Box<dyn Device>, DeviceError> {
         let envs = BTreeMap::from([(SEED_ENV.to_owned(), request.seed.to_string())]);
         let labels = BTreeMap::from([(TASK_LABEL.to_owned(), request.task.clone())]);
-        let lease = BoxPool::lease(self, envs, labels).await.map_err(failed)?;
+        let lease = BoxPool::lease(self, envs, labels).await.map_err(|error| match error {
+            GboxError::Full { .. } => DeviceError::Full(error.to_string()),
+            error => failed(error),
+        })?;
         Ok(Box::new(BoxPhone::new(lease, request.settle)))
     }
 }

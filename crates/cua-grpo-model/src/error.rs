@@ -26,6 +26,18 @@ pub enum ModelError {
     /// A value of the configuration cannot work.
     #[error("{0}")]
     Config(String),
+    /// The weights of a checkpoint take more memory than there is.
+    #[error("{path}: the weights take {needed}, and {room}. {advice}", path = path.display())]
+    Memory {
+        /// The checkpoint.
+        path: PathBuf,
+        /// What they take, in the number format in which they are to be held.
+        needed: String,
+        /// What there is, and where.
+        room: String,
+        /// What helps.
+        advice: String,
+    },
     /// A checkpoint lacks tensors or has them in other shapes.
     #[error("checkpoint does not fit the model:\n  {}", first(.0))]
     Tensors(Vec<String>),

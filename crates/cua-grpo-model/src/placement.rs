@@ -10,7 +10,8 @@
 //!
 //! What a kernel does on a device is the business of `cua-grpo-kernels`, not of this file.
 
-use crate::checkpoint::{LoadOptions, Nf4Options, WeightDtype, load_model};
+use crate::checkpoint::{LoadOptions, Nf4Options, WeightDtype, load_within};
+use crate::memory::machine::Available;
 use crate::model::{Qwen3Vl, Trainable};
 use crate::{ModelError, TextConfig};
 use burn::tensor::{DType, Device};
@@ -103,9 +104,10 @@ impl Placement {
     /// The model of the folder `dir` on `device`, which is [`Placement::device`] opened, without adapter.
     ///
     /// # Errors
-    /// As [`load_model`].
+    /// As [`crate::checkpoint::load_model`]; a card is asked for its memory, too.
     pub fn load(&self, dir: &Path, device: &Device) -> Result<Qwen3Vl, ModelError> {
-        let mut model = load_model(dir, &self.load_options(), device)?;
+        let available = Available::of_device(self.device).ok();
+        let mut model = load_within(dir, &self.load_options(), device, available.as_ref())?;
         if is_card(device) {
             // On a card everything is computed in one type; on the CPU narrow types only save memory.
             model.cast(self.dtype.burn());

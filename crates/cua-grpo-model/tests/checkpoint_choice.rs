@@ -11,7 +11,7 @@ use common::edited::{Tensors, changed, tensors};
 use common::logged::warnings;
 use common::*;
 use cua_grpo_model::checkpoint::{LoadOptions, SaveOptions, load_model, save_model};
-use cua_grpo_model::{ModelError, Qwen3Vl};
+use cua_grpo_model::{ModelConfig, ModelError, Qwen3Vl};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use serde_json::{Value, json};
@@ -232,9 +232,51 @@ fn tensors_of_known_modules_are_refused_and_others_are_warned_about() {
         "{said:?}"
     );
     assert!(strangers.keys().all(|name| said[0].contains(name)), "{said:?}");
-    let tables: Tensors = [("model.rotary_emb.inv_freq".to_owned(), f32s(&[2], |_| 1.0))].into();
-    let (_, said) = warnings(|| load(with_more(&tables).path()).unwrap());
-    assert!(said.is_empty(), "{said:?}");
+}
+
+/// Stored tables of frequencies are not read, so those that say something else than the configuration are told.
+///
+/// Mutations tried: the tower's frequencies by the width of a head, tables of any size taken, every table taken for one in bf16.
+#[test]
+fn stored_frequencies_that_differ_from_the_configuration_are_told() {
+    let config = ModelConfig::load(&folder("b")).unwrap();
+    let power = |theta: f64, width: usize| move |j: usize| theta.powf(-2.0 * j as f64 / width as f64) as f32;
+    let (text, vision) = (&config.text, &config.vision);
+    let of_text = power(text.rope_theta, text.head_dim);
+    let width = vision.hidden_size / vision.num_heads / 2;
+    let of_tower = power(vision.rope_theta, width);
+    let said = |name: &str, tensor: (Dtype, Vec<usize>, Vec<u8>)| {
+        let more: Tensors = [(name.to_owned(), tensor)].into();
+        let (model, said) = warnings(|| load(with_more(&more).path()).unwrap());
+        drop(model);
+        said.join("\n")
+    };
+    let half = text.head_dim / 2;
+    let narrow = |value: &dyn Fn(usize) -> f32| {
+        let bytes = (0..half).flat_map(|j| half::bf16::from_f32(value(j)).to_le_bytes());
+        (Dtype::BF16, vec![half], bytes.collect())
+    };
+    for name in [
+        "model.rotary_emb.inv_freq",
+        "model.language_model.rotary_emb.inv_freq",
+        "model.layers.1.self_attn.rotary_emb.inv_freq",
+    ] {
+        assert_eq!(said(name, f32s(&[half], of_text)), "");
+        assert_eq!(said(name, narrow(&of_text)), "");
+        for other in [
+            f32s(&[half], power(text.rope_theta * 1.02, text.head_dim)),
+            f32s(&[half - 1], of_text),
+            (Dtype::I32, vec![half], vec![0; 4 * half]),
+        ] {
+            let said = said(name, other);
+            assert!(said.contains("frequencies differ") && said.contains(name), "{said}");
+        }
+    }
+    for name in ["visual.rotary_pos_emb.inv_freq", "model.visual.rotary_pos_emb.inv_freq"] {
+        assert_eq!(said(name, f32s(&[width / 2], of_tower)), "");
+        let said = said(name, f32s(&[width / 2], power(9_000.0, width)));
+        assert!(said.contains("frequencies differ") && said.contains(name), "{said}");
+    }
 }
 
 /// A tensor in two shards: the index says which counts.

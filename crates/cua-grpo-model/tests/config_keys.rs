@@ -199,6 +199,16 @@ fn what_is_not_computed_is_refused_by_name() {
         (text(json!({"hidden_act": "xielu"})), "text_config.hidden_act"),
         (text(json!({"hidden_act": "gelu_"})), "text_config.hidden_act"),
         (text(json!({"hidden_act": 3})), "text_config.hidden_act"),
+        (text(json!({"hidden_act": null})), "text_config.hidden_act"),
+        (vision(json!({"hidden_act": null})), "vision_config.hidden_act"),
+        (
+            json!({"tie_word_embeddings": null}),
+            "tie_word_embeddings: expected true or false, found null",
+        ),
+        (
+            text(json!({"tie_word_embeddings": "no"})),
+            "text_config.tie_word_embeddings: expected true or false",
+        ),
         (text(json!({"attention_bias": "yes"})), "attention_bias"),
         (text(json!({"mlp_bias": true})), "mlp_bias"),
         (text(json!({"is_causal": false})), "text_config.is_causal"),
@@ -284,6 +294,18 @@ fn keys_without_effect_are_warned_about_and_neutral_ones_are_not() {
         (
             json!({"vision_config": {"tokens_per_second": 2}}),
             "vision_config.tokens_per_second 2",
+        ),
+        (
+            json!({"tie_word_embeddings": true, "text_config": {"tie_word_embeddings": false}}),
+            "text_config.tie_word_embeddings false is not applied: tie_word_embeddings true",
+        ),
+        (
+            json!({"quantization_config": {"load_in_4bit": true}, "text_config": {"quantization_config": {"bits": 4}}}),
+            "text_config.quantization_config is not applied",
+        ),
+        (
+            json!({"vision_config": {"quantization_config": {"bits": 4}}}),
+            "vision_config.quantization_config {\"bits\":4} is not applied",
         ),
         (json!({"frobnicate": [1, 2]}), "frobnicate [1,2]"),
         (json!({"auto_map": {"AutoModel": "m.M"}}), "auto_map"),

@@ -133,6 +133,49 @@ fn what_would_not_end_or_fit_is_an_error() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// What a template asks for is obeyed or refused, never cut down to a limit, and the error says what is too much.
+#[test]
+fn limits_say_what_they_count() {
+    for (source, expected) in [
+        (
+            "{{ [1]|tojson(indent=1000000000000) }}",
+            "tojson: indent: expected at most 10000, found 1000000000000",
+        ),
+        (
+            "{{ [1]|tojson(indent=10001) }}",
+            "tojson: indent: expected at most 10000, found 10001",
+        ),
+        (
+            "{{ [1]|tojson(indent=1e12) }}",
+            "tojson: indent: expected a whole number or a text, found 1000000000000.0",
+        ),
+        (
+            "{{ [1]|tojson(indent=2.0) }}",
+            "tojson: indent: expected a whole number or a text, found 2.0",
+        ),
+        (
+            "{{ [1]|tojson(indent=[]) }}",
+            "tojson: indent: expected a whole number or a text, found []",
+        ),
+        (
+            "{{ [1] * 100000000 }}",
+            "256 MiB of texts and lists (an item of a list is counted as 32 bytes)",
+        ),
+    ] {
+        let error = render(source).unwrap_err();
+        assert!(error.contains(expected), "{source}: {error}");
+    }
+    let wide = format!("[\n{}1\n]", " ".repeat(1500));
+    for (source, want) in [
+        ("{{ [1]|tojson(indent=1500) }}", wide.as_str()),
+        ("{{ [1]|tojson(indent=true) }}", "[\n 1\n]"),
+        ("{{ [1]|tojson(indent=-3) }}", "[\n1\n]"),
+        ("{{ [1]|tojson(indent=none) }}", "[1]"),
+    ] {
+        assert_eq!(render(source).unwrap(), want, "{source}");
+    }
+}
+
 /// Comparing what is shared in lists goes over it as often as it is shared; only time bounds that.
 #[test]
 fn what_only_time_bounds_is_given_up() {

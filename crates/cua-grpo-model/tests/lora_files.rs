@@ -199,6 +199,7 @@ fn adapters_that_do_not_fit_are_refused() {
         for (key, value) in [
             ("modules_to_save", json!([])),
             ("rank_pattern", json!(null)),
+            ("task_type", json!(null)),
             ("init_lora_weights", json!("gaussian")),
             ("exclude_modules", json!(["no_such_module"])),
             ("alpha_pattern", json!({"no_such_module": 3})),
@@ -210,6 +211,8 @@ fn adapters_that_do_not_fit_are_refused() {
     for (key, value, expected) in [
         ("use_dora", json!(true), "use_dora is not supported; merge the adapter"),
         ("fan_in_fan_out", json!(true), "fan_in_fan_out is not supported"),
+        ("task_type", json!("SEQ_CLS"), "task_type: expected \"CAUSAL_LM\""),
+        ("task_type", json!("TOKEN_CLS"), "set it to \"CAUSAL_LM\""),
         ("peft_type", json!("IA3"), "peft_type: expected \"LORA\""),
         (
             "modules_to_save",

@@ -41,12 +41,22 @@ fn other_quantisations_are_refused() {
             "found bnb_4bit_quant_type \"fp4\"",
         ),
     ] {
-        let dir = changed(&folder("a"), |_, json| json["quantization_config"] = config);
-        let message = error(dir.path());
-        assert!(
-            message.contains("config.json: quantization_config") && message.contains(found),
-            "{message}"
-        );
+        // At the top of the file, and in `text_config` where the top says nothing.
+        for (part, named) in [(None, ""), (Some("text_config"), "text_config.")] {
+            let dir = changed(&folder("a"), |_, json| {
+                let place = match part {
+                    None => json,
+                    Some(part) => {
+                        json["quantization_config"] = serde_json::json!({});
+                        &mut json[part]
+                    }
+                };
+                place["quantization_config"] = config.clone();
+            });
+            let message = error(dir.path());
+            let expected = format!("config.json: {named}quantization_config: ");
+            assert!(message.contains(&expected) && message.contains(found), "{message}");
+        }
     }
 }
 

@@ -75,6 +75,27 @@ fn every_key_that_changes_pixels_is_obeyed() {
     }
 }
 
+/// Keys that stand in no part of the file of both processors are of no use there, in transformers neither.
+#[test]
+fn keys_beside_the_parts_are_told() {
+    let said = |file: Value| {
+        let folder = with(&[(NESTED, &file)]);
+        let (read, said) = common::logged::warnings(|| ImageProcessorConfig::load(folder.path()));
+        read.unwrap();
+        said
+    };
+    let own = released();
+    let whole = json!({"image_processor": own, "video_processor": own, "processor_class": "Qwen3VLProcessor"});
+    assert_eq!(said(whole.clone()), Vec::<String>::new());
+    let mut flat = whole;
+    flat["max_pixels"] = json!(100);
+    let said = said(flat);
+    assert!(
+        said.len() == 1 && said[0].contains("unknown key `max_pixels` (100)"),
+        "{said:?}"
+    );
+}
+
 #[test]
 fn what_is_not_done_is_an_error_that_names_the_key() {
     for (key, value) in [

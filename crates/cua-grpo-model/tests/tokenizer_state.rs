@@ -93,24 +93,6 @@ fn ids_are_those_of_transformers_or_the_file_is_refused_by_name() {
 }
 
 #[test]
-fn parts_that_are_not_applied_are_told() {
-    let said = |change: &dyn Fn(&mut Value)| {
-        let (loaded, said) = common::logged::warnings(|| load(|json| change(json), None));
-        loaded.unwrap();
-        said.join("\n")
-    };
-    assert_eq!(said(&|_| {}), "");
-    let warning =
-        said(&|json| json["normalizer"] = json!({"type": "Replace", "pattern": {"Regex": ""}, "content": "x"}));
-    assert!(
-        warning.contains("normalizer is not that of Qwen2Tokenizer and is not applied"),
-        "{warning}"
-    );
-    let warning = said(&|json| json["pre_tokenizer"] = json!({"type": "Whitespace"}));
-    assert!(warning.contains("pre_tokenizer is not that"), "{warning}");
-}
-
-#[test]
 fn broken_vocabularies_are_refused_by_name() {
     type Change = fn(&mut Value);
     let cases: [(Change, &str); 12] = [
@@ -259,6 +241,10 @@ fn keys_that_would_change_ids_are_named() {
             "additional_special_tokens",
         ),
         (json!({"pad_token": "[PAD]"}), "pad_token"),
+        (
+            json!({"fast_tokenizer_files": ["tokenizer.4.0.0.json"]}),
+            "fast_tokenizer_files",
+        ),
         (json!({"image_token": "<|vision_pad|>"}), "image_token"),
     ] {
         let error = load(|_| {}, Some(&config)).unwrap_err().to_string();

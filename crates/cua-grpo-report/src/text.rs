@@ -1,7 +1,8 @@
-//! Figures as lines of text: of a step, of an evaluation that lacks episodes, and the table at the end of a run.
+//! Figures as lines of text: of a step, of an evaluation that lacks episodes, the table at the end of a run, and durations.
 
 use cua_grpo_train::compare::{lost, requested};
 use cua_grpo_train::metrics::{EvalEvent, TrainEvent};
+use std::time::Duration;
 
 /// The table at the end: the first evaluation beside the last, on the instances that neither has lost. An evaluation is
 /// not compared with itself: alone it is a line.
@@ -117,6 +118,18 @@ pub fn incomplete(event: &EvalEvent) -> String {
     }
 }
 
+/// A duration to one or two units: `12 s`, `3 min`, `2 h 5 min`, `4 d 6 h`.
+pub fn rough(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let (minutes, hours) = (seconds / 60, seconds / 3600);
+    match seconds {
+        0..=89 => format!("{} s", seconds.max(1)),
+        90..=5399 => format!("{} min", (seconds + 30) / 60),
+        5400..=172_799 => format!("{hours} h {} min", minutes % 60),
+        _ => format!("{} d {} h", hours / 24, hours % 24),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -197,5 +210,21 @@ mod tests {
             "{}",
             figures(&flat)
         );
+    }
+
+    #[test]
+    fn durations_are_rough() {
+        let texts = [1, 89, 90, 600, 5399, 5400, 100_000, 1_000_000].map(|s| rough(Duration::from_secs(s)));
+        let expected = [
+            "1 s",
+            "89 s",
+            "2 min",
+            "10 min",
+            "90 min",
+            "1 h 30 min",
+            "27 h 46 min",
+            "11 d 13 h",
+        ];
+        assert_eq!(texts, expected);
     }
 }

@@ -3,6 +3,11 @@
 use crate::episode::{Collector, Lost, Slot, Started};
 use crate::stats::{ProgressEvent, Span};
 use cua_grpo_core::{Episode, Fault};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// Wait before it is looked again whether there is a place.
+pub(crate) const FULL: Duration = Duration::from_millis(250);
 
 impl Collector {
     /// An episode of `slot`, with retries; `Err(Lost::Fault)` when they are used up.
@@ -18,14 +23,27 @@ impl Collector {
         }
     }
 
-    /// A started environment for `slot`, with retries; `Err(Lost::Fault)` when they are used up.
+    /// A started environment for `slot`, with retries; `Err(Lost::Fault)` when they are used up. Where there is no place, one is
+    /// waited for, but in lockstep: the others of a wave hold theirs until the whole wave plays.
     pub(crate) async fn start_or_give_up(&self, slot: &mut Slot) -> Result<Started, Lost> {
         loop {
             self.wait_before_retry(slot).await?;
             match self.start(slot).await {
                 Err(Lost::Fault(fault)) if self.try_again(slot, &fault, false) => {}
+                Err(Lost::Full(_)) if !self.config.lockstep => self.pause(&slot.stop, FULL).await?,
                 outcome => return outcome,
             }
+        }
+    }
+
+    /// Waits for `time`.
+    ///
+    /// # Errors
+    /// [`Lost::Cancelled`] when `stop` is cancelled before.
+    pub(crate) async fn pause(&self, stop: &CancellationToken, time: Duration) -> Result<(), Lost> {
+        tokio::select! {
+            () = stop.cancelled() => Err(Lost::Cancelled),
+            () = tokio::time::sleep(time) => Ok(()),
         }
     }
 
@@ -58,9 +76,6 @@ impl Collector {
             return Ok(());
         };
         let delay = self.config.retry_delay.saturating_mul(1 << doublings.min(10));
-        tokio::select! {
-            () = slot.stop.cancelled() => Err(Lost::Cancelled),
-            () = tokio::time::sleep(delay) => Ok(()),
-        }
+        self.pause(&slot.stop, delay).await
     }
 }

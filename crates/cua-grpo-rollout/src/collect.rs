@@ -1,5 +1,6 @@
 //! How the slots of a collection become episodes: each on its own, or in lockstep.
 
+use crate::attempts::FULL;
 use crate::episode::{Collector, Lost, Slot};
 use crate::ledger::Ledger;
 use crate::stats::Span;
@@ -35,11 +36,13 @@ pub(crate) async fn free(run: &Arc<Collector>, slots: Vec<Slot>, ledger: &mut Le
 }
 
 /// Slots in waves of `concurrency`: all start, then sessions are opened in slot order, then all play. What is lost
-/// while playing is put before the slots that still wait, so the composition of every wave depends on faults alone.
+/// while playing is put before the slots that still wait, and so is what found no place; later waves are no larger than the
+/// one that did. So the composition of every wave depends on faults and places alone.
 pub(crate) async fn lockstep(run: &Arc<Collector>, slots: Vec<Slot>, ledger: &mut Ledger) {
     let mut waiting = VecDeque::from(slots);
+    let mut at_once = run.config.concurrency;
     while !waiting.is_empty() && !run.stop.is_cancelled() {
-        let wave: Vec<Slot> = waiting.drain(..waiting.len().min(run.config.concurrency)).collect();
+        let wave: Vec<Slot> = waiting.drain(..waiting.len().min(at_once)).collect();
         let mut starts = JoinSet::new();
         for mut slot in wave {
             let run = run.clone();
@@ -49,12 +52,20 @@ pub(crate) async fn lockstep(run: &Arc<Collector>, slots: Vec<Slot>, ledger: &mu
                 (slot, started)
             });
         }
-        let mut ready = BTreeMap::new();
+        let (mut ready, mut crowded) = (BTreeMap::new(), BTreeMap::new());
         while let Some(joined) = starts.join_next().await {
             match ledger.joined(joined) {
                 Some((slot, Ok(started))) => _ = ready.insert(slot.index, (slot, started)),
+                Some((slot, Err(Lost::Full(_)))) => _ = crowded.insert(slot.index, slot),
                 Some((slot, Err(loss))) => ledger.enter(slot, Err(loss)),
                 None => {}
+            }
+        }
+        if !crowded.is_empty() {
+            at_once = ready.len().max(1);
+            if ready.is_empty() {
+                // What holds the places ends elsewhere. Whoever asks for the end is heard above.
+                let _ = run.pause(&run.stop, FULL).await;
             }
         }
         let sessions: Vec<_> = ready
@@ -88,6 +99,7 @@ pub(crate) async fn lockstep(run: &Arc<Collector>, slots: Vec<Slot>, ledger: &mu
                 None => {}
             }
         }
+        again.append(&mut crowded);
         for slot in again.into_values().rev() {
             waiting.push_front(slot);
         }

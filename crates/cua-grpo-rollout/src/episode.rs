@@ -49,6 +49,8 @@ pub(crate) struct Slot {
 pub(crate) enum Lost {
     /// Another attempt may go better.
     Fault(Fault),
+    /// There is no place before another environment ends; it is no attempt.
+    Full(Fault),
     /// Another attempt would meet the same.
     ForGood(Fault),
     Cancelled,
@@ -116,7 +118,10 @@ impl Collector {
             }),
             Err(fault) => {
                 self.release(environment).await;
-                Err(fault.into())
+                Err(match fault.kind {
+                    FaultKind::Full => Lost::Full(fault),
+                    _ => Lost::Fault(fault),
+                })
             }
         }
     }

@@ -92,7 +92,7 @@ impl Ledger {
                 group.episodes += 1;
                 Ok(episode)
             }
-            Err(Lost::Fault(fault)) => Err(fault),
+            Err(Lost::Fault(fault) | Lost::Full(fault)) => Err(fault),
             Err(Lost::ForGood(fault)) => {
                 run.fault(&slot, &fault, false);
                 Err(fault)

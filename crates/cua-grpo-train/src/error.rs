@@ -26,9 +26,15 @@ pub enum TrainError {
     /// The end was asked for, and came in order.
     #[error("interrupted")]
     Interrupted,
-    /// The run failed.
+    /// The run failed. It tells all its causes itself, so it names no source: whoever prints the chain would tell them twice.
     #[error("{0:#}")]
-    Failed(#[from] anyhow::Error),
+    Failed(anyhow::Error),
+}
+
+impl From<anyhow::Error> for TrainError {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Failed(error)
+    }
 }
 
 impl From<ConfigError> for TrainError {
@@ -74,5 +80,41 @@ pub trait Mendable<T> {
 impl<T, E: Into<anyhow::Error>> Mendable<T> for Result<T, E> {
     fn mendable(self, what: impl std::fmt::Display) -> Result<T, TrainError> {
         self.map_err(|error| TrainError::Usage(format!("{what}: {:#}", error.into())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::io;
+    use crate::layout::METRICS;
+    use crate::run_dir::{Identity, check_metrics};
+    use std::error::Error;
+
+    /// Errors are handed up through functions of both kinds, so one kind stands in the other.
+    #[test]
+    fn a_cause_is_told_once_however_often_it_is_handed_on() {
+        let run = tempfile::tempdir().unwrap();
+        Identity::new().write(run.path()).unwrap();
+        std::fs::write(run.path().join(METRICS), "{\"kind\": 7}\n").unwrap();
+        let bad_line = check_metrics(run.path()).unwrap_err();
+        std::fs::remove_file(run.path().join(METRICS)).unwrap();
+        std::fs::create_dir(run.path().join(METRICS)).unwrap();
+        let unreadable = check_metrics(run.path()).unwrap_err();
+        let reason = std::io::Error::other("the reason");
+        let file = anyhow::Error::from(MetricsError::File(io("read", run.path())(reason))).context("what was done");
+        for (error, cause) in [
+            (bad_line, "Mend or remove the line"),
+            (unreadable, "cannot read"),
+            (file.into(), "the reason"),
+        ] {
+            let mendable = error.is_mendable();
+            assert!(error.source().is_none());
+            let error = anyhow::Error::from(error).context("on the way");
+            let error = TrainError::from(anyhow::Error::from(TrainError::from(error)));
+            let text = error.to_string();
+            assert_eq!(text.matches(cause).count(), 1, "{text}");
+            assert_eq!(error.is_mendable(), mendable, "{text}");
+        }
     }
 }

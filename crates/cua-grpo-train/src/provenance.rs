@@ -167,7 +167,7 @@ mod tests {
         let whole: Vec<(&str, &str)> = deciding_files()
             .map(|name| (name, r#"{"a": 1, "b": [1, 2]}"#))
             .collect();
-        assert_eq!(whole.len(), 10);
+        assert_eq!(whole.len(), 11);
         let base = of(&whole);
         for (index, name) in deciding_files().enumerate() {
             let mut other = whole.clone();

@@ -1,11 +1,13 @@
 //! What the user sees during a run: a bar on a terminal, plain lines elsewhere, and a table at the end.
 
-use cua_grpo_report::{figures, incomplete};
+use cua_grpo_gbox::GboxClient;
+use cua_grpo_report::{figures, incomplete, rough};
 use cua_grpo_rollout::{Progress as Rollout, ProgressEvent};
 use cua_grpo_train::metrics::{EvalEvent, TrainEvent};
 use cua_grpo_train::sink::{Event, Sink};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The bar: the place that changes takes what is left of the line and is cut there, so that the bar never wraps.
@@ -19,6 +21,8 @@ pub struct Progress {
     first_step: usize,
     last_step: usize,
     verbose: bool,
+    /// What is done now, and what is waited for meanwhile.
+    message: Arc<Mutex<[String; 2]>>,
 }
 
 impl Progress {
@@ -51,7 +55,22 @@ impl Progress {
             first_step,
             last_step,
             verbose: false,
+            message: Arc::default(),
         }
+    }
+
+    /// The same, which shows beside what is done that `client` waits for its service.
+    #[must_use]
+    pub fn watching(self, client: GboxClient) -> Self {
+        let shown = self.clone();
+        tokio::spawn(async move {
+            while !shown.bar.is_finished() {
+                let waits = client.waits().map_or(String::new(), |waits| format!("{waits}; "));
+                shown.say(1, waits);
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+        });
+        self
     }
 
     /// The same with a line for each turn and episode, or without.
@@ -67,7 +86,15 @@ impl Progress {
 
     /// What is being done now, beside the bar; not shown where there is no terminal.
     pub fn phase(&self, text: impl Into<String>) {
-        self.bar.set_message(text.into());
+        self.say(0, text.into());
+    }
+
+    fn say(&self, place: usize, text: String) {
+        let mut message = self.message.lock().unwrap_or_else(PoisonError::into_inner);
+        if message[place] != text {
+            message[place] = text;
+            self.bar.set_message(format!("{}{}", message[1], message[0]));
+        }
     }
 
     /// Episodes finished so far of the current rollout or evaluation; `what` stands before each line.
@@ -151,23 +178,10 @@ impl Sink for Progress {
     }
 }
 
-/// A duration to one or two units: `12 s`, `3 min`, `2 h 5 min`, `4 d 6 h`.
-fn rough(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    let (minutes, hours) = (seconds / 60, seconds / 3600);
-    match seconds {
-        0..=89 => format!("{} s", seconds.max(1)),
-        90..=5399 => format!("{} min", (seconds + 30) / 60),
-        5400..=172_799 => format!("{hours} h {} min", minutes % 60),
-        _ => format!("{} d {} h", hours / 24, hours % 24),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use indicatif::TermLike;
-    use std::sync::{Arc, Mutex};
 
     /// A terminal of some width that keeps what is written.
     #[derive(Debug, Clone)]
@@ -246,27 +260,14 @@ mod tests {
                 progress.count(what, [63_000, 65_536, 60_001]);
                 progress.bar.force_draw();
             }
+            progress.say(1, "waiting for the service (since 12 s, until 588 s from now); ".into());
+            progress.bar.force_draw();
             let written = paper.1.lock().unwrap();
             let most = written.iter().map(|text| places(text)).max().unwrap();
             assert!(most <= usize::from(width), "{most} places of {width}: {written:?}");
             let last = written.iter().rfind(|text| text.contains("step")).unwrap();
             assert!(last.contains("step 1234/10000") && last.contains("left"), "{last}");
+            assert!(last.contains("waiting for") || width == 60, "{last}");
         }
-    }
-
-    #[test]
-    fn durations_are_rough() {
-        let texts = [1, 89, 90, 600, 5399, 5400, 100_000, 1_000_000].map(|s| rough(Duration::from_secs(s)));
-        let expected = [
-            "1 s",
-            "89 s",
-            "2 min",
-            "10 min",
-            "90 min",
-            "1 h 30 min",
-            "27 h 46 min",
-            "11 d 13 h",
-        ];
-        assert_eq!(texts, expected);
     }
 }

@@ -4,9 +4,11 @@
 
 mod common;
 
+use ::trainer::cli::Which;
 use common::runs::{adapter, copy_folder, order, refused, snapshot, succeed, with};
 use common::{command, trainer};
 use cua_grpo_train::checkpoint::step_of;
+use cua_grpo_train::layout::RUN;
 use cua_grpo_train::run_dir::{Identity, run_id};
 use std::path::Path;
 use std::process::{Child, Stdio};
@@ -332,4 +334,44 @@ fn evaluations_in_another_arithmetic_are_told_and_not_compared() {
         !said.contains("points"),
         "an evaluation was compared with one in another arithmetic: {said}"
     );
+}
+
+fn which(run: &Path) -> Which {
+    Which {
+        run: Some(run.to_owned()),
+        label: None,
+        all: false,
+        set: Vec::new(),
+    }
+}
+
+#[test]
+fn boxes_of_a_copy_are_listed_and_ended_by_their_label_alone() {
+    let (home, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut identity = Identity::new();
+    identity.write(home.path()).unwrap();
+    std::fs::copy(home.path().join(RUN), copy.path().join(RUN)).unwrap();
+    let label = |run: &Path, ends| which(run).label(Some(run), ends);
+    for ends in [true, false] {
+        assert_eq!(label(home.path(), ends).unwrap(), Some(identity.id.clone()));
+    }
+    assert_eq!(label(copy.path(), false).unwrap(), Some(identity.id.clone()));
+    let error = label(copy.path(), true).unwrap_err();
+    let command = format!("boxes sweep --label {}", identity.id);
+    assert!(error.is_mendable() && error.to_string().contains(&command), "{error}");
+    assert!(label(Path::new("no/such/run"), true).is_err());
+}
+
+#[test]
+fn a_folder_that_is_no_run_is_told_by_its_flag() {
+    let home = tempfile::tempdir().unwrap();
+    for path in [home.path().join("missing"), home.path().to_owned()] {
+        let error = which(&path).load().unwrap_err();
+        let text = error.to_string();
+        assert!(error.is_mendable() && text.starts_with("--run "), "{text}");
+        assert!(
+            text.contains("expected a run folder") && !text.contains("--resume"),
+            "{text}"
+        );
+    }
 }

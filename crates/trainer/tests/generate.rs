@@ -220,6 +220,10 @@ fn keys_of_the_generation_config_are_applied_or_named() {
             "suppress_tokens: expected ids below 512",
         ),
         (json!({"bad_words_ids": 5}), "bad_words_ids"),
+        (
+            json!({"eos_token_id": [7, 4_000_000]}),
+            "error: generation_config.json: eos_token_id: ",
+        ),
     ] {
         let (code, said) = reply(keys, &[]).unwrap_err();
         assert_eq!(code, Some(2), "{said}");

@@ -1,6 +1,7 @@
 //! What all clones and leases of a pool share: the client, the free places, and which boxes may live.
 
 use super::config::{PoolConfig, PoolStats};
+use super::room::Room;
 use crate::client::GboxClient;
 use crate::error::GboxError;
 use crate::sweep::{LEASE_LABEL, RUN_LABEL, boxes_of_run, boxes_with, end_boxes};
@@ -43,6 +44,7 @@ pub(super) struct Inner {
     pub counters: Counters,
     /// By the label of the lease.
     held: Mutex<BTreeMap<String, Held>>,
+    pub room: Room,
 }
 
 impl Inner {
@@ -53,6 +55,7 @@ impl Inner {
             config,
             counters: Counters::default(),
             held: Mutex::default(),
+            room: Room::default(),
         }
     }
 
@@ -69,6 +72,11 @@ impl Inner {
 
     pub fn held(&self) -> MutexGuard<'_, BTreeMap<String, Held>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Boxes that are up.
+    pub fn born(&self) -> usize {
+        self.held().values().filter(|held| held.id.is_some()).count()
     }
 
     /// Whether no box was ever asked for.

@@ -4,6 +4,7 @@ mod config;
 mod guard;
 mod inner;
 mod lease;
+mod room;
 
 pub use config::{Closed, PoolConfig, PoolStats};
 pub use guard::PoolGuard;
@@ -83,15 +84,21 @@ impl BoxPool {
     /// have left a box is made good by its label before another one is sent; a service that creates none is waited for.
     ///
     /// # Errors
-    /// What [`GboxClient::create_android`] says once no further try is allowed.
+    /// [`GboxError::Full`] when the service gives no more boxes than this pool has already: who asks may be who holds them. What
+    /// [`GboxClient::create_android`] says once no further try is allowed.
     pub async fn lease(
         &self,
         envs: BTreeMap<String, String>,
         labels: BTreeMap<String, String>,
     ) -> Result<BoxLease, GboxError> {
-        let (inner, mut permit) = (&self.inner, self.place().await?);
+        let inner = &self.inner;
+        let held = inner.held().len();
+        if let Some(places) = inner.room.full(held) {
+            return Err(GboxError::Full { places });
+        }
+        let mut permit = self.place().await?;
         let policy = *inner.client.policy();
-        let (mut retry, mut waiting) = (0, None);
+        let (mut retry, mut refused, mut waiting) = (0, 0, None);
         loop {
             let claim = Claim::new(inner.clone(), permit);
             let error = match self.create(&claim, &envs, &labels).await {
@@ -115,6 +122,8 @@ impl BoxPool {
                 None if wait.is_ok() => self.place().await?,
                 None => return Err(self.given_up(error)),
             };
+            refused += u32::from(error.status() == Some(429));
+            self.check_room(refused)?;
             match wait {
                 Err(error) => return Err(self.given_up(error)),
                 Ok(wait) => tokio::select! {
@@ -123,6 +132,22 @@ impl BoxPool {
                 },
             }
         }
+    }
+
+    /// Whether a create that was `refused` so often for want of room could succeed before a box of this pool ends. One refusal
+    /// may be of too many requests.
+    fn check_room(&self, refused: u32) -> Result<(), GboxError> {
+        let (inner, places) = (&self.inner, self.inner.born());
+        if refused < 2 || places == 0 {
+            return Ok(());
+        }
+        if inner.room.learn(places) {
+            tracing::warn!(
+                "the service gives {places} phones at once, {} were to be used: the rest waits for one of them",
+                inner.config.quota
+            );
+        }
+        Err(GboxError::Full { places })
     }
 
     fn given_up(&self, error: GboxError) -> GboxError {

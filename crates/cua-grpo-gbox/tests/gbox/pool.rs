@@ -131,6 +131,41 @@ async fn a_quota_that_others_use_up_is_waited_for() {
     assert!(lease.release().await);
 }
 
+/// Who asks may be who holds the others, as in a collection whose episodes begin together.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_quota_that_boxes_of_the_pool_use_up_is_said_at_once() {
+    let double = Double::start().await;
+    let pool = pool(&double, 5);
+    double.with(|service| service.quota = Some(2));
+    let begin = std::time::Instant::now();
+    let tasks: Vec<_> = (0..5)
+        .map(|_| {
+            let pool = pool.clone();
+            tokio::spawn(async move { lease(&pool).await })
+        })
+        .collect();
+    let (mut leases, mut full) = (Vec::new(), 0);
+    for task in tasks {
+        match task.await.unwrap() {
+            Ok(lease) => leases.push(lease),
+            Err(GboxError::Full { places: 2 }) => full += 1,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert_eq!((leases.len(), full), (2, 3));
+    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+    // What is known is not asked again.
+    let creates = || double.with(|service| service.count("/android"));
+    let before = creates();
+    assert!(matches!(lease(&pool).await, Err(GboxError::Full { places: 2 })));
+    assert_eq!((creates(), before > 0), (before, true));
+    assert!(leases.pop().unwrap().release().await);
+    let again = lease(&pool).await.unwrap();
+    assert!(again.release().await && leases.pop().unwrap().release().await);
+    assert_eq!(pool.stats().create_faults, 0);
+    assert!(pool.close().await.is_clean());
+}
+
 #[tokio::test]
 async fn a_create_whose_future_is_dropped_leaves_no_box() {
     let double = Double::start().await;

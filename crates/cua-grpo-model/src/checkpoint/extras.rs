@@ -2,11 +2,13 @@
 
 use super::which::list;
 use super::{TensorFiles, load::find};
-use crate::ModelError;
+use crate::{ModelConfig, ModelError};
+use safetensors::Dtype;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// Checks the tensors of `files` that are not in `used`. `wanted` are the checkpoint names of the model's tensors.
+/// Checks the tensors of `files` that are not in `used`. `wanted` are the checkpoint names of the tensors of the model that
+/// `config` describes.
 ///
 /// # Errors
 /// [`ModelError::Tensors`] lists those that belong to a module of the model, and those that are stored twice with
@@ -15,6 +17,7 @@ pub(super) fn check(
     files: &TensorFiles,
     used: &BTreeSet<String>,
     wanted: &BTreeSet<String>,
+    config: &ModelConfig,
     dir: &Path,
 ) -> Result<(), ModelError> {
     // Modules, and those among them that hold tensors and nothing else.
@@ -31,11 +34,14 @@ pub(super) fn check(
             (path, leaf) = (module, false);
         }
     }
-    let (mut refused, mut strangers) = (Vec::new(), Vec::new());
+    let (mut refused, mut strangers, mut other_tables) = (Vec::new(), Vec::new(), Vec::new());
     for name in files.names().filter(|name| !used.contains(*name)) {
         let own = canonical(name);
         let owner = own.rsplit_once('.').map_or("", |(owner, _)| owner);
-        if is_table(&own) {
+        if let Some(frequencies) = table(&own, config) {
+            if !holds(files, name, &frequencies) {
+                other_tables.push(name.to_owned());
+            }
             continue;
         }
         if wanted.contains(&own) {
@@ -65,6 +71,14 @@ pub(super) fn check(
             list(strangers.into_iter())
         );
     }
+    if !other_tables.is_empty() {
+        tracing::warn!(
+            "{}: stored rotary frequencies differ from those that config.json gives and are not applied, as in transformers: {}; \
+             check rope_theta and the rest of the rotary keys",
+            dir.display(),
+            list(other_tables.into_iter())
+        );
+    }
     Ok(())
 }
 
@@ -80,9 +94,41 @@ fn leaf_above(path: &str, leaves: &BTreeSet<&str>) -> bool {
     false
 }
 
-/// Tables that follow from the configuration, which some tools store.
-fn is_table(name: &str) -> bool {
-    name.ends_with("rotary_emb.inv_freq") || name.ends_with("rotary_pos_emb.inv_freq")
+/// What the configuration gives for a table that follows from it, and that some tools store: the rotary frequencies of the
+/// decoder or of the tower. `None` for any other tensor.
+fn table(name: &str, config: &ModelConfig) -> Option<Vec<f32>> {
+    if name.ends_with("rotary_pos_emb.inv_freq") {
+        return Some(config.vision.frequencies());
+    }
+    // Those of a row that is not beyond the first context, which is what a saved model has.
+    let text = &config.text;
+    let of_text = || {
+        text.rope_scaling
+            .frequencies(text.rope_theta, text.head_dim, 1, text.max_position_embeddings)
+    };
+    name.ends_with("rotary_emb.inv_freq").then(of_text)
+}
+
+/// Whether the tensor `name` holds `values`, as exactly as its format can.
+fn holds(files: &TensorFiles, name: &str, values: &[f32]) -> bool {
+    let Some((dtype, shape)) = files.info(name) else {
+        return false;
+    };
+    // Half a step of the format beside 1, with room for how the powers were taken, and the smallest f16 besides.
+    let (share, floor) = match dtype {
+        Dtype::F32 | Dtype::F64 => (1e-5, 0.0),
+        Dtype::F16 => (1e-3, 6e-8),
+        _ => (5e-3, 0.0),
+    };
+    // The size is held against the header before the values are read.
+    if shape.iter().product::<usize>() != values.len() {
+        return false;
+    }
+    let stored = files.get(name).ok().flatten();
+    stored.is_some_and(|(_, stored)| {
+        let mut pairs = stored.iter().zip(values);
+        pairs.all(|(stored, value)| (stored - value).abs() <= value.abs() * share + floor)
+    })
 }
 
 fn advice(name: &str) -> &'static str {

@@ -8,6 +8,7 @@ pub const OPTIONAL_FILES: &[&str] = &[
     GENERATION,
     "tokenizer_config.json",
     "special_tokens_map.json",
+    "added_tokens.json",
     "chat_template.jinja",
     "chat_template.json",
     "additional_chat_templates/default.jinja",

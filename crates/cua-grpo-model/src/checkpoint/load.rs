@@ -3,7 +3,8 @@
 use super::experts::{ExpertLayout, ExpertPart, transposed};
 use super::extras;
 use super::quantised::{self, Nf4Options};
-use super::{TensorFiles, WeightDtype};
+use super::{TensorFiles, WeightDtype, room};
+use crate::memory::machine::Available;
 use crate::nn::Slot;
 use crate::{ModelConfig, ModelError, Qwen3Vl};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -52,8 +53,21 @@ impl LoadOptions {
 ///
 /// # Errors
 /// [`ModelError::Tensors`] lists every tensor that is missing or has another shape, and those that belong to a module of
-/// the model but have no place in it.
+/// the model but have no place in it. [`ModelError::Memory`] comes before anything is read when the weights are to lie in the
+/// memory of this machine and take more than is free.
 pub fn load_model(dir: &Path, options: &LoadOptions, device: &Device) -> Result<Qwen3Vl, ModelError> {
+    let host = device.clone().without_autodiff() == Device::flex();
+    let available = host.then(|| Available::of_host().ok()).flatten();
+    load_within(dir, options, device, available.as_ref())
+}
+
+/// As [`load_model`] on a device that has `available`, where that is known.
+pub(crate) fn load_within(
+    dir: &Path,
+    options: &LoadOptions,
+    device: &Device,
+    available: Option<&Available>,
+) -> Result<Qwen3Vl, ModelError> {
     let mut config = ModelConfig::load(dir)?;
     let mut files = TensorFiles::open(dir)?;
     if config.tie_word_embeddings {
@@ -62,6 +76,9 @@ pub fn load_model(dir: &Path, options: &LoadOptions, device: &Device) -> Result<
     let mut model = Qwen3Vl::unread(&config, device);
     quantised::mark(&mut model, &files, dir, options.nf4.as_ref(), device)?;
     check_tensors(&mut model, &files, dir)?;
+    if let Some(available) = available {
+        room::check(&mut model, options, dir, available)?;
+    }
     let mut result = Ok(());
     model.visit(&mut |name, slot| {
         if result.is_ok() {
@@ -181,7 +198,7 @@ fn check_tensors(model: &mut Qwen3Vl, files: &TensorFiles, dir: &Path) -> Result
     if model.config.tie_word_embeddings {
         used.extend(find(files, HEAD));
     }
-    extras::check(files, &used, &wanted, dir)
+    extras::check(files, &used, &wanted, &model.config, dir)
 }
 
 /// The names of head and embedding.

@@ -10,6 +10,7 @@ mod header;
 mod load;
 mod merge;
 mod quantised;
+mod room;
 mod save;
 mod skip;
 mod stream;
@@ -21,6 +22,7 @@ pub use fingerprint::fingerprint;
 pub use folder::{OPTIONAL_FILES, REQUIRED_FILES, deciding_files};
 #[cfg(feature = "hub")]
 pub(crate) use header::shards_of;
+pub(crate) use load::load_within;
 pub use load::{LoadOptions, load_model};
 pub use merge::{MergeError, MergeTarget, Merged};
 pub use quantised::Nf4Options;

@@ -76,19 +76,19 @@ pub(super) fn mark(
     Ok(())
 }
 
-/// The `quantization_config` of `config.json`.
+/// The `quantization_config` of `config.json`, of the whole file or of its `text_config`.
 fn quantization_config(dir: &Path) -> Result<Option<Value>, ModelError> {
     let path = dir.join("config.json");
     let text = crate::plain_text::read(&path).map_err(ModelError::io("read", &path))?;
     let json = parse(&text).map_err(|error| ModelError::format(&path, error))?;
-    let Some(config) = json.get("quantization_config").filter(|config| !config.is_null()) else {
+    let Some((place, config)) = crate::config::quantization(&json) else {
         return Ok(None);
     };
     let refuse = |found: String| {
         Err(ModelError::format(
             &path,
             format!(
-                "quantization_config: expected bitsandbytes with load_in_4bit and bnb_4bit_quant_type \"nf4\", found \
+                "{place}quantization_config: expected bitsandbytes with load_in_4bit and bnb_4bit_quant_type \"nf4\", found \
                  {found}; load the checkpoint that it was made from"
             ),
         ))

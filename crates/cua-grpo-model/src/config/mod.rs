@@ -15,3 +15,4 @@ pub use count::ParameterCount;
 pub use model::{ModelConfig, MoeConfig, TextConfig, VisionConfig};
 pub use presets::PRESETS;
 pub use rope::RopeScaling;
+pub(crate) use tables::quantization;

@@ -1,6 +1,6 @@
 //! `config.json` of a Qwen3-VL checkpoint, in the layouts of transformers 4.57 and 5.x.
 
-use super::read::{flag, maybe_number, maybe_size, number, side, size, usizes};
+use super::read::{flag, maybe_number, maybe_size, number, outer_flag, side, size, usizes};
 use super::rope::{RopeScaling, read_rope};
 use super::tables::check_keys;
 use crate::ModelError;
@@ -141,6 +141,13 @@ impl VisionConfig {
         self.in_channels * self.temporal_patch_size * self.patch_size * self.patch_size
     }
 
+    /// Rotary frequencies of one axis, a quarter of a head's width of them.
+    pub fn frequencies(&self) -> Vec<f32> {
+        let half = self.hidden_size / self.num_heads / 2;
+        let power = |j: usize| self.rope_theta.powf(-2.0 * j as f64 / half as f64) as f32;
+        (0..half / 2).map(power).collect()
+    }
+
     /// Side of the learned position table.
     pub fn position_side(&self) -> usize {
         self.num_position_embeddings.isqrt()
@@ -193,9 +200,8 @@ impl ModelConfig {
         warnings.extend(rope.warnings);
         let section = usizes(&rope.map, "mrope_section")?;
         let section = <[usize; 3]>::try_from(section).map_err(|_| "mrope_section: expected 3 numbers".to_owned())?;
-        let tied = value
-            .get("tie_word_embeddings")
-            .or_else(|| text.get("tie_word_embeddings"));
+        let (tied, passed_over) = outer_flag(value, "text_config", "tie_word_embeddings")?;
+        warnings.extend(passed_over);
         let config = Self {
             text: TextConfig {
                 vocab_size: size(text, "vocab_size")?,
@@ -232,7 +238,7 @@ impl ModelConfig {
                 rope_theta: vision_theta(vision)?,
                 deepstack_visual_indexes: usizes(vision, "deepstack_visual_indexes")?,
             },
-            tie_word_embeddings: tied.and_then(Value::as_bool).ok_or("tie_word_embeddings is missing")?,
+            tie_word_embeddings: tied,
             image_token_id: size(value, "image_token_id")? as u32,
             video_token_id: size(value, "video_token_id")? as u32,
             vision_start_token_id: size(value, "vision_start_token_id")? as u32,
@@ -315,9 +321,9 @@ impl ModelConfig {
     }
 }
 
-/// `hidden_act` of a part of the file.
+/// `hidden_act` of a part of the file. Null names no activation, in transformers neither.
 fn activation(place: &str, part: &Value, otherwise: Activation) -> Result<Activation, String> {
-    match part.get("hidden_act").filter(|found| !found.is_null()) {
+    match part.get("hidden_act") {
         None => Ok(otherwise),
         Some(found) => found.as_str().and_then(Activation::of).ok_or_else(|| {
             format!(

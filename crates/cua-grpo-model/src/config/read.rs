@@ -123,6 +123,24 @@ pub(super) fn flag(value: &Value, key: &str, otherwise: bool) -> Result<bool, St
     }
 }
 
+/// The switch `key`, which may stand at the top of the file or in its `part`. The first counts, as in transformers 5; a
+/// warning says where the second differs.
+pub(super) fn outer_flag(value: &Value, part: &str, key: &str) -> Result<(bool, Option<String>), String> {
+    let read = |place: &str, found: &Value| {
+        let wrong = || format!("{place}{key}: expected true or false, found {}", shown(found));
+        found.as_bool().ok_or_else(wrong)
+    };
+    let outer = value.get(key).map(|found| read("", found)).transpose()?;
+    let inner = value[part].get(key).filter(|found| !found.is_null());
+    let inner = inner.map(|found| read(&format!("{part}."), found)).transpose()?;
+    let told = outer.zip(inner).filter(|(outer, inner)| outer != inner);
+    let told = told.map(|(outer, inner)| {
+        format!("{part}.{key} {inner} is not applied: {key} {outer} at the top of the file counts")
+    });
+    let flag = outer.or(inner).ok_or_else(|| format!("{key} is missing"))?;
+    Ok((flag, told))
+}
+
 /// A list of whole numbers, each in the range of its key.
 pub(super) fn usizes(value: &Value, key: &str) -> Result<Vec<usize>, String> {
     let found = value.get(key).ok_or_else(|| format!("{key} is missing"))?;

@@ -4,7 +4,7 @@
 use super::keys::Neutral::{Each, Empty, False, Number, Text, True};
 use super::keys::{Key, Rule, check, rule};
 use crate::generate::GENERATION_KEYS;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 const OTHER_FAMILY: &str = "Qwen3-VL has no such part; convert the checkpoint to one of Qwen3-VL";
 const FULL: &str = "every layer attends to the whole context here";
@@ -189,6 +189,13 @@ const NO_MOE: &[Key] = &[
 
 /// Keys of `vision_config`.
 const VISION: &[Key] = &[
+    (
+        "quantization_config",
+        Rule::Warn(
+            &[Empty],
+            "a quantisation is read at the top of the file or in text_config alone",
+        ),
+    ),
     ("depth", Rule::Read),
     ("hidden_size", Rule::Read),
     ("hidden_act", Rule::Read),
@@ -266,7 +273,29 @@ pub(super) fn check_keys(value: &Value) -> Result<Vec<String>, String> {
         warnings.extend(check(place, &part, &[own, more, COMMON])?);
     }
     sliding_window(&value["text_config"])?;
+    warnings.extend(passed_over(value));
     Ok(warnings)
+}
+
+/// Keys of `text_config` beside which the same key at the top of the file counts, as in transformers 5.
+fn passed_over(value: &Value) -> Option<String> {
+    let found = quantization(value).filter(|(place, _)| place.is_empty());
+    let (inner, (_, outer)) = (value["text_config"].get("quantization_config")?, found?);
+    (!inner.is_null() && inner != outer).then(|| {
+        "text_config.quantization_config is not applied where it differs: quantization_config at the top of the file counts"
+            .to_owned()
+    })
+}
+
+/// Where a `config.json` says how its weights are quantised, and what it says there: at the top, or in `text_config` where
+/// nothing is said there, as transformers 5 reads it. The place is as it stands before a key.
+pub(crate) fn quantization(value: &Value) -> Option<(&'static str, &Value)> {
+    let parts = [("", Some(value)), ("text_config.", value.get("text_config"))];
+    parts.into_iter().find_map(|(place, part)| {
+        let found = part?.get("quantization_config")?;
+        let empty = found.is_null() || found.as_object().is_some_and(Map::is_empty);
+        (!empty).then_some((place, found))
+    })
 }
 
 /// A window counts unless `use_sliding_window` turns it off.

@@ -3,6 +3,7 @@
 use super::config::LoraConfig;
 use super::resolve::{named, without_adapter};
 use crate::checkpoint::{TensorBytes, TensorFiles, write_safetensors};
+use crate::config::keys::Neutral::Text;
 use crate::config::keys::{Key, Rule, check, shown};
 use crate::nn::LoraPair;
 use crate::{ModelError, Qwen3Vl};
@@ -120,7 +121,13 @@ const KEYS: &[Key] = &[
     ("velora_config", Rule::Read),
     ("megatron_config", Rule::Read),
     ("megatron_core", Rule::Free),
-    ("task_type", Rule::Free),
+    (
+        "task_type",
+        Rule::Only(
+            &[Text("CAUSAL_LM"), Text("SEQ_2_SEQ_LM"), Text("FEATURE_EXTRACTION")],
+            "a head that classifies is no part of a model that writes; set it to \"CAUSAL_LM\" if the adapter writes text",
+        ),
+    ),
     ("auto_mapping", Rule::Free),
     ("peft_version", Rule::Free),
     ("base_model_name_or_path", Rule::Free),

@@ -1,6 +1,5 @@
 //! Memory of this machine: the host's from /proc/meminfo, a GPU's from its driver's tool.
 
-use crate::placement::DeviceSpec;
 use serde::Serialize;
 use std::process::Command;
 
@@ -38,39 +37,48 @@ impl Available {
         }
     }
 
-    /// The memory of `device`; an error says why it is not known.
+    /// The memory of this machine; an error says why it is not known.
     ///
     /// # Errors
     /// When the system does not tell.
-    pub fn of_device(device: DeviceSpec) -> Result<Self, String> {
-        match device {
-            DeviceSpec::Cpu => {
-                let text = std::fs::read_to_string("/proc/meminfo")
-                    .map_err(|error| format!("/proc/meminfo cannot be read: {error}"))?;
-                parse_meminfo(&text).ok_or_else(|| "/proc/meminfo has no MemTotal and MemAvailable".into())
-            }
-            DeviceSpec::Cuda(index) => {
-                let output = Command::new("nvidia-smi")
-                    .args(["--query-gpu=memory.total,memory.free", "--format=csv,noheader,nounits"])
-                    .arg(format!("--id={index}"))
-                    .output()
-                    .map_err(|error| format!("no GPU here: nvidia-smi: {error}"))?;
-                let text = String::from_utf8_lossy(&output.stdout);
-                parse_smi(&text).ok_or_else(|| format!("nvidia-smi does not know GPU {index}: {}", text.trim()))
-            }
-        }
+    pub fn of_host() -> Result<Self, String> {
+        let text = std::fs::read_to_string("/proc/meminfo")
+            .map_err(|error| format!("/proc/meminfo cannot be read: {error}"))?;
+        parse_meminfo(&text).ok_or_else(|| "/proc/meminfo has no MemTotal and MemAvailable".into())
+    }
+
+    /// The memory of the GPU of this number; an error says why it is not known.
+    ///
+    /// # Errors
+    /// When its driver's tool does not tell.
+    pub fn of_card(index: usize) -> Result<Self, String> {
+        let output = Command::new("nvidia-smi")
+            .args(["--query-gpu=memory.total,memory.free", "--format=csv,noheader,nounits"])
+            .arg(format!("--id={index}"))
+            .output()
+            .map_err(|error| format!("no GPU here: nvidia-smi: {error}"))?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        parse_smi(&text).ok_or_else(|| format!("nvidia-smi does not know GPU {index}: {}", text.trim()))
     }
 }
 
+/// Bytes that this process holds now, as far as the system tells.
+pub fn held_by_process() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/self/status").ok()?;
+    kib(&text, "VmRSS:")
+}
+
+/// Bytes of the line with `key` in a text of the kernel.
+fn kib(text: &str, key: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(key))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
+}
+
 fn parse_meminfo(text: &str) -> Option<Available> {
-    let read = |key: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(key))?;
-        let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-        Some(kib * 1024)
-    };
     Some(Available {
-        total: read("MemTotal:")?,
-        free: read("MemAvailable:")?,
+        total: kib(text, "MemTotal:")?,
+        free: kib(text, "MemAvailable:")?,
         source: Source::Host,
     })
 }
@@ -95,6 +103,7 @@ mod tests {
         let host = parse_meminfo(text).unwrap();
         assert_eq!((host.total, host.free), (24_684_096 * 1024, 22_286_740 * 1024));
         assert_eq!(parse_meminfo("MemTotal: 1 kB"), None);
+        assert!(held_by_process().unwrap() > 1 << 20);
         let gpu = parse_smi("143771, 143238\n").unwrap();
         assert_eq!((gpu.total, gpu.free), (143_771 << 20, 143_238 << 20));
         assert_eq!(parse_smi("No devices were found"), None);

@@ -4,12 +4,13 @@
 //! |---|---|
 //! | `sizes.rs` | numbers of weights by how they are stored, and what an adapter adds ([`ModelSizes`]) |
 //! | `bytes.rs` | bytes of each component while sampling and while updating ([`Memory`]) |
-//! | `machine.rs` | what a device has, and what of it is free ([`Available`]) |
+//! | `machine.rs`, `device.rs` | what a device has, and what of it is free ([`Available`]) |
 //! | `fit.rs` | what a run does at once ([`Demand`]), and how far it could grow in what is free ([`Fit`]) |
 
 mod bytes;
+mod device;
 mod fit;
-mod machine;
+pub(crate) mod machine;
 mod sizes;
 
 pub use bytes::{Component, Load, Memory, Phase};

@@ -3,7 +3,7 @@
 use super::ProcessorError;
 use crate::config::keys::shown;
 use cua_grpo_core::TokenId;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -20,6 +20,9 @@ pub(super) struct Added {
     pub(super) normalized: bool,
 }
 
+/// A JSON file and its place.
+type File<'a> = (&'a Value, &'a Path);
+
 /// A list of tokens and the file that it stands in.
 struct Listed<'a> {
     path: &'a Path,
@@ -27,14 +30,17 @@ struct Listed<'a> {
 }
 
 /// The added tokens of a folder, by id: those of `added_tokens_decoder` in the configuration where it has that key, else those of
-/// `tokenizer.json`, as in transformers 5.
+/// `tokenizer.json` and, besides, of the older `added_tokens.json`, as in transformers 5. Of the latter those are special whose
+/// texts are in `special`.
 ///
 /// # Errors
-/// [`ProcessorError::Format`] for a token that is not read here, and where a list, or the two lists, give one text two ids or
+/// [`ProcessorError::Format`] for a token that is not read here, and where a list, or two lists, give one text two ids or
 /// one id two texts.
 pub(super) fn read(
-    (json, path): (&Value, &Path),
-    config: Option<(&Value, &Path)>,
+    (json, path): File<'_>,
+    config: Option<File<'_>>,
+    older: Option<File<'_>>,
+    special: &BTreeSet<String>,
 ) -> Result<Vec<Added>, ProcessorError> {
     let tokens = json["added_tokens"].as_array();
     let tokens = tokens.map(|tokens| {
@@ -53,10 +59,14 @@ pub(super) fn read(
         (own, Some(listed)) => {
             if let Some(own) = own {
                 listed.check_against(&own)?;
+                listed.warn_of_others(&own);
             }
             Ok(listed.tokens)
         }
-        (Some(own), None) => Ok(own.tokens),
+        (Some(own), None) => match older {
+            Some(older) => own.with(Listed::older(older, special)?),
+            None => Ok(own.tokens),
+        },
         (None, None) => Err(ProcessorError::Format {
             path: path.to_owned(),
             expected: "added_tokens with id and content".to_owned(),
@@ -121,7 +131,33 @@ impl<'a> Listed<'a> {
         })
     }
 
-    /// Holds the configuration's list against that of `tokenizer.json`, which is not read beside it.
+    /// The tokens of `added_tokens.json`, a map from texts to ids.
+    fn older((json, path): (&Value, &'a Path), special: &BTreeSet<String>) -> Result<Self, ProcessorError> {
+        let entries = json.as_object().ok_or_else(|| ProcessorError::Format {
+            path: path.to_owned(),
+            expected: "a map from added tokens to ids".to_owned(),
+            got: shown(json),
+        })?;
+        let tokens: Vec<(Option<u64>, Value)> = entries
+            .iter()
+            .take(MOST + 1)
+            .map(|(text, id)| {
+                let special = special.contains(text);
+                (id.as_u64(), json!({"content": text, "special": special}))
+            })
+            .collect();
+        Self::of(tokens.iter().map(|(id, token)| (*id, token)), path)
+    }
+
+    /// These tokens and those of another list, by id; where both have a token, its flags are those of this list.
+    fn with(self, other: Listed<'_>) -> Result<Vec<Added>, ProcessorError> {
+        other.check_against(&self)?;
+        let pairs = other.tokens.into_iter().chain(self.tokens);
+        let all: BTreeMap<TokenId, Added> = pairs.map(|token| (token.id, token)).collect();
+        Ok(all.into_values().collect())
+    }
+
+    /// Holds the ids of another list against those of `tokenizer.json`.
     fn check_against(&self, own: &Listed<'_>) -> Result<(), ProcessorError> {
         let by_text: BTreeMap<&str, TokenId> = own
             .tokens
@@ -151,6 +187,11 @@ impl<'a> Listed<'a> {
                 got: format!("{got} there"),
             });
         }
+        Ok(())
+    }
+
+    /// Names the tokens of `tokenizer.json` that the configuration's list, which is read in its place, does not have.
+    fn warn_of_others(&self, own: &Listed<'_>) {
         let listed: BTreeSet<&str> = self.tokens.iter().map(|token| token.literal.as_str()).collect();
         let left: Vec<&str> = own
             .tokens
@@ -165,6 +206,5 @@ impl<'a> Listed<'a> {
                 shown(&left.into())
             );
         }
-        Ok(())
     }
 }

@@ -6,7 +6,7 @@ use crate::plain_text;
 use std::path::{Path, PathBuf};
 
 /// Files from which other tools make the tokenizer, beside those that are read here.
-const PARTS: [&str; 3] = ["added_tokens.json", "vocab.json", "merges.txt"];
+const PARTS: [&str; 2] = ["vocab.json", "merges.txt"];
 
 /// The folder of further templates, in which `default.jinja` may stand.
 pub(super) const TEMPLATES: &str = "additional_chat_templates";

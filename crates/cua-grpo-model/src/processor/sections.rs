@@ -99,6 +99,18 @@ const VIDEO_KEYS: &[(&str, Rule)] = &[
     ("return_metadata", Rule::Silent),
 ];
 
+/// Keys of `processor_config.json`: its parts, and what names things or is read elsewhere.
+const PROCESSOR_KEYS: &[&str] = &[
+    "image_processor",
+    "video_processor",
+    "tokenizer",
+    "chat_template",
+    "processor_class",
+    "auto_map",
+    "transformers_version",
+    "_commit_hash",
+];
+
 /// One processor's keys, and where they stand.
 #[derive(Debug)]
 pub(super) struct Section {
@@ -108,8 +120,18 @@ pub(super) struct Section {
 }
 
 impl Section {
-    /// The image processor's keys: `image_processor` of `processor_config.json`, else `preprocessor_config.json`.
+    /// The image processor's keys: `image_processor` of `processor_config.json`, else `preprocessor_config.json`. Keys of the
+    /// first that stand in no part are told.
     pub(super) fn image(folder: &Path) -> Result<Self, ProcessorError> {
+        let nested = folder.join("processor_config.json");
+        if nested.exists() {
+            for (key, value) in object(&nested)?.iter().filter(|(_, value)| !value.is_null()) {
+                if !PROCESSOR_KEYS.contains(&key.as_str()) {
+                    let value = crate::config::keys::shown(value);
+                    tracing::warn!("{}: unknown key `{key}` ({value}) is passed over", nested.display());
+                }
+            }
+        }
         let section = Self::find(folder, "image_processor", &["preprocessor_config.json"])?;
         section.check(&[IMAGE_KEYS])?;
         Ok(section)

@@ -6,7 +6,7 @@ use cua_grpo_core::TokenId;
 use serde_json::Value;
 use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::{NormalizedString, Normalizer};
 
@@ -65,8 +65,8 @@ pub struct Tokenizer {
 impl Tokenizer {
     /// Reads `tokenizer.json` of a model folder, and `tokenizer_config.json` where there is one, as transformers 5 does for
     /// these models: vocabulary, merges and added tokens are the files', the latter those of `added_tokens_decoder` where the
-    /// configuration has it. What else the files say (normaliser, split into words, truncation, padding, dropout) is left
-    /// out, with a warning where it would change ids.
+    /// configuration has it, else those of `tokenizer.json` and of an older `added_tokens.json`. What else the files say
+    /// (normaliser, split into words, truncation, padding, dropout) is left out, with a warning where it would change ids.
     ///
     /// # Errors
     /// [`ProcessorError::Io`], [`ProcessorError::Format`] (no `tokenizer.json`, a special literal is missing, the two files
@@ -77,20 +77,31 @@ impl Tokenizer {
         if !path.exists() {
             return Err(no_tokenizer(folder));
         }
-        let read = |path: &Path, expected: &str| {
-            let text = ProcessorError::read(path)?;
+        let read = |name: &str, expected: &str| -> Result<(Value, PathBuf), ProcessorError> {
+            let path = folder.join(name);
+            let text = ProcessorError::read(&path)?;
             let value: serde_json::Result<Value> = serde_json::from_str(&text);
-            value.map_err(|error| ProcessorError::json(path, expected, &error))
+            let value = value.map_err(|error| ProcessorError::json(&path, expected, &error))?;
+            Ok((value, path))
         };
-        let json = read(&path, "a tokenizer")?;
-        let config_path = folder.join("tokenizer_config.json");
-        let config = match config_path.exists() {
-            true => Some(read(&config_path, "a tokenizer config")?),
-            false => None,
+        let optional =
+            |name: &str, expected: &str| folder.join(name).exists().then(|| read(name, expected)).transpose();
+        let (json, _) = read("tokenizer.json", "a tokenizer")?;
+        let config = optional("tokenizer_config.json", "a tokenizer config")?;
+        // Older files, which transformers reads where the list of the configuration is not there.
+        let is_listed = |(config, _): &(Value, PathBuf)| config.get("added_tokens_decoder").is_some();
+        let (older, names) = match config.as_ref().is_some_and(is_listed) {
+            true => (None, None),
+            false => (
+                optional("added_tokens.json", "a map from added tokens to ids")?,
+                optional("special_tokens_map.json", "a map of special tokens")?,
+            ),
         };
-        let config = config.as_ref().map(|config| (config, config_path.as_path()));
-        let added = added::read((&json, &path), config)?;
-        tokenizer_keys::check(config, &added, (&json, &path))?;
+        let [config, older, names] =
+            [&config, &older, &names].map(|file| file.as_ref().map(|(json, path)| (json, &**path)));
+        let special = tokenizer_keys::special_texts(config, names);
+        let added = added::read((&json, &path), config, older, &special)?;
+        tokenizer_keys::check(config, names, &added, (&json, &path))?;
         // What a file of others brings into the library must not end the process.
         let build = AssertUnwindSafe(|| Self::build(&json, added, &path));
         std::panic::catch_unwind(build).unwrap_or_else(|_| {

@@ -1,13 +1,16 @@
-//! The keys of a tokenizer's two files: what each may say, so that none that changes ids is passed over.
+//! The keys of a tokenizer's files: what each may say, so that none that changes ids is passed over.
 
 use super::ProcessorError;
 use super::added::Added;
 use super::qwen2::WORDS;
-use crate::config::keys::Neutral::{Empty, False, Text};
+use crate::config::keys::Neutral::{Empty, False, Number, Text};
 use crate::config::keys::{Key, Rule, check as check_keys, shown};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::Path;
+
+/// A JSON file and its place.
+type File<'a> = (&'a Value, &'a Path);
 
 const PLAIN: &str = "text is encoded as it stands here; set the key to false";
 const TEMPLATE: &str =
@@ -71,6 +74,13 @@ const CONFIG: &[Key] = &[
     ("bos_token_id", Rule::Free),
     ("eos_token_id", Rule::Free),
     ("fix_mistral_regex", Rule::Free),
+    (
+        "fast_tokenizer_files",
+        Rule::Only(
+            &[Empty],
+            "tokenizer.json is read here; give the file that is meant this name",
+        ),
+    ),
     ("from_slow", Rule::Free),
     ("is_local", Rule::Free),
     ("legacy", Rule::Free),
@@ -87,6 +97,52 @@ const CONFIG: &[Key] = &[
     ("transformers_version", Rule::Free),
     ("use_fast", Rule::Free),
     ("vocab_file", Rule::Free),
+];
+
+/// Keys of `tokenizer.json`. Cutting and padding are the caller's; how ids become text is done without changes here.
+const FILE: &[Key] = &[
+    ("version", Rule::Free),
+    ("truncation", Rule::Free),
+    ("padding", Rule::Free),
+    ("added_tokens", Rule::Read),
+    ("normalizer", Rule::Read),
+    ("pre_tokenizer", Rule::Read),
+    ("post_processor", Rule::Read),
+    ("decoder", Rule::Read),
+    ("model", Rule::Read),
+];
+
+const OWN: &str = "transformers 5 builds its own, and so does this program";
+
+/// Keys of `model` in `tokenizer.json` where the tokenizer is built anew of vocabulary and merges.
+const MODEL: &[Key] = &[
+    ("type", Rule::Read),
+    ("vocab", Rule::Read),
+    ("merges", Rule::Read),
+    ("dropout", Rule::Warn(&[Number(0.0)], OWN)),
+    ("unk_token", Rule::Warn(&[], OWN)),
+    ("fuse_unk", Rule::Warn(&[False], OWN)),
+    ("byte_fallback", Rule::Warn(&[False], OWN)),
+    ("ignore_merges", Rule::Warn(&[False], OWN)),
+    ("continuing_subword_prefix", Rule::Warn(&[Text("")], OWN)),
+    ("end_of_word_suffix", Rule::Warn(&[Text("")], OWN)),
+];
+
+const SAVED: &str =
+    "transformers obeys it for the tokenizer_class in tokenizer_config.json; use the released tokenizer";
+
+/// The same keys where transformers takes the file as it is. Every byte has a token, so none is unknown.
+const MODEL_AS_SAVED: &[Key] = &[
+    ("type", Rule::Read),
+    ("vocab", Rule::Read),
+    ("merges", Rule::Read),
+    ("dropout", Rule::Only(&[Number(0.0)], SAVED)),
+    ("unk_token", Rule::Free),
+    ("fuse_unk", Rule::Free),
+    ("byte_fallback", Rule::Free),
+    ("ignore_merges", Rule::Only(&[False], SAVED)),
+    ("continuing_subword_prefix", Rule::Only(&[Text("")], SAVED)),
+    ("end_of_word_suffix", Rule::Only(&[Text("")], SAVED)),
 ];
 
 /// The tokens that transformers names; templates see them as variables.
@@ -113,22 +169,20 @@ const ANEW: [&str; 2] = ["Qwen2Tokenizer", "Qwen2TokenizerFast"];
 /// Classes that take `tokenizer.json` as it is.
 const AS_SAVED: [&str; 2] = ["TokenizersBackend", "PreTrainedTokenizerFast"];
 
-/// Checks the two files of a tokenizer, each with its path, against each other and against what is done here. `added` are
-/// the added tokens.
+/// Checks the files of a tokenizer, each with its path, against each other and against what is done here. `names` is
+/// `special_tokens_map.json` where it counts, and `added` are the added tokens.
 ///
 /// # Errors
 /// [`ProcessorError::Keys`], which names the first key that asks for other ids.
 pub(super) fn check(
-    config: Option<(&Value, &Path)>,
+    config: Option<File<'_>>,
+    names: Option<File<'_>>,
     added: &[Added],
-    (tokenizer, path): (&Value, &Path),
+    (tokenizer, path): File<'_>,
 ) -> Result<(), ProcessorError> {
     let as_saved = match config {
         Some((config, path)) => {
-            check_config(config, added).map_err(|message| ProcessorError::Keys {
-                path: path.to_owned(),
-                message,
-            })?;
+            check_config(config).map_err(in_file(path))?;
             for warning in check_keys("", config, &[CONFIG]).unwrap_or_default() {
                 tracing::warn!("{}: {warning}", path.display());
             }
@@ -138,13 +192,18 @@ pub(super) fn check(
         }
         None => false,
     };
-    check_file(tokenizer, as_saved, path).map_err(|message| ProcessorError::Keys {
-        path: path.to_owned(),
-        message,
-    })
+    check_tokens(config, names, added)?;
+    check_file(tokenizer, as_saved, path).map_err(in_file(path))
 }
 
-fn check_config(config: &Value, added: &[Added]) -> Result<(), String> {
+fn in_file(path: &Path) -> impl Fn(String) -> ProcessorError {
+    move |message| ProcessorError::Keys {
+        path: path.to_owned(),
+        message,
+    }
+}
+
+fn check_config(config: &Value) -> Result<(), String> {
     if !config.is_object() {
         return Err(format!("expected an object, found {}", shown(config)));
     }
@@ -159,19 +218,43 @@ fn check_config(config: &Value, added: &[Added]) -> Result<(), String> {
             shown(class)
         ));
     }
+    Ok(())
+}
+
+/// That the tokens which the files name are added tokens: transformers makes new ones of others.
+fn check_tokens(config: Option<File<'_>>, names: Option<File<'_>>, added: &[Added]) -> Result<(), ProcessorError> {
     let texts_of_tokens: BTreeSet<&str> = added.iter().map(|token| token.literal.as_str()).collect();
-    for key in FURTHER.into_iter().chain(NAMED) {
-        for text in texts(&config[key]) {
+    for (key, value, path) in named(config, names) {
+        for text in texts(value) {
             if !texts_of_tokens.contains(text) {
-                return Err(format!(
+                return Err(in_file(path)(format!(
                     "{key}: expected added tokens of tokenizer.json, found {}, which transformers would add under a new id; \
                      save the tokenizer once with Python: AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)",
                     shown(&text.into())
-                ));
+                )));
             }
         }
     }
     Ok(())
+}
+
+/// The keys that name tokens, with the file in which each counts: `special_tokens_map.json` stands before the configuration.
+fn named<'a>(
+    config: Option<File<'a>>,
+    names: Option<File<'a>>,
+) -> impl Iterator<Item = (&'static str, &'a Value, &'a Path)> {
+    FURTHER.into_iter().chain(NAMED).filter_map(move |key| {
+        let files = [names, config].into_iter().flatten();
+        files
+            .filter_map(|(json, path)| Some((key, json.get(key)?, path)))
+            .next()
+    })
+}
+
+/// The texts of the tokens that the files name.
+pub(super) fn special_texts(config: Option<File<'_>>, names: Option<File<'_>>) -> BTreeSet<String> {
+    let texts = named(config, names).flat_map(|(_, value, _)| texts(value));
+    texts.map(str::to_owned).collect()
 }
 
 /// The texts of one token, of a list of tokens, or of named ones.
@@ -190,21 +273,17 @@ fn texts(tokens: &Value) -> Vec<&str> {
 /// Checks what stands in `tokenizer.json` besides vocabulary and pieces.
 fn check_file(tokenizer: &Value, as_saved: bool, path: &Path) -> Result<(), String> {
     let others = of_its_own(tokenizer);
-    if as_saved {
-        let model = &tokenizer["model"];
-        let switched = |key: &&str| !matches!(&model[*key], Value::Null | Value::Bool(false)) && model[*key] != "";
-        let switches = [
-            "ignore_merges",
-            "byte_fallback",
-            "continuing_subword_prefix",
-            "end_of_word_suffix",
-        ];
-        if let Some(key) = others.first().copied().or(switches.into_iter().find(switched)) {
-            return Err(format!(
-                "{key}: expected that of Qwen2Tokenizer, which is what is built here, found another, which transformers obeys for \
-                 the tokenizer_class in tokenizer_config.json; use the released tokenizer"
-            ));
-        }
+    if let Some(key) = others.first().filter(|_| as_saved) {
+        return Err(format!(
+            "{key}: expected that of Qwen2Tokenizer, which is what is built here, found another, which transformers obeys for \
+             the tokenizer_class in tokenizer_config.json; use the released tokenizer"
+        ));
+    }
+    let of_model = if as_saved { MODEL_AS_SAVED } else { MODEL };
+    let mut warnings = check_keys("", tokenizer, &[FILE])?;
+    warnings.extend(check_keys("model.", &tokenizer["model"], &[of_model])?);
+    for warning in warnings {
+        tracing::warn!("{}: {warning}", path.display());
     }
     for key in others {
         tracing::warn!(
@@ -235,7 +314,8 @@ fn of_its_own(tokenizer: &Value) -> Vec<&'static str> {
             && bytes["add_prefix_space"] == false
             && bytes["use_regex"] == false
     });
-    let found = [("normalizer", normal), ("pre_tokenizer", split)];
+    let bytes = tokenizer["decoder"]["type"] == "ByteLevel";
+    let found = [("normalizer", normal), ("pre_tokenizer", split), ("decoder", bytes)];
     found
         .into_iter()
         .filter(|(_, same)| !same)

@@ -56,9 +56,7 @@ pub fn frame_tables(config: &VisionConfig, height: usize, width: usize, device: 
     }
     let head_dim = config.hidden_size / config.num_heads;
     let quarter = head_dim / 4;
-    let inverse: Vec<f32> = (0..quarter)
-        .map(|j| config.rope_theta.powf(-2.0 * j as f64 / (head_dim / 2) as f64) as f32)
-        .collect();
+    let inverse = config.frequencies();
     let mut cos: Vec<f32> = Vec::with_capacity(order.len() * head_dim);
     let mut sin: Vec<f32> = Vec::with_capacity(order.len() * head_dim);
     let turns: Vec<[f32; 2]> = (0..height.max(width))

@@ -2,6 +2,7 @@
 
 use super::validate::Checker;
 use super::{ConfigError, Configuration, DeviceSpec, Key, LrScheduler, PromptStyle, Target, at_least};
+use cua_grpo_model::memory::Available;
 use cua_grpo_model::processor::Tokenizer;
 use cua_grpo_model::{ModelConfig, TextConfig, VisionConfig};
 
@@ -84,6 +85,24 @@ configuration! {
 }
 
 impl SftConfig {
+    /// That weights, gradients and the moments of AdamW, each in f32, fit on the device, where it is known what that has.
+    ///
+    /// # Errors
+    /// Words with both figures.
+    pub fn check_memory(&self, sizes: &ModelConfig) -> Result<(), String> {
+        let weights = sizes.parameter_count().total();
+        let needed = weights.saturating_mul(4 * 4);
+        match Available::of_device(self.device) {
+            Ok(available) if needed > available.free => Err(format!(
+                "a model of {weights} weights takes {} GiB to train, {} GiB are free on {}; choose smaller sizes",
+                needed >> 30,
+                available.free >> 30,
+                self.device
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// The model that the configuration describes, for a tokenizer that is there already.
     pub fn model(&self, tokenizer: &Tokenizer) -> ModelConfig {
         let special = tokenizer.special();

@@ -90,6 +90,9 @@ impl Run {
             learner, state, closed, ..
         } = learning;
         let dir = start.open(&config, &state)?;
+        if let Some(text) = start::elsewhere(&config.output_dir, dir.path()) {
+            parts.sinks.tell(&Event::Note(&text))?;
+        }
         let engine = RolloutEngine::new(
             parts.training.factory.clone(),
             parts.renderer,

@@ -212,10 +212,50 @@ fn check_base(path: PathBuf, trained: &Base, base: &Base) -> Result<(), ResumeEr
     Err(ResumeError::OtherFiles { path, name, files })
 }
 
+/// Why a run is in another folder than the one that was asked for, where it is.
+pub(super) fn elsewhere(wanted: &str, path: &Path) -> Option<String> {
+    let other = !same_folder(Path::new(wanted), path);
+    other.then(|| {
+        format!(
+            "{wanted} is the folder of another run, so this one goes to {}; to go on with that one: --resume {}",
+            path.display(),
+            crate::shell::argument(Path::new(wanted))
+        )
+    })
+}
+
 /// Whether two paths lead to one folder; one that is not there leads nowhere else.
 fn same_folder(one: &Path, other: &Path) -> bool {
     match (one.canonicalize(), other.canonicalize()) {
         (Ok(one), Ok(other)) => one == other,
         _ => one == other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_finds_its_folder_taken_says_where_it_goes_and_why() {
+        let home = tempfile::tempdir().unwrap();
+        let config = TrainConfig {
+            output_dir: format!("{}/", home.path().join("run").display()),
+            ..Default::default()
+        };
+        let open = || {
+            let identity = Identity::new();
+            Start::New { identity }
+                .open(&config, &TrainingState::default())
+                .unwrap()
+        };
+        let first = open();
+        assert_eq!(elsewhere(&config.output_dir, first.path()), None);
+        let second = open();
+        let text = elsewhere(&config.output_dir, second.path()).unwrap();
+        assert!(
+            text.contains("run-2") && text.contains("another run") && text.contains("--resume "),
+            "{text}"
+        );
     }
 }

@@ -67,11 +67,16 @@ impl Identity {
                 folder: None,
             });
         };
+        Ok(match found.is_of_another_folder(run_dir) {
+            true => found.forked(usize::MAX),
+            false => found,
+        })
+    }
+
+    /// Whether the file was written in another folder than `run_dir`, of which that one is a copy then.
+    fn is_of_another_folder(&self, run_dir: &Path) -> bool {
         let here = number(run_dir);
-        if found.folder.is_some() && here.is_some() && found.folder != here {
-            return Ok(found.forked(usize::MAX));
-        }
-        Ok(found)
+        self.folder.is_some() && here.is_some() && self.folder != here
     }
 
     /// What the file of `run_dir` says; `None` where there is none.
@@ -147,6 +152,13 @@ impl Default for Identity {
 pub fn run_id(path: &Path) -> Option<String> {
     let is_run = [RUN, METRICS, CONFIG].iter().any(|name| path.join(name).is_file()) || path.join(CHECKPOINTS).is_dir();
     is_run.then(|| Identity::of(path).ok()).flatten().map(|found| found.id)
+}
+
+/// The id of the run of whose folder `path` is a copy, also one that was restored; `None` where it is no copy. That run may be
+/// at work elsewhere.
+pub fn copied_from(path: &Path) -> Option<String> {
+    let found = Identity::read(path).ok().flatten()?;
+    found.is_of_another_folder(path).then_some(found.id)
 }
 
 /// Refuses the adapter folder `folder` of the run in `run_dir` when another run wrote it. Where one of the two tells
@@ -383,10 +395,15 @@ mod tests {
         let moved = home.path().with_extension("moved");
         std::fs::rename(home.path(), &moved).unwrap();
         assert_eq!(Identity::of(&moved).unwrap().id, identity.id);
+        assert_eq!(copied_from(&moved), None);
         let copy = tempfile::tempdir().unwrap();
         std::fs::copy(moved.join(RUN), copy.path().join(RUN)).unwrap();
         let found = Identity::of(copy.path()).unwrap();
         assert!(found.id != identity.id && found.has(Some(&identity.timeline), 2));
+        assert_eq!(copied_from(copy.path()), Some(identity.id));
+        // Once it goes on it is a run like others.
+        Identity::of(copy.path()).unwrap().write(copy.path()).unwrap();
+        assert_eq!(copied_from(copy.path()), None);
         std::fs::rename(&moved, home.path()).unwrap();
     }
 

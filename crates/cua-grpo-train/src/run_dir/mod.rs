@@ -12,7 +12,7 @@ mod places;
 #[cfg(test)]
 mod deaths;
 
-pub use identity::{Earlier, Identity, check_folder, check_metrics, check_name, run_id};
+pub use identity::{Earlier, Identity, check_folder, check_metrics, check_name, copied_from, run_id};
 
 use crate::checkpoint::TrainingState;
 use crate::config::{TrainConfig, to_yaml};

@@ -4,8 +4,8 @@ use clap::{Args, Subcommand};
 use cua_grpo_train::TrainError;
 use cua_grpo_train::config::{Flag, Resolved, TrainConfig, resolve_process};
 use cua_grpo_train::layout::CONFIG;
-use cua_grpo_train::resume::ResumePoint;
-use cua_grpo_train::run_dir::run_id;
+use cua_grpo_train::resume::{ResumeError, ResumePoint};
+use cua_grpo_train::run_dir::{copied_from, run_id};
 use std::path::{Path, PathBuf};
 
 /// Flags of `boxes`.
@@ -64,31 +64,42 @@ impl BoxesArgs {
 impl Which {
     /// The configuration, which is that of the run where one is named, and the folder of that run.
     pub fn load(&self) -> Result<(Resolved<TrainConfig>, Option<PathBuf>), TrainError> {
-        let run = self
-            .run
-            .as_deref()
-            .map(ResumePoint::find)
-            .transpose()?
-            .map(|point| point.run_dir);
+        let no_run = |error| match error {
+            ResumeError::NotFound { path, reason } => {
+                let path = path.display();
+                TrainError::Usage(format!("--run {path}: expected a run folder; {reason}"))
+            }
+            error => error.into(),
+        };
+        let point = self.run.as_deref().map(ResumePoint::find).transpose();
+        let run = point.map_err(no_run)?.map(|point| point.run_dir);
         let flags = Flag::assignments(&self.set)?;
         let file = run.as_deref().map(|run| run.join(CONFIG));
         Ok((resolve_process(file, flags)?, run))
     }
 
-    /// The label, where one run is meant.
+    /// The label, where one run is meant. Boxes with it are to be ended where it `ends`.
     ///
     /// # Errors
-    /// When the folder of a run does not tell which run it holds: without a label all boxes would be meant.
-    pub fn label(&self, run: Option<&Path>) -> Result<Option<String>, TrainError> {
+    /// When the folder of a run does not tell which run it holds, for without a label all boxes would be meant; when boxes
+    /// are to be ended and the folder is a copy, for the run may be at work in the first one.
+    pub fn label(&self, run: Option<&Path>, ends: bool) -> Result<Option<String>, TrainError> {
         let Some(run) = run else {
             return Ok(self.label.clone());
         };
-        let unknown = || {
-            TrainError::Usage(format!(
-                "{} does not tell which run it holds; name its boxes by --label",
+        match copied_from(run) {
+            Some(id) if ends => Err(TrainError::Usage(format!(
+                "--run {}: this folder is a copy (or was restored), and the run may be at work in the first one. Its boxes carry \
+                 the label {id}; if it is over: boxes sweep --label {id}",
                 run.display()
-            ))
-        };
-        run_id(run).map(Some).ok_or_else(unknown)
+            ))),
+            Some(id) => Ok(Some(id)),
+            None => run_id(run).map(Some).ok_or_else(|| {
+                TrainError::Usage(format!(
+                    "{} does not tell which run it holds; name its boxes by --label",
+                    run.display()
+                ))
+            }),
+        }
     }
 }

@@ -8,7 +8,7 @@ mod model;
 mod run;
 mod tools;
 
-pub use boxes::{BoxesArgs, BoxesCommand};
+pub use boxes::{BoxesArgs, BoxesCommand, Which};
 pub use command::{Cli, Command};
 pub use measured::Measured;
 pub use model::{GenerateArgs, MergeArgs, ModelArgs, ScoreArgs, SpecialTokens};

@@ -42,7 +42,7 @@ pub async fn boxes(arguments: &BoxesArgs) -> Result<()> {
         _ => None,
     };
     let client = GboxClient::new(ClientConfig::new(key.reveal()).at(url))?.brief(LIMIT);
-    let label = which.label(run.as_deref())?;
+    let label = which.label(run.as_deref(), sweeps)?;
     let found = async {
         match label {
             Some(label) => boxes_of_run(&client, &label).await,

@@ -44,6 +44,7 @@ pub async fn eval(measured: &Measured) -> Result<()> {
         .and_then(|adapter| adapter.provenance.as_ref());
     let step = provenance.map(|provenance| provenance.step);
     let progress = Progress::new(0, 0).verbose(config.verbose);
+    let progress = progress.watching(world.phones.pool.client().clone());
     let shown = progress.clone();
     let candidate = Candidate {
         policy: &policy,

@@ -51,9 +51,12 @@ pub fn generate(arguments: &GenerateArgs) -> Result<(), TrainError> {
         model,
     } = super::model::load(options)?;
     let mut wishes = Wishes::resolve(arguments, folder.path(), &renderer)?;
-    model
-        .check_tokens(&wishes.stop)
-        .map_err(|error| TrainError::Usage(format!("--stop-token: {error}")))?;
+    let place = match arguments.stop_token.is_empty() {
+        true => "generation_config.json: eos_token_id",
+        false => "--stop-token",
+    };
+    let wrong = |error| TrainError::Usage(format!("{place}: {error}"));
+    model.check_tokens(&wishes.stop).map_err(wrong)?;
     let encoded = messages::encode(&conversation, folder.path(), &renderer, options, true)?;
     if !encoded.videos.is_empty() {
         return Err(TrainError::Usage(

@@ -12,9 +12,8 @@ use cua_grpo_android::tasks::Split;
 use cua_grpo_core::{Row, VerifiedSuccess, derive_seed};
 use cua_grpo_model::batch::ImageCache;
 use cua_grpo_model::checkpoint::{LoadOptions, SaveOptions, WeightDtype, load_model, save_model};
-use cua_grpo_model::memory::Available;
 use cua_grpo_model::processor::ChatRenderer;
-use cua_grpo_model::{ModelConfig, Policy, Qwen3Vl, Trainable};
+use cua_grpo_model::{Policy, Qwen3Vl, Trainable};
 use cua_grpo_rollout::{CancellationToken, GroupRequest, RolloutConfig, RolloutEngine, TaskCursor};
 use cua_grpo_sim::{HERE, ScriptedPolicy, Skill};
 use cua_grpo_train::config::SftConfig;
@@ -86,7 +85,7 @@ pub async fn run(config: &SftConfig) -> Result<()> {
     let model = match &from {
         None => {
             let sizes = config.model(renderer.tokenizer());
-            check_memory(config, &sizes)?;
+            config.check_memory(&sizes).map_err(TrainError::Usage)?;
             Qwen3Vl::init(&sizes, config.seed, &device)
         }
         Some(from) => load_model(from.path(), &LoadOptions::default(), &device).mendable("init_from")?,
@@ -176,21 +175,6 @@ pub async fn run(config: &SftConfig) -> Result<()> {
         crate::hint::argument(dir)
     ));
     Ok(())
-}
-
-/// An error when weights, gradients and the moments of AdamW, each in f32, are more than the device has.
-fn check_memory(config: &SftConfig, sizes: &ModelConfig) -> Result<(), TrainError> {
-    let weights = sizes.parameter_count().total();
-    let needed = weights.saturating_mul(4 * 4);
-    match Available::of_device(config.device) {
-        Ok(available) if needed > available.free => Err(TrainError::Usage(format!(
-            "a model of {weights} weights takes {} GiB to train, {} GiB are free on {}; choose smaller sizes",
-            needed >> 30,
-            available.free >> 30,
-            config.device
-        ))),
-        _ => Ok(()),
-    }
 }
 
 fn prompts(config: &SftConfig) -> Prompts {

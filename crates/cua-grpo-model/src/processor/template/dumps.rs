@@ -1,7 +1,7 @@
 //! JSON text exactly as Python's `json.dumps` writes it, with its options.
 
 use super::value::{self, BigInteger};
-use super::{limits, python};
+use super::{filters, limits, python};
 use minijinja::value::{Kwargs, Rest, ValueKind};
 use minijinja::{Error, ErrorKind, Value};
 
@@ -84,8 +84,20 @@ fn indent(option: &Value) -> Result<Option<String>, Error> {
     if let Some(text) = option.as_str() {
         return Ok(Some(text.to_owned()));
     }
-    let spaces = i64::try_from(option.clone()).map_err(|_| wrong("tojson: indent: expected a number".to_owned()))?;
-    Ok(Some(" ".repeat(usize::try_from(spaces).unwrap_or(0).min(1000))))
+    // As in Python: true is 1, no spaces for a number below 0, and no fraction, whole or not.
+    let spaces = match option.kind() {
+        ValueKind::Bool => i128::from(option.is_true()),
+        _ if option.is_integer() => i128::try_from(option.clone())?,
+        _ => {
+            let found = python::repr(option);
+            return Err(wrong(format!(
+                "tojson: indent: expected a whole number or a text, found {found}"
+            )));
+        }
+    };
+    let spaces = usize::try_from(spaces.max(0)).unwrap_or(usize::MAX);
+    filters::few("tojson: indent", spaces)?;
+    Ok(Some(" ".repeat(spaces)))
 }
 
 fn write(value: &Value, layout: &Layout, depth: usize, out: &mut String) -> Result<(), Error> {

@@ -102,7 +102,7 @@ fn paid(state: &State, value: Value, make: impl FnOnce(&State, Value) -> Result<
 }
 
 /// That an argument asks for no more than people write.
-fn few(filter: &str, count: usize) -> Result<(), Error> {
+pub(super) fn few(filter: &str, count: usize) -> Result<(), Error> {
     if count > MOST {
         return Err(wrong(format!("{filter}: expected at most {MOST}, found {count}")));
     }

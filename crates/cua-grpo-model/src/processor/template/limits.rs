@@ -83,7 +83,8 @@ impl std::fmt::Display for Stopped {
 
 fn spent() -> String {
     format!(
-        "it makes more than {} MiB of text, or nests more than {MOST_DEPTH} levels",
+        "it makes more than {} MiB of texts and lists (an item of a list is counted as {ITEM} bytes), or nests more than \
+         {MOST_DEPTH} levels",
         BUDGET >> 20
     )
 }
