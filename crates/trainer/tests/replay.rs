@@ -110,3 +110,57 @@ fn mends(home: &Path) {
     std::fs::remove_dir_all(home.join("hurt/episodes/record-2")).unwrap();
     refused(home, &with(&hurt), &["step 2", "the record has no"]);
 }
+
+#[test]
+fn successes_of_earlier_steps_join_groups_without_one_and_survive_a_resume_and_a_replay() {
+    let home = tempfile::tempdir().unwrap();
+    let keys = [
+        "--set=positive_replay=3",
+        "--set=record=1",
+        "--num-rollouts=2",
+        "--batch-size=4",
+        "--max-turns=4",
+        "--set=eval_episodes=2",
+        "--set=concurrency=8",
+        "--set=max_new_tokens=48",
+        "--set=save_steps=1",
+        "--set=eval_steps=0",
+        "--set=save_episodes=1",
+        "--set=templates=[wifi, bluetooth]",
+    ];
+    let run = |rest: &[&'static str]| succeed(home.path(), &[&keys[..], rest].concat());
+    run(&["--max-steps=4", "--output-dir=whole"]);
+    run(&["--max-steps=2", "--output-dir=parts"]);
+    succeed(home.path(), &["--resume=parts", "--max-steps=4"]);
+    let (whole, parts) = (home.path().join("whole"), home.path().join("parts"));
+    let lent: Vec<u64> = steps(&whole)
+        .iter()
+        .map(|line| line["successes_replayed"].as_u64().unwrap())
+        .collect();
+    assert!(lent[0] == 0 && lent.iter().sum::<u64>() > 0, "{lent:?}");
+    assert_eq!(steps(&whole), steps(&parts));
+    assert!(adapter(&whole.join("final")) == adapter(&parts.join("final")));
+    run(&["--max-steps=4", "--output-dir=again", "--set=environment=replay:whole"]);
+    let again = home.path().join("again");
+    assert_eq!(steps(&whole), steps(&again));
+    assert!(adapter(&whole.join("final")) == adapter(&again.join("final")));
+    // Without them the same rollouts teach something else.
+    let without = [
+        &keys[1..],
+        &[
+            "--max-steps=4",
+            "--output-dir=without",
+            "--set=environment=replay:whole",
+        ],
+    ]
+    .concat();
+    succeed(home.path(), &without);
+    let without = steps(&home.path().join("without"));
+    assert!(without.iter().all(|line| line.get("successes_replayed").is_none()));
+    assert!(adapter(&home.path().join("without/final")) != adapter(&again.join("final")));
+    refused(
+        home.path(),
+        &["--set=positive_replay=3", "--set=recompute_logprob=true"],
+        &["positive_replay", "importance_sampling_mode"],
+    );
+}

@@ -358,7 +358,8 @@ configuration! {
         max_staleness: usize [at_least(0.0).at_most(64.0)] = 0,
         /// What becomes of replies that are under way when the policy is updated: `keep` lets them go on with the new
         /// weights, `finish` lets the old ones end them while others wait. Either way the cache of open conversations
-        /// stays. Only with `max_staleness` above 0 are there any.
+        /// stays; `refill` does as `finish`, then feeds all that was said to the new weights before a conversation's next
+        /// reply. Only with `max_staleness` above 0 are there any.
         #[resume = Warned]
         on_update: OnUpdate = OnUpdate::Keep,
         /// Flat groups of a step in whose place another task is tried; 0 tries none.

@@ -14,6 +14,8 @@ mod lines;
 mod read;
 mod recorder;
 mod replay;
+#[cfg(test)]
+mod tests;
 mod write;
 
 pub use lines::{Head, StepRecord};
