@@ -55,12 +55,6 @@ fn need(plan: &Plan, config: &TrainConfig) -> Result<Need, TrainError> {
     if let Some(bytes) = four_bits {
         advice.push(format!("--load-in-4bit needs {}", gib(bytes)));
     }
-    if plan.load.batch > fit.max_conversations {
-        let asked = grouped(plan.load.batch);
-        advice.push(format!(
-            "concurrency asks for {asked} conversations at once, and there is room for {most}"
-        ));
-    }
     for (key, most) in [
         ("concurrency", fit.max_conversations),
         ("max_seq_length", fit.context),
@@ -86,8 +80,15 @@ fn need(plan: &Plan, config: &TrainConfig) -> Result<Need, TrainError> {
             plan.model, plan.device
         )));
     }
+    let short = match plan.load.batch > fit.max_conversations {
+        true => format!(
+            "; there is room for {most} conversations at once, and concurrency is {}",
+            config.concurrency
+        ),
+        false => String::new(),
+    };
     Ok(Need {
-        line: format!("needs {needed} of {free} free ({place}): will probably not fit"),
+        line: format!("needs {needed} of {free} free ({place}): will probably not fit{short}"),
         warning: Some(advice),
     })
 }
@@ -126,20 +127,12 @@ mod tests {
         }
         let warned = planned("Qwen/Qwen3-VL-8B-Instruct", 40.0, false).unwrap();
         assert!(warned.line.contains("will probably not fit"), "{warned:?}");
-        let warning = warned.warning.unwrap();
-        for words in [
-            "concurrency asks for 64 conversations at once, and there is room for",
-            "concurrency up to",
-        ] {
-            assert!(warning.contains(words), "{words}: {warning}");
-        }
+        assert!(warned.line.contains("at once, and concurrency is 64"), "{warned:?}");
+        assert!(warned.warning.unwrap().contains("concurrency up to"));
         // The weights fit, and not a single conversation besides.
         let error = planned("Qwen/Qwen3-VL-8B-Instruct", 32.9, false).unwrap_err();
         assert_eq!(crate::error::exit_code(&error), 2);
-        assert!(
-            error.to_string().contains("with one conversation of 2048 tokens"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("one conversation of 2048 tokens"), "{error}");
     }
 
     #[test]
