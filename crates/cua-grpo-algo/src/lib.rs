@@ -10,6 +10,7 @@
 //! | `credit.rs` | an advantage for each turn: discounted returns, GiGPO |
 //! | `whiten.rs` | advantages of tokens scaled once more over the batch |
 //! | `curriculum.rs` | which kinds of tasks are drawn less often |
+//! | `positives.rs` | which successes of the past join groups without one |
 //! | `overlong.rs`, `shortest_path.rs` | shaping of rewards: replies cut off, successes that took long |
 //! | `selective.rs` | which tokens enter the surrogate: M2PO, high entropy |
 //! | `proximal.rs` | the proximal policy without a forward pass |
@@ -36,6 +37,7 @@ mod curriculum;
 mod error;
 mod loss;
 mod overlong;
+mod positives;
 mod proximal;
 mod schedule;
 mod selective;
@@ -55,6 +57,7 @@ pub use curriculum::{CurriculumConfig, Standing, Streak};
 pub use error::AlgoError;
 pub use loss::{KlEstimator, LossConfig, LossKind, RatioLevel};
 pub use overlong::overlong_penalty;
+pub use positives::{Positive, Positives, PositivesConfig};
 pub use proximal::{Proximal, proximal_share};
 pub use schedule::{Decay, Schedule};
 pub use selective::{high_entropy_keep, m2po_keep};

@@ -8,7 +8,8 @@ use common::sessions::*;
 use common::*;
 use cua_grpo_core::{Completion, FaultKind, Prompt, Sampler, SamplerSession, StopReason};
 use cua_grpo_model::Trainable;
-use cua_grpo_model::generate::{Batching, Generator, ModelSampler, Request};
+use cua_grpo_model::generate::{Batching, Generator, ModelSampler, OnUpdate, Request};
+use cua_grpo_model::lora::load_adapter;
 use cua_grpo_model::nn::Slot;
 use cua_grpo_model::score::score_rows;
 use std::time::Duration;
@@ -198,4 +199,87 @@ async fn weights_that_are_no_numbers_are_a_fault_that_names_the_token() {
         let reply = session.sample(&prompt(set, "text_only"), &greedy(5)).await.unwrap();
         assert_eq!((reply.tokens.len(), reply.flaw()), (5, None));
     }
+}
+
+/// The model of a set with its adapter.
+fn adapted(set: &str) -> cua_grpo_model::Qwen3Vl {
+    let mut adapted = model(set);
+    load_adapter(&mut adapted, &folder(set).join("adapter")).unwrap();
+    adapted
+}
+
+/// What new weights say to all that was said so far: `turns`, of which the last has no reply yet.
+fn fresh(set: &str, turns: &[Turn], replies: &[Completion]) -> Completion {
+    let mut prompt = Prompt::default();
+    let last = turns.len() - 1;
+    for (number, turn) in turns.iter().enumerate() {
+        prompt.tokens.extend(&turn.prompt.tokens);
+        prompt.images.extend(turn.prompt.images.iter().cloned());
+        if number < last {
+            prompt.tokens.extend(&replies[number].tokens);
+        }
+    }
+    let params = turns[last].params.clone();
+    alone(set, &adapted(set), &[Turn { prompt, params }], &[]).remove(0)
+}
+
+#[test]
+fn a_refilled_conversation_says_what_the_new_weights_say_to_all_of_it() {
+    for set in SETS {
+        let conversations = conversations(set);
+        let mut generator = generator(set, model(set), &[]);
+        let ask = |member: usize, turn: usize| {
+            let Turn { prompt, params } = &conversations[member][turn];
+            Request {
+                session: member as u64,
+                prompt: prompt.clone(),
+                params: params.clone(),
+            }
+        };
+        (0..4).for_each(|session| generator.open(session));
+        let first = generator
+            .generate(&[ask(0, 0), ask(1, 0), ask(2, 0), ask(3, 0)])
+            .unwrap();
+        generator.set_model(adapted(set), 8);
+        generator.refill();
+        // Some ask at once, one of them twice; another one when the others have a cache of the new weights already.
+        let second = generator.generate(&[ask(0, 1), ask(1, 1)]).unwrap();
+        let third = generator.generate(&[ask(3, 1), ask(0, 2)]).unwrap();
+        let said = |member: usize, replies: &[&Completion], got: &Completion| {
+            let replies: Vec<Completion> = replies.iter().map(|reply| (*reply).clone()).collect();
+            let want = fresh(set, &conversations[member][..=replies.len()], &replies);
+            assert_eq!(got.tokens, want.tokens, "{set} {member}");
+            close(&got.logprobs, &want.logprobs, 6e-5, &format!("{set} {member}"));
+            assert!(got.versions.iter().all(|version| *version == 8), "{set} {member}");
+        };
+        said(0, &[&first[0]], &second[0]);
+        said(1, &[&first[1]], &second[1]);
+        said(3, &[&first[3]], &third[0]);
+        said(0, &[&first[0], &second[0]], &third[1]);
+        // Left as they are, old keys change what is said.
+        let mut kept = self::generator(set, model(set), &[]);
+        (0..4).for_each(|session| kept.open(session));
+        kept.generate(&[ask(0, 0), ask(1, 0)]).unwrap();
+        kept.set_model(adapted(set), 8);
+        let mixed = kept.generate(&[ask(0, 1), ask(1, 1)]).unwrap();
+        let apart = |one: &Completion, other: &Completion| {
+            one.tokens != other.tokens || worst(&one.logprobs, &other.logprobs) > 1e-3
+        };
+        assert!(apart(&mixed[0], &second[0]) && apart(&mixed[1], &second[1]), "{set}");
+    }
+}
+
+#[tokio::test]
+async fn the_thread_refills_what_is_open_when_new_weights_come() {
+    let set = "a";
+    let turns = &conversations(set)[1];
+    let sampler = ModelSampler::start_with(generator(set, model(set), &[]), 7, Batching::Eager, OnUpdate::Refill);
+    let sampler = sampler.unwrap();
+    let mut session = sampler.open(0);
+    let first = session.sample(&turns[0].prompt, &turns[0].params).await.unwrap();
+    sampler.set_model(adapted(set), 8);
+    let second = session.sample(&turns[1].prompt, &turns[1].params).await.unwrap();
+    let want = fresh(set, turns, &[first]);
+    assert_eq!((&second.tokens, second.versions[0]), (&want.tokens, 8));
+    close(&second.logprobs, &want.logprobs, 6e-5, "after the update");
 }

@@ -2,13 +2,13 @@
 
 use crate::gauge::Gauge;
 use cua_grpo_core::{Episode, Fault, FaultKind, Group};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::time::Instant;
 
 /// Faults, by where they arose.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FaultCounts {
     /// A device could not be had, was lost, or did not answer.
     pub environment: usize,
@@ -63,7 +63,7 @@ impl FaultCounts {
 }
 
 /// What one collection cost.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct RolloutStats {
     /// Episodes that were asked for.
     pub slots: usize,

@@ -108,11 +108,13 @@ pub struct Checkpoints {
 impl Checkpoints {
     /// Writes `checkpoints/checkpoint-STEP` and deletes the oldest beyond `keep` (0 keeps all).
     pub fn save(&self, learner: &mut Learner, state: &TrainingState, keep: usize) -> Result<PathBuf> {
-        let weights = |partial: &Path| {
-            self.write_weights(learner, partial)?;
-            write_moments(&learner.adamw.export()?, &partial.join(MOMENTS))
-        };
-        self.save_with(weights, state, keep)
+        self.save_with(|partial| self.write_learner(learner, partial), state, keep)
+    }
+
+    /// Writes weights and moments into a folder in the making.
+    pub(crate) fn write_learner(&self, learner: &mut Learner, partial: &Path) -> Result<()> {
+        self.write_weights(learner, partial)?;
+        write_moments(&learner.adamw.export()?, &partial.join(MOMENTS))
     }
 
     /// [`Checkpoints::save`] with weights and moments that `weights` writes into the folder.

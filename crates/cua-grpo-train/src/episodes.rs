@@ -100,19 +100,27 @@ pub struct TurnRecord {
 }
 
 /// Where the episodes of a step are.
+///
+/// All are below `episodes/` of the run folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Saved {
     /// Those of the evaluation after a step.
     Eval,
     /// A sample of those that a step was trained on.
     Train,
+    /// All that a step was trained on, see [`crate::record`].
+    Record,
 }
 
 impl Saved {
+    /// All kinds.
+    pub const ALL: [Self; 3] = [Self::Eval, Self::Train, Self::Record];
+
     fn prefix(self) -> &'static str {
         match self {
             Self::Eval => "eval-",
             Self::Train => "train-",
+            Self::Record => "record-",
         }
     }
 

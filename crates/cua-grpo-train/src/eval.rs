@@ -2,13 +2,13 @@
 
 use crate::compare::{describe, task_set_of};
 use crate::config::TrainConfig;
-use crate::faults::{Counter, FaultFigures, TooMany, check_lost, first_fault};
+use crate::faults::{Counter, DeviceCounts, FaultFigures, TooMany, check_lost, first_fault};
 use crate::instances::Instances;
 use crate::interval::in_words;
 use crate::metrics::{EvalEvent, TemplateCount};
 use crate::summary::{behaviour, by_template};
 use anyhow::Result;
-use cua_grpo_core::{EnvironmentFactory, Episode, Reward, Row, Task, TaskSource};
+use cua_grpo_core::{Environment, EnvironmentFactory, Episode, Fault, FaultKind, Reward, Row, Task, TaskSource};
 use cua_grpo_model::Policy;
 use cua_grpo_model::generate::{Batching, Generator, ModelSampler, OnUpdate};
 use cua_grpo_model::processor::ChatRenderer;
@@ -207,6 +207,21 @@ pub struct Venue {
     pub tasks: Arc<dyn TaskSource>,
     /// Counts the devices of `factory`.
     pub counter: Counter,
+}
+
+impl Venue {
+    /// Where nothing can be played: for a run that learns from a record.
+    pub fn nowhere(tasks: Arc<dyn TaskSource>) -> Self {
+        let factory = |task: &Task| -> Result<Box<dyn Environment>, Fault> {
+            let message = format!("task {}: a replay plays nothing", task.id);
+            Err(Fault::new(FaultKind::Environment, "create environment", message))
+        };
+        Self {
+            factory: Arc::new(factory),
+            tasks,
+            counter: Arc::new(DeviceCounts::default),
+        }
+    }
 }
 
 /// A policy that is not being trained, and how it is judged.

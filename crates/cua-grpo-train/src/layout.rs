@@ -23,6 +23,9 @@ pub const STATE: &str = "training_state.json";
 /// Moments of the optimiser, in a checkpoint.
 pub const MOMENTS: &str = "optimizer.safetensors";
 
+/// Folder of the successes that are kept for `positive_replay`, in a checkpoint.
+pub const SUCCESSES: &str = "successes";
+
 /// Files that a whole checkpoint has.
 pub const FILES: &[&str] = &["adapter_config.json", "adapter_model.safetensors", MOMENTS, STATE];
 

@@ -22,6 +22,7 @@ pub mod metrics;
 mod parity;
 pub mod provenance;
 pub mod publish;
+pub mod record;
 pub mod resume;
 pub mod reward;
 pub mod run;
@@ -30,6 +31,7 @@ mod selection;
 pub mod shell;
 pub mod sink;
 pub mod step;
+pub mod successes;
 pub mod summary;
 pub mod tolerate;
 

@@ -49,7 +49,10 @@ fn released_models_are_planned_by_name_for_a_given_memory() {
     assert_eq!(small["fit"]["context"], 0);
     let large = json(&[&flags[..], &["--memory", "4000"]].concat());
     assert_eq!(large["fit"]["fits"], true);
-    assert!(large["fit"]["batch"].as_u64() > Some(64));
+    assert!(large["fit"]["max_conversations"].as_u64() > Some(64));
+    // 36 layers and the one that is joined, 8 heads of 128, keys and values in bf16.
+    let context = large["load"]["context"].as_u64().unwrap();
+    assert_eq!(large["fit"]["conversation"], 37 * 8 * 128 * 2 * 2 * context);
     let weights = &large["components"][0];
     assert_eq!(weights["name"], "weights");
     assert!((weights["bytes"].as_f64().unwrap() / 17.53e9 - 1.0).abs() < 0.01);

@@ -70,8 +70,8 @@ impl Generator {
         self
     }
 
-    /// Replaces the weights. Conversations that are open keep their cache, which the old weights filled: close them
-    /// first where that matters.
+    /// Replaces the weights. Conversations that are open keep their cache, which the old weights filled, unless
+    /// [`Generator::refill`] follows.
     pub fn set_model(&mut self, model: Qwen3Vl, version: PolicyVersion) {
         (self.state.model, self.state.version) = (model, version);
         self.state.weights += 1;
@@ -91,6 +91,17 @@ impl Generator {
     /// What was appended so far, and how much of it was computed.
     pub fn prefilled(&self) -> Prefilled {
         self.state.prefilled
+    }
+
+    /// Lets every conversation that is open be fed again, from its first token on, before its next reply: what the weights
+    /// before have put into its cache is dropped then. A reply that is under way goes on with what is there.
+    ///
+    /// A turn of such a conversation costs the forward pass of all that was said before, pictures included.
+    pub fn refill(&mut self) {
+        let spoken = self.state.conversations.values_mut();
+        spoken
+            .filter(|conversation| !conversation.said.tokens.is_empty())
+            .for_each(|conversation| conversation.stale = true);
     }
 
     /// Opens a conversation. One that was open under this number is closed.
@@ -151,18 +162,51 @@ impl Generator {
                 got: format!("another one of session {}", twice.session),
             });
         }
-        let inputs: Vec<RowInput> = requests
-            .iter()
-            .map(|request| self.state.input(request))
-            .collect::<Result<_, _>>()?;
+        requests.iter().try_for_each(|request| self.check(request))?;
+        let whole: Vec<Request> = requests.iter().map(|request| self.whole(request)).collect();
+        let inputs = whole.iter().map(|request| self.input(request));
+        let inputs: Vec<RowInput> = inputs.collect::<Result<_, _>>()?;
         let Self { state, decode, .. } = self;
         let decode = decode.get_or_insert_with(|| suitable(state));
-        decode.admit(state, requests, &inputs)?;
+        decode.admit(state, &whole, &inputs)?;
+        for request in requests {
+            if let Some(conversation) = state.conversations.get_mut(&request.session) {
+                conversation.said.prompt(&request.prompt);
+                conversation.stale = false;
+            }
+        }
         let tokens: usize = inputs.iter().map(|input| input.tokens.len()).sum();
         state.prefilled.tokens += tokens as u64;
         self.admitted
             .extend(requests.iter().map(|request| (request.session, 0)));
         self.show()
+    }
+
+    /// What a request feeds: where what is in the cache is of older weights, all that was said and then its prompt, and
+    /// the conversation stands at its start.
+    fn whole(&mut self, request: &Request) -> Request {
+        let mut whole = request.clone();
+        let conversation = self.state.conversations.get_mut(&request.session);
+        if let Some(conversation) = conversation.filter(|conversation| conversation.stale) {
+            whole.prompt = conversation.said.before(&request.prompt);
+            conversation.rewind();
+            if let Some(decode) = &mut self.decode {
+                decode.close(request.session);
+            }
+        }
+        whole
+    }
+
+    /// The tokens of a request of [`Generator::whole`], each with whether the policy sampled it.
+    fn input(&self, request: &Request) -> Result<RowInput, ModelError> {
+        let conversation = self.state.conversation(request.session)?;
+        let mut input = self.state.unplaced(request)?;
+        if conversation.stale {
+            let said = &conversation.said.sampled;
+            input.sampled[..said.len()].copy_from_slice(said);
+        }
+        input.place(&self.state.model.config, conversation.positions)?;
+        Ok(input)
     }
 
     /// Draws on for all that are admitted and not finished: a token each, or a few.
@@ -196,11 +240,15 @@ impl Generator {
             Some(decode) => decode.release(&mut self.state, session)?,
             None => None,
         };
-        released.ok_or_else(|| ModelError::Input {
+        let reply = released.ok_or_else(|| ModelError::Input {
             operation: "sample",
             expected: "an admitted session".to_owned(),
             got: format!("session {session}"),
-        })
+        })?;
+        if let Some(conversation) = self.state.conversations.get_mut(&session) {
+            conversation.said.reply(&reply.tokens);
+        }
+        Ok(reply)
     }
 
     /// Whether `request` can be sampled. One request that cannot fails the whole batch of [`Generator::generate`].

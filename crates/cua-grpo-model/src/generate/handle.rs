@@ -19,8 +19,8 @@ pub enum Batching {
     Eager,
 }
 
-/// What happens to replies that are under way when new weights come. Their conversations keep what the old weights put
-/// into the cache, in any case: a token attends to what was computed when it was fed.
+/// What happens to replies that are under way when new weights come, and to what the old weights put into the cache of
+/// open conversations: it stays, unless it is filled again.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum OnUpdate {
     /// They go on with the new weights: tokens of one reply have several versions. (A card's decoder takes new weights
@@ -30,6 +30,10 @@ pub enum OnUpdate {
     /// They are finished by the old weights; whoever asks meanwhile waits. Each reply has one version, and the batch runs
     /// empty at each update.
     Finish,
+    /// As [`OnUpdate::Finish`]; then all that was said in a conversation is fed to the new weights before its next reply.
+    /// Each reply is what its version would say to the whole conversation. The next turn of a conversation costs the forward
+    /// pass of all before it.
+    Refill,
 }
 
 enum Command {
@@ -221,8 +225,8 @@ impl Worker {
             }
             Command::Sample { request, reply } => self.waiting.push((request, reply)),
             Command::SetModel { model, version } => match self.on_update {
-                OnUpdate::Finish if !self.drawing.is_empty() => self.next = Some((model, version)),
-                _ => self.generator.set_model(*model, version),
+                OnUpdate::Finish | OnUpdate::Refill if !self.drawing.is_empty() => self.next = Some((model, version)),
+                _ => self.take(*model, version),
             },
         }
     }
@@ -232,7 +236,15 @@ impl Worker {
         if self.drawing.is_empty()
             && let Some((model, version)) = self.next.take()
         {
-            self.generator.set_model(*model, version);
+            self.take(*model, version);
+        }
+    }
+
+    /// Samples with new weights from here on.
+    fn take(&mut self, model: Qwen3Vl, version: PolicyVersion) {
+        self.generator.set_model(model, version);
+        if self.on_update == OnUpdate::Refill {
+            self.generator.refill();
         }
     }
 

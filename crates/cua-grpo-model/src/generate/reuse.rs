@@ -5,7 +5,7 @@
 //! - A new conversation takes over what it has in common with one that is open ([`borrow`]).
 //! - Of conversations that are equal and are fed the same, one is fed, and the others get what it got ([`alike`]).
 
-use super::state::{Conversation, State};
+use super::state::State;
 use crate::batch::RowInput;
 use crate::processor::{Pixels, PositionState};
 use crate::{ModelConfig, ModelError};
@@ -189,7 +189,7 @@ fn loan(
 pub(super) fn give_back(state: &mut State, sessions: &[u64], borrowed: &[Option<(u64, usize)>]) {
     for (session, _) in sessions.iter().zip(borrowed).filter(|(_, loan)| loan.is_some()) {
         if let Some(conversation) = state.conversations.get_mut(session) {
-            *conversation = Conversation::default();
+            (conversation.history, conversation.positions) = (History::default(), PositionState::default());
         }
     }
 }

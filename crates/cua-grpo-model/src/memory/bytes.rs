@@ -21,7 +21,7 @@
 //! MiB), and for 320 tokens in bf16 (4664 MiB).
 //!
 //! Two phases follow each other, sampling and updating; weights, adapter and moments stay. What is asked for is the
-//! larger phase.
+//! larger phase; of a run that plays episodes while it updates, both together.
 
 use super::ModelSizes;
 use crate::checkpoint::WeightDtype;
@@ -50,6 +50,8 @@ pub struct Load {
     pub micro_batch: u64,
     /// Trained tokens among them.
     pub trained: u64,
+    /// Episodes are played while the policy is updated, so both phases are alive at once.
+    pub beside: bool,
 }
 
 /// How values are stored.
@@ -149,10 +151,10 @@ impl Memory {
         ]
     }
 
-    /// Bytes that are alive in `phase`.
+    /// Bytes that are alive in `phase`, where episodes are played beside training those of both.
     pub fn during(&self, phase: Phase, sizes: &ModelSizes, load: &Load) -> u64 {
         let components = self.components(sizes, load).into_iter();
-        let alive = components.filter(|line| line.phase == phase || line.phase == Phase::Always);
+        let alive = components.filter(|line| load.beside || line.phase == phase || line.phase == Phase::Always);
         alive.map(|line| line.bytes).sum()
     }
 
@@ -163,7 +165,7 @@ impl Memory {
     }
 
     /// Keys and values of every layer, and those of the layer that is being joined.
-    fn cache(&self, sizes: &ModelSizes, load: &Load) -> u64 {
+    pub(super) fn cache(&self, sizes: &ModelSizes, load: &Load) -> u64 {
         let text = &sizes.config.text;
         let layer = 2 * (text.num_key_value_heads * text.head_dim) as u64 * load.context * load.batch;
         layer * self.activation() * (text.num_hidden_layers as u64 + 1)
@@ -283,6 +285,7 @@ mod tests {
         turn: 409,
         micro_batch: 4096,
         trained: 1024,
+        beside: false,
     };
 
     #[test]
@@ -342,6 +345,8 @@ mod tests {
         let all: u64 = components.iter().map(|line| line.bytes).sum();
         let peak = CPU.peak(&sizes, &LOAD);
         assert!(peak < all && peak > CPU.weights(&sizes));
+        let beside = Load { beside: true, ..LOAD };
+        assert_eq!(CPU.peak(&sizes, &beside), all, "both phases at once");
         for more in [
             Load {
                 context: 1 << 20,

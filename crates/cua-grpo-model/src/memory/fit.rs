@@ -21,6 +21,8 @@ pub struct Demand {
     pub reply: u64,
     /// Tokens of a micro-batch.
     pub micro_batch: u64,
+    /// Steps that episodes may be begun ahead; above 0 they are played while the policy is updated.
+    pub ahead: u64,
 }
 
 impl Demand {
@@ -31,7 +33,8 @@ impl Demand {
         // No batch is larger than all rows, and a row that is longer than a micro-batch stands alone.
         let micro_batch = self.micro_batch.min(context * self.episodes).max(context);
         Load {
-            batch: self.concurrency.min(self.episodes).max(1),
+            batch: self.concurrency.min(self.episodes * (self.ahead + 1)).max(1),
+            beside: self.ahead > 0,
             context,
             turn: context.div_ceil(turns),
             micro_batch,
@@ -54,8 +57,10 @@ impl Demand {
 pub struct Fit {
     /// The run fits as it is.
     pub fits: bool,
-    /// Conversations at once, while sampling.
-    pub batch: u64,
+    /// Conversations at once, each with a full context: what `concurrency` may be.
+    pub max_conversations: u64,
+    /// Bytes of the keys and values of one of them.
+    pub conversation: u64,
     /// Tokens of a context, with one row in a micro-batch.
     pub context: u64,
     /// Tokens of a micro-batch, while updating; at most all rows of a step.
@@ -69,9 +74,10 @@ impl Fit {
         let load = demand.load();
         Self {
             fits: memory.peak(sizes, &load) + memory.process() <= free,
-            batch: largest(MOST_CONVERSATIONS, &|batch| {
+            max_conversations: largest(MOST_CONVERSATIONS, &|batch| {
                 fits(Phase::Sampling, &Load { batch, ..load })
             }),
+            conversation: memory.cache(sizes, &Load { batch: 1, ..load }),
             context: largest(sizes.config.text.max_position_embeddings as u64, &|context| {
                 let load = demand.with_context(context);
                 fits(Phase::Sampling, &load) && fits(Phase::Updating, &load)
@@ -115,6 +121,7 @@ mod tests {
         turns: 10,
         reply: 100,
         micro_batch: 8192,
+        ahead: 0,
     };
 
     #[test]
@@ -136,6 +143,16 @@ mod tests {
         }
         .load();
         assert_eq!((few.batch, few.micro_batch), (1, 4096));
+        // Two steps ahead, three times as many can be open.
+        let ahead = |ahead| {
+            let load = Demand {
+                episodes: 3,
+                ahead,
+                ..DEMAND
+            };
+            (load.load().batch, load.load().beside)
+        };
+        assert_eq!((ahead(0), ahead(1), ahead(2)), ((3, false), (6, true), (8, true)));
     }
 
     #[test]
@@ -150,13 +167,13 @@ mod tests {
             let free = memory.peak(&sizes, &DEMAND.load()) + memory.process() + (4 << 30);
             let fit = Fit::of(&memory, &sizes, &DEMAND, free);
             assert!(
-                fit.fits && fit.batch > 8 && fit.context > 4096 && fit.micro_batch > 8192,
+                fit.fits && fit.max_conversations > 8 && fit.context > 4096 && fit.micro_batch > 8192,
                 "{fit:?}"
             );
             let needs = |phase, load| memory.during(phase, &sizes, &load) + memory.process();
             let load = DEMAND.load();
             for extra in [0, 1] {
-                let batch = fit.batch + extra;
+                let batch = fit.max_conversations + extra;
                 let sampling = needs(Phase::Sampling, Load { batch, ..load });
                 let updating = needs(Phase::Updating, DEMAND.with_micro_batch(fit.micro_batch + extra));
                 let long = DEMAND.with_context(fit.context + extra);
@@ -165,9 +182,15 @@ mod tests {
                     assert_eq!(bytes <= free, extra == 0, "{device} {extra} {fit:?}");
                 }
             }
+            // Beside training there is room for fewer, in what the update leaves.
+            let beside = Demand { ahead: 1, ..DEMAND };
+            let fewer = Fit::of(&memory, &sizes, &beside, free).max_conversations;
+            let update = needs(Phase::Updating, load) - needs(Phase::Always, load);
+            let left = Fit::of(&memory, &sizes, &DEMAND, free - update).max_conversations;
+            assert!(fewer == left && fewer < fit.max_conversations, "{fewer} {left}");
             let none = Fit::of(&memory, &sizes, &DEMAND, 1 << 30);
             assert_eq!(
-                (none.fits, none.batch, none.context, none.micro_batch),
+                (none.fits, none.max_conversations, none.context, none.micro_batch),
                 (false, 0, 0, 0)
             );
         }

@@ -88,6 +88,8 @@ choice! {
         Keep = "keep",
         /// The old weights finish them first.
         Finish = "finish",
+        /// The same; then open conversations are fed to the new weights again.
+        Refill = "refill",
     }
 }
 
@@ -171,6 +173,7 @@ impl From<OnUpdate> for cua_grpo_model::generate::OnUpdate {
         match choice {
             OnUpdate::Keep => Self::Keep,
             OnUpdate::Finish => Self::Finish,
+            OnUpdate::Refill => Self::Refill,
         }
     }
 }

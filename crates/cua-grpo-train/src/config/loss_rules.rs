@@ -54,6 +54,19 @@ impl TrainConfig {
     /// What compares sampler and trainer.
     pub(super) fn check_sampler(&self, check: &Checker<'_>) -> Result<(), ConfigError> {
         let defaults = Self::default();
+        check.require(
+            self.positive_replay == 0 || !self.recomputes_logprobs() || self.importance_sampling_mode.is_some(),
+            "positive_replay",
+            self.positive_replay,
+            "0, or importance_sampling_mode set, where log-probs are recomputed before the step: a success of an older policy \
+             has no weight then",
+        )?;
+        check.require(
+            self.positive_replay > 0 || self.positive_replay_age == defaults.positive_replay_age,
+            "positive_replay_age",
+            self.positive_replay_age,
+            "unset, or positive_replay above 0: nothing is kept",
+        )?;
         let (min, max) = (self.rejection_sampling_min, self.rejection_sampling_max);
         if self.rejection_sampling_mode.is_none() {
             let unused = "unset, or rejection_sampling_mode set: without it nothing is left out";

@@ -2,7 +2,7 @@
 
 use super::validate::Checker;
 use super::{ConfigError, TrainConfig};
-use cua_grpo_algo::{AdamWConfig, CurriculumConfig, Schedule};
+use cua_grpo_algo::{AdamWConfig, CurriculumConfig, PositivesConfig, Schedule};
 use cua_grpo_model::generate::{Batching, OnUpdate};
 use cua_grpo_model::lora::{LoraConfig, OneOrMany, Targets};
 use cua_grpo_rollout::{Batches, RolloutConfig};
@@ -33,6 +33,14 @@ impl TrainConfig {
         CurriculumConfig {
             failures: self.curriculum_failures,
             solved: self.curriculum_solved,
+        }
+    }
+
+    /// Which successes are kept for groups without one.
+    pub fn positives(&self) -> PositivesConfig {
+        PositivesConfig {
+            most: self.positive_replay,
+            max_age: self.positive_replay_age as u64,
         }
     }
 

@@ -1,8 +1,8 @@
 //! Configuration of `trainer train` and `trainer eval`: the keys and defaults of the original, and ours.
 
 use super::{
-    CorrectionMode, DeviceSpec, Dtype, LrScheduler, OnUpdate, PromptStyle, RejectionMode, RewardAggregation,
-    RewardKind, RewardWeights, Secret, Target, above, at_least,
+    CorrectionMode, DeviceSpec, Dtype, Environment, LrScheduler, OnUpdate, PromptStyle, RejectionMode,
+    RewardAggregation, RewardKind, RewardWeights, Secret, Target, above, at_least,
 };
 use cua_grpo_algo::{AdvantageScale, Aggregation, KlEstimator, LossKind, Proximal, StepCredit};
 use cua_grpo_model::lora::{Patterns, Targets};
@@ -274,6 +274,13 @@ configuration! {
         /// Groups of one template in a row with nothing but successes, after which its tasks are drawn less often.
         #[resume = Warned]
         curriculum_solved: Option<u64> [at_least(1.0).at_most(1e6)] = None,
+        /// Successes that are kept of each template, the hardest-won ones, to join groups in which no attempt succeeds, weighed
+        /// by the ratio to the policy that sampled them (AdaGRPO's positive replay); 0 keeps none.
+        #[resume = Warned]
+        positive_replay: usize [at_least(0.0).at_most(1000.0)] = 0,
+        /// Policy versions after which such a success is forgotten.
+        #[resume = Warned]
+        positive_replay_age: usize [at_least(1.0).at_most(1e6)] = 16,
         /// How much less a success is paid that took more turns than the shortest of its group: 0 nothing, 1 in
         /// proportion to the turns.
         #[resume = Warned]
@@ -296,6 +303,10 @@ configuration! {
         /// Ids of the task templates to draw from; empty means all.
         #[resume = Warned]
         templates: Vec<String> = Vec::new(),
+        /// Where training episodes come from: `phone` plays them, `replay:RUN` takes those that the run in that folder
+        /// recorded (`record`), and learns from them without a phone, without sampling and without evaluations.
+        #[resume = Warned]
+        environment: Environment = Environment::Phone,
         /// Address of the GBox service; `sim` is the simulated phone inside this process.
         #[resume = Warned]
         gbox_base_url: String = "sim".into(),
@@ -347,7 +358,8 @@ configuration! {
         max_staleness: usize [at_least(0.0).at_most(64.0)] = 0,
         /// What becomes of replies that are under way when the policy is updated: `keep` lets them go on with the new
         /// weights, `finish` lets the old ones end them while others wait. Either way the cache of open conversations
-        /// stays. Only with `max_staleness` above 0 are there any.
+        /// stays; `refill` does as `finish`, then feeds all that was said to the new weights before a conversation's next
+        /// reply. Only with `max_staleness` above 0 are there any.
         #[resume = Warned]
         on_update: OnUpdate = OnUpdate::Keep,
         /// Flat groups of a step in whose place another task is tried; 0 tries none.
@@ -387,6 +399,10 @@ configuration! {
         /// advantages; 0 saves none.
         #[resume = Free]
         save_train_episodes: usize [at_least(0.0).at_most(10_000.0)] = 1,
+        /// Most GiB of the record of all that is trained on (`episodes/record-STEP` of the run folder), for a replay; 0
+        /// records nothing.
+        #[resume = Free]
+        record: f64 [at_least(0.0).at_most(1e6)] = 0.0,
     }
 }
 

@@ -250,6 +250,9 @@ pub struct TrainEvent {
     /// Episodes left out because a token is older than `max_staleness`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub episodes_dropped: Option<usize>,
+    /// Groups without a success that were lent one of an earlier step; left out without `positive_replay`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub successes_replayed: Option<usize>,
     /// Attempts that were given up because their group had enough episodes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub episodes_surplus: Option<usize>,

@@ -2,16 +2,19 @@
 
 use super::Run;
 use super::verdict::{Closed, Verdict};
-use crate::eval::{EvalResult, interrupted};
+use crate::eval::interrupted;
 use crate::layout::BEST;
 use crate::metrics::EvalEvent;
 use crate::sink::Event;
 use anyhow::Result;
 
 impl Run {
-    /// Evaluates, logs, saves the episodes and the best model; `None` when the user interrupted it. An evaluation that too
-    /// much was lost of is named and chooses nothing; the run goes on.
-    pub(super) async fn evaluate(&mut self) -> Result<Option<EvalResult>> {
+    /// Evaluates, logs, saves the episodes and the best model; false when the user interrupted it. An evaluation that too
+    /// much was lost of is named and chooses nothing; the run goes on. A replay has no phone and leaves it out.
+    pub(super) async fn evaluate(&mut self) -> Result<bool> {
+        if self.replay.is_some() {
+            return Ok(true);
+        }
         let step = self.state.global_step;
         let evaluation = self.judged.clone();
         let engine = self.watched(&format!("evaluation after step {step}"));
@@ -27,7 +30,7 @@ impl Run {
         }
         let result = match played {
             Ok(result) => result,
-            Err(error) if interrupted(&error) => return Ok(None),
+            Err(error) if interrupted(&error) => return Ok(false),
             Err(error) => return Err(error),
         };
         self.begin()?;
@@ -40,7 +43,7 @@ impl Run {
             self.warn(format!("the {failed}. The run goes on without its figures"))?;
         }
         self.judge(&result.event, &evaluation.task_set)?;
-        Ok(Some(result))
+        Ok(true)
     }
 
     /// Compares an evaluation with the best one of its task set.

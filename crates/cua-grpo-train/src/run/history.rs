@@ -16,12 +16,12 @@ pub struct History {
 
 impl History {
     /// Reads the metrics of `run` up to the checkpoint of `step`; `evaluated` tells that its evaluation was made before
-    /// it was saved.
+    /// it was saved, `evaluates` that the run makes any.
     ///
     /// # Errors
     /// When the file cannot be read, or a line is no event.
-    pub(super) fn read(run: &Path, step: usize, evaluated: bool) -> Result<Self, MetricsError> {
-        let mut history = Self::of(&read_metrics(run)?, step, evaluated);
+    pub(super) fn read(run: &Path, step: usize, evaluated: bool, evaluates: bool) -> Result<Self, MetricsError> {
+        let mut history = Self::of(&read_metrics(run)?, step, evaluated, evaluates);
         history.lacks = history.lacks.map(|lacks| {
             format!(
                 "{} was lost or cut: it has no line of {lacks}",
@@ -31,7 +31,7 @@ impl History {
         Ok(history)
     }
 
-    fn of(events: &[Line], step: usize, evaluated: bool) -> Self {
+    fn of(events: &[Line], step: usize, evaluated: bool, evaluates: bool) -> Self {
         let mut steps = BTreeSet::new();
         let (mut baseline, mut last) = (false, None);
         for event in events {
@@ -53,10 +53,10 @@ impl History {
             [first, .., last] if last - first + 1 == lost.len() => lacks.push(format!("steps {first} to {last}")),
             [first, .., last] => lacks.push(format!("{} of the steps {first} to {last}", lost.len())),
         }
-        if !baseline {
+        if evaluates && !baseline {
             lacks.push("the evaluation before the first step".into());
         }
-        if evaluated && last.is_none() && step > 0 {
+        if evaluates && evaluated && last.is_none() && step > 0 {
             lacks.push(format!("the evaluation after step {step}"));
         }
         Self {
@@ -78,7 +78,7 @@ mod tests {
     #[test]
     fn an_evaluation_after_the_checkpoint_was_saved_is_found() {
         let closing = |text: &str, step, evaluated| {
-            let found = History::of(&events(text), step, evaluated).closing;
+            let found = History::of(&events(text), step, evaluated, true).closing;
             found.map(|eval| eval.step)
         };
         assert_eq!(closing("e0 1 2 e2", 2, false), Some(2));
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn what_is_lost_is_told() {
-        let lacks = |text: &str, step, evaluated| History::of(&events(text), step, evaluated).lacks;
+        let lacks = |text: &str, step, evaluated| History::of(&events(text), step, evaluated, true).lacks;
         assert_eq!(lacks("e0 1 2 e2", 2, true), None);
         assert_eq!(lacks("e0 1 2", 2, false), None);
         assert_eq!(lacks("e0 1 2 3 4", 2, false), None, "a fork");
@@ -101,5 +101,8 @@ mod tests {
         assert_eq!(lacks("e0 1", 2, false).unwrap(), "step 2");
         assert_eq!(lacks("e0 1 e1 3 5 e5", 5, true).unwrap(), "2 of the steps 2 to 4");
         assert_eq!(lacks("e0 1 2", 2, true).unwrap(), "the evaluation after step 2");
+        // A replay makes no evaluations.
+        assert_eq!(History::of(&events("1 2"), 2, true, false).lacks, None);
+        assert_eq!(History::of(&events("1"), 2, true, false).lacks.unwrap(), "step 2");
     }
 }

@@ -19,8 +19,10 @@ use crate::faults::TooMany;
 use crate::learner_thread::LearnerThread;
 use crate::provenance::Base;
 use crate::publish::Publish;
+use crate::record::{Recorder, Replay};
 use crate::run_dir::RunDir;
 use crate::sink::{Event, Outcome, Sink, Sinks};
+use crate::successes::Successes;
 use anyhow::Result;
 use cua_grpo_algo::Schedule;
 use cua_grpo_core::{Renderer, Reward, Sampler, TaskSource};
@@ -57,6 +59,9 @@ pub struct Run {
     engine: RolloutEngine,
     /// Groups that are played beside training, from the first step on, where `max_staleness` lets them.
     stream: Option<GroupStream>,
+    /// Where groups come from in place of the engine and the stream.
+    replay: Option<Replay>,
+    recorder: Recorder,
     training: Venue,
     evaluation: Venue,
     /// What an evaluation is, which does not change.
@@ -66,6 +71,8 @@ pub struct Run {
     /// Which tasks the cursor draws less often, where it does.
     curriculum: Option<CurriculumTasks>,
     checkpoints: Checkpoints,
+    /// Successes that groups without one learn from, where `positive_replay` keeps any.
+    successes: Option<Successes>,
     state: TrainingState,
     /// The state that the run goes on from; a fresh one where it is new.
     resumed: TrainingState,
@@ -87,12 +94,18 @@ impl Run {
     /// When the folder cannot be opened, or a value of `config` is out of the engine's range.
     pub fn new(config: TrainConfig, start: Start, base: Base, learning: Learning, parts: Parts) -> Result<Self> {
         let Learning {
-            learner, state, closed, ..
+            learner,
+            state,
+            closed,
+            successes,
+            ..
         } = learning;
+        let replay = Replay::of(&config, &base)?;
         let dir = start.open(&config, &state)?;
         if let Some(text) = start::elsewhere(&config.output_dir, dir.path()) {
             parts.sinks.tell(&Event::Note(&text))?;
         }
+        let recorder = Recorder::new(dir.path(), config.record);
         let engine = RolloutEngine::new(
             parts.training.factory.clone(),
             parts.renderer,
@@ -123,10 +136,13 @@ impl Run {
             learner: LearnerThread::start(learner)?,
             engine,
             stream: None,
+            replay,
+            recorder,
             training: parts.training,
             evaluation: parts.evaluation,
             publisher: parts.publisher,
             checkpoints,
+            successes,
             resumed: state.clone(),
             closed,
             eval_failed: false,
@@ -188,7 +204,7 @@ impl Run {
         if !self.state.evaluated && (self.state.global_step == 0 || due(self.config.eval_steps, self.state.global_step))
         {
             // The baseline, or the evaluation that the checkpoint was saved without.
-            if self.evaluate().await?.is_none() {
+            if !self.evaluate().await? {
                 return self.stopped();
             }
             self.state.evaluated = true;
@@ -202,6 +218,11 @@ impl Run {
         }
         while self.state.global_step < self.config.max_steps {
             self.dir.check()?;
+            if let Some(last) = self.record_is_over() {
+                self.note(format!("the record ends after step {last}"))?;
+                self.save_here()?;
+                break;
+            }
             let Some(event) = self.step().await? else {
                 return self.stopped();
             };
@@ -215,7 +236,7 @@ impl Run {
                     // The evaluation takes long and may fail.
                     self.save()?;
                 }
-                if self.evaluate().await?.is_none() {
+                if !self.evaluate().await? {
                     return self.stopped();
                 }
                 self.state.evaluated = true;
@@ -230,7 +251,7 @@ impl Run {
             }
         }
         if !self.state.evaluated {
-            if self.evaluate().await?.is_none() {
+            if !self.evaluate().await? {
                 return self.stopped();
             }
             // The checkpoint does not say so; whoever goes on from it finds the evaluation in the metrics.
@@ -259,7 +280,13 @@ impl Run {
     fn save(&mut self) -> Result<()> {
         self.begin()?;
         let keep = self.config.save_total_limit;
-        self.checkpoints.save(&mut self.learner.lock(), &self.state, keep)?;
+        let (learner, checkpoints) = (&mut self.learner.lock(), &self.checkpoints);
+        let write = |partial: &Path| {
+            checkpoints.write_learner(learner, partial)?;
+            let kept = self.successes.as_ref();
+            kept.map_or(Ok(()), |kept| kept.write(partial, &checkpoints.base))
+        };
+        checkpoints.save_with(write, &self.state, keep)?;
         Ok(())
     }
 

@@ -2,11 +2,14 @@
 
 use super::Run;
 use crate::config::TrainConfig;
+use crate::faults::FaultFigures;
+use crate::record::StepRecord;
 use crate::step::select;
 use anyhow::Result;
 use cua_grpo_core::Group;
 use cua_grpo_rollout::{Collection, EngineError, RolloutStats, StreamConfig};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// The groups of a step.
 pub(super) struct Taken {
@@ -16,12 +19,33 @@ pub(super) struct Taken {
     pub cursors: Vec<u64>,
     /// Groups that stand in for flat ones.
     pub refilled: usize,
+    /// Of a record: the version of the policy before the step, and what was lost.
+    pub recorded: Option<(u64, FaultFigures)>,
+}
+
+impl From<StepRecord> for Taken {
+    fn from(record: StepRecord) -> Self {
+        let StepRecord { head, cursors, groups } = record;
+        Self {
+            collection: Collection {
+                groups: Arc::unwrap_or_clone(groups),
+                stats: head.stats,
+            },
+            cursors,
+            refilled: head.refilled,
+            recorded: Some((head.version, head.losses)),
+        }
+    }
 }
 
 impl Run {
     /// The groups of step number `step`; `None` when the user interrupted it. Their tasks are done once
     /// [`Run::done_with`] says so.
     pub(super) async fn take(&mut self, step: usize) -> Result<Option<Taken>> {
+        if let Some(replay) = &self.replay {
+            let record = replay.step(step)?.filter(|_| !self.cancel.is_cancelled());
+            return Ok(record.map(Taken::from));
+        }
         let taken = if self.config.max_staleness == 0 {
             self.collect(step).await
         } else {
@@ -31,6 +55,12 @@ impl Run {
             Err(error) if matches!(error.downcast_ref(), Some(EngineError::Cancelled { .. })) => Ok(None),
             taken => taken.map(Some),
         }
+    }
+
+    /// The last step of the record that is replayed, once it is made.
+    pub(super) fn record_is_over(&self) -> Option<usize> {
+        let last = self.replay.as_ref()?.last();
+        (self.state.global_step >= last).then_some(last)
     }
 
     /// Plays the groups of a step, with the newest policy.
@@ -45,6 +75,7 @@ impl Run {
             },
             cursors: Vec::new(),
             refilled: 0,
+            recorded: None,
         };
         let mut wanted = batches.groups;
         loop {
@@ -97,6 +128,7 @@ impl Run {
             },
             cursors,
             refilled: batch.refused,
+            recorded: None,
         })
     }
 

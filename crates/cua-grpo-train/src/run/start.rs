@@ -5,15 +5,17 @@ use super::verdict::Closed;
 use crate::adapter::short;
 use crate::checkpoint::{TrainingState, load, read_state};
 use crate::compare::task_set_of;
-use crate::config::{TrainConfig, read_yaml};
+use crate::config::{Environment, TrainConfig, read_yaml};
 use crate::files::FolderLock;
 use crate::layout::CONFIG;
 use crate::learner::Learner;
 use crate::metrics::EvalEvent;
 use crate::provenance::{Base, Provenance};
+use crate::record::Replay;
 use crate::resume::{CompareError, ResumeError, ResumePoint};
 use crate::run_dir::{Identity, RunDir, check_folder, check_metrics, lock};
 use crate::sink::Note;
+use crate::successes::Successes;
 use crate::{Mendable, TrainError};
 use anyhow::Result;
 use cua_grpo_core::{TaskSource, derive_seed};
@@ -29,6 +31,7 @@ pub struct Learning {
     /// How many modules have an adapter.
     pub modules: usize,
     pub(super) closed: Option<Closed>,
+    pub(super) successes: Option<Successes>,
 }
 
 /// The beginning of a run.
@@ -37,6 +40,8 @@ pub enum Start {
     New {
         /// Which.
         identity: Identity,
+        /// What the user should know.
+        notes: Vec<Note>,
     },
     /// A run that goes on.
     Resumed {
@@ -60,13 +65,18 @@ impl Start {
     /// # Errors
     /// [`TrainError`] that says what does not fit, or that another process is at work there.
     pub fn of(config: &TrainConfig, resume: Option<ResumePoint>, base: &Base) -> Result<Self> {
+        let replay = Replay::of(config, base)?;
+        let replayed = replay.as_ref().map(|replay| replay.notes(config)).transpose()?;
         let Some(point) = resume else {
             let identity = Identity::new();
-            return Ok(Self::New { identity });
+            let notes = replayed.unwrap_or_default();
+            return Ok(Self::New { identity, notes });
         };
         let here = same_folder(Path::new(&config.output_dir), &point.run_dir);
+        check_replay(config, &point, here)?;
         let lock = here.then(|| lock(&point.run_dir)).transpose()?;
         let (point, mut notes) = point.verified().map_err(TrainError::from)?;
+        notes.extend(replayed.into_iter().flatten());
         if let Some(checkpoint) = &point.checkpoint {
             let refuse = |words| TrainError::Usage(format!("--resume {}: {words}", point.run_dir.display()));
             check_folder(&point.run_dir, checkpoint).map_err(refuse)?;
@@ -101,7 +111,10 @@ impl Start {
         }
         let history = match &point.checkpoint {
             None => History::default(),
-            Some(checkpoint) => History::read(&point.run_dir, point.step, read_state(checkpoint)?.evaluated)?,
+            Some(checkpoint) => {
+                let evaluated = read_state(checkpoint)?.evaluated;
+                History::read(&point.run_dir, point.step, evaluated, replay.is_none())?
+            }
         };
         if let Some(lacks) = &history.lacks {
             notes.push(Note::Warning(format!(
@@ -120,15 +133,14 @@ impl Start {
     /// The run's id, which its folder keeps from here on: 16 hexadecimal digits.
     pub fn id(&self) -> &str {
         match self {
-            Self::New { identity } | Self::Resumed { identity, .. } => &identity.id,
+            Self::New { identity, .. } | Self::Resumed { identity, .. } => &identity.id,
         }
     }
 
     /// What the user should know.
     pub fn notes(&self) -> &[Note] {
         match self {
-            Self::New { .. } => &[],
-            Self::Resumed { notes, .. } => notes,
+            Self::New { notes, .. } | Self::Resumed { notes, .. } => notes,
         }
     }
 
@@ -146,6 +158,7 @@ impl Start {
             .closing()
             .map(|event| Closed::note(&mut state, event, &task_set_of(config, unseen)));
         Ok(Learning {
+            successes: Successes::of(config, self.checkpoint())?,
             modules: modules.len(),
             learner,
             state,
@@ -163,19 +176,22 @@ impl Start {
 
     /// Loads the checkpoint onto `learner`.
     fn load(&self, learner: &mut Learner) -> Result<TrainingState> {
+        let checkpoint = self.checkpoint();
+        checkpoint.map_or_else(|| Ok(TrainingState::default()), |checkpoint| load(learner, checkpoint))
+    }
+
+    /// The checkpoint that the run goes on from.
+    fn checkpoint(&self) -> Option<&Path> {
         match self {
-            Self::Resumed { point, .. } => match &point.checkpoint {
-                Some(checkpoint) => load(learner, checkpoint),
-                None => Ok(TrainingState::default()),
-            },
-            Self::New { .. } => Ok(TrainingState::default()),
+            Self::New { .. } => None,
+            Self::Resumed { point, .. } => point.checkpoint.as_deref(),
         }
     }
 
     /// The folder of the run.
     pub(super) fn open(self, config: &TrainConfig, state: &TrainingState) -> Result<RunDir> {
         match self {
-            Self::New { identity } => RunDir::create(config, identity),
+            Self::New { identity, .. } => RunDir::create(config, identity),
             Self::Resumed {
                 point,
                 lock: Some(lock),
@@ -222,6 +238,17 @@ pub(super) fn elsewhere(wanted: &str, path: &Path) -> Option<String> {
             crate::shell::argument(Path::new(wanted))
         )
     })
+}
+
+/// Refuses to write into the run whose record is read: what comes after the checkpoint is set aside there.
+fn check_replay(config: &TrainConfig, point: &ResumePoint, here: bool) -> Result<(), TrainError> {
+    match &config.environment {
+        Environment::Replay(run) if here && same_folder(run, &point.run_dir) => Err(TrainError::Usage(format!(
+            "--resume {}: environment is the record of the same run; choose a folder of its own with --output-dir",
+            point.run_dir.display()
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Whether two paths lead to one folder; one that is not there leads nowhere else.

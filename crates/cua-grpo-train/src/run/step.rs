@@ -5,6 +5,7 @@ use super::rollout::Taken;
 use super::update::Work;
 use crate::faults::{FaultFigures, TooMany, check_lost, first_fault};
 use crate::metrics::TrainEvent;
+use crate::record::{Head, StepRecord};
 use crate::sink::Event;
 use crate::summary::summarise;
 use anyhow::Result;
@@ -24,6 +25,7 @@ impl Run {
             collection: Collection { groups, stats },
             cursors,
             refilled,
+            recorded,
         } = taken;
         let rollout_s = started.elapsed().as_secs_f64();
         let first = first_fault(&groups);
@@ -40,7 +42,10 @@ impl Run {
         let training = Instant::now();
         self.sinks.tell(&Event::Phase(&format!("step {step}: update")))?;
         let groups = Arc::new(groups);
-        let version = self.state.policy_version;
+        // A replay tells how old tokens were when they were trained on.
+        let (version, losses) = recorded.map_or((self.state.policy_version, None), |(version, losses)| {
+            (version, Some(losses))
+        });
         let work = Work {
             config: self.config.clone(),
             groups: groups.clone(),
@@ -48,6 +53,10 @@ impl Run {
             step,
             learning_rate: self.schedule.learning_rate(step as u64 - 1),
             version,
+            lent: self
+                .successes
+                .as_ref()
+                .map_or_else(Vec::new, |kept| kept.lend(&groups, version)),
         };
         let learning_rate = work.learning_rate;
         let made = self.learner.work(|learner| work.make(learner)).await??;
@@ -68,6 +77,9 @@ impl Run {
         if let Some(curriculum) = &self.curriculum {
             self.state.standing = curriculum.observe(&groups);
         }
+        if let Some(successes) = &mut self.successes {
+            successes.observe(&groups, version);
+        }
         let mut event = summarise(&groups, &stats, version);
         event.step = step;
         event.set_updates(&made.figures);
@@ -75,16 +87,31 @@ impl Run {
         event.tokens_trained = made.tokens;
         event.updates_skipped = made.skipped;
         event.rows_skipped = made.rows_skipped;
-        event.losses = FaultFigures::of(&stats, mark, (self.training.counter)());
+        event.losses = losses.unwrap_or_else(|| FaultFigures::of(&stats, mark, (self.training.counter)()));
         event.groups_kept = made.kept;
         event.groups_filtered = made.filtered;
         event.groups_lost = Some(made.lost);
         event.groups_refilled = Some(refilled);
         event.episodes_dropped = Some(made.dropped);
+        event.successes_replayed = self.successes.is_some().then_some(made.replayed);
         event.rollout_s = rollout_s;
         event.train_s = train_s;
         event.step_s = Some(started.elapsed().as_secs_f64());
         self.begin()?;
+        let head = Head {
+            refilled,
+            stats,
+            losses: event.losses.clone(),
+            ..Head::new(step, version, self.checkpoints.base.clone())
+        };
+        let record = || StepRecord {
+            head,
+            cursors,
+            groups: groups.clone(),
+        };
+        if let Some(note) = self.recorder.keep(step, record)? {
+            self.sinks.tell(&note.event())?;
+        }
         self.dir
             .log_episodes(step, &groups, self.config.enable_detailed_logging);
         let telling = made.telling.iter();

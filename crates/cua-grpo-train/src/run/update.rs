@@ -5,8 +5,9 @@ use crate::learner::Learner;
 use crate::metrics::UpdateFigures;
 use crate::publish::{Publish, Snapshot};
 use crate::step::{Update, Updates, select};
+use crate::successes::joined;
 use anyhow::Result;
-use cua_grpo_core::{Episode, Group, Task};
+use cua_grpo_core::{Episode, Group, Row, Task};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -19,6 +20,8 @@ pub(super) struct Work {
     pub learning_rate: f64,
     /// Version of the policy before.
     pub version: u64,
+    /// What each group is lent of earlier successes; empty where none are kept.
+    pub lent: Vec<Option<Arc<Episode>>>,
 }
 
 /// What became of them.
@@ -40,6 +43,8 @@ pub(super) struct Made {
     pub lost: usize,
     /// Episodes older than `max_staleness`.
     pub dropped: usize,
+    /// Groups that were lent a success of an earlier step.
+    pub replayed: usize,
     /// Episodes that show what the step learnt from, with their tasks and advantages.
     pub telling: Vec<(Task, Episode, Option<f32>)>,
 }
@@ -51,6 +56,7 @@ impl Work {
     /// When rows cannot be scored, or the policy cannot be published.
     pub fn make(self, learner: &mut Learner) -> Result<Made> {
         let (groups, dropped) = fresh(&self.groups, self.version, self.config.max_staleness as u64);
+        let (groups, replayed) = joined(groups, &self.lent);
         let selection = select(&self.config, &groups)?;
         let mut updates = Updates::new(&self.config, &selection).at_version(self.version);
         let (mut skipped, mut skipped_last) = (0, 0);
@@ -77,10 +83,16 @@ impl Work {
                 version,
             })?;
         }
-        let telling = selection.telling(&groups, self.config.save_train_episodes);
+        let telling = selection
+            .telling(&groups, self.config.save_train_episodes + replayed)
+            .into_iter();
         let owned = |(task, episode, advantage): (&Task, &Episode, _)| (task.clone(), episode.clone(), advantage);
+        // What was lent was played for another task, and is saved there.
+        let lent = |row: &Row| self.lent.iter().flatten().any(|episode| episode.row == *row);
+        let telling = telling.filter(|(_, episode, _)| replayed == 0 || !lent(&episode.row));
         Ok(Made {
-            telling: telling.into_iter().map(owned).collect(),
+            telling: telling.take(self.config.save_train_episodes).map(owned).collect(),
+            replayed,
             skipped,
             skipped_last,
             rows_skipped: updates.skipped_rows.len(),
@@ -122,7 +134,7 @@ pub(super) fn fresh(groups: &[Group], version: u64, limit: u64) -> (Cow<'_, [Gro
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cua_grpo_core::{Completion, Ending, Facts, Prompt, Row, StopReason};
+    use cua_grpo_core::{Completion, Ending, Facts, Prompt, StopReason};
 
     /// An episode whose tokens have these versions.
     fn episode(versions: &[u64]) -> Episode {

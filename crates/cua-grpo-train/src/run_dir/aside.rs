@@ -54,7 +54,7 @@ impl Kept {
     pub fn has_episodes(&self, saved: Saved, step: usize) -> bool {
         match saved {
             Saved::Eval => self.has_evaluation(step),
-            Saved::Train => step <= self.step,
+            Saved::Train | Saved::Record => step <= self.step,
         }
     }
 
@@ -127,7 +127,7 @@ impl Kept {
                 let name = checkpoint.file_name().unwrap_or_default();
                 move_folder(checkpoint, &folder.join(CHECKPOINTS).join(name))?;
             }
-            for saved in [Saved::Eval, Saved::Train] {
+            for saved in Saved::ALL {
                 for (step, episodes) in saved.folders(run) {
                     if !self.has_episodes(saved, step) {
                         move_folder(&episodes, &saved.folder(&folder, step))?;

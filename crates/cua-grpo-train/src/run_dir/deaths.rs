@@ -11,8 +11,10 @@ use crate::files::{ops, verify};
 use crate::layout::{FINAL, MOMENTS, STATE, list};
 use crate::metrics::{EvalEvent, Line, TrainEvent, deterministic, read_metrics};
 use crate::provenance::Base;
+use crate::record::{Head, Recorder, StepRecord};
 use cua_grpo_core::{ActionRecord, Ending, Facts, Image, Row, StopReason, Turn, derive_seed};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 const STEPS: usize = 3;
 /// Success rates of the evaluations: the best is neither the first nor the last.
@@ -38,6 +40,7 @@ fn episode(step: usize) -> (Task, Episode) {
 struct Scripted {
     dir: RunDir,
     checkpoints: Checkpoints,
+    recorder: Recorder,
     state: TrainingState,
 }
 
@@ -89,6 +92,12 @@ impl Scripted {
         self.begin()?;
         let (task, episode) = episode(10 + step);
         let group = Group::new(task.clone()).with_episodes(vec![episode.clone()]);
+        let record = || StepRecord {
+            head: Head::new(step, 0, self.checkpoints.base.clone()),
+            cursors: vec![step as u64],
+            groups: Arc::new(vec![group.clone()]),
+        };
+        self.recorder.keep(step, record)?;
         self.dir.log_episodes(step, &[group], true);
         self.dir.save_training(step, [(&task, &episode, Some(1.0))]);
         let event = TrainEvent {
@@ -136,6 +145,7 @@ fn go_on(run: &Path, every: usize) -> Result<()> {
         config,
     };
     let mut run = Scripted {
+        recorder: Recorder::new(dir.path(), 1.0),
         dir,
         checkpoints,
         state,

@@ -97,7 +97,7 @@ impl RunDir {
                 replace_folder(&path.join(BEST), |partial| link_folder(&best, partial))?;
             }
         }
-        for saved in [Saved::Eval, Saved::Train] {
+        for saved in Saved::ALL {
             for (step, folder) in saved.folders(&point.run_dir) {
                 if kept.has_episodes(saved, step) {
                     replace_folder(&saved.folder(&path, step), |partial| link_folder(&folder, partial))?;

@@ -8,13 +8,13 @@ use crate::refresh::Refresh;
 use crate::world::{World, WorldConfig, tasks};
 use crate::{hint, output};
 use anyhow::Result;
-use cua_grpo_android::tasks::Split;
+use cua_grpo_android::tasks::{Split, TemplateTasks};
 use cua_grpo_report::{Invocation, before_after};
 use cua_grpo_rollout::EngineError;
 use cua_grpo_train::TrainError;
 use cua_grpo_train::compare::first_and_last;
-use cua_grpo_train::config::{Configuration, TrainConfig};
-use cua_grpo_train::eval::sampler;
+use cua_grpo_train::config::{Configuration, Environment, TrainConfig};
+use cua_grpo_train::eval::{Venue, sampler};
 use cua_grpo_train::faults::TooMany;
 use cua_grpo_train::layout::BEST;
 use cua_grpo_train::metrics::{EvalEvent, Line, read_metrics};
@@ -46,8 +46,15 @@ pub async fn train(config: TrainConfig, resume: Option<ResumePoint>) -> Result<(
     let learning = start.learning(&config, policy, &*unseen)?;
     interrupt.hold();
     let label = Some(start.id().to_owned());
-    let world = World::open(WorldConfig::of(&config), label, &interrupt);
-    let world = interrupt.or(world).await??;
+    let open = World::open(WorldConfig::of(&config), label, &interrupt);
+    let world = match config.environment {
+        Environment::Phone => Some(interrupt.or(open).await??),
+        Environment::Replay(_) => None,
+    };
+    let venue = |tasks: Arc<TemplateTasks>| match &world {
+        Some(world) => world.venue(tasks),
+        None => Venue::nowhere(tasks),
+    };
     let (step, version) = (learning.state.global_step, learning.state.policy_version);
     let sampler = sampler(
         &learning.learner.policy,
@@ -61,8 +68,8 @@ pub async fn train(config: TrainConfig, resume: Option<ResumePoint>) -> Result<(
     let arguments = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
     let refresh = Refresh::new(Invocation::new(step, arguments, TrainConfig::keys()));
     let parts = Parts {
-        training: world.venue(training),
-        evaluation: world.venue(unseen),
+        training: venue(training),
+        evaluation: venue(unseen),
         renderer,
         sampler: Arc::new(sampler.clone()),
         publisher: Arc::new(sampler),
@@ -80,7 +87,9 @@ pub async fn train(config: TrainConfig, resume: Option<ResumePoint>) -> Result<(
     let outcome = run.train().await;
     progress.finish();
     let outcome = told(&run, outcome, &refresh);
-    world.close().await;
+    if let Some(world) = world {
+        world.close().await;
+    }
     outcome
 }
 

@@ -42,9 +42,10 @@ fn need(plan: &Plan, config: &TrainConfig) -> Result<Need, TrainError> {
         Source::Flag => "--memory".to_owned(),
     };
     let free = gib(available.free);
+    let most = grouped(fit.max_conversations);
     if fit.fits {
         return Ok(Need {
-            line: format!("needs {needed} of {free} free ({place})"),
+            line: format!("needs {needed} of {free} free ({place}), room for {most} conversations at once"),
             warning: None,
         });
     }
@@ -55,7 +56,7 @@ fn need(plan: &Plan, config: &TrainConfig) -> Result<Need, TrainError> {
         advice.push(format!("--load-in-4bit needs {}", gib(bytes)));
     }
     for (key, most) in [
-        ("concurrency", fit.batch),
+        ("concurrency", fit.max_conversations),
         ("max_seq_length", fit.context),
         ("micro_batch_tokens", fit.micro_batch),
     ] {
@@ -68,16 +69,26 @@ fn need(plan: &Plan, config: &TrainConfig) -> Result<Need, TrainError> {
     }
     advice.push("`trainer plan` with the same flags shows the parts".to_owned());
     let advice = advice.join("; ");
-    if weights > available.free {
+    let why = match fit.max_conversations {
+        _ if weights > available.free => format!("its weights alone take {}", gib(weights)),
+        0 => format!("with one conversation of {} tokens it takes more", plan.load.context),
+        _ => String::new(),
+    };
+    if !why.is_empty() {
         return Err(TrainError::Usage(format!(
-            "{} does not fit: its weights alone take {}, and {free} are free on {} ({place}). {advice}",
-            plan.model,
-            gib(weights),
-            plan.device
+            "{} does not fit: {why}, and {free} are free on {} ({place}). {advice}",
+            plan.model, plan.device
         )));
     }
+    let short = match plan.load.batch > fit.max_conversations {
+        true => format!(
+            "; there is room for {most} conversations at once, and concurrency is {}",
+            config.concurrency
+        ),
+        false => String::new(),
+    };
     Ok(Need {
-        line: format!("needs {needed} of {free} free ({place}): will probably not fit"),
+        line: format!("needs {needed} of {free} free ({place}): will probably not fit{short}"),
         warning: Some(advice),
     })
 }
@@ -98,7 +109,7 @@ mod tests {
     fn a_run_that_fits_is_one_line_and_one_that_cannot_is_an_error() {
         let fits = planned("starter", 16.0, false).unwrap();
         assert!(
-            fits.warning.is_none() && fits.line.ends_with("of 16.00 GiB free (--memory)"),
+            fits.warning.is_none() && fits.line.contains("of 16.00 GiB free (--memory), room for "),
             "{fits:?}"
         );
         // The 8B in f32 takes 32.7 GiB for its weights.
@@ -116,7 +127,12 @@ mod tests {
         }
         let warned = planned("Qwen/Qwen3-VL-8B-Instruct", 40.0, false).unwrap();
         assert!(warned.line.contains("will probably not fit"), "{warned:?}");
+        assert!(warned.line.contains("at once, and concurrency is 64"), "{warned:?}");
         assert!(warned.warning.unwrap().contains("concurrency up to"));
+        // The weights fit, and not a single conversation besides.
+        let error = planned("Qwen/Qwen3-VL-8B-Instruct", 32.9, false).unwrap_err();
+        assert_eq!(crate::error::exit_code(&error), 2);
+        assert!(error.to_string().contains("one conversation of 2048 tokens"), "{error}");
     }
 
     #[test]

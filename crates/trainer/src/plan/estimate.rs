@@ -123,7 +123,7 @@ impl Plan {
     pub fn phase(&self, phase: Phase) -> u64 {
         let lines = self.components.iter();
         lines
-            .filter(|line| line.phase == phase || line.phase == Phase::Always)
+            .filter(|line| self.load.beside || line.phase == phase || line.phase == Phase::Always)
             .map(|line| line.bytes)
             .sum()
     }
@@ -152,6 +152,7 @@ fn demand(config: &TrainConfig) -> Demand {
         turns: config.max_turns as u64,
         reply: config.max_new_tokens as u64,
         micro_batch: config.micro_batch_tokens as u64,
+        ahead: config.max_staleness as u64,
     }
 }
 
@@ -169,7 +170,10 @@ mod tests {
         let (total, free) = (plan.parameters.total, plan.available.unwrap().free);
         assert_eq!((total, free), (2_127_532_032, 64 << 30));
         let fit = plan.fit.unwrap();
-        assert!(fit.batch > 1 && fit.context > 1 && fit.micro_batch > 2048, "{fit:?}");
+        assert!(
+            fit.max_conversations > 1 && fit.context > 1 && fit.micro_batch > 2048,
+            "{fit:?}"
+        );
         let needs = |change: &dyn Fn(&mut TrainConfig), phase| {
             let mut config = config.clone();
             change(&mut config);
@@ -180,7 +184,7 @@ mod tests {
             let found = [
                 needs(
                     &|config| {
-                        config.concurrency = fit.batch as usize + extra;
+                        config.concurrency = fit.max_conversations as usize + extra;
                         config.batch_size = config.concurrency;
                     },
                     Phase::Sampling,
@@ -197,6 +201,6 @@ mod tests {
         }
         let none = Plan::of(&config, Some(1.0)).unwrap().fit.unwrap();
         assert!(!none.fits);
-        assert_eq!((none.batch, none.context, none.micro_batch), (0, 0, 0));
+        assert_eq!((none.max_conversations, none.context, none.micro_batch), (0, 0, 0));
     }
 }

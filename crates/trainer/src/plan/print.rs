@@ -104,8 +104,12 @@ impl fmt::Display for Plan {
             f,
             "\n{verdict}; the largest that would fit, the other keys as they are:"
         )?;
+        let conversations = format!(
+            "at once (`concurrency`), each with {} of keys and values",
+            gib(fit.conversation)
+        );
         for (key, value, why) in [
-            ("concurrency", fit.batch, "while sampling"),
+            ("max_conversations", fit.max_conversations, conversations.as_str()),
             ("max_seq_length", fit.context, "with one row in a micro-batch"),
             ("micro_batch_tokens", fit.micro_batch, "while updating"),
         ] {
