@@ -46,9 +46,9 @@ pub async fn train(config: TrainConfig, resume: Option<ResumePoint>) -> Result<(
     let learning = start.learning(&config, policy, &*unseen)?;
     interrupt.hold();
     let label = Some(start.id().to_owned());
-    let open = World::open(WorldConfig::of(&config), label, &interrupt);
+    let places = WorldConfig::of(&config);
     let world = match config.environment {
-        Environment::Phone => Some(interrupt.or(open).await??),
+        Environment::Phone => Some(interrupt.or(World::open(places, label, &interrupt)).await??),
         Environment::Replay(_) => None,
     };
     let venue = |tasks: Arc<TemplateTasks>| match &world {
