@@ -1,7 +1,6 @@
 //! Training beside rollouts: the engine's stream of groups, the sampler and the learner of a run, and phones that only
 //! take their time. Rollouts alone, updates alone, and both at once.
 
-use crate::Arguments;
 use crate::limits;
 use crate::workload::Workload;
 use anyhow::{Result, bail, ensure};
@@ -68,26 +67,38 @@ struct Played {
     tokens: f64,
 }
 
+/// How rollouts go.
+pub struct Pace {
+    pub turns: usize,
+    pub new_tokens: usize,
+    /// Most updates between sampling and training.
+    pub max_staleness: u64,
+    /// Steps that are measured.
+    pub steps: usize,
+    /// How much faster phones are than rented ones.
+    pub haste: f64,
+}
+
 /// What all measurements share.
 struct Bench<'a> {
-    arguments: &'a Arguments,
+    pace: &'a Pace,
     what: &'a Arc<Workload>,
     config: TrainConfig,
     phones: usize,
 }
 
-/// Measures rollouts alone, updates alone, and both at once.
-pub fn measure(model: &Qwen3Vl, what: &Arc<Workload>, arguments: &Arguments) -> Result<()> {
-    for &phones in &arguments.batch {
+/// Measures rollouts alone, updates alone, and both at once, for so many phones each.
+pub fn measure(model: &Qwen3Vl, what: &Arc<Workload>, phones: &[usize], pace: &Pace) -> Result<()> {
+    for &phones in phones {
         if phones % GROUP != 0 {
             bail!("--batch {phones}: expected phones for whole groups of {GROUP}");
         }
         let config = TrainConfig {
-            max_staleness: arguments.max_staleness as usize,
+            max_staleness: pace.max_staleness as usize,
             ..TrainConfig::default()
         };
         let bench = Bench {
-            arguments,
+            pace,
             what,
             config,
             phones,
@@ -121,12 +132,12 @@ impl Bench<'_> {
         eprintln!(
             "async   {phones:>3} phones, staleness {}: a step of rollouts alone {:.2} s, of updates alone {update_s:.2} s, of both \
              {:.2} s ({ratio:.2} of the longer; its update {:.2} s)  {:.0} tok/s drawn  {used:>6.1} GiB",
-            self.arguments.max_staleness, alone.step_s, both.step_s, both.update_s, both.tokens
+            self.pace.max_staleness, alone.step_s, both.step_s, both.update_s, both.tokens
         );
         println!(
             "{}",
             serde_json::json!({"mode": "async", "preset": self.what.preset, "phones": phones,
-                "max_staleness": self.arguments.max_staleness, "turns": self.arguments.turns,
+                "max_staleness": self.pace.max_staleness, "turns": self.pace.turns,
                 "rollout_step_s": alone.step_s, "update_step_s": update_s, "step_s": both.step_s,
                 "update_beside_s": both.update_s, "ratio": ratio, "tok_s": both.tokens, "used_gib": used})
         );
@@ -134,8 +145,8 @@ impl Bench<'_> {
     }
 
     fn sampler(&self, model: &Qwen3Vl) -> Result<ModelSampler> {
-        let (what, arguments) = (self.what, self.arguments);
-        let context = arguments.turns * (what.tokens_of(what.text) + arguments.new_tokens) + 1;
+        let (what, pace) = (self.what, self.pace);
+        let context = pace.turns * (what.tokens_of(what.text) + pace.new_tokens) + 1;
         let generator = Generator::new(model.clone(), 0, what.images.clone(), Vec::new(), context);
         Ok(ModelSampler::start_with(generator, 0, Batching::Eager, OnUpdate::Keep)?)
     }
@@ -145,29 +156,29 @@ impl Bench<'_> {
         let config = RolloutConfig {
             concurrency: self.phones,
             lockstep: false,
-            max_turns: self.arguments.turns,
-            max_new_tokens: self.arguments.new_tokens,
+            max_turns: self.pace.turns,
+            max_new_tokens: self.pace.new_tokens,
             max_context_tokens: usize::MAX >> 1,
             max_retries: 5,
             seed: 1,
             ..RolloutConfig::default()
         };
         let engine = RolloutEngine::new(
-            Arc::new(Phones::new(1, self.arguments.haste)),
+            Arc::new(Phones::new(1, self.pace.haste)),
             Arc::new(Screens(self.what.clone())),
             Arc::new(sampler.clone()),
             Arc::new(VerifiedSuccess),
             config,
         )?;
         // A stream begins with empty hands.
-        let warm_up = self.arguments.max_staleness as usize + 1;
-        let steps = warm_up + self.arguments.steps;
+        let warm_up = self.pace.max_staleness as usize + 1;
+        let steps = warm_up + self.pace.steps;
         let stream = StreamConfig {
             batches: Batches {
                 groups: self.phones / GROUP,
                 group_size: GROUP,
             },
-            max_staleness: self.arguments.max_staleness,
+            max_staleness: self.pace.max_staleness,
             steps: (steps + warm_up) as u64,
         };
         let cursor = TaskCursor::new(Arc::new(Numbered), 0);
@@ -193,7 +204,7 @@ impl Bench<'_> {
         }
         let seconds = since.elapsed().as_secs_f64();
         stream.close().await;
-        let count = self.arguments.steps as f64;
+        let count = self.pace.steps as f64;
         Ok(Played {
             step_s: seconds / count,
             update_s: update_s / count,

@@ -128,7 +128,14 @@ fn main() -> Result<()> {
         if arguments.lora_rank == 0 {
             train::adapters(&mut model, 16)?;
         }
-        return beside::measure(&model, &Arc::new(what), &arguments);
+        let pace = beside::Pace {
+            turns: arguments.turns,
+            new_tokens: arguments.new_tokens,
+            max_staleness: arguments.max_staleness,
+            steps: arguments.steps,
+            haste: arguments.haste,
+        };
+        return beside::measure(&model, &Arc::new(what), &arguments.batch, &pace);
     }
     for &batch in &arguments.batch {
         let mode = arguments.mode;

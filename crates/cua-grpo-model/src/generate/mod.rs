@@ -8,6 +8,7 @@ mod engine;
 #[cfg(feature = "cuda")]
 mod graph;
 mod handle;
+mod history;
 mod host;
 mod keys;
 mod reuse;

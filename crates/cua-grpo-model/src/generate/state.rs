@@ -1,6 +1,6 @@
 //! What every way of decoding needs to know: the weights, and where each open conversation stands.
 
-use super::reuse::History;
+use super::history::History;
 use super::rules::LogitRules;
 use crate::batch::{ImageCache, RowInput};
 use crate::processor::PositionState;

@@ -106,9 +106,8 @@ fn wrong(expected: &str, data: &Metadata) -> Error {
     )
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
-    #![cfg(unix)]
 
     use super::*;
     use crate::files::tests::strange;

@@ -75,9 +75,8 @@ fn in_time<T: Send + 'static>(
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
-    #![cfg(unix)]
 
     use super::*;
     use crate::files::tests::pipe;

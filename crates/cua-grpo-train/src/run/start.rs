@@ -272,7 +272,8 @@ mod tests {
         };
         let open = || {
             let identity = Identity::new();
-            Start::New { identity }
+            let notes = Vec::new();
+            Start::New { identity, notes }
                 .open(&config, &TrainingState::default())
                 .unwrap()
         };

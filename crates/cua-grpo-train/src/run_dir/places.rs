@@ -26,9 +26,8 @@ pub fn check_places(run_dir: &Path) -> Result<(), TrainError> {
     FILES.iter().try_for_each(|name| check(name, check_file))
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
-    #![cfg(unix)]
 
     use super::*;
     use crate::files::tests::strange;

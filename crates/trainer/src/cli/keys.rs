@@ -22,8 +22,8 @@ pub struct Also {
 pub trait Offer: Send + Sync + 'static {
     /// The configuration.
     type Keys: Configuration;
-    /// Keys that `--help` shows.
-    const SHOWN: &'static [&'static str];
+    /// Keys that `--help` shows, with spaces between.
+    const SHOWN: &'static str;
     /// Further flags.
     const ALSO: &'static [Also];
 }
@@ -77,7 +77,7 @@ fn argument(key: &Key) -> Arg {
 impl<O: Offer> Args for KeyFlags<O> {
     fn augment_args(mut command: Command) -> Command {
         for key in O::Keys::keys() {
-            let argument = argument(key).hide(!O::SHOWN.contains(&key.name));
+            let argument = argument(key).hide(!O::SHOWN.split_whitespace().any(|shown| shown == key.name));
             let argument = if key.name == "verbose" {
                 argument.short('v')
             } else {

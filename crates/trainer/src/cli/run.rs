@@ -26,27 +26,8 @@ pub struct TrainOffer;
 
 impl Offer for TrainOffer {
     type Keys = TrainConfig;
-    const SHOWN: &'static [&'static str] = &[
-        "model_name",
-        "load_in_4bit",
-        "max_turns",
-        "output_dir",
-        "seed",
-        "device",
-        "verbose",
-        "use_lora",
-        "lora_r",
-        "lora_alpha",
-        "batch_size",
-        "num_rollouts",
-        "max_steps",
-        "learning_rate",
-        "beta",
-        "temperature",
-        "eval_steps",
-        "save_steps",
-        "wandb_project",
-    ];
+    const SHOWN: &'static str = "model_name load_in_4bit max_turns output_dir seed device verbose use_lora lora_r lora_alpha \
+        batch_size num_rollouts max_steps learning_rate beta temperature eval_steps save_steps wandb_project";
     const ALSO: &'static [Also] = &[
         NO_4BIT,
         Also {
@@ -69,15 +50,7 @@ pub struct EvalOffer;
 
 impl Offer for EvalOffer {
     type Keys = TrainConfig;
-    const SHOWN: &'static [&'static str] = &[
-        "model_name",
-        "load_in_4bit",
-        "max_turns",
-        "output_dir",
-        "seed",
-        "device",
-        "verbose",
-    ];
+    const SHOWN: &'static str = "model_name load_in_4bit max_turns output_dir seed device verbose";
     const ALSO: &'static [Also] = &[
         NO_4BIT,
         Also {
@@ -94,7 +67,7 @@ pub struct SftOffer;
 
 impl Offer for SftOffer {
     type Keys = SftConfig;
-    const SHOWN: &'static [&'static str] = &["output_dir", "max_steps", "seed", "device", "verbose"];
+    const SHOWN: &'static str = "output_dir max_steps seed device verbose";
     const ALSO: &'static [Also] = &[];
 }
 

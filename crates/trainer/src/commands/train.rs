@@ -64,7 +64,10 @@ pub async fn train(config: TrainConfig, resume: Option<ResumePoint>) -> Result<(
         config.batching(),
     )?;
     let progress = Progress::new(step, config.max_steps).verbose(config.verbose);
-    let progress = progress.watching(world.phones.pool.client().clone());
+    let progress = match &world {
+        Some(world) => progress.watching(world.phones.pool.client().clone()),
+        None => progress,
+    };
     let arguments = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
     let refresh = Refresh::new(Invocation::new(step, arguments, TrainConfig::keys()));
     let parts = Parts {
