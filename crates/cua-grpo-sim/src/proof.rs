@@ -111,6 +111,7 @@ impl Proof {
 fn most_by_chance(difficulty: &str) -> f64 {
     match difficulty {
         "easy" => 0.5,
+        "medium" => 0.15,
         _ => 0.05,
     }
 }

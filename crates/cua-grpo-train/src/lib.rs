@@ -18,6 +18,7 @@ mod known;
 pub mod layout;
 pub mod learner;
 pub mod learner_thread;
+pub mod measured;
 pub mod metrics;
 mod parity;
 pub mod provenance;

@@ -44,6 +44,22 @@ impl TemplateTasks {
         Self { seed, split, templates }
     }
 
+    /// Whether the demonstrator can play all of them.
+    ///
+    /// # Errors
+    /// Words that name those without goals.
+    pub fn demonstrable(&self) -> Result<(), String> {
+        let without = self.templates.iter().filter(|template| !template.has_goals());
+        let ids: Vec<&str> = without.map(AnyTemplate::id).collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let ids = ids.join(", ");
+        Err(format!(
+            "templates without `goals` cannot be demonstrated: {ids}; choose others by the key templates"
+        ))
+    }
+
     /// The templates of this source.
     pub fn templates(&self) -> &[AnyTemplate] {
         &self.templates

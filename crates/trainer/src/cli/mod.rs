@@ -3,14 +3,14 @@
 mod boxes;
 mod command;
 mod given;
-mod measured;
 mod model;
 mod run;
+mod tasks;
 mod tools;
 
 pub use boxes::{BoxesArgs, BoxesCommand};
 pub use command::{Cli, Command};
-pub use measured::Measured;
 pub use model::{GenerateArgs, MergeArgs, ModelArgs, ScoreArgs, SpecialTokens};
 pub use run::{EvalArgs, PlanArgs, SftArgs, SharedArgs, TrainArgs};
+pub use tasks::{TasksCommand, Which};
 pub use tools::{ReportArgs, SimArgs};

@@ -3,13 +3,13 @@
 //! Numbers are kept as text here: the table of keys reads them, so that kinds, bounds and messages are in one place.
 
 use super::given::Given;
-use super::measured::Measured;
 use clap::Args;
 use cua_grpo_train::TrainError;
 use cua_grpo_train::config::{
     ConfigError, Configuration, Flag, Resolved, SftConfig, Sources, TrainConfig, read_yaml, resolve_over,
     resolve_process,
 };
+use cua_grpo_train::measured::Measured;
 use cua_grpo_train::resume::ResumePoint;
 use std::path::PathBuf;
 

@@ -14,6 +14,14 @@ pub enum TaskFileError {
         /// Why.
         reason: std::io::Error,
     },
+    /// It cannot be written.
+    #[error("tasks: cannot write `{}`: {reason}; name a file that is not there yet, in a folder that is", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: std::io::Error,
+    },
     /// It says something that cannot be.
     #[error("{}:{line}:{column}: {what}", path.display())]
     At {

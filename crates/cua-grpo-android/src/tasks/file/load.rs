@@ -5,7 +5,7 @@ use super::fields::is_name;
 use super::read::templates;
 use super::template::FileTemplate;
 use std::fs::File;
-use std::io::{Error, ErrorKind, Read};
+use std::io::{Error, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 /// Bytes of one file.
@@ -99,8 +99,20 @@ fn read(path: &Path) -> std::io::Result<String> {
     Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
 
-/// The text of a commented file with two templates to begin with, whose ids begin with the name of the file at `path`.
-pub fn scaffold(path: &Path) -> String {
+/// Writes a commented file with two templates to begin with, whose ids begin with the file's name.
+///
+/// # Errors
+/// [`TaskFileError::Write`] when the file is there already, or cannot be made.
+pub fn scaffold(path: &Path) -> Result<(), TaskFileError> {
+    let unwritable = |reason| TaskFileError::Write {
+        path: path.into(),
+        reason,
+    };
+    let mut file = File::create_new(path).map_err(unwritable)?;
+    file.write_all(scaffold_text(path).as_bytes()).map_err(unwritable)
+}
+
+fn scaffold_text(path: &Path) -> String {
     let stem = path
         .file_stem()
         .map(|stem| stem.to_string_lossy().to_lowercase())
