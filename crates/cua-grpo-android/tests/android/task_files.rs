@@ -46,7 +46,7 @@ templates:
 
 fn instances(text: &str) -> Vec<Task> {
     let all = load(text).unwrap_or_else(|error| panic!("{error}"));
-    (0..300).map(|seed| all.own()[0].instance(seed)).collect()
+    (0..2_000).map(|seed| all.own()[0].instance(seed)).collect()
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn an_instance_has_all_that_its_template_says() {
         seen.insert((task.tags["goal"].clone(), times.to_owned(), n.to_owned()));
     }
     // 3 switches with states, 4 notes, 3 pairs of times, 3 numbers.
-    assert_eq!(seen.len(), 108, "300 draws reach every instance");
+    assert_eq!(seen.len(), 108, "2,000 draws reach every instance");
     let notes: BTreeSet<&str> = seen
         .iter()
         .map(|(goal, ..)| goal.split("note:").nth(1).unwrap())
@@ -108,10 +108,10 @@ fn draws_follow_from_the_seed_alone() {
 }
 
 const DRAWN: [(&str, &str); 4] = [
-    ("on it", "toggle:wifi=on"),
-    ("on it", "toggle:wifi=on"),
-    ("on it", "toggle:wifi=on"),
-    ("on it", "toggle:wifi=on"),
+    ("do off", "toggle:wifi=off"),
+    ("do on", "toggle:wifi=on"),
+    ("do off", "toggle:wifi=off"),
+    ("do off", "toggle:wifi=off"),
 ];
 
 #[test]
@@ -155,7 +155,11 @@ fn built_in_draws_are_what_they_were() {
     );
 }
 
-const BUILT_IN: [(&str, u64); 3] = [("", 0), ("", 0), ("", 0)];
+const BUILT_IN: [(&str, u64); 3] = [
+    ("Write a note: send a lamp", 3_763_719_879_953_722),
+    ("Make sure that Wi-Fi is on.", 478_787_940_374_944),
+    ("Switch the 06:00 alarm on.", 369_829_872_334_772),
+];
 
 /// A template whose lines of `key`s are replaced or added.
 fn with(changes: &[(&str, &str)]) -> String {
@@ -211,7 +215,7 @@ fn every_mistake_is_told_with_its_place_and_what_to_do() {
         ),
         (
             &[("instructions", "['Turn it {s}.', 'Turn it.']")],
-            ":6:37:",
+            ":6:36:",
             "does not say {s}",
         ),
         (&[("instructions", "")], ":2:5:", "has no `instructions`"),
@@ -300,12 +304,15 @@ fn every_mistake_is_told_with_its_place_and_what_to_do() {
         (&[("tags", "[One]")], ":9:12:", "a tag"),
         (&[("id", "t\n    id: u")], ":3:5:", "`id` stands there twice"),
     ];
+    let mut others = Vec::new();
     for (changes, place, words) in cases {
         let text = with(changes);
-        let error = load(&text).map(drop).expect_err(&text).to_string();
-        assert!(error.contains(&format!("own.yaml{place}")), "{place}: {error}\n{text}");
-        assert!(error.contains(words), "{words}: {error}\n{text}");
+        let error = load(&text).map_or_else(|error| error.to_string(), |_| "it was taken".to_owned());
+        if !(error.contains(&format!("own.yaml{place}")) && error.contains(words)) {
+            others.push(format!("expected {place} {words}, got {error}\n{text}"));
+        }
     }
+    assert!(others.is_empty(), "{}", others.join("\n"));
     for (text, words) in [
         ("", "expected a mapping"),
         ("tasks: []", "unknown key `tasks`"),

@@ -51,6 +51,7 @@ pub enum Command {
     Sim(SimArgs),
     /// Show, prove or begin templates of tasks
     Tasks {
+        /// What to do with them
         #[command(subcommand)]
         command: TasksCommand,
     },

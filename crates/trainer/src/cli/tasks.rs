@@ -18,6 +18,7 @@ pub enum TasksCommand {
         /// Which instance
         #[arg(long, value_name = "N", default_value_t = 1)]
         seed: u64,
+        /// Where it may be from
         #[command(flatten)]
         which: Which,
     },

@@ -4,7 +4,6 @@ use super::parameter::Word;
 use super::pattern::Pattern;
 use super::template::FileTemplate;
 use super::yaml::{Wrong, shortened};
-use crate::tasks::Check;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeSet;
@@ -16,8 +15,8 @@ const ENOUGH: usize = 20;
 const TRIED: usize = 200;
 /// Values of a parameter that are tried one by one.
 const MOST_TRIED: u64 = 1_000;
-/// Expressions that are compiled of each check.
-const COMPILED: usize = 20;
+/// Instances whose expressions are compiled.
+const COMPILED: usize = 3;
 /// Characters of an instruction.
 const LONGEST: usize = 1_000;
 
@@ -118,22 +117,24 @@ fn instance(template: &FileTemplate, words: &[Word], compile: bool) -> Result<()
             return Err(Wrong::new(pattern.at, what));
         }
     }
-    let checks = template.precheck.iter().chain(&template.checks);
-    for (check, at) in checks
-        .map(|check| (check.check(words), check.expect.at))
-        .take(if compile { usize::MAX } else { 0 })
-    {
-        let Check { expect, .. } = &check;
-        crate::matches(expect, "").map_err(|error| {
+    if compile {
+        expressions(template, words)?;
+    }
+    Ok(())
+}
+
+/// Checks that expectations can be compiled.
+fn expressions(template: &FileTemplate, words: &[Word]) -> Result<(), Wrong> {
+    for pattern in template.precheck.iter().chain(&template.checks) {
+        let expect = pattern.check(words).expect;
+        crate::matches(&expect, "").map_err(|error| {
             let error = error.to_string();
             let why = error.lines().last().unwrap_or_default().trim();
-            Wrong::new(
-                at,
-                format!(
-                    "`{}` is no regular expression ({why}); `equals` takes texts as they are",
-                    shortened(expect)
-                ),
-            )
+            let what = format!(
+                "`{}` is no regular expression ({why}); `equals` takes texts as they are",
+                shortened(&expect)
+            );
+            Wrong::new(pattern.expect.at, what)
         })?;
     }
     Ok(())
