@@ -1,76 +1,11 @@
 //! The templates that there are, built in or from files, and the choice among them.
 
-use super::draw::instance;
-use super::file::{FileTemplate, TaskFileError, load};
+use super::TEMPLATES;
+use super::any::AnyTemplate;
+use super::file::{TaskFileError, load};
 use super::instance::{Split, TemplateTasks};
-use super::{TEMPLATES, Template};
-use cua_grpo_core::Task;
 use std::path::Path;
 use std::sync::Arc;
-
-/// A template of either kind.
-#[derive(Debug, Clone)]
-pub enum AnyTemplate {
-    /// One of [`TEMPLATES`].
-    BuiltIn(&'static Template),
-    /// One of a file.
-    File(Arc<FileTemplate>),
-}
-
-impl AnyTemplate {
-    /// Its unique name.
-    pub fn id(&self) -> &str {
-        match self {
-            Self::BuiltIn(template) => template.id,
-            Self::File(template) => &template.id,
-        }
-    }
-
-    /// What it is about.
-    pub fn category(&self) -> &str {
-        match self {
-            Self::BuiltIn(template) => template.category,
-            Self::File(template) => &template.category,
-        }
-    }
-
-    /// `easy`, `medium` or `hard`.
-    pub fn difficulty(&self) -> &str {
-        match self {
-            Self::BuiltIn(template) => template.difficulty,
-            Self::File(template) => &template.difficulty,
-        }
-    }
-
-    /// Kept from training.
-    pub fn is_held_out(&self) -> bool {
-        matches!(self, Self::File(template) if template.held_out)
-    }
-
-    /// Whether the demonstrator can play it: its goals are known.
-    pub fn has_goals(&self) -> bool {
-        match self {
-            Self::BuiltIn(_) => true,
-            Self::File(template) => template.has_goals(),
-        }
-    }
-
-    /// Where it is from: `built in`, or file and line.
-    pub fn origin(&self) -> String {
-        match self {
-            Self::BuiltIn(_) => "built in".to_owned(),
-            Self::File(template) => format!("{}:{}", template.path.display(), template.line),
-        }
-    }
-
-    /// The instance that follows from `seed`.
-    pub fn instance(&self, seed: u64) -> Task {
-        match self {
-            Self::BuiltIn(template) => instance(template, seed),
-            Self::File(template) => template.instance(seed),
-        }
-    }
-}
 
 /// Why no tasks can be drawn. The user can mend it.
 #[derive(Debug, thiserror::Error)]
@@ -207,5 +142,20 @@ impl Catalogue {
         };
         let (count, all) = (chosen.len(), self.templates.len());
         format!("{count} of {all} templates: {}{more}{held_out}", names.join(", "))
+    }
+}
+
+impl TemplateTasks {
+    /// A source over all built-in templates.
+    pub fn new(seed: u64, split: Split) -> Self {
+        Self::over(seed, split, Catalogue::built_in().templates)
+    }
+
+    /// A source over the built-in templates named `ids`, or over all where there are none.
+    ///
+    /// # Errors
+    /// When a name is unknown.
+    pub fn with_templates<S: AsRef<str>>(seed: u64, split: Split, ids: &[S]) -> Result<Self, ChooseError> {
+        Catalogue::built_in().tasks(seed, split, ids)
     }
 }

@@ -1,6 +1,6 @@
 //! Templates and instances as text for a terminal.
 
-use super::catalogue::AnyTemplate;
+use super::any::AnyTemplate;
 use super::{Check, TaskState};
 use cua_grpo_core::{Fault, Task};
 use std::fmt::Write;

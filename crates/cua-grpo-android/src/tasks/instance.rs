@@ -1,6 +1,6 @@
 //! An endless seeded source of task instances.
 
-use super::catalogue::{AnyTemplate, Catalogue, ChooseError};
+use super::any::AnyTemplate;
 use cua_grpo_core::{Task, TaskSource, derive_seed};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -25,20 +25,6 @@ pub struct TemplateTasks {
 }
 
 impl TemplateTasks {
-    /// A source over all built-in templates.
-    pub fn new(seed: u64, split: Split) -> Self {
-        let templates = Catalogue::built_in().templates().to_vec();
-        Self { seed, split, templates }
-    }
-
-    /// A source over the built-in templates named `ids`, or over all where there are none.
-    ///
-    /// # Errors
-    /// When a name is unknown.
-    pub fn with_templates<S: AsRef<str>>(seed: u64, split: Split, ids: &[S]) -> Result<Self, ChooseError> {
-        Catalogue::built_in().tasks(seed, split, ids)
-    }
-
     /// A source over `templates`, of which there is at least one.
     pub(super) fn over(seed: u64, split: Split, templates: Vec<AnyTemplate>) -> Self {
         Self { seed, split, templates }

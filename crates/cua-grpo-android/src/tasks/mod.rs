@@ -1,5 +1,6 @@
 //! Tasks: goals as data, templates (built in, or from files), and an endless seeded source of instances.
 
+mod any;
 mod catalogue;
 mod describe;
 mod draw;
@@ -10,7 +11,8 @@ mod payload;
 mod state;
 mod templates;
 
-pub use catalogue::{AnyTemplate, Catalogue, ChooseError};
+pub use any::AnyTemplate;
+pub use catalogue::{Catalogue, ChooseError};
 pub use describe::{describe, table};
 pub use file::{FileTemplate, TaskFileError, scaffold};
 pub use goal::{Goal, GoalError, GoalList};

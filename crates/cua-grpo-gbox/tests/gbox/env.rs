@@ -361,13 +361,9 @@ async fn actions_reach_the_wire_as_meant() {
 #[tokio::test]
 async fn faults_are_named_and_the_box_is_given_back() {
     let with = |setup: &str, checks: Vec<Check>| {
-        let setup = vec![setup.to_owned()];
-        let precheck = Vec::new();
-        task_of(TaskState {
-            setup,
-            precheck,
-            checks,
-        })
+        let mut state = state();
+        (state.setup, state.checks) = (vec![setup.to_owned()], checks);
+        task_of(state)
     };
     let broken = |setup: &str, command: &str| with(setup, vec![check(command, "1")]);
     let done = with(&state().setup[0], vec![check("settings get global wifi_on", "0")]);
