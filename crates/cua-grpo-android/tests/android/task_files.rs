@@ -223,7 +223,7 @@ fn every_mistake_is_told_with_its_place_and_what_to_do() {
         (&[("goals", "['toggle:wlan={s}']")], ":8:13:", "unknown switch"),
         (
             &[("goals", "['toggle:wifi={s}', 'toggle:wifi=on']")],
-            ":8:33:",
+            ":8:32:",
             "both about the switch wifi",
         ),
         (
@@ -238,7 +238,7 @@ fn every_mistake_is_told_with_its_place_and_what_to_do() {
         ),
         (
             &[("parameters", "{s: {choice: [on, on]}}")],
-            ":7:26:",
+            ":7:30:",
             "`on` stands there twice",
         ),
         (
@@ -269,7 +269,7 @@ fn every_mistake_is_told_with_its_place_and_what_to_do() {
         (&[("parameters", "{s: {text: 'it'}}")], ":7:28:", "names of lists"),
         (
             &[("constraints", "[{different: [s, u]}]")],
-            ":9:34:",
+            ":9:35:",
             "no parameter `u`",
         ),
         (
@@ -279,7 +279,7 @@ fn every_mistake_is_told_with_its_place_and_what_to_do() {
         ),
         (
             &[("constraints", "[{not: {s: of}}]")],
-            ":9:28:",
+            ":9:29:",
             "`of` is no choice of `s`",
         ),
         (&[("constraints", "[{equal: [s, s]}]")], ":9:20:", "one of `different"),
