@@ -61,6 +61,15 @@ fn a_file_is_begun_proved_listed_and_shown() {
 }
 
 #[test]
+fn what_is_shipped_is_proved() {
+    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs/tasks");
+    let (code, stdout, stderr) = trainer_in(Path::new("."), &["tasks", "check", shipped], &[]);
+    assert_eq!(code, 0, "{stdout}{stderr}");
+    let proved = stdout.lines().filter(|line| line.contains("proved: expert 5 of 5"));
+    assert!(proved.count() >= 12 && !stdout.contains("not proved"), "{stdout}");
+}
+
+#[test]
 fn what_is_wrong_is_exit_code_2_and_says_where() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);

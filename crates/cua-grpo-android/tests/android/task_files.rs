@@ -220,7 +220,11 @@ fn every_mistake_is_told_with_its_place_and_what_to_do() {
         ),
         (&[("instructions", "")], ":2:5:", "has no `instructions`"),
         (&[("goals", "")], ":2:5:", "needs `goals`, or `checks`"),
-        (&[("goals", "['toggle:wlan={s}']")], ":8:13:", "unknown switch"),
+        (
+            &[("goals", "['toggle:wlan={s}']")],
+            ":8:13:",
+            "unknown switch; there are wifi, bluetooth",
+        ),
         (
             &[("goals", "['toggle:wifi={s}', 'toggle:wifi=on']")],
             ":8:32:",
