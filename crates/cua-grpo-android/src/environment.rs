@@ -122,6 +122,14 @@ impl AndroidEnvironment {
         if !self.state.setup.is_empty() {
             tokio::time::sleep(self.config.settle).await;
         }
+        let before = validate(device, &self.state.precheck, limit).await.map_err(setup)?;
+        if let Some(broken) = before.outcomes.iter().find(|outcome| !outcome.held) {
+            let message = format!(
+                "task {}: expected `{}` to say {:?} after the set-up, got {:?}",
+                self.task.id, broken.check, broken.expected, broken.found
+            );
+            return Err(Fault::new(FaultKind::Setup, "precheck", message));
+        }
         let verdict = validate(device, &self.state.checks, limit).await.map_err(setup)?;
         if verdict.all() || self.state.checks.is_empty() {
             let count = self.state.checks.len();

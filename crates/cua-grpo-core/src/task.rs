@@ -71,6 +71,18 @@ impl Task {
         self
     }
 
+    /// The same task, of a template that is kept from training: evaluations tell it apart from unseen instances of
+    /// templates that are trained on. It is the tag `split` with the value `held_out`.
+    #[must_use]
+    pub fn with_held_out(self) -> Self {
+        self.with_tag("split", "held_out")
+    }
+
+    /// Whether its template is kept from training, see [`Task::with_held_out`].
+    pub fn is_held_out(&self) -> bool {
+        self.tags.get("split").is_some_and(|split| split == "held_out")
+    }
+
     /// The same task with what its environment needs, as JSON: a number, text, or `serde_json::json!({...})`.
     #[must_use]
     pub fn with_payload(self, payload: impl Into<Value>) -> Self {

@@ -2,6 +2,7 @@
 
 use crate::html::{duration, escape, thousands};
 use crate::invocation::Invocation;
+use crate::text::distances;
 use cua_grpo_train::compare::{first_and_last, lost, requested, task_set};
 use cua_grpo_train::episodes::EpisodeRecord;
 use cua_grpo_train::interval::{in_words, wilson};
@@ -81,15 +82,8 @@ pub(super) fn hero(evals: &[&EvalEvent]) -> String {
         return "<p class=\"empty\">No evaluation yet.</p>".into();
     };
     let bar = |label: &str, class: &str, eval: &EvalEvent| {
-        let percent = 100.0 * eval.success_rate;
-        let width = percent.clamp(0.0, 100.0);
         let solved = (eval.success_rate * eval.episodes as f64).round() as usize;
-        let interval = in_words(solved, eval.episodes);
-        format!(
-            "<div class=\"row\"><span>{label}</span><div class=\"track\"><div class=\"fill {class}\" \
-             style=\"width:{width:.2}%\"></div>{}</div><b>{percent:.1}%</b><small>{interval}</small></div>",
-            whisker(solved, eval.episodes)
-        )
+        row(label, class, eval.success_rate, (solved, eval.episodes))
     };
     let gain = 100.0 * (last.success_rate - first.success_rate);
     let alone = first.step == last.step;
@@ -105,12 +99,46 @@ pub(super) fn hero(evals: &[&EvalEvent]) -> String {
     };
     format!(
         "<div class=\"gain\"><strong>{verdict}</strong><span>tasks solved, greedy, {} instances never trained on</span>\
-         </div><div class=\"bars\">{}{}<p class=\"note\">The range is the 95 % Wilson interval of the rate.</p>{}</div>",
+         </div><div class=\"bars\">{}{}{}<p class=\"note\">The range is the 95 % Wilson interval of the rate.</p>{}</div>",
         last.episodes,
         before,
         bar(&format!("step {}", last.step), "after", &last),
+        apart(&first, &last),
         warnings(&first, evals),
     )
+}
+
+/// A bar with its rate and interval.
+fn row(label: &str, class: &str, rate: f64, (solved, episodes): (usize, usize)) -> String {
+    let percent = 100.0 * rate;
+    let width = percent.clamp(0.0, 100.0);
+    let interval = in_words(solved, episodes);
+    format!(
+        "<div class=\"row\"><span>{label}</span><div class=\"track\"><div class=\"fill {class}\" \
+         style=\"width:{width:.2}%\"></div>{}</div><b>{percent:.1}%</b><small>{interval}</small></div>",
+        whisker(solved, episodes)
+    )
+}
+
+/// Unseen instances and unseen templates apart, before and after; empty where no template is held out.
+fn apart(first: &EvalEvent, last: &EvalEvent) -> String {
+    let mut html = String::new();
+    let alone = first.step == last.step;
+    let firsts = distances(first).into_iter().flatten();
+    for ((name, before), (_, after)) in firsts.zip(distances(last).into_iter().flatten()) {
+        let _ = write!(html, "<p class=\"note\">{name} ({} episodes)</p>", after.episodes);
+        for (event, distance, class) in [(first, before, "before"), (last, after, "after")] {
+            if let Some(rate) = distance.rate().filter(|_| !alone || class == "after") {
+                html += &row(
+                    &format!("step {}", event.step),
+                    class,
+                    rate,
+                    (distance.solved, distance.episodes),
+                );
+            }
+        }
+    }
+    html
 }
 
 /// The interval drawn over a bar.

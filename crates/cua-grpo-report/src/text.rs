@@ -1,6 +1,8 @@
 //! Figures as lines of text: of a step, of an evaluation that lacks episodes, the table at the end of a run, and durations.
 
 use cua_grpo_train::compare::{lost, requested};
+use cua_grpo_train::instances::Distance;
+use cua_grpo_train::interval::in_words;
 use cua_grpo_train::metrics::{EvalEvent, TrainEvent};
 use std::time::Duration;
 
@@ -15,18 +17,30 @@ pub fn before_after(before: &EvalEvent, after: &EvalEvent) -> String {
             100.0 * after.success_rate,
             after.episodes,
             100.0 * after.claimed_success_rate,
-        );
+        ) + &by_distance(after);
     }
     let percent = |value: f64| format!("{:.1} %", 100.0 * value);
     let points = |from: f64, to: f64| format!("{:+.1} points", 100.0 * (to - from));
     let (claimed_before, claimed_after) = (before.claimed_success_rate, after.claimed_success_rate);
+    let solved = [
+        "tasks solved".into(),
+        percent(before.success_rate),
+        percent(after.success_rate),
+        points(before.success_rate, after.success_rate),
+    ];
+    let pairs = distances(before)
+        .into_iter()
+        .flatten()
+        .zip(distances(after).into_iter().flatten());
+    let apart = pairs.filter_map(|((name, before), (_, after))| {
+        let (from, to) = (before.rate()?, after.rate()?);
+        let shown = |rate: f64, distance: Distance| {
+            format!("{} ({})", percent(rate), in_words(distance.solved, distance.episodes))
+        };
+        let name = format!("  {name} ({})", after.episodes);
+        Some([name, shown(from, before), shown(to, after), points(from, to)])
+    });
     let rows = [
-        [
-            "tasks solved".into(),
-            percent(before.success_rate),
-            percent(after.success_rate),
-            points(before.success_rate, after.success_rate),
-        ],
         [
             "success claimed".into(),
             percent(claimed_before),
@@ -59,7 +73,8 @@ pub fn before_after(before: &EvalEvent, after: &EvalEvent) -> String {
         format!("after (step {})", after.step),
         "change".into(),
     ];
-    let all: Vec<[String; 4]> = std::iter::once(head).chain(rows).collect();
+    let first = [head, solved].into_iter().chain(apart);
+    let all: Vec<[String; 4]> = first.chain(rows).collect();
     let width = |column: usize| {
         all.iter()
             .map(|row| row[column].chars().count())
@@ -80,6 +95,29 @@ pub fn before_after(before: &EvalEvent, after: &EvalEvent) -> String {
         }
     }
     text
+}
+
+/// What the two kinds of unseen tasks are called.
+pub(crate) const DISTANCES: [&str; 2] = ["unseen instances of trained templates", "unseen templates"];
+
+/// Instances of templates that are trained on and of those that are held out, with their names; none where none is held out.
+pub(crate) fn distances(event: &EvalEvent) -> Option<[(&'static str, Distance); 2]> {
+    let [near, far] = DISTANCES;
+    Some([(near, event.unseen_instances?), (far, event.unseen_templates?)])
+}
+
+/// Two lines, of unseen instances and of unseen templates, each with its 95 % interval; empty where no template is held out.
+pub fn by_distance(event: &EvalEvent) -> String {
+    let line = |(name, distance): (&str, Distance)| match distance.rate() {
+        None => format!("  {name}: none played\n"),
+        Some(rate) => format!(
+            "  {name}: {:.1} % of {} solved ({}, 95 % interval)\n",
+            100.0 * rate,
+            distance.episodes,
+            in_words(distance.solved, distance.episodes)
+        ),
+    };
+    distances(event).into_iter().flatten().map(line).collect()
 }
 
 /// The figures of a step on one line.
@@ -160,6 +198,41 @@ mod tests {
         );
         let widths: Vec<_> = table.lines().map(|line| line.chars().count()).collect();
         assert!(widths.iter().all(|width| *width == widths[0]), "{table}");
+    }
+
+    #[test]
+    fn unseen_templates_have_a_line_of_their_own_where_there_are_any() {
+        let eval = |step, near, far| EvalEvent {
+            step,
+            episodes: 20,
+            success_rate: (near + far) as f64 / 20.0,
+            unseen_instances: Some(Distance::new(near, 15)),
+            unseen_templates: Some(Distance::new(far, 5)),
+            ..Default::default()
+        };
+        let (before, after) = (eval(0, 3, 1), eval(9, 12, 2));
+        let lines = by_distance(&after);
+        assert_eq!(
+            lines,
+            "  unseen instances of trained templates: 80.0 % of 15 solved (55 % to 93 %, 95 % interval)\n  unseen templates: \
+             40.0 % of 5 solved (12 % to 77 %, 95 % interval)\n"
+        );
+        let table = before_after(&before, &after);
+        for words in [
+            "+60.0 points",
+            "unseen templates (5)",
+            "20.0 % (4 % to 62 %)",
+            "+20.0 points",
+        ] {
+            assert!(table.contains(words), "{words}: {table}");
+        }
+        assert!(before_after(&after, &after).ends_with(&lines));
+        assert_eq!(by_distance(&EvalEvent::default()), "");
+        let none = EvalEvent {
+            unseen_instances: Some(Distance::new(0, 0)),
+            ..after
+        };
+        assert!(by_distance(&none).contains("trained templates: none played"));
     }
 
     #[test]

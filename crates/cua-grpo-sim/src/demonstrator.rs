@@ -34,7 +34,7 @@ pub struct Skill {
 #[derive(Debug, thiserror::Error)]
 pub enum DemonstratorError {
     /// The task has no goal to read.
-    #[error("demonstrate task {0}: expected the tag \"goal\", got none; use tasks made from templates")]
+    #[error("demonstrate task {0}: expected the tag \"goal\", got none; choose templates that have goals")]
     NoGoal(String),
     /// The goal is not in the language of goals.
     #[error("demonstrate task {task}: {reason}")]

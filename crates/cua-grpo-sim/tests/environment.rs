@@ -1,10 +1,12 @@
 //! The client's environment on simulated boxes: whole episodes as the trainer runs them.
 #![allow(clippy::unwrap_used)]
 
-use cua_grpo_android::tasks::{Split, TEMPLATES, TemplateTasks};
+use cua_grpo_android::tasks::{Check, Split, TEMPLATES, TaskState, TemplateTasks};
 use cua_grpo_android::{AndroidEnvironmentFactory, EnvConfig, PromptStyle, TargetStyle};
 use cua_grpo_core::testing::ByteRenderer;
-use cua_grpo_core::{Ending, EnvironmentFactory, Prompt, Renderer, Sampler, SamplingParams, TaskSource};
+use cua_grpo_core::{
+    Ending, EnvironmentFactory, FaultKind, Prompt, Renderer, Sampler, SamplingParams, Task, TaskSource,
+};
 use cua_grpo_gbox::{BoxPool, ClientConfig, GboxClient, PoolConfig};
 use cua_grpo_sim::{Roster, ScriptedPolicy, SimConfig, SimServer, Skill};
 use std::collections::HashMap;
@@ -80,5 +82,37 @@ async fn every_template_is_solved_over_http() {
         );
     }
     assert_eq!(server.stats().live_boxes, 0, "every box was given back");
+    server.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_phone_on_which_the_precheck_does_not_hold_is_a_fault_of_the_set_up() {
+    let server = SimServer::start(SimConfig::default()).await.unwrap();
+    let client = GboxClient::new(ClientConfig::new("any").at(server.base_url())).unwrap();
+    let pool = BoxPool::new(client, PoolConfig::default()).unwrap();
+    let factory = AndroidEnvironmentFactory::new(Arc::new(pool), EnvConfig::default());
+    let check = |expect: &str| Check {
+        command: "settings get global wifi_on".to_owned(),
+        expect: expect.to_owned(),
+    };
+    let task = |precheck: &str| {
+        let state = TaskState {
+            setup: vec!["settings put global wifi_on 0".to_owned()],
+            precheck: vec![check(precheck)],
+            checks: vec![check("1")],
+        };
+        state.into_task(Task::new("own/1", "Turn on Wi-Fi."))
+    };
+    let mut good = factory.create(&task("0"), 0).await.unwrap();
+    good.start().await.unwrap();
+    assert!(!good.finish(Ending::MaxTurns).await.unwrap().verified);
+    let mut bad = factory.create(&task("[2-9]"), 1).await.unwrap();
+    let fault = bad.start().await.unwrap_err();
+    assert_eq!(fault.kind, FaultKind::Setup);
+    assert!(
+        fault.message.contains("wifi_on") && fault.message.contains("[2-9]"),
+        "{fault}"
+    );
+    bad.finish(Ending::Fault).await.unwrap();
     server.shutdown().await;
 }

@@ -35,6 +35,12 @@ pub fn task_set_of(config: &TrainConfig, tasks: &dyn TaskSource) -> String {
         let (dtype, four_bits, cpu) = arithmetic;
         parts.push(serde_json::json!([dtype, four_bits, cpu]));
     }
+    let held_out: Vec<u64> = (0..config.eval_episodes as u64)
+        .filter(|&cursor| tasks.task(cursor).is_held_out())
+        .collect();
+    if let (Value::Array(parts), false) = (&mut made_of, held_out.is_empty()) {
+        parts.push(serde_json::json!({ "held_out": held_out }));
+    }
     let mut text = format!("{:x}", Sha256::digest(made_of.to_string()));
     text.truncate(12);
     text
@@ -44,6 +50,7 @@ pub fn task_set_of(config: &TrainConfig, tasks: &dyn TaskSource) -> String {
 pub fn describe(event: &mut EvalEvent, task_set: &str, instances: Instances) {
     event.requested = Some(instances.len());
     event.task_set = Some(task_set.into());
+    (event.unseen_instances, event.unseen_templates) = instances.distances(0..instances.len()).unzip();
     event.instances = Some(instances);
 }
 
@@ -85,6 +92,7 @@ fn on_common_instances(first: &EvalEvent, last: &EvalEvent) -> Option<(EvalEvent
     let restricted = |event: &EvalEvent, instances: &Instances| {
         let mean =
             |value: &dyn Fn(usize) -> f64| common.iter().map(|&index| value(index)).sum::<f64>() / common.len() as f64;
+        let (unseen_instances, unseen_templates) = instances.distances(common.iter().copied()).unzip();
         let share = |signs: &str| mean(&|index| f64::from(u8::from(signs.as_bytes()[index] == b'1')));
         EvalEvent {
             episodes: common.len(),
@@ -92,6 +100,8 @@ fn on_common_instances(first: &EvalEvent, last: &EvalEvent) -> Option<(EvalEvent
             claimed_success_rate: share(&instances.claimed),
             reward_mean: mean(&|index| instances.reward[index].unwrap_or_default()),
             turns_mean: mean(&|index| instances.turns[index].unwrap_or_default() as f64),
+            unseen_instances,
+            unseen_templates,
             ..event.clone()
         }
     };
@@ -121,6 +131,7 @@ mod tests {
                 .iter()
                 .map(|solved| solved.map(|solved| f64::from(u8::from(solved))))
                 .collect(),
+            held_out: None,
             turns: all
                 .iter()
                 .enumerate()
@@ -145,6 +156,31 @@ mod tests {
     }
 
     #[test]
+    fn held_out_templates_are_compared_on_common_instances_too() {
+        let with = |step, solved| {
+            let mut event = eval(step, "a", solved);
+            let mut instances = event.instances.take().unwrap();
+            instances.held_out = Some("0011".into());
+            describe(&mut event, "a", instances);
+            event
+        };
+        let (before, after) = (with(0, "1010"), with(9, "-011"));
+        assert_eq!(before.choosing_rate(), 0.5);
+        let rates = |event: &EvalEvent| {
+            [event.unseen_instances, event.unseen_templates].map(|distance| distance.unwrap().rate())
+        };
+        assert_eq!(rates(&after), [Some(0.0), Some(1.0)]);
+        let (before, after, _) = first_and_last([&before, &after]).unwrap();
+        assert_eq!(
+            rates(&before),
+            [Some(0.0), Some(0.5)],
+            "the lost instance is out on both sides"
+        );
+        assert_eq!((rates(&after), after.choosing_rate()), ([Some(0.0), Some(1.0)], 0.0));
+        assert_eq!(eval(0, "a", "10").unseen_templates, None);
+    }
+
+    #[test]
     fn evaluations_with_nothing_in_common_are_not_compared() {
         assert!(first_and_last([&eval(0, "a", "1-"), &eval(9, "a", "-1")]).is_none());
         assert!(first_and_last(std::iter::empty::<&EvalEvent>()).is_none());
@@ -160,6 +196,15 @@ mod tests {
     impl TaskSource for Say {
         fn task(&self, cursor: u64) -> cua_grpo_core::Task {
             cua_grpo_core::Task::new(format!("test/{cursor}"), format!("{} {cursor}", self.0))
+        }
+    }
+
+    /// The same, held out from training.
+    struct Apart;
+
+    impl TaskSource for Apart {
+        fn task(&self, cursor: u64) -> cua_grpo_core::Task {
+            Say("do").task(cursor).with_held_out()
         }
     }
 
@@ -192,6 +237,7 @@ mod tests {
             names.push(name);
         }
         assert_ne!(task_set_of(&base, &Say("do")), task_set_of(&base, &Say("please do")));
+        assert_ne!(task_set_of(&base, &Say("do")), task_set_of(&base, &Apart));
         let mut same = base.clone();
         (same.seed, same.learning_rate, same.concurrency) = (1, 1.0, 1);
         let on = |card| TrainConfig {

@@ -193,7 +193,11 @@ mod tests {
             failed: Some("no box".into()),
             ..Default::default()
         };
-        crate::compare::describe(&mut eval, "set", crate::instances::Instances::default());
+        let held_out = crate::instances::Instances {
+            held_out: Some(String::new()),
+            ..Default::default()
+        };
+        crate::compare::describe(&mut eval, "set", held_out);
         for event in [Line::Train(train), Line::Eval(eval)] {
             let line = serde_json::to_value(event).unwrap();
             for key in line.as_object().unwrap().keys().filter(|key| *key != "kind") {

@@ -74,15 +74,6 @@ impl ModelFolder {
     }
 }
 
-/// Where `config` wants the model, and in what form.
-pub fn placement(config: &TrainConfig) -> Placement {
-    Placement {
-        device: config.device,
-        dtype: config.dtype.into(),
-        four_bits: config.load_in_4bit,
-    }
-}
-
 /// A loaded policy and what turns messages into its tokens.
 pub struct Loaded {
     /// The policy, without adapter.
@@ -103,7 +94,7 @@ pub fn load(config: &TrainConfig, folder: &ModelFolder) -> Result<Loaded> {
     // The small files first: what is wrong with them is told before gigabytes are read.
     let renderer = ChatRenderer::load(folder.path()).mendable(&what)?;
     warn_of_generation_config(folder.path())?;
-    let model = folder.weights(&device, &placement(config)).mendable(&what)?;
+    let model = folder.weights(&device, &config.placement()).mendable(&what)?;
     let images = config.batches().episodes() * (config.max_staleness + 1) * config.max_turns;
     let images = ImageCache::new(renderer.images().clone(), images.max(256));
     Ok(Loaded {

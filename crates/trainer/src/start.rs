@@ -1,8 +1,8 @@
 //! The start of a run, before anything is loaded: what it is on and who chose that, and what cannot be.
 
 use crate::plan::before_run;
-use crate::world::{device, tasks};
-use cua_grpo_android::tasks::{Split, TEMPLATES};
+use crate::world::{catalogue, device, tasks};
+use cua_grpo_android::tasks::Split;
 use cua_grpo_train::TrainError;
 use cua_grpo_train::config::{Resolved, STARTER, SftConfig, TrainConfig};
 use cua_grpo_train::files::LOCK;
@@ -13,9 +13,6 @@ use std::path::Path;
 
 /// Address of the GBox service.
 const GBOX: &str = "https://gbox.ai/api/v1";
-
-/// Templates that are named on the line before it says how many more there are.
-const NAMED: usize = 3;
 
 /// Checks a run and shows its first lines: model, device, phone and tasks with who chose them, and the memory.
 /// `output_dir` is checked for a new run (`fresh`).
@@ -51,7 +48,7 @@ pub fn of_run(resolved: &Resolved<TrainConfig>, fresh: bool, show: &mut dyn FnMu
 pub fn of_eval(resolved: &Resolved<TrainConfig>, show: &mut dyn FnMut(String)) -> Result<(), TrainError> {
     let config = &resolved.config;
     check_phone(resolved)?;
-    tasks(config.seed, Split::Train, &config.templates)?;
+    tasks(config.seed, Split::Eval, (&config.tasks, &config.templates))?;
     let chosen = |key: &str, hint: &str| {
         let origin = resolved.origin(key);
         let hint = if origin.is_chosen() { "" } else { hint };
@@ -78,10 +75,15 @@ pub fn of_eval(resolved: &Resolved<TrainConfig>, show: &mut dyn FnMut(String)) -
         &config.gbox_base_url
     };
     show(format!("phone    {phone} {}", chosen("gbox_base_url", hint)));
+    let by = if config.templates.is_empty() && !config.tasks.is_empty() {
+        "tasks"
+    } else {
+        "templates"
+    };
     show(format!(
         "tasks    {} {}",
-        templates(&config.templates),
-        chosen("templates", "")
+        catalogue(&config.tasks)?.words(&config.templates),
+        chosen(by, "")
     ));
     device(config.device)?;
     Ok(())
@@ -93,37 +95,29 @@ pub fn of_eval(resolved: &Resolved<TrainConfig>, show: &mut dyn FnMut(String)) -
 /// [`TrainError::Usage`] when a template or the device does not exist, or the folder cannot be used.
 pub fn of_sft(resolved: &Resolved<SftConfig>, show: &mut dyn FnMut(String)) -> Result<(), TrainError> {
     let config = &resolved.config;
-    tasks(config.seed, Split::Train, &config.templates)?;
+    tasks(config.seed, Split::Train, (&config.tasks, &config.templates))?
+        .demonstrable()
+        .map_err(TrainError::Usage)?;
     let chosen = |key: &str| format!("({})", resolved.origin(key).chosen_by());
     let model = config.init_from.as_deref().unwrap_or("new, with random weights");
     show(format!("model    {model} {}", chosen("init_from")));
     show(format!("device   {} {}", config.device, chosen("device")));
     show("phone    simulated, inside this process (the demonstrator plays on no other)".to_owned());
+    let by = if config.templates.is_empty() && !config.tasks.is_empty() {
+        "tasks"
+    } else {
+        "templates"
+    };
     show(format!(
         "tasks    {} {}",
-        templates(&config.templates),
-        chosen("templates")
+        catalogue(&config.tasks)?.words(&config.templates),
+        chosen(by)
     ));
     device(config.device)?;
     let origin = resolved.origin("output_dir").to_string();
     check_folder(Path::new(&config.output_dir), &format!("output_dir ({origin})"), |_| {
         false
     })
-}
-
-/// How many templates there are, and the first names.
-fn templates(names: &[String]) -> String {
-    if names.is_empty() {
-        return format!("all {} templates", TEMPLATES.len());
-    }
-    let rest = names.len().saturating_sub(NAMED);
-    let shown = names[..names.len().min(NAMED)].join(", ");
-    let more = if rest > 0 {
-        format!(" and {rest} more")
-    } else {
-        String::new()
-    };
-    format!("{} of {} templates: {shown}{more}", names.len(), TEMPLATES.len())
 }
 
 /// A key without an address may be meant for real phones or be there by accident: who has one says which.

@@ -4,7 +4,7 @@ use crate::interrupt::Interrupt;
 use crate::{hint, output};
 use anyhow::Result;
 use burn::tensor::Device;
-use cua_grpo_android::tasks::{Split, TemplateTasks};
+use cua_grpo_android::tasks::{Catalogue, ChooseError, Split, TemplateTasks};
 use cua_grpo_android::{AndroidEnvironmentFactory, EnvConfig};
 use cua_grpo_core::TaskSource;
 use cua_grpo_gbox::{BoxPool, RUN_LABEL};
@@ -170,14 +170,16 @@ fn left_behind(pool: &BoxPool) -> String {
     )
 }
 
-/// Tasks of the named templates (all when none is named).
-pub fn tasks(seed: u64, split: Split, templates: &[String]) -> Result<Arc<TemplateTasks>> {
-    let tasks = if templates.is_empty() {
-        TemplateTasks::new(seed, split)
-    } else {
-        TemplateTasks::with_templates(seed, split, templates).map_err(|error| TrainError::Usage(error.to_string()))?
-    };
-    Ok(Arc::new(tasks))
+/// The built-in templates and those of `files`.
+pub fn catalogue(files: &[String]) -> Result<Catalogue, TrainError> {
+    Catalogue::with_files(files).map_err(|error| TrainError::Usage(error.to_string()))
+}
+
+/// Tasks of the named templates: without names those of `files`, and without both all built-in ones.
+pub fn tasks(seed: u64, split: Split, (files, names): (&[String], &[String])) -> Result<Arc<TemplateTasks>> {
+    let tasks = catalogue(files)?.tasks(seed, split, names);
+    let unusable = |error: ChooseError| TrainError::Usage(error.to_string());
+    Ok(Arc::new(tasks.map_err(unusable)?))
 }
 
 /// The device that a configuration names.

@@ -23,6 +23,8 @@ use std::time::Instant;
 /// Episodes of a group.
 const GROUP: usize = 8;
 const LEARNING_RATE: f64 = 1e-5;
+/// Most tokens of a forward and backward pass.
+const MICRO_BATCH: usize = 8192;
 
 struct Numbered;
 
@@ -95,6 +97,7 @@ pub fn measure(model: &Qwen3Vl, what: &Arc<Workload>, phones: &[usize], pace: &P
         }
         let config = TrainConfig {
             max_staleness: pace.max_staleness as usize,
+            micro_batch_tokens: MICRO_BATCH,
             ..TrainConfig::default()
         };
         let bench = Bench {

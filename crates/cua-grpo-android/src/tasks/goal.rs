@@ -92,7 +92,7 @@ impl FromStr for Goal {
                 let (key, value) = assignment()?;
                 let toggle = Toggle::ALL.into_iter().find(|toggle| toggle.key() == key);
                 Ok(Self::Toggle {
-                    toggle: toggle.ok_or_else(|| error("unknown switch"))?,
+                    toggle: toggle.ok_or_else(|| error(&unknown("switch", Toggle::ALL.map(Toggle::key))))?,
                     on: switch(value)?,
                 })
             }
@@ -103,24 +103,26 @@ impl FromStr for Goal {
                     .find(|level| key == "brightness" && level.key() == value);
                 level
                     .map(Self::Brightness)
-                    .ok_or_else(|| error("unknown slider or level"))
+                    .ok_or_else(|| error("unknown slider or level; there is brightness=low, medium or high"))
             }
             "choice" => {
                 let (key, value) = assignment()?;
                 let timeout = Self::TIMEOUTS
                     .into_iter()
                     .find(|t| key == "timeout" && t.to_string() == value);
-                timeout
-                    .map(Self::Timeout)
-                    .ok_or_else(|| error("unknown choice or value"))
+                timeout.map(Self::Timeout).ok_or_else(|| {
+                    error("unknown choice or value; there is timeout=15000, 30000, 60000, 120000, 300000 or 600000")
+                })
             }
             "app" => {
                 let app = App::ALL.into_iter().find(|app| app.key() == rest);
-                app.map(Self::App).ok_or_else(|| error("unknown app"))
+                app.map(Self::App)
+                    .ok_or_else(|| error(&unknown("app", App::ALL.map(App::key))))
             }
             "page" => {
                 let page = Page::ALL.into_iter().find(|page| page.key() == rest);
-                page.map(Self::Page).ok_or_else(|| error("unknown page"))
+                page.map(Self::Page)
+                    .ok_or_else(|| error(&unknown("page", Page::ALL.map(Page::key))))
             }
             "note" if rest.is_empty() || rest.contains([';', '\n']) => {
                 Err(error("the text is empty or has ';' or a line break"))
@@ -136,9 +138,17 @@ impl FromStr for Goal {
                     on: switch(value)?,
                 })
             }
-            _ => Err(error("unknown kind")),
+            _ => Err(error(&unknown("kind", KINDS))),
         }
     }
+}
+
+/// What a goal may begin with.
+const KINDS: [&str; 8] = ["toggle", "slider", "choice", "app", "page", "home", "note", "alarm"];
+
+/// Words for a name that is not among `known`.
+fn unknown<const N: usize>(what: &str, known: [&str; N]) -> String {
+    format!("unknown {what}; there are {}", known.join(", "))
 }
 
 fn is_time(text: &str) -> bool {

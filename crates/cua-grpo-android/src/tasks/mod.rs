@@ -1,12 +1,21 @@
-//! Tasks: goals as data, templates, and an endless seeded source of instances.
+//! Tasks: goals as data, templates (built in, or from files), and an endless seeded source of instances.
 
+mod any;
+mod catalogue;
+mod describe;
+mod draw;
+mod file;
 mod goal;
 mod instance;
 mod payload;
 mod state;
 mod templates;
 
+pub use any::AnyTemplate;
+pub use catalogue::{Catalogue, ChooseError};
+pub use describe::{describe, table};
+pub use file::{FileTemplate, TaskFileError, scaffold};
 pub use goal::{Goal, GoalError, GoalList};
-pub use instance::{Split, TemplateTasks, UnknownTemplate};
+pub use instance::{Split, TemplateTasks};
 pub use payload::{Check, TaskState};
 pub use templates::{TEMPLATES, Template};

@@ -18,6 +18,9 @@ pub struct Check {
 pub struct TaskState {
     /// Shell commands that bring the phone to the initial state, run in order before the first screenshot.
     pub setup: Vec<String>,
+    /// What must hold after the set-up: a phone on which it does not is no place for the task.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub precheck: Vec<Check>,
     /// The task is done when every check holds. Before the first turn at least one must fail.
     pub checks: Vec<Check>,
 }
@@ -26,6 +29,10 @@ impl TaskState {
     /// `task` with this state as its payload.
     #[must_use]
     pub fn into_task(self, task: Task) -> Task {
-        task.with_payload(json!({ "setup": self.setup, "checks": self.checks }))
+        let mut payload = json!({ "setup": self.setup, "checks": self.checks });
+        if !self.precheck.is_empty() {
+            payload["precheck"] = json!(self.precheck);
+        }
+        task.with_payload(payload)
     }
 }

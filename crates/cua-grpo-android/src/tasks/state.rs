@@ -82,6 +82,18 @@ impl Goal {
         Some(commands)
     }
 
+    /// What it is about: two goals with one subject contradict or repeat each other.
+    pub fn subject(&self) -> String {
+        match self {
+            Self::Toggle { toggle, .. } => format!("the switch {}", toggle.key()),
+            Self::Brightness(_) => "the brightness".to_owned(),
+            Self::Timeout(_) => "the screen timeout".to_owned(),
+            Self::App(_) | Self::Page(_) | Self::Home => "what is in front".to_owned(),
+            Self::Note(text) => format!("the note {text:?}"),
+            Self::Alarm { time, .. } => format!("the alarm at {time}"),
+        }
+    }
+
     /// The word that stands for the goal in an instruction: `on`, `low`, `2 minutes`, `Clock`, the text of a note.
     pub fn word(&self) -> String {
         match self {

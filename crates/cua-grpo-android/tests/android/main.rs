@@ -3,4 +3,5 @@
 #![allow(clippy::unwrap_used)] // Helpers of tests: a failed unwrap is a failed test.
 
 mod action;
+mod task_files;
 mod tasks;

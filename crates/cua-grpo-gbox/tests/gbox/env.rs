@@ -10,14 +10,18 @@ use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
 
+fn check(command: &str, expect: &str) -> Check {
+    Check {
+        command: command.to_owned(),
+        expect: expect.to_owned(),
+    }
+}
+
 fn state() -> TaskState {
-    let check = Check {
-        command: "settings get global wifi_on".to_owned(),
-        expect: "1".to_owned(),
-    };
     TaskState {
         setup: vec!["settings put global wifi_on 0".to_owned()],
-        checks: vec![check],
+        checks: vec![check("settings get global wifi_on", "1")],
+        ..TaskState::default()
     }
 }
 
@@ -356,15 +360,10 @@ async fn actions_reach_the_wire_as_meant() {
 
 #[tokio::test]
 async fn faults_are_named_and_the_box_is_given_back() {
-    let check = |command: &str, expect: &str| Check {
-        command: command.to_owned(),
-        expect: expect.to_owned(),
-    };
     let with = |setup: &str, checks: Vec<Check>| {
-        task_of(TaskState {
-            setup: vec![setup.to_owned()],
-            checks,
-        })
+        let mut state = state();
+        (state.setup, state.checks) = (vec![setup.to_owned()], checks);
+        task_of(state)
     };
     let broken = |setup: &str, command: &str| with(setup, vec![check(command, "1")]);
     let done = with(&state().setup[0], vec![check("settings get global wifi_on", "0")]);

@@ -320,6 +320,8 @@ impl Card {
                         decoder.max_len()
                     };
                     decoder.rearrange(&moved, max_len, history.max(decoder.history_len()))?;
+                    // The rows that were left are of a size that is not asked for again.
+                    state.model.device().memory_cleanup();
                 }
             }
         }

@@ -7,6 +7,7 @@ use super::state::{Conversation, Prefilled, Request, State};
 use crate::batch::{ImageCache, RowInput};
 use crate::placement::Decoding;
 use crate::{ModelError, Qwen3Vl};
+use burn::tensor::Device;
 use cua_grpo_core::{Completion, PolicyVersion, TokenId};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -86,6 +87,11 @@ impl Generator {
     pub fn apart(mut self) -> Self {
         self.state.apart = true;
         self
+    }
+
+    /// Where the model is.
+    pub fn device(&self) -> Device {
+        self.state.model.device()
     }
 
     /// What was appended so far, and how much of it was computed.

@@ -181,6 +181,15 @@ impl Worker {
     }
 
     fn run(mut self, commands: &mpsc::Receiver<Command>) {
+        self.serve(commands);
+        // A card keeps the memory that a thread used for that thread, which ends here.
+        let device = self.generator.device();
+        drop(self.generator);
+        device.memory_cleanup();
+    }
+
+    /// Until nobody can send a command any more.
+    fn serve(&mut self, commands: &mpsc::Receiver<Command>) {
         loop {
             if self.drawing.is_empty() {
                 let Ok(command) = commands.recv() else {

@@ -92,6 +92,9 @@ pub trait Configuration: Serialize + DeserializeOwned + Default + Clone + Partia
     /// Environment variables besides `CUA_KEY`: each with the key that it sets. They are the original's names.
     const VARIABLES: &'static [(&'static str, &'static str)] = &[];
 
+    /// Pairs of keys: where the first is set by a stronger source than the second, the second falls back to its default.
+    const REPLACES: &'static [(&'static str, &'static str)] = &[];
+
     /// All keys, in the order of the documentation.
     fn keys() -> &'static [Key];
 

@@ -3,6 +3,7 @@
 use super::{ConfigError, Configuration, Flag, Layer, Origin, OriginKind, Variable, process_variables};
 use crate::files::{Limit, read_bytes, read_given};
 use figment::{Figment, providers::Serialized};
+use serde_yaml_ng::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -95,12 +96,42 @@ pub fn resolve_over<C: Configuration>(
         origins.extend(layer.keys().map(|key| (key.to_owned(), layer.origin().clone())));
         figment = figment.merge(layer);
     }
-    let config: C = figment.extract().map_err(|error| ConfigError::Merge {
-        message: error.to_string(),
-    })?;
+    for key in replaced::<C>(&figment, &mut origins)? {
+        let value = written(&C::default())?[key].clone();
+        figment = figment.merge(Serialized::default(key, value));
+    }
+    let config: C = figment.extract().map_err(merged)?;
     let resolved = Resolved { config, origins };
     resolved.config.validate(&|key| resolved.origin(key).to_string())?;
     Ok(resolved)
+}
+
+/// The keys that fall back to their defaults, see [`Configuration::REPLACES`]; nobody has set them any more.
+fn replaced<C: Configuration>(
+    figment: &Figment,
+    origins: &mut BTreeMap<String, Origin>,
+) -> Result<Vec<&'static str>, ConfigError> {
+    let (now, plain) = (
+        written(&figment.extract::<C>().map_err(merged)?)?,
+        written(&C::default())?,
+    );
+    let kind = |key: &str| origins.get(key).map_or(OriginKind::Default, |origin| origin.kind);
+    let stronger = |(strong, weak): &&(&str, &str)| now[*strong] != plain[*strong] && kind(strong) > kind(weak);
+    let keys: Vec<&str> = C::REPLACES.iter().filter(stronger).map(|(_, weak)| *weak).collect();
+    keys.iter().for_each(|key| drop(origins.remove(*key)));
+    Ok(keys)
+}
+
+fn merged(error: figment::Error) -> ConfigError {
+    ConfigError::Merge {
+        message: error.to_string(),
+    }
+}
+
+fn written<C: Configuration>(config: &C) -> Result<Value, ConfigError> {
+    serde_yaml_ng::to_value(config).map_err(|error| ConfigError::Write {
+        message: error.to_string(),
+    })
 }
 
 /// The values of [`resolve`] alone.
@@ -142,16 +173,15 @@ pub fn read_yaml<C: Configuration>(path: &Path) -> Result<C, ConfigError> {
 
 /// The whole configuration as YAML, without secrets: what a run folder keeps as `config.yaml`.
 pub fn to_yaml<C: Configuration>(config: &C) -> Result<String, ConfigError> {
-    let wrong = |error: serde_yaml_ng::Error| ConfigError::Write {
-        message: error.to_string(),
-    };
-    let mut value = serde_yaml_ng::to_value(config).map_err(wrong)?;
+    let mut value = written(config)?;
     if let Some(mapping) = value.as_mapping_mut() {
         for key in C::keys().iter().filter(|key| key.secret) {
             mapping.shift_remove(key.name);
         }
     }
-    serde_yaml_ng::to_string(&value).map_err(wrong)
+    serde_yaml_ng::to_string(&value).map_err(|error| ConfigError::Write {
+        message: error.to_string(),
+    })
 }
 
 /// A file of at most a megabyte; the user may name a pipe, which has ten seconds to come to its end.

@@ -5,6 +5,7 @@ use super::{ConfigError, TrainConfig};
 use cua_grpo_algo::{AdamWConfig, CurriculumConfig, PositivesConfig, Schedule};
 use cua_grpo_model::generate::{Batching, OnUpdate};
 use cua_grpo_model::lora::{LoraConfig, OneOrMany, Targets};
+use cua_grpo_model::placement::Placement;
 use cua_grpo_rollout::{Batches, RolloutConfig};
 use std::time::Duration;
 
@@ -71,6 +72,15 @@ impl TrainConfig {
             episode_timeout: self.episode_timeout.map(Duration::from_secs_f64),
             oversample: self.oversample,
             ..Default::default()
+        }
+    }
+
+    /// Where the model is wanted, and in what form.
+    pub fn placement(&self) -> Placement {
+        Placement {
+            device: self.device,
+            dtype: self.dtype.into(),
+            four_bits: self.load_in_4bit,
         }
     }
 

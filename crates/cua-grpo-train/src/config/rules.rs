@@ -12,6 +12,9 @@ impl Configuration for TrainConfig {
     const BUILT_IN_NAME: &'static str = "configs/quickstart.yaml";
     const BUILT_IN: &'static str = include_str!("../../configs/quickstart.yaml");
 
+    // Own tasks do not wait for somebody to unname the templates of the quickstart.
+    const REPLACES: &'static [(&'static str, &'static str)] = &[("tasks", "templates")];
+
     const VARIABLES: &'static [(&'static str, &'static str)] = VARIABLES;
 
     fn keys() -> &'static [Key] {

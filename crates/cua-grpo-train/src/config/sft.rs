@@ -61,7 +61,9 @@ configuration! {
         lr_scheduler: LrScheduler = LrScheduler::Cosine,
         /// Most turns of a demonstration.
         max_turns: usize [at_least(1.0).at_most(1000.0)] = 15,
-        /// Ids of the task templates to draw from; empty means all.
+        /// Files of tasks, or folders of them, see TASKS.md; with any, demonstrations are of theirs where `templates` is empty.
+        tasks: Vec<String> = Vec::new(),
+        /// Ids of the task templates to draw from, built-in or of `tasks`; empty means all.
         templates: Vec<String> = Vec::new(),
         /// How the demonstrator names a place on the screen.
         target: Target = Target::Description,
@@ -154,6 +156,8 @@ impl SftConfig {
 impl Configuration for SftConfig {
     const BUILT_IN_NAME: &'static str = "configs/starter.yaml";
     const BUILT_IN: &'static str = include_str!("../../configs/starter.yaml");
+
+    const REPLACES: &'static [(&'static str, &'static str)] = &[("tasks", "templates")];
 
     fn keys() -> &'static [Key] {
         Self::KEYS

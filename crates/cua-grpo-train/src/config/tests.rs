@@ -43,6 +43,44 @@ fn flag_beats_variable_beats_file_beats_default() {
 }
 
 #[test]
+fn own_tasks_take_the_place_of_templates_that_a_weaker_source_names() {
+    let resolved = |file: Option<&str>, environment: &[(&str, &str)], flags: &[&str]| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("own.yaml");
+        if let Some(text) = file {
+            std::fs::write(&path, text).unwrap();
+        }
+        let resolved: Resolved<TrainConfig> = resolve(&Sources {
+            file: file.map(|_| path),
+            environment: environment
+                .iter()
+                .map(|(name, value)| Variable::new(name, value))
+                .collect(),
+            given: Vec::new(),
+            flags: flags.iter().map(|text| Flag::assignment(text).unwrap()).collect(),
+        })
+        .unwrap();
+        (resolved.config.templates.clone(), resolved.origin("templates").kind)
+    };
+    let (quickstart, kind) = resolved(None, &[], &[]);
+    assert!(quickstart.len() > 10 && kind == OriginKind::BuiltIn);
+    let none = (Vec::new(), OriginKind::Default);
+    assert_eq!(resolved(None, &[], &["tasks=a.yaml"]), none);
+    assert_eq!(resolved(None, &[("CUA_TASKS", "a.yaml")], &[]), none);
+    assert_eq!(resolved(Some("templates: [wifi]"), &[], &["tasks=a.yaml"]), none);
+    // Of equal strength, or weaker, or empty: both hold.
+    let wifi = vec!["wifi".to_owned()];
+    assert_eq!(resolved(None, &[], &["tasks=a.yaml", "templates=wifi"]).0, wifi);
+    assert_eq!(resolved(Some("tasks: [a.yaml]\ntemplates: [wifi]"), &[], &[]).0, wifi);
+    assert_eq!(
+        resolved(Some("tasks: [a.yaml]"), &[("CUA_TEMPLATES", "wifi")], &[]).0,
+        wifi
+    );
+    assert_eq!(resolved(None, &[], &["tasks=[]"]).0, quickstart);
+    assert!(resolve::<SftConfig>(&Sources::default()).is_ok());
+}
+
+#[test]
 fn comments_in_variables_are_not_values() {
     let config = with(
         "",

@@ -300,7 +300,10 @@ configuration! {
         /// How much the system prompt says.
         #[resume = Warned]
         prompt_style: PromptStyle = PromptStyle::Full,
-        /// Ids of the task templates to draw from; empty means all.
+        /// Files of tasks, or folders of them, see TASKS.md; with any, the run draws from theirs where `templates` is empty.
+        #[resume = Warned]
+        tasks: Vec<String> = Vec::new(),
+        /// Ids of the task templates to draw from, built-in or of `tasks`; empty means all.
         #[resume = Warned]
         templates: Vec<String> = Vec::new(),
         /// Where training episodes come from: `phone` plays them, `replay:RUN` takes those that the run in that folder

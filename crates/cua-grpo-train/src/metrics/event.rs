@@ -4,7 +4,7 @@
 //! run with `beta` 0 has no divergence. Keys that came later are absent from older files and read as absent.
 
 use crate::faults::FaultFigures;
-use crate::instances::Instances;
+use crate::instances::{Distance, Instances};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 
@@ -119,6 +119,12 @@ pub struct EvalEvent {
     /// Endings and replies; absent in files of older versions.
     #[serde(flatten)]
     pub behaviour: Option<Behaviour>,
+    /// Instances of templates that are trained on; absent, with the next one, where no template is held out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unseen_instances: Option<Distance>,
+    /// Instances of templates that are held out from training.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unseen_templates: Option<Distance>,
     /// Outcomes by template; empty in files of older versions.
     #[serde(default)]
     pub templates: BTreeMap<String, TemplateCount>,
@@ -146,6 +152,15 @@ pub struct EvalEvent {
     /// Why it has failed, where more was lost than the configuration allows: its figures are compared with none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<String>,
+}
+
+impl EvalEvent {
+    /// The success rate that chooses the best model and ends a run: what is held out chooses nothing, else it would be
+    /// no measure any more.
+    pub fn choosing_rate(&self) -> f64 {
+        let trained = self.unseen_instances.and_then(|instances| instances.rate());
+        trained.unwrap_or(self.success_rate)
+    }
 }
 
 /// One training step. Rates are fractions of 1.

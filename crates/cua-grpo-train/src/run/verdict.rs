@@ -31,19 +31,19 @@ impl Verdict {
         match state.best_accuracy {
             None => Self::First { replaces: false },
             Some(_) if other => Self::First { replaces: true },
-            Some(best) if event.success_rate > best => Self::Best,
+            Some(best) if event.choosing_rate() > best => Self::Best,
             Some(_) => Self::Worse,
         }
     }
 
     /// Lets `state` remember the evaluation.
     pub(super) fn note(self, state: &mut TrainingState, event: &EvalEvent, task_set: &str) {
-        state.accuracy = (self != Self::Incomplete).then_some(event.success_rate);
+        state.accuracy = (self != Self::Incomplete).then_some(event.choosing_rate());
         match self {
             Self::Incomplete => {}
             Self::Worse => state.evals_without_improvement += 1,
             Self::Best | Self::First { .. } => {
-                state.best_accuracy = Some(event.success_rate);
+                state.best_accuracy = Some(event.choosing_rate());
                 state.best_step = event.step;
                 state.evals_without_improvement = 0;
                 state.task_set = Some(task_set.into());
@@ -96,6 +96,7 @@ pub(super) fn enough(state: &TrainingState, config: &TrainConfig) -> Option<Stri
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::instances::Distance;
 
     /// An evaluation that lost some of its episodes, or none.
     fn eval(step: usize, rate: f64, lost: usize) -> EvalEvent {
@@ -139,6 +140,20 @@ mod tests {
         // Also the first of all.
         let (state, _) = after(&[(eval(0, 0.9, 1), "a")]);
         assert_eq!(state.best_accuracy, None);
+    }
+
+    #[test]
+    fn what_is_held_out_chooses_no_model() {
+        let with = |step, rate: f64, solved| {
+            let mut event = eval(step, rate, 0);
+            event.unseen_instances = Some(Distance::new(solved, 5));
+            event.unseen_templates = Some(Distance::new((rate * 10.0) as usize - solved, 5));
+            event
+        };
+        // All in all the second is better; on instances of what is trained on it is worse.
+        let (state, verdicts) = after(&[(with(0, 0.4, 4), "a"), (with(1, 0.6, 2), "a")]);
+        assert_eq!(verdicts[1], Verdict::Worse);
+        assert_eq!((state.best_accuracy, state.accuracy), (Some(0.8), Some(0.4)));
     }
 
     #[test]

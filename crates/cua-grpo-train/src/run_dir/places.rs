@@ -28,10 +28,8 @@ pub fn check_places(run_dir: &Path) -> Result<(), TrainError> {
 
 #[cfg(all(test, unix))]
 mod tests {
-
     use super::*;
     use crate::files::tests::strange;
-    use crate::run_dir::lock;
 
     #[test]
     fn every_name_that_a_run_writes_to_is_looked_at_before_anything_is_written() {
@@ -48,8 +46,7 @@ mod tests {
                     let _ = std::fs::remove_dir(run.join(name));
                 }
                 std::fs::rename(&path, run.join(name)).unwrap();
-                let error = lock(&run).unwrap_err();
-                let text = TrainError::from(error).to_string();
+                let text = check_places(&run).unwrap_err().to_string();
                 assert!(text.contains(&format!("found {what}")), "{name}: {text}");
                 assert!(
                     text.contains(&run.join(name).display().to_string()) && text.contains("move it away"),
@@ -78,7 +75,6 @@ mod tests {
         std::os::unix::fs::symlink(run.path(), home.path().join("link")).unwrap();
         for path in [run.path(), &home.path().join("link")] {
             check_places(path).unwrap();
-            drop(lock(path).unwrap());
         }
     }
 }

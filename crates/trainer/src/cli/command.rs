@@ -1,7 +1,8 @@
 //! The subcommands.
 
 use super::{
-    BoxesArgs, EvalArgs, GenerateArgs, MergeArgs, PlanArgs, ReportArgs, ScoreArgs, SftArgs, SimArgs, TrainArgs,
+    BoxesArgs, EvalArgs, GenerateArgs, MergeArgs, PlanArgs, ReportArgs, ScoreArgs, SftArgs, SimArgs, TasksCommand,
+    TrainArgs,
 };
 use crate::output::LogFormat;
 use clap::{Parser, Subcommand};
@@ -48,6 +49,12 @@ pub enum Command {
     Sft(SftArgs),
     /// Serve the simulated phone behind the GBox API
     Sim(SimArgs),
+    /// Show, prove or begin templates of tasks
+    Tasks {
+        /// What to do with them
+        #[command(subcommand)]
+        command: TasksCommand,
+    },
     /// Show or end the boxes that runs hold at a GBox service
     Boxes(BoxesArgs),
     /// Write report.html of a run folder anew

@@ -1,13 +1,13 @@
 //! Flags of the subcommands that run from a configuration: `train`, `eval`, `plan`, `sft`.
 
 use super::keys::{Also, KeyFlags, Offer};
-use super::measured::Measured;
 use clap::Args;
 use cua_grpo_train::TrainError;
 use cua_grpo_train::config::{
     ConfigError, Configuration, Flag, Resolved, SftConfig, Sources, TrainConfig, read_yaml, resolve_over,
     resolve_process,
 };
+use cua_grpo_train::measured::Measured;
 use cua_grpo_train::resume::ResumePoint;
 use std::path::PathBuf;
 

@@ -1,7 +1,6 @@
 //! `trainer eval`: measures a policy on task instances that training never sees.
 
 use crate::assemble::{self, Loaded};
-use crate::cli::Measured;
 use crate::interrupt::{Interrupt, Notice};
 use crate::output;
 use crate::progress::Progress;
@@ -10,6 +9,7 @@ use anyhow::Result;
 use cua_grpo_android::tasks::Split;
 use cua_grpo_model::lora::load_adapter;
 use cua_grpo_train::eval::{Candidate, Evaluation, evaluate, interrupted};
+use cua_grpo_train::measured::Measured;
 use cua_grpo_train::{Mendable, TrainError};
 
 /// Greedy episodes on unseen task instances; a line a template on standard error, the figures as JSON on standard
@@ -35,7 +35,7 @@ pub async fn eval(measured: &Measured) -> Result<()> {
     let world = interrupt
         .or(World::open(WorldConfig::of(config), None, &interrupt))
         .await??;
-    let unseen = tasks(config.eval_seed, Split::Eval, &config.templates)?;
+    let unseen = tasks(config.eval_seed, Split::Eval, (&config.tasks, &config.templates))?;
     let evaluation = Evaluation::of(config, &*unseen);
     let venue = world.venue(unseen);
     let provenance = measured
@@ -70,6 +70,9 @@ pub async fn eval(measured: &Measured) -> Result<()> {
         result.event.turns_mean,
         cua_grpo_report::incomplete(&result.event)
     ));
+    cua_grpo_report::by_distance(&result.event)
+        .lines()
+        .for_each(output::say);
     let mut line = serde_json::to_value(cua_grpo_train::metrics::Line::Eval(result.event))?;
     line["step"] = step.into();
     output::line(&line.to_string())

@@ -10,6 +10,7 @@ mod plan;
 mod report;
 mod score;
 mod sim;
+mod tasks;
 mod train;
 
 pub use boxes::boxes;
@@ -20,4 +21,5 @@ pub use plan::plan;
 pub use report::report;
 pub use score::score;
 pub use sim::sim;
+pub use tasks::tasks;
 pub use train::train;

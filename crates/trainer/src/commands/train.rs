@@ -31,8 +31,8 @@ use std::sync::Arc;
 pub async fn train(config: TrainConfig, resume: Option<ResumePoint>) -> Result<()> {
     let interrupt = Interrupt::listen(Notice::TRAINING);
     // Tasks first: an unknown template is told before anything is made.
-    let training = tasks(config.seed, Split::Train, &config.templates)?;
-    let unseen = tasks(config.eval_seed, Split::Eval, &config.templates)?;
+    let training = tasks(config.seed, Split::Train, (&config.tasks, &config.templates))?;
+    let unseen = tasks(config.eval_seed, Split::Eval, (&config.tasks, &config.templates))?;
     let folder = assemble::open(&config)?;
     let base = Base::of(&config.model_name, folder.path())?;
     let start = Start::of(&config, resume, &base)?;

@@ -1,10 +1,10 @@
 //! The plan before a run: one line with the need, an error when not even the weights fit.
 
-use super::print::{gib, grouped};
-use super::{Plan, is_known};
+use super::{is_known, plan_of};
 use cua_grpo_model::memory::Source;
 use cua_grpo_train::TrainError;
 use cua_grpo_train::config::TrainConfig;
+use cua_grpo_train::plan::{Plan, gib, grouped};
 
 /// What the first lines say about memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub fn before_run(config: &TrainConfig) -> Result<Option<Need>, TrainError> {
     if !is_known(&config.model_name) {
         return Ok(None);
     }
-    need(&Plan::of(config, None)?, config).map(Some)
+    need(&plan_of(config, None)?, config).map(Some)
 }
 
 fn need(plan: &Plan, config: &TrainConfig) -> Result<Need, TrainError> {
@@ -102,7 +102,7 @@ mod tests {
         let mut config: TrainConfig = load(&Sources::default()).unwrap();
         config.model_name = name.into();
         config.load_in_4bit = four_bits;
-        need(&Plan::of(&config, Some(gib)).unwrap(), &config)
+        need(&plan_of(&config, Some(gib)).unwrap(), &config)
     }
 
     #[test]

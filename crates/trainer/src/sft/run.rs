@@ -139,7 +139,7 @@ pub async fn run(config: &SftConfig) -> Result<()> {
             max_lost_share: MAX_LOST_SHARE,
             saved: 0,
         };
-        let venue = world.venue(tasks(evaluation.seed, Split::Eval, &evaluation.templates)?);
+        let venue = world.venue(tasks(evaluation.seed, Split::Eval, (&config.tasks, &config.templates))?);
         let candidate = Candidate {
             policy: &policy,
             renderer,
@@ -202,7 +202,7 @@ async fn demonstrations(
         blunder: config.skill_blunder,
         target: config.target.into(),
     };
-    let mut cursor = TaskCursor::new(tasks(config.seed, Split::Train, &config.templates)?, 0);
+    let mut cursor = TaskCursor::new(tasks(config.seed, Split::Train, (&config.tasks, &config.templates))?, 0);
     let mut rows = Vec::new();
     while rows.len() < config.demonstrations {
         let wanted = CHUNK.min(config.demonstrations - rows.len());

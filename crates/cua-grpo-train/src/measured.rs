@@ -1,11 +1,9 @@
 //! The configuration of a policy that is measured: that of its run, and what the user gives on top.
 
-use cua_grpo_train::TrainError;
-use cua_grpo_train::adapter::Adapter;
-use cua_grpo_train::config::{
-    Change, ConfigError, Flag, OriginKind, Resolved, Resume, Sources, TrainConfig, changes, resolve,
-};
-use cua_grpo_train::provenance::Base;
+use crate::TrainError;
+use crate::adapter::Adapter;
+use crate::config::{Change, ConfigError, Flag, OriginKind, Resolved, Resume, Sources, TrainConfig, changes, resolve};
+use crate::provenance::Base;
 use std::path::{Path, PathBuf};
 
 /// What chooses a base where the user names none.

@@ -1,12 +1,9 @@
 //! The plan of one run: its sizes, its memory, and how far it could grow.
 
-use super::find_config;
-use crate::assemble;
-use cua_grpo_model::ParameterCount;
-use cua_grpo_model::memory::Available;
-use cua_grpo_model::memory::{Component, Demand, Fit, Load, Memory, ModelSizes, Phase};
-use cua_grpo_train::TrainError;
-use cua_grpo_train::config::TrainConfig;
+use crate::config::TrainConfig;
+use crate::error::TrainError;
+use cua_grpo_model::memory::{Available, Component, Demand, Fit, Load, Memory, ModelSizes, Phase};
+use cua_grpo_model::{ModelConfig, ParameterCount};
 use serde::Serialize;
 
 /// What is known before a run.
@@ -69,15 +66,20 @@ pub struct Parameters {
 pub(super) const SCORED: u64 = 64;
 
 impl Plan {
-    /// The plan of `config`, against `memory` GiB instead of what the device has when given.
+    /// The plan of `config` for a model of the sizes `model`, which are from `sizes_from`, against `memory` GiB instead of
+    /// what the device has when given.
     ///
     /// # Errors
-    /// [`TrainError::Usage`] when the model is not known or an adapter target matches nothing.
-    pub fn of(config: &TrainConfig, memory: Option<f64>) -> Result<Self, TrainError> {
-        let (model, sizes_from) = find_config(&config.model_name)?;
+    /// [`TrainError::Usage`] when an adapter target matches nothing.
+    pub fn of(
+        config: &TrainConfig,
+        model: &ModelConfig,
+        sizes_from: String,
+        memory: Option<f64>,
+    ) -> Result<Self, TrainError> {
         let lora = config.use_lora.then(|| config.lora());
-        let sizes = ModelSizes::of(&model, lora.as_ref()).map_err(|error| TrainError::Usage(error.to_string()))?;
-        let placement = assemble::placement(config);
+        let sizes = ModelSizes::of(model, lora.as_ref()).map_err(|error| TrainError::Usage(error.to_string()))?;
+        let placement = config.placement();
         let storage = Memory::of(&placement);
         let demand = demand(config);
         let load = demand.load();
@@ -159,14 +161,19 @@ fn demand(config: &TrainConfig) -> Demand {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cua_grpo_train::config::{Dtype, Sources, load};
+    use crate::config::{Dtype, Sources, load};
+
+    fn plan_of(config: &TrainConfig, memory: Option<f64>) -> Plan {
+        let model = ModelConfig::preset("2b").unwrap();
+        Plan::of(config, &model, String::new(), memory).unwrap()
+    }
 
     #[test]
     fn what_fits_fits_and_one_more_does_not() {
         let mut config: TrainConfig = load(&Sources::default()).unwrap();
         config.model_name = "2b".into();
         config.dtype = Dtype::Bfloat16;
-        let plan = Plan::of(&config, Some(64.0)).unwrap();
+        let plan = plan_of(&config, Some(64.0));
         let (total, free) = (plan.parameters.total, plan.available.unwrap().free);
         assert_eq!((total, free), (2_127_532_032, 64 << 30));
         let fit = plan.fit.unwrap();
@@ -177,8 +184,8 @@ mod tests {
         let needs = |change: &dyn Fn(&mut TrainConfig), phase| {
             let mut config = config.clone();
             change(&mut config);
-            let process = Memory::of(&assemble::placement(&config)).process();
-            Plan::of(&config, None).unwrap().phase(phase) + process
+            let process = Memory::of(&config.placement()).process();
+            plan_of(&config, None).phase(phase) + process
         };
         for extra in [0, 1] {
             let found = [
@@ -199,7 +206,7 @@ mod tests {
                 "{extra} {found:?}"
             );
         }
-        let none = Plan::of(&config, Some(1.0)).unwrap().fit.unwrap();
+        let none = plan_of(&config, Some(1.0)).fit.unwrap();
         assert!(!none.fits);
         assert_eq!((none.max_conversations, none.context, none.micro_batch), (0, 0, 0));
     }

@@ -1,0 +1,71 @@
+//! A template, whether it is built in or from a file.
+
+use super::Template;
+use super::draw::instance;
+use super::file::FileTemplate;
+use cua_grpo_core::Task;
+use std::sync::Arc;
+
+/// A template of either kind.
+#[derive(Debug, Clone)]
+pub enum AnyTemplate {
+    /// One of [`TEMPLATES`].
+    BuiltIn(&'static Template),
+    /// One of a file.
+    File(Arc<FileTemplate>),
+}
+
+impl AnyTemplate {
+    /// Its unique name.
+    pub fn id(&self) -> &str {
+        match self {
+            Self::BuiltIn(template) => template.id,
+            Self::File(template) => &template.id,
+        }
+    }
+
+    /// What it is about.
+    pub fn category(&self) -> &str {
+        match self {
+            Self::BuiltIn(template) => template.category,
+            Self::File(template) => &template.category,
+        }
+    }
+
+    /// `easy`, `medium` or `hard`.
+    pub fn difficulty(&self) -> &str {
+        match self {
+            Self::BuiltIn(template) => template.difficulty,
+            Self::File(template) => &template.difficulty,
+        }
+    }
+
+    /// Kept from training.
+    pub fn is_held_out(&self) -> bool {
+        matches!(self, Self::File(template) if template.held_out)
+    }
+
+    /// Whether the demonstrator can play it: its goals are known.
+    pub fn has_goals(&self) -> bool {
+        match self {
+            Self::BuiltIn(_) => true,
+            Self::File(template) => template.has_goals(),
+        }
+    }
+
+    /// Where it is from: `built in`, or file and line.
+    pub fn origin(&self) -> String {
+        match self {
+            Self::BuiltIn(_) => "built in".to_owned(),
+            Self::File(template) => format!("{}:{}", template.path.display(), template.line),
+        }
+    }
+
+    /// The instance that follows from `seed`.
+    pub fn instance(&self, seed: u64) -> Task {
+        match self {
+            Self::BuiltIn(template) => instance(template, seed),
+            Self::File(template) => template.instance(seed),
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Finding and reading files of tasks.
+
+use super::error::TaskFileError;
+use super::fields::is_name;
+use super::read::templates;
+use super::template::FileTemplate;
+use std::fs::File;
+use std::io::{Error, ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
+
+/// Bytes of one file.
+const LARGEST: u64 = 1 << 20;
+/// Files of one folder.
+const MOST_FILES: usize = 256;
+/// Templates of all files.
+const MOST_TEMPLATES: usize = 2_000;
+
+/// The templates of files, or of the `*.yaml` and `*.yml` files of folders, in the order of `paths`, those of a folder by
+/// name. `taken` says where an id is in use already.
+///
+/// # Errors
+/// [`TaskFileError`] that names file, line and column of the first mistake.
+pub fn load<P: AsRef<Path>>(
+    paths: &[P],
+    taken: impl Fn(&str) -> Option<String>,
+) -> Result<Vec<FileTemplate>, TaskFileError> {
+    let mut all: Vec<FileTemplate> = Vec::new();
+    for path in paths {
+        for file in files(path.as_ref())? {
+            let text = read(&file).map_err(|reason| TaskFileError::Read {
+                path: file.clone(),
+                reason,
+            })?;
+            for template in templates(&file, &text).map_err(|wrong| TaskFileError::at(&file, wrong))? {
+                let other = all.iter().find(|other| other.id == template.id);
+                let other = other.map(|other| format!("{}:{}", other.path.display(), other.line));
+                if let Some(place) = other.or_else(|| taken(&template.id)) {
+                    return Err(TaskFileError::At {
+                        path: file.clone(),
+                        line: template.line,
+                        column: template.at.column,
+                        what: format!("the id `{}` is taken by {place}; choose another", template.id),
+                    });
+                }
+                all.push(template);
+            }
+            if all.len() > MOST_TEMPLATES {
+                return Err(TaskFileError::count(
+                    &file,
+                    format!("more than {MOST_TEMPLATES} templates in all"),
+                ));
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// The file itself, or the YAML files of a folder.
+fn files(path: &Path) -> Result<Vec<PathBuf>, TaskFileError> {
+    if !path.is_dir() {
+        return Ok(vec![path.into()]);
+    }
+    let entries = std::fs::read_dir(path).map_err(|reason| TaskFileError::Read {
+        path: path.into(),
+        reason,
+    })?;
+    let yaml = |path: &PathBuf| path.extension().is_some_and(|end| end == "yaml" || end == "yml");
+    let found = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(yaml);
+    let mut files: Vec<PathBuf> = found.take(MOST_FILES + 1).collect();
+    files.sort();
+    match files.len() {
+        0 => Err(TaskFileError::count(
+            path,
+            "the folder has no *.yaml file; `trainer tasks new` writes one",
+        )),
+        1..=MOST_FILES => Ok(files),
+        _ => Err(TaskFileError::count(path, format!("more than {MOST_FILES} files"))),
+    }
+}
+
+/// The text of a regular file of a bounded size.
+fn read(path: &Path) -> std::io::Result<String> {
+    let wrong = |message: String| Error::new(ErrorKind::InvalidData, message);
+    let large = || wrong(format!("expected at most {LARGEST} bytes, found more"));
+    let data = path.metadata()?;
+    if !data.is_file() {
+        return Err(wrong("expected a file, found a pipe or a device".into()));
+    }
+    if data.len() > LARGEST {
+        return Err(large());
+    }
+    let mut bytes = Vec::new();
+    // It may grow while it is read.
+    File::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(large());
+    }
+    let text = String::from_utf8(bytes).map_err(|error| wrong(format!("expected text ({error})")))?;
+    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
+}
+
+/// Writes a commented file with two templates to begin with, whose ids begin with the file's name.
+///
+/// # Errors
+/// [`TaskFileError::Write`] when the file is there already, or cannot be made.
+pub fn scaffold(path: &Path) -> Result<(), TaskFileError> {
+    let unwritable = |reason| TaskFileError::Write {
+        path: path.into(),
+        reason,
+    };
+    let mut file = File::create_new(path).map_err(unwritable)?;
+    file.write_all(scaffold_text(path).as_bytes()).map_err(unwritable)
+}
+
+fn scaffold_text(path: &Path) -> String {
+    let stem = path
+        .file_stem()
+        .map(|stem| stem.to_string_lossy().to_lowercase())
+        .unwrap_or_default();
+    let clean: String = stem
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
+        .take(40)
+        .collect();
+    let prefix = if is_name(&clean) { clean } else { format!("my_{clean}") };
+    include_str!("scaffold.yaml").replace("PREFIX", &prefix)
+}

@@ -1,0 +1,151 @@
+//! A template that was read from a file, and its instances.
+
+use super::constraint::Constraint;
+use super::parameter::{Parameter, Word};
+use super::pattern::Pattern;
+use super::yaml::Place;
+use crate::tasks::draw::set_up;
+use crate::tasks::{Check, Goal, GoalError, TaskState};
+use cua_grpo_core::Task;
+use rand::seq::IndexedRandom;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use std::path::PathBuf;
+
+/// Draws for one instance before the fitting values that were found at reading are taken.
+const DRAWS: usize = 2_000;
+
+/// A family of tasks that a file describes. Its instances follow from their seeds alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileTemplate {
+    /// Unique name.
+    pub id: String,
+    /// What it is about, a word.
+    pub category: String,
+    /// Further words.
+    pub tags: Vec<String>,
+    /// `easy`, `medium` or `hard`.
+    pub difficulty: String,
+    /// Upper bound of turns.
+    pub max_turns: usize,
+    /// Kept from training: evaluations alone play it.
+    pub held_out: bool,
+    /// The file.
+    pub path: PathBuf,
+    /// The line where it begins, from 1.
+    pub line: usize,
+    pub(super) at: Place,
+    pub(super) constraints_at: Place,
+    pub(super) instructions: Vec<Pattern>,
+    pub(super) parameters: Vec<Parameter>,
+    pub(super) constraints: Vec<Constraint>,
+    pub(super) goals: Vec<Pattern>,
+    pub(super) setup: Vec<Pattern>,
+    pub(super) precheck: Vec<CheckPattern>,
+    pub(super) checks: Vec<CheckPattern>,
+    /// Numbers of values that fit the constraints.
+    pub(super) fitting: Vec<u64>,
+}
+
+/// A check with parameters in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct CheckPattern {
+    pub command: Pattern,
+    pub expect: Pattern,
+    /// The expectation is the text itself, not an expression.
+    pub literal: bool,
+}
+
+impl CheckPattern {
+    pub(super) fn check(&self, words: &[Word]) -> Check {
+        let expect = match self.literal {
+            true => regex::escape(self.expect.values(words).trim()),
+            false => self.expect.expression(words),
+        };
+        Check {
+            command: self.command.values(words),
+            expect,
+        }
+    }
+}
+
+impl FileTemplate {
+    /// Whether the set-up, the checks and the expert follow from goals.
+    pub fn has_goals(&self) -> bool {
+        !self.goals.is_empty()
+    }
+
+    /// Numbers of values, one for each parameter, whether they fit or not.
+    pub(super) fn numbers(&self, rng: &mut ChaCha8Rng) -> Vec<u64> {
+        let sizes = self.parameters.iter().map(|parameter| parameter.domain.size());
+        sizes.map(|size| rng.random_range(0..size)).collect()
+    }
+
+    /// Whether values are as the constraints want them.
+    pub(super) fn fits(&self, numbers: &[u64]) -> bool {
+        let holds = |constraint: &Constraint| constraint.holds(&self.parameters, numbers);
+        self.constraints.iter().all(holds)
+    }
+
+    /// The words of values.
+    pub(super) fn words(&self, numbers: &[u64]) -> Vec<Word> {
+        let pairs = self.parameters.iter().zip(numbers);
+        pairs
+            .map(|(parameter, number)| parameter.domain.word(*number))
+            .collect()
+    }
+
+    /// The goals with `words` in them, or the place and the text of the first that is none.
+    pub(super) fn goals(&self, words: &[Word]) -> Result<Vec<Goal>, (Place, GoalError)> {
+        let goal = |pattern: &Pattern| pattern.values(words).parse().map_err(|error| (pattern.at, error));
+        self.goals.iter().map(goal).collect()
+    }
+
+    fn draw(&self, rng: &mut ChaCha8Rng) -> (Vec<Word>, Vec<Goal>) {
+        for _ in 0..DRAWS {
+            let numbers = self.numbers(rng);
+            if !self.fits(&numbers) {
+                continue;
+            }
+            let words = self.words(&numbers);
+            if let Ok(goals) = self.goals(&words) {
+                return (words, goals);
+            }
+        }
+        let words = self.words(&self.fitting);
+        let goals = self.goals(&words).unwrap_or_default();
+        (words, goals)
+    }
+
+    /// The instance that follows from `seed`.
+    pub fn instance(&self, seed: u64) -> Task {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let (words, goals) = self.draw(&mut rng);
+        let wording = self.instructions.choose(&mut rng);
+        let instruction = wording.map(|wording| wording.spoken(&words)).unwrap_or_default();
+        let own = self.setup.iter().map(|command| command.values(&words));
+        let setup = own.chain(set_up(&goals, &mut rng)).collect();
+        let check = |checks: &[CheckPattern]| checks.iter().map(|check| check.check(&words)).collect::<Vec<_>>();
+        let state = TaskState {
+            setup,
+            precheck: check(&self.precheck),
+            checks: goals.iter().map(Goal::check).chain(check(&self.checks)).collect(),
+        };
+        let mut task = Task::new(format!("{}/{seed}", self.id), instruction)
+            .with_seed(seed)
+            .with_max_turns(self.max_turns)
+            .with_tag("category", &self.category)
+            .with_tag("difficulty", &self.difficulty);
+        if !goals.is_empty() {
+            let texts: Vec<String> = goals.iter().map(Goal::to_string).collect();
+            task = task.with_tag("goal", texts.join(";"));
+        }
+        if !self.tags.is_empty() {
+            task = task.with_tag("tags", self.tags.join(" "));
+        }
+        if self.held_out {
+            task = task.with_held_out();
+        }
+        state.into_task(task)
+    }
+}

@@ -1,0 +1,141 @@
+//! What must hold of a template whatever is drawn: each value is tried before the first instance is made.
+
+use super::parameter::Word;
+use super::pattern::Pattern;
+use super::template::FileTemplate;
+use super::yaml::{Wrong, shortened};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use std::collections::BTreeSet;
+
+/// Draws that tell how many fit the constraints, and how many have to.
+const DRAWS: usize = 1_000;
+const ENOUGH: usize = 20;
+/// Instances that are tried besides one for each value of each parameter.
+const TRIED: usize = 200;
+/// Values of a parameter that are tried one by one.
+const MOST_TRIED: u64 = 1_000;
+/// Instances whose expressions are compiled.
+const COMPILED: usize = 3;
+/// Characters of an instruction.
+const LONGEST: usize = 1_000;
+
+/// Checks a template as it was read, and finds values for it that fit.
+pub(super) fn verify(template: &mut FileTemplate) -> Result<(), Wrong> {
+    named(template)?;
+    let mut rng = ChaCha8Rng::seed_from_u64(0);
+    let drawn: Vec<Vec<u64>> = (0..DRAWS).map(|_| template.numbers(&mut rng)).collect();
+    let fitting: Vec<Vec<u64>> = drawn.into_iter().filter(|numbers| template.fits(numbers)).collect();
+    if fitting.len() < ENOUGH {
+        let what = format!(
+            "the constraints leave {} of {DRAWS} drawn instances, fewer than {ENOUGH}; narrow the parameters instead",
+            fitting.len()
+        );
+        return Err(Wrong::new(template.constraints_at, what));
+    }
+    template.fitting.clone_from(&fitting[0]);
+    let single = each_value(template, &fitting);
+    for (index, numbers) in fitting.iter().take(TRIED).chain(&single).enumerate() {
+        instance(template, &template.words(numbers), index < COMPILED)?;
+    }
+    Ok(())
+}
+
+/// For each value of each parameter, an instance with it, where one fits.
+fn each_value(template: &FileTemplate, fitting: &[Vec<u64>]) -> Vec<Vec<u64>> {
+    let mut found = Vec::new();
+    for (index, parameter) in template.parameters.iter().enumerate() {
+        for number in 0..parameter.domain.size().min(MOST_TRIED) {
+            let others = fitting.iter().take(10).map(|numbers| {
+                let mut numbers = numbers.clone();
+                numbers[index] = number;
+                numbers
+            });
+            found.extend(others.into_iter().find(|numbers| template.fits(numbers)));
+        }
+    }
+    found
+}
+
+/// Every parameter is used, and what the policy is judged by is said in every wording.
+fn named(template: &FileTemplate) -> Result<(), Wrong> {
+    let of = |patterns: &[Pattern]| patterns.iter().flat_map(Pattern::parameters).collect::<BTreeSet<_>>();
+    let in_checks = |checks: &[super::template::CheckPattern]| {
+        let each = checks
+            .iter()
+            .flat_map(|check| check.command.parameters().chain(check.expect.parameters()));
+        each.collect::<BTreeSet<_>>()
+    };
+    let mut judged = of(&template.goals);
+    judged.extend(in_checks(&template.checks));
+    let mut used = judged.clone();
+    used.extend(of(&template.setup));
+    used.extend(in_checks(&template.precheck));
+    used.extend(of(&template.instructions));
+    for (index, parameter) in template.parameters.iter().enumerate() {
+        if !used.contains(&index) {
+            let what = format!("parameter `{}` is used nowhere; remove it", parameter.name);
+            return Err(Wrong::new(template.at, what));
+        }
+    }
+    for wording in &template.instructions {
+        let said: BTreeSet<usize> = wording.parameters().collect();
+        if let Some(index) = judged
+            .difference(&said)
+            .find(|index| template.parameters[**index].domain.size() > 1)
+        {
+            let name = &template.parameters[*index].name;
+            let what = format!("this wording does not say {{{name}}}, which the goals or checks depend on; add it");
+            return Err(Wrong::new(wording.at, what));
+        }
+    }
+    Ok(())
+}
+
+/// Checks the texts of one instance.
+fn instance(template: &FileTemplate, words: &[Word], compile: bool) -> Result<(), Wrong> {
+    for wording in &template.instructions {
+        let text = wording.spoken(words);
+        if text.chars().count() > LONGEST {
+            let what = format!(
+                "an instruction of more than {LONGEST} characters: `{}`",
+                shortened(&text)
+            );
+            return Err(Wrong::new(wording.at, what));
+        }
+    }
+    let goals = template
+        .goals(words)
+        .map_err(|(at, error)| Wrong::new(at, error.to_string()))?;
+    let mut subjects = BTreeSet::new();
+    for (goal, pattern) in goals.iter().zip(&template.goals) {
+        if !subjects.insert(goal.subject()) {
+            let what = format!(
+                "the goal `{goal}` and another one are both about {}; keep one, or a constraint that keeps them apart",
+                goal.subject()
+            );
+            return Err(Wrong::new(pattern.at, what));
+        }
+    }
+    if compile {
+        expressions(template, words)?;
+    }
+    Ok(())
+}
+
+/// Checks that expectations can be compiled.
+fn expressions(template: &FileTemplate, words: &[Word]) -> Result<(), Wrong> {
+    for pattern in template.precheck.iter().chain(&template.checks) {
+        let expect = pattern.check(words).expect;
+        crate::matches(&expect, "").map_err(|error| {
+            let error = error.to_string();
+            let why = error.lines().last().unwrap_or_default().trim();
+            let what = format!(
+                "`{}` is no regular expression ({why}); `equals` takes texts as they are",
+                shortened(&expect)
+            );
+            Wrong::new(pattern.expect.at, what)
+        })?;
+    }
+    Ok(())
+}

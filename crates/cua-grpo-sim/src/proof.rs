@@ -1,0 +1,245 @@
+//! Proofs of templates on the simulated phone: there is something to do, idling and tapping about do not do it, and the
+//! demonstrator does.
+
+use crate::demonstrator::{Demonstrator, Skill};
+use crate::phone::{HEIGHT, Phone, WIDTH};
+use cua_grpo_android::action::Action;
+use cua_grpo_android::matches;
+use cua_grpo_android::tasks::{AnyTemplate, Check, TaskState};
+use cua_grpo_core::{Task, derive_seed};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use std::fmt;
+
+/// Instances that a proof plays by default.
+pub const PROOF_SEEDS: usize = 5;
+/// Attempts by random taps at each instance.
+const RANDOM_ATTEMPTS: usize = 40;
+/// Turns of an instance that sets no bound.
+const TURNS: usize = 15;
+
+/// What playing a template has shown.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Proof {
+    /// Name of the template.
+    pub template: String,
+    /// Instances that were played.
+    pub instances: usize,
+    /// What is wrong with it, in words; empty where nothing is.
+    pub problems: Vec<String>,
+    /// Attempts by random taps, each of as many taps as the task has turns, and how many of them fulfilled it.
+    pub random: (usize, usize),
+    /// Turns of the demonstrator over the instances that it solved; `None` where it knows no goals.
+    pub expert: Option<Expert>,
+}
+
+/// How the demonstrator did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Expert {
+    /// Instances that it solved and reported.
+    pub solved: usize,
+    /// Turns over all of those.
+    pub turns: usize,
+    /// Most turns of one.
+    pub most: usize,
+}
+
+impl Proof {
+    /// Plays `template` on the instances of `instances` seeds, and on as many phones.
+    pub fn of(template: &AnyTemplate, instances: usize) -> Self {
+        let mut proof = Self {
+            template: template.id().to_owned(),
+            instances,
+            problems: Vec::new(),
+            random: (0, 0),
+            expert: template.has_goals().then(Expert::default),
+        };
+        for number in 0..instances as u64 {
+            let task = template.instance(derive_seed(&[number, 0x9F]) >> 11);
+            if let Err(problem) = proof.play(&task) {
+                proof
+                    .problems
+                    .push(format!("{} ({}): {problem}", task.id, task.instruction));
+            }
+        }
+        let (attempts, solved) = proof.random;
+        let share = solved as f64 / attempts.max(1) as f64;
+        if share > most_by_chance(template.difficulty()) {
+            proof.problems.push(format!(
+                "{:.0} % of {attempts} attempts by random taps fulfil it: what is checked is too easy to hit for a task that \
+                 is {}",
+                100.0 * share,
+                template.difficulty()
+            ));
+        }
+        proof
+    }
+
+    /// Whether nothing is wrong.
+    pub fn holds(&self) -> bool {
+        self.problems.is_empty()
+    }
+
+    fn play(&mut self, task: &Task) -> Result<(), String> {
+        let state: TaskState = task.payload().map_err(|fault| fault.to_string())?;
+        let turns = task.max_turns.map_or(TURNS, |turns| turns.get());
+        let start = set_up(task, &state)?;
+        if fulfilled(&mut start.clone(), &state.checks)? {
+            return Err("it is fulfilled before the first turn; let the set-up leave something to do".to_owned());
+        }
+        idle(&start, &state, turns)?;
+        for attempt in 0..RANDOM_ATTEMPTS as u64 {
+            let mut rng = ChaCha8Rng::seed_from_u64(derive_seed(&[task.seed, attempt]));
+            let mut phone = start.clone();
+            for _ in 0..turns {
+                phone.tap(
+                    rng.random_range(0.0..f64::from(WIDTH)),
+                    rng.random_range(0.0..f64::from(HEIGHT)),
+                );
+            }
+            self.random.0 += 1;
+            self.random.1 += usize::from(fulfilled(&mut phone, &state.checks)?);
+        }
+        match &mut self.expert {
+            Some(expert) => demonstrate(expert, task, &state, start, turns),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Share of random attempts that may fulfil a task.
+fn most_by_chance(difficulty: &str) -> f64 {
+    match difficulty {
+        "easy" => 0.5,
+        "medium" => 0.15,
+        _ => 0.05,
+    }
+}
+
+/// The phone of `task` after its set-up.
+fn set_up(task: &Task, state: &TaskState) -> Result<Phone, String> {
+    let mut phone = Phone::new(task.seed);
+    for command in &state.setup {
+        let output = phone.shell(command);
+        if output.exit_code != 0 {
+            let (code, why) = (output.exit_code, output.stderr.trim().to_owned());
+            return Err(format!("the set-up `{command}` failed with exit code {code} ({why})"));
+        }
+    }
+    for check in &state.precheck {
+        let (held, found) = answer(&mut phone, check)?;
+        if !held {
+            return Err(format!(
+                "the precheck `{}` expects {:?} and found {found:?}",
+                check.command, check.expect
+            ));
+        }
+    }
+    Ok(phone)
+}
+
+/// Whether a check holds, and what it found.
+fn answer(phone: &mut Phone, check: &Check) -> Result<(bool, String), String> {
+    let output = phone.shell(&check.command);
+    if output.exit_code != 0 {
+        let (code, why) = (output.exit_code, output.stderr.trim().to_owned());
+        return Err(format!(
+            "the check `{}` failed with exit code {code} ({why})",
+            check.command
+        ));
+    }
+    let held = matches(&check.expect, &output.stdout).map_err(|error| error.to_string())?;
+    Ok((held, output.stdout.trim().to_owned()))
+}
+
+/// Whether every check holds.
+fn fulfilled(phone: &mut Phone, checks: &[Check]) -> Result<bool, String> {
+    for check in checks {
+        if !answer(phone, check)?.0 {
+            return Ok(false);
+        }
+    }
+    Ok(!checks.is_empty())
+}
+
+/// Waiting until the turns are over, and reporting at once, must not do.
+fn idle(start: &Phone, state: &TaskState, turns: usize) -> Result<(), String> {
+    let wait = Action::Sleep { duration: 60.0 };
+    let report = Action::Report {
+        success: true,
+        message: None,
+    };
+    for (action, times, words) in [(wait, turns, "doing nothing"), (report, 1, "reporting alone")] {
+        let mut phone = start.clone();
+        for _ in 0..times {
+            phone.perform(&action).map_err(|error| error.to_string())?;
+        }
+        if fulfilled(&mut phone, &state.checks)? {
+            return Err(format!("{words} fulfils it"));
+        }
+    }
+    Ok(())
+}
+
+/// Lets the demonstrator play.
+fn demonstrate(
+    expert: &mut Expert,
+    task: &Task,
+    state: &TaskState,
+    mut phone: Phone,
+    turns: usize,
+) -> Result<(), String> {
+    let mut player = Demonstrator::new(task, Skill::default(), task.seed).map_err(|error| error.to_string())?;
+    let mut log = Vec::new();
+    for _ in 0..turns {
+        let action = player.next(&phone);
+        log.push(action.to_string());
+        phone
+            .perform(&action)
+            .map_err(|error| format!("the expert went wrong: {error}"))?;
+        if let Action::Report { .. } = action {
+            if !fulfilled(&mut phone, &state.checks)? {
+                return Err(format!(
+                    "the expert believes it done and the checks do not: {}",
+                    log.join("; ")
+                ));
+            }
+            expert.solved += 1;
+            expert.turns += log.len();
+            expert.most = expert.most.max(log.len());
+            return Ok(());
+        }
+    }
+    Err(format!(
+        "the expert is not done after {turns} turns; raise max_turns? It did: {}",
+        log.join("; ")
+    ))
+}
+
+impl fmt::Display for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (attempts, hit) = self.random;
+        let word = if self.holds() { "proved" } else { "WRONG" };
+        match &self.expert {
+            None => write!(
+                f,
+                "{:<28} {}: no expert (no goals)",
+                self.template,
+                if self.holds() { "not proved" } else { word }
+            )?,
+            Some(expert) => {
+                let mean = expert.turns as f64 / expert.solved.max(1) as f64;
+                write!(
+                    f,
+                    "{:<28} {word}: expert {} of {}, {mean:.1} turns, {} at most",
+                    self.template, expert.solved, self.instances, expert.most
+                )?;
+            }
+        }
+        write!(f, "; random taps {hit} of {attempts}")?;
+        for problem in &self.problems {
+            write!(f, "\n  {problem}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,7 @@
+//! What a run will need before it starts: the arithmetic is [`cua_grpo_model::memory`], here it is asked for a configuration.
+
+mod estimate;
+mod print;
+
+pub use estimate::{Parameters, Plan};
+pub use print::{gib, grouped};

@@ -1,0 +1,55 @@
+//! Flags of `tasks`.
+
+use clap::{Args, Subcommand};
+use cua_grpo_train::TrainError;
+use cua_grpo_train::config::{Flag, Resolved, TrainConfig, resolve_process};
+use std::path::PathBuf;
+
+/// What to do with tasks.
+#[derive(Debug, Subcommand)]
+pub enum TasksCommand {
+    /// Show all templates: those of files, and the built-in ones
+    List(TaskFiles),
+    /// Show an instance of a template: instruction, set-up, checks
+    Show {
+        /// The template
+        id: String,
+        /// Which instance
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        seed: u64,
+        /// Where it may be from
+        #[command(flatten)]
+        which: TaskFiles,
+    },
+    /// Prove templates on the simulated phone: those of files, or the built-in ones
+    Check(TaskFiles),
+    /// Write a file with two templates to begin with
+    New {
+        /// The file, which must not exist
+        file: PathBuf,
+    },
+}
+
+/// Which templates.
+#[derive(Debug, Args)]
+pub struct TaskFiles {
+    /// Files of tasks, or folders of them
+    #[arg(value_name = "PATH")]
+    pub files: Vec<String>,
+    /// Set tasks or another key of the configuration; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+impl TaskFiles {
+    /// The files that are named, or else those of the key `tasks`.
+    pub fn load(&self) -> Result<Vec<String>, TrainError> {
+        let flags = Flag::assignments(&self.set)?;
+        let resolved: Resolved<TrainConfig> = resolve_process(None, flags)?;
+        Ok(if self.files.is_empty() {
+            resolved.config.tasks
+        } else {
+            self.files.clone()
+        })
+    }
+}

@@ -1,0 +1,63 @@
+//! `trainer tasks`: which templates there are, what an instance is, whether files are right, and a file to begin with.
+
+use crate::cli::{TaskFiles, TasksCommand};
+use crate::world::catalogue;
+use crate::{hint, output};
+use cua_grpo_android::tasks::{AnyTemplate, Catalogue, describe, scaffold, table};
+use cua_grpo_sim::{PROOF_SEEDS, Proof};
+use cua_grpo_train::TrainError;
+
+/// Shows, proves or begins templates, on standard output.
+///
+/// # Errors
+/// [`TrainError::Usage`] for files that are wrong, templates that are unknown or not proved, and a file that is there.
+pub fn tasks(command: &TasksCommand) -> Result<(), TrainError> {
+    let usage = TrainError::Usage;
+    match command {
+        TasksCommand::List(which) => output::line(table(of(which)?.templates()).trim_end())?,
+        TasksCommand::Show { id, seed, which } => {
+            let all = of(which)?;
+            let template = all.find(id).map_err(|error| usage(error.to_string()))?;
+            let task = template.instance(*seed);
+            output::line(describe(&task).map_err(anyhow::Error::from)?.trim_end())?;
+        }
+        TasksCommand::Check(which) => {
+            let all = of(which)?;
+            let templates = if all.own().is_empty() {
+                all.templates()
+            } else {
+                all.own()
+            };
+            prove(templates)?;
+        }
+        TasksCommand::New { file } => {
+            scaffold(file).map_err(|error| usage(error.to_string()))?;
+            let path = hint::path(file);
+            output::say(format!(
+                "wrote {path}; next: {}",
+                hint::command(&["tasks", "check", &path])
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn of(which: &TaskFiles) -> Result<Catalogue, TrainError> {
+    catalogue(&which.load()?)
+}
+
+fn prove(templates: &[AnyTemplate]) -> Result<(), TrainError> {
+    let mut wrong = 0;
+    for template in templates {
+        let proof = Proof::of(template, PROOF_SEEDS);
+        wrong += usize::from(!proof.holds());
+        output::line(&proof.to_string())?;
+    }
+    match wrong {
+        0 => Ok(()),
+        _ => Err(TrainError::Usage(format!(
+            "{wrong} of {} templates are not right; mend their files",
+            templates.len()
+        ))),
+    }
+}

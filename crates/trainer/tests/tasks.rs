@@ -1,0 +1,174 @@
+//! Tasks from files, through the real binary: the subcommand, and a run that has held-out templates.
+
+#![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
+
+mod common;
+
+use common::runs::{lines, refused, succeed, with};
+use common::{trainer, trainer_in};
+use std::path::Path;
+
+const OWN: &str = r#"templates:
+  - id: tried
+    category: own
+    difficulty: easy
+    max_turns: 12
+    instructions: ["Turn {s} Wi-Fi."]
+    parameters: {s: {choice: [on, off]}}
+    goals: ["toggle:wifi={s}"]
+  - id: kept
+    category: own
+    difficulty: easy
+    max_turns: 12
+    split: held_out
+    instructions: ["Turn {s} Bluetooth."]
+    parameters: {s: {choice: [on, off]}}
+    goals: ["toggle:bluetooth={s}"]
+"#;
+
+#[test]
+fn a_file_is_begun_proved_listed_and_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| trainer_in(folder.path(), arguments, &[]);
+    let (code, _, stderr) = run(&["tasks", "new", "mine.yaml"]);
+    assert!(code == 0 && stderr.contains("tasks check mine.yaml"), "{stderr}");
+    let (code, stdout, stderr) = run(&["tasks", "check", "mine.yaml"]);
+    assert_eq!((code, stdout.lines().count()), (0, 2), "{stdout}{stderr}");
+    assert!(
+        stdout.lines().all(|line| line.contains("proved: expert 5 of 5")),
+        "{stdout}"
+    );
+    let (_, stdout, _) = run(&["tasks", "list", "mine.yaml"]);
+    assert!(
+        stdout.contains("mine_two_switches") && stdout.contains("built in"),
+        "{stdout}"
+    );
+    // The key does what the argument does.
+    assert_eq!(run(&["tasks", "list", "--set", "tasks=mine.yaml"]).1, stdout);
+    let shown = |seed: &str| run(&["tasks", "show", "mine_two_switches", "mine.yaml", "--seed", seed]);
+    let (code, stdout, _) = shown("3");
+    assert!(
+        code == 0 && stdout.contains("instruction  Turn ") && stdout.contains("checks "),
+        "{stdout}"
+    );
+    assert_eq!(shown("3").1, stdout);
+    assert_ne!(shown("4").1, stdout);
+    assert!(
+        run(&["tasks", "show", "wifi"])
+            .1
+            .contains("settings get global wifi_on")
+    );
+}
+
+#[test]
+fn what_is_shipped_is_proved() {
+    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs/tasks");
+    let (code, stdout, stderr) = trainer_in(Path::new("."), &["tasks", "check", shipped], &[]);
+    assert_eq!(code, 0, "{stdout}{stderr}");
+    let proved = stdout.lines().filter(|line| line.contains("proved: expert 5 of 5"));
+    assert!(proved.count() >= 12 && !stdout.contains("not proved"), "{stdout}");
+}
+
+#[test]
+fn what_is_wrong_is_exit_code_2_and_says_where() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    std::fs::write(at("bad.yaml"), OWN.replace("toggle:bluetooth", "toggle:bluetoth")).unwrap();
+    let unsolvable = OWN.replace("goals: [\"toggle:wifi={s}\"]", "goals: [home, \"toggle:wifi={s}\"]");
+    std::fs::write(at("long.yaml"), unsolvable).unwrap();
+    std::fs::write(at("own.yaml"), OWN).unwrap();
+    let cases: &[(&[&str], &[&str])] = &[
+        (&["tasks", "check", "bad.yaml"], &["bad.yaml:16:13", "unknown switch"]),
+        (&["tasks", "check", "long.yaml"], &["1 of 2 templates are not right"]),
+        (&["tasks", "check", "none.yaml"], &["none.yaml", "name a *.yaml file"]),
+        (&["tasks", "new", "own.yaml"], &["own.yaml", "not there yet"]),
+        (
+            &["tasks", "show", "nothing", "own.yaml"],
+            &["\"nothing\"", "tried, kept"],
+        ),
+        (&["--set=tasks=bad.yaml"], &["bad.yaml:16:13"]),
+        (&["eval", "--set=tasks=bad.yaml"], &["bad.yaml:16:13"]),
+        (&["sft", "--set=tasks=bad.yaml"], &["bad.yaml:16:13"]),
+        (
+            &["--set=tasks=own.yaml", "--set=templates=[kept]", "--output-dir=run"],
+            &["kept", "held_out"],
+        ),
+        (&["--set=tasks=own.yaml", "--set=templates=[kep]"], &["\"kep\"", "kept"]),
+    ];
+    for (arguments, words) in cases {
+        refused(folder.path(), arguments, words);
+    }
+    let output = trainer(folder.path(), &["tasks", "check", "long.yaml"]);
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        stdout.contains("WRONG") && stdout.contains("the expert is not done"),
+        "{stdout}"
+    );
+    assert!(!at("run").exists() && !at("outputs").exists());
+}
+
+#[test]
+fn unseen_templates_have_figures_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("own.yaml"), OWN).unwrap();
+    let own = [
+        "--set=tasks=own.yaml",
+        "--set=templates=[]",
+        "--set=eval_episodes=4",
+        "--max-steps=1",
+        "--output-dir=run",
+    ];
+    let said = succeed(folder.path(), &with(&own));
+    assert!(
+        said.contains("2 templates of files, 1 held out from training (flag --set)"),
+        "{said}"
+    );
+    assert!(
+        said.contains("unseen instances of trained templates: ") && said.contains("  unseen templates: "),
+        "{said}"
+    );
+    let run = folder.path().join("run");
+    let lines = lines(&run);
+    let evals: Vec<_> = lines.iter().filter(|line| line["kind"] == "eval").collect();
+    assert_eq!(evals.len(), 2);
+    for eval in evals {
+        let solved = |name: &str| eval["templates"][name]["solved"].as_u64().unwrap();
+        assert_eq!(eval["unseen_instances"]["episodes"], 2, "{eval}");
+        assert_eq!(
+            eval["unseen_instances"]["solved"].as_u64(),
+            Some(solved("tried")),
+            "{eval}"
+        );
+        assert_eq!(
+            eval["unseen_templates"]["solved"].as_u64(),
+            Some(solved("kept")),
+            "{eval}"
+        );
+        assert!(eval["unseen_templates"]["high"].as_f64() > eval["unseen_templates"]["low"].as_f64());
+    }
+    let report = std::fs::read_to_string(run.join("report.html")).unwrap();
+    assert!(
+        report.contains("unseen templates (2 episodes)"),
+        "the report tells both apart"
+    );
+    trained_on_nothing_held_out(&run);
+    // Without held-out templates nothing is said of them.
+    let plain = [
+        "eval",
+        "--set=tasks=own.yaml",
+        "--set=templates=[tried, wifi]",
+        "--episodes=2",
+        "--max-turns=3",
+    ];
+    let (code, stdout, stderr) = trainer_in(folder.path(), &plain, &[]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(
+        !stdout.contains("unseen_") && !stderr.contains("unseen templates"),
+        "{stdout}{stderr}"
+    );
+}
+
+fn trained_on_nothing_held_out(run: &Path) {
+    let text = std::fs::read_to_string(run.join("episodes/train.jsonl")).unwrap();
+    assert!(text.contains("tried/") && !text.contains("kept/"), "{text}");
+}
