@@ -8,7 +8,7 @@
 mod common;
 
 use common::command;
-use common::runs::{adapter, lines, order, succeed};
+use common::runs::{adapter, lines, log, order, succeed};
 use cua_grpo_core::derive_seed;
 use cua_grpo_train::checkpoint::read_state;
 use cua_grpo_train::episodes::Saved;
@@ -109,7 +109,6 @@ fn a_run_that_is_killed_at_any_moment_comes_to_the_same() {
             );
         }
         assert!(rows(&run) == rows(&whole), "seed {seed}: records");
-        let log = |run: &Path| std::fs::read_to_string(run.join("episodes/train.jsonl")).unwrap();
         assert_eq!(log(&run), log(&whole), "seed {seed}");
     }
 }

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::runs::{adapter, copy_folder, lines, refused, snapshot, succeed, with};
+use common::runs::{adapter, copy_folder, lines, log, refused, snapshot, succeed, with};
 use std::path::Path;
 
 /// The lines of the training steps.
@@ -43,7 +43,6 @@ fn a_record_is_learnt_from_again_to_the_digit_and_with_other_keys() {
         assert!(adapter(&again.join(&name)) == adapter(&run.join(&name)), "step {step}");
     }
     assert!(adapter(&again.join("final")) == adapter(&run.join("final")));
-    let log = |run: &Path| std::fs::read_to_string(run.join("episodes/train.jsonl")).unwrap();
     assert_eq!(log(&again), log(&run));
     assert!(before == snapshot(&run), "a replay changed what it reads");
     // Another learning rate, another loss: the rewards are those of the record, the weights are others.

@@ -3,7 +3,7 @@
 //! Values stay text here: the table reads them, so that kinds, bounds and messages are in one place. The keys of other
 //! trainers are flags as well: the table says what does the same here.
 
-use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 use cua_grpo_train::config::{ConfigError, Configuration, Flag, Key, foreign_keys};
 use serde_yaml_ng::Value;
 use std::marker::PhantomData;
@@ -88,10 +88,7 @@ impl<O: Offer> Args for KeyFlags<O> {
         for also in O::ALSO {
             let argument = Arg::new(also.flag).long(also.flag).help(also.help);
             command = command.arg(match also.value {
-                Some(value) => argument
-                    .num_args(0)
-                    .default_missing_value(value)
-                    .conflicts_with(also.key),
+                Some(_) => argument.action(ArgAction::SetTrue).conflicts_with(also.key),
                 None => argument.value_name("VALUE").allow_hyphen_values(true),
             });
         }
@@ -123,9 +120,13 @@ impl<O: Offer> FromArgMatches for KeyFlags<O> {
         let names = O::Keys::keys().iter().map(|key| key.name).chain(foreign_keys());
         let given = names.filter_map(|name| Some(Flag::new(name, value(name)?)));
         let also = O::ALSO.iter().filter_map(|also| {
+            let set = match also.value {
+                Some(set) => matches.get_flag(also.flag).then(|| set.to_owned()),
+                None => value(also.flag).cloned(),
+            };
             Some(Flag {
                 key: also.key.to_owned(),
-                value: value(also.flag)?.clone(),
+                value: set?,
                 flag: format!("--{}", also.flag),
             })
         });
