@@ -9,7 +9,7 @@ use std::sync::Arc;
 /// A template of either kind.
 #[derive(Debug, Clone)]
 pub enum AnyTemplate {
-    /// One of [`TEMPLATES`].
+    /// One of [`TEMPLATES`](super::TEMPLATES).
     BuiltIn(&'static Template),
     /// One of a file.
     File(Arc<FileTemplate>),
