@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use cua_grpo_core::{
     ActionRecord, Ending, Environment, EnvironmentFactory, Facts, Fault, FaultKind, Message, Observation, Role, Step,
-    Task, derive_seed,
+    Task, TaskSource, derive_seed,
 };
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -22,6 +22,15 @@ const FAULTS: u64 = 2;
 const STRAGGLERS: u64 = 50;
 /// ... by this factor.
 const SLOW: f64 = 5.0;
+
+/// Tasks that are numbers.
+pub struct Numbered;
+
+impl TaskSource for Numbered {
+    fn task(&self, cursor: u64) -> Task {
+        Task::new(format!("task/{cursor}"), "").with_seed(cursor)
+    }
+}
 
 /// Makes phones. What each does follows from task, slot and attempt, never from the moment.
 pub struct Phones {

@@ -4,9 +4,9 @@
 use crate::limits;
 use crate::workload::Workload;
 use anyhow::{Result, bail, ensure};
-use benches::phones::Phones;
+use benches::phones::{Numbered, Phones};
 use cua_grpo_algo::AdamWConfig;
-use cua_grpo_core::{Fault, Group, Message, Prompt, Renderer, Task, TaskSource, TokenId, VerifiedSuccess};
+use cua_grpo_core::{Fault, Group, Message, Prompt, Renderer, TokenId, VerifiedSuccess};
 use cua_grpo_model::generate::{Batching, Generator, ModelSampler, OnUpdate};
 use cua_grpo_model::{Policy, Qwen3Vl, Trainable};
 use cua_grpo_rollout::{Batches, CancellationToken, RolloutConfig, RolloutEngine, StreamConfig, TaskCursor};
@@ -25,14 +25,6 @@ const GROUP: usize = 8;
 const LEARNING_RATE: f64 = 1e-5;
 /// Most tokens of a forward and backward pass.
 const MICRO_BATCH: usize = 8192;
-
-struct Numbered;
-
-impl TaskSource for Numbered {
-    fn task(&self, cursor: u64) -> Task {
-        Task::new(format!("task/{cursor}"), "").with_seed(cursor)
-    }
-}
 
 /// Gives each message the tokens of a prompt with a screenshot: equal messages have equal ones.
 struct Screens(Arc<Workload>);
@@ -53,12 +45,6 @@ impl Renderer for Screens {
     fn encode_reply(&self, _: &str) -> Vec<TokenId> {
         Vec::new()
     }
-}
-
-/// What is used at once with rollouts.
-enum Beside<'a> {
-    Nothing,
-    Updates(&'a LearnerThread),
 }
 
 /// Seconds of a step, and the groups of the last one.
@@ -120,7 +106,7 @@ impl Bench<'_> {
         let policy = Policy::new(model.clone(), self.what.images.clone());
         let learner = Learner::new(policy, Trainable::Adapter, AdamWConfig::default(), 1.0)?;
         let learner = LearnerThread::start(learner)?;
-        let alone = runtime.block_on(self.play(model, &Beside::Nothing))?;
+        let alone = runtime.block_on(self.play(model, None))?;
         let groups = Arc::new(alone.groups);
         let mut updates = Vec::new();
         for _ in 0..3 {
@@ -128,7 +114,7 @@ impl Bench<'_> {
         }
         // The first one compiles.
         let update_s = updates[1..].iter().copied().fold(f64::INFINITY, f64::min);
-        let both = runtime.block_on(self.play(model, &Beside::Updates(&learner)))?;
+        let both = runtime.block_on(self.play(model, Some(&learner)))?;
         let longer = alone.step_s.max(update_s);
         let (phones, ratio) = (self.phones, both.step_s / longer);
         let used = limits::used_gib(&model.device());
@@ -154,7 +140,8 @@ impl Bench<'_> {
         Ok(ModelSampler::start_with(generator, 0, Batching::Eager, OnUpdate::Keep)?)
     }
 
-    async fn play(&self, model: &Qwen3Vl, beside: &Beside<'_>) -> Result<Played> {
+    /// Plays steps of groups, alone or with the updates of `learner` beside them.
+    async fn play(&self, model: &Qwen3Vl, learner: Option<&LearnerThread>) -> Result<Played> {
         let sampler = self.sampler(model)?;
         let config = RolloutConfig {
             concurrency: self.phones,
@@ -195,11 +182,9 @@ impl Bench<'_> {
             let batch = stream.batch(0, |_| true).await?;
             let groups: Arc<Vec<Group>> = Arc::new(batch.groups.into_iter().map(|(_, group)| group).collect());
             let version = step as u64;
-            match beside {
-                Beside::Nothing => sampler.set_model(model.clone(), version + 1),
-                Beside::Updates(learner) => {
-                    update_s += self.update(learner, &groups, version, Some(&sampler)).await?;
-                }
+            match learner {
+                None => sampler.set_model(model.clone(), version + 1),
+                Some(learner) => update_s += self.update(learner, &groups, version, Some(&sampler)).await?,
             }
             tokens += batch.stats.tokens_sampled;
             stream.stepped();

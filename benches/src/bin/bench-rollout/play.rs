@@ -2,9 +2,9 @@
 
 use crate::card::{Card, PROMPT};
 use anyhow::{Result, bail};
-use benches::phones::Phones;
+use benches::phones::{Numbered, Phones};
 use cua_grpo_core::testing::ByteRenderer;
-use cua_grpo_core::{Group, PolicyVersion, Sampler, Task, TaskSource, VerifiedSuccess};
+use cua_grpo_core::{Group, PolicyVersion, Sampler, VerifiedSuccess};
 use cua_grpo_rollout::{
     Batches, CancellationToken, RolloutConfig, RolloutEngine, RolloutStats, StreamConfig, TaskCursor,
 };
@@ -91,14 +91,6 @@ pub struct Line {
     /// Updates between sampling and training of a token.
     pub staleness_mean: f64,
     pub staleness_max: u64,
-}
-
-struct Numbered;
-
-impl TaskSource for Numbered {
-    fn task(&self, cursor: u64) -> Task {
-        Task::new(format!("task/{cursor}"), "").with_seed(cursor)
-    }
 }
 
 /// Plays on a clock that jumps to whatever comes next.

@@ -113,9 +113,11 @@ impl Decode for Host {
     fn admit(&mut self, state: &mut State, requests: &[Request], inputs: &[RowInput]) -> Result<(), ModelError> {
         let sessions: Vec<u64> = requests.iter().map(|request| request.session).collect();
         let mut inputs = inputs.to_vec();
-        let apart = state.apart;
-        let cached = |session| !apart && self.row(session).is_some();
-        let borrowed = borrow(state, &sessions, &mut inputs, &cached)?;
+        let borrowed = if state.apart {
+            vec![None; sessions.len()]
+        } else {
+            borrow(state, &sessions, &mut inputs, &|session| self.row(session).is_some())?
+        };
         self.place(state, &sessions, &borrowed);
         let hidden = self.feed(state, &sessions, &inputs).inspect_err(|_| {
             give_back(state, &sessions, &borrowed);
