@@ -15,23 +15,10 @@ const ALLOWED: &[(&[&str], &str)] = &[
     ),
     (
         &[
-            "crates/cua-grpo-model/src/batch.rs",
-            "crates/cua-grpo-model/src/model.rs",
-            "crates/cua-grpo-model/src/text/",
+            "crates/cua-grpo-model/src/processor/template/python.rs",
+            "crates/cua-grpo-model/src/processor/template/value.rs",
         ],
-        "a batch is laid out for a model, whose decoder names its parts",
-    ),
-    (
-        &["crates/cua-grpo-model/src/processor/template/"],
-        "parts of one translation of templates",
-    ),
-    (
-        &["crates/cua-grpo-model/src/nn/"],
-        "a visitor names the linear map that it visits",
-    ),
-    (
-        &["crates/cua-grpo-model/src/checkpoint/"],
-        "loading in four bits is a step of loading",
+        "the text of a list is made of the texts of its items, which may be lists",
     ),
 ];
 

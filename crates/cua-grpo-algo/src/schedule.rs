@@ -12,10 +12,15 @@ pub enum Decay {
     /// The base rate.
     #[default]
     Constant,
-    /// Half a cosine down to the final rate.
-    Cosine,
     /// A straight line down to the final rate.
     Linear,
+    /// Half a cosine down to the final rate.
+    Cosine,
+}
+
+impl Decay {
+    /// Every choice.
+    pub const ALL: [Self; 3] = [Self::Constant, Self::Linear, Self::Cosine];
 }
 
 /// A learning rate as a function of the update.

@@ -15,6 +15,11 @@ pub enum PromptStyle {
     Brief,
 }
 
+impl PromptStyle {
+    /// Every choice.
+    pub const ALL: [Self; 2] = [Self::Full, Self::Brief];
+}
+
 /// How the policy is taught to name places; the parser takes both.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -23,7 +28,13 @@ pub enum TargetStyle {
     #[default]
     Description,
     /// As `[x, y]` from 0 to 1000.
+    #[serde(rename = "coordinates")]
     Coordinate,
+}
+
+impl TargetStyle {
+    /// Every choice.
+    pub const ALL: [Self; 2] = [Self::Description, Self::Coordinate];
 }
 
 /// Longest error in a brief prompt, in characters.

@@ -1,5 +1,6 @@
 //! From rows of tokens and images to what the decoder reads: padding, positions, places of visual tokens.
 
+use crate::nn::ints;
 use crate::processor::{ImageProcessorConfig, PadIds, Pixels, PositionState};
 use crate::text::{DecoderInput, KvCache, VisualIndex, row_tables};
 use crate::{ModelConfig, ModelError, Qwen3Vl};
@@ -350,12 +351,6 @@ impl Batch {
         }
         model.hidden(input, cache)
     }
-}
-
-/// Indices on `device`.
-pub(crate) fn ints(values: Vec<i64>, device: &Device) -> Tensor<1, Int> {
-    let length = values.len();
-    Tensor::from_data(TensorData::new(values, [length]), device)
 }
 
 /// Bias `[rows, 1, time, columns + time]`: visible cache columns, then the new tokens of the row up to the query.

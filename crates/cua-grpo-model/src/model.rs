@@ -1,6 +1,8 @@
 //! Qwen3-VL as a whole: both towers, the head, and named access to every weight.
 
-use crate::nn::{Dropout, Initializer, LinearVisitor, ParamVisitor, Slot, Weight, join};
+use crate::nn::{
+    Dropout, Initializer, LinearVisitor, LinearVisitorMut, ParamMut, ParamVisitor, ParamVisitorMut, Weight, join,
+};
 use crate::text::{DecoderInput, KvCache, TextDecoder};
 use crate::vision::VisionTower;
 use crate::{ModelConfig, ModelError};
@@ -40,9 +42,9 @@ impl Qwen3Vl {
     /// values differ from device to device. Weights in four bits stay as they are.
     pub fn randomise(&mut self, dtype: DType) {
         let device = self.device();
-        self.visit(&mut |name, slot| match slot {
-            Slot::Vector(tensor) => *tensor = tensor.clone().cast(dtype),
-            Slot::Matrix(tensor) => {
+        self.visit_mut(&mut |name, param| match param {
+            ParamMut::Vector(tensor) => *tensor = tensor.clone().cast(dtype),
+            ParamMut::Matrix(tensor) => {
                 let [rows, width] = tensor.dims();
                 let table = name.ends_with("embed_tokens.weight") || name.ends_with("pos_embed.weight");
                 let std = if table { 0.02 } else { (width as f64).powf(-0.5) };
@@ -54,7 +56,7 @@ impl Qwen3Vl {
     /// Replaces the weights of all linear maps by random codes of four bits, of about the same size: for measurements.
     pub fn randomise_in_four_bits(&mut self) {
         let device = self.device();
-        self.visit_linear(&mut |_, linear| {
+        self.visit_linear_mut(&mut |_, linear| {
             let [out, width] = linear.dims();
             let count = out * width;
             let bytes = Distribution::Uniform(0.0, 256.0);
@@ -71,10 +73,10 @@ impl Qwen3Vl {
 
     /// Casts what is not in `dtype` yet (norms, biases, the position table): the CUDA kernels compute in one type.
     pub fn cast(&mut self, dtype: DType) {
-        self.visit(&mut |_, slot| match slot {
-            Slot::Vector(tensor) if tensor.dtype() != dtype => *tensor = tensor.clone().cast(dtype),
-            Slot::Matrix(tensor) if tensor.dtype() != dtype => *tensor = tensor.clone().cast(dtype),
-            Slot::Vector(_) | Slot::Matrix(_) => {}
+        self.visit_mut(&mut |_, param| match param {
+            ParamMut::Vector(tensor) if tensor.dtype() != dtype => *tensor = tensor.clone().cast(dtype),
+            ParamMut::Matrix(tensor) if tensor.dtype() != dtype => *tensor = tensor.clone().cast(dtype),
+            ParamMut::Vector(_) | ParamMut::Matrix(_) => {}
         });
     }
 
@@ -115,38 +117,59 @@ impl Qwen3Vl {
     }
 
     /// Visits every base tensor under its checkpoint name, but for the weights in four bits ([`Qwen3Vl::visit_nf4`]).
-    pub fn visit(&mut self, visitor: &mut ParamVisitor<'_>) {
-        self.visual.visit("model.visual", visitor);
-        self.language_model.visit("model.language_model", visitor);
-        if let Some(head) = &mut self.lm_head {
-            visitor("lm_head.weight", Slot::Matrix(head));
-        }
+    pub fn visit(&self, visitor: &mut ParamVisitor<'_>) {
+        self.clone().visit_mut(&mut |name, param| visitor(name, param.as_ref()));
     }
 
     /// Visits every weight in four bits under its checkpoint name.
-    pub fn visit_nf4(&mut self, visitor: &mut dyn FnMut(&str, &mut Nf4)) {
-        self.visit_linear(&mut |path, linear| {
+    pub fn visit_nf4(&self, visitor: &mut dyn FnMut(&str, &Nf4)) {
+        self.clone().visit_nf4_mut(&mut |name, weight| visitor(name, weight));
+    }
+
+    /// Visits every linear map that an adapter may attach to, under its module path.
+    pub fn visit_linear(&self, visitor: &mut LinearVisitor<'_>) {
+        self.clone().visit_linear_mut(&mut |path, linear| visitor(path, linear));
+    }
+
+    /// Visits the tensors that a training run changes, in the order of [`Qwen3Vl::visit_trainable_mut`].
+    pub fn visit_trainable(&self, which: Trainable, visitor: &mut ParamVisitor<'_>) {
+        self.clone()
+            .visit_trainable_mut(which, &mut |name, param| visitor(name, param.as_ref()));
+    }
+
+    /// Visits every base tensor under its checkpoint name, to change it, but for the weights in four bits.
+    pub fn visit_mut(&mut self, visitor: &mut ParamVisitorMut<'_>) {
+        self.visual.visit_mut("model.visual", visitor);
+        self.language_model.visit_mut("model.language_model", visitor);
+        if let Some(head) = &mut self.lm_head {
+            visitor("lm_head.weight", ParamMut::Matrix(head));
+        }
+    }
+
+    /// Visits every weight in four bits under its checkpoint name, to change it.
+    pub fn visit_nf4_mut(&mut self, visitor: &mut dyn FnMut(&str, &mut Nf4)) {
+        self.visit_linear_mut(&mut |path, linear| {
             if let Weight::Nf4(weight) = &mut linear.weight {
                 visitor(&join(path, "weight"), weight);
             }
         });
     }
 
-    /// Visits every linear map that an adapter may attach to, under its module path.
-    pub fn visit_linear(&mut self, visitor: &mut LinearVisitor<'_>) {
-        self.visual.visit_linear("model.visual", visitor);
-        self.language_model.visit_linear("model.language_model", visitor);
+    /// Visits every linear map that an adapter may attach to, under its module path, to change it.
+    pub fn visit_linear_mut(&mut self, visitor: &mut LinearVisitorMut<'_>) {
+        self.visual.visit_linear_mut("model.visual", visitor);
+        self.language_model.visit_linear_mut("model.language_model", visitor);
     }
 
     /// Visits the tensors that a training run changes, in a fixed order: adapter factors under
     /// `MODULE.lora_A.weight` and `MODULE.lora_B.weight`, base tensors under their checkpoint names.
-    pub fn visit_trainable(&mut self, which: Trainable, visitor: &mut ParamVisitor<'_>) {
+    pub fn visit_trainable_mut(&mut self, which: Trainable, visitor: &mut ParamVisitorMut<'_>) {
         match which {
-            Trainable::Everything => self.visit(visitor),
-            Trainable::Adapter => self.visit_linear(&mut |path, linear| {
+            Trainable::Everything => self.visit_mut(visitor),
+            Trainable::Adapter => self.visit_linear_mut(&mut |path, linear| {
                 if let Some(pair) = &mut linear.lora {
-                    visitor(&format!("{path}.lora_A.weight"), Slot::Matrix(&mut pair.a));
-                    visitor(&format!("{path}.lora_B.weight"), Slot::Matrix(&mut pair.b));
+                    visitor(&format!("{path}.lora_A.weight"), ParamMut::Matrix(&mut pair.a));
+                    visitor(&format!("{path}.lora_B.weight"), ParamMut::Matrix(&mut pair.b));
                 }
             }),
         }
@@ -156,9 +179,9 @@ impl Qwen3Vl {
     #[must_use]
     pub fn trainable(&self, which: Trainable) -> Self {
         let mut copy = self.clone();
-        copy.visit_trainable(which, &mut |_, slot| match slot {
-            Slot::Vector(tensor) => *tensor = tensor.clone().without_autodiff().autodiff().require_grad(),
-            Slot::Matrix(tensor) => *tensor = tensor.clone().without_autodiff().autodiff().require_grad(),
+        copy.visit_trainable_mut(which, &mut |_, param| match param {
+            ParamMut::Vector(tensor) => *tensor = tensor.clone().without_autodiff().autodiff().require_grad(),
+            ParamMut::Matrix(tensor) => *tensor = tensor.clone().without_autodiff().autodiff().require_grad(),
         });
         copy
     }
@@ -167,7 +190,7 @@ impl Qwen3Vl {
     #[must_use]
     pub fn without_adapter(&self) -> Self {
         let mut copy = self.clone();
-        copy.visit_linear(&mut |_, linear| linear.lora = None);
+        copy.visit_linear_mut(&mut |_, linear| linear.lora = None);
         copy
     }
 
@@ -177,7 +200,7 @@ impl Qwen3Vl {
     pub fn with_dropout(&self, rate: f64, seed: u64) -> Self {
         let mut copy = self.clone();
         let mut number = 0;
-        copy.visit_linear(&mut |_, linear| {
+        copy.visit_linear_mut(&mut |_, linear| {
             if let Some(pair) = &mut linear.lora {
                 pair.dropout = (rate > 0.0).then(|| Dropout {
                     rate,
@@ -191,18 +214,13 @@ impl Qwen3Vl {
 
     /// Folds the adapter into the weights.
     pub fn merge(&mut self) {
-        self.visit_linear(&mut |_, linear| linear.merge());
+        self.visit_linear_mut(&mut |_, linear| linear.merge());
     }
 
     /// Number of weights, the adapter not counted.
-    pub fn num_params(&mut self) -> usize {
+    pub fn num_params(&self) -> usize {
         let mut count = 0;
-        self.visit(&mut |_, slot| {
-            count += match slot {
-                Slot::Vector(tensor) => tensor.dims()[0],
-                Slot::Matrix(tensor) => tensor.dims().iter().product(),
-            }
-        });
+        self.visit(&mut |_, param| count += param.len());
         self.visit_nf4(&mut |_, weight| count += weight.dims().iter().product::<usize>());
         count
     }

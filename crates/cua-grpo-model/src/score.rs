@@ -1,7 +1,8 @@
 //! Log-probs of given tokens: what training differentiates, and what `trainer score` prints.
 
-use crate::batch::{Batch, ImageCache, Prefix, RowInput, ints};
+use crate::batch::{Batch, ImageCache, Prefix, RowInput};
 use crate::blocks::AdapterGradients;
+use crate::nn::ints;
 use crate::processor::Pixels;
 use crate::text::DecoderTape;
 use crate::vision::TowerTape;
@@ -150,7 +151,7 @@ impl ScoreTape {
             let mut trained = false;
             model
                 .visual
-                .visit_linear("", &mut |_, linear| trained |= linear.lora.is_some());
+                .visit_linear_mut("", &mut |_, linear| trained |= linear.lora.is_some());
             if trained {
                 model
                     .visual

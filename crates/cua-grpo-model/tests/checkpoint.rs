@@ -31,7 +31,7 @@ fn every_tensor_of_the_file_is_a_tensor_of_the_model() {
     for set in SETS {
         let mut model = model(set);
         let mut names = Vec::new();
-        model.visit(&mut |name, _| names.push(name.to_owned()));
+        model.visit_mut(&mut |name, _| names.push(name.to_owned()));
         names.sort();
         let golden = json(set, "weights.json");
         let mut want: Vec<String> = golden.as_object().unwrap().keys().cloned().collect();

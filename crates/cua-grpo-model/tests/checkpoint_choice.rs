@@ -130,7 +130,7 @@ fn a_stored_head_counts_where_it_differs_from_the_embedding() {
     let (dtype, shape, bytes) = embedding();
     // The same values, in another format too: tied, as is a head alone.
     let equal: Tensors = [("lm_head.weight".to_owned(), (dtype, shape.clone(), bytes.clone()))].into();
-    let (mut model, said) = warnings(|| load(with_more(&equal).path()).unwrap());
+    let (model, said) = warnings(|| load(with_more(&equal).path()).unwrap());
     assert!(model.config.tie_word_embeddings && said.is_empty(), "{said:?}");
     assert_eq!(scores(&model, "b"), tied);
     let count = model.num_params();

@@ -12,7 +12,7 @@ use burn::tensor::DType;
 use common::*;
 use cua_grpo_model::Qwen3Vl;
 use cua_grpo_model::checkpoint::{LoadOptions, SaveOptions, TensorFiles, WeightDtype, load_model, save_model};
-use cua_grpo_model::nn::Slot;
+use cua_grpo_model::nn::ParamMut;
 use half::{bf16, f16};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
@@ -40,10 +40,10 @@ fn copy_of_b() -> tempfile::TempDir {
 /// Name, format and values of every tensor.
 fn held(model: &mut Qwen3Vl) -> Vec<(String, DType, Vec<f32>)> {
     let mut all = Vec::new();
-    model.visit(&mut |name, slot| {
+    model.visit_mut(&mut |name, slot| {
         let (dtype, values) = match slot {
-            Slot::Vector(tensor) => (tensor.dtype(), tensor.clone().into_data().convert::<f32>()),
-            Slot::Matrix(tensor) => (tensor.dtype(), tensor.clone().into_data().convert::<f32>()),
+            ParamMut::Vector(tensor) => (tensor.dtype(), tensor.clone().into_data().convert::<f32>()),
+            ParamMut::Matrix(tensor) => (tensor.dtype(), tensor.clone().into_data().convert::<f32>()),
         };
         all.push((name.to_owned(), dtype, values.try_to_vec().unwrap()));
     });

@@ -132,8 +132,8 @@ fn gradients_follow_keys_that_are_not_neutral() {
         let grads = loss(&leaf).backward();
         let mut checked = 0;
         let mut wanted = Vec::new();
-        leaf.visit_trainable(Trainable::Adapter, &mut |path, slot| {
-            if let cua_grpo_model::nn::Slot::Matrix(tensor) = slot {
+        leaf.visit_trainable_mut(Trainable::Adapter, &mut |path, slot| {
+            if let cua_grpo_model::nn::ParamMut::Matrix(tensor) = slot {
                 wanted.push((path.to_owned(), tensor.grad(&grads).map(|grad| values(grad.inner())[0])));
             }
         });
@@ -142,8 +142,8 @@ fn gradients_follow_keys_that_are_not_neutral() {
             let step = 2e-2;
             let shifted = |by: f32| {
                 let mut moved = model.clone();
-                moved.visit_trainable(Trainable::Adapter, &mut |other, slot| {
-                    if let cua_grpo_model::nn::Slot::Matrix(tensor) = slot
+                moved.visit_trainable_mut(Trainable::Adapter, &mut |other, slot| {
+                    if let cua_grpo_model::nn::ParamMut::Matrix(tensor) = slot
                         && other == path
                     {
                         let mut data = values(tensor.clone());

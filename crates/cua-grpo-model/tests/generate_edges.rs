@@ -10,7 +10,7 @@ use cua_grpo_core::{Completion, FaultKind, Prompt, Sampler, SamplerSession, Stop
 use cua_grpo_model::Trainable;
 use cua_grpo_model::generate::{Batching, Generator, ModelSampler, OnUpdate, Request};
 use cua_grpo_model::lora::load_adapter;
-use cua_grpo_model::nn::Slot;
+use cua_grpo_model::nn::ParamMut;
 use cua_grpo_model::score::score_rows;
 use std::time::Duration;
 
@@ -179,8 +179,8 @@ async fn weights_that_are_no_numbers_are_a_fault_that_names_the_token() {
     let set = "a";
     for batching in [Batching::Lockstep, Batching::Eager] {
         let mut broken = model(set);
-        broken.visit_trainable(Trainable::Everything, &mut |name, slot| {
-            if let (true, Slot::Vector(tensor)) = (name.ends_with("language_model.norm.weight"), slot) {
+        broken.visit_trainable_mut(Trainable::Everything, &mut |name, slot| {
+            if let (true, ParamMut::Vector(tensor)) = (name.ends_with("language_model.norm.weight"), slot) {
                 *tensor = tensor.clone() * f32::NAN;
             }
         });

@@ -9,7 +9,7 @@ use common::adapters::*;
 use common::*;
 use cua_grpo_core::Row;
 use cua_grpo_model::lora::{LoraConfig, Targets, attach};
-use cua_grpo_model::nn::Slot;
+use cua_grpo_model::nn::ParamMut;
 use cua_grpo_model::processor::Pixels;
 use cua_grpo_model::score::{score_rows, score_rows_by_blocks, score_rows_by_blocks_with, score_rows_with};
 use cua_grpo_model::{Qwen3Vl, Trainable};
@@ -101,8 +101,8 @@ fn merged_weights_and_their_logits() {
         check_last_logits(&model, set, tolerance, "merged");
         let golden = Golden::open(set, "lora_merged");
         let mut left = golden.names();
-        model.visit(&mut |name, slot| {
-            if let (Slot::Matrix(tensor), true) = (slot, left.iter().any(|wanted| wanted == name)) {
+        model.visit_mut(&mut |name, slot| {
+            if let (ParamMut::Matrix(tensor), true) = (slot, left.iter().any(|wanted| wanted == name)) {
                 close(
                     &values(tensor.clone()),
                     &golden.floats(name),
@@ -129,8 +129,8 @@ fn gradients(
     let loss = loss(scores.logprobs);
     let grads = loss.backward();
     let mut all = BTreeMap::new();
-    model.visit_trainable(Trainable::Adapter, &mut |name, slot| {
-        let Slot::Matrix(tensor) = slot else {
+    model.visit_trainable_mut(Trainable::Adapter, &mut |name, slot| {
+        let ParamMut::Matrix(tensor) = slot else {
             panic!("{name}: a factor is a matrix")
         };
         let grad = tensor.grad(&grads).unwrap_or_else(|| panic!("{name} has no gradient"));
@@ -151,8 +151,8 @@ fn gradients_of_entropies_are_the_same_by_blocks() {
     let scores = score_rows_with(&whole, &images(set), &rows, 1.0, true).unwrap();
     let found = loss(scores.logprobs, scores.entropies).backward();
     let mut want = BTreeMap::new();
-    whole.visit_trainable(Trainable::Adapter, &mut |name, slot| {
-        if let Slot::Matrix(tensor) = slot {
+    whole.visit_trainable_mut(Trainable::Adapter, &mut |name, slot| {
+        if let ParamMut::Matrix(tensor) = slot {
             want.insert(name.to_owned(), values(tensor.grad(&found).unwrap()));
         }
     });
@@ -183,7 +183,7 @@ fn gradients_by_blocks(
     let mut model = model.trainable(Trainable::Adapter);
     let mut gradients = tape.backward(&mut model, grad);
     let mut all = BTreeMap::new();
-    model.visit_trainable(Trainable::Adapter, &mut |name, _| {
+    model.visit_trainable_mut(Trainable::Adapter, &mut |name, _| {
         let grad = gradients.take(name).unwrap_or_else(|| panic!("{name} has no gradient"));
         all.insert(name.strip_suffix(".weight").unwrap().to_owned(), values(grad));
     });

@@ -92,7 +92,7 @@ fn passes_repeat_by_seed_and_the_policy_itself_drops_nothing() {
 fn every_module_has_a_mask_of_its_own() {
     let (model, _) = adapted("a");
     let mut seeds = Vec::new();
-    model.with_dropout(0.3, 7).visit_linear(&mut |_, linear| {
+    model.with_dropout(0.3, 7).visit_linear_mut(&mut |_, linear| {
         seeds.extend(linear.lora.iter().filter_map(|pair| pair.dropout).map(|d| d.seed))
     });
     let count = seeds.len();
@@ -117,7 +117,7 @@ fn gradients_are_those_of_the_pass_with_its_mask() {
     let gradients = scores.logprobs.mean().neg().backward();
     let target = "model.language_model.layers.2.mlp.up_proj";
     let mut slope = None;
-    trained.visit_linear(&mut |path, linear| {
+    trained.visit_linear_mut(&mut |path, linear| {
         if let (true, Some(pair)) = (path == target, &linear.lora) {
             slope = Some(values(pair.a.grad(&gradients).unwrap().powf_scalar(2.0).sum())[0]);
         }
@@ -127,12 +127,12 @@ fn gradients_are_those_of_the_pass_with_its_mask() {
     let moved = |sign: f32| {
         let mut copy = model.with_dropout(0.3, 7);
         let mut gradient = None;
-        trained.clone().visit_linear(&mut |path, linear| {
+        trained.clone().visit_linear_mut(&mut |path, linear| {
             if let (true, Some(pair)) = (path == target, &linear.lora) {
                 gradient = pair.a.grad(&gradients);
             }
         });
-        copy.visit_linear(&mut |path, linear| {
+        copy.visit_linear_mut(&mut |path, linear| {
             if let (true, Some(pair)) = (path == target, &mut linear.lora) {
                 pair.a = pair.a.clone() + gradient.clone().unwrap() * (sign * step);
             }

@@ -94,7 +94,9 @@ fn patterns_dropout_and_exclusions_survive_saving() {
 /// Factor of each adapted module's update.
 fn scales(model: &mut cua_grpo_model::Qwen3Vl) -> Vec<(String, f64)> {
     let mut all = Vec::new();
-    model.visit_linear(&mut |path, linear| all.extend(linear.lora.iter().map(|pair| (path.to_owned(), pair.scaling))));
+    model.visit_linear_mut(&mut |path, linear| {
+        all.extend(linear.lora.iter().map(|pair| (path.to_owned(), pair.scaling)))
+    });
     all
 }
 
@@ -313,7 +315,7 @@ fn changed(config: &Value, keep: impl Fn(&str) -> bool) -> tempfile::TempDir {
 /// Paths of the modules that have factors.
 fn with_factors(model: &mut cua_grpo_model::Qwen3Vl) -> Vec<String> {
     let mut paths = Vec::new();
-    model.visit_linear(&mut |path, linear| paths.extend(linear.lora.iter().map(|_| path.to_owned())));
+    model.visit_linear_mut(&mut |path, linear| paths.extend(linear.lora.iter().map(|_| path.to_owned())));
     paths
 }
 

@@ -102,7 +102,7 @@ fn attached_factors_have_the_ranks_of_their_modules() {
     let paths = attach(&mut model, &config, 3).unwrap();
     assert_eq!(paths.len(), 7);
     let mut seen = 0;
-    model.visit_linear(&mut |path, linear| {
+    model.visit_linear_mut(&mut |path, linear| {
         let Some(pair) = &linear.lora else { return };
         let q = path.ends_with("q_proj");
         let [d_output, d_input] = linear.dims();
@@ -287,7 +287,7 @@ fn what_peft_drops_in_silence_is_an_error() {
 fn targets_match_as_in_peft() {
     let mut model = model("a");
     let mut all = Vec::new();
-    model.visit_linear(&mut |path, _| all.push(path.to_owned()));
+    model.visit_linear_mut(&mut |path, _| all.push(path.to_owned()));
     let count = |pattern: &dyn Fn(&str) -> bool| all.iter().filter(|path| pattern(path)).count();
     let names = |list: &[&str]| Targets::Names(list.iter().map(|&name| name.to_owned()).collect());
     let pattern = |text: &str| Targets::Pattern(text.to_owned());

@@ -20,7 +20,7 @@ use cua_grpo_model::checkpoint::{
 };
 use cua_grpo_model::generate::Request;
 use cua_grpo_model::lora::{Targets, matched_modules};
-use cua_grpo_model::nn::Slot;
+use cua_grpo_model::nn::ParamMut;
 use cua_grpo_model::score::score_rows;
 use cua_grpo_model::{ModelConfig, Qwen3Vl, Trainable};
 use safetensors::SafeTensors;
@@ -109,10 +109,10 @@ fn gradients_pass_experts_and_router() {
     close(&values(loss.clone()), &golden.floats("loss"), 2e-5, "loss");
     let gradients = loss.backward();
     let mut got: BTreeMap<String, Vec<f32>> = BTreeMap::new();
-    model.clone().visit(&mut |name, slot| {
+    model.clone().visit_mut(&mut |name, slot| {
         let (values, count) = match slot {
-            Slot::Vector(tensor) => (tensor.grad(&gradients).map(values), tensor.dims()[0]),
-            Slot::Matrix(tensor) => (tensor.grad(&gradients).map(values), tensor.dims().iter().product()),
+            ParamMut::Vector(tensor) => (tensor.grad(&gradients).map(values), tensor.dims()[0]),
+            ParamMut::Matrix(tensor) => (tensor.grad(&gradients).map(values), tensor.dims().iter().product()),
         };
         // Experts that no token chose have no gradient. All experts of a layer are one tensor of the file.
         let values = values.unwrap_or_else(|| vec![0.0; count]);
@@ -263,8 +263,8 @@ fn experts_load_from_either_layout() {
 fn the_router_is_held_in_f32() {
     let mut model = load_model(&folder(SET), &LoadOptions::new(WeightDtype::Bf16), &device()).unwrap();
     let mut seen = 0;
-    model.visit(&mut |name, slot| {
-        if let Slot::Matrix(tensor) = slot
+    model.visit_mut(&mut |name, slot| {
+        if let ParamMut::Matrix(tensor) = slot
             && name.contains(".mlp.")
             && name.contains("language_model.layers.0.")
         {
@@ -287,7 +287,7 @@ fn weights_held_in_bf16_and_four_bits_compute() {
     let options = LoadOptions::quantised(WeightDtype::F32, Nf4Options::default());
     let mut held = load_model(&folder(SET), &options, &device()).unwrap();
     let mut names = Vec::new();
-    held.visit_nf4(&mut |name, _| names.push(name.trim_end_matches(".weight").to_owned()));
+    held.visit_nf4_mut(&mut |name, _| names.push(name.trim_end_matches(".weight").to_owned()));
     names.sort();
     let golden = json(SET, "modules.json");
     let modules: Vec<String> = serde_json::from_value(golden["all-linear"].clone()).unwrap();

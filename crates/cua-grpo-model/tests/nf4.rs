@@ -19,7 +19,7 @@ use cua_grpo_kernels::{
 };
 use cua_grpo_model::Qwen3Vl;
 use cua_grpo_model::checkpoint::{LoadOptions, Nf4Options, WeightDtype, load_model};
-use cua_grpo_model::nn::{Slot, Weight};
+use cua_grpo_model::nn::{ParamMut, Weight};
 use safetensors::{Dtype, SafeTensors};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -38,7 +38,7 @@ fn load(dir: &Path) -> Qwen3Vl {
 /// Codes and scales of every weight in four bits.
 fn four_bit_weights(model: &mut Qwen3Vl) -> BTreeMap<String, (Vec<u8>, Vec<f32>)> {
     let mut all = BTreeMap::new();
-    model.visit_nf4(&mut |name, weight| {
+    model.visit_nf4_mut(&mut |name, weight| {
         let codes = weight.codes.clone().into_data().try_into_vec::<u8>().unwrap();
         all.insert(name.to_owned(), (codes, values(weight.absmax.clone())));
     });
@@ -127,7 +127,7 @@ fn checkpoints_of_bitsandbytes() {
             numbers.map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
         };
         let mut compared = 0;
-        model.visit_nf4(&mut |weight_name, weight| {
+        model.visit_nf4_mut(&mut |weight_name, weight| {
             if golden.names().contains(&weight_name) {
                 let equal = values(weight.dequantise()) == floats(weight_name);
                 assert!(equal, "{name} {weight_name}: values");
@@ -325,16 +325,16 @@ fn scales_of_the_checkpoint_are_what_the_parts_mean() {
 fn four_bit_weights_lie_in_linear_maps_only() {
     let mut model = load(&checkpoint("double"));
     let mut dense = Vec::new();
-    model.visit_linear(&mut |path, linear| {
+    model.visit_linear_mut(&mut |path, linear| {
         if let Weight::Dense(_) = linear.weight {
             dense.push(path.to_owned());
         }
     });
     assert!(dense.is_empty(), "{dense:?}");
     let mut vectors = 0;
-    model.visit(&mut |name, slot| match slot {
-        Slot::Vector(_) => vectors += 1,
-        Slot::Matrix(tensor) => {
+    model.visit_mut(&mut |name, slot| match slot {
+        ParamMut::Vector(_) => vectors += 1,
+        ParamMut::Matrix(tensor) => {
             let _: &Tensor<2> = tensor;
             assert!(name.contains("embed"), "{name}");
         }

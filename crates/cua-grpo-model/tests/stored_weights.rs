@@ -14,7 +14,7 @@ use common::*;
 use cua_grpo_core::Row;
 use cua_grpo_model::checkpoint::{LoadOptions, Nf4Options, SaveOptions, WeightDtype, load_model, save_model};
 use cua_grpo_model::lora::load_adapter;
-use cua_grpo_model::nn::{Slot, Weight};
+use cua_grpo_model::nn::{ParamMut, Weight};
 use cua_grpo_model::score::score_rows;
 use cua_grpo_model::{Qwen3Vl, Trainable};
 use std::collections::BTreeMap;
@@ -35,9 +35,9 @@ fn load(set: &str, options: &LoadOptions) -> Qwen3Vl {
 /// The same values, all of them in f32.
 fn widened(model: &Qwen3Vl) -> Qwen3Vl {
     let mut model = model.clone();
-    model.visit_linear(&mut |_, linear| linear.weight = Weight::Dense(linear.weight.dense()));
-    model.visit(&mut |_, slot| {
-        if let Slot::Matrix(tensor) = slot {
+    model.visit_linear_mut(&mut |_, linear| linear.weight = Weight::Dense(linear.weight.dense()));
+    model.visit_mut(&mut |_, slot| {
+        if let ParamMut::Matrix(tensor) = slot {
             *tensor = tensor.clone().cast(DType::F32);
         }
     });
@@ -85,8 +85,8 @@ fn logits_are_those_of_the_widened_model() {
 fn bf16_models_are_the_f32_ones_rounded() {
     for set in SETS {
         let mut rounded = model(set);
-        rounded.visit(&mut |name, slot| {
-            if let (Slot::Matrix(tensor), false) = (slot, name.ends_with("pos_embed.weight")) {
+        rounded.visit_mut(&mut |name, slot| {
+            if let (ParamMut::Matrix(tensor), false) = (slot, name.ends_with("pos_embed.weight")) {
                 *tensor = tensor.clone().cast(DType::BF16).cast(DType::F32);
             }
         });
@@ -111,8 +111,8 @@ fn gradients(model: &Qwen3Vl, set: &str) -> (Vec<f32>, Vec<(String, Vec<f32>)>) 
     let scores = score_rows(&model, &images(set), &rows.iter().collect::<Vec<&Row>>(), 1.0).unwrap();
     let gradients = scores.logprobs.clone().mean().backward();
     let mut all = Vec::new();
-    model.visit_trainable(Trainable::Adapter, &mut |name, slot| {
-        let Slot::Matrix(tensor) = slot else {
+    model.visit_trainable_mut(Trainable::Adapter, &mut |name, slot| {
+        let ParamMut::Matrix(tensor) = slot else {
             panic!("{name}: a factor is a matrix")
         };
         let gradient: Tensor<2> = tensor
@@ -187,8 +187,8 @@ fn merging_adds_the_update_to_what_the_weight_stands_for() {
                 load_adapter(&mut model, &folder(set).join("adapter")).unwrap();
                 model.merge();
                 let mut matrices = BTreeMap::new();
-                model.visit(&mut |name, slot| {
-                    if let Slot::Matrix(tensor) = slot {
+                model.visit_mut(&mut |name, slot| {
+                    if let ParamMut::Matrix(tensor) = slot {
                         matrices.insert(name.to_owned(), tensor.clone());
                     }
                 });
@@ -220,7 +220,7 @@ fn merging_adds_the_update_to_what_the_weight_stands_for() {
 fn training_everything_leaves_four_bit_weights_out() {
     let mut model = load("a", &four_bits()).trainable(Trainable::Everything);
     let mut names = Vec::new();
-    model.visit_trainable(Trainable::Everything, &mut |name, _| names.push(name.to_owned()));
+    model.visit_trainable_mut(Trainable::Everything, &mut |name, _| names.push(name.to_owned()));
     assert!(names.iter().all(|name| !name.ends_with("_proj.weight")), "{names:?}");
     assert!(names.iter().any(|name| name.ends_with("norm.weight")));
 }

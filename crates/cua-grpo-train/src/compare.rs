@@ -1,6 +1,6 @@
 //! Which evaluations can be compared: those of one task set, on the instances that neither has lost.
 
-use crate::config::{Dtype, TrainConfig};
+use crate::config::{TrainConfig, WeightDtype};
 use crate::instances::Instances;
 use crate::metrics::EvalEvent;
 use cua_grpo_core::TaskSource;
@@ -31,7 +31,7 @@ pub fn task_set_of(config: &TrainConfig, tasks: &dyn TaskSource) -> String {
     // The same weights answer otherwise in another arithmetic. That of the quickstart is not named, so that sets keep their
     // names.
     let arithmetic = (config.dtype, config.load_in_4bit, config.device == DeviceSpec::Cpu);
-    if let (Value::Array(parts), true) = (&mut made_of, arithmetic != (Dtype::Float32, false, true)) {
+    if let (Value::Array(parts), true) = (&mut made_of, arithmetic != (WeightDtype::F32, false, true)) {
         let (dtype, four_bits, cpu) = arithmetic;
         parts.push(serde_json::json!([dtype, four_bits, cpu]));
     }
@@ -211,7 +211,7 @@ mod tests {
     #[test]
     fn whatever_changes_instances_or_conditions_makes_another_task_set() {
         let base = TrainConfig {
-            dtype: Dtype::Float32,
+            dtype: WeightDtype::F32,
             load_in_4bit: false,
             ..Default::default()
         };
@@ -222,9 +222,9 @@ mod tests {
             &|config| config.max_turns += 1,
             &|config| config.max_new_tokens -= 1,
             &|config| config.max_seq_length -= 1,
-            &|config| config.target = crate::config::Target::Coordinates,
+            &|config| config.target = crate::config::TargetStyle::Coordinate,
             &|config| config.gbox_base_url = "https://example.org".into(),
-            &|config| config.dtype = Dtype::Bfloat16,
+            &|config| config.dtype = WeightDtype::Bf16,
             &|config| config.load_in_4bit = true,
             &|config| config.device = DeviceSpec::Cuda(0),
         ];

@@ -3,7 +3,7 @@
 use anyhow::{Result, anyhow};
 use burn::tensor::Tensor;
 use cua_grpo_algo::{AdamW, AdamWConfig, AlgoError, FlatLayout, clip_grad_norm};
-use cua_grpo_model::nn::Slot;
+use cua_grpo_model::nn::{Param, ParamMut};
 use cua_grpo_model::score::ScoreTape;
 use cua_grpo_model::{Policy, Trainable, placement};
 
@@ -19,10 +19,10 @@ pub struct Learner {
 
 impl Learner {
     /// An optimiser for the tensors of `policy` that `which` names.
-    pub fn new(mut policy: Policy, which: Trainable, config: AdamWConfig, max_grad_norm: f64) -> Result<Self> {
+    pub fn new(policy: Policy, which: Trainable, config: AdamWConfig, max_grad_norm: f64) -> Result<Self> {
         let mut parameters = Vec::new();
-        policy.model_mut().visit_trainable(which, &mut |name, slot| {
-            parameters.push((name.to_owned(), vec![flat(&slot).dims()[0]]));
+        policy.model().visit_trainable(which, &mut |name, param| {
+            parameters.push((name.to_owned(), vec![flat(&param).dims()[0]]));
         });
         let device = policy.model().device();
         let adamw = AdamW::new(config, FlatLayout::new(parameters)?, &device);
@@ -40,13 +40,13 @@ impl Learner {
     }
 
     /// The gradient of `loss` for `differentiable` (made by [`Learner::differentiable`]), as one flat tensor.
-    pub fn gradient(&self, differentiable: &mut Policy, loss: &Tensor<1>) -> Result<Tensor<1>> {
+    pub fn gradient(&self, differentiable: &Policy, loss: &Tensor<1>) -> Result<Tensor<1>> {
         let gradients = loss.backward();
         let mut parts = Vec::new();
-        differentiable.model_mut().visit_trainable(self.which, &mut |_, slot| {
-            parts.push(match slot {
-                Slot::Vector(tensor) => tensor.grad(&gradients).map(|gradient| flat_tensor(&gradient)),
-                Slot::Matrix(tensor) => tensor.grad(&gradients).map(|gradient| flat_tensor(&gradient)),
+        differentiable.model().visit_trainable(self.which, &mut |_, param| {
+            parts.push(match param {
+                Param::Vector(tensor) => tensor.grad(&gradients).map(|gradient| flat_tensor(&gradient)),
+                Param::Matrix(tensor) => tensor.grad(&gradients).map(|gradient| flat_tensor(&gradient)),
             });
         });
         let device = self.policy.model().device();
@@ -69,7 +69,7 @@ impl Learner {
     ) -> Result<Tensor<1>> {
         let mut gradients = tape.backward_with(differentiable.model_mut(), logprobs, entropies);
         let mut parts = Vec::new();
-        differentiable.model_mut().visit_trainable(self.which, &mut |name, _| {
+        differentiable.model().visit_trainable(self.which, &mut |name, _| {
             parts.push(gradients.take(name).map(|gradient| flat_tensor(&gradient)));
         });
         let device = self.policy.model().device();
@@ -93,17 +93,17 @@ impl Learner {
         };
         let mut parameters = Vec::new();
         self.policy
-            .model_mut()
-            .visit_trainable(self.which, &mut |_, slot| parameters.push(flat(&slot)));
+            .model()
+            .visit_trainable(self.which, &mut |_, param| parameters.push(flat(&param)));
         let parameters = self.adamw.layout().flatten(parameters)?;
         let updated = self.adamw.update(parameters, gradient, learning_rate)?;
         let mut updated = self.adamw.layout().split::<1>(updated)?.into_iter();
         let mut complete = true;
         self.policy
             .model_mut()
-            .visit_trainable(self.which, &mut |_, slot| match (slot, updated.next()) {
-                (Slot::Vector(tensor), Some(new)) => *tensor = new,
-                (Slot::Matrix(tensor), Some(new)) => {
+            .visit_trainable_mut(self.which, &mut |_, param| match (param, updated.next()) {
+                (ParamMut::Vector(tensor), Some(new)) => *tensor = new,
+                (ParamMut::Matrix(tensor), Some(new)) => {
                     let shape = tensor.dims();
                     *tensor = new.reshape(shape);
                 }
@@ -117,10 +117,10 @@ impl Learner {
     }
 }
 
-fn flat(slot: &Slot<'_>) -> Tensor<1> {
-    match slot {
-        Slot::Vector(tensor) => (**tensor).clone(),
-        Slot::Matrix(tensor) => flat_tensor(tensor),
+fn flat(param: &Param<'_>) -> Tensor<1> {
+    match param {
+        Param::Vector(tensor) => (*tensor).clone(),
+        Param::Matrix(tensor) => flat_tensor(tensor),
     }
 }
 

@@ -245,7 +245,7 @@ impl ResumePoint {
                 changes: refused,
             }));
         }
-        let decays = now.lr_scheduler != crate::config::LrScheduler::Constant;
+        let decays = now.lr_scheduler != crate::config::Decay::Constant;
         let told =
             |change: &&Change| change.kind == Resume::Warned || moved(change) || (change.key == "max_steps" && decays);
         let line = |change: &Change| {

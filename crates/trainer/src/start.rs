@@ -58,7 +58,7 @@ pub fn of_eval(resolved: &Resolved<TrainConfig>, show: &mut dyn FnMut(String)) -
     let precision = if config.load_in_4bit {
         "4 bits (NF4)".to_owned()
     } else {
-        config.dtype.to_string()
+        config.dtype.config_name().to_owned()
     };
     show(format!(
         "model    {} in {precision} {}",

@@ -10,7 +10,7 @@ use cua_grpo_core::TaskSource;
 use cua_grpo_gbox::{BoxPool, RUN_LABEL};
 use cua_grpo_sim::{Phones, PhonesConfig, Roster};
 use cua_grpo_train::TrainError;
-use cua_grpo_train::config::{DeviceSpec, PromptStyle, Target, TrainConfig};
+use cua_grpo_train::config::{DeviceSpec, PromptStyle, TargetStyle, TrainConfig};
 use cua_grpo_train::eval::Venue;
 use cua_grpo_train::faults::{Counter, DeviceCounts};
 use std::sync::Arc;
@@ -37,7 +37,7 @@ pub struct WorldConfig<'a> {
     /// Most turns.
     pub max_turns: usize,
     /// How places are named.
-    pub target: Target,
+    pub target: TargetStyle,
     /// How much the prompt says.
     pub prompt_style: PromptStyle,
     /// How long a service is waited for.
@@ -115,8 +115,8 @@ impl World {
             pool.end();
         });
         let environment = EnvConfig {
-            style: config.prompt_style.into(),
-            targets: config.target.into(),
+            style: config.prompt_style,
+            targets: config.target,
             max_turns: config.max_turns,
             settle: if simulated {
                 Duration::ZERO

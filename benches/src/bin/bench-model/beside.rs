@@ -26,16 +26,21 @@ const LEARNING_RATE: f64 = 1e-5;
 /// Most tokens of a forward and backward pass.
 const MICRO_BATCH: usize = 8192;
 
-/// Gives each message the tokens of a prompt with a screenshot: equal messages have equal ones.
-struct Screens(Arc<Workload>);
+/// Gives each message the tokens of a prompt with a screenshot: equal messages have equal ones. The first one of a
+/// conversation has the text of instructions and tools, those after it that of an answer.
+struct Screens {
+    what: Arc<Workload>,
+    /// Text tokens of a message after the first.
+    later: usize,
+}
 
 impl Renderer for Screens {
-    fn render(&self, _: &[Message], new: &[Message], _: bool) -> Result<Prompt, Fault> {
+    fn render(&self, history: &[Message], new: &[Message], _: bool) -> Result<Prompt, Fault> {
         let mut hasher = DefaultHasher::new();
         format!("{new:?}").hash(&mut hasher);
         let number = (hasher.finish() >> 16) as usize;
-        let what = &self.0;
-        Ok(Prompt::new(what.tokens(what.text, number)).with_images(vec![what.image.clone()]))
+        let text = if history.is_empty() { self.what.text } else { self.later };
+        Ok(Prompt::new(self.what.tokens(text, number)).with_images(vec![self.what.image.clone()]))
     }
 
     fn decode(&self, _: &[TokenId]) -> String {
@@ -58,6 +63,8 @@ struct Played {
 /// How rollouts go.
 pub struct Pace {
     pub turns: usize,
+    /// Text tokens of a turn's message after the first.
+    pub turn_text: usize,
     pub new_tokens: usize,
     /// Most updates between sampling and training.
     pub max_staleness: u64,
@@ -106,15 +113,17 @@ impl Bench<'_> {
         let policy = Policy::new(model.clone(), self.what.images.clone());
         let learner = Learner::new(policy, Trainable::Adapter, AdamWConfig::default(), 1.0)?;
         let learner = LearnerThread::start(learner)?;
-        let alone = runtime.block_on(self.play(model, None))?;
+        let alone = runtime.block_on(self.play("rollouts alone", model, None))?;
         let groups = Arc::new(alone.groups);
         let mut updates = Vec::new();
         for _ in 0..3 {
-            updates.push(runtime.block_on(self.update(&learner, &groups, 0, None))?);
+            let seconds = runtime.block_on(self.update(&learner, &groups, 0, None))?;
+            eprintln!("async   updates alone: {seconds:.2} s");
+            updates.push(seconds);
         }
         // The first one compiles.
         let update_s = updates[1..].iter().copied().fold(f64::INFINITY, f64::min);
-        let both = runtime.block_on(self.play(model, Some(&learner)))?;
+        let both = runtime.block_on(self.play("both", model, Some(&learner)))?;
         let longer = alone.step_s.max(update_s);
         let (phones, ratio) = (self.phones, both.step_s / longer);
         let used = limits::used_gib(&model.device());
@@ -135,13 +144,14 @@ impl Bench<'_> {
 
     fn sampler(&self, model: &Qwen3Vl) -> Result<ModelSampler> {
         let (what, pace) = (self.what, self.pace);
-        let context = pace.turns * (what.tokens_of(what.text) + pace.new_tokens) + 1;
+        let later = pace.turns.saturating_sub(1) * what.tokens_of(pace.turn_text);
+        let context = what.tokens_of(what.text) + later + pace.turns * pace.new_tokens + 1;
         let generator = Generator::new(model.clone(), 0, what.images.clone(), Vec::new(), context);
         Ok(ModelSampler::start_with(generator, 0, Batching::Eager, OnUpdate::Keep)?)
     }
 
     /// Plays steps of groups, alone or with the updates of `learner` beside them.
-    async fn play(&self, model: &Qwen3Vl, learner: Option<&LearnerThread>) -> Result<Played> {
+    async fn play(&self, name: &str, model: &Qwen3Vl, learner: Option<&LearnerThread>) -> Result<Played> {
         let sampler = self.sampler(model)?;
         let config = RolloutConfig {
             concurrency: self.phones,
@@ -155,7 +165,10 @@ impl Bench<'_> {
         };
         let engine = RolloutEngine::new(
             Arc::new(Phones::new(1, self.pace.haste)),
-            Arc::new(Screens(self.what.clone())),
+            Arc::new(Screens {
+                what: self.what.clone(),
+                later: self.pace.turn_text,
+            }),
             Arc::new(sampler.clone()),
             Arc::new(VerifiedSuccess),
             config,
@@ -179,7 +192,9 @@ impl Bench<'_> {
             if step == warm_up {
                 (since, update_s, tokens) = (Instant::now(), 0.0, 0);
             }
+            let begun = Instant::now();
             let batch = stream.batch(0, |_| true).await?;
+            let waited = begun.elapsed().as_secs_f64();
             let groups: Arc<Vec<Group>> = Arc::new(batch.groups.into_iter().map(|(_, group)| group).collect());
             let version = step as u64;
             match learner {
@@ -187,6 +202,11 @@ impl Bench<'_> {
                 Some(learner) => update_s += self.update(learner, &groups, version, Some(&sampler)).await?,
             }
             tokens += batch.stats.tokens_sampled;
+            eprintln!(
+                "async   {name}: step {} of {steps}, {:.2} s, of which {waited:.2} s waiting for groups",
+                step + 1,
+                begun.elapsed().as_secs_f64()
+            );
             stream.stepped();
             last = Arc::unwrap_or_clone(groups);
         }

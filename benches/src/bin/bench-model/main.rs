@@ -64,6 +64,9 @@ struct Arguments {
     /// Turns of a conversation, for `--mode turns`
     #[arg(long, default_value_t = 4)]
     turns: usize,
+    /// For `--mode async`: text tokens of a turn after the first
+    #[arg(long, default_value_t = 64)]
+    turn_text: usize,
     /// For `--mode async`: most updates between sampling and training
     #[arg(long, default_value_t = 2)]
     max_staleness: u64,
@@ -130,6 +133,7 @@ fn main() -> Result<()> {
         }
         let pace = beside::Pace {
             turns: arguments.turns,
+            turn_text: arguments.turn_text,
             new_tokens: arguments.new_tokens,
             max_staleness: arguments.max_staleness,
             steps: arguments.steps,

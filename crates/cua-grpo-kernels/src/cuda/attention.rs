@@ -20,7 +20,7 @@ pub(crate) struct Saved {
     /// Log-sum-exp of the scaled scores `[batch, heads, time_q]`.
     lse: CubeTensor,
     causal: bool,
-    runs: Vec<Run>,
+    stretches: Vec<Stretch>,
 }
 
 /// Whether there is a kernel for these heads.
@@ -83,7 +83,7 @@ impl Forward {
 
 /// Sequences of one length that stand one after the other: those of one launch.
 #[derive(Debug, Clone, Copy)]
-struct Run {
+struct Stretch {
     /// The first token, counted over the tokens of the batch row.
     first: usize,
     count: usize,
@@ -91,13 +91,13 @@ struct Run {
 }
 
 /// Neighbours of like length together.
-fn runs(segments: &[usize]) -> Vec<Run> {
-    let mut runs: Vec<Run> = Vec::new();
+fn stretches(segments: &[usize]) -> Vec<Stretch> {
+    let mut stretches: Vec<Stretch> = Vec::new();
     let mut first = 0;
     for &length in segments.iter().filter(|&&length| length > 0) {
-        match runs.last_mut() {
-            Some(run) if run.length == length => run.count += 1,
-            _ => runs.push(Run {
+        match stretches.last_mut() {
+            Some(stretch) if stretch.length == length => stretch.count += 1,
+            _ => stretches.push(Stretch {
                 first,
                 count: 1,
                 length,
@@ -105,10 +105,10 @@ fn runs(segments: &[usize]) -> Vec<Run> {
         }
         first += length;
     }
-    runs
+    stretches
 }
 
-impl Run {
+impl Stretch {
     /// Strides that make a batch of the sequences, from those of the row they stand in.
     fn strides<const N: usize>(&self, row: [[usize; 3]; N]) -> [[usize; 3]; N] {
         row.map(|[_, head, token]| [self.length * token, head, token])
@@ -148,23 +148,27 @@ pub(super) fn attention(
         strides,
         causal,
     };
-    let runs = runs(segments);
+    let stretches = stretches(segments);
     let tensors = [&q.tensor, &k.tensor, &v.tensor, &out.tensor, &lse];
-    let parts = runs.clone();
+    let parts = stretches.clone();
     section(tensors, move |cx, [q, k, v, out, lse]| {
         let operands = [q, k, v, out];
         if parts.is_empty() {
             return whole.launch(cx, operands, lse);
         }
-        for run in parts {
+        for stretch in parts {
             let part = Forward {
-                batch: run.count,
-                time_q: run.length,
-                time_k: run.length,
-                strides: run.strides(strides),
+                batch: stretch.count,
+                time_q: stretch.length,
+                time_k: stretch.length,
+                strides: stretch.strides(strides),
                 ..whole
             };
-            part.launch(cx, run.place(operands, &strides), lse + (4 * heads * run.first) as u64)?;
+            part.launch(
+                cx,
+                stretch.place(operands, &strides),
+                lse + (4 * heads * stretch.first) as u64,
+            )?;
         }
         Ok(())
     });
@@ -175,7 +179,7 @@ pub(super) fn attention(
         out: out.clone(),
         lse,
         causal,
-        runs,
+        stretches,
     };
     (out.tensor, saved)
 }
@@ -205,7 +209,7 @@ pub(super) fn backward(grad: CubeTensor, saved: &Saved) -> [CubeTensor; 3] {
         out,
         lse,
         causal,
-        runs,
+        stretches,
     } = saved;
     let grad = Heads::aligned(cast(grad, q.tensor.dtype));
     let [batch, heads, time_q, width] = q.shape;
@@ -237,24 +241,24 @@ pub(super) fn backward(grad: CubeTensor, saved: &Saved) -> [CubeTensor; 3] {
         &d_k.tensor,
         &d_v.tensor,
     ];
-    let runs = runs.clone();
+    let stretches = stretches.clone();
     section(tensors, move |cx, [q, k, v, grad, out, lse, rows, d_q, d_k, d_v]| {
         let (inputs, outputs) = ([q, k, v, grad, out], [d_q, d_k, d_v]);
-        if runs.is_empty() {
+        if stretches.is_empty() {
             return whole.launch(cx, inputs, [lse, rows], outputs);
         }
-        for run in runs {
+        for stretch in stretches {
             let part = Backward {
-                batch: run.count,
-                time_q: run.length,
-                time_k: run.length,
-                strides: run.strides(whole.strides),
-                d_strides: run.strides(whole.d_strides),
+                batch: stretch.count,
+                time_q: stretch.length,
+                time_k: stretch.length,
+                strides: stretch.strides(whole.strides),
+                d_strides: stretch.strides(whole.d_strides),
                 ..whole
             };
-            let inputs = run.place(inputs, &whole.strides);
-            let outputs = run.place(outputs, &whole.d_strides);
-            let before = (4 * heads * run.first) as u64;
+            let inputs = stretch.place(inputs, &whole.strides);
+            let outputs = stretch.place(outputs, &whole.d_strides);
+            let before = (4 * heads * stretch.first) as u64;
             part.launch(cx, inputs, [lse + before, rows + 2 * before], outputs)?;
         }
         Ok(())

@@ -5,6 +5,7 @@ use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
 use half::vec::HalfBitsVecExt;
 use half::{bf16, f16};
 use safetensors::Dtype;
+use serde::{Deserialize, Serialize};
 use std::io::{Read, Write};
 
 // Values are read and written as they lie in memory.
@@ -14,16 +15,21 @@ const _: () = assert!(cfg!(target_endian = "little"), "safetensors files are lit
 const CHUNK: usize = 1 << 18;
 
 /// How weights are stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum WeightDtype {
     /// 4 bytes a weight.
     #[default]
+    #[serde(rename = "float32")]
     F32,
     /// 2 bytes a weight.
+    #[serde(rename = "bfloat16")]
     Bf16,
 }
 
 impl WeightDtype {
+    /// Every choice.
+    pub const ALL: [Self; 2] = [Self::F32, Self::Bf16];
+
     /// Bytes of one value.
     pub fn size(self) -> usize {
         match self {

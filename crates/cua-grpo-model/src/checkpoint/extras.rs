@@ -1,7 +1,7 @@
 //! Tensors of the files that the model did not ask for: those of a known module are refused, the others are a warning.
 
 use super::which::list;
-use super::{TensorFiles, load::find};
+use super::{TensorFiles, files::find};
 use crate::{ModelConfig, ModelError};
 use safetensors::Dtype;
 use std::collections::BTreeSet;

@@ -3,6 +3,7 @@
 use super::WeightDtype;
 use super::dtype::read_floats;
 use super::header::{self, read_index};
+use super::which::{self, INDEX_FILE, SINGLE_FILE};
 use crate::{ModelError, plain_text};
 use burn::tensor::TensorData;
 use safetensors::Dtype;
@@ -12,12 +13,6 @@ use std::io::{Read, Seek, SeekFrom};
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-
-/// Name of the list of shards.
-pub const INDEX_FILE: &str = "model.safetensors.index.json";
-
-/// Name of an unsharded checkpoint.
-pub const SINGLE_FILE: &str = "model.safetensors";
 
 /// Shape and values of a tensor on the host.
 pub type HostTensor = (Vec<usize>, Vec<f32>);
@@ -51,13 +46,13 @@ impl TensorFiles {
         let (index, single) = (dir.join(INDEX_FILE), dir.join(SINGLE_FILE));
         if single.exists() {
             if index.exists() {
-                super::which::warn_of_index(dir, &index);
+                which::warn_of_index(dir, &index);
             }
-            super::which::warn_of_others(dir, &[SINGLE_FILE]);
+            which::warn_of_others(dir, &[SINGLE_FILE]);
             return Self::open_files(vec![single]);
         }
         if !index.exists() {
-            return Err(super::which::no_weights(dir));
+            return Err(which::no_weights(dir));
         }
         let map = read_index(&index)?;
         let shards: BTreeSet<&str> = map.values().map(String::as_str).collect();
@@ -76,7 +71,7 @@ impl TensorFiles {
                 ),
             ));
         }
-        super::which::warn_of_others(dir, &shards.iter().copied().collect::<Vec<_>>());
+        which::warn_of_others(dir, &shards.iter().copied().collect::<Vec<_>>());
         let files = Self::collect(shards.iter().map(|shard| dir.join(shard)).collect(), &map)?;
         let astray: Vec<String> = map
             .iter()
@@ -311,4 +306,16 @@ impl TensorFiles {
             )),
         }
     }
+}
+
+/// The name in the files of the model's tensor `name`: the released one or an older one.
+pub(super) fn find(files: &TensorFiles, name: &str) -> Option<String> {
+    let candidates = [
+        name.to_owned(),
+        name.replacen("model.language_model.", "model.", 1),
+        name.replacen("model.visual.", "visual.", 1),
+        name.replacen("model.language_model.", "language_model.model.", 1),
+        format!("language_model.{name}"),
+    ];
+    candidates.into_iter().find(|candidate| files.info(candidate).is_some())
 }

@@ -2,47 +2,14 @@
 
 use super::experts::{ExpertLayout, ExpertPart, transposed};
 use super::extras;
-use super::quantised::{self, Nf4Options};
-use super::{TensorFiles, WeightDtype, room};
+use super::files::find;
+use super::{LoadOptions, TensorFiles, WeightDtype, quantised, room};
 use crate::memory::machine::Available;
-use crate::nn::Slot;
+use crate::nn::ParamMut;
 use crate::{ModelConfig, ModelError, Qwen3Vl};
 use burn::tensor::{Device, Tensor, TensorData};
 use std::collections::BTreeSet;
 use std::path::Path;
-
-/// How the weights of a checkpoint are held.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct LoadOptions {
-    /// Format of the matrices: weights of linear maps, embedding, head. Norms, biases, the position table of the vision
-    /// tower and routers stay f32: they are small, and enter sums.
-    pub dtype: WeightDtype,
-    /// Round the linear maps to four bits. A checkpoint of bitsandbytes in four bits is held so in any case.
-    pub nf4: Option<Nf4Options>,
-}
-
-impl LoadOptions {
-    /// Matrices in the format `dtype`.
-    pub fn new(dtype: WeightDtype) -> Self {
-        Self { dtype, nf4: None }
-    }
-
-    /// Linear maps in four bits, the other matrices in the format `dtype`.
-    pub fn quantised(dtype: WeightDtype, nf4: Nf4Options) -> Self {
-        Self { dtype, nf4: Some(nf4) }
-    }
-
-    /// The format of the tensor of that name and kind.
-    pub(crate) fn dtype_of(&self, name: &str, slot: &Slot<'_>) -> WeightDtype {
-        match slot {
-            Slot::Vector(_) => WeightDtype::F32,
-            Slot::Matrix(_) if name.ends_with(".pos_embed.weight") || name.ends_with(".mlp.gate.weight") => {
-                WeightDtype::F32
-            }
-            Slot::Matrix(_) => self.dtype,
-        }
-    }
-}
 
 /// Loads the checkpoint folder `dir`.
 ///
@@ -75,18 +42,18 @@ pub(crate) fn load_within(
     }
     let mut model = Qwen3Vl::unread(&config, device);
     quantised::mark(&mut model, &files, dir, options.nf4.as_ref(), device)?;
-    check_tensors(&mut model, &files, dir)?;
+    check_tensors(&model, &files, dir)?;
     if let Some(available) = available {
-        room::check(&mut model, options, dir, available)?;
+        room::check(&model, options, dir, available)?;
     }
     let mut result = Ok(());
-    model.visit(&mut |name, slot| {
+    model.visit_mut(&mut |name, param| {
         if result.is_ok() {
-            result = fill(name, slot, &files, options, device);
+            result = fill(name, param, &files, options, device);
         }
     });
     let double_quant = options.nf4.as_ref().is_some_and(|nf4| nf4.double_quant);
-    model.visit_nf4(&mut |name, weight| {
+    model.visit_nf4_mut(&mut |name, weight| {
         if result.is_ok() {
             let stored = find(&files, name).unwrap_or_else(|| name.to_owned());
             result = quantised::read(&files, &stored, weight.shape, double_quant, device).map(|read| *weight = read);
@@ -98,23 +65,23 @@ pub(crate) fn load_within(
 /// Reads one tensor of the model into its place.
 fn fill(
     name: &str,
-    slot: Slot<'_>,
+    param: ParamMut<'_>,
     files: &TensorFiles,
     options: &LoadOptions,
     device: &Device,
 ) -> Result<(), ModelError> {
-    let dtype = options.dtype_of(name, &slot);
+    let dtype = options.dtype_of(name, &param.as_ref());
     let stored = find(files, name).unwrap_or_else(|| name.to_owned());
-    match (slot, ExpertPart::of(name)) {
-        (Slot::Matrix(tensor), Some(part)) => {
+    match (param, ExpertPart::of(name)) {
+        (ParamMut::Matrix(tensor), Some(part)) => {
             let data = read_expert(files, &part, dtype, tensor.dims())?;
             *tensor = Tensor::from_data(data, (device, dtype.burn()));
         }
-        (Slot::Vector(tensor), _) => {
+        (ParamMut::Vector(tensor), _) => {
             let data = files.read(&stored, dtype, &tensor.dims())?;
             *tensor = Tensor::from_data(data, (device, dtype.burn()));
         }
-        (Slot::Matrix(tensor), None) => {
+        (ParamMut::Matrix(tensor), None) => {
             // What is no linear map of the towers (a head) is held dense even where the file has it in four bits.
             *tensor = match quantised::read_stored(files, &stored, tensor.dims(), device)? {
                 Some(weight) => weight.dequantise().cast(dtype.burn()),
@@ -145,7 +112,7 @@ fn read_expert(
 }
 
 /// Compares names and shapes of the files with those of the model.
-fn check_tensors(model: &mut Qwen3Vl, files: &TensorFiles, dir: &Path) -> Result<(), ModelError> {
+fn check_tensors(model: &Qwen3Vl, files: &TensorFiles, dir: &Path) -> Result<(), ModelError> {
     let experts = model.config.text.moe.as_ref().map_or(0, |moe| moe.num_experts);
     let mut problems = Vec::new();
     let (mut used, mut wanted) = (BTreeSet::new(), BTreeSet::new());
@@ -186,10 +153,7 @@ fn check_tensors(model: &mut Qwen3Vl, files: &TensorFiles, dir: &Path) -> Result
         }
         used.insert(stored);
     };
-    model.visit(&mut |name, slot| match slot {
-        Slot::Vector(tensor) => check(name, tensor.dims().to_vec()),
-        Slot::Matrix(tensor) => check(name, tensor.dims().to_vec()),
-    });
+    model.visit(&mut |name, param| check(name, param.dims()));
     model.visit_nf4(&mut |name, weight| check(name, weight.dims().to_vec()));
     failure?;
     if !problems.is_empty() {
@@ -224,16 +188,4 @@ fn is_tied(files: &mut TensorFiles, dir: &Path) -> Result<bool, ModelError> {
         );
     }
     Ok(tied)
-}
-
-/// The name in the files of the model's tensor `name`: the released one or an older one.
-pub(super) fn find(files: &TensorFiles, name: &str) -> Option<String> {
-    let candidates = [
-        name.to_owned(),
-        name.replacen("model.language_model.", "model.", 1),
-        name.replacen("model.visual.", "visual.", 1),
-        name.replacen("model.language_model.", "language_model.model.", 1),
-        format!("language_model.{name}"),
-    ];
-    candidates.into_iter().find(|candidate| files.info(candidate).is_some())
 }

@@ -1,7 +1,7 @@
 //! Linear weights in four bits: read from a bitsandbytes checkpoint, or rounded when a dense one is loaded.
 
 use super::TensorFiles;
-use super::load::find;
+use super::files::find;
 use super::skip::Skip;
 use crate::config::read::parse;
 use crate::nn::{Weight, join};
@@ -67,7 +67,7 @@ pub(super) fn mark(
     let given = options.map(|options| &options.skip_modules[..]).unwrap_or_default();
     let skip = Skip::new(given.iter().chain(&listed).map(String::as_str))?;
     let round = options.is_some() && !files.names().any(|name| name.contains(STATE));
-    model.visit_linear(&mut |path, linear| {
+    model.visit_linear_mut(&mut |path, linear| {
         let stored = find(files, &join(path, "weight")).is_some_and(|name| is_stored(files, &name));
         if stored || round && !skip.covers(path) {
             linear.weight = Weight::Nf4(Nf4::placeholder(linear.dims(), device));

@@ -24,13 +24,13 @@ fn in_four_bits(weights: u64) -> u64 {
 }
 
 /// What `model` needs, whose weights are still to be read.
-fn needed(model: &mut Qwen3Vl, options: &LoadOptions) -> Needed {
+fn needed(model: &Qwen3Vl, options: &LoadOptions) -> Needed {
     let narrow = LoadOptions::new(WeightDtype::Bf16);
     let (mut bytes, mut matrices) = (0, 0);
-    model.visit(&mut |name, slot| {
-        let weights = slot.dims().iter().product::<usize>() as u64;
-        bytes += weights * options.dtype_of(name, &slot).size() as u64;
-        if narrow.dtype_of(name, &slot) == WeightDtype::Bf16 {
+    model.visit(&mut |name, param| {
+        let weights = param.len() as u64;
+        bytes += weights * options.dtype_of(name, &param).size() as u64;
+        if narrow.dtype_of(name, &param) == WeightDtype::Bf16 {
             matrices += weights;
         }
     });
@@ -55,7 +55,7 @@ fn needed(model: &mut Qwen3Vl, options: &LoadOptions) -> Needed {
 /// # Errors
 /// [`ModelError::Memory`] with both figures and what helps.
 pub(super) fn check(
-    model: &mut Qwen3Vl,
+    model: &Qwen3Vl,
     options: &LoadOptions,
     dir: &Path,
     available: &Available,
@@ -155,8 +155,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("config.json"), config.to_json(0, 1).to_string()).unwrap();
         let (mut header, mut end) = (serde_json::Map::new(), 0);
-        Qwen3Vl::unread(config, &Device::flex()).visit(&mut |name, slot| {
-            let shape = slot.dims();
+        Qwen3Vl::unread(config, &Device::flex()).visit(&mut |name, param| {
+            let shape = param.dims();
             let start = end;
             end += 2 * shape.iter().product::<usize>() as u64;
             let place = serde_json::json!({"dtype": "BF16", "shape": shape, "data_offsets": [start, end]});

@@ -3,7 +3,7 @@
 use super::experts::{ExpertPart, transposed};
 use super::stream::{Finished, TensorWriter};
 use super::{INDEX_FILE, SINGLE_FILE, WeightDtype};
-use crate::nn::Slot;
+use crate::nn::Param;
 use crate::{ModelError, Qwen3Vl};
 use burn::tensor::{DType, TensorData};
 use std::collections::BTreeMap;
@@ -50,13 +50,7 @@ struct Shard {
 ///
 /// # Errors
 /// When a file cannot be written.
-pub fn save_model(
-    model: &mut Qwen3Vl,
-    dir: &Path,
-    options: &SaveOptions,
-    bos: u32,
-    eos: u32,
-) -> Result<(), ModelError> {
+pub fn save_model(model: &Qwen3Vl, dir: &Path, options: &SaveOptions, bos: u32, eos: u32) -> Result<(), ModelError> {
     let dtype = save_weights(model, dir, options)?;
     let path = dir.join("config.json");
     let mut json = model.config.to_json(bos, eos);
@@ -69,7 +63,7 @@ pub fn save_model(
 ///
 /// # Errors
 /// When a file cannot be written. What the folder held before is then still there.
-pub fn save_weights(model: &mut Qwen3Vl, dir: &Path, options: &SaveOptions) -> Result<WeightDtype, ModelError> {
+pub fn save_weights(model: &Qwen3Vl, dir: &Path, options: &SaveOptions) -> Result<WeightDtype, ModelError> {
     std::fs::create_dir_all(dir).map_err(ModelError::io("create", dir))?;
     let dtype = options.dtype.unwrap_or_else(|| held(model));
     let shards = plan(model, dtype, options.max_shard_bytes);
@@ -87,12 +81,12 @@ pub fn save_weights(model: &mut Qwen3Vl, dir: &Path, options: &SaveOptions) -> R
         left: 0,
     };
     let mut result = Ok(());
-    model.visit(&mut |name, slot| {
+    model.visit(&mut |name, param| {
         if result.is_ok() {
             let data = match ExpertPart::of(name) {
-                None => data(slot),
+                None => data(param),
                 // The layout of the released checkpoints, which every version of transformers reads.
-                Some(_) => transposed(data(slot)),
+                Some(_) => transposed(data(param)),
             };
             result = writing.append(&data, &file_name);
         }
@@ -155,7 +149,7 @@ impl Writing<'_> {
 }
 
 /// Divides the tensors, in the order of the visit.
-fn plan(model: &mut Qwen3Vl, dtype: WeightDtype, limit: u64) -> Vec<Shard> {
+fn plan(model: &Qwen3Vl, dtype: WeightDtype, limit: u64) -> Vec<Shard> {
     let vision = model.config.vision.clone();
     let experts = model.config.text.moe.as_ref().map_or(0, |moe| moe.num_experts);
     let mut shards = vec![Shard::default()];
@@ -187,10 +181,7 @@ fn plan(model: &mut Qwen3Vl, dtype: WeightDtype, limit: u64) -> Vec<Shard> {
             shard.visits += 1;
         }
     };
-    model.visit(&mut |name, slot| match slot {
-        Slot::Vector(tensor) => place(name, tensor.dims().to_vec()),
-        Slot::Matrix(tensor) => place(name, tensor.dims().to_vec()),
-    });
+    model.visit(&mut |name, param| place(name, param.dims()));
     model.visit_nf4(&mut |name, weight| place(name, weight.dims().to_vec()));
     shards
 }
@@ -247,9 +238,9 @@ fn held(model: &Qwen3Vl) -> WeightDtype {
 }
 
 /// The values of a tensor of the model, in the format it is held in.
-fn data(slot: Slot<'_>) -> TensorData {
-    match slot {
-        Slot::Vector(tensor) => tensor.clone().without_autodiff().into_data(),
-        Slot::Matrix(tensor) => tensor.clone().without_autodiff().into_data(),
+fn data(param: Param<'_>) -> TensorData {
+    match param {
+        Param::Vector(tensor) => tensor.clone().without_autodiff().into_data(),
+        Param::Matrix(tensor) => tensor.clone().without_autodiff().into_data(),
     }
 }

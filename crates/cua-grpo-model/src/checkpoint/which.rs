@@ -1,10 +1,15 @@
 //! Which weights of a folder are read, and what is said about the others.
 
-use super::files::{INDEX_FILE, SINGLE_FILE};
 use super::header::read_index;
 use crate::ModelError;
 use std::collections::BTreeSet;
 use std::path::Path;
+
+/// Name of the list of shards.
+pub const INDEX_FILE: &str = "model.safetensors.index.json";
+
+/// Name of an unsharded checkpoint.
+pub const SINGLE_FILE: &str = "model.safetensors";
 
 /// Warns of an index beside the single file: it is not followed, as in transformers.
 pub(super) fn warn_of_index(dir: &Path, index: &Path) {

@@ -144,7 +144,7 @@ mod tests {
         for set in ["a", "b"] {
             let dir = format!("{}/tests/fixtures/{set}", env!("CARGO_MANIFEST_DIR"));
             let config = ModelConfig::load(dir.as_ref()).unwrap();
-            let mut model = crate::Qwen3Vl::init(&config, 0, &burn::tensor::Device::flex());
+            let model = crate::Qwen3Vl::init(&config, 0, &burn::tensor::Device::flex());
             assert_eq!(config.parameter_count().total(), model.num_params() as u64, "{set}");
         }
     }

@@ -5,6 +5,7 @@ use super::state::Request;
 use crate::{ModelError, Qwen3Vl};
 use async_trait::async_trait;
 use cua_grpo_core::{Completion, Fault, FaultKind, PolicyVersion, Prompt, Sampler, SamplerSession, SamplingParams};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
@@ -21,7 +22,8 @@ pub enum Batching {
 
 /// What happens to replies that are under way when new weights come, and to what the old weights put into the cache of
 /// open conversations: it stays, unless it is filled again.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum OnUpdate {
     /// They go on with the new weights: tokens of one reply have several versions. (A card's decoder takes new weights
     /// when the next session joins.)
@@ -34,6 +36,11 @@ pub enum OnUpdate {
     /// Each reply is what its version would say to the whole conversation. The next turn of a conversation costs the forward
     /// pass of all before it.
     Refill,
+}
+
+impl OnUpdate {
+    /// Every choice.
+    pub const ALL: [Self; 3] = [Self::Keep, Self::Finish, Self::Refill];
 }
 
 enum Command {

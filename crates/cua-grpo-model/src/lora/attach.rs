@@ -16,7 +16,7 @@ pub fn attach(model: &mut Qwen3Vl, config: &LoraConfig, seed: u64) -> Result<Vec
     let device = model.device();
     let mut init = Initializer::new(seed, &device);
     let mut next = adapted.iter().peekable();
-    model.visit_linear(&mut |path, linear| {
+    model.visit_linear_mut(&mut |path, linear| {
         linear.lora = next.next_if(|module| module.path == path).map(|module| {
             let [d_output, d_input] = linear.dims();
             LoraPair {

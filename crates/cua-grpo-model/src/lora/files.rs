@@ -22,7 +22,7 @@ const TENSORS: &str = "adapter_model.safetensors";
 ///
 /// # Errors
 /// When a file cannot be written.
-pub fn save_adapter(model: &mut Qwen3Vl, config: &LoraConfig, base: &str, dir: &Path) -> Result<(), ModelError> {
+pub fn save_adapter(model: &Qwen3Vl, config: &LoraConfig, base: &str, dir: &Path) -> Result<(), ModelError> {
     std::fs::create_dir_all(dir).map_err(ModelError::io("create", dir))?;
     let mut tensors = Vec::new();
     let mut modules = Vec::new();
@@ -332,7 +332,7 @@ pub fn load_adapter(model: &mut Qwen3Vl, dir: &Path) -> Result<LoraConfig, Model
     let mut problems = Vec::new();
     let mut failure = None;
     let mut adapted = Vec::new();
-    model.visit_linear(&mut |path, linear| {
+    model.visit_linear_mut(&mut |path, linear| {
         linear.lora = None;
         if !named.contains(path) {
             for factor in ["lora_A", "lora_B"] {

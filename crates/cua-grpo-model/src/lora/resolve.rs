@@ -28,7 +28,7 @@ pub struct Adapted {
 /// Where PEFT drops something in silence or warns: an entry, layer or key that matches nothing (the nearest names are
 /// listed), two keys that give one module different values, and targets that only PEFT adapts (embeddings, the output
 /// head, the patch convolution).
-pub fn resolve(model: &mut Qwen3Vl, config: &LoraConfig) -> Result<Vec<Adapted>, ModelError> {
+pub fn resolve(model: &Qwen3Vl, config: &LoraConfig) -> Result<Vec<Adapted>, ModelError> {
     let ranks = config.ranks()?;
     let (linear, others) = modules(model);
     let targets = Entry::all("lora_target_modules", &config.target_modules)?;
@@ -83,7 +83,7 @@ pub fn resolve(model: &mut Qwen3Vl, config: &LoraConfig) -> Result<Vec<Adapted>,
 ///
 /// # Errors
 /// When a pattern is none, or layers are given beside a pattern of whole paths.
-pub(super) fn named(model: &mut Qwen3Vl, config: &LoraConfig) -> Result<BTreeSet<String>, ModelError> {
+pub(super) fn named(model: &Qwen3Vl, config: &LoraConfig) -> Result<BTreeSet<String>, ModelError> {
     let targets = Entry::all("target_modules", &config.target_modules)?;
     let excluded = config.exclude_modules.as_ref();
     let excluded = excluded.map_or(Ok(Vec::new()), |names| Entry::all("exclude_modules", names))?;
@@ -108,7 +108,7 @@ fn with_ranks(paths: Vec<String>, ranks: &Ranks) -> Vec<Adapted> {
 }
 
 /// Paths of the linear maps that may have adapters, and of all other modules with weights.
-fn modules(model: &mut Qwen3Vl) -> (Vec<String>, Vec<String>) {
+fn modules(model: &Qwen3Vl) -> (Vec<String>, Vec<String>) {
     let (mut linear, mut others) = (Vec::new(), vec!["lm_head".to_owned()]);
     model.visit_linear(&mut |path, _| linear.push(path.to_owned()));
     model.visit(&mut |name, _| {

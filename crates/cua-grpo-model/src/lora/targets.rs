@@ -33,7 +33,7 @@ pub(super) fn shorthand(word: &str) -> Option<&'static str> {
 /// # Errors
 /// When an entry matches no module: the error lists the nearest names. (Silently training less than was asked for is
 /// how adapters go wrong.)
-pub fn matched_modules(model: &mut Qwen3Vl, targets: &Targets) -> Result<Vec<String>, ModelError> {
+pub fn matched_modules(model: &Qwen3Vl, targets: &Targets) -> Result<Vec<String>, ModelError> {
     let mut paths = Vec::new();
     model.visit_linear(&mut |path, _| paths.push(path.to_owned()));
     let entries = Entry::all("lora_target_modules", targets)?;

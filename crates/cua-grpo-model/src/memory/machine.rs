@@ -1,5 +1,6 @@
-//! Memory of this machine: the host's from /proc/meminfo, a GPU's from its driver's tool.
+//! Memory of this machine: the host's from /proc/meminfo and its control groups, a GPU's from its driver's tool.
 
+use super::cgroup::{self, Limit};
 use serde::Serialize;
 use std::process::Command;
 
@@ -18,7 +19,7 @@ pub struct Available {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
-    /// The kernel's `MemAvailable`.
+    /// The kernel's `MemAvailable`, or what the limit of a container leaves where that is less.
     Host,
     /// `nvidia-smi`.
     Gpu,
@@ -44,7 +45,20 @@ impl Available {
     pub fn of_host() -> Result<Self, String> {
         let text = std::fs::read_to_string("/proc/meminfo")
             .map_err(|error| format!("/proc/meminfo cannot be read: {error}"))?;
-        parse_meminfo(&text).ok_or_else(|| "/proc/meminfo has no MemTotal and MemAvailable".into())
+        let host = parse_meminfo(&text).ok_or("/proc/meminfo has no MemTotal and MemAvailable")?;
+        Ok(host.within(cgroup::limit()))
+    }
+
+    /// No more than a limit leaves.
+    fn within(self, limit: Option<Limit>) -> Self {
+        match limit {
+            None => self,
+            Some(limit) => Self {
+                total: self.total.min(limit.total),
+                free: self.free.min(limit.free),
+                ..self
+            },
+        }
     }
 
     /// The memory of the GPU of this number; an error says why it is not known.
@@ -103,6 +117,12 @@ mod tests {
         let host = parse_meminfo(text).unwrap();
         assert_eq!((host.total, host.free), (24_684_096 * 1024, 22_286_740 * 1024));
         assert_eq!(parse_meminfo("MemTotal: 1 kB"), None);
+        assert_eq!(host.within(None), host);
+        let within = host.within(Some(Limit {
+            total: 1 << 40,
+            free: 5,
+        }));
+        assert_eq!((within.total, within.free), (host.total, 5));
         assert!(held_by_process().unwrap() > 1 << 20);
         let gpu = parse_smi("143771, 143238\n").unwrap();
         assert_eq!((gpu.total, gpu.free), (143_771 << 20, 143_238 << 20));

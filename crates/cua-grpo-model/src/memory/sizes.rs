@@ -30,7 +30,7 @@ impl ModelSizes {
     /// # Errors
     /// When a target of the adapter matches nothing.
     pub fn of(config: &ModelConfig, lora: Option<&LoraConfig>) -> Result<Self, ModelError> {
-        let mut outline = Qwen3Vl::unread(config, &Device::flex());
+        let outline = Qwen3Vl::unread(config, &Device::flex());
         let mut sizes = Self {
             config: config.clone(),
             count: config.parameter_count(),
@@ -41,13 +41,13 @@ impl ModelSizes {
             vision_adapter: false,
         };
         let narrow = LoadOptions::new(WeightDtype::Bf16);
-        outline.visit(&mut |name, slot| {
-            if narrow.dtype_of(name, &slot) == WeightDtype::F32 {
-                sizes.small += slot.dims().iter().product::<usize>() as u64;
+        outline.visit(&mut |name, param| {
+            if narrow.dtype_of(name, &param) == WeightDtype::F32 {
+                sizes.small += param.len() as u64;
             }
         });
         let adapted = match lora {
-            Some(lora) => resolve(&mut outline, lora)?,
+            Some(lora) => resolve(&outline, lora)?,
             None => Vec::new(),
         };
         outline.visit_linear(&mut |path, linear| {

@@ -1,8 +1,14 @@
 //! A linear map with an optional low-rank adapter.
 
-use super::{Dropout, Initializer, LinearVisitor, ParamVisitor, Slot, Weight, join};
+use super::{Dropout, Initializer, ParamMut, ParamVisitorMut, Weight, join};
 use burn::tensor::{DType, Tensor};
 use cua_grpo_kernels::{self as kernels, LinearGradients, Lora};
+
+/// Receives the module path of each linear map that an adapter may attach to, and the map to read.
+pub type LinearVisitor<'a> = dyn FnMut(&str, &Linear) + 'a;
+
+/// The same, to change the map.
+pub type LinearVisitorMut<'a> = dyn FnMut(&str, &mut Linear) + 'a;
 
 /// Configuration of a [`Linear`].
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -156,16 +162,16 @@ impl Linear {
         }
     }
 
-    pub(crate) fn visit(&mut self, path: &str, visitor: &mut ParamVisitor<'_>) {
+    pub(crate) fn visit_mut(&mut self, path: &str, visitor: &mut ParamVisitorMut<'_>) {
         if let Weight::Dense(weight) = &mut self.weight {
-            visitor(&join(path, "weight"), Slot::Matrix(weight));
+            visitor(&join(path, "weight"), ParamMut::Matrix(weight));
         }
         if let Some(bias) = &mut self.bias {
-            visitor(&join(path, "bias"), Slot::Vector(bias));
+            visitor(&join(path, "bias"), ParamMut::Vector(bias));
         }
     }
 
-    pub(crate) fn visit_linear(&mut self, path: &str, visitor: &mut LinearVisitor<'_>) {
+    pub(crate) fn visit_linear_mut(&mut self, path: &str, visitor: &mut LinearVisitorMut<'_>) {
         visitor(path, self);
     }
 }

@@ -2,6 +2,7 @@
 
 mod activation;
 mod dropout;
+mod indices;
 mod init;
 mod linear;
 mod params;
@@ -9,6 +10,7 @@ mod params;
 pub use activation::Activation;
 pub use cua_grpo_kernels::Weight;
 pub use dropout::Dropout;
+pub(crate) use indices::ints;
 pub use init::Initializer;
-pub use linear::{Linear, LinearConfig, LoraPair};
-pub use params::{LinearVisitor, ParamVisitor, Slot, join};
+pub use linear::{Linear, LinearConfig, LinearVisitor, LinearVisitorMut, LoraPair};
+pub use params::{Param, ParamMut, ParamVisitor, ParamVisitorMut, join};

@@ -1,17 +1,16 @@
 //! Named access to every tensor of the model, in checkpoint order and under checkpoint names.
 
-use super::Linear;
 use burn::tensor::Tensor;
 
-/// A tensor of the model. Every weight is a vector or a matrix (the patch convolution is stored flattened).
-pub enum Slot<'a> {
+/// A tensor of the model, to read. Every weight is a vector or a matrix (the patch convolution is stored flattened).
+pub enum Param<'a> {
     /// A bias or a norm weight.
-    Vector(&'a mut Tensor<1>),
+    Vector(&'a Tensor<1>),
     /// A weight `[out, in]` or an embedding `[rows, width]`.
-    Matrix(&'a mut Tensor<2>),
+    Matrix(&'a Tensor<2>),
 }
 
-impl Slot<'_> {
+impl Param<'_> {
     /// The shape of the tensor.
     pub fn dims(&self) -> Vec<usize> {
         match self {
@@ -19,13 +18,41 @@ impl Slot<'_> {
             Self::Matrix(tensor) => tensor.dims().to_vec(),
         }
     }
+
+    /// Number of values.
+    pub fn len(&self) -> usize {
+        self.dims().iter().product()
+    }
 }
 
-/// Receives the name and the place of each base tensor (adapters are not among them).
-pub type ParamVisitor<'a> = dyn FnMut(&str, Slot<'_>) + 'a;
+/// A tensor of the model, to change.
+pub enum ParamMut<'a> {
+    /// A bias or a norm weight.
+    Vector(&'a mut Tensor<1>),
+    /// A weight `[out, in]` or an embedding `[rows, width]`.
+    Matrix(&'a mut Tensor<2>),
+}
 
-/// Receives the module path of each linear map that an adapter may attach to.
-pub type LinearVisitor<'a> = dyn FnMut(&str, &mut Linear) + 'a;
+impl ParamMut<'_> {
+    /// The same tensor, to read.
+    pub fn as_ref(&self) -> Param<'_> {
+        match self {
+            Self::Vector(tensor) => Param::Vector(tensor),
+            Self::Matrix(tensor) => Param::Matrix(tensor),
+        }
+    }
+
+    /// The shape of the tensor.
+    pub fn dims(&self) -> Vec<usize> {
+        self.as_ref().dims()
+    }
+}
+
+/// Receives the name of each base tensor (adapters are not among them), and the tensor to read.
+pub type ParamVisitor<'a> = dyn FnMut(&str, Param<'_>) + 'a;
+
+/// The same, to change the tensor.
+pub type ParamVisitorMut<'a> = dyn FnMut(&str, ParamMut<'_>) + 'a;
 
 /// `path.name`, or `name` at the root.
 pub fn join(path: &str, name: &str) -> String {

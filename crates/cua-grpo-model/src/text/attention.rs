@@ -2,7 +2,7 @@
 
 use super::RopeTables;
 use crate::TextConfig;
-use crate::nn::{Initializer, Linear, LinearConfig, LinearVisitor, ParamVisitor, Slot, join};
+use crate::nn::{Initializer, Linear, LinearConfig, LinearVisitorMut, ParamMut, ParamVisitorMut, join};
 use burn::tensor::Tensor;
 use cua_grpo_kernels::{self as kernels, Mask};
 
@@ -171,19 +171,19 @@ impl TextAttention {
             .reshape([batch * time, self.heads * self.head_dim])
     }
 
-    pub(crate) fn visit(&mut self, path: &str, visitor: &mut ParamVisitor<'_>) {
-        self.q_proj.visit(&join(path, "q_proj"), visitor);
-        self.k_proj.visit(&join(path, "k_proj"), visitor);
-        self.v_proj.visit(&join(path, "v_proj"), visitor);
-        self.o_proj.visit(&join(path, "o_proj"), visitor);
-        visitor(&join(path, "q_norm.weight"), Slot::Vector(&mut self.q_norm));
-        visitor(&join(path, "k_norm.weight"), Slot::Vector(&mut self.k_norm));
+    pub(crate) fn visit_mut(&mut self, path: &str, visitor: &mut ParamVisitorMut<'_>) {
+        self.q_proj.visit_mut(&join(path, "q_proj"), visitor);
+        self.k_proj.visit_mut(&join(path, "k_proj"), visitor);
+        self.v_proj.visit_mut(&join(path, "v_proj"), visitor);
+        self.o_proj.visit_mut(&join(path, "o_proj"), visitor);
+        visitor(&join(path, "q_norm.weight"), ParamMut::Vector(&mut self.q_norm));
+        visitor(&join(path, "k_norm.weight"), ParamMut::Vector(&mut self.k_norm));
     }
 
-    pub(crate) fn visit_linear(&mut self, path: &str, visitor: &mut LinearVisitor<'_>) {
-        self.q_proj.visit_linear(&join(path, "q_proj"), visitor);
-        self.k_proj.visit_linear(&join(path, "k_proj"), visitor);
-        self.v_proj.visit_linear(&join(path, "v_proj"), visitor);
-        self.o_proj.visit_linear(&join(path, "o_proj"), visitor);
+    pub(crate) fn visit_linear_mut(&mut self, path: &str, visitor: &mut LinearVisitorMut<'_>) {
+        self.q_proj.visit_linear_mut(&join(path, "q_proj"), visitor);
+        self.k_proj.visit_linear_mut(&join(path, "k_proj"), visitor);
+        self.v_proj.visit_linear_mut(&join(path, "v_proj"), visitor);
+        self.o_proj.visit_linear_mut(&join(path, "o_proj"), visitor);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{CacheOfLayer, KvCache, RopeTables, TextLayer};
 use crate::TextConfig;
-use crate::nn::{Initializer, LinearVisitor, ParamVisitor, Slot, join};
+use crate::nn::{Initializer, LinearVisitorMut, ParamMut, ParamVisitorMut, join};
 use crate::vision::VisionFeatures;
 use burn::tensor::{Int, Tensor};
 use cua_grpo_kernels::{self as kernels, Mask};
@@ -142,17 +142,20 @@ impl TextDecoder {
         kernels::rms_norm(x, self.norm.clone(), self.eps)
     }
 
-    pub(crate) fn visit(&mut self, path: &str, visitor: &mut ParamVisitor<'_>) {
-        visitor(&join(path, "embed_tokens.weight"), Slot::Matrix(&mut self.embed_tokens));
+    pub(crate) fn visit_mut(&mut self, path: &str, visitor: &mut ParamVisitorMut<'_>) {
+        visitor(
+            &join(path, "embed_tokens.weight"),
+            ParamMut::Matrix(&mut self.embed_tokens),
+        );
         for (number, layer) in self.layers.iter_mut().enumerate() {
-            layer.visit(&join(path, &format!("layers.{number}")), visitor);
+            layer.visit_mut(&join(path, &format!("layers.{number}")), visitor);
         }
-        visitor(&join(path, "norm.weight"), Slot::Vector(&mut self.norm));
+        visitor(&join(path, "norm.weight"), ParamMut::Vector(&mut self.norm));
     }
 
-    pub(crate) fn visit_linear(&mut self, path: &str, visitor: &mut LinearVisitor<'_>) {
+    pub(crate) fn visit_linear_mut(&mut self, path: &str, visitor: &mut LinearVisitorMut<'_>) {
         for (number, layer) in self.layers.iter_mut().enumerate() {
-            layer.visit_linear(&join(path, &format!("layers.{number}")), visitor);
+            layer.visit_linear_mut(&join(path, &format!("layers.{number}")), visitor);
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::{CacheOfLayer, RopeTables, SparseMlp, TextAttention, TextMlp};
 use crate::TextConfig;
 use crate::blocks::{AdapterGradients, Inner, pull, pull_half};
-use crate::nn::{Initializer, LinearVisitor, ParamVisitor, Slot, join};
+use crate::nn::{Initializer, LinearVisitorMut, ParamMut, ParamVisitorMut, join};
 use burn::tensor::{Int, Tensor};
 use cua_grpo_kernels::{self as kernels, Mask};
 
@@ -109,7 +109,7 @@ impl TextLayer {
                 pull_half(middle, grad, half, (&last, &mlp.down_proj), sums)
             }
         };
-        self.visit_linear(path, &mut |path, linear| sums.collect(path, linear, &found));
+        self.visit_linear_mut(path, &mut |path, linear| sums.collect(path, linear, &found));
         let half = |x, grad| {
             let weight = self.input_layernorm.clone();
             let (normed, carried) = kernels::rms_norm_carrying(x, weight, self.eps, grad);
@@ -118,30 +118,30 @@ impl TextLayer {
         };
         let last = join(path, "self_attn.o_proj");
         let (grad, found) = pull_half(x, grad, half, (&last, &self.self_attn.o_proj), sums);
-        self.visit_linear(path, &mut |path, linear| sums.collect(path, linear, &found));
+        self.visit_linear_mut(path, &mut |path, linear| sums.collect(path, linear, &found));
         grad
     }
 
-    pub(crate) fn visit(&mut self, path: &str, visitor: &mut ParamVisitor<'_>) {
+    pub(crate) fn visit_mut(&mut self, path: &str, visitor: &mut ParamVisitorMut<'_>) {
         visitor(
             &join(path, "input_layernorm.weight"),
-            Slot::Vector(&mut self.input_layernorm),
+            ParamMut::Vector(&mut self.input_layernorm),
         );
-        self.self_attn.visit(&join(path, "self_attn"), visitor);
+        self.self_attn.visit_mut(&join(path, "self_attn"), visitor);
         visitor(
             &join(path, "post_attention_layernorm.weight"),
-            Slot::Vector(&mut self.post_attention_layernorm),
+            ParamMut::Vector(&mut self.post_attention_layernorm),
         );
         match &mut self.mlp {
-            FeedForward::Dense(mlp) => mlp.visit(&join(path, "mlp"), visitor),
-            FeedForward::Sparse(mlp) => mlp.visit(&join(path, "mlp"), visitor),
+            FeedForward::Dense(mlp) => mlp.visit_mut(&join(path, "mlp"), visitor),
+            FeedForward::Sparse(mlp) => mlp.visit_mut(&join(path, "mlp"), visitor),
         }
     }
 
-    pub(crate) fn visit_linear(&mut self, path: &str, visitor: &mut LinearVisitor<'_>) {
-        self.self_attn.visit_linear(&join(path, "self_attn"), visitor);
+    pub(crate) fn visit_linear_mut(&mut self, path: &str, visitor: &mut LinearVisitorMut<'_>) {
+        self.self_attn.visit_linear_mut(&join(path, "self_attn"), visitor);
         match &mut self.mlp {
-            FeedForward::Dense(mlp) => mlp.visit_linear(&join(path, "mlp"), visitor),
+            FeedForward::Dense(mlp) => mlp.visit_linear_mut(&join(path, "mlp"), visitor),
             // Experts and router are no linear modules to PEFT.
             FeedForward::Sparse(_) => {}
         }

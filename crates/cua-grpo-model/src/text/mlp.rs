@@ -1,7 +1,7 @@
 //! The gated MLP of a decoder layer.
 
 use crate::TextConfig;
-use crate::nn::{Activation, Initializer, Linear, LinearConfig, LinearVisitor, ParamVisitor, join};
+use crate::nn::{Activation, Initializer, Linear, LinearConfig, LinearVisitorMut, ParamVisitorMut, join};
 use burn::tensor::Tensor;
 
 /// `residual + down(act(gate x) * up x)`.
@@ -39,15 +39,15 @@ impl TextMlp {
         self.act.gated(gate, self.up_proj.forward(x))
     }
 
-    pub(crate) fn visit(&mut self, path: &str, visitor: &mut ParamVisitor<'_>) {
-        self.gate_proj.visit(&join(path, "gate_proj"), visitor);
-        self.up_proj.visit(&join(path, "up_proj"), visitor);
-        self.down_proj.visit(&join(path, "down_proj"), visitor);
+    pub(crate) fn visit_mut(&mut self, path: &str, visitor: &mut ParamVisitorMut<'_>) {
+        self.gate_proj.visit_mut(&join(path, "gate_proj"), visitor);
+        self.up_proj.visit_mut(&join(path, "up_proj"), visitor);
+        self.down_proj.visit_mut(&join(path, "down_proj"), visitor);
     }
 
-    pub(crate) fn visit_linear(&mut self, path: &str, visitor: &mut LinearVisitor<'_>) {
-        self.gate_proj.visit_linear(&join(path, "gate_proj"), visitor);
-        self.up_proj.visit_linear(&join(path, "up_proj"), visitor);
-        self.down_proj.visit_linear(&join(path, "down_proj"), visitor);
+    pub(crate) fn visit_linear_mut(&mut self, path: &str, visitor: &mut LinearVisitorMut<'_>) {
+        self.gate_proj.visit_linear_mut(&join(path, "gate_proj"), visitor);
+        self.up_proj.visit_linear_mut(&join(path, "up_proj"), visitor);
+        self.down_proj.visit_linear_mut(&join(path, "down_proj"), visitor);
     }
 }

@@ -4,8 +4,7 @@
 //! the router's probabilities back costs one synchronisation a layer. Padding is routed as tokens are: each token's
 //! output depends on itself alone.
 
-use crate::batch::ints;
-use crate::nn::{Activation, Initializer, Linear, LinearConfig, ParamVisitor, join};
+use crate::nn::{Activation, Initializer, Linear, LinearConfig, ParamVisitorMut, ints, join};
 use crate::{MoeConfig, TextConfig};
 use burn::tensor::activation::softmax;
 use burn::tensor::{DType, Tensor};
@@ -77,15 +76,15 @@ impl SparseMlp {
 
     /// Experts are visited one by one: `experts.gate_up_proj.3.weight` is part 3 of the checkpoint's
     /// `experts.gate_up_proj`.
-    pub(crate) fn visit(&mut self, path: &str, visitor: &mut ParamVisitor<'_>) {
-        self.gate.visit(&join(path, "gate"), visitor);
+    pub(crate) fn visit_mut(&mut self, path: &str, visitor: &mut ParamVisitorMut<'_>) {
+        self.gate.visit_mut(&join(path, "gate"), visitor);
         for (number, expert) in self.experts.iter_mut().enumerate() {
             let path = join(path, &format!("experts.gate_up_proj.{number}"));
-            expert.gate_up_proj.visit(&path, visitor);
+            expert.gate_up_proj.visit_mut(&path, visitor);
         }
         for (number, expert) in self.experts.iter_mut().enumerate() {
             let path = join(path, &format!("experts.down_proj.{number}"));
-            expert.down_proj.visit(&path, visitor);
+            expert.down_proj.visit_mut(&path, visitor);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Interleaved M-RoPE: which of the axes time, height, width turns which frequency (Qwen3-VL, specification section 3).
+//! Interleaved M-RoPE: which of the axes time, height, width rotates which frequency (Qwen3-VL, specification section 3).
 
 use crate::TextConfig;
 use burn::tensor::{DType, Device, Tensor, TensorData};
@@ -60,14 +60,14 @@ pub(crate) fn row_tables(
             .max()
             .copied()
             .unwrap_or(0);
-        let turns = turns(config, last);
+        let rotations = rotations(config, last);
         let width = config.head_dim;
         let cos = cos[start * width..end * width].chunks_exact_mut(2 * half);
         let sin = sin[start * width..end * width].chunks_exact_mut(2 * half);
         for (token, (cos, sin)) in (start..end).zip(cos.zip(sin)) {
             let rows = [0, 1, 2].map(|axis| {
                 let start = positions[axis][token] as usize * half;
-                &turns[start..start + half]
+                &rotations[start..start + half]
             });
             for j in 0..half {
                 [cos[j], sin[j]] = rows[axes[j]][j];
@@ -84,14 +84,14 @@ pub(crate) fn row_tables(
 }
 
 /// Cosine and sine of each position times each frequency, `head_dim / 2` pairs a position.
-type Turns = Arc<Vec<[f32; 2]>>;
+type Rotations = Arc<Vec<[f32; 2]>>;
 
-/// What [`turns`] gave last, with the frequencies and the factor of cosines and sines.
-static TURNS: Mutex<Option<(Vec<f32>, f32, Turns)>> = Mutex::new(None);
+/// What [`rotations`] gave last, with the frequencies and the factor of cosines and sines.
+static ROTATIONS: Mutex<Option<(Vec<f32>, f32, Rotations)>> = Mutex::new(None);
 
-/// The turns of positions up to `last` at least, for a row that ends there. They are kept from call to call: a batch has
+/// The rotations of positions up to `last` at least, for a row that ends there. They are kept from call to call: a batch has
 /// few positions and many tokens, and a card would wait for the cosines.
-fn turns(config: &TextConfig, last: i64) -> Turns {
+fn rotations(config: &TextConfig, last: i64) -> Rotations {
     let half = config.head_dim / 2;
     let count = last.max(0) as usize + 1;
     let longest = config.max_position_embeddings;
@@ -99,13 +99,13 @@ fn turns(config: &TextConfig, last: i64) -> Turns {
         .rope_scaling
         .frequencies(config.rope_theta, config.head_dim, count, longest);
     let factor = config.rope_scaling.attention_factor() as f32;
-    let mut kept = TURNS.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut kept = ROTATIONS.lock().unwrap_or_else(PoisonError::into_inner);
     let mut known = match &*kept {
-        Some((frequencies, by, turns)) if *frequencies == inverse && *by == factor => {
-            if turns.len() >= count * half {
-                return Arc::clone(turns);
+        Some((frequencies, by, rotations)) if *frequencies == inverse && *by == factor => {
+            if rotations.len() >= count * half {
+                return Arc::clone(rotations);
             }
-            turns.to_vec()
+            rotations.to_vec()
         }
         _ => Vec::new(),
     };
@@ -116,12 +116,12 @@ fn turns(config: &TextConfig, last: i64) -> Turns {
             [cosine * factor, sine * factor]
         }));
     }
-    let turns = Arc::new(known);
-    *kept = Some((inverse, factor, Arc::clone(&turns)));
-    turns
+    let rotations = Arc::new(known);
+    *kept = Some((inverse, factor, Arc::clone(&rotations)));
+    rotations
 }
 
-/// The axis (0 time, 1 height, 2 width) that turns frequency `j`.
+/// The axis (0 time, 1 height, 2 width) that rotates frequency `j`.
 fn axis(j: usize, section: &[usize; 3]) -> usize {
     match j % 3 {
         1 if j < 3 * section[1] => 1,

@@ -3,7 +3,7 @@
 use super::FrameTables;
 use crate::VisionConfig;
 use crate::blocks::{AdapterGradients, Inner, pull_half};
-use crate::nn::{Activation, Initializer, Linear, LinearConfig, LinearVisitor, ParamVisitor, Slot, join};
+use crate::nn::{Activation, Initializer, Linear, LinearConfig, LinearVisitorMut, ParamMut, ParamVisitorMut, join};
 use burn::tensor::Tensor;
 use cua_grpo_kernels as kernels;
 
@@ -34,9 +34,9 @@ impl Norm {
         kernels::layer_norm_carrying(x, self.weight.clone(), self.bias.clone(), EPS, carried)
     }
 
-    pub(super) fn visit(&mut self, path: &str, visitor: &mut ParamVisitor<'_>) {
-        visitor(&join(path, "weight"), Slot::Vector(&mut self.weight));
-        visitor(&join(path, "bias"), Slot::Vector(&mut self.bias));
+    pub(super) fn visit_mut(&mut self, path: &str, visitor: &mut ParamVisitorMut<'_>) {
+        visitor(&join(path, "weight"), ParamMut::Vector(&mut self.weight));
+        visitor(&join(path, "bias"), ParamMut::Vector(&mut self.bias));
     }
 }
 
@@ -111,7 +111,7 @@ impl VisionBlock {
         };
         let last = join(path, "mlp.linear_fc2");
         let (grad, found) = pull_half(middle, grad, half, (&last, &self.linear_fc2), sums);
-        self.visit_linear(path, &mut |path, linear| sums.collect(path, linear, &found));
+        self.visit_linear_mut(path, &mut |path, linear| sums.collect(path, linear, &found));
         let half = |x, grad| {
             let (normed, carried) = self.norm1.carrying(x, grad);
             let inner = self.attended(normed, tables);
@@ -119,23 +119,23 @@ impl VisionBlock {
         };
         let last = join(path, "attn.proj");
         let (grad, found) = pull_half(x, grad, half, (&last, &self.proj), sums);
-        self.visit_linear(path, &mut |path, linear| sums.collect(path, linear, &found));
+        self.visit_linear_mut(path, &mut |path, linear| sums.collect(path, linear, &found));
         grad
     }
 
-    pub(crate) fn visit(&mut self, path: &str, visitor: &mut ParamVisitor<'_>) {
-        self.norm1.visit(&join(path, "norm1"), visitor);
-        self.norm2.visit(&join(path, "norm2"), visitor);
-        self.qkv.visit(&join(path, "attn.qkv"), visitor);
-        self.proj.visit(&join(path, "attn.proj"), visitor);
-        self.linear_fc1.visit(&join(path, "mlp.linear_fc1"), visitor);
-        self.linear_fc2.visit(&join(path, "mlp.linear_fc2"), visitor);
+    pub(crate) fn visit_mut(&mut self, path: &str, visitor: &mut ParamVisitorMut<'_>) {
+        self.norm1.visit_mut(&join(path, "norm1"), visitor);
+        self.norm2.visit_mut(&join(path, "norm2"), visitor);
+        self.qkv.visit_mut(&join(path, "attn.qkv"), visitor);
+        self.proj.visit_mut(&join(path, "attn.proj"), visitor);
+        self.linear_fc1.visit_mut(&join(path, "mlp.linear_fc1"), visitor);
+        self.linear_fc2.visit_mut(&join(path, "mlp.linear_fc2"), visitor);
     }
 
-    pub(crate) fn visit_linear(&mut self, path: &str, visitor: &mut LinearVisitor<'_>) {
-        self.qkv.visit_linear(&join(path, "attn.qkv"), visitor);
-        self.proj.visit_linear(&join(path, "attn.proj"), visitor);
-        self.linear_fc1.visit_linear(&join(path, "mlp.linear_fc1"), visitor);
-        self.linear_fc2.visit_linear(&join(path, "mlp.linear_fc2"), visitor);
+    pub(crate) fn visit_linear_mut(&mut self, path: &str, visitor: &mut LinearVisitorMut<'_>) {
+        self.qkv.visit_linear_mut(&join(path, "attn.qkv"), visitor);
+        self.proj.visit_linear_mut(&join(path, "attn.proj"), visitor);
+        self.linear_fc1.visit_linear_mut(&join(path, "mlp.linear_fc1"), visitor);
+        self.linear_fc2.visit_linear_mut(&join(path, "mlp.linear_fc2"), visitor);
     }
 }

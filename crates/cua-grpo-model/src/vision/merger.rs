@@ -2,7 +2,7 @@
 
 use super::block::Norm;
 use crate::VisionConfig;
-use crate::nn::{Initializer, Linear, LinearConfig, LinearVisitor, ParamVisitor, join};
+use crate::nn::{Initializer, Linear, LinearConfig, LinearVisitorMut, ParamVisitorMut, join};
 use burn::tensor::Tensor;
 use cua_grpo_kernels as kernels;
 
@@ -41,14 +41,14 @@ impl PatchMerger {
         self.linear_fc2.forward(kernels::gelu_erf(self.linear_fc1.forward(x)))
     }
 
-    pub(crate) fn visit(&mut self, path: &str, visitor: &mut ParamVisitor<'_>) {
-        self.norm.visit(&join(path, "norm"), visitor);
-        self.linear_fc1.visit(&join(path, "linear_fc1"), visitor);
-        self.linear_fc2.visit(&join(path, "linear_fc2"), visitor);
+    pub(crate) fn visit_mut(&mut self, path: &str, visitor: &mut ParamVisitorMut<'_>) {
+        self.norm.visit_mut(&join(path, "norm"), visitor);
+        self.linear_fc1.visit_mut(&join(path, "linear_fc1"), visitor);
+        self.linear_fc2.visit_mut(&join(path, "linear_fc2"), visitor);
     }
 
-    pub(crate) fn visit_linear(&mut self, path: &str, visitor: &mut LinearVisitor<'_>) {
-        self.linear_fc1.visit_linear(&join(path, "linear_fc1"), visitor);
-        self.linear_fc2.visit_linear(&join(path, "linear_fc2"), visitor);
+    pub(crate) fn visit_linear_mut(&mut self, path: &str, visitor: &mut LinearVisitorMut<'_>) {
+        self.linear_fc1.visit_linear_mut(&join(path, "linear_fc1"), visitor);
+        self.linear_fc2.visit_linear_mut(&join(path, "linear_fc2"), visitor);
     }
 }

@@ -10,11 +10,11 @@ use burn::tensor::Tensor;
 /// What the backward pass of the tower reads.
 pub struct TowerTape {
     order: RowOrder,
-    runs: Vec<Run>,
+    groups: Vec<GroupTape>,
 }
 
 /// One group of images of equal grid.
-struct Run {
+struct GroupTape {
     tables: FrameTables,
     /// The input of each block, followed by what its first half gave, and last the output of the last one.
     states: Vec<Tensor<2>>,
@@ -24,17 +24,17 @@ impl VisionTower {
     /// As [`VisionTower::forward`], keeping what [`VisionTower::backward_blocks`] needs.
     pub(crate) fn forward_blocks(&self, images: &[&Pixels]) -> (VisionFeatures, TowerTape) {
         let groups = self.group(images);
-        let mut runs = Vec::new();
+        let mut tapes = Vec::new();
         let mut features = Vec::new();
         for members in &groups.members {
             let mut states = Vec::with_capacity(2 * self.blocks.len() + 1);
             let (found, tables) = self.run(members, |x| states.push(x.clone()));
             features.push(found);
-            runs.push(Run { tables, states });
+            tapes.push(GroupTape { tables, states });
         }
         let features = groups.order.join(features);
         let order = groups.order;
-        (features, TowerTape { order, runs })
+        (features, TowerTape { order, groups: tapes })
     }
 
     /// Pulls the gradients of the features back to the adapters of the tower. `self` holds them as leaves.
@@ -51,25 +51,25 @@ impl VisionTower {
             .into_iter()
             .map(|rows| tape.order.split(rows))
             .collect();
-        for (number, (mut run, merged)) in tape.runs.into_iter().zip(merged).enumerate() {
-            let Some(mut output) = run.states.pop() else { continue };
+        for (number, (mut group, merged)) in tape.groups.into_iter().zip(merged).enumerate() {
+            let Some(mut output) = group.states.pop() else { continue };
             let (mut grad, found) = pull(&output, merged, |x| self.merger.forward(x));
             let merger = join(path, "merger");
             self.merger
-                .visit_linear(&merger, &mut |path, linear| gradients.collect(path, linear, &found));
+                .visit_linear_mut(&merger, &mut |path, linear| gradients.collect(path, linear, &found));
             for block in (0..self.blocks.len()).rev() {
                 if let Some(level) = self.level(block) {
                     let merger = &mut self.deepstack_merger_list[level];
                     let (part, found) = pull(&output, deepstack[level][number].clone(), |x| merger.forward(x));
                     grad = grad + part;
                     let path = join(path, &format!("deepstack_merger_list.{level}"));
-                    merger.visit_linear(&path, &mut |path, linear| gradients.collect(path, linear, &found));
+                    merger.visit_linear_mut(&path, &mut |path, linear| gradients.collect(path, linear, &found));
                 }
-                let (Some(middle), Some(input)) = (run.states.pop(), run.states.pop()) else {
+                let (Some(middle), Some(input)) = (group.states.pop(), group.states.pop()) else {
                     break;
                 };
                 let path = join(path, &format!("blocks.{block}"));
-                grad = self.blocks[block].pull(&path, [&input, &middle], grad, &run.tables, gradients);
+                grad = self.blocks[block].pull(&path, [&input, &middle], grad, &group.tables, gradients);
                 output = input;
             }
         }

@@ -2,7 +2,7 @@
 
 use super::{FrameTables, PatchMerger, VisionBlock, frame_tables};
 use crate::VisionConfig;
-use crate::nn::{Initializer, Linear, LinearConfig, LinearVisitor, ParamVisitor, Slot, join};
+use crate::nn::{Initializer, Linear, LinearConfig, LinearVisitorMut, ParamMut, ParamVisitorMut, join};
 use crate::processor::Pixels;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use cua_grpo_kernels as kernels;
@@ -163,25 +163,25 @@ impl VisionTower {
         indexes.iter().position(|&index| index == number)
     }
 
-    pub(crate) fn visit(&mut self, path: &str, visitor: &mut ParamVisitor<'_>) {
-        self.patch_embed.visit(&join(path, "patch_embed.proj"), visitor);
-        visitor(&join(path, "pos_embed.weight"), Slot::Matrix(&mut self.pos_embed));
+    pub(crate) fn visit_mut(&mut self, path: &str, visitor: &mut ParamVisitorMut<'_>) {
+        self.patch_embed.visit_mut(&join(path, "patch_embed.proj"), visitor);
+        visitor(&join(path, "pos_embed.weight"), ParamMut::Matrix(&mut self.pos_embed));
         for (number, block) in self.blocks.iter_mut().enumerate() {
-            block.visit(&join(path, &format!("blocks.{number}")), visitor);
+            block.visit_mut(&join(path, &format!("blocks.{number}")), visitor);
         }
-        self.merger.visit(&join(path, "merger"), visitor);
+        self.merger.visit_mut(&join(path, "merger"), visitor);
         for (number, merger) in self.deepstack_merger_list.iter_mut().enumerate() {
-            merger.visit(&join(path, &format!("deepstack_merger_list.{number}")), visitor);
+            merger.visit_mut(&join(path, &format!("deepstack_merger_list.{number}")), visitor);
         }
     }
 
-    pub(crate) fn visit_linear(&mut self, path: &str, visitor: &mut LinearVisitor<'_>) {
+    pub(crate) fn visit_linear_mut(&mut self, path: &str, visitor: &mut LinearVisitorMut<'_>) {
         for (number, block) in self.blocks.iter_mut().enumerate() {
-            block.visit_linear(&join(path, &format!("blocks.{number}")), visitor);
+            block.visit_linear_mut(&join(path, &format!("blocks.{number}")), visitor);
         }
-        self.merger.visit_linear(&join(path, "merger"), visitor);
+        self.merger.visit_linear_mut(&join(path, "merger"), visitor);
         for (number, merger) in self.deepstack_merger_list.iter_mut().enumerate() {
-            merger.visit_linear(&join(path, &format!("deepstack_merger_list.{number}")), visitor);
+            merger.visit_linear_mut(&join(path, &format!("deepstack_merger_list.{number}")), visitor);
         }
     }
 }

@@ -66,7 +66,7 @@ fn small() -> (Qwen3Vl, Workload) {
     let lora = LoraConfig::new(8, 16.0, Targets::Pattern("all-linear".to_owned()));
     attach(&mut model, &lora, 1).unwrap();
     Device::flex().seed(4);
-    model.visit_linear(&mut |_, linear| {
+    model.visit_linear_mut(&mut |_, linear| {
         if let Some(pair) = &mut linear.lora {
             pair.b = pair.b.random_like(Distribution::Normal(0.0, 0.02));
         }
@@ -79,7 +79,7 @@ fn on(device: &Device, host: &Qwen3Vl) -> Qwen3Vl {
     let mut model = host.clone();
     if *device != Device::flex() {
         workload::move_to(&mut model, device, DType::BF16);
-        model.visit_linear(&mut |_, linear| {
+        model.visit_linear_mut(&mut |_, linear| {
             if let Some(pair) = &mut linear.lora {
                 let f32 = |factor: &Tensor<2>| factor.clone().cast(DType::F32);
                 (pair.a, pair.b) = (f32(&pair.a), f32(&pair.b));
@@ -319,7 +319,7 @@ fn scores_and_gradients(model: &Qwen3Vl, what: &Workload, rows: &[&Row]) -> (Vec
     let mut leaves = model.trainable(Trainable::Adapter);
     let mut gradients = tape.backward(&mut leaves, grad);
     let mut all = Vec::new();
-    leaves.visit_trainable(Trainable::Adapter, &mut |name, _| {
+    leaves.visit_trainable_mut(Trainable::Adapter, &mut |name, _| {
         all.extend(gradients.take(name).map(kernels::host).unwrap_or_default());
     });
     (kernels::host(scores.logprobs), all)

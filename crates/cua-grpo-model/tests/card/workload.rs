@@ -3,7 +3,7 @@
 use burn::tensor::{DType, Device};
 use cua_grpo_core::{Completion, Image, Prompt, Row, StopReason};
 use cua_grpo_model::batch::ImageCache;
-use cua_grpo_model::nn::Slot;
+use cua_grpo_model::nn::ParamMut;
 use cua_grpo_model::processor::{ImageProcessorConfig, PixelBudget};
 use cua_grpo_model::{ModelConfig, Qwen3Vl};
 use std::sync::Arc;
@@ -101,11 +101,11 @@ impl Workload {
 
 /// Moves every tensor, in `dtype`, as loading would; adapters stay in f32.
 pub fn move_to(model: &mut Qwen3Vl, device: &Device, dtype: DType) {
-    model.visit(&mut |_, slot| match slot {
-        Slot::Vector(tensor) => *tensor = tensor.clone().to_device(device).cast(dtype),
-        Slot::Matrix(tensor) => *tensor = tensor.clone().to_device(device).cast(dtype),
+    model.visit_mut(&mut |_, slot| match slot {
+        ParamMut::Vector(tensor) => *tensor = tensor.clone().to_device(device).cast(dtype),
+        ParamMut::Matrix(tensor) => *tensor = tensor.clone().to_device(device).cast(dtype),
     });
-    model.visit_linear(&mut |_, linear| {
+    model.visit_linear_mut(&mut |_, linear| {
         if let Some(pair) = &mut linear.lora {
             pair.a = pair.a.clone().to_device(device);
             pair.b = pair.b.clone().to_device(device);

@@ -2,7 +2,7 @@
 
 use super::{folder, json, model, values};
 use cua_grpo_model::lora::{LoraConfig, load_adapter};
-use cua_grpo_model::nn::Slot;
+use cua_grpo_model::nn::ParamMut;
 use cua_grpo_model::{Qwen3Vl, Trainable};
 use std::collections::BTreeMap;
 
@@ -31,8 +31,8 @@ pub fn renamed(rename: impl Fn(usize, &str) -> Option<String>) -> tempfile::Temp
 /// Values of the factors, under `MODULE.lora_A` and `MODULE.lora_B`.
 pub fn factors(model: &mut Qwen3Vl) -> BTreeMap<String, Vec<f32>> {
     let mut all = BTreeMap::new();
-    model.visit_trainable(Trainable::Adapter, &mut |name, slot| {
-        let Slot::Matrix(tensor) = slot else {
+    model.visit_trainable_mut(Trainable::Adapter, &mut |name, slot| {
+        let ParamMut::Matrix(tensor) = slot else {
             panic!("{name}: a factor is a matrix")
         };
         all.insert(name.strip_suffix(".weight").unwrap().to_owned(), values(tensor.clone()));

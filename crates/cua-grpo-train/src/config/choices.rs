@@ -2,7 +2,6 @@
 
 use super::Setting;
 use cua_grpo_core::Secret;
-use cua_grpo_model::checkpoint::WeightDtype;
 use cua_grpo_model::placement::DeviceSpec;
 use serde::{Deserialize, Serialize};
 use serde_yaml_ng::Value;
@@ -55,10 +54,15 @@ macro_rules! choice_of {
 choice_of!(
     cua_grpo_algo::AdvantageScale,
     cua_grpo_algo::Aggregation,
+    cua_grpo_algo::Decay,
     cua_grpo_algo::KlEstimator,
     cua_grpo_algo::LossKind,
     cua_grpo_algo::Proximal,
-    cua_grpo_algo::StepCredit
+    cua_grpo_algo::StepCredit,
+    cua_grpo_android::PromptStyle,
+    cua_grpo_android::TargetStyle,
+    cua_grpo_model::checkpoint::WeightDtype,
+    cua_grpo_model::generate::OnUpdate
 );
 
 /// How a choice is written.
@@ -66,30 +70,6 @@ pub(super) fn written(choice: impl Serialize) -> String {
     match serde_yaml_ng::to_value(choice) {
         Ok(Value::String(name)) => name,
         _ => String::new(),
-    }
-}
-
-choice! {
-    /// How the learning rate changes after the warm-up.
-    pub enum LrScheduler {
-        /// It stays.
-        Constant = "constant",
-        /// It falls in a straight line to 0 at `max_steps`.
-        Linear = "linear",
-        /// It falls along half a cosine to 0 at `max_steps`.
-        Cosine = "cosine",
-    }
-}
-
-choice! {
-    /// What becomes of replies that are under way when the policy is updated.
-    pub enum OnUpdate {
-        /// They go on with the new weights.
-        Keep = "keep",
-        /// The old weights finish them first.
-        Finish = "finish",
-        /// The same; then open conversations are fed to the new weights again.
-        Refill = "refill",
     }
 }
 
@@ -116,83 +96,6 @@ choice! {
         SumThenNormalize = "sum_then_normalize",
         /// Each is compared on its own, and what comes out is added up by weight (GDPO).
         NormalizeThenSum = "normalize_then_sum",
-    }
-}
-
-choice! {
-    /// How the policy names a place on the screen.
-    pub enum Target {
-        /// In words, resolved to a pixel by the service.
-        Description = "description",
-        /// By coordinates normalised to 0..1000.
-        Coordinates = "coordinates",
-    }
-}
-
-choice! {
-    /// How much the system prompt says.
-    pub enum PromptStyle {
-        /// Tool definitions and examples, for a pretrained model.
-        Full = "full",
-        /// One or two sentences, for the tiny starter model.
-        Brief = "brief",
-    }
-}
-
-choice! {
-    /// Number format of weights and activations.
-    pub enum Dtype {
-        /// 32 bits.
-        Float32 = "float32",
-        /// 16 bits with the range of 32.
-        Bfloat16 = "bfloat16",
-    }
-}
-
-impl From<Dtype> for WeightDtype {
-    fn from(dtype: Dtype) -> Self {
-        match dtype {
-            Dtype::Float32 => Self::F32,
-            Dtype::Bfloat16 => Self::Bf16,
-        }
-    }
-}
-
-impl From<LrScheduler> for cua_grpo_algo::Decay {
-    fn from(scheduler: LrScheduler) -> Self {
-        match scheduler {
-            LrScheduler::Constant => Self::Constant,
-            LrScheduler::Linear => Self::Linear,
-            LrScheduler::Cosine => Self::Cosine,
-        }
-    }
-}
-
-impl From<OnUpdate> for cua_grpo_model::generate::OnUpdate {
-    fn from(choice: OnUpdate) -> Self {
-        match choice {
-            OnUpdate::Keep => Self::Keep,
-            OnUpdate::Finish => Self::Finish,
-            OnUpdate::Refill => Self::Refill,
-        }
-    }
-}
-
-impl From<Target> for cua_grpo_android::TargetStyle {
-    fn from(target: Target) -> Self {
-        match target {
-            Target::Description => Self::Description,
-            Target::Coordinates => Self::Coordinate,
-        }
-    }
-}
-
-impl From<PromptStyle> for cua_grpo_android::PromptStyle {
-    fn from(style: PromptStyle) -> Self {
-        match style {
-            PromptStyle::Full => Self::Full,
-            PromptStyle::Brief => Self::Brief,
-        }
     }
 }
 

@@ -188,7 +188,7 @@ impl TrainConfig {
             self.num_minibatches,
             &format!("at most the episodes of a step, which are {episodes}"),
         )?;
-        let (low, constant) = (self.min_learning_rate, super::LrScheduler::Constant);
+        let (low, constant) = (self.min_learning_rate, super::Decay::Constant);
         check.require(
             low <= self.learning_rate && (low == 0.0 || self.lr_scheduler != constant),
             "min_learning_rate",

@@ -79,7 +79,7 @@ impl TrainConfig {
     pub fn placement(&self) -> Placement {
         Placement {
             device: self.device,
-            dtype: self.dtype.into(),
+            dtype: self.dtype,
             four_bits: self.load_in_4bit,
         }
     }
@@ -114,7 +114,7 @@ impl TrainConfig {
         } else {
             Batching::Eager
         };
-        (batching, self.on_update.into())
+        (batching, self.on_update)
     }
 
     /// The groups of a step, and their size.
@@ -131,7 +131,7 @@ impl TrainConfig {
             base: self.learning_rate,
             warmup_steps: self.warmup_steps as u64,
             max_steps: self.max_steps as u64,
-            decay: self.lr_scheduler.into(),
+            decay: self.lr_scheduler,
             final_fraction: if self.learning_rate > 0.0 {
                 self.min_learning_rate / self.learning_rate
             } else {

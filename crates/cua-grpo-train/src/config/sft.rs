@@ -1,7 +1,7 @@
 //! Configuration of `trainer sft`: a tiny Qwen3-VL imitates scripted demonstrations and becomes the starter model.
 
 use super::validate::Checker;
-use super::{ConfigError, Configuration, DeviceSpec, Key, LrScheduler, PromptStyle, Target, at_least};
+use super::{ConfigError, Configuration, Decay, DeviceSpec, Key, PromptStyle, TargetStyle, at_least};
 use cua_grpo_model::memory::Available;
 use cua_grpo_model::processor::Tokenizer;
 use cua_grpo_model::{ModelConfig, TextConfig, VisionConfig};
@@ -58,7 +58,7 @@ configuration! {
         /// Gradients are scaled down to this global norm; 0 leaves them.
         max_grad_norm: f64 [at_least(0.0).at_most(1e9)] = 1.0,
         /// How the learning rate changes after the warm-up.
-        lr_scheduler: LrScheduler = LrScheduler::Cosine,
+        lr_scheduler: Decay = Decay::Cosine,
         /// Most turns of a demonstration.
         max_turns: usize [at_least(1.0).at_most(1000.0)] = 15,
         /// Files of tasks, or folders of them, see TASKS.md; with any, demonstrations are of theirs where `templates` is empty.
@@ -66,7 +66,7 @@ configuration! {
         /// Ids of the task templates to draw from, built-in or of `tasks`; empty means all.
         templates: Vec<String> = Vec::new(),
         /// How the demonstrator names a place on the screen.
-        target: Target = Target::Description,
+        target: TargetStyle = TargetStyle::Description,
         /// How much the system prompt says.
         prompt_style: PromptStyle = PromptStyle::Brief,
         /// Greedy episodes played at the end to measure the starter; 0 for none.

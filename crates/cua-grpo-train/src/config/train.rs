@@ -1,8 +1,8 @@
 //! Configuration of `trainer train` and `trainer eval`: the keys and defaults of the original, and ours.
 
 use super::{
-    CorrectionMode, DeviceSpec, Dtype, Environment, LrScheduler, OnUpdate, PromptStyle, RejectionMode,
-    RewardAggregation, RewardKind, RewardWeights, Secret, Target, above, at_least,
+    CorrectionMode, Decay, DeviceSpec, Environment, OnUpdate, PromptStyle, RejectionMode, RewardAggregation,
+    RewardKind, RewardWeights, Secret, TargetStyle, WeightDtype, above, at_least,
 };
 use cua_grpo_algo::{AdvantageScale, Aggregation, KlEstimator, LossKind, Proximal, StepCredit};
 use cua_grpo_model::lora::{Patterns, Targets};
@@ -28,7 +28,7 @@ configuration! {
         load_in_4bit: bool = true,
         /// Number format of weights and activations.
         #[resume = Warned]
-        dtype: Dtype = Dtype::Bfloat16,
+        dtype: WeightDtype = WeightDtype::Bf16,
         /// Train low-rank adapters; the weights stay frozen.
         #[resume = Refused]
         use_lora: bool = true,
@@ -296,7 +296,7 @@ configuration! {
         overlong_penalty: f64 [at_least(0.0).at_most(1e6)] = 1.0,
         /// How the policy names a place on the screen.
         #[resume = Warned]
-        target: Target = Target::Description,
+        target: TargetStyle = TargetStyle::Description,
         /// How much the system prompt says.
         #[resume = Warned]
         prompt_style: PromptStyle = PromptStyle::Full,
@@ -339,7 +339,7 @@ configuration! {
         adam_epsilon: f64 [above(0.0).at_most(1.0)] = 1e-8,
         /// How the learning rate changes after the warm-up.
         #[resume = Warned]
-        lr_scheduler: LrScheduler = LrScheduler::Constant,
+        lr_scheduler: Decay = Decay::Constant,
         /// Where `linear` and `cosine` end.
         #[resume = Warned]
         min_learning_rate: f64 [at_least(0.0).at_most(10.0)] = 0.0,

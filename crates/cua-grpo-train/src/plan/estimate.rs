@@ -99,9 +99,9 @@ impl Plan {
             device: config.device.to_string(),
             keys_from: String::new(),
             weights_in: if config.load_in_4bit {
-                format!("4 bits (NF4), {}", config.dtype)
+                format!("4 bits (NF4), {}", config.dtype.config_name())
             } else {
-                config.dtype.to_string()
+                config.dtype.config_name().to_owned()
             },
             parameters: parameters(&sizes.count, sizes.adapter),
             load,
@@ -161,7 +161,7 @@ fn demand(config: &TrainConfig) -> Demand {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Dtype, Sources, load};
+    use crate::config::{Sources, WeightDtype, load};
 
     fn plan_of(config: &TrainConfig, memory: Option<f64>) -> Plan {
         let model = ModelConfig::preset("2b").unwrap();
@@ -172,7 +172,7 @@ mod tests {
     fn what_fits_fits_and_one_more_does_not() {
         let mut config: TrainConfig = load(&Sources::default()).unwrap();
         config.model_name = "2b".into();
-        config.dtype = Dtype::Bfloat16;
+        config.dtype = WeightDtype::Bf16;
         let plan = plan_of(&config, Some(64.0));
         let (total, free) = (plan.parameters.total, plan.available.unwrap().free);
         assert_eq!((total, free), (2_127_532_032, 64 << 30));

@@ -219,7 +219,7 @@ fn keys_that_change_the_meaning_are_refused_with_both_values_and_others_are_told
     );
     let lines = with(&|now| {
         now.max_steps = 900;
-        now.lr_scheduler = crate::config::LrScheduler::Cosine;
+        now.lr_scheduler = crate::config::Decay::Cosine;
     })
     .unwrap();
     assert!(lines.iter().any(|line| line.text().contains("max_steps")), "{lines:?}");

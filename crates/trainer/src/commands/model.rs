@@ -9,7 +9,7 @@ use cua_grpo_model::placement::Placement;
 use cua_grpo_model::processor::ChatRenderer;
 use cua_grpo_train::TrainError;
 use cua_grpo_train::adapter::Adapter;
-use cua_grpo_train::config::{DeviceSpec, Dtype};
+use cua_grpo_train::config::{DeviceSpec, WeightDtype};
 
 /// A model that is ready to be used.
 pub struct LoadedModel {
@@ -35,9 +35,9 @@ pub fn load(arguments: &ModelArgs) -> Result<LoadedModel, TrainError> {
         (None, run) => run.as_ref().map_or(DeviceSpec::Cpu, |run| run.device),
     };
     let dtype = match (arguments.dtype.as_deref(), &run) {
-        (Some("bf16"), _) => Dtype::Bfloat16,
+        (Some("bf16"), _) => WeightDtype::Bf16,
         (None, Some(run)) => run.dtype,
-        _ => Dtype::Float32,
+        _ => WeightDtype::F32,
     };
     let trained_in_4bit = run.as_ref().is_some_and(|run| run.load_in_4bit);
     let four_bits = arguments.load_in_4bit || (trained_in_4bit && !arguments.no_4bit);
@@ -59,7 +59,7 @@ pub fn load(arguments: &ModelArgs) -> Result<LoadedModel, TrainError> {
             output::say(format!(
                 "adapter {}: base {name}, {}{}",
                 adapter.describe(),
-                if dtype == Dtype::Float32 { "float32" } else { "bfloat16" },
+                dtype.config_name(),
                 if four_bits { ", linear maps in 4 bits" } else { "" }
             ));
             if trained_in_4bit && !four_bits {
@@ -71,7 +71,7 @@ pub fn load(arguments: &ModelArgs) -> Result<LoadedModel, TrainError> {
     }
     let placement = Placement {
         device: spec,
-        dtype: dtype.into(),
+        dtype: dtype,
         four_bits,
     };
     let model = folder.weights(&device, &placement);

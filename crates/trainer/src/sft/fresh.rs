@@ -40,7 +40,7 @@ fn corpus(config: &SftConfig, prompts: Prompts) -> Result<Vec<String>> {
     let turns = config.max_turns;
     texts.extend((1..=turns).map(|turn| format!("user\n{}", prompts.turn(turn, turns, None))));
     let skill = Skill {
-        target: config.target.into(),
+        target: config.target,
         ..Skill::default()
     };
     for cursor in 0..CORPUS_TASKS {

@@ -179,8 +179,8 @@ pub async fn run(config: &SftConfig) -> Result<()> {
 
 fn prompts(config: &SftConfig) -> Prompts {
     Prompts {
-        style: config.prompt_style.into(),
-        targets: config.target.into(),
+        style: config.prompt_style,
+        targets: config.target,
     }
 }
 
@@ -200,7 +200,7 @@ async fn demonstrations(
         hurry: config.skill_hurry,
         slip: config.skill_slip,
         blunder: config.skill_blunder,
-        target: config.target.into(),
+        target: config.target,
     };
     let mut cursor = TaskCursor::new(tasks(config.seed, Split::Train, (&config.tasks, &config.templates))?, 0);
     let mut rows = Vec::new();
@@ -267,7 +267,7 @@ fn train(config: &SftConfig, rows: &[Row], learner: &mut Learner, interrupt: &In
             base: config.learning_rate,
             warmup_steps: config.warmup_steps as u64,
             max_steps: steps as u64,
-            decay: config.lr_scheduler.into(),
+            decay: config.lr_scheduler,
             final_fraction: 0.0,
         },
         micro_batch_tokens: MICRO_BATCH_TOKENS,

@@ -1,7 +1,7 @@
 //! The environment that transformers compiles chat templates in: its functions, and Jinja's filters and tests where the
 //! engine's own differ from those under Python.
 
-use super::rewrite::{REVERSED, TUPLE};
+use super::operands::{REVERSED, TUPLE};
 use super::value::{BigInteger, List, Range};
 use super::{clock, dumps, filters, limits, methods, python};
 use minijinja::value::{Kwargs, Rest, ValueKind};

@@ -1,6 +1,6 @@
 //! The engine's own filters that make texts or lists, each paying for what it makes; see [`super::limits`].
 
-use super::{limits, python};
+use super::{formats, limits, python};
 use minijinja::value::{Kwargs, Rest, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, State, Value, filters};
 use std::borrow::Cow;
@@ -90,7 +90,7 @@ pub(super) fn add(environment: &mut Environment<'static>) {
     environment.add_filter("e", escape);
     environment.add_filter("indent", indent);
     environment.add_filter("format", |state: &State, format: &Value, given: Rest<Value>| {
-        limits::format(&python::str(format), '%', &given)?;
+        formats::check(&python::str(format), '%', &given)?;
         filters::format(state, format, given)
     });
 }

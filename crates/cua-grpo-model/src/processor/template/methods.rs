@@ -2,7 +2,7 @@
 
 use super::python::{self, is_space};
 use super::value::List;
-use super::{case, limits};
+use super::{case, formats, limits};
 use minijinja::value::{Kwargs, ValueKind, from_args};
 use minijinja::{Error, ErrorKind, State, Value};
 
@@ -18,7 +18,7 @@ pub(super) fn call(state: &State, value: &Value, method: &str, args: &[Value]) -
         Some(result) => result,
         None => {
             if let Some(text) = value.as_str().filter(|_| method == "format") {
-                limits::format(text, '{', args)?;
+                formats::check(text, '{', args)?;
             }
             minijinja_contrib::pycompat::unknown_method_callback(state, value, method, args)?
         }

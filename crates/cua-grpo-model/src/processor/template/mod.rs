@@ -7,6 +7,7 @@ mod dumps;
 mod environment;
 mod filters;
 mod find;
+mod formats;
 mod limits;
 mod messages;
 mod methods;

@@ -3,7 +3,10 @@
 //! The filter `string` binds to the operand that it follows. Where that is a factor of a product or has a sign, or a test
 //! follows, the operand is left as it is: what comes out is a number or a truth value, which the engine writes as Python.
 
-use super::rewrite::{REVERSED, TUPLE};
+/// The filter that stands for `[::-1]`.
+pub(super) const REVERSED: &str = "_reversed";
+/// The function that stands for round brackets around several values.
+pub(super) const TUPLE: &str = "_tuple";
 
 /// One token: what it is, and where it stands.
 #[derive(Debug, Clone, Copy)]

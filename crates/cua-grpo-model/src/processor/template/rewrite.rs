@@ -22,12 +22,6 @@ const LONG: usize = 256;
 /// Most bytes of a stretch of text in which nothing can be put.
 const LONGEST: usize = 4096;
 
-/// The filter that stands for `[::-1]`.
-pub(super) const REVERSED: &str = "_reversed";
-
-/// The function that stands for round brackets around several values.
-pub(super) const TUPLE: &str = "_tuple";
-
 /// `source` rewritten; texts, comments and raw blocks are left alone.
 ///
 /// # Errors
