@@ -15,8 +15,8 @@ pub struct Template {
     pub category: &'static str,
     /// `easy`, `medium` or `hard`.
     pub difficulty: &'static str,
-    /// Wordings; `{a}` and `{b}` stand for the words of the first and second goal, `{name}` and `{name2}` for their
-    /// names, `{time}` for that of an alarm.
+    /// Wordings; `{a}` and `{b}` stand for the words of the first and second goal (`on`, `1 minute`), `{name}` and
+    /// `{name2}` for their names, `{time}` for that of an alarm. A third goal has no word in a wording.
     pub instructions: &'static [&'static str],
     /// Draws the goals of an instance.
     pub goals: fn(&mut ChaCha8Rng) -> Vec<Goal>,

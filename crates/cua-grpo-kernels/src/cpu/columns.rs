@@ -75,21 +75,49 @@ impl<'a> Block<'a> {
         self.start
     }
 
+    /// The rows, one after the other.
+    ///
+    /// # Panics
+    /// When `values` has another number of elements.
+    pub(super) fn copy_to(&mut self, values: &mut [f32]) {
+        self.rows_beside(values.len(), |row, own| {
+            values[row * own.len()..(row + 1) * own.len()].copy_from_slice(own);
+        });
+    }
+
+    /// Sets the rows to `values`, which has them one after the other.
+    ///
+    /// # Panics
+    /// When `values` has another number of elements.
+    pub(super) fn copy_from(&mut self, values: &[f32]) {
+        self.rows_beside(values.len(), |row, own| {
+            let width = own.len();
+            own.copy_from_slice(&values[row * width..(row + 1) * width]);
+        });
+    }
+
+    /// Each row with its number; `count` elements lie beside them.
+    #[allow(unsafe_code)]
+    fn rows_beside(&mut self, count: usize, mut each: impl FnMut(usize, &mut [f32])) {
+        assert_eq!(count, self.rows * self.columns, "block of columns: expected a value for each element");
+        for row in 0..self.rows {
+            // SAFETY: the block owns `columns` elements of each row, and `row` is one of them.
+            each(row, unsafe {
+                std::slice::from_raw_parts_mut(self.start.add(row * self.stride), self.columns)
+            });
+        }
+    }
+
     /// Sets every row to `values`.
     ///
     /// # Panics
     /// When there are not as many values as columns.
-    #[allow(unsafe_code)]
     pub(super) fn fill_rows(&mut self, values: &[f32]) {
         assert_eq!(
             values.len(),
             self.columns,
             "block of columns: expected a value for each"
         );
-        for row in 0..self.rows {
-            // SAFETY: the block owns `columns` elements of each row, and `row` is one of them.
-            let row = unsafe { std::slice::from_raw_parts_mut(self.start.add(row * self.stride), self.columns) };
-            row.copy_from_slice(values);
-        }
+        self.rows_beside(self.rows * self.columns, |_, own| own.copy_from_slice(values));
     }
 }

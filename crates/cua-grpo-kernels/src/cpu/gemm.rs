@@ -80,8 +80,40 @@ pub(super) fn gemm_parallel(destination: &mut [f32], add: bool, factor: f32, a: 
     product(&mut whole, add, factor, a, b, threads);
 }
 
-#[allow(unsafe_code)]
+/// Products of at most so many elements take a routine of `gemm` that sums in another order, where both matrices lie along
+/// the sum.
+const FEW: usize = 256;
+
+/// How many rows a product of `rows` by `columns` is computed with, so that a row comes out the same whatever other rows
+/// there are: `gemm` has routines of their own for a single row and for small products.
+fn enough_rows(rows: usize, columns: usize) -> usize {
+    rows.max(2).max(FEW / columns.max(1) + 1)
+}
+
 fn product(out: &mut Block<'_>, add: bool, factor: f32, a: Matrix<'_>, b: Matrix<'_>, threads: Parallelism) {
+    let rows = enough_rows(a.rows, b.columns);
+    let along_the_sum = a.column_stride == 1 && b.row_stride == 1;
+    if a.rows == 0 || a.rows == rows || !along_the_sum {
+        return multiply(out, add, factor, a, b, threads);
+    }
+    // Rows of zeros besides: what they give is left behind.
+    let mut more = vec![0.0; rows * a.columns];
+    for (row, more) in more.chunks_exact_mut(a.columns.max(1)).take(a.rows).enumerate() {
+        more.copy_from_slice(&a.data[row * a.row_stride..row * a.row_stride + a.columns]);
+    }
+    let mut result = vec![0.0; rows * b.columns];
+    let columns = b.columns;
+    if add {
+        out.copy_to(&mut result[..a.rows * columns]);
+    }
+    let padded = Matrix::new(&more, rows, a.columns, a.columns);
+    let mut whole = Block::all(&mut result, rows, columns);
+    multiply(&mut whole, add, factor, padded, b, threads);
+    out.copy_from(&result[..a.rows * columns]);
+}
+
+#[allow(unsafe_code)]
+fn multiply(out: &mut Block<'_>, add: bool, factor: f32, a: Matrix<'_>, b: Matrix<'_>, threads: Parallelism) {
     let (m, n, k) = (a.rows, b.columns, a.columns);
     assert!(
         k == b.rows && out.rows() == m && out.columns() == n,

@@ -171,11 +171,6 @@ struct Worker {
 
 impl Worker {
     fn new(generator: Generator, batching: Batching, on_update: OnUpdate) -> Self {
-        // What is sampled in lockstep follows from the requests alone, to the last digit.
-        let generator = match batching {
-            Batching::Lockstep => generator.apart(),
-            Batching::Eager => generator,
-        };
         Self {
             generator,
             batching,

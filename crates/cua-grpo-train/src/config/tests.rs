@@ -392,7 +392,7 @@ fn every_key_of_a_run_says_what_it_means_on_resume() {
     assert!(SftConfig::keys().iter().all(|key| key.resume.is_none()));
 }
 
-/// `UPDATE_DOCS=1 cargo test -p cua-grpo-train config` rewrites the tables.
+/// `UPDATE_DOCS=1 cargo test -p cua-grpo-train --lib config` rewrites the tables.
 #[test]
 fn the_documentation_lists_every_key() {
     let path = root().join("docs/CONFIG.md");
@@ -409,7 +409,7 @@ fn the_documentation_lists_every_key() {
     } else {
         assert!(
             old == new,
-            "docs/CONFIG.md is out of step: UPDATE_DOCS=1 cargo test -p cua-grpo-train config"
+            "docs/CONFIG.md is out of step: UPDATE_DOCS=1 cargo test -p cua-grpo-train --lib config"
         );
     }
 }
