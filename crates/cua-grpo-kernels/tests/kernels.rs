@@ -259,14 +259,27 @@ fn a_row_of_a_linear_map_does_not_depend_on_the_rows_beside_it() {
         let x = numbers.tensor::<2>([MANY, depth], &plain());
         let weight = numbers.tensor::<2>([width, depth], &plain()).into();
         let bias = numbers.tensor::<1>([width], &plain());
-        let pair = lora(numbers.tensor([rank, depth], &plain()), numbers.tensor([width, rank], &plain()), 0.5);
-        for (bias, pair) in [(None, None), (Some(&bias), None), (None, Some(&pair)), (Some(&bias), Some(&pair))] {
+        let pair = lora(
+            numbers.tensor([rank, depth], &plain()),
+            numbers.tensor([width, rank], &plain()),
+            0.5,
+        );
+        for (bias, pair) in [
+            (None, None),
+            (Some(&bias), None),
+            (None, Some(&pair)),
+            (Some(&bias), Some(&pair)),
+        ] {
             let map = |x: Tensor<2>| values(fused::linear(x, &weight, bias.cloned(), pair));
             let all = map(x.clone());
             for count in (1..40).chain([63, 64, 65, 66, 79, 80, 81, 127, 129, 193]) {
                 let start = MANY - count;
                 let some = map(x.clone().narrow(0, start, count));
-                assert_eq!(some, all[start * width..], "{count} rows of {width} x {depth}, rank {rank}");
+                assert_eq!(
+                    some,
+                    all[start * width..],
+                    "{count} rows of {width} x {depth}, rank {rank}"
+                );
             }
         }
     }

@@ -223,23 +223,33 @@ fn a_picture_is_forgotten_when_it_was_not_used_for_longest() {
 }
 
 #[test]
-fn apart_every_conversation_is_computed_by_itself() {
-    let set = "a";
-    let turns: Vec<Turn> = (0..3).map(|seed| attempt(set, "one_image", seed)).collect();
-    let requests: Vec<Request> = (0..)
-        .zip(&turns)
-        .map(|(session, turn)| request(session, turn))
-        .collect();
-    let mut generator = generator(set, model(set), &[]).apart();
-    (0..3).for_each(|session| generator.open(session));
-    let [first, rest] = [&requests[..1], &requests[1..]].map(|requests| generator.generate(requests).unwrap());
-    for (turn, got) in turns.iter().zip(first.iter().chain(&rest)) {
-        same(
-            got,
-            &alone(set, &model(set), std::slice::from_ref(turn), &[])[0],
-            "apart",
-        );
+fn what_is_shared_is_the_same_to_the_last_digit() {
+    for set in SETS {
+        let model = adapted(set);
+        let cases = ["one_image", "text_only", "one_image", "two_images", "one_image"];
+        let opening: Vec<Turn> = (0..).zip(cases).map(|(seed, case)| attempt(set, case, seed)).collect();
+        let second = |seed| Turn {
+            prompt: Prompt::new((40..47).collect()),
+            params: sampled(1.0, 4, seed),
+        };
+        let played = |mut generator: Generator| {
+            (0..5).for_each(|session| generator.open(session));
+            let first: Vec<Request> = (0..).zip(&opening).map(|(at, turn)| request(at, turn)).collect();
+            let later: Vec<Request> = (0..5).map(|at| request(at, &second(at))).collect();
+            let replies = [first, later].map(|requests| generator.generate(&requests).unwrap());
+            (
+                replies.map(|turn| {
+                    turn.into_iter()
+                        .map(|reply| (reply.tokens, reply.logprobs))
+                        .collect::<Vec<_>>()
+                }),
+                generator.prefilled(),
+            )
+        };
+        let (together, prefilled) = played(generator(set, model.clone(), &[]));
+        assert!(prefilled.computed < prefilled.tokens, "set {set}: something is shared");
+        let (apart, prefilled) = played(generator(set, model.clone(), &[]).apart());
+        assert_eq!(prefilled.computed, prefilled.tokens, "set {set}: nothing is shared");
+        assert_eq!(together, apart, "set {set}");
     }
-    let Prefilled { tokens, computed } = generator.prefilled();
-    assert_eq!(tokens, computed);
 }

@@ -133,8 +133,14 @@ fn own_and_built_in_templates_are_chosen_by_id() {
     let error = all.tasks(1, Split::Eval, &["nothing"]).unwrap_err().to_string();
     assert!(error.contains("\"nothing\"") && error.contains("everything"), "{error}");
     assert_eq!(all.words(&none), "1 templates of files, 1 held out from training");
-    assert_eq!(all.words(&["wifi"]), format!("1 of {} templates: wifi", TEMPLATES.len() + 1));
-    assert_eq!(Catalogue::built_in().words(&none), format!("all {} templates", TEMPLATES.len()));
+    assert_eq!(
+        all.words(&["wifi"]),
+        format!("1 of {} templates: wifi", TEMPLATES.len() + 1)
+    );
+    assert_eq!(
+        Catalogue::built_in().words(&none),
+        format!("all {} templates", TEMPLATES.len())
+    );
 }
 
 /// The built-in draws of before: a change here changes every run.

@@ -99,7 +99,11 @@ impl<'a> Block<'a> {
     /// Each row with its number; `count` elements lie beside them.
     #[allow(unsafe_code)]
     fn rows_beside(&mut self, count: usize, mut each: impl FnMut(usize, &mut [f32])) {
-        assert_eq!(count, self.rows * self.columns, "block of columns: expected a value for each element");
+        assert_eq!(
+            count,
+            self.rows * self.columns,
+            "block of columns: expected a value for each element"
+        );
         for row in 0..self.rows {
             // SAFETY: the block owns `columns` elements of each row, and `row` is one of them.
             each(row, unsafe {

@@ -81,8 +81,7 @@ impl Generator {
         }
     }
 
-    /// Computes every conversation by itself on a CPU, although others begin like it: there a product of few rows rounds
-    /// otherwise than one of many, so the last digits would depend on who else is open.
+    /// Computes every conversation by itself on a CPU, although others begin like it: to compare with.
     #[must_use]
     pub fn apart(mut self) -> Self {
         self.state.apart = true;
