@@ -48,6 +48,7 @@ impl Generator {
             conversations: HashMap::new(),
             prefilled: Prefilled::default(),
             apart: false,
+            packs: false,
         };
         Self {
             state,
@@ -85,6 +86,14 @@ impl Generator {
     #[must_use]
     pub fn apart(mut self) -> Self {
         self.state.apart = true;
+        self
+    }
+
+    /// For conversations that come and go at any token: the cache of the host is kept dense, and idle conversations cost
+    /// nothing. The last digits then depend on who came and went before.
+    #[must_use]
+    pub fn packed(mut self) -> Self {
+        self.state.packs = true;
         self
     }
 

@@ -22,6 +22,10 @@ use cua_grpo_kernels as kernels;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use std::collections::HashMap;
+use std::iter::repeat_n;
+
+/// Columns that a packed cache may have besides, so that small ones are not moved all the time.
+const SLACK: usize = 32;
 
 /// The cache, and who draws.
 pub(super) struct Host {
@@ -266,6 +270,9 @@ impl Host {
         }
         (self.owners, self.visible) = (order.into_iter().map(Some).collect(), visible);
         self.drop_hidden_columns(state);
+        if state.packs {
+            self.pack(state);
+        }
     }
 
     /// Drops columns that no row sees, once they are a quarter of the cache.
@@ -286,6 +293,32 @@ impl Host {
             for row in &mut self.visible {
                 *row = kept.iter().map(|&column| row[column]).collect();
             }
+        }
+    }
+
+    /// Moves what each row sees to its left, once the columns are half as many again as the longest row needs: rows that
+    /// draw at different times leave gaps in all others.
+    fn pack(&mut self, state: &State) {
+        let columns = self.visible.first().map_or(0, Vec::len);
+        let seen: Vec<Vec<i64>> = self
+            .visible
+            .iter()
+            .map(|row| (0..).zip(row).filter_map(|(at, &seen)| seen.then_some(at)).collect())
+            .collect();
+        let longest = seen.iter().map(Vec::len).max().unwrap_or(0);
+        if longest == 0 || columns <= longest + longest / 2 + SLACK {
+            return;
+        }
+        let places = seen
+            .iter()
+            .flat_map(|row| row.iter().copied().chain(repeat_n(0, longest - row.len())));
+        let places = ints(places.collect(), &state.model.device()).reshape([seen.len(), longest]);
+        self.settle();
+        for layer in &mut self.cache {
+            layer.pack(&places);
+        }
+        for (row, seen) in self.visible.iter_mut().zip(&seen) {
+            *row = (0..longest).map(|column| column < seen.len()).collect();
         }
     }
 
@@ -333,6 +366,10 @@ impl Host {
             hidden
         };
         self.show(places.iter().copied().zip(inputs), batch.time);
+        if state.packs {
+            // Tokens are drawn for the rows that draw alone.
+            self.settle();
+        }
         state.prefilled.computed += rows.iter().map(|row| row.tokens.len() as u64).sum::<u64>();
         for (number, (&session, input)) in sessions.iter().zip(inputs).enumerate() {
             state.fed(session, input, batch.positions[row_of(number)])?;
@@ -340,24 +377,40 @@ impl Host {
         Ok(hidden)
     }
 
-    /// Feeds a token, or none, of each of `sessions`; all other rows get hidden padding. Gives the state of the token of
-    /// each (any state for one that has none).
+    /// Feeds a token, or none, of each of `sessions`; rows among and, in lockstep, behind them get hidden padding. Gives the
+    /// state of the token of each (any state for one that has none).
     fn step(&mut self, state: &mut State, sessions: &[u64], inputs: &[RowInput]) -> Result<Tensor<2>, ModelError> {
         let places: Vec<usize> = sessions.iter().filter_map(|session| self.row(*session)).collect();
-        let mut rows = vec![RowInput::default(); self.visible.len()];
+        let all = self.visible.len();
+        let some = match self.cache.first().and_then(LayerCache::rows_of_tail) {
+            _ if !state.packs => all,
+            Some(rows) => rows,
+            None => places.iter().max().map_or(all, |last| last + 1),
+        };
+        let mut rows = vec![RowInput::default(); some];
         let mut positions = vec![PositionState::default(); rows.len()];
         for ((&row, session), input) in places.iter().zip(sessions).zip(inputs) {
             rows[row] = input.clone();
             positions[row] = state.positions(*session);
         }
         let prefix = Prefix {
-            visible: self.visible.clone(),
+            visible: self.visible[..some].to_vec(),
             positions,
         };
         let batch = Batch::assemble(&state.model, &rows, &prefix)?;
         let last = places.iter().map(|&row| batch.starts[row] as i64).collect();
         let last = ints(last, &state.model.device());
-        let hidden = batch.hidden_at(&state.model, Some(&mut self.cache), last);
+        let hidden = if some == all {
+            batch.hidden_at(&state.model, Some(&mut self.cache), last)
+        } else {
+            let mut part: Vec<LayerCache> = self.cache.iter().map(|layer| layer.first_rows(some)).collect();
+            let hidden = batch.hidden_at(&state.model, Some(&mut part), last);
+            self.cache
+                .iter_mut()
+                .zip(part)
+                .for_each(|(layer, part)| layer.take_tail(part));
+            hidden
+        };
         self.show(places.iter().copied().zip(inputs), batch.time);
         for ((&row, &session), input) in places.iter().zip(sessions).zip(inputs) {
             state.fed(session, input, batch.positions[row])?;

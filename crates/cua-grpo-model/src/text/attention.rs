@@ -9,7 +9,7 @@ use cua_grpo_kernels::{self as kernels, Mask};
 /// Keys (normed and rotated) and values of one layer: a long prefix and the columns appended since.
 ///
 /// Both parts are `[batch, kv_heads, columns, head_dim]`. Appending copies only the tail; [`LayerCache::settle`] joins
-/// the two.
+/// the two. The tail may be that of the first rows alone.
 #[derive(Debug, Clone, Default)]
 pub struct LayerCache {
     prefix: Option<(Tensor<4>, Tensor<4>)>,
@@ -27,12 +27,20 @@ impl LayerCache {
         self.prefix.iter().cloned().chain([tail]).collect()
     }
 
-    /// Joins the tail to the prefix.
+    /// Joins the tail to the prefix. Rows that have no tail get zeros.
     pub fn settle(&mut self) {
+        let join = |prefix: Tensor<4>, tail: Tensor<4>| {
+            let ([rows, ..], [some, heads, columns, width]) = (prefix.dims(), tail.dims());
+            let tail = if some < rows {
+                let nothing = Tensor::zeros([rows - some, heads, columns, width], (&tail.device(), tail.dtype()));
+                Tensor::cat(vec![tail, nothing], 0)
+            } else {
+                tail
+            };
+            Tensor::cat(vec![prefix, tail], 2)
+        };
         self.prefix = match (self.prefix.take(), self.tail.take()) {
-            (Some((k, v)), Some((tail_k, tail_v))) => {
-                Some((Tensor::cat(vec![k, tail_k], 2), Tensor::cat(vec![v, tail_v], 2)))
-            }
+            (Some((k, v)), Some((tail_k, tail_v))) => Some((join(k, tail_k), join(v, tail_v))),
             (prefix, tail) => prefix.or(tail),
         };
     }
@@ -43,6 +51,41 @@ impl LayerCache {
             if let Some((k, v)) = part.take() {
                 *part = Some((k.select(0, rows.clone()), v.select(0, rows.clone())));
             }
+        }
+    }
+
+    /// How many rows have a tail.
+    pub(crate) fn rows_of_tail(&self) -> Option<usize> {
+        self.tail.as_ref().map(|(k, _)| k.dims()[0])
+    }
+
+    /// A cache of the first `rows` rows, whose tail is that of this one.
+    pub(crate) fn first_rows(&self, rows: usize) -> Self {
+        let first = |tensor: &Tensor<4>| tensor.clone().narrow(0, 0, rows);
+        Self {
+            prefix: self.prefix.as_ref().map(|(k, v)| (first(k), first(v))),
+            tail: self.tail.clone(),
+        }
+    }
+
+    /// Takes the tail of `part`, which [`LayerCache::first_rows`] made.
+    pub(crate) fn take_tail(&mut self, part: Self) {
+        self.tail = part.tail;
+    }
+
+    /// Row `i` keeps the columns `columns[i]`, in that order. Call [`LayerCache::settle`] first.
+    ///
+    /// # Shapes
+    /// - columns: `[batch, count]`
+    pub(crate) fn pack(&mut self, columns: &Tensor<2, burn::tensor::Int>) {
+        let [rows, count] = columns.dims();
+        if let Some((k, v)) = self.prefix.take() {
+            let [_, heads, _, width] = k.dims();
+            let index = columns
+                .clone()
+                .reshape([rows, 1, count, 1])
+                .expand([rows, heads, count, width]);
+            self.prefix = Some((k.gather(2, index.clone()), v.gather(2, index)));
         }
     }
 
