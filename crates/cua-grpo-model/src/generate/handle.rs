@@ -11,6 +11,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use tokio::sync::oneshot;
 
+/// Tokens that the others draw before somebody is admitted who came alone.
+const PATIENCE: usize = 4;
+
 /// When a batch runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Batching {
@@ -165,6 +168,8 @@ struct Worker {
     open: BTreeMap<u64, usize>,
     waiting: Vec<(Request, Reply)>,
     drawing: BTreeMap<u64, Reply>,
+    /// Tokens that were drawn since somebody was admitted.
+    since: usize,
     /// Weights that wait until no reply is under way.
     next: Option<(Box<Qwen3Vl>, PolicyVersion)>,
 }
@@ -182,6 +187,7 @@ impl Worker {
             open: BTreeMap::new(),
             waiting: Vec::new(),
             drawing: BTreeMap::new(),
+            since: 0,
             next: None,
         }
     }
@@ -216,10 +222,12 @@ impl Worker {
                 Batching::Lockstep => {}
                 Batching::Eager => {
                     self.swap();
-                    if self.next.is_none() {
+                    if self.next.is_none() && self.is_time_to_admit() {
                         self.admit();
+                        self.since = 0;
                     }
                     self.advance();
+                    self.since += 1;
                     self.swap();
                 }
             }
@@ -261,6 +269,11 @@ impl Worker {
         if self.on_update == OnUpdate::Refill {
             self.generator.refill();
         }
+    }
+
+    /// Whether those who wait are many for those who draw, or have waited for some tokens: to be fed together costs less.
+    fn is_time_to_admit(&self) -> bool {
+        self.waiting.len() * 4 >= self.drawing.len() || self.since >= PATIENCE
     }
 
     /// Lets those who wait draw.
