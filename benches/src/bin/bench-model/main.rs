@@ -70,7 +70,7 @@ struct Arguments {
     /// For `--mode async`: most updates between sampling and training
     #[arg(long, default_value_t = 2)]
     max_staleness: u64,
-    /// For `--mode async`: steps that are measured, after one for each step of staleness that is not
+    /// For `--mode async`: steps that are measured, after one that is not
     #[arg(long, default_value_t = 6)]
     steps: usize,
     /// For `--mode async`: how much faster phones are than rented ones
