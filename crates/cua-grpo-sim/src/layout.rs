@@ -1,7 +1,6 @@
 //! The layout dump: what is on the screen as the XML of Android's `uiautomator`.
 
 use crate::{
-    apps::LAUNCHER_PACKAGE,
     phone::{HEIGHT, Phone, WIDTH},
     widget::{NodeKind, UiNode},
 };
@@ -10,7 +9,7 @@ use std::fmt::Write as _;
 impl Phone {
     /// The nodes of the screen as `uiautomator dump` prints them.
     pub fn screen_layout(&self) -> String {
-        let package = self.screen().app().map_or(LAUNCHER_PACKAGE, |app| app.package());
+        let package = escape(self.package());
         let mut xml =
             String::from("<?xml version='1.0' encoding='UTF-8' standalone='yes' ?><hierarchy rotation=\"0\">");
         let _ = write!(

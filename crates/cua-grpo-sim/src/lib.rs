@@ -5,6 +5,7 @@ mod apps;
 mod demonstrator;
 mod draw;
 mod ground;
+mod guest;
 mod layout;
 mod look;
 mod phone;
@@ -21,6 +22,7 @@ mod widget;
 
 pub use act::UnknownTarget;
 pub use cua_grpo_android::names::{App, Namespace, Page, Toggle};
+pub use guest::Guest;
 pub use demonstrator::{Demonstrator, DemonstratorError, Skill};
 pub use phone::{Alarm, HEIGHT, Key, Phone, ROW, Screen, Startup, VISIBLE_ROWS, WIDTH};
 pub use phones::{HERE, Phones, PhonesConfig, PhonesError};
