@@ -3,6 +3,7 @@
 mod act;
 mod apps;
 mod demonstrator;
+mod device;
 mod draw;
 mod ground;
 mod guest;
@@ -18,6 +19,7 @@ mod server;
 mod settings;
 mod shell;
 mod shell_commands;
+mod time;
 mod widget;
 
 pub use act::UnknownTarget;

@@ -371,7 +371,11 @@ fn variable<'a>(
         name.push(letter);
     }
     if name.is_empty() {
-        return Ok("$");
+        let special = |letter: &char| "@*#".contains(*letter) && variables.contains_key(&letter.to_string());
+        match letters.next_if(special) {
+            Some(letter) => name.push(letter),
+            None => return Ok("$"),
+        }
     }
     let value = variables.get(&name).map_or("", String::as_str);
     *room = room
