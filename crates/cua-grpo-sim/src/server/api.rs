@@ -107,6 +107,8 @@ fn apps_of_a_box() -> Router<Shared> {
         .route("/apps", get(packages::apps).post(packages::install))
         .route("/apps/{package}", get(packages::get_app).delete(packages::uninstall))
         .route("/packages", get(packages::list).post(packages::install))
+        .route("/connect-address", get(packages::no_debugger))
+        .route("/connect-url/appium", post(packages::no_debugger))
         .route("/packages/simple", get(packages::list_simple))
         .route("/packages/close-all", post(packages::close_all))
         .route("/packages/backup-all", post(packages::backup_all))

@@ -252,3 +252,12 @@ pub(super) async fn restore(
         Ok(StatusCode::OK)
     })
 }
+
+/// Where a debugger of Android would connect: this phone is none, and has no port for it.
+pub(super) async fn no_debugger(State(state): State<Shared>, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
+    state.with_running(&id, |_, _| {
+        Err(ApiError::bad(
+            "this simulated phone has no adb and no Appium to connect to; commands run by POST /boxes/{id}/commands",
+        ))
+    })
+}
