@@ -33,7 +33,10 @@ struct Language {
 /// The task.
 pub fn run(arguments: &[String]) -> Outcome {
     if !arguments.is_empty() {
-        return Err(format!("sdk-check: expected no argument, got `{}`", arguments.join(" ")));
+        return Err(format!(
+            "sdk-check: expected no argument, got `{}`",
+            arguments.join(" ")
+        ));
     }
     check(&set_up()?)
 }
@@ -78,7 +81,14 @@ fn python(cache: &Path) -> Result<Language, String> {
             install(&["python3", "python3-venv"])?;
             make().map_err(|error| format!("sdk-check: Python 3 with its module venv is missing: {error}"))?;
         }
-        let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", PYTHON_SDK];
+        let pip = [
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            PYTHON_SDK,
+        ];
         command::output(&program.display().to_string(), &pip)
             .map_err(|error| format!("sdk-check: {PYTHON_SDK} cannot be had from PyPI: {error}"))?;
         mark(&folder)?;
@@ -105,7 +115,16 @@ fn node(cache: &Path) -> Result<Language, String> {
         std::fs::create_dir_all(&folder).map_err(wrong)?;
         std::fs::write(folder.join("package.json"), "{\"private\":true}\n").map_err(wrong)?;
         let prefix = folder.display().to_string();
-        let npm = ["install", "--prefix", &prefix, "--no-audit", "--no-fund", "--ignore-scripts", "--silent", NODE_SDK];
+        let npm = [
+            "install",
+            "--prefix",
+            &prefix,
+            "--no-audit",
+            "--no-fund",
+            "--ignore-scripts",
+            "--silent",
+            NODE_SDK,
+        ];
         command::output("npm", &npm)
             .map_err(|error| format!("sdk-check: {NODE_SDK} cannot be had from the npm registry: {error}"))?;
         mark(&folder)?;
@@ -159,7 +178,10 @@ impl Simulator {
         command::run(&cargo(), &build, &[])?;
         let program = target().join("debug/examples/serve");
         let wrong = |error: std::io::Error| format!("sdk-check: cannot start {}: {error}", program.display());
-        let child = Command::new(&program).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let child = Command::new(&program)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn();
         let mut child = child.map_err(wrong)?;
         let mut address = String::new();
         if let Some(output) = child.stdout.take() {
@@ -189,10 +211,16 @@ fn check(languages: &[Language]) -> Outcome {
     for language in languages {
         rows.push((language, call(language, &simulator.address)?));
     }
-    eprintln!("{:<12} {:<24} {:>6} {:>6} {:>11}", "language", "SDK", "passed", "failed", "not offered");
+    eprintln!(
+        "{:<12} {:<24} {:>6} {:>6} {:>11}",
+        "language", "SDK", "passed", "failed", "not offered"
+    );
     for (language, tally) in &rows {
         let (failed, absent) = (tally.failed.len(), tally.absent.len());
-        eprintln!("{:<12} {:<24} {:>6} {failed:>6} {absent:>11}", language.name, language.sdk, tally.passed);
+        eprintln!(
+            "{:<12} {:<24} {:>6} {failed:>6} {absent:>11}",
+            language.name, language.sdk, tally.passed
+        );
     }
     for (language, tally) in &rows {
         for line in &tally.absent {
@@ -228,7 +256,9 @@ fn call(language: &Language, address: &str) -> Result<Tally, String> {
     let output = result.map_err(|error| format!("sdk-check: {} cannot be run: {error}", language.program.display()))?;
     let mut tally = read(&String::from_utf8_lossy(&output.stdout));
     if !output.status.success() && tally.failed.is_empty() {
-        tally.failed.push(format!("{} ended early ({})", language.script, output.status));
+        tally
+            .failed
+            .push(format!("{} ended early ({})", language.script, output.status));
     }
     if tally.passed == 0 && tally.failed.is_empty() {
         tally.failed.push(format!("{} called nothing", language.script));

@@ -24,8 +24,8 @@ mod widget;
 
 pub use act::UnknownTarget;
 pub use cua_grpo_android::names::{App, Namespace, Page, Toggle};
-pub use guest::Guest;
 pub use demonstrator::{Demonstrator, DemonstratorError, Skill};
+pub use guest::Guest;
 pub use phone::{Alarm, HEIGHT, Key, Phone, ROW, Screen, Startup, VISIBLE_ROWS, WIDTH};
 pub use phones::{HERE, Phones, PhonesConfig, PhonesError};
 pub use proof::{Expert, PROOF_SEEDS, Proof};

@@ -67,8 +67,13 @@ enum Token {
     Word(String),
     Operator(Operator),
     /// The next word is the file.
-    Into { stream: u8, append: bool },
-    Merge { stream: u8 },
+    Into {
+        stream: u8,
+        append: bool,
+    },
+    Merge {
+        stream: u8,
+    },
 }
 
 /// A command of a line.
@@ -123,11 +128,7 @@ impl Phone {
 }
 
 /// Runs a command line: see [`Phone::shell_with`].
-pub(crate) fn execute(
-    commands: &mut dyn Commands,
-    line: &str,
-    variables: &BTreeMap<String, String>,
-) -> ShellOutput {
+pub(crate) fn execute(commands: &mut dyn Commands, line: &str, variables: &BTreeMap<String, String>) -> ShellOutput {
     let tokens = match tokens(line, variables) {
         Ok(tokens) => tokens,
         Err(message) => return ShellOutput::fail(2, format!("sh: syntax error: {message}")),

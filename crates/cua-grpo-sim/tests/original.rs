@@ -24,7 +24,8 @@ impl Sdk {
 
     /// Sends what the SDK sends: the type of JSON on all that is no GET, also without a body.
     async fn call(&mut self, method: Method, path: &str, body: Option<Value>) -> (u16, Value) {
-        self.calls.push(format!("{method} {}", path.rsplit('/').next().unwrap()));
+        self.calls
+            .push(format!("{method} {}", path.rsplit('/').next().unwrap()));
         let mut request = self
             .http
             .request(method.clone(), format!("{}{path}", self.server.base_url()))
@@ -64,8 +65,13 @@ impl Sdk {
     }
 
     async fn act(&mut self, id: &str, name: &str, body: Value) {
-        let result = self.ok(Method::POST, &format!("/boxes/{id}/actions/{name}"), body).await;
-        assert!(result["actionId"].is_string() && result["message"].is_string(), "{result}");
+        let result = self
+            .ok(Method::POST, &format!("/boxes/{id}/actions/{name}"), body)
+            .await;
+        assert!(
+            result["actionId"].is_string() && result["message"].is_string(),
+            "{result}"
+        );
     }
 
     async fn command(&mut self, id: &str, command: &str) -> String {
@@ -78,7 +84,8 @@ impl Sdk {
 #[tokio::test]
 async fn an_episode_of_the_original_agent() {
     let mut sdk = Sdk::new().await;
-    let create = json!({ "config": { "expiresIn": "15m", "envs": { "CUA_SIM_SEED": "3" } }, "timeout": "60s", "wait": true });
+    let create =
+        json!({ "config": { "expiresIn": "15m", "envs": { "CUA_SIM_SEED": "3" } }, "timeout": "60s", "wait": true });
     let object = sdk.ok(Method::POST, "/boxes/android", create).await;
     let id = object["id"].as_str().unwrap().to_owned();
     assert_eq!(object["status"], "running");
@@ -94,13 +101,20 @@ async fn an_episode_of_the_original_agent() {
 
     // A click: one question for coordinates, then the click with all its fields.
     let shot = sdk.look(&id).await;
-    let at = sdk.ground(&shot, json!({ "type": "click", "target": "New note row, color white, size medium" })).await;
+    let at = sdk
+        .ground(
+            &shot,
+            json!({ "type": "click", "target": "New note row, color white, size medium" }),
+        )
+        .await;
     let click = json!({ "x": at["x"], "y": at["y"], "button": "left", "double": false });
     sdk.act(&id, "click", click.clone()).await;
 
     // An input: a click on the field, then the text.
     let shot = sdk.look(&id).await;
-    let at = sdk.ground(&shot, json!({ "type": "click", "target": "Note text" })).await;
+    let at = sdk
+        .ground(&shot, json!({ "type": "click", "target": "Note text" }))
+        .await;
     sdk.act(&id, "click", json!({ "x": at["x"], "y": at["y"] })).await;
     sdk.act(&id, "type", json!({ "text": "Buy milk" })).await;
 
@@ -109,22 +123,42 @@ async fn an_episode_of_the_original_agent() {
     let drag = json!({ "type": "drag", "target": "Note text", "destination": "Save" });
     let drag = sdk.ground(&shot, drag).await;
     assert!(drag["target"]["x"].is_number() && drag["destination"]["y"].is_number() && drag.get("start").is_none());
-    let start = sdk.ground(&shot, json!({ "type": "click", "target": "Note text" })).await;
+    let start = sdk
+        .ground(&shot, json!({ "type": "click", "target": "Note text" }))
+        .await;
     let end = sdk.ground(&shot, json!({ "type": "click", "target": "Save" })).await;
-    sdk.act(&id, "swipe", json!({ "start": start, "end": end, "duration": "300ms" })).await;
+    sdk.act(&id, "swipe", json!({ "start": start, "end": end, "duration": "300ms" }))
+        .await;
 
     // A scroll: coordinates that never reach the wire.
     let shot = sdk.look(&id).await;
-    let scroll = sdk.ground(&shot, json!({ "type": "scroll", "location": "Note text", "direction": "down" })).await;
-    assert!(scroll["scrollY"].as_f64().unwrap() < 0.0, "gesture-wise: down reveals what is above");
-    sdk.act(&id, "scroll", json!({ "direction": "down", "distance": 300 })).await;
+    let scroll = sdk
+        .ground(
+            &shot,
+            json!({ "type": "scroll", "location": "Note text", "direction": "down" }),
+        )
+        .await;
+    assert!(
+        scroll["scrollY"].as_f64().unwrap() < 0.0,
+        "gesture-wise: down reveals what is above"
+    );
+    sdk.act(&id, "scroll", json!({ "direction": "down", "distance": 300 }))
+        .await;
 
     // Keys and buttons ask for no coordinates.
     sdk.look(&id).await;
-    sdk.act(&id, "press-key", json!({ "keys": ["enter"], "combination": false })).await;
+    sdk.act(&id, "press-key", json!({ "keys": ["enter"], "combination": false }))
+        .await;
     let shot = sdk.look(&id).await;
-    let at = sdk.ground(&shot, json!({ "type": "click", "target": "Save button" })).await;
-    sdk.act(&id, "click", json!({ "x": at["x"], "y": at["y"], "button": "left", "double": false })).await;
+    let at = sdk
+        .ground(&shot, json!({ "type": "click", "target": "Save button" }))
+        .await;
+    sdk.act(
+        &id,
+        "click",
+        json!({ "x": at["x"], "y": at["y"], "button": "left", "double": false }),
+    )
+    .await;
     sdk.look(&id).await;
     sdk.act(&id, "press-button", json!({ "buttons": ["home"] })).await;
     let (looks, models, acts) = (7, 1 + 1 + 3 + 1 + 1, 1 + 2 + 1 + 1 + 1 + 1 + 1);
@@ -132,10 +166,14 @@ async fn an_episode_of_the_original_agent() {
 
     // What is not there has no coordinates, and what the agent makes of a double click is no button.
     let shot = sdk.look(&id).await;
-    let none = sdk.ground(&shot, json!({ "type": "click", "target": "a purple giraffe" })).await;
+    let none = sdk
+        .ground(&shot, json!({ "type": "click", "target": "a purple giraffe" }))
+        .await;
     assert_eq!(none, json!({ "x": -1.0, "y": -1.0 }));
     let double = json!({ "x": 5, "y": 5, "button": "double", "double": false });
-    let (status, error) = sdk.call(Method::POST, &format!("/boxes/{id}/actions/click"), Some(double)).await;
+    let (status, error) = sdk
+        .call(Method::POST, &format!("/boxes/{id}/actions/click"), Some(double))
+        .await;
     assert_eq!((status, error["statusCode"].as_u64()), (400, Some(400)));
 
     // The reward: the box is fetched once more, then asked by the validators.
@@ -145,17 +183,31 @@ async fn an_episode_of_the_original_agent() {
     assert!(config["labels"].is_object() && config["os"]["version"] == "13");
     let focus = "dumpsys window | grep mCurrentFocus || dumpsys activity | grep mResumedActivity";
     assert!(sdk.command(&id, focus).await.contains("launcher"));
-    for setting in ["global wifi_on", "global airplane_mode_on", "global zen_mode", "system screen_brightness"] {
+    for setting in [
+        "global wifi_on",
+        "global airplane_mode_on",
+        "global zen_mode",
+        "system screen_brightness",
+    ] {
         let value = sdk.command(&id, &format!("settings get {setting}")).await;
-        assert!(value.trim().parse::<i64>().is_ok() && value.ends_with('\n'), "{setting}: {value:?}");
+        assert!(
+            value.trim().parse::<i64>().is_ok() && value.ends_with('\n'),
+            "{setting}: {value:?}"
+        );
     }
     let bluetooth = "settings get global bluetooth_on || settings get secure bluetooth_on";
     assert!(sdk.command(&id, bluetooth).await.trim().parse::<i64>().is_ok());
-    assert_eq!(sdk.command(&id, "content query --uri content://notes | grep milk | wc -l").await, "1\n");
+    assert_eq!(
+        sdk.command(&id, "content query --uri content://notes | grep milk | wc -l")
+            .await,
+        "1\n"
+    );
 
     // The end: a POST and a GET, which must not fail.
     for _ in 0..2 {
-        let (status, _) = sdk.call(Method::POST, &format!("/boxes/{id}/terminate"), Some(json!({}))).await;
+        let (status, _) = sdk
+            .call(Method::POST, &format!("/boxes/{id}/terminate"), Some(json!({})))
+            .await;
         let (read, object) = sdk.call(Method::GET, &format!("/boxes/{id}"), None).await;
         assert_eq!((status, read, &object["status"]), (200, 200, &json!("terminated")));
         assert!(object["reason"].is_string());

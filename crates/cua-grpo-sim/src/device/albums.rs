@@ -26,7 +26,8 @@ pub(crate) struct Media<'a> {
 }
 
 fn ending(file: &str) -> String {
-    file.rsplit_once('.').map_or_else(String::new, |(_, ending)| ending.to_lowercase())
+    file.rsplit_once('.')
+        .map_or_else(String::new, |(_, ending)| ending.to_lowercase())
 }
 
 /// What a file is by its ending.
@@ -69,7 +70,9 @@ impl Device {
     /// All albums: folders below the places of albums, by name of the place and then of the album.
     pub fn albums(&self) -> Vec<(&str, &Entry)> {
         let lists = PLACES.iter().filter_map(|place| self.files.list(place, 1).ok());
-        let folders = lists.flatten().filter(|(path, entry)| entry.is_folder() && !name(path).starts_with('.'));
+        let folders = lists
+            .flatten()
+            .filter(|(path, entry)| entry.is_folder() && !name(path).starts_with('.'));
         folders.collect()
     }
 

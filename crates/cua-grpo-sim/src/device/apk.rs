@@ -87,7 +87,9 @@ fn package(manifest: Manifest, file: &str) -> Result<Package, String> {
 
 /// A package whose name is that of its file, e.g. `com.example.notes-1.2.apk`, or `com.example.` before it.
 fn named(file: &str) -> Result<Package, String> {
-    let stem = [".apk", ".apks", ".xapk", ".zip"].iter().find_map(|end| file.strip_suffix(end));
+    let stem = [".apk", ".apks", ".xapk", ".zip"]
+        .iter()
+        .find_map(|end| file.strip_suffix(end));
     let stem = stem.unwrap_or(file);
     let kept = |letter: &char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '_');
     let word: String = stem.chars().take_while(kept).collect();
@@ -98,7 +100,9 @@ fn named(file: &str) -> Result<Package, String> {
         format!("com.example.{}", plain.to_lowercase())
     };
     if !is_name(&name) {
-        return Err(format!("apk: expected a file name such as com.example.app.apk, got {file:?}"));
+        return Err(format!(
+            "apk: expected a file name such as com.example.app.apk, got {file:?}"
+        ));
     }
     Ok(Package {
         label: label_of(&name),
@@ -188,7 +192,10 @@ mod tests {
     fn addresses_name_packages() {
         let table = [
             ("https://example.com/app.apk", "com.example.app"),
-            ("http://example.com/x/com.reddit.frontpage-gplay.zip?v=1", "com.reddit.frontpage"),
+            (
+                "http://example.com/x/com.reddit.frontpage-gplay.zip?v=1",
+                "com.reddit.frontpage",
+            ),
         ];
         for (url, name) in table {
             assert_eq!(from_url(url).unwrap().name, name);

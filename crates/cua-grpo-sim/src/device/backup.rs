@@ -6,9 +6,9 @@ use super::{
     packages::{Activity, Package, is_name},
 };
 use crate::phone::Alarm;
-use cua_grpo_android::names::App;
 use axum::body::Bytes;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use cua_grpo_android::names::App;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -82,7 +82,11 @@ impl Device {
             system: package.system,
             activities: package.activities.iter().map(activity).collect(),
             files,
-            notes: if is(App::Notes) { self.phone.notes.clone() } else { Vec::new() },
+            notes: if is(App::Notes) {
+                self.phone.notes.clone()
+            } else {
+                Vec::new()
+            },
             alarms: if is(App::Clock) {
                 let alarms = self.phone.alarms.iter();
                 alarms.map(|alarm| (alarm.time.clone(), alarm.enabled)).collect()
@@ -98,7 +102,9 @@ impl Device {
     /// When it is none of ours, in words.
     pub fn restore(&mut self, bytes: &[u8]) -> Result<(), String> {
         let wrong = |reason: String| format!("backup: expected one that this simulator made: {reason}");
-        let json = bytes.strip_prefix(HEAD.as_bytes()).ok_or_else(|| wrong("it begins otherwise".to_owned()))?;
+        let json = bytes
+            .strip_prefix(HEAD.as_bytes())
+            .ok_or_else(|| wrong("it begins otherwise".to_owned()))?;
         let backup: Backup = serde_json::from_slice(json).map_err(|error| wrong(error.to_string()))?;
         for app in &backup.apps {
             let good = is_name(&app.package) || self.packages.get(&app.package).is_some();
@@ -162,7 +168,10 @@ mod tests {
         let mut device = Device::new(4);
         let package = super::super::from_url("https://example.com/org.own.apk").unwrap();
         device.install(package, Bytes::from_static(b"PK1")).unwrap();
-        device.files.write("/data/data/org.own/x", Bytes::from_static(b"\xff\0")).unwrap();
+        device
+            .files
+            .write("/data/data/org.own/x", Bytes::from_static(b"\xff\0"))
+            .unwrap();
         device.phone.notes = vec!["milk".to_owned()];
         let names = ["org.own", "com.android.notes", "com.android.deskclock", "none"].map(str::to_owned);
         let before = device.state();
@@ -174,7 +183,9 @@ mod tests {
         device.restore(&backup).unwrap();
         assert_eq!(device.state(), before);
         assert!(device.restore(b"else").is_err());
-        let stray = String::from_utf8(backup).unwrap().replace("/data/data/org.own/x", "/system/x");
+        let stray = String::from_utf8(backup)
+            .unwrap()
+            .replace("/data/data/org.own/x", "/system/x");
         assert!(device.restore(stray.as_bytes()).is_err());
     }
 }

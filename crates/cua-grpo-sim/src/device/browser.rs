@@ -109,13 +109,17 @@ impl Browser {
 /// Whether a text is an address that a browser takes.
 fn check(url: &str) -> Result<(), String> {
     let known = ["http://", "https://", "about:", "chrome://", "data:", "file:///"];
-    let good = known.iter().any(|start| url.len() > start.len() && url.starts_with(start));
+    let good = known
+        .iter()
+        .any(|start| url.len() > start.len() && url.starts_with(start));
     let plain = url.len() <= 8192 && !url.chars().any(|letter| letter.is_whitespace() || letter.is_control());
     if good && plain {
         Ok(())
     } else {
         let shown: String = url.chars().take(80).collect();
-        Err(format!("url: expected an address such as https://example.com, got {shown:?}"))
+        Err(format!(
+            "url: expected an address such as https://example.com, got {shown:?}"
+        ))
     }
 }
 

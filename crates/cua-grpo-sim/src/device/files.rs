@@ -10,7 +10,7 @@ use std::{
 };
 
 /// What all files of a box may have together, in bytes.
-const LARGEST_STORAGE: usize = 256 * 1024 * 1024;
+const LARGEST_STORAGE: usize = 128 * 1024 * 1024;
 /// Files and folders of a box.
 const MOST_ENTRIES: usize = 20_000;
 /// Longest path, as on Linux, in bytes.
@@ -60,7 +60,10 @@ impl fmt::Display for FileError {
             Self::NoFolder(path) => write!(f, "{path}: Not a directory"),
             Self::NotEmpty(path) => write!(f, "{path}: Directory not empty"),
             Self::Refused(path) => write!(f, "{path}: Permission denied"),
-            Self::Path(path) => write!(f, "{path:?}: expected a path of at most {LONGEST_PATH} bytes without NUL"),
+            Self::Path(path) => write!(
+                f,
+                "{path:?}: expected a path of at most {LONGEST_PATH} bytes without NUL"
+            ),
             Self::Full => f.write_str("No space left on device"),
         }
     }
@@ -190,7 +193,11 @@ impl Files {
 
     /// Everything below a path.
     fn below<'a>(&'a self, path: &str) -> impl Iterator<Item = (&'a str, &'a Entry)> + use<'a> {
-        let start = if path == "/" { path.to_owned() } else { format!("{path}/") };
+        let start = if path == "/" {
+            path.to_owned()
+        } else {
+            format!("{path}/")
+        };
         let range = (Bound::Excluded(start.clone()), Bound::Unbounded);
         let entries = self.entries.range::<String, _>(range);
         entries

@@ -84,7 +84,10 @@ mod tests {
         let plain = Geometry::default();
         assert_eq!((plain.picture(), plain.to_phone((7.5, 9.0))), ((192, 384), (7.5, 9.0)));
         let half = Geometry { scale: 0.5, ..plain };
-        assert_eq!((half.picture(), half.to_phone((50.0, 50.0))), ((96, 192), (100.0, 100.0)));
+        assert_eq!(
+            (half.picture(), half.to_phone((50.0, 50.0))),
+            ((96, 192), (100.0, 100.0))
+        );
         let large = Geometry {
             width: 384,
             height: 1152,

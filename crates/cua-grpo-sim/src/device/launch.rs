@@ -4,11 +4,7 @@ use super::{
     Device,
     packages::{BROWSER, Package},
 };
-use crate::{
-    apps::LAUNCHER_PACKAGE,
-    guest::Guest,
-    phone::Screen,
-};
+use crate::{apps::LAUNCHER_PACKAGE, guest::Guest, phone::Screen};
 use axum::body::Bytes;
 use cua_grpo_android::names::{App, Page};
 

@@ -107,7 +107,10 @@ fn strings(chunk: &[u8]) -> Option<Vec<String>> {
                 at += 2;
             }
             let units = chunk.get(at..at.checked_add(length.checked_mul(2)?)?)?;
-            let units: Vec<u16> = units.chunks_exact(2).map(|two| u16::from_le_bytes([two[0], two[1]])).collect();
+            let units: Vec<u16> = units
+                .chunks_exact(2)
+                .map(|two| u16::from_le_bytes([two[0], two[1]]))
+                .collect();
             strings.push(String::from_utf16_lossy(&units));
         }
     }
@@ -177,7 +180,10 @@ fn plain(text: &str) -> Option<Manifest> {
         let end = rest.find('>')?;
         let (tag, after) = rest.split_at(end);
         rest = after;
-        let name: String = tag.chars().take_while(|letter| letter.is_alphanumeric() || *letter == '-').collect();
+        let name: String = tag
+            .chars()
+            .take_while(|letter| letter.is_alphanumeric() || *letter == '-')
+            .collect();
         let attribute = |wanted: &str| quoted(tag, wanted);
         manifest.element(&name, &attribute);
     }
@@ -217,7 +223,10 @@ mod tests {
                 </intent-filter></service>
               </application></manifest>"#;
         let manifest = read(text.as_bytes()).unwrap();
-        assert_eq!((manifest.package.as_str(), manifest.version.as_deref()), ("org.own", Some("2.1")));
+        assert_eq!(
+            (manifest.package.as_str(), manifest.version.as_deref()),
+            ("org.own", Some("2.1"))
+        );
         assert_eq!(manifest.label.as_deref(), Some("Own app"));
         let main = Declared {
             name: ".Main".to_owned(),
@@ -226,7 +235,10 @@ mod tests {
             launcher: true,
         };
         assert_eq!(manifest.activities[0], main);
-        assert_eq!((manifest.activities[1].name.as_str(), manifest.activities[1].launcher), ("org.own.Other", false));
+        assert_eq!(
+            (manifest.activities[1].name.as_str(), manifest.activities[1].launcher),
+            ("org.own.Other", false)
+        );
         assert!(read(b"<manifest/>").is_none() && read(b"\xff\xfe").is_none() && read(b"<").is_none());
     }
 }

@@ -135,7 +135,8 @@ impl Device {
 
     /// Drags a finger between two points of a picture.
     pub fn swipe(&mut self, from: (f64, f64), to: (f64, f64)) {
-        self.phone.swipe(self.geometry.to_phone(from), self.geometry.to_phone(to));
+        self.phone
+            .swipe(self.geometry.to_phone(from), self.geometry.to_phone(to));
     }
 
     /// Scrolls at a point of a picture by pixels of it.
@@ -170,12 +171,17 @@ impl Device {
     /// How the phone is held: the settings have it as quarter turns to the left.
     pub fn rotation(&self) -> usize {
         let turns = self.phone.settings.get(Namespace::System, "user_rotation");
-        turns.and_then(|turns| turns.trim().parse().ok()).filter(|turns| *turns < 4).unwrap_or(0)
+        turns
+            .and_then(|turns| turns.trim().parse().ok())
+            .filter(|turns| *turns < 4)
+            .unwrap_or(0)
     }
 
     /// Holds the phone otherwise.
     pub fn rotate(&mut self, turns: usize) {
-        self.phone.settings.put(Namespace::System, "user_rotation", turns.to_string());
+        self.phone
+            .settings
+            .put(Namespace::System, "user_rotation", turns.to_string());
     }
 
     /// The layout dump, in pixels of the screen.

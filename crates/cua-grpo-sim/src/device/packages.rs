@@ -213,7 +213,9 @@ fn not_installed(name: &str) -> String {
 pub(crate) fn is_name(text: &str) -> bool {
     let word = |part: &str| {
         part.starts_with(|letter: char| letter.is_ascii_alphabetic())
-            && part.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
+            && part
+                .chars()
+                .all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
     };
     text.len() <= 255 && text.contains('.') && text.split('.').all(word)
 }
@@ -246,7 +248,13 @@ mod tests {
 
     #[test]
     fn names_of_packages() {
-        for (text, good) in [("org.a_b.C2", true), ("org", false), ("org..a", false), ("2.a", false), ("a.b-c", false)] {
+        for (text, good) in [
+            ("org.a_b.C2", true),
+            ("org", false),
+            ("org..a", false),
+            ("2.a", false),
+            ("a.b-c", false),
+        ] {
             assert_eq!(is_name(text), good, "{text}");
         }
     }

@@ -76,7 +76,12 @@ impl Picture {
         imageops::replace(&mut whole, &rows[0], 0, 0);
         for (step, image) in rows.iter().enumerate().skip(1) {
             let line = imageops::crop_imm(image, 0, list, width, row).to_image();
-            imageops::replace(&mut whole, &line, 0, i64::from(row + list) + i64::from(row) * (step as i64 - 1));
+            imageops::replace(
+                &mut whole,
+                &line,
+                0,
+                i64::from(row + list) + i64::from(row) * (step as i64 - 1),
+            );
         }
         let last = &rows[rows.len() - 1];
         let below = row + list;

@@ -56,7 +56,10 @@ impl Film {
         self.trim(since);
         let starts: Vec<Instant> = self.frames.iter().map(|frame| frame.at.max(since)).collect();
         let ends = starts.iter().copied().skip(1).chain([until]);
-        let lengths = starts.iter().zip(ends).map(|(start, end)| end.saturating_duration_since(*start));
+        let lengths = starts
+            .iter()
+            .zip(ends)
+            .map(|(start, end)| end.saturating_duration_since(*start));
         let frames: Vec<(Arc<Vec<u8>>, Duration)> =
             self.frames.iter().map(|frame| frame.png.clone()).zip(lengths).collect();
         mp4::film(&frames, size).into()

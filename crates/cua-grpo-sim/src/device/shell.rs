@@ -64,7 +64,12 @@ impl Commands for Session<'_> {
         match name {
             "sleep" => return self.sleep(arguments),
             "true" | ":" => return ShellOutput::default(),
-            "false" => return ShellOutput { exit_code: 1, ..ShellOutput::default() },
+            "false" => {
+                return ShellOutput {
+                    exit_code: 1,
+                    ..ShellOutput::default()
+                };
+            }
             _ => {}
         }
         let output = shell_files::run(self, name, arguments, input)
@@ -144,8 +149,16 @@ mod tests {
                 ("echo $1 > a.txt && echo two >> a.txt; cat a.txt", 0, "one\ntwo\n"),
                 ("ls; ls /sdcard/../data/local/tmp | wc -l", 0, "a.txt\n1\n"),
                 ("cat none 2>/dev/null || echo no", 0, "no\n"),
-                ("cat none 2>&1", 1, "cat: /data/local/tmp/none: No such file or directory\n"),
-                ("mkdir -p x/y; cp a.txt x/y/; mv x/y/a.txt x/b.txt; ls x", 0, "b.txt\ny\n"),
+                (
+                    "cat none 2>&1",
+                    1,
+                    "cat: /data/local/tmp/none: No such file or directory\n",
+                ),
+                (
+                    "mkdir -p x/y; cp a.txt x/y/; mv x/y/a.txt x/b.txt; ls x",
+                    0,
+                    "b.txt\ny\n",
+                ),
                 ("head -n 1 x/b.txt; tail -1 x/b.txt; wc -c < /dev/null", 2, ""),
                 ("rmdir x", 1, ""),
                 ("rm x", 1, ""),
@@ -172,9 +185,15 @@ mod tests {
             })
         };
         let (output, waited) = run("echo a; sleep 1.5; echo b");
-        assert_eq!((output.stdout.as_str(), output.exit_code, waited), ("a\nb\n", 0, Duration::from_millis(1500)));
+        assert_eq!(
+            (output.stdout.as_str(), output.exit_code, waited),
+            ("a\nb\n", 0, Duration::from_millis(1500))
+        );
         let (output, waited) = run("echo a; sleep 1m; echo b");
-        assert_eq!((output.stdout.as_str(), output.exit_code, waited), ("a\n", 124, Duration::from_secs(2)));
+        assert_eq!(
+            (output.stdout.as_str(), output.exit_code, waited),
+            ("a\n", 124, Duration::from_secs(2))
+        );
     }
 
     #[test]
@@ -187,23 +206,54 @@ mod tests {
             &[
                 ("pm list packages -3", 0, "package:org.own\n"),
                 ("cmd package list packages own", 0, "package:org.own\n"),
-                ("pm path org.own; ls /data/app", 0, "package:/data/app/org.own-1/base.apk\norg.own-1\n"),
-                ("monkey -p org.own -c android.intent.category.LAUNCHER 1 >/dev/null", 0, ""),
+                (
+                    "pm path org.own; ls /data/app",
+                    0,
+                    "package:/data/app/org.own-1/base.apk\norg.own-1\n",
+                ),
+                (
+                    "monkey -p org.own -c android.intent.category.LAUNCHER 1 >/dev/null",
+                    0,
+                    "",
+                ),
                 (
                     "dumpsys window | grep mCurrentFocus",
                     0,
                     "  mCurrentFocus=Window{a1b2c3 u0 org.own/org.own.MainActivity}\n",
                 ),
                 ("am force-stop org.own; pidof org.own", 1, ""),
-                ("am start -n org.own/.MainActivity > /dev/null; pidof org.own > /dev/null", 0, ""),
+                (
+                    "am start -n org.own/.MainActivity > /dev/null; pidof org.own > /dev/null",
+                    0,
+                    "",
+                ),
                 ("am start -n org.own/.None 2>/dev/null >/dev/null", 1, ""),
-                ("cp /data/app/org.own-1/base.apk /sdcard/com.own.two.apk; pm install /sdcard/com.own.two.apk", 0, "Success\n"),
-                ("pm uninstall org.own; pm list packages -3", 0, "Success\npackage:com.own.two\n"),
+                (
+                    "cp /data/app/org.own-1/base.apk /sdcard/com.own.two.apk; pm install /sdcard/com.own.two.apk",
+                    0,
+                    "Success\n",
+                ),
+                (
+                    "pm uninstall org.own; pm list packages -3",
+                    0,
+                    "Success\npackage:com.own.two\n",
+                ),
                 ("pm uninstall com.android.settings", 1, ""),
-                ("am start -a android.intent.action.VIEW -d https://example.com/x > /dev/null", 0, ""),
-                ("wm size; settings get system user_rotation", 0, "Physical size: 192x384\nnull\n"),
+                (
+                    "am start -a android.intent.action.VIEW -d https://example.com/x > /dev/null",
+                    0,
+                    "",
+                ),
+                (
+                    "wm size; settings get system user_rotation",
+                    0,
+                    "Physical size: 192x384\nnull\n",
+                ),
             ],
         );
-        assert_eq!(device.phone.guest().map(|guest| guest.label.as_str()), Some("example.com"));
+        assert_eq!(
+            device.phone.guest().map(|guest| guest.label.as_str()),
+            Some("example.com")
+        );
     }
 }

@@ -35,7 +35,10 @@ pub(super) fn run(session: &mut Session<'_>, name: &str, arguments: &[&str]) -> 
                 let pid = pid(session, &package.name)?;
                 Some(format!("u0_a{:<8} {pid:>6} S {}\n", pid % 500, package.name))
             });
-            Some(ShellOutput::ok(format!("USER            PID S NAME\n{}", running.collect::<String>())))
+            Some(ShellOutput::ok(format!(
+                "USER            PID S NAME\n{}",
+                running.collect::<String>()
+            )))
         }
         _ => None,
     }
@@ -52,7 +55,11 @@ fn outcome(outcome: Result<(), String>, success: &str) -> ShellOutput {
 fn pid(session: &Session<'_>, name: &str) -> Option<u64> {
     let mut hasher = DefaultHasher::new();
     name.hash(&mut hasher);
-    session.device.packages.is_running(name).then(|| 1000 + hasher.finish() % 30_000)
+    session
+        .device
+        .packages
+        .is_running(name)
+        .then(|| 1000 + hasher.finish() % 30_000)
 }
 
 fn manager(session: &mut Session<'_>, arguments: &[&str]) -> ShellOutput {
@@ -100,7 +107,10 @@ fn manager(session: &mut Session<'_>, arguments: &[&str]) -> ShellOutput {
 
 fn list(session: &Session<'_>, arguments: &[&str]) -> ShellOutput {
     let flag = |flag: &str| arguments.contains(&flag);
-    let filter = arguments.iter().find(|argument| !argument.starts_with('-')).unwrap_or(&"");
+    let filter = arguments
+        .iter()
+        .find(|argument| !argument.starts_with('-'))
+        .unwrap_or(&"");
     let shown = |package: &&Package| {
         let kind = (!flag("-3") || !package.system) && (!flag("-s") || package.system);
         kind && package.name.contains(*filter)
@@ -109,7 +119,15 @@ fn list(session: &Session<'_>, arguments: &[&str]) -> ShellOutput {
         true => format!("package:{}={}\n", package.apk, package.name),
         false => format!("package:{}\n", package.name),
     };
-    ShellOutput::ok(session.device.packages.iter().filter(shown).map(line).collect::<String>())
+    ShellOutput::ok(
+        session
+            .device
+            .packages
+            .iter()
+            .filter(shown)
+            .map(line)
+            .collect::<String>(),
+    )
 }
 
 /// The value behind an option.
@@ -145,7 +163,9 @@ fn start(session: &mut Session<'_>, arguments: &[&str]) -> Option<ShellOutput> {
         return Some(match device.browser.open(url) {
             Ok(_) => {
                 device.show_tab();
-                ShellOutput::ok(format!("Starting: Intent {{ act=android.intent.action.VIEW dat={url} }}\n"))
+                ShellOutput::ok(format!(
+                    "Starting: Intent {{ act=android.intent.action.VIEW dat={url} }}\n"
+                ))
             }
             Err(message) => ShellOutput::fail(1, format!("Error: {message}")),
         });

@@ -80,7 +80,9 @@ fn each(
 }
 
 fn cd(session: &mut Session<'_>, paths: &[&str]) -> Outcome {
-    let path = session.path(paths.first().unwrap_or(&"/")).map_err(|error| error.to_string())?;
+    let path = session
+        .path(paths.first().unwrap_or(&"/"))
+        .map_err(|error| error.to_string())?;
     match session.device.files.get(&path) {
         Some(entry) if entry.is_folder() => session.folder = path,
         Some(_) => return Err(FileError::NoFolder(path).to_string()),
@@ -95,7 +97,11 @@ fn line(long: bool, shown: &str, entry: &Entry) -> String {
     }
     let when = iso(entry.modified);
     let (day, minute) = (&when[..10], &when[11..16]);
-    format!("{} 1 root sdcard_rw {:>8} {day} {minute} {shown}\n", entry.mode(), entry.size())
+    format!(
+        "{} 1 root sdcard_rw {:>8} {day} {minute} {shown}\n",
+        entry.mode(),
+        entry.size()
+    )
 }
 
 fn ls(session: &Session<'_>, flags: &str, paths: &[&str]) -> ShellOutput {
@@ -110,13 +116,23 @@ fn ls(session: &Session<'_>, flags: &str, paths: &[&str]) -> ShellOutput {
             if flags.contains('d') || !entry.is_folder() {
                 return Ok(line(long, path, entry));
             }
-            let mut text = if asked.len() > 1 { format!("{path}:\n") } else { String::new() };
+            let mut text = if asked.len() > 1 {
+                format!("{path}:\n")
+            } else {
+                String::new()
+            };
             if long {
-                let blocks: usize = files.list(&full, 1)?.iter().map(|(_, entry)| entry.size().div_ceil(1024)).sum();
+                let blocks: usize = files
+                    .list(&full, 1)?
+                    .iter()
+                    .map(|(_, entry)| entry.size().div_ceil(1024))
+                    .sum();
                 let _ = writeln!(text, "total {blocks}");
             }
             let shown = files.list(&full, 1)?;
-            let shown = shown.iter().filter(|(path, _)| flags.contains(['a', 'A']) || !name(path).starts_with('.'));
+            let shown = shown
+                .iter()
+                .filter(|(path, _)| flags.contains(['a', 'A']) || !name(path).starts_with('.'));
             text.extend(shown.map(|(path, entry)| line(long, name(path), entry)));
             Ok(text)
         });
@@ -184,10 +200,17 @@ fn part(session: &Session<'_>, last: bool, arguments: &[&str], input: &str) -> O
 
 fn count(session: &Session<'_>, flags: &str, paths: &[&str], input: &str) -> Outcome {
     let (whole, shown) = match paths.first() {
-        Some(path) => (text(session, path).map_err(|error| error.to_string())?, format!(" {path}")),
+        Some(path) => (
+            text(session, path).map_err(|error| error.to_string())?,
+            format!(" {path}"),
+        ),
         None => (input.to_owned(), String::new()),
     };
-    let (lines, words, bytes) = (whole.matches('\n').count(), whole.split_whitespace().count(), whole.len());
+    let (lines, words, bytes) = (
+        whole.matches('\n').count(),
+        whole.split_whitespace().count(),
+        whole.len(),
+    );
     Ok(match flags {
         "l" => format!("{lines}{shown}\n"),
         "w" => format!("{words}{shown}\n"),
@@ -234,7 +257,11 @@ fn carry(session: &mut Session<'_>, paths: &[&str], folders: bool, moves: bool) 
         if files.get(&new).is_some_and(|entry| !entry.is_folder()) {
             files.remove(&new)?;
         }
-        if moves { files.rename(&old, &new) } else { files.copy(&old, &new) }
+        if moves {
+            files.rename(&old, &new)
+        } else {
+            files.copy(&old, &new)
+        }
     };
     for source in sources {
         one(session, source).map_err(|error| error.to_string())?;
@@ -250,9 +277,17 @@ fn stat(session: &Session<'_>, arguments: &[&str]) -> Outcome {
         _ => return Err("expected [-c FORMAT] PATH".to_owned()),
     };
     let full = session.path(path).map_err(|error| error.to_string())?;
-    let entry = session.device.files.get(&full).ok_or_else(|| FileError::Missing(full.clone()).to_string())?;
+    let entry = session
+        .device
+        .files
+        .get(&full)
+        .ok_or_else(|| FileError::Missing(full.clone()).to_string())?;
     let kind = if entry.is_folder() { "directory" } else { "regular file" };
-    let seconds = entry.modified.duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs();
+    let seconds = entry
+        .modified
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs();
     let filled = format
         .replace("%s", &entry.size().to_string())
         .replace("%n", path)

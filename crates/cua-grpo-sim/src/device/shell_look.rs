@@ -54,7 +54,10 @@ pub(super) fn run(session: &mut Session<'_>, name: &str, arguments: &[&str]) -> 
             ShellOutput::ok(PROPERTIES.iter().map(line).collect::<String>())
         }
         ("getprop", [key]) => {
-            let value = PROPERTIES.iter().find(|(known, _)| known == key).map_or("", |(_, value)| value);
+            let value = PROPERTIES
+                .iter()
+                .find(|(known, _)| known == key)
+                .map_or("", |(_, value)| value);
             ShellOutput::ok(format!("{value}\n"))
         }
         ("date", _) => ShellOutput::ok(date(arguments)),
@@ -83,7 +86,9 @@ fn swipe(session: &mut Session<'_>, points: &[&str]) -> ShellOutput {
 }
 
 fn write(session: &mut Session<'_>, path: &str, bytes: Vec<u8>, said: String) -> ShellOutput {
-    let written = session.path(path).and_then(|path| session.device.files.write(&path, bytes.into()));
+    let written = session
+        .path(path)
+        .and_then(|path| session.device.files.write(&path, bytes.into()));
     match written {
         Ok(()) => ShellOutput::ok(said),
         Err(error) => ShellOutput::fail(1, error),
@@ -122,6 +127,8 @@ fn date(arguments: &[&str]) -> String {
         ("%M", text[14..16].to_owned()),
         ("%S", text[17..19].to_owned()),
     ];
-    let filled = parts.iter().fold(format.to_owned(), |text, (sign, value)| text.replace(sign, value));
+    let filled = parts
+        .iter()
+        .fold(format.to_owned(), |text, (sign, value)| text.replace(sign, value));
     filled + "\n"
 }

@@ -4,7 +4,7 @@ use flate2::read::DeflateDecoder;
 use std::io::Read;
 
 /// Largest entry that is unpacked, in bytes.
-const LARGEST_ENTRY: u64 = 256 * 1024 * 1024;
+const LARGEST_ENTRY: u64 = 64 * 1024 * 1024;
 const END: &[u8] = b"PK\x05\x06";
 const CENTRAL: &[u8] = b"PK\x01\x02";
 const LOCAL: &[u8] = b"PK\x03\x04";

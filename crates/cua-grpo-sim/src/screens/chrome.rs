@@ -23,7 +23,9 @@ pub(crate) fn back(phone: &Phone) -> Vec<Widget> {
         _ => list::widgets(phone),
     };
     widgets.push(Widget::new(
-        phone.guest().map_or(title(phone.screen()), |guest| guest.label.as_str()),
+        phone
+            .guest()
+            .map_or(title(phone.screen()), |guest| guest.label.as_str()),
         NodeKind::Title,
         Rect::new(0, 0, 136, ROW),
         Look::Title,

@@ -31,7 +31,7 @@ const MODELS: [&str; 6] = ["gpt-5", "gpt-4o", "gelato", "ui-tars", "uitars", "op
 const LONGEST_DELAY: Duration = Duration::from_secs(30);
 /// Highest picture of a list, in pixels, when nothing is said, and at most.
 const HIGHEST: f64 = 4000.0;
-const HIGHEST_AT_ALL: f64 = 20_000.0;
+const HIGHEST_AT_ALL: f64 = 10_000.0;
 
 /// An action as it was asked for.
 #[derive(Debug)]
@@ -178,7 +178,10 @@ pub(super) async fn screenshot(
         None => None,
         Some(capture) => Some(highest(capture.max_height)?),
     };
-    let stays = request.scroll_capture.as_ref().is_none_or(|capture| capture.scroll_back.unwrap_or(false));
+    let stays = request
+        .scroll_capture
+        .as_ref()
+        .is_none_or(|capture| capture.scroll_back.unwrap_or(false));
     let (picture, scrolled) = state.with_running(&id, |device, _| {
         let picture = device.picture();
         let scrolled = most.map(|most| picture.clone().scrolled(most));
@@ -202,7 +205,10 @@ pub(super) async fn screenshot(
         (Some(clip), scrolled) => {
             let image = scrolled.unwrap_or_else(|| picture.image());
             let (x, y, width, height) = pixels(clip, image.dimensions())?;
-            hand.image(&imageops::crop_imm(&image, x, y, width, height).to_image(), picture.state)
+            hand.image(
+                &imageops::crop_imm(&image, x, y, width, height).to_image(),
+                picture.state,
+            )
         }
     };
     shot.map(Json)
@@ -233,11 +239,9 @@ fn save(device: &mut Device, picture: &Picture) -> Result<(), ApiError> {
 
 fn pixels(clip: Clip, (whole_width, whole_height): (u32, u32)) -> Result<(u32, u32, u32, u32), ApiError> {
     let (right, bottom) = (clip.x + clip.width, clip.y + clip.height);
-    let inside =
-        clip.x >= 0.0 && clip.y >= 0.0 && right <= f64::from(whole_width) && bottom <= f64::from(whole_height);
+    let inside = clip.x >= 0.0 && clip.y >= 0.0 && right <= f64::from(whole_width) && bottom <= f64::from(whole_height);
     if !(inside && clip.width >= 1.0 && clip.height >= 1.0) {
-        let message =
-            format!("clip: expected a rectangle inside {whole_width} x {whole_height} pixels, got {clip:?}");
+        let message = format!("clip: expected a rectangle inside {whole_width} x {whole_height} pixels, got {clip:?}");
         return Err(ApiError::bad(message));
     }
     Ok((clip.x as u32, clip.y as u32, clip.width as u32, clip.height as u32))

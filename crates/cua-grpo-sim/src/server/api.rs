@@ -64,7 +64,9 @@ fn whole_boxes() -> Router<Shared> {
 
 fn in_action() -> Router<Shared> {
     let clipboard = get(boxes::clipboard).post(boxes::set_clipboard);
-    let settings = get(boxes::settings).put(boxes::set_settings).delete(boxes::reset_settings);
+    let settings = get(boxes::settings)
+        .put(boxes::set_settings)
+        .delete(boxes::reset_settings);
     let rewind = post(recording::enable_rewind).delete(recording::disable_rewind);
     Router::new()
         .route("/screenshot", post(actions::screenshot))
@@ -122,7 +124,9 @@ fn apps_of_a_box() -> Router<Shared> {
 }
 
 fn browser_of_a_box() -> Router<Shared> {
-    let proxy = get(browser::get_proxy).post(browser::set_proxy).delete(browser::clear_proxy);
+    let proxy = get(browser::get_proxy)
+        .post(browser::set_proxy)
+        .delete(browser::clear_proxy);
     Router::new()
         .route("/connect-url", get(browser::connect_url))
         .route("/connect-url/cdp", post(browser::cdp_url).get(browser::cdp_url))
@@ -135,7 +139,9 @@ fn browser_of_a_box() -> Router<Shared> {
 }
 
 fn albums_of_a_box() -> Router<Shared> {
-    let album = get(media::get_album).patch(media::update_album).delete(media::delete_album);
+    let album = get(media::get_album)
+        .patch(media::update_album)
+        .delete(media::delete_album);
     Router::new()
         .route("/support", get(media::support))
         .route("/albums", get(media::albums).post(media::create_album))
@@ -200,14 +206,25 @@ async fn gate(State(state): State<Shared>, request: Request, next: Next) -> Resu
     mishap::run(&state, request, &body, next).await
 }
 
+/// Whether a request may bring files with it.
+fn brings_files(path: &str) -> bool {
+    let ends = ["/fs/write", "/android/packages", "/android/apps", "/packages/restore"];
+    ends.iter().any(|end| path.ends_with(end)) || path.contains("/media/albums")
+}
+
 /// A request with all of its body, which may neither be too large nor take too long.
 async fn whole(request: Request, limits: Limits) -> Result<(Parts, Bytes), ApiError> {
     let (head, body) = request.into_parts();
-    let read = axum::body::to_bytes(body, limits.body_bytes);
+    let most = if brings_files(head.uri.path()) {
+        limits.upload_bytes
+    } else {
+        limits.body_bytes
+    };
+    let read = axum::body::to_bytes(body, most);
     let bytes = match tokio::time::timeout(limits.body, read).await {
         Ok(Ok(bytes)) => bytes,
         Ok(Err(error)) => {
-            let message = format!("read body: {error}; expected at most {} bytes", limits.body_bytes);
+            let message = format!("read body: {error}; expected at most {most} bytes");
             return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message));
         }
         Err(_) => {

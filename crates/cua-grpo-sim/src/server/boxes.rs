@@ -19,6 +19,8 @@ use std::time::Duration;
 
 /// Words for the status of boxes, those of old clients among them.
 const STATUSES: [&str; 7] = ["all", "pending", "running", "error", "terminated", "stopped", "deleted"];
+/// Pixels of a screen.
+const MOST_PIXELS: u32 = 8_000_000;
 /// What the clipboard takes, in bytes.
 const LARGEST_CLIPBOARD: usize = 1024 * 1024;
 
@@ -53,7 +55,9 @@ pub(super) async fn list(State(state): State<Shared>, query: Parameters) -> Resu
     let (mut page, page_size) = (query.count("page", 1)?, query.count("pageSize", 10)?);
     let mut data = state.objects();
     let listed = |words: &Option<Vec<&str>>, word: &str| {
-        words.as_ref().is_none_or(|words| words.iter().any(|wanted| *wanted == word || *wanted == "all"))
+        words
+            .as_ref()
+            .is_none_or(|words| words.iter().any(|wanted| *wanted == word || *wanted == "all"))
     };
     let statuses = query.words("status", &STATUSES)?;
     let kinds = query.words("type", &["all", "linux", "android"])?;
@@ -143,11 +147,21 @@ pub(super) async fn set_resolution(
             return Ok(whole);
         }
         let (least, most) = SIDES.into_inner();
-        Err(ApiError::bad(format!("{name}: expected {least} to {most} whole pixels, got {pixels}")))
+        Err(ApiError::bad(format!(
+            "{name}: expected {least} to {most} whole pixels, got {pixels}"
+        )))
     };
     let (width, height) = (side("width", asked.width)?, side("height", asked.height)?);
+    if width * height > MOST_PIXELS {
+        let message = format!("resolution: expected at most {MOST_PIXELS} pixels, got {width} x {height}");
+        return Err(ApiError::bad(message));
+    }
     let geometry = state.with_running(&id, |device, _| {
-        device.geometry = Geometry { width, height, ..device.geometry };
+        device.geometry = Geometry {
+            width,
+            height,
+            ..device.geometry
+        };
         Ok(device.geometry)
     })?;
     state.resized(&id, geometry);
@@ -160,7 +174,11 @@ pub(super) struct Scale {
 }
 
 pub(super) async fn settings(State(state): State<Shared>, Path(id): Path<String>) -> Result<Json<Scale>, ApiError> {
-    state.with_running(&id, |device, _| Ok(Json(Scale { scale: device.geometry.scale })))
+    state.with_running(&id, |device, _| {
+        Ok(Json(Scale {
+            scale: device.geometry.scale,
+        }))
+    })
 }
 
 pub(super) async fn set_settings(
@@ -170,7 +188,9 @@ pub(super) async fn set_settings(
 ) -> Result<Json<Scale>, ApiError> {
     let Scale { scale } = read("settings", &body)?;
     if !(scale > 0.1 && scale <= 1.0) {
-        return Err(ApiError::bad(format!("scale: expected more than 0.1 and at most 1, got {scale}")));
+        return Err(ApiError::bad(format!(
+            "scale: expected more than 0.1 and at most 1, got {scale}"
+        )));
     }
     rescale(&state, &id, scale)
 }
@@ -206,7 +226,9 @@ pub(super) async fn set_clipboard(
 ) -> Result<StatusCode, ApiError> {
     let Clipboard { content } = read("clipboard", &body)?;
     if content.len() > LARGEST_CLIPBOARD {
-        return Err(ApiError::bad(format!("content: expected at most {LARGEST_CLIPBOARD} bytes")));
+        return Err(ApiError::bad(format!(
+            "content: expected at most {LARGEST_CLIPBOARD} bytes"
+        )));
     }
     state.with_running(&id, |device, _| {
         device.clipboard = content;

@@ -171,6 +171,7 @@ pub(super) async fn devtools(
     socket: WebSocketUpgrade,
 ) -> Result<Response, ApiError> {
     state.links.check(&id, &token)?;
+    let socket = socket.max_message_size(state.config.limits.body_bytes);
     Ok(socket.on_upgrade(move |socket| debug(state, id, socket)))
 }
 

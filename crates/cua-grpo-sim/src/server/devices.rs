@@ -35,8 +35,12 @@ pub(super) async fn list(State(state): State<Shared>, query: Parameters) -> Resu
     let (page, size) = (query.count("page", 1)? as usize, query.count("pageSize", 10)? as usize);
     let busy = state.places();
     let places = (0..state.config.quota).skip((page - 1).saturating_mul(size)).take(size);
-    let data: Vec<Value> = places.map(|place| shown(place, busy.iter().any(|(taken, _)| *taken == place))).collect();
-    Ok(Json(json!({ "data": data, "message": "success", "total": state.config.quota })))
+    let data: Vec<Value> = places
+        .map(|place| shown(place, busy.iter().any(|(taken, _)| *taken == place)))
+        .collect();
+    Ok(Json(
+        json!({ "data": data, "message": "success", "total": state.config.quota }),
+    ))
 }
 
 pub(super) async fn get(State(state): State<Shared>, Path(device): Path<String>) -> Result<Json<Value>, ApiError> {

@@ -84,7 +84,11 @@ pub(super) async fn write(State(state): State<Shared>, Path(id): Path<String>, f
     let content = form.bytes("content")?;
     state.with_running(&id, |device, _| {
         device.files.write(&path, content)?;
-        let mut value = device.files.get(&path).map(|entry| shown(&path, entry)).unwrap_or_default();
+        let mut value = device
+            .files
+            .get(&path)
+            .map(|entry| shown(&path, entry))
+            .unwrap_or_default();
         // Old clients read this alone.
         value["message"] = format!("{path} written").into();
         Ok(Json(value))

@@ -34,14 +34,20 @@ impl<S: Send + Sync> FromRequest<S> for Form {
         let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         let broken = |error: &dyn std::fmt::Display| ApiError::bad(format!("read form: {error}"));
         if !kind.starts_with("multipart/form-data") {
-            let body = Bytes::from_request(request, state).await.map_err(|error| broken(&error))?;
+            let body = Bytes::from_request(request, state)
+                .await
+                .map_err(|error| broken(&error))?;
             return Self::from_json(&body);
         }
-        let mut multipart = Multipart::from_request(request, state).await.map_err(|error| broken(&error))?;
+        let mut multipart = Multipart::from_request(request, state)
+            .await
+            .map_err(|error| broken(&error))?;
         let mut form = Self::default();
         while let Some(field) = multipart.next_field().await.map_err(|error| broken(&error))? {
             if form.fields.len() >= MOST_FIELDS {
-                return Err(ApiError::bad(format!("read form: expected at most {MOST_FIELDS} fields")));
+                return Err(ApiError::bad(format!(
+                    "read form: expected at most {MOST_FIELDS} fields"
+                )));
             }
             let name = field.name().unwrap_or_default().trim_end_matches("[]").to_owned();
             let file = field.file_name().map(str::to_owned);
@@ -85,7 +91,8 @@ impl Form {
     /// A field as text.
     pub fn text(&self, name: &str) -> Result<Option<&str>, ApiError> {
         let text = self.find(name).map(|field| std::str::from_utf8(&field.bytes));
-        text.transpose().map_err(|_| ApiError::bad(format!("{name}: expected text, got other bytes")))
+        text.transpose()
+            .map_err(|_| ApiError::bad(format!("{name}: expected text, got other bytes")))
     }
 
     /// A field that must be there, as text.
@@ -104,13 +111,17 @@ impl Form {
 
     /// The bytes of a field that must be there, a file or not.
     pub fn bytes(&self, name: &str) -> Result<Bytes, ApiError> {
-        self.find(name).map(|field| field.bytes.clone()).ok_or_else(|| missing(name))
+        self.find(name)
+            .map(|field| field.bytes.clone())
+            .ok_or_else(|| missing(name))
     }
 
     /// All files of a name, with theirs.
     pub fn files(&self, name: &str) -> Vec<(&str, Bytes)> {
         let files = self.fields.iter().filter(|field| field.name == name);
-        files.filter_map(|field| Some((field.file.as_deref()?, field.bytes.clone()))).collect()
+        files
+            .filter_map(|field| Some((field.file.as_deref()?, field.bytes.clone())))
+            .collect()
     }
 
     /// Whether there is a field of a name.

@@ -20,7 +20,12 @@ use serde_json::{Value, json};
 type Answer = Result<Json<Value>, ApiError>;
 
 pub(super) async fn click(State(state): State<Shared>, Path(id): Path<String>, caller: Caller, body: Bytes) -> Answer {
-    let asked = Asked { state: &state, caller: &caller, id: &id, body: &body };
+    let asked = Asked {
+        state: &state,
+        caller: &caller,
+        id: &id,
+        body: &body,
+    };
     let Click {
         place: at,
         button,
@@ -48,7 +53,12 @@ pub(super) async fn click(State(state): State<Shared>, Path(id): Path<String>, c
 }
 
 pub(super) async fn tap(State(state): State<Shared>, Path(id): Path<String>, caller: Caller, body: Bytes) -> Answer {
-    let asked = Asked { state: &state, caller: &caller, id: &id, body: &body };
+    let asked = Asked {
+        state: &state,
+        caller: &caller,
+        id: &id,
+        body: &body,
+    };
     let Tap { place: at, options } = read("tap", &body)?;
     act(asked, options, |device| {
         let (x, y) = place(device, &at)?;
@@ -61,8 +71,18 @@ pub(super) async fn tap(State(state): State<Shared>, Path(id): Path<String>, cal
     .await
 }
 
-pub(super) async fn long_press(State(state): State<Shared>, Path(id): Path<String>, caller: Caller, body: Bytes) -> Answer {
-    let asked = Asked { state: &state, caller: &caller, id: &id, body: &body };
+pub(super) async fn long_press(
+    State(state): State<Shared>,
+    Path(id): Path<String>,
+    caller: Caller,
+    body: Bytes,
+) -> Answer {
+    let asked = Asked {
+        state: &state,
+        caller: &caller,
+        id: &id,
+        body: &body,
+    };
     let LongPress {
         place: at,
         duration: text,
@@ -131,7 +151,12 @@ fn drag_between(device: &mut Device, start: Xy, end: Xy, text: Option<String>) -
 }
 
 pub(super) async fn swipe(State(state): State<Shared>, Path(id): Path<String>, caller: Caller, body: Bytes) -> Answer {
-    let asked = Asked { state: &state, caller: &caller, id: &id, body: &body };
+    let asked = Asked {
+        state: &state,
+        caller: &caller,
+        id: &id,
+        body: &body,
+    };
     match read("swipe", &body)? {
         Swipe::Points(swipe) => {
             act(asked, swipe.options, |device| {
@@ -162,7 +187,12 @@ pub(super) async fn swipe(State(state): State<Shared>, Path(id): Path<String>, c
 }
 
 pub(super) async fn drag(State(state): State<Shared>, Path(id): Path<String>, caller: Caller, body: Bytes) -> Answer {
-    let asked = Asked { state: &state, caller: &caller, id: &id, body: &body };
+    let asked = Asked {
+        state: &state,
+        caller: &caller,
+        id: &id,
+        body: &body,
+    };
     match read("drag", &body)? {
         Drag::Points(drag) => {
             act(asked, drag.options, |device| {
@@ -184,16 +214,19 @@ pub(super) async fn drag(State(state): State<Shared>, Path(id): Path<String>, ca
     }
 }
 
-pub(super) async fn scroll(
-    State(state): State<Shared>,
-    Path(id): Path<String>,
-    caller: Caller,
-    body: Bytes,
-) -> Answer {
-    let asked = Asked { state: &state, caller: &caller, id: &id, body: &body };
+pub(super) async fn scroll(State(state): State<Shared>, Path(id): Path<String>, caller: Caller, body: Bytes) -> Answer {
+    let asked = Asked {
+        state: &state,
+        caller: &caller,
+        id: &id,
+        body: &body,
+    };
     match read("scroll", &body)? {
         Scroll::By(scroll) => {
-            let (at, by) = (on_earth(scroll.x, scroll.y)?, on_earth(scroll.scroll_x, scroll.scroll_y)?);
+            let (at, by) = (
+                on_earth(scroll.x, scroll.y)?,
+                on_earth(scroll.scroll_x, scroll.scroll_y)?,
+            );
             act(asked, scroll.options, |device| Ok(scroll_at(device, at, by))).await
         }
         Scroll::Direction(scroll) => {

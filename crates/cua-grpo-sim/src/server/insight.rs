@@ -42,7 +42,9 @@ pub(super) async fn detect(
     let hand = Hand::new(&state, &caller, &id, screenshot.output_format, life)?;
     let picture = state.with_running(&id, |device, _| Ok(device.picture()))?;
     let (source, marked) = (hand.whole(&picture)?, hand.image(&picture.image(), picture.state)?);
-    Ok(Json(json!({ "elements": [], "screenshot": { "marked": marked, "source": source } })))
+    Ok(Json(
+        json!({ "elements": [], "screenshot": { "marked": marked, "source": source } }),
+    ))
 }
 
 #[derive(Debug, Deserialize)]
@@ -87,7 +89,9 @@ fn texts(nodes: &[UiNode]) -> Vec<&str> {
 /// What the screen has for a property of a schema; `None` when it has nothing.
 fn value(nodes: &[UiNode], name: &str, schema: &Value) -> Option<Value> {
     let described = schema.get("description").and_then(Value::as_str);
-    let words = name.chars().flat_map(|letter| letter.is_uppercase().then_some(' ').into_iter().chain([letter]));
+    let words = name
+        .chars()
+        .flat_map(|letter| letter.is_uppercase().then_some(' ').into_iter().chain([letter]));
     let words: String = words.map(|letter| if letter == '_' { ' ' } else { letter }).collect();
     let found = || ground::find(nodes, &words).or_else(|| ground::find(nodes, described?));
     match schema.get("type").and_then(Value::as_str) {

@@ -33,9 +33,16 @@ pub(super) async fn type_text(
         press_enter,
         options,
     } = read("type", &body)?;
-    let asked = Asked { state: &state, caller: &caller, id: &id, body: &body };
+    let asked = Asked {
+        state: &state,
+        caller: &caller,
+        id: &id,
+        body: &body,
+    };
     act(asked, options, |device| {
-        device.phone.type_text(&text, mode.unwrap_or_default() == TypeMode::Replace);
+        device
+            .phone
+            .type_text(&text, mode.unwrap_or_default() == TypeMode::Replace);
         if press_enter.unwrap_or(false) {
             device.phone.key(Key::Enter);
         }
@@ -51,7 +58,12 @@ pub(super) async fn press_key(
     body: Bytes,
 ) -> Answer {
     let request: PressKey = read("press-key", &body)?;
-    let asked = Asked { state: &state, caller: &caller, id: &id, body: &body };
+    let asked = Asked {
+        state: &state,
+        caller: &caller,
+        id: &id,
+        body: &body,
+    };
     press(asked, request).await
 }
 
@@ -76,7 +88,12 @@ pub(super) async fn press_old(
             known.clone_into(key);
         }
     }
-    let asked = Asked { state: &state, caller: &caller, id: &id, body: &body };
+    let asked = Asked {
+        state: &state,
+        caller: &caller,
+        id: &id,
+        body: &body,
+    };
     press(asked, request).await
 }
 
@@ -87,7 +104,10 @@ async fn press(asked: Asked<'_>, request: PressKey) -> Answer {
         options,
     } = request;
     if !(1..=MOST_KEYS).contains(&keys.len()) {
-        return Err(ApiError::bad(format!("keys: expected 1 to {MOST_KEYS} keys, got {}", keys.len())));
+        return Err(ApiError::bad(format!(
+            "keys: expected 1 to {MOST_KEYS} keys, got {}",
+            keys.len()
+        )));
     }
     if let Some(unknown) = keys.iter().find(|key| !KEYS.contains(&key.as_str())) {
         return Err(ApiError::bad(format!(
@@ -116,7 +136,12 @@ pub(super) async fn press_button(
         let message = format!("buttons: expected 1 to {MOST_KEYS} buttons, got {}", buttons.len());
         return Err(ApiError::bad(message));
     }
-    let asked = Asked { state: &state, caller: &caller, id: &id, body: &body };
+    let asked = Asked {
+        state: &state,
+        caller: &caller,
+        id: &id,
+        body: &body,
+    };
     act(asked, options, |device| {
         for button in buttons {
             device.phone.key(match button {

@@ -32,7 +32,10 @@ pub(super) struct Links {
 }
 
 fn seconds() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs()
 }
 
 impl Links {
@@ -47,7 +50,9 @@ impl Links {
 
     /// Whether a token is ours and still good.
     pub fn check(&self, id: &str, token: &str) -> Result<(), ApiError> {
-        let end = token.split_once('-').and_then(|(end, _)| u64::from_str_radix(end, 16).ok());
+        let end = token
+            .split_once('-')
+            .and_then(|(end, _)| u64::from_str_radix(end, 16).ok());
         match end {
             Some(end) if self.until(id, end) == token && seconds() <= end => Ok(()),
             _ => Err(ApiError::new(

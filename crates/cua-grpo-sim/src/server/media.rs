@@ -1,10 +1,6 @@
 //! The album endpoints: folders of pictures and films.
 
-use super::{
-    form::Form,
-    reply::ApiError,
-    state::Shared,
-};
+use super::{form::Form, reply::ApiError, state::Shared};
 use crate::{
     device::{Device, Media, MediaKind, PHOTO_ENDINGS, VIDEO_ENDINGS, file_name, is_plain, media_kind, mime},
     time::iso,
@@ -71,7 +67,10 @@ pub(super) async fn support() -> Json<Value> {
 
 pub(super) async fn albums(State(state): State<Shared>, Path(id): Path<String>) -> Answer {
     state.with_running(&id, |device, _| {
-        let albums = device.albums().into_iter().map(|(path, _)| album(device, file_name(path)));
+        let albums = device
+            .albums()
+            .into_iter()
+            .map(|(path, _)| album(device, file_name(path)));
         let data: Vec<Value> = albums.collect::<Result<_, _>>()?;
         Ok(Json(json!({ "data": data })))
     })
@@ -84,7 +83,9 @@ pub(super) async fn create_album(
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     let name = form.required("name")?;
     if !is_plain(name) {
-        return Err(ApiError::bad(format!("name: expected the name of a folder, got {name:?}")));
+        return Err(ApiError::bad(format!(
+            "name: expected the name of a folder, got {name:?}"
+        )));
     }
     let media = media_of(&form)?;
     state.with_running(&id, |device, _| {
@@ -144,10 +145,7 @@ pub(super) async fn get(State(state): State<Shared>, Path((id, album, name)): It
     state.with_running(&id, |device, _| Ok(Json(shown(&find(device, &album, &name)?))))
 }
 
-pub(super) async fn delete(
-    State(state): State<Shared>,
-    Path((id, album, name)): Item,
-) -> Result<StatusCode, ApiError> {
+pub(super) async fn delete(State(state): State<Shared>, Path((id, album, name)): Item) -> Result<StatusCode, ApiError> {
     state.with_running(&id, |device, _| {
         let path = find(device, &album, &name)?.path.to_owned();
         device.files.remove(&path)?;
@@ -155,10 +153,7 @@ pub(super) async fn delete(
     })
 }
 
-pub(super) async fn download(
-    State(state): State<Shared>,
-    Path((id, album, name)): Item,
-) -> Result<Response, ApiError> {
+pub(super) async fn download(State(state): State<Shared>, Path((id, album, name)): Item) -> Result<Response, ApiError> {
     state.with_running(&id, |device, _| {
         let path = find(device, &album, &name)?.path.to_owned();
         let bytes = device.files.read(&path)?;

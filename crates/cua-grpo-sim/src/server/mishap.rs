@@ -51,7 +51,15 @@ pub(super) async fn run(state: &SimState, request: Request, body: &Bytes, next: 
 }
 
 /// Actions that only look, or that the phone itself knows nothing of.
-const NO_ACTS: [&str; 7] = ["screenshot", "screen-layout", "elements/", "extract", "clipboard", "settings", "recording/"];
+const NO_ACTS: [&str; 7] = [
+    "screenshot",
+    "screen-layout",
+    "elements/",
+    "extract",
+    "clipboard",
+    "settings",
+    "recording/",
+];
 
 /// Whether a path changes the screen.
 pub(super) fn acts(path: &str) -> bool {

@@ -4,7 +4,10 @@ use super::{
     reply::{ApiError, read},
     state::Shared,
 };
-use crate::{Namespace, device::{Device, ProxyDetails}};
+use crate::{
+    Namespace,
+    device::{Device, ProxyDetails},
+};
 use axum::{
     Json,
     body::Bytes,
@@ -58,7 +61,10 @@ impl Proxy {
     fn check(&self) -> Result<(), ApiError> {
         let odd = |letter: char| letter.is_whitespace() || letter.is_control() || letter == '/';
         if self.host.is_empty() || self.host.len() > 255 || self.host.contains(odd) {
-            return Err(ApiError::bad(format!("host: expected the name of a host, got {:?}", self.host)));
+            return Err(ApiError::bad(format!(
+                "host: expected the name of a host, got {:?}",
+                self.host
+            )));
         }
         if self.port.fract() != 0.0 || !(1.0..=65_535.0).contains(&self.port) {
             return Err(ApiError::bad(format!("port: expected 1 to 65535, got {}", self.port)));
@@ -78,7 +84,9 @@ pub(super) async fn set(
 ) -> Result<Json<Proxy>, ApiError> {
     let mut proxy: Proxy = read("proxy", &body)?;
     proxy.check()?;
-    let excludes = proxy.excludes.get_or_insert_with(|| vec!["127.0.0.1".to_owned(), "localhost".to_owned()]);
+    let excludes = proxy
+        .excludes
+        .get_or_insert_with(|| vec!["127.0.0.1".to_owned(), "localhost".to_owned()]);
     let excluded = excludes.join(",");
     state.with_running(&id, |device, _| {
         let settings = &mut device.phone.settings;

@@ -83,7 +83,11 @@ pub(super) async fn install(State(state): State<Shared>, Path(id): Path<String>,
 
 pub(super) async fn apps(State(state): State<Shared>, Path(id): Path<String>) -> Answer {
     state.with_running(&id, |device, _| {
-        let data: Vec<Value> = device.packages.iter().filter_map(|package| app(device, package)).collect();
+        let data: Vec<Value> = device
+            .packages
+            .iter()
+            .filter_map(|package| app(device, package))
+            .collect();
         Ok(Json(json!({ "data": data })))
     })
 }
@@ -91,7 +95,8 @@ pub(super) async fn apps(State(state): State<Shared>, Path(id): Path<String>) ->
 pub(super) async fn get_app(State(state): State<Shared>, Path((id, name)): BoxAndPackage) -> Answer {
     state.with_running(&id, |device, _| {
         let app = app(device, known(device, &name)?);
-        app.map(Json).ok_or_else(|| ApiError::not_found(format!("{name:?} has nothing that the launcher starts")))
+        app.map(Json)
+            .ok_or_else(|| ApiError::not_found(format!("{name:?} has nothing that the launcher starts")))
     })
 }
 
@@ -213,7 +218,9 @@ pub(super) async fn uninstall(
     let Uninstall { keep_data } = read("uninstall", &body)?;
     state.with_running(&id, |device, _| {
         known(device, &name)?;
-        device.uninstall(&name, keep_data.unwrap_or(false)).map_err(ApiError::bad)?;
+        device
+            .uninstall(&name, keep_data.unwrap_or(false))
+            .map_err(ApiError::bad)?;
         Ok(StatusCode::OK)
     })
 }
@@ -222,10 +229,7 @@ fn binary(bytes: Vec<u8>) -> Response {
     ([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response()
 }
 
-pub(super) async fn backup(
-    State(state): State<Shared>,
-    Path((id, name)): BoxAndPackage,
-) -> Result<Response, ApiError> {
+pub(super) async fn backup(State(state): State<Shared>, Path((id, name)): BoxAndPackage) -> Result<Response, ApiError> {
     state.with_running(&id, |device, _| {
         known(device, &name)?;
         Ok(binary(device.backup(&[name])))

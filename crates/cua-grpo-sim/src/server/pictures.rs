@@ -66,7 +66,9 @@ impl<'a> Hand<'a> {
     /// A whole picture, on which things can be found from now on.
     pub fn whole(&self, picture: &Picture) -> Result<Screenshot, ApiError> {
         let png = picture.png().map_err(failed)?;
-        self.state.memory.remember(&png, picture.geometry.picture(), || picture.nodes());
+        self.state
+            .memory
+            .remember(&png, picture.geometry.picture(), || picture.nodes());
         Ok(self.give(png, picture.state))
     }
 

@@ -1,9 +1,6 @@
 //! From what a body says of a place to a point on the picture.
 
-use super::{
-    reply::ApiError,
-    state::duration,
-};
+use super::{reply::ApiError, state::duration};
 use crate::device::Device;
 use cua_grpo_gbox::wire::{Place, PlaceRef, Point, TargetRef};
 use serde_json::{Value, json};

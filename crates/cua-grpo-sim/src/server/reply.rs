@@ -88,7 +88,9 @@ impl<S: Sync> FromRequestParts<S> for Parameters {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
         let query = Query::try_from_uri(&parts.uri);
-        query.map(|Query(pairs)| Self(pairs)).map_err(|error| ApiError::bad(error.to_string()))
+        query
+            .map(|Query(pairs)| Self(pairs))
+            .map_err(|error| ApiError::bad(error.to_string()))
     }
 }
 
@@ -101,7 +103,8 @@ impl Parameters {
 
     /// The value of a parameter that must be there.
     pub fn required(&self, name: &str) -> Result<&str, ApiError> {
-        self.get(name).ok_or_else(|| ApiError::bad(format!("{name}: expected a value, got none")))
+        self.get(name)
+            .ok_or_else(|| ApiError::bad(format!("{name}: expected a value, got none")))
     }
 
     /// A whole number above 0, or a default.
@@ -109,8 +112,12 @@ impl Parameters {
         let Some(text) = self.get(name) else {
             return Ok(default);
         };
-        let number = text.parse::<f64>().ok().filter(|number| number.fract() == 0.0 && (1.0..1e9).contains(number));
-        let number = number.ok_or_else(|| ApiError::bad(format!("{name}: expected a whole number above 0, got {text:?}")));
+        let number = text
+            .parse::<f64>()
+            .ok()
+            .filter(|number| number.fract() == 0.0 && (1.0..1e9).contains(number));
+        let number =
+            number.ok_or_else(|| ApiError::bad(format!("{name}: expected a whole number above 0, got {text:?}")));
         number.map(|number| number as u32)
     }
 

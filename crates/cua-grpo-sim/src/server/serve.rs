@@ -54,7 +54,16 @@ pub(super) async fn serve(listener: TcpListener, app: Router, limits: Limits, mu
 }
 
 /// What paths of the API begin with.
-const ROOTS: [&str; 8] = ["boxes", "devices", "devtools", "live", "model", "snapshots", "storage", "terminal"];
+const ROOTS: [&str; 8] = [
+    "boxes",
+    "devices",
+    "devtools",
+    "live",
+    "model",
+    "snapshots",
+    "storage",
+    "terminal",
+];
 
 /// Takes away what stands before the API's own path, so that it is reached under any address.
 fn shorten(uri: &mut Uri) {

@@ -75,7 +75,9 @@ pub(super) async fn create(
     })?;
     let mut all = state.snapshots.all();
     if all.contains_key(&name) || all.len() >= MOST {
-        return Err(ApiError::bad(format!("name: {name:?} is taken, or there are {MOST} snapshots")));
+        return Err(ApiError::bad(format!(
+            "name: {name:?} is taken, or there are {MOST} snapshots"
+        )));
     }
     let snapshot = Snapshot {
         id: uuid::Uuid::new_v4().to_string(),
@@ -90,9 +92,15 @@ pub(super) async fn list(State(state): State<Shared>, query: Parameters) -> Resu
     let (page, size) = (query.count("page", 1)?, query.count("pageSize", 10)?);
     let all = state.snapshots.all();
     let start = (page as usize - 1).saturating_mul(size as usize);
-    let data = all.iter().skip(start).take(size as usize).map(|(name, snapshot)| shown(name, snapshot));
+    let data = all
+        .iter()
+        .skip(start)
+        .take(size as usize)
+        .map(|(name, snapshot)| shown(name, snapshot));
     let data: Vec<Value> = data.collect();
-    Ok(Json(json!({ "data": data, "page": page, "pageSize": size, "total": all.len() })))
+    Ok(Json(
+        json!({ "data": data, "page": page, "pageSize": size, "total": all.len() }),
+    ))
 }
 
 pub(super) async fn get(State(state): State<Shared>, Path(name): Path<String>) -> Result<Json<Value>, ApiError> {

@@ -1,11 +1,6 @@
 //! Commands and code over a WebSocket: one request comes, then output by lines, then the end.
 
-use super::{
-    client::Caller,
-    commands::Job,
-    reply::ApiError,
-    state::Shared,
-};
+use super::{client::Caller, commands::Job, reply::ApiError, state::Shared};
 use axum::{
     Json,
     extract::{
@@ -30,7 +25,9 @@ pub(super) async fn urls(
 ) -> Result<Json<Value>, ApiError> {
     state.with_running(&id, |_, _| Ok(()))?;
     let base = format!("{}/boxes/{id}/websocket", caller.socket_origin());
-    Ok(Json(json!({ "command": format!("{base}/command"), "runCode": format!("{base}/run-code") })))
+    Ok(Json(
+        json!({ "command": format!("{base}/command"), "runCode": format!("{base}/run-code") }),
+    ))
 }
 
 pub(super) async fn command(
@@ -56,6 +53,7 @@ fn open(
     job: fn(Value) -> Result<Job, ApiError>,
 ) -> Result<Response, ApiError> {
     state.with_running(&id, |_, _| Ok(()))?;
+    let socket = socket.max_message_size(state.config.limits.body_bytes);
     Ok(socket.on_upgrade(move |socket| serve(state, id, socket, job)))
 }
 
@@ -88,17 +86,23 @@ async fn serve(state: Shared, id: String, mut socket: WebSocket, job: fn(Value) 
         ..CommandResult::default()
     });
     let lines = |event: &'static str, text: &str| {
-        let lines: Vec<Value> = text.split_inclusive('\n').map(|line| json!({ "event": event, "data": line })).collect();
+        let lines: Vec<Value> = text
+            .split_inclusive('\n')
+            .map(|line| json!({ "event": event, "data": line }))
+            .collect();
         lines
     };
     let end = json!({ "event": "end", "exitCode": result.exit_code });
-    let events = lines("stdout", &result.stdout).into_iter().chain(lines("stderr", &result.stderr)).chain([end]);
+    let events = lines("stdout", &result.stdout)
+        .into_iter()
+        .chain(lines("stderr", &result.stderr))
+        .chain([end]);
     for event in events {
         if socket.send(Message::text(event.to_string())).await.is_err() {
             // The client went away.
             return;
         }
     }
-    // The client closes; until then its answer is waited for, so that the end is not lost.
-    let _ = tokio::time::timeout(PATIENCE, socket.recv()).await;
+    // The client closes. Reading on until nothing comes any more sends it our half of that.
+    while let Ok(Some(Ok(_))) = tokio::time::timeout(PATIENCE, socket.recv()).await {}
 }

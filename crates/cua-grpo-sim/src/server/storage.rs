@@ -79,7 +79,9 @@ impl Store {
         self.inner().objects.get(key)?;
         let expires = milliseconds(SystemTime::now() + life);
         let (origin, signature) = (caller.origin(), self.sign(key, expires));
-        Some(format!("{origin}/storage/{key}?expires={expires}&signature={signature}"))
+        Some(format!(
+            "{origin}/storage/{key}?expires={expires}&signature={signature}"
+        ))
     }
 
     /// The object behind an address, however it is reached.
@@ -102,7 +104,11 @@ impl Store {
     pub fn behind(&self, url: &str) -> Option<Result<Bytes, ApiError>> {
         let (_, rest) = url.split_once("/storage/")?;
         let (key, query) = rest.split_once('?')?;
-        let value = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+        let value = |name: &str| {
+            query
+                .split('&')
+                .find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
+        };
         let expires = value("expires")?.parse().ok()?;
         Some(self.open(key, expires, value("signature")?).map(|object| object.bytes))
     }
@@ -157,7 +163,9 @@ pub(super) async fn presigned_url(
     state.object(&id)?;
     let own = request.storage_key.starts_with(&format!("{SCHEME}boxes/{id}/"))
         || request.storage_key.starts_with(&format!("boxes/{id}/"));
-    let address = own.then(|| state.store.presign(&caller, &request.storage_key, life)).flatten();
+    let address = own
+        .then(|| state.store.presign(&caller, &request.storage_key, life))
+        .flatten();
     address.ok_or_else(|| {
         let shown: String = request.storage_key.chars().take(120).collect();
         ApiError::not_found(format!("storageKey: {shown:?} is no object of this box"))

@@ -33,15 +33,15 @@ struct Move {
 }
 
 /// A touch screen shows no pointer, so nothing happens but the pictures.
-pub(super) async fn hover(
-    State(state): State<Shared>,
-    Path(id): Path<String>,
-    caller: Caller,
-    body: Bytes,
-) -> Answer {
+pub(super) async fn hover(State(state): State<Shared>, Path(id): Path<String>, caller: Caller, body: Bytes) -> Answer {
     let request: Move = read("move", &body)?;
     let at = on_earth(request.x, request.y)?;
-    let asked = Asked { state: &state, caller: &caller, id: &id, body: &body };
+    let asked = Asked {
+        state: &state,
+        caller: &caller,
+        id: &id,
+        body: &body,
+    };
     act(asked, request.options, |_| {
         Ok(Done {
             actual: None,
@@ -102,12 +102,7 @@ impl Finger {
 }
 
 /// One finger taps, presses long or drags. Several at once do nothing: nothing on this phone is turned or pinched.
-pub(super) async fn touch(
-    State(state): State<Shared>,
-    Path(id): Path<String>,
-    caller: Caller,
-    body: Bytes,
-) -> Answer {
+pub(super) async fn touch(State(state): State<Shared>, Path(id): Path<String>, caller: Caller, body: Bytes) -> Answer {
     let Touch { points, options } = read("touch", &body)?;
     let steps: usize = points.iter().map(|finger| finger.actions.len()).sum();
     if !(1..=MOST_FINGERS).contains(&points.len()) || steps > MOST_STEPS {
@@ -118,7 +113,12 @@ pub(super) async fn touch(
     }
     let paths: Vec<(Xy, Xy, Duration)> = points.iter().map(Finger::path).collect::<Result<_, _>>()?;
     let actual = json!({ "points": points });
-    let asked = Asked { state: &state, caller: &caller, id: &id, body: &body };
+    let asked = Asked {
+        state: &state,
+        caller: &caller,
+        id: &id,
+        body: &body,
+    };
     act(asked, options, |device| {
         if let [(start, end, waited)] = paths[..] {
             if start != end {
@@ -157,14 +157,14 @@ struct Rotation {
 }
 
 /// The settings and the display know how the phone is held. All its apps are made for portrait, so they look the same.
-pub(super) async fn rotate(
-    State(state): State<Shared>,
-    Path(id): Path<String>,
-    caller: Caller,
-    body: Bytes,
-) -> Answer {
+pub(super) async fn rotate(State(state): State<Shared>, Path(id): Path<String>, caller: Caller, body: Bytes) -> Answer {
     let Rotation { orientation, options } = read("screen-rotation", &body)?;
-    let asked = Asked { state: &state, caller: &caller, id: &id, body: &body };
+    let asked = Asked {
+        state: &state,
+        caller: &caller,
+        id: &id,
+        body: &body,
+    };
     act(asked, options, |device| {
         device.rotate(orientation as usize);
         Ok(Done::default())
