@@ -7,6 +7,7 @@ with 1 when one has failed.
 import base64
 import io
 import os
+import socket
 import struct
 import sys
 import tempfile
@@ -512,8 +513,33 @@ refused("a device that is taken", 423, lambda: v1.devices.to_box("sim-3"))
 fourth = check("devices.to_box by force", lambda: v1.devices.to_box("sim-3", force=True), lambda id: id != third)
 check("what was on it has ended", lambda: sdk.get_info(third), lambda info: info.status == "terminated")
 refused("a device that is not there", 404, lambda: v1.devices.get("sim-none"))
-print("ABSENT get_connect_address: the phone is no Android that adb could reach")
-refused("get_connect_address", 400, box.get_connect_address)
+
+
+def debug(address):
+    """Connects as adb does, and runs a command."""
+
+    def message(command, first, second, data):
+        word = int.from_bytes(command, "little")
+        return struct.pack("<6I", word, first, second, len(data), sum(data), word ^ 0xFFFFFFFF) + data
+
+    host, port = address.adb.rsplit(":", 1)
+    with socket.create_connection((host, int(port)), timeout=10) as wire:
+        wire.sendall(message(b"CNXN", 0x01000000, 4096, b"host::features=shell_v2\0"))
+        reader = wire.makefile("rb")
+
+        def answer():
+            head = struct.unpack("<6I", reader.read(24))
+            return head[0].to_bytes(4, "little"), reader.read(head[3])
+
+        kind, banner = answer()
+        assert kind == b"CNXN" and banner.startswith(b"device::"), banner
+        wire.sendall(message(b"OPEN", 7, 0, b"shell,v2,raw:getprop ro.build.version.release\0"))
+        assert answer()[0] == b"OKAY"
+        kind, data = answer()
+        return kind == b"WRTE" and data == b"\x01\x03\0\0\x0013\n\x03\x01\0\0\0\0"
+
+
+check("get_connect_address", box.get_connect_address, debug)
 
 # ── The end ────────────────────────────────────────────────────────────────────────────────────────────────────────
 check("sdk.terminate", lambda: sdk.terminate(fourth, wait=True))

@@ -1,7 +1,7 @@
 //! The paths of the API, and what happens to every request: counting, key, delay, failures on purpose.
 
 use super::{
-    actions, boxes, browser, commands,
+    actions, adb, boxes, browser, commands,
     config::Limits,
     devices, files, gestures, insight, keys, links, media, mishap, model, network, packages, recording,
     reply::ApiError,
@@ -109,8 +109,8 @@ fn apps_of_a_box() -> Router<Shared> {
         .route("/apps", get(packages::apps).post(packages::install))
         .route("/apps/{package}", get(packages::get_app).delete(packages::uninstall))
         .route("/packages", get(packages::list).post(packages::install))
-        .route("/connect-address", get(packages::no_debugger))
-        .route("/connect-url/appium", post(packages::no_debugger))
+        .route("/connect-address", get(adb::address))
+        .route("/connect-url/appium", post(packages::no_appium))
         .route("/packages/simple", get(packages::list_simple))
         .route("/packages/close-all", post(packages::close_all))
         .route("/packages/backup-all", post(packages::backup_all))

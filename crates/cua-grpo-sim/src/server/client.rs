@@ -27,6 +27,12 @@ impl Caller {
         format!("{}://{}", if self.secure { "wss" } else { "ws" }, self.host)
     }
 
+    /// The host without its port.
+    pub fn host_name(&self) -> &str {
+        let end = self.host.rfind(':').filter(|end| !self.host[*end..].contains(']'));
+        end.map_or(&self.host, |end| &self.host[..end])
+    }
+
     fn of(headers: &HeaderMap) -> Self {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let old_version = text("x-stainless-package-version").is_some_and(|version| version.starts_with("0.1."));
@@ -65,6 +71,7 @@ mod tests {
             headers.insert("host", "127.0.0.1:80".parse().unwrap());
             let caller = Caller::of(&headers);
             assert_eq!((caller.old, caller.origin().as_str()), (old, "http://127.0.0.1:80"));
+            assert_eq!(caller.host_name(), "127.0.0.1");
         }
     }
 }

@@ -115,6 +115,11 @@ impl Job {
         Self::new(body.command.text(), body.around)
     }
 
+    /// A command line alone.
+    pub fn plain(command: &str) -> Result<Self, ApiError> {
+        Self::new(command.to_owned(), Around::default())
+    }
+
     /// Code for the shell is run; a phone has no Python and no TypeScript, and says so as a shell does.
     pub fn code(body: CodeBody) -> Result<Self, ApiError> {
         let mut job = Self::new(body.code, body.around)?;

@@ -1,6 +1,7 @@
 //! The phone behind the GBox HTTP API.
 
 mod actions;
+mod adb;
 mod api;
 mod boxes;
 mod browser;

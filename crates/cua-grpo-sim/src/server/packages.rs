@@ -257,11 +257,11 @@ pub(super) async fn restore(
     })
 }
 
-/// Where a debugger of Android would connect: this phone is none, and has no port for it.
-pub(super) async fn no_debugger(State(state): State<Shared>, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
+/// Where Appium would connect: it needs a real Android behind adb.
+pub(super) async fn no_appium(State(state): State<Shared>, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
     state.with_running(&id, |_, _| {
         Err(ApiError::bad(
-            "this simulated phone has no adb and no Appium to connect to; commands run by POST /boxes/{id}/commands",
+            "this simulated phone has no Appium; act by POST /boxes/{id}/actions/...",
         ))
     })
 }

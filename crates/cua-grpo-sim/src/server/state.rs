@@ -1,6 +1,7 @@
 //! The boxes of a simulator: birth, life, expiry, death and quota.
 
 use super::{
+    adb::Ports,
     config::{Mishap, MishapShare, SimConfig},
     links::Links,
     memory::ScreenshotMemory,
@@ -40,6 +41,7 @@ pub(super) struct SimState {
     pub store: Store,
     pub snapshots: Snapshots,
     pub links: Links,
+    pub ports: Ports,
     pub requests: AtomicU64,
     pub refused: AtomicU64,
     pub deaths: AtomicU64,
@@ -111,6 +113,7 @@ impl SimState {
             store: Store::default(),
             snapshots: Snapshots::default(),
             links: Links::default(),
+            ports: Ports::default(),
             requests: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             deaths: AtomicU64::new(0),
@@ -335,6 +338,11 @@ impl SimState {
     pub fn peek<R>(&self, id: &str, work: impl FnOnce(&mut Device) -> R) -> Option<R> {
         let device = self.boxes().by_id.get(id).map(|entry| entry.device.clone())?;
         Some(work(&mut lock(&device)))
+    }
+
+    /// Whether a box runs or boots.
+    pub fn is_live(&self, id: &str) -> bool {
+        self.boxes().by_id.get(id).is_some_and(BoxEntry::live)
     }
 
     /// Boxes that run or boot.
