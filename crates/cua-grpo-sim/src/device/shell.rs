@@ -76,7 +76,7 @@ impl Commands for Session<'_> {
             .or_else(|| shell_apps::run(self, name, arguments))
             .or_else(|| shell_look::run(self, name, arguments));
         let output = output.unwrap_or_else(|| self.device.phone.run(name, arguments, input));
-        self.device.packages.started(&self.device.phone.package().to_owned());
+        self.device.packages.started(self.device.phone.package());
         output
     }
 
