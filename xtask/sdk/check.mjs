@@ -11,6 +11,26 @@ const sdkModule = require("gbox-sdk");
 const GboxSDK = sdkModule.GboxSDK ?? sdkModule.default;
 const { GboxClient, toFile } = sdkModule;
 
+// Every method of the SDK notes that it was called, so that none is forgotten here.
+const methods = new Set();
+const called = new Set();
+
+function watch(object) {
+  const kind = Object.getPrototypeOf(object);
+  if (kind.watched || kind === Object.prototype) return;
+  kind.watched = true;
+  for (const name of Object.getOwnPropertyNames(kind)) {
+    const method = kind[name];
+    if (name === "constructor" || name === "watched" || name === "syncData" || typeof method !== "function") continue;
+    const shown = `${kind.constructor.name}.${name}`;
+    methods.add(shown);
+    kind[name] = function (...args) {
+      called.add(shown);
+      return method.apply(this, args);
+    };
+  }
+}
+
 const baseURL = process.argv[2];
 const sdk = new GboxSDK({ apiKey: "any", baseURL });
 const raw = new GboxClient({ apiKey: "any", baseURL });
@@ -58,6 +78,12 @@ const box = await check(
   (box) => box.type === "android" && box.status === "running" && box.config.resolution.width === 192 && box.config.workingDir,
 );
 if (!box) process.exit(1);
+const { boxes } = raw.v1;
+const parts = [sdk, boxes, boxes.actions, boxes.android, boxes.browser, boxes.fs, box.action, box.browser, box.fs, box];
+parts.forEach(watch);
+// What all kinds of boxes have is one class above.
+watch(Object.create(Object.getPrototypeOf(Object.getPrototypeOf(box))));
+called.add("GboxSDK.create").add("Boxes.createAndroid");
 await check("sdk.get", () => sdk.get(box.id), (got) => got.id === box.id && got.config.labels.suite === "check-js");
 await check("sdk.list", () => sdk.list(), (list) => list.some(({ id }) => id === box.id));
 await check("sdk.list with a query", () => sdk.list({ page: 1, pageSize: 5, status: "running", type: "android" }), (list) => list.length > 0);
@@ -148,4 +174,9 @@ if (typeof WebSocket !== "undefined") {
 await check("sdk.delete", () => sdk.delete(box.id, { wait: true }));
 await check("it can still be read", () => sdk.get(box.id), ({ status }) => status === "terminated");
 await refused("no key", 401, () => new GboxClient({ apiKey: " ", baseURL }).v1.boxes.list());
+if ([...methods].every((name) => called.has(name))) console.log(`PASSED all ${methods.size} methods were called`);
+for (const forgotten of [...methods].filter((name) => !called.has(name)).sort()) {
+  failed += 1;
+  console.log(`FAILED ${forgotten}: it was not called here`);
+}
 process.exit(failed ? 1 : 0);

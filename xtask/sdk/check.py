@@ -5,8 +5,12 @@ with 1 when one has failed.
 """
 
 import base64
+import functools
+import importlib
+import inspect
 import io
 import os
+import pkgutil
 import socket
 import struct
 import sys
@@ -18,7 +22,41 @@ import zipfile
 import zlib
 
 import gbox_sdk
+import gbox_sdk.resources.v1
+import gbox_sdk.wrapper
 from gbox_sdk import GboxClient, GboxSDK
+
+# Every method of the SDK notes that it was called, so that none is forgotten here.
+methods, called, watched = set(), set(), set()
+
+
+def watch(kind):
+    def noting(method, name):
+        @functools.wraps(method)
+        def note(*arguments, **options):
+            called.add(name)
+            return method(*arguments, **options)
+
+        return note
+
+    for name, method in list(vars(kind).items()):
+        if not name.startswith("_") and inspect.isfunction(method):
+            methods.add(f"{kind.__name__}.{name}")
+            setattr(kind, name, noting(method, f"{kind.__name__}.{name}"))
+
+
+def watch_all():
+    for package in (gbox_sdk.resources.v1, gbox_sdk.wrapper):
+        for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+            for name, kind in vars(importlib.import_module(module.name)).items():
+                # Classes of the client itself, by the ends of their names.
+                known = inspect.isclass(kind) and name.endswith(("Resource", "Operator", "Manager", "BaseBox", "SDK"))
+                if known and not name.startswith(("Async", "Sync", "API")) and kind not in watched:
+                    watched.add(kind)
+                    watch(kind)
+
+
+watch_all()
 
 base_url = sys.argv[1]
 sdk = GboxSDK(api_key="any", base_url=base_url)
@@ -275,8 +313,18 @@ check(
 check("screen_layout", action.screen_layout,
       lambda layout: layout.content.startswith("<?xml") and "<hierarchy rotation=\"0\">" in layout.content
       and 'package="com.android.settings"' in layout.content)
-check("elements.detect", lambda: action.elements.detect(),
+detected = check("elements.detect", lambda: action.elements.detect(),
       lambda found: found.elements.list() == [] and picture(found.screenshot.source.uri))
+
+
+def no_element():
+    try:
+        return detected.elements.get("1")
+    except (KeyError, ValueError):
+        return None
+
+
+check("elements.get of what is not there", no_element, lambda element: element is None)
 check("extract", lambda: action.extract(instruction="What is on the screen?"), lambda got: got.data["text"] and base64.b64decode(got.screenshot))
 check(
     "extract by a schema",
@@ -548,4 +596,8 @@ check("box.terminate", lambda: box.terminate(wait=True), lambda box: box.data.st
 check("ending it twice", box.terminate)
 check("it can still be read", lambda: sdk.get(box_id), lambda got: got.data.status == "terminated")
 refused("an action on it", 400, lambda: action.tap(x=1, y=1))
+print(f"PASSED all {len(methods)} methods were called") if methods <= called else None
+for forgotten in sorted(methods - called):
+    failed += 1
+    print(f"FAILED {forgotten}: it was not called here")
 sys.exit(1 if failed else 0)
