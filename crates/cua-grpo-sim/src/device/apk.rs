@@ -8,6 +8,8 @@ use super::{
 
 /// Beginnings of what are archives.
 const ARCHIVE: &[u8] = b"PK";
+/// Archives within an archive that are looked into.
+const MOST_PARTS: usize = 64;
 const MANIFEST: &str = "AndroidManifest.xml";
 
 /// Reads a package from the bytes of an APK or a ZIP of split APKs.
@@ -51,7 +53,8 @@ fn manifest_of(bytes: &[u8], nested: bool) -> Option<Manifest> {
     if let Some(entry) = entries.iter().find(|entry| entry.name == MANIFEST) {
         return manifest::read(&zip::unpack(bytes, entry)?);
     }
-    let mut inner = entries.iter().filter(|entry| nested && entry.name.ends_with(".apk"));
+    let inner = entries.iter().filter(|entry| nested && entry.name.ends_with(".apk"));
+    let mut inner = inner.take(MOST_PARTS);
     inner.find_map(|entry| manifest_of(&zip::unpack(bytes, entry)?, false).filter(|manifest| !manifest.split))
 }
 

@@ -1,5 +1,13 @@
 //! The manifest of a package: Android's binary XML, or plain XML, read for its names.
 
+/// Largest manifest, and all of its texts, in bytes: several of them may stand for one place in the file.
+const LARGEST: usize = 4 * 1024 * 1024;
+
+/// Longest name or text that is read, in bytes.
+const LONGEST: usize = 1000;
+/// Activities that a package may have.
+const MOST: usize = 5000;
+
 /// What a manifest says of its package.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Manifest {
@@ -23,7 +31,9 @@ pub(super) struct Declared {
 impl Manifest {
     /// Takes in the beginning of an element.
     fn element(&mut self, name: &str, attribute: &dyn Fn(&str) -> Option<String>) {
+        let full = self.activities.len() >= MOST;
         match name {
+            "activity" | "activity-alias" | "service" | "receiver" | "provider" if full => {}
             "manifest" => {
                 self.package = attribute("package").unwrap_or_default();
                 self.version = attribute("versionName");
@@ -61,7 +71,9 @@ impl Manifest {
 
 /// Reads a manifest in either form.
 pub(super) fn read(bytes: &[u8]) -> Option<Manifest> {
-    if bytes.starts_with(&[3, 0, 8, 0]) {
+    if bytes.len() > LARGEST {
+        None
+    } else if bytes.starts_with(&[3, 0, 8, 0]) {
         binary(bytes)
     } else {
         plain(std::str::from_utf8(bytes).ok()?)
@@ -83,8 +95,12 @@ fn strings(chunk: &[u8]) -> Option<Vec<String>> {
     const UTF8: usize = 1 << 8;
     let (header, count) = (half(chunk, 2)?, word(chunk, 8)?);
     let (flags, start) = (word(chunk, 16)?, word(chunk, 20)?);
-    let mut strings = Vec::new();
+    let (mut strings, mut used) = (Vec::new(), 0);
     for index in 0..count {
+        used += strings.last().map_or(0, String::len);
+        if used > LARGEST {
+            return None;
+        }
         let mut at = start.checked_add(word(chunk, header + 4 * index)?)?;
         if flags & UTF8 != 0 {
             // First the characters, then the bytes, each in one or two bytes.
@@ -152,16 +168,17 @@ fn element(manifest: &mut Manifest, pool: &[String], chunk: &[u8]) -> Option<()>
         let at = body + start + index * size;
         let data = word(chunk, at + 16)?;
         let value = match *chunk.get(at + 15)? {
-            TEXT => pool.get(data).cloned(),
-            BOOLEAN => Some((data != 0).to_string()),
+            TEXT => pool.get(data).map(String::as_str),
+            BOOLEAN if data != 0 => Some("true"),
+            BOOLEAN => Some("false"),
             // A reference to a resource, or a number: no name that is read here.
             _ => None,
         };
-        attributes.push((pool.get(word(chunk, at + 4)?)?.clone(), value));
+        attributes.push((pool.get(word(chunk, at + 4)?)?.as_str(), value));
     }
     let attribute = |wanted: &str| {
-        let found = attributes.iter().find(|(name, _)| name == wanted);
-        found.and_then(|(_, value)| value.clone())
+        let (_, value) = attributes.iter().find(|(name, _)| *name == wanted)?;
+        value.filter(|value| value.len() <= LONGEST).map(str::to_owned)
     };
     manifest.element(name, &attribute);
     Some(())
@@ -200,7 +217,8 @@ fn quoted(tag: &str, wanted: &str) -> Option<String> {
         };
         let value = value.trim_start();
         let quote = value.chars().next().filter(|letter| matches!(letter, '"' | '\''))?;
-        return value[1..].split_once(quote).map(|(value, _)| value.to_owned());
+        let (value, _) = value[1..].split_once(quote)?;
+        return (value.len() <= LONGEST).then(|| value.to_owned());
     }
     None
 }
@@ -240,5 +258,97 @@ mod tests {
             ("org.own.Other", false)
         );
         assert!(read(b"<manifest/>").is_none() && read(b"\xff\xfe").is_none() && read(b"<").is_none());
+    }
+
+    /// Binary XML as the build tools write it: a pool of strings, then elements.
+    fn compiled(utf8: bool, elements: &[(&str, &[(&str, Option<&str>)])]) -> Vec<u8> {
+        let mut pool: Vec<String> = Vec::new();
+        let mut index = |text: &str| {
+            let at = pool.iter().position(|known| known == text).unwrap_or(pool.len());
+            if at == pool.len() {
+                pool.push(text.to_owned());
+            }
+            u32::try_from(at).unwrap()
+        };
+        let words = |words: &[u32]| -> Vec<u8> { words.iter().flat_map(|word| word.to_le_bytes()).collect() };
+        let mut body = Vec::new();
+        for (name, attributes) in elements {
+            let count = u16::try_from(attributes.len()).unwrap();
+            let mut chunk = words(&[1, u32::MAX, u32::MAX, index(name)]);
+            chunk.extend([20_u16, 20, count, 0, 0, 0].iter().flat_map(|half| half.to_le_bytes()));
+            for (key, value) in *attributes {
+                // A truth value stands in the data; a text in the pool.
+                let (kind, data) = match value {
+                    Some("true") => (0x12_u8, u32::MAX),
+                    Some(text) => (0x03, index(text)),
+                    None => (0x01, 0x7f01_0001),
+                };
+                chunk.extend(words(&[u32::MAX, index(key), u32::MAX]));
+                chunk.extend([8, 0, 0, kind]);
+                chunk.extend(words(&[data]));
+            }
+            let size = u32::try_from(chunk.len() + 8).unwrap();
+            body.extend([words(&[0x0010_0102, size]), chunk].concat());
+        }
+        let (mut texts, mut starts) = (Vec::new(), Vec::new());
+        for text in &pool {
+            starts.push(u32::try_from(texts.len()).unwrap());
+            if utf8 {
+                texts.extend([
+                    u8::try_from(text.chars().count()).unwrap(),
+                    u8::try_from(text.len()).unwrap(),
+                ]);
+                texts.extend(text.bytes().chain([0]));
+            } else {
+                let units: Vec<u16> = text.encode_utf16().collect();
+                texts.extend(u16::try_from(units.len()).unwrap().to_le_bytes());
+                texts.extend(units.iter().chain(&[0]).flat_map(|unit| unit.to_le_bytes()));
+            }
+        }
+        let start = 28 + 4 * u32::try_from(pool.len()).unwrap();
+        let size = start + u32::try_from(texts.len()).unwrap();
+        let count = u32::try_from(pool.len()).unwrap();
+        let head = words(&[0x001c_0001, size, count, 0, if utf8 { 1 << 8 } else { 0 }, start, 0]);
+        let whole = [head, words(&starts), texts, body].concat();
+        [words(&[0x0008_0003, u32::try_from(whole.len()).unwrap() + 8]), whole].concat()
+    }
+
+    #[test]
+    fn compiled_manifests_are_read() {
+        let elements: &[(&str, &[(&str, Option<&str>)])] = &[
+            (
+                "manifest",
+                &[("package", Some("org.own")), ("versionName", Some("3.4 \u{fc}"))],
+            ),
+            ("application", &[("label", None)]),
+            (
+                "activity",
+                &[("name", Some("org.own.Main")), ("exported", Some("true"))],
+            ),
+            ("action", &[("name", Some("android.intent.action.MAIN"))]),
+            ("category", &[("name", Some("android.intent.category.LAUNCHER"))]),
+        ];
+        for utf8 in [false, true] {
+            let bytes = compiled(utf8, elements);
+            let manifest = read(&bytes).unwrap();
+            assert_eq!(
+                (manifest.package.as_str(), manifest.version.as_deref()),
+                ("org.own", Some("3.4 \u{fc}"))
+            );
+            assert_eq!(manifest.label, None, "a reference to a resource is no text");
+            let main = Declared {
+                name: "org.own.Main".to_owned(),
+                exported: Some(true),
+                main: true,
+                launcher: true,
+            };
+            assert_eq!(manifest.activities, [main]);
+            for at in 0..bytes.len() {
+                // Whatever is broken or cut off, there is an answer.
+                let mut broken = bytes.clone();
+                broken[at] ^= 0xff;
+                let _ = (read(&broken), read(&bytes[..at]));
+            }
+        }
     }
 }

@@ -137,3 +137,77 @@ impl Recorder {
         Some(film.video(since, now, size))
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// The parts of a film in which `name` says what they are, by their contents.
+    fn part<'a>(bytes: &'a [u8], name: &[&[u8; 4]]) -> &'a [u8] {
+        let Some((first, rest)) = name.split_first() else {
+            return bytes;
+        };
+        let mut left = bytes;
+        while left.len() >= 8 {
+            let length = u32::from_be_bytes(left[..4].try_into().unwrap()) as usize;
+            if &left[4..8] == *first {
+                return part(&left[8..length], rest);
+            }
+            left = &left[length..];
+        }
+        panic!("no part {}", String::from_utf8_lossy(*first));
+    }
+
+    fn number(bytes: &[u8], index: usize) -> u32 {
+        u32::from_be_bytes(bytes[4 * index..4 * index + 4].try_into().unwrap())
+    }
+
+    #[test]
+    fn films_have_a_frame_for_each_change() {
+        let mut recorder = Recorder::default();
+        assert!(!recorder.wants(1) && recorder.stop((2, 3)).is_none());
+        assert!(recorder.start() && !recorder.start());
+        for (mark, png) in [(1, b"one".as_slice()), (1, b"same"), (2, b"two-two"), (3, b"3")] {
+            if recorder.wants(mark) {
+                recorder.take(mark, png.to_vec());
+            }
+        }
+        std::thread::sleep(Duration::from_millis(5));
+        let film = recorder.stop((2, 3)).unwrap();
+        assert_eq!(part(&film, &[b"mdat"]), b"onetwo-two3");
+        let tables: [&[u8; 4]; 4] = [b"moov", b"trak", b"mdia", b"minf"];
+        let table = |name| part(&film, &[&tables[..], &[b"stbl", name]].concat());
+        let sizes = table(b"stsz");
+        assert_eq!(
+            (2..6).map(|index| number(sizes, index)).collect::<Vec<_>>(),
+            [3, 3, 7, 1]
+        );
+        let first = number(table(b"stco"), 2) as usize;
+        assert_eq!(&film[first..first + 3], b"one");
+        let times = table(b"stts");
+        let lengths: u32 = (0..3).map(|index| number(times, 3 + 2 * index)).sum();
+        assert_eq!(
+            lengths,
+            number(part(&film, &[b"moov", b"mvhd"]), 4),
+            "frames last as long as the film"
+        );
+        assert!(number(times, 7) >= 5, "the last frame stays until the end");
+    }
+
+    #[test]
+    fn what_is_long_past_is_forgotten() {
+        let mut recorder = Recorder::default();
+        recorder.enable_rewind();
+        for mark in 0..MOST_FRAMES as u64 + 10 {
+            recorder.take(mark, vec![0; 10]);
+        }
+        let film = recorder.rewind.as_ref().unwrap();
+        assert_eq!((film.frames.len(), film.bytes), (MOST_FRAMES, 10 * MOST_FRAMES));
+        std::thread::sleep(Duration::from_millis(3));
+        let short = recorder.extract(Duration::from_millis(1), (1, 1)).unwrap();
+        assert_eq!(part(&short, &[b"mdat"]).len(), 10, "the frame that was shown then");
+        recorder.disable_rewind();
+        assert!(recorder.extract(Duration::from_secs(1), (1, 1)).is_none());
+    }
+}
