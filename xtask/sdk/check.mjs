@@ -3,8 +3,12 @@
 //
 // Usage: node check.mjs BASE_URL. Prints one line a call, "PASSED NAME" or "FAILED NAME: WHY", and leaves with 1 when one
 // has failed.
+import { File } from "node:buffer";
 import { createRequire } from "node:module";
 import path from "node:path";
+
+// The SDK asks for it before Node 20 had it everywhere.
+globalThis.File ??= File;
 
 const require = createRequire(path.join(process.cwd(), "package.json"));
 const sdkModule = require("gbox-sdk");

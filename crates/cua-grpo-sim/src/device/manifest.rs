@@ -260,8 +260,11 @@ mod tests {
         assert!(read(b"<manifest/>").is_none() && read(b"\xff\xfe").is_none() && read(b"<").is_none());
     }
 
+    /// A name, and attributes with texts; a value that is none is a reference to a resource.
+    type Element<'a> = (&'a str, &'a [(&'a str, Option<&'a str>)]);
+
     /// Binary XML as the build tools write it: a pool of strings, then elements.
-    fn compiled(utf8: bool, elements: &[(&str, &[(&str, Option<&str>)])]) -> Vec<u8> {
+    fn compiled(utf8: bool, elements: &[Element<'_>]) -> Vec<u8> {
         let mut pool: Vec<String> = Vec::new();
         let mut index = |text: &str| {
             let at = pool.iter().position(|known| known == text).unwrap_or(pool.len());
@@ -315,7 +318,7 @@ mod tests {
 
     #[test]
     fn compiled_manifests_are_read() {
-        let elements: &[(&str, &[(&str, Option<&str>)])] = &[
+        let elements: &[Element<'_>] = &[
             (
                 "manifest",
                 &[("package", Some("org.own")), ("versionName", Some("3.4 \u{fc}"))],

@@ -3,12 +3,12 @@
 
 use super::{
     client::Caller,
-    reply::{ApiError, read},
+    reply::{ApiError, Parameters, read},
     state::{Shared, SimState, duration},
 };
 use axum::{
     body::Bytes,
-    extract::{Path, Query, State},
+    extract::{Path, State},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -128,19 +128,15 @@ pub(super) fn life(what: &str, text: Option<&str>) -> Result<Duration, ApiError>
     Ok(life)
 }
 
-#[derive(Debug, Deserialize)]
-pub(super) struct Signed {
-    expires: u64,
-    signature: String,
-}
-
 /// `GET /storage/KEY`, for whoever has the address.
 pub(super) async fn fetch(
     State(state): State<Shared>,
     Path(key): Path<String>,
-    Query(signed): Query<Signed>,
+    query: Parameters,
 ) -> Result<Response, ApiError> {
-    let object = state.store.open(&key, signed.expires, &signed.signature)?;
+    let expires = query.required("expires")?.parse();
+    let expires = expires.map_err(|_| ApiError::bad("expires: expected milliseconds since 1970"))?;
+    let object = state.store.open(&key, expires, query.required("signature")?)?;
     Ok(([(header::CONTENT_TYPE, object.kind)], object.bytes).into_response())
 }
 
