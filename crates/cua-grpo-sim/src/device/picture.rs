@@ -64,8 +64,13 @@ impl Picture {
         let down = self.geometry.to_phone((0.0, most)).1 - f64::from(HEIGHT);
         let mut left = (down / f64::from(ROW)).floor().max(0.0);
         while left >= 1.0 && self.phone.can_scroll().1 {
+            let before = self.phone.scroll_rows();
             let middle = f64::from(HEIGHT) / 2.0;
             self.phone.scroll(middle, middle, 0.0, f64::from(ROW));
+            if self.phone.scroll_rows() == before {
+                // A dialog is in front, and nothing behind it moves.
+                break;
+            }
             rows.push(self.phone.render());
             left -= 1.0;
         }
@@ -88,5 +93,48 @@ impl Picture {
         let bar = imageops::crop_imm(last, 0, below, width, HEIGHT.unsigned_abs() - below).to_image();
         imageops::replace(&mut whole, &bar, 0, i64::from(below + added));
         (self.sized(whole), self.phone)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::Device;
+
+    #[test]
+    fn a_whole_list_is_pictured_once() {
+        // Phones that greet with a dialog, and phones that do not.
+        for seed in 0..12 {
+            let mut device = Device::new(seed);
+            for hour in 0..20 {
+                device.phone.shell(&format!(
+                    "content insert --uri content://alarms --bind time:s:{hour:02}:01"
+                ));
+            }
+            device.phone.shell("am start -n com.android.deskclock/.DeskClock");
+            let rows = device.phone.alarms().len();
+            let (image, phone) = device.picture().scrolled(4000.0);
+            let added = if phone.startup().is_some() {
+                0
+            } else {
+                rows - VISIBLE_ROWS
+            };
+            assert_eq!(
+                image.height(),
+                HEIGHT.unsigned_abs() + ROW.unsigned_abs() * added as u32,
+                "{seed}"
+            );
+            assert_eq!(phone.scroll_rows(), added);
+            if added > 0 {
+                // The last visible row of the phone's own last screen is the last row of the picture.
+                let last = |image: &RgbImage| {
+                    let top = image.height() - 2 * ROW.unsigned_abs();
+                    imageops::crop_imm(image, 0, top, image.width(), ROW.unsigned_abs()).to_image()
+                };
+                assert_eq!(last(&image), last(&phone.render()), "{seed}");
+            }
+            let (short, _) = device.picture().scrolled(450.0);
+            assert!(short.height() <= 450, "{seed}: {}", short.height());
+        }
     }
 }
