@@ -51,6 +51,15 @@ pub fn output(program: &str, arguments: &[&str]) -> Result<String, String> {
     }
 }
 
+/// Runs a program as root.
+pub fn as_root(program: &str, arguments: &[&str]) -> Outcome {
+    if output("id", &["-u"])? == "0" {
+        return run(program, arguments, &[]);
+    }
+    let with_sudo: Vec<&str> = std::iter::once(program).chain(arguments.iter().copied()).collect();
+    run("sudo", &with_sudo, &[])
+}
+
 /// Builds and runs a binary of the package `benches`.
 pub fn bench(name: &str, rest: &[String]) -> Outcome {
     let mut arguments = vec!["run", "--package", "benches", "--bin", name];

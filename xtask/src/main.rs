@@ -8,6 +8,7 @@ mod command;
 mod dependencies;
 mod licence;
 mod paths;
+mod sdk_check;
 mod setup_cuda;
 mod tidy;
 mod unify;
@@ -20,6 +21,7 @@ usage: cargo xtask TASK
   ci              format, clippy, tidy, tests, docs, packages: what the continuous integration runs
   tidy            house rules: headers, file sizes, import circles, crate arrows, licences, duplicate versions
   setup-cuda      prepare a Debian machine for building with the cargo feature `cuda` [--dry-run]
+  sdk-check       the official SDKs (PyPI, npm) call every method of an Android box on the simulator
   unify           write workspace-hack/Cargo.toml, by which all commands share one build of foreign crates
   bench-model     build and run the model benches, with the feature `cuda` for `--device cuda`; arguments are passed on
   bench-rollout   build and run the rollout benches; arguments are passed on";
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
         Some("ci") => ci::run(),
         Some("tidy") => tidy::run(),
         Some("unify") => unify::run(),
+        Some("sdk-check") => sdk_check::run(rest),
         Some("setup-cuda") => setup_cuda::run(rest),
         Some(bench @ ("bench-rollout" | "bench-model")) => command::bench(bench, rest),
         other => {

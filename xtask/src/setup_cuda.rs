@@ -4,7 +4,7 @@
 //! directory. Where that download is possible nothing here is needed. Elsewhere Debian's own LLVM 22 is put in its
 //! place: it links and runs every kernel that was tried, though the build asks for 23.1.
 
-use crate::command::{Outcome, output, run as command};
+use crate::command::{Outcome, as_root, output};
 use std::path::{Path, PathBuf};
 
 /// Folder under `~/.local/share/tracel` that the build looks for; changes with the version of burn.
@@ -107,14 +107,6 @@ fn find_z3() -> Result<PathBuf, String> {
     found
         .next()
         .ok_or_else(|| "libz3.so was not found under /usr/lib: is libz3-dev installed?".into())
-}
-
-fn as_root(program: &str, arguments: &[&str]) -> Outcome {
-    if output("id", &["-u"])? == "0" {
-        return command(program, arguments, &[]);
-    }
-    let with_sudo: Vec<&str> = std::iter::once(program).chain(arguments.iter().copied()).collect();
-    command("sudo", &with_sudo, &[])
 }
 
 fn closing(dry: bool) -> Outcome {

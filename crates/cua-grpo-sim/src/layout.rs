@@ -1,7 +1,6 @@
 //! The layout dump: what is on the screen as the XML of Android's `uiautomator`.
 
 use crate::{
-    apps::LAUNCHER_PACKAGE,
     phone::{HEIGHT, Phone, WIDTH},
     widget::{NodeKind, UiNode},
 };
@@ -10,15 +9,22 @@ use std::fmt::Write as _;
 impl Phone {
     /// The nodes of the screen as `uiautomator dump` prints them.
     pub fn screen_layout(&self) -> String {
-        let package = self.screen().app().map_or(LAUNCHER_PACKAGE, |app| app.package());
+        self.layout(&self.nodes(), (WIDTH.unsigned_abs(), HEIGHT.unsigned_abs()))
+    }
+
+    /// The layout with the nodes of a screen of another size.
+    pub(crate) fn layout(&self, nodes: &[UiNode], (width, height): (u32, u32)) -> String {
+        let package = escape(self.package());
         let mut xml =
             String::from("<?xml version='1.0' encoding='UTF-8' standalone='yes' ?><hierarchy rotation=\"0\">");
         let _ = write!(
             xml,
-            "<node index=\"0\" text=\"\" class=\"android.widget.FrameLayout\" package=\"{package}\" \
-             bounds=\"[0,0][{WIDTH},{HEIGHT}]\">"
+            "<node index=\"0\" text=\"\" resource-id=\"\" class=\"android.widget.FrameLayout\" package=\"{package}\" \
+             content-desc=\"\" checkable=\"false\" checked=\"false\" clickable=\"false\" enabled=\"true\" \
+             focusable=\"false\" focused=\"false\" scrollable=\"false\" long-clickable=\"false\" password=\"false\" \
+             selected=\"false\" bounds=\"[0,0][{width},{height}]\">"
         );
-        for (index, node) in self.nodes().iter().enumerate() {
+        for (index, node) in nodes.iter().enumerate() {
             let UiNode {
                 label,
                 kind,
@@ -26,15 +32,23 @@ impl Phone {
                 checked,
             } = node;
             let (right, bottom) = (bounds.x + bounds.w, bounds.y + bounds.h);
+            let label = escape(label);
+            // Pictures have a description, everything else has text.
+            let (text, description) = match kind {
+                NodeKind::Navigation => ("", label.as_str()),
+                _ => (label.as_str(), ""),
+            };
+            let (checkable, tapped) = (checked.is_some(), kind.is_interactive());
+            let focused = *kind == NodeKind::TextField && self.is_typing();
             let _ = write!(
                 xml,
-                "<node index=\"{index}\" text=\"{}\" class=\"{}\" package=\"{package}\" checkable=\"{}\" \
-                 checked=\"{}\" clickable=\"{}\" bounds=\"[{},{}][{right},{bottom}]\" />",
-                escape(label),
+                "<node index=\"{index}\" text=\"{text}\" resource-id=\"\" class=\"{}\" package=\"{package}\" \
+                 content-desc=\"{description}\" checkable=\"{checkable}\" checked=\"{}\" clickable=\"{tapped}\" \
+                 enabled=\"true\" focusable=\"{tapped}\" focused=\"{focused}\" scrollable=\"false\" \
+                 long-clickable=\"false\" password=\"false\" selected=\"false\" \
+                 bounds=\"[{},{}][{right},{bottom}]\" />",
                 class(*kind),
-                checked.is_some(),
                 checked.unwrap_or(false),
-                kind.is_interactive(),
                 bounds.x,
                 bounds.y,
             );

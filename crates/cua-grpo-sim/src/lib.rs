@@ -3,8 +3,10 @@
 mod act;
 mod apps;
 mod demonstrator;
+mod device;
 mod draw;
 mod ground;
+mod guest;
 mod layout;
 mod look;
 mod phone;
@@ -17,11 +19,13 @@ mod server;
 mod settings;
 mod shell;
 mod shell_commands;
+mod time;
 mod widget;
 
 pub use act::UnknownTarget;
 pub use cua_grpo_android::names::{App, Namespace, Page, Toggle};
 pub use demonstrator::{Demonstrator, DemonstratorError, Skill};
+pub use guest::Guest;
 pub use phone::{Alarm, HEIGHT, Key, Phone, ROW, Screen, Startup, VISIBLE_ROWS, WIDTH};
 pub use phones::{HERE, Phones, PhonesConfig, PhonesError};
 pub use proof::{Expert, PROOF_SEEDS, Proof};

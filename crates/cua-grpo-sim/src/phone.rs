@@ -2,6 +2,7 @@
 
 use crate::{
     apps::{LAUNCHER_ACTIVITY, LAUNCHER_PACKAGE},
+    guest::Guest,
     look::{self, Appearance},
     screens,
     settings::Settings,
@@ -38,6 +39,8 @@ pub enum Screen {
     NoteEditor,
     /// An app that only shows its name.
     Splash(App),
+    /// An app that was installed, or the page of a browser: see [`Phone::guest`].
+    Guest,
 }
 
 impl Screen {
@@ -54,7 +57,7 @@ impl Screen {
     /// The app that a screen belongs to; `None` for the launcher.
     pub fn app(self) -> Option<App> {
         match self {
-            Screen::Launcher => None,
+            Screen::Launcher | Screen::Guest => None,
             Screen::Settings | Screen::SettingsPage(_) => Some(App::Settings),
             Screen::Clock => Some(App::Clock),
             Screen::Notes | Screen::NoteEditor => Some(App::Notes),
@@ -134,6 +137,8 @@ pub struct Phone {
     pub(crate) startup: Option<Startup>,
     pub(crate) choosing_timeout: bool,
     pub(crate) draft: Draft,
+    /// What [`Screen::Guest`] shows.
+    pub(crate) guest: Option<Guest>,
 }
 
 impl Phone {
@@ -166,6 +171,7 @@ impl Phone {
                 text: String::new(),
                 focused: true,
             },
+            guest: None,
         }
     }
 
@@ -329,6 +335,7 @@ impl Phone {
     pub(crate) fn start(&mut self, screen: Screen) {
         self.choosing_timeout = false;
         self.stack.clear();
+        self.guest = None;
         match screen {
             Screen::Launcher => {}
             Screen::SettingsPage(_) => {
@@ -343,7 +350,7 @@ impl Phone {
         }
     }
 
-    fn push(&mut self, screen: Screen) {
+    pub(crate) fn push(&mut self, screen: Screen) {
         if screen == Screen::NoteEditor {
             self.draft = Draft {
                 text: String::new(),
@@ -357,7 +364,9 @@ impl Phone {
         if self.startup.take().is_some() || std::mem::take(&mut self.choosing_timeout) {
             return;
         }
-        self.stack.pop();
+        if self.stack.pop().is_some_and(|place| place.screen == Screen::Guest) {
+            self.guest = None;
+        }
     }
 
     fn home(&mut self) {

@@ -49,7 +49,7 @@ fn settings(phone: &mut Phone, arguments: &[&str]) -> ShellOutput {
 }
 
 fn dumpsys(phone: &Phone, arguments: &[&str]) -> ShellOutput {
-    let component = phone.screen().component();
+    let component = phone.component();
     match arguments.first() {
         Some(&"window") => {
             // A start-up dialog is a window of its own, and the focus is on it.

@@ -121,6 +121,87 @@ fn requests() -> Vec<(&'static str, &'static str, Value)> {
             json!({"screenshot": pixel, "action": {"type": "drag", "target": "Wi-Fi", "destination": "Apps"}}),
         ),
     ]
+    .into_iter()
+    .chain(beside_the_screen())
+    .collect()
+}
+
+/// Valid requests for what a box has beside its screen.
+fn beside_the_screen() -> Vec<(&'static str, &'static str, Value)> {
+    let act = |name, body| ("POST", name, body);
+    let touch = json!({"points": [{"start": {"x": 9, "y": 60}, "actions": [{"type": "move", "x": 9, "y": 90, "duration": "9ms"},
+        {"type": "wait", "duration": "9ms"}]}]});
+    vec![
+        act(
+            "/boxes/ID/run-code",
+            json!({"code": "echo $1 > a.txt; cat a.txt", "argv": ["x"], "language": "bash"}),
+        ),
+        act(
+            "/boxes/ID/commands",
+            json!({"command": "pm list packages -3; ls -l /sdcard 2>/dev/null | head -n 3"}),
+        ),
+        act("/boxes/ID/actions/touch", touch),
+        act(
+            "/boxes/ID/actions/move",
+            json!({"x": 9, "y": 60, "includeScreenshot": true, "screenshotDelay": "1ms"}),
+        ),
+        act(
+            "/boxes/ID/actions/screen-rotation",
+            json!({"orientation": "landscapeLeft"}),
+        ),
+        act(
+            "/boxes/ID/actions/extract",
+            json!({"instruction": "x", "schema": {"properties": {"a": {"type": "array"}}}}),
+        ),
+        act(
+            "/boxes/ID/actions/elements/detect",
+            json!({"screenshot": {"outputFormat": "storageKey"}}),
+        ),
+        act("/boxes/ID/actions/clipboard", json!({"content": "text"})),
+        ("PUT", "/boxes/ID/actions/settings", json!({"scale": 0.5})),
+        act("/boxes/ID/actions/recording/start", Value::Null),
+        act("/boxes/ID/actions/recording/stop", Value::Null),
+        act("/boxes/ID/resolution", json!({"width": 96, "height": 192})),
+        act(
+            "/boxes/ID/fs/write",
+            json!({"path": "a/b.txt", "content": "text", "workingDir": "/sdcard"}),
+        ),
+        ("GET", "/boxes/ID/fs/list?path=/sdcard&depth=2", Value::Null),
+        ("GET", "/boxes/ID/fs/read?path=b.txt&workingDir=/sdcard/a", Value::Null),
+        act(
+            "/boxes/ID/fs/rename",
+            json!({"oldPath": "/sdcard/a", "newPath": "/sdcard/c"}),
+        ),
+        ("DELETE", "/boxes/ID/fs", json!({"path": "/sdcard/c"})),
+        act(
+            "/boxes/ID/android/packages",
+            json!({"apk": "https://example.com/org.own.app.apk", "open": true}),
+        ),
+        (
+            "GET",
+            "/boxes/ID/android/packages?pkgType=system,thirdParty&runningFilter=running",
+            Value::Null,
+        ),
+        act(
+            "/boxes/ID/android/packages/org.own.app/open",
+            json!({"activityName": ".MainActivity"}),
+        ),
+        act("/boxes/ID/android/packages/org.own.app/backup", Value::Null),
+        (
+            "DELETE",
+            "/boxes/ID/android/packages/org.own.app",
+            json!({"keepData": true}),
+        ),
+        act("/boxes/ID/browser/tabs", json!({"url": "https://example.com"})),
+        act(
+            "/boxes/ID/proxy",
+            json!({"host": "h", "port": 80, "auth": {"username": "a", "password": "b"}}),
+        ),
+        act("/boxes/ID/media/albums", json!({"name": "Trip"})),
+        act("/boxes/ID/live-view-url", json!({"expiresIn": "1m"})),
+        ("GET", "/devices?page=1&pageSize=3", Value::Null),
+        ("GET", "/snapshots", Value::Null),
+    ]
 }
 
 /// A client of the simulator with one box.

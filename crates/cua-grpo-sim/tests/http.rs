@@ -223,7 +223,7 @@ async fn every_action_form_is_taken() {
         ("scroll", json!({ "direction": "upLeft" })),
         (
             "tap",
-            json!({ "x": 1, "y": 1, "options": { "screenshot": { "outputFormat": "storageKey" } } }),
+            json!({ "x": 1, "y": 1, "options": { "screenshot": { "outputFormat": "url" } } }),
         ),
         (
             "screenshot",

@@ -112,6 +112,7 @@ impl Inner {
             labels,
             expires_in: Some(duration_text(self.config.expires_in)),
             keep_alive: None,
+            snapshot_name: None,
         };
         let timeout = Some(duration_text(self.config.boot_timeout));
         self.client

@@ -39,6 +39,9 @@ pub struct CreateBoxConfig {
     /// Every operation extends the remaining life to at least this (duration text, server default off).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_alive: Option<String>,
+    /// Snapshot that the box is to be a copy of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot_name: Option<String>,
 }
 
 /// Where a box stands in its life.
@@ -108,6 +111,9 @@ pub struct BoxConfig {
     /// Folder in which commands run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub working_dir: Option<String>,
+    /// Size of the screen, where the service tells it here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolution: Option<Resolution>,
     /// Labels given on creation; the service may send null for none.
     #[serde(default, deserialize_with = "null_is_empty")]
     pub labels: BTreeMap<String, String>,

@@ -91,3 +91,14 @@ pub(super) fn splash(app: App) -> Vec<Widget> {
         Look::Splash(app),
     )]
 }
+
+/// The one line of a foreign app.
+pub(super) fn guest(phone: &Phone) -> Vec<Widget> {
+    let line = phone.guest().map(|guest| guest.line.clone()).unwrap_or_default();
+    vec![Widget::new(
+        line,
+        NodeKind::Text,
+        Rect::new(0, 2 * ROW, WIDTH, ROW),
+        Look::Plain,
+    )]
+}

@@ -19,10 +19,13 @@ pub(crate) fn back(phone: &Phone) -> Vec<Widget> {
         Screen::Launcher => return launcher::widgets(phone),
         Screen::Splash(app) => apps::splash(app),
         Screen::NoteEditor => apps::editor(phone),
+        Screen::Guest => apps::guest(phone),
         _ => list::widgets(phone),
     };
     widgets.push(Widget::new(
-        title(phone.screen()),
+        phone
+            .guest()
+            .map_or(title(phone.screen()), |guest| guest.label.as_str()),
         NodeKind::Title,
         Rect::new(0, 0, 136, ROW),
         Look::Title,
@@ -33,7 +36,7 @@ pub(crate) fn back(phone: &Phone) -> Vec<Widget> {
 /// The title of a screen.
 fn title(screen: Screen) -> &'static str {
     match screen {
-        Screen::Launcher => "",
+        Screen::Launcher | Screen::Guest => "",
         Screen::SettingsPage(page) => page.label(),
         Screen::NoteEditor => "New note",
         screen => screen.app().map_or("", |app| app.label()),

@@ -18,7 +18,7 @@ fn rows(phone: &Phone) -> Vec<RowWidgets> {
         Screen::SettingsPage(page) => settings::page(phone, page),
         Screen::Clock => apps::alarms(phone),
         Screen::Notes => apps::notes(phone),
-        Screen::Launcher | Screen::NoteEditor | Screen::Splash(_) => Vec::new(),
+        Screen::Launcher | Screen::NoteEditor | Screen::Splash(_) | Screen::Guest => Vec::new(),
     }
 }
 

@@ -1,34 +1,64 @@
 //! Screenshots: on their own, and around an action.
 
 use super::{
+    client::Caller,
+    pictures::{Hand, failed},
     reply::{ApiError, read},
-    state::{Shared, SimState, duration},
+    state::{Shared, duration},
 };
 use crate::{
-    phone::{HEIGHT, Phone, WIDTH},
+    device::{Device, Picture},
     render,
+    time::iso,
 };
 use axum::{
     Json,
     body::Bytes,
     extract::{Path, State},
-    http::StatusCode,
 };
 use cua_grpo_gbox::wire::{
     ActionOptions, ActionResult, ActionScreenshots, Clip, OutputFormat, Phase, ScreenLayout, Screenshot,
-    ScreenshotOption, ScreenshotRequest, data_uri,
+    ScreenshotOption, ScreenshotOptions, ScreenshotRequest,
 };
 use image::imageops;
+use serde::Deserialize;
 use serde_json::Value;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
+
+/// Models that resolve descriptions at the service; here one thing resolves them all.
+const MODELS: [&str; 6] = ["gpt-5", "gpt-4o", "gelato", "ui-tars", "uitars", "openai-computer-use"];
+/// Longest wait between an action and the picture after it.
+const LONGEST_DELAY: Duration = Duration::from_secs(30);
+/// Highest picture of a list, in pixels, when nothing is said, and at most.
+const HIGHEST: f64 = 4000.0;
+const HIGHEST_AT_ALL: f64 = 10_000.0;
+
+/// An action as it was asked for.
+#[derive(Debug)]
+pub(super) struct Asked<'a> {
+    pub state: &'a Shared,
+    pub caller: &'a Caller,
+    pub id: &'a str,
+    pub body: &'a Bytes,
+}
 
 /// What an action did.
 #[derive(Debug, Default)]
 pub(super) struct Done {
     /// The parameters really used.
     pub actual: Option<Value>,
-    /// Where the screen was touched.
+    /// Where the screen was touched, in pixels of the picture.
     pub points: Vec<(f64, f64)>,
+}
+
+/// What stood beside `options` once; ignored when `options.screenshot` is there.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Deprecated {
+    include_screenshot: Option<bool>,
+    output_format: Option<OutputFormat>,
+    screenshot_delay: Option<String>,
+    presigned_expires_in: Option<String>,
 }
 
 /// Which pictures an action is to leave.
@@ -38,20 +68,42 @@ struct Shots {
     after: bool,
     trace: bool,
     delay: Duration,
+    format: Option<OutputFormat>,
+    presigned_expires_in: Option<String>,
 }
 
 impl Shots {
-    fn of(options: Option<ActionOptions>) -> Result<Self, ApiError> {
-        let detailed = match options.and_then(|options| options.screenshot) {
-            None | Some(ScreenshotOption::Enabled(false)) => return Ok(Self::default()),
-            Some(ScreenshotOption::Enabled(true)) => Default::default(),
-            Some(ScreenshotOption::Detailed(detailed)) => detailed,
+    fn of(options: Option<ActionOptions>, asked: &Asked<'_>) -> Result<Self, ApiError> {
+        let old: Deprecated = read("action", asked.body)?;
+        let options = options.unwrap_or_default();
+        if let Some(model) = &options.model
+            && !MODELS.contains(&model.as_str())
+        {
+            let message = format!("options.model: expected one of {}, got {model:?}", MODELS.join(", "));
+            return Err(ApiError::bad(message));
+        }
+        // What was asked for before it was called `options` is checked, whether or not it counts.
+        let beside = ScreenshotOptions {
+            phases: None,
+            output_format: old.output_format,
+            delay: old.screenshot_delay,
+            presigned_expires_in: old.presigned_expires_in,
         };
-        inline(detailed.output_format)?;
+        let beside = Self::detailed(beside, "screenshotDelay")?;
+        match options.screenshot {
+            Some(ScreenshotOption::Enabled(false)) => Ok(Self::default()),
+            Some(ScreenshotOption::Enabled(true)) => Self::detailed(ScreenshotOptions::default(), ""),
+            Some(ScreenshotOption::Detailed(detailed)) => Self::detailed(detailed, "options.screenshot.delay"),
+            None if old.include_screenshot.unwrap_or(asked.caller.old) => Ok(beside),
+            None => Ok(Self::default()),
+        }
+    }
+
+    fn detailed(detailed: ScreenshotOptions, name: &str) -> Result<Self, ApiError> {
         // A real phone needs 500 ms to settle; this one is settled at once.
-        let delay = duration("options.screenshot.delay", detailed.delay.as_deref(), Duration::ZERO)?;
-        if delay > Duration::from_secs(30) {
-            return Err(ApiError::bad("options.screenshot.delay: expected at most 30s"));
+        let delay = duration(name, detailed.delay.as_deref(), Duration::ZERO)?;
+        if delay > LONGEST_DELAY {
+            return Err(ApiError::bad(format!("{name}: expected at most 30s")));
         }
         let has = |phase| detailed.phases.as_ref().is_none_or(|phases| phases.contains(&phase));
         Ok(Self {
@@ -59,111 +111,137 @@ impl Shots {
             after: has(Phase::After),
             trace: has(Phase::Trace),
             delay,
+            format: detailed.output_format,
+            presigned_expires_in: detailed.presigned_expires_in,
         })
     }
 }
 
-fn inline(format: Option<OutputFormat>) -> Result<(), ApiError> {
-    match format {
-        None | Some(OutputFormat::Base64) => Ok(()),
-        Some(OutputFormat::StorageKey) => Err(ApiError::bad(
-            "outputFormat: this simulator has no object store; use base64",
-        )),
-    }
-}
-
-fn failed(error: impl std::fmt::Display) -> ApiError {
-    ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, format!("encode screenshot: {error}"))
-}
-
-/// Pictures a phone and remembers what is on the picture.
-fn shoot(state: &SimState, phone: &Phone) -> Result<Screenshot, ApiError> {
-    let png = phone.screenshot_png().map_err(failed)?;
-    state.memory.remember(&png, phone);
-    Ok(Screenshot {
-        uri: data_uri("image/png", &png),
-        presigned_url: None,
-        state: Some(phone.state()),
-    })
-}
-
-fn shoot_trace(phone: &Phone, points: &[(f64, f64)]) -> Result<Screenshot, ApiError> {
-    let mut image = phone.render();
-    render::mark(&mut image, points);
-    let png = render::encode(&image).map_err(failed)?;
-    Ok(Screenshot {
-        uri: data_uri("image/png", &png),
-        presigned_url: None,
-        state: Some(phone.state()),
-    })
-}
-
 /// Carries out a gesture on a running box and takes the pictures asked for.
 pub(super) async fn act(
-    state: &SimState,
-    id: &str,
+    asked: Asked<'_>,
     options: Option<ActionOptions>,
-    gesture: impl FnOnce(&mut Phone) -> Result<Done, ApiError>,
-) -> Result<Json<ActionResult>, ApiError> {
-    let shots = Shots::of(options)?;
-    // Pictures are drawn from copies, so that other boxes do not wait for the lock.
-    let (before, done, mut after) = state.with_running(id, |phone, _| {
-        let before = (shots.before || shots.trace).then(|| phone.clone());
-        let done = gesture(phone)?;
-        Ok((before, done, shots.after.then(|| phone.clone())))
+    gesture: impl FnOnce(&mut Device) -> Result<Done, ApiError>,
+) -> Result<Json<Value>, ApiError> {
+    let Asked { state, caller, id, .. } = asked;
+    let shots = Shots::of(options, &asked)?;
+    let hand = Hand::new(state, caller, id, shots.format, shots.presigned_expires_in.as_deref())?;
+    // Pictures are drawn from copies, so that other requests do not wait for the lock.
+    let (before, done, mut after) = state.with_running(id, |device, _| {
+        let before = (shots.before || shots.trace).then(|| device.picture());
+        let done = gesture(device)?;
+        Ok((before, done, shots.after.then(|| device.picture())))
     })?;
     if shots.after && !shots.delay.is_zero() {
         tokio::time::sleep(shots.delay).await;
-        after = state.peek(id, |phone| phone.clone());
+        after = state.peek(id, |device| device.picture());
     }
     let mut pictures = ActionScreenshots::default();
     if let Some(before) = before {
-        pictures.before = shots.before.then(|| shoot(state, &before)).transpose()?;
-        pictures.trace = shots.trace.then(|| shoot_trace(&before, &done.points)).transpose()?;
+        pictures.before = shots.before.then(|| hand.whole(&before)).transpose()?;
+        pictures.trace = shots.trace.then(|| trace(&hand, &before, &done.points)).transpose()?;
     }
-    pictures.after = after.map(|after| shoot(state, &after)).transpose()?;
+    pictures.after = after.map(|after| hand.whole(&after)).transpose()?;
     let any = shots.before || shots.after || shots.trace;
-    Ok(Json(ActionResult {
+    let result = ActionResult {
         action_id: Some(uuid::Uuid::new_v4().to_string()),
         message: "Action executed successfully".to_owned(),
         actual: done.actual,
         screenshot: any.then_some(pictures),
-    }))
+    };
+    let mut answer = serde_json::to_value(result).map_err(failed)?;
+    if caller.old
+        && let Some(trace) = answer.pointer("/screenshot/trace").cloned()
+    {
+        // The old name of it.
+        answer["screenshot"]["highlight"] = trace;
+    }
+    Ok(Json(answer))
+}
+
+fn trace(hand: &Hand<'_>, picture: &Picture, points: &[(f64, f64)]) -> Result<Screenshot, ApiError> {
+    let mut image = picture.image();
+    render::mark(&mut image, points);
+    hand.image(&image, picture.state)
 }
 
 pub(super) async fn screenshot(
     State(state): State<Shared>,
     Path(id): Path<String>,
+    caller: Caller,
     body: Bytes,
 ) -> Result<Json<Screenshot>, ApiError> {
     let request: ScreenshotRequest = read("screenshot", &body)?;
-    inline(request.output_format)?;
-    if request.scroll_capture.is_some() {
-        return Err(ApiError::bad(
-            "scrollCapture: this simulator pictures only what is visible",
-        ));
-    }
-    let phone = state.with_running(&id, |phone, _| Ok(phone.clone()))?;
-    match request.clip {
-        None => shoot(&state, &phone).map(Json),
-        Some(clip) => {
-            let (x, y, width, height) = pixels(clip)?;
-            let image = imageops::crop_imm(&phone.render(), x, y, width, height).to_image();
-            let png = render::encode(&image).map_err(failed)?;
-            Ok(Json(Screenshot {
-                uri: data_uri("image/png", &png),
-                presigned_url: None,
-                state: Some(phone.state()),
-            }))
+    let life = request.presigned_expires_in.as_deref();
+    let hand = Hand::new(&state, &caller, &id, request.output_format, life)?;
+    let most = match &request.scroll_capture {
+        None => None,
+        Some(capture) => Some(highest(capture.max_height)?),
+    };
+    let stays = request
+        .scroll_capture
+        .as_ref()
+        .is_none_or(|capture| capture.scroll_back.unwrap_or(false));
+    let (picture, scrolled) = state.with_running(&id, |device, _| {
+        let picture = device.picture();
+        let scrolled = most.map(|most| picture.clone().scrolled(most));
+        let image = match scrolled {
+            None => None,
+            Some((image, phone)) => {
+                if !stays {
+                    device.phone = phone;
+                }
+                Some(image)
+            }
+        };
+        if request.save_to_album.unwrap_or(false) {
+            save(device, &picture)?;
         }
+        Ok((picture, image))
+    })?;
+    let shot = match (request.clip, scrolled) {
+        (None, None) => hand.whole(&picture),
+        (None, Some(image)) => hand.image(&image, picture.state),
+        (Some(clip), scrolled) => {
+            let image = scrolled.unwrap_or_else(|| picture.image());
+            let (x, y, width, height) = pixels(clip, image.dimensions())?;
+            hand.image(
+                &imageops::crop_imm(&image, x, y, width, height).to_image(),
+                picture.state,
+            )
+        }
+    };
+    shot.map(Json)
+}
+
+fn highest(asked: Option<f64>) -> Result<f64, ApiError> {
+    let highest = asked.unwrap_or(HIGHEST);
+    if (1.0..=HIGHEST_AT_ALL).contains(&highest) {
+        Ok(highest)
+    } else {
+        Err(ApiError::bad(format!(
+            "scrollCapture.maxHeight: expected 1 to {HIGHEST_AT_ALL} pixels, got {highest}"
+        )))
     }
 }
 
-fn pixels(clip: Clip) -> Result<(u32, u32, u32, u32), ApiError> {
+/// Puts a picture into the album of screenshots.
+fn save(device: &mut Device, picture: &Picture) -> Result<(), ApiError> {
+    const ALBUM: &str = "Screenshots";
+    let png = picture.clone().unscaled().png().map_err(failed)?;
+    let digits: String = iso(SystemTime::now()).chars().filter(char::is_ascii_digit).collect();
+    if device.album(ALBUM).is_none() {
+        device.files.make_folder(&format!("/sdcard/Pictures/{ALBUM}"), true)?;
+    }
+    let name = format!("Screenshot_{}-{}.png", &digits[..8], &digits[8..14]);
+    Ok(device.add_media(ALBUM, &name, png.into())?)
+}
+
+fn pixels(clip: Clip, (whole_width, whole_height): (u32, u32)) -> Result<(u32, u32, u32, u32), ApiError> {
     let (right, bottom) = (clip.x + clip.width, clip.y + clip.height);
-    let inside = clip.x >= 0.0 && clip.y >= 0.0 && right <= f64::from(WIDTH) && bottom <= f64::from(HEIGHT);
+    let inside = clip.x >= 0.0 && clip.y >= 0.0 && right <= f64::from(whole_width) && bottom <= f64::from(whole_height);
     if !(inside && clip.width >= 1.0 && clip.height >= 1.0) {
-        let message = format!("clip: expected a rectangle inside {WIDTH} x {HEIGHT} pixels, got {clip:?}");
+        let message = format!("clip: expected a rectangle inside {whole_width} x {whole_height} pixels, got {clip:?}");
         return Err(ApiError::bad(message));
     }
     Ok((clip.x as u32, clip.y as u32, clip.width as u32, clip.height as u32))
@@ -173,9 +251,9 @@ pub(super) async fn screen_layout(
     State(state): State<Shared>,
     Path(id): Path<String>,
 ) -> Result<Json<ScreenLayout>, ApiError> {
-    state.with_running(&id, |phone, _| {
+    state.with_running(&id, |device, _| {
         Ok(Json(ScreenLayout {
-            content: phone.screen_layout(),
+            content: device.layout(),
         }))
     })
 }

@@ -51,6 +51,8 @@ pub struct Limits {
     pub body: Duration,
     /// Largest body, in bytes. Default 16 MiB.
     pub body_bytes: usize,
+    /// Largest body that brings files, packages or pictures, in bytes. Default 64 MiB.
+    pub upload_bytes: usize,
 }
 
 impl Default for Limits {
@@ -61,6 +63,7 @@ impl Default for Limits {
             head: Duration::from_secs(120),
             body: Duration::from_secs(30),
             body_bytes: 16 * 1024 * 1024,
+            upload_bytes: 64 * 1024 * 1024,
         }
     }
 }

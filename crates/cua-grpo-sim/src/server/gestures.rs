@@ -1,86 +1,47 @@
-//! The action endpoints: from bodies to gestures on the phone.
+//! The gestures of one finger: from bodies to what they do on the phone.
 
 use super::{
-    actions::{Done, act},
+    actions::{Asked, Done, act},
+    client::Caller,
+    places::{FARTHEST, Xy, centre, described, lasting, on_earth, place, place_ref, point},
     reply::{ApiError, read},
-    state::{Shared, duration},
+    state::Shared,
 };
-use crate::phone::{HEIGHT, Key, Phone, WIDTH};
+use crate::device::Device;
 use axum::{
     Json,
     body::Bytes,
     extract::{Path, State},
 };
 use cua_grpo_android::action::KEYS;
-use cua_grpo_gbox::wire::{
-    ActionResult, Button, Click, Direction, Distance, Drag, LongPress, MouseButton, Place, PlaceRef, Point,
-    PressButton, PressKey, Scroll, Swipe, Tap, TargetRef, TypeMode, TypeText,
-};
-use serde_json::json;
-use std::time::Duration;
+use cua_grpo_gbox::wire::{Click, Direction, Distance, Drag, LongPress, MouseButton, Scroll, Swipe, Tap};
+use serde_json::{Value, json};
 
-type Answer = Result<Json<ActionResult>, ApiError>;
-type XY = (f64, f64);
+type Answer = Result<Json<Value>, ApiError>;
 
-/// Largest coordinate or distance that is accepted, in pixels.
-const FARTHEST: f64 = 100_000.0;
-
-const CENTRE: XY = (WIDTH as f64 / 2.0, HEIGHT as f64 / 2.0);
-
-fn described(phone: &Phone, text: &str) -> Result<XY, ApiError> {
-    let (x, y) = phone
-        .resolve(text)
-        .ok_or_else(|| ApiError::bad(format!("target: {text:?} is not on the screen")))?;
-    Ok((f64::from(x), f64::from(y)))
-}
-
-/// A point as it was sent, which may lie beside the screen but not out of the world.
-fn on_earth(x: f64, y: f64) -> Result<XY, ApiError> {
-    if x.abs() <= FARTHEST && y.abs() <= FARTHEST {
-        Ok((x, y))
-    } else {
-        let message = format!("expected pixels of a screen of {WIDTH} x {HEIGHT}, got x {x}, y {y}");
-        Err(ApiError::bad(message))
-    }
-}
-
-fn place(phone: &Phone, place: &Place) -> Result<XY, ApiError> {
-    match place {
-        Place::Point(point) => on_earth(point.x, point.y),
-        Place::Target {
-            target: TargetRef::Description(text),
-        } => described(phone, text),
-        Place::Target {
-            target: TargetRef::Element(element),
-        } => on_earth(element.center_x, element.center_y),
-    }
-}
-
-fn place_ref(phone: &Phone, place: &PlaceRef) -> Result<XY, ApiError> {
-    match place {
-        PlaceRef::Point(Point { x, y }) => on_earth(*x, *y),
-        PlaceRef::Description(text) => described(phone, text),
-    }
-}
-
-fn point((x, y): XY) -> serde_json::Value {
-    json!({ "x": x, "y": y })
-}
-
-pub(super) async fn click(State(state): State<Shared>, Path(id): Path<String>, body: Bytes) -> Answer {
+pub(super) async fn click(State(state): State<Shared>, Path(id): Path<String>, caller: Caller, body: Bytes) -> Answer {
+    let asked = Asked {
+        state: &state,
+        caller: &caller,
+        id: &id,
+        body: &body,
+    };
     let Click {
         place: at,
         button,
         double,
+        modifier_keys,
         options,
-        ..
     } = read("click", &body)?;
+    if let Some(unknown) = modifier_keys.iter().find(|key| !KEYS.contains(&key.as_str())) {
+        return Err(ApiError::bad(format!("modifierKeys: {unknown:?} is not a key")));
+    }
     let (button, double) = (button.unwrap_or_default(), double.unwrap_or(false));
-    act(&state, &id, options, |phone| {
-        let (x, y) = place(phone, &at)?;
+    act(asked, options, |device| {
+        let (x, y) = place(device, &at)?;
         // Only the left button does something: no context menus are simulated.
         if button == MouseButton::Left {
-            (0..if double { 2 } else { 1 }).for_each(|_| phone.tap(x, y));
+            (0..if double { 2 } else { 1 }).for_each(|_| device.tap((x, y)));
         }
         let actual = json!({ "x": x, "y": y, "button": button, "double": double });
         Ok(Done {
@@ -91,11 +52,17 @@ pub(super) async fn click(State(state): State<Shared>, Path(id): Path<String>, b
     .await
 }
 
-pub(super) async fn tap(State(state): State<Shared>, Path(id): Path<String>, body: Bytes) -> Answer {
+pub(super) async fn tap(State(state): State<Shared>, Path(id): Path<String>, caller: Caller, body: Bytes) -> Answer {
+    let asked = Asked {
+        state: &state,
+        caller: &caller,
+        id: &id,
+        body: &body,
+    };
     let Tap { place: at, options } = read("tap", &body)?;
-    act(&state, &id, options, |phone| {
-        let (x, y) = place(phone, &at)?;
-        phone.tap(x, y);
+    act(asked, options, |device| {
+        let (x, y) = place(device, &at)?;
+        device.tap((x, y));
         Ok(Done {
             actual: Some(point((x, y))),
             points: vec![(x, y)],
@@ -104,16 +71,27 @@ pub(super) async fn tap(State(state): State<Shared>, Path(id): Path<String>, bod
     .await
 }
 
-pub(super) async fn long_press(State(state): State<Shared>, Path(id): Path<String>, body: Bytes) -> Answer {
+pub(super) async fn long_press(
+    State(state): State<Shared>,
+    Path(id): Path<String>,
+    caller: Caller,
+    body: Bytes,
+) -> Answer {
+    let asked = Asked {
+        state: &state,
+        caller: &caller,
+        id: &id,
+        body: &body,
+    };
     let LongPress {
         place: at,
         duration: text,
         options,
     } = read("long-press", &body)?;
-    duration("duration", text.as_deref(), Duration::ZERO)?;
-    act(&state, &id, options, |phone| {
-        let (x, y) = place(phone, &at)?;
-        phone.long_press(x, y);
+    lasting(text.as_deref())?;
+    act(asked, options, |device| {
+        let (x, y) = place(device, &at)?;
+        device.long_press((x, y));
         let actual = json!({ "x": x, "y": y, "duration": text.unwrap_or_else(|| "1s".to_owned()) });
         Ok(Done {
             actual: Some(actual),
@@ -124,7 +102,7 @@ pub(super) async fn long_press(State(state): State<Shared>, Path(id): Path<Strin
 }
 
 /// The unit step of a direction, y downwards.
-fn step(direction: Direction) -> XY {
+fn step(direction: Direction) -> Xy {
     match direction {
         Direction::Up => (0.0, -1.0),
         Direction::Down => (0.0, 1.0),
@@ -137,10 +115,11 @@ fn step(direction: Direction) -> XY {
     }
 }
 
-/// Pixels of a distance along a direction: words are shares of the screen's side, and without any it is `default`.
-fn pixels(distance: Option<&Distance>, direction: Direction, default: f64) -> Result<f64, ApiError> {
+/// Pixels of a distance along a direction: words are shares of the picture's side, and without any it is `default` of it.
+fn pixels(device: &Device, distance: Option<&Distance>, direction: Direction, default: f64) -> Result<f64, ApiError> {
     let (dx, _) = step(direction);
-    let side = f64::from(if dx == 0.0 { HEIGHT } else { WIDTH });
+    let (width, height) = device.geometry.picture();
+    let side = f64::from(if dx == 0.0 { height } else { width });
     match distance {
         None => Ok(default * side),
         Some(Distance::Pixels(pixels)) if (0.0..=FARTHEST).contains(pixels) => Ok(*pixels),
@@ -160,50 +139,65 @@ fn pixels(distance: Option<&Distance>, direction: Direction, default: f64) -> Re
 }
 
 /// Drags from one point to another.
-fn drag_between(phone: &mut Phone, start: XY, end: XY, text: Option<String>) -> Done {
-    phone.swipe(start, end);
+fn drag_between(device: &mut Device, start: Xy, end: Xy, text: Option<String>) -> Result<Done, ApiError> {
+    lasting(text.as_deref())?;
+    device.swipe(start, end);
     let duration = text.unwrap_or_else(|| "500ms".to_owned());
     let actual = json!({ "start": point(start), "end": point(end), "duration": duration });
-    Done {
+    Ok(Done {
         actual: Some(actual),
         points: vec![start, end],
-    }
+    })
 }
 
-pub(super) async fn swipe(State(state): State<Shared>, Path(id): Path<String>, body: Bytes) -> Answer {
+pub(super) async fn swipe(State(state): State<Shared>, Path(id): Path<String>, caller: Caller, body: Bytes) -> Answer {
+    let asked = Asked {
+        state: &state,
+        caller: &caller,
+        id: &id,
+        body: &body,
+    };
     match read("swipe", &body)? {
         Swipe::Points(swipe) => {
-            act(&state, &id, swipe.options, |phone| {
-                let (start, end) = (place_ref(phone, &swipe.start)?, place_ref(phone, &swipe.end)?);
-                Ok(drag_between(phone, start, end, swipe.duration))
+            act(asked, swipe.options, |device| {
+                let (start, end) = (place_ref(device, &swipe.start)?, place_ref(device, &swipe.end)?);
+                drag_between(device, start, end, swipe.duration)
             })
             .await
         }
         Swipe::Direction(swipe) => {
             let (dx, dy) = step(swipe.direction);
-            let length = pixels(swipe.distance.as_ref(), swipe.direction, 0.5)?;
-            act(&state, &id, swipe.options, |phone| {
-                let start = swipe
-                    .location
-                    .as_ref()
-                    .map_or(Ok(CENTRE), |text| described(phone, text))?;
+            act(asked, swipe.options, |device| {
+                // Without a distance it goes to the edge: half a side from the centre, a whole one from elsewhere.
+                let (start, default) = match &swipe.location {
+                    None => (centre(device), 0.5),
+                    Some(text) => (described(device, text)?, 1.0),
+                };
+                let length = pixels(device, swipe.distance.as_ref(), swipe.direction, default)?;
+                let (width, height) = device.geometry.picture();
                 let end = (
-                    (start.0 + dx * length).clamp(0.0, f64::from(WIDTH)),
-                    (start.1 + dy * length).clamp(0.0, f64::from(HEIGHT)),
+                    (start.0 + dx * length).clamp(0.0, f64::from(width)),
+                    (start.1 + dy * length).clamp(0.0, f64::from(height)),
                 );
-                Ok(drag_between(phone, start, end, swipe.duration))
+                drag_between(device, start, end, swipe.duration)
             })
             .await
         }
     }
 }
 
-pub(super) async fn drag(State(state): State<Shared>, Path(id): Path<String>, body: Bytes) -> Answer {
+pub(super) async fn drag(State(state): State<Shared>, Path(id): Path<String>, caller: Caller, body: Bytes) -> Answer {
+    let asked = Asked {
+        state: &state,
+        caller: &caller,
+        id: &id,
+        body: &body,
+    };
     match read("drag", &body)? {
         Drag::Points(drag) => {
-            act(&state, &id, drag.options, |phone| {
-                let (start, end) = (place_ref(phone, &drag.start)?, place_ref(phone, &drag.end)?);
-                Ok(drag_between(phone, start, end, drag.duration))
+            act(asked, drag.options, |device| {
+                let (start, end) = (place_ref(device, &drag.start)?, place_ref(device, &drag.end)?);
+                drag_between(device, start, end, drag.duration)
             })
             .await
         }
@@ -212,99 +206,51 @@ pub(super) async fn drag(State(state): State<Shared>, Path(id): Path<String>, bo
                 return Err(ApiError::bad("drag: expected a path of at least one point, got none"));
             };
             let (start, end) = (on_earth(first.x, first.y)?, on_earth(last.x, last.y)?);
-            act(&state, &id, drag.options, |phone| {
-                Ok(drag_between(phone, start, end, drag.duration))
+            act(asked, drag.options, |device| {
+                drag_between(device, start, end, drag.duration)
             })
             .await
         }
     }
 }
 
-pub(super) async fn scroll(State(state): State<Shared>, Path(id): Path<String>, body: Bytes) -> Answer {
-    let (location, options, at, by) = match read("scroll", &body)? {
-        Scroll::By(scroll) => (
-            None,
-            scroll.options,
-            on_earth(scroll.x, scroll.y)?,
-            on_earth(scroll.scroll_x, scroll.scroll_y)?,
-        ),
+pub(super) async fn scroll(State(state): State<Shared>, Path(id): Path<String>, caller: Caller, body: Bytes) -> Answer {
+    let asked = Asked {
+        state: &state,
+        caller: &caller,
+        id: &id,
+        body: &body,
+    };
+    match read("scroll", &body)? {
+        Scroll::By(scroll) => {
+            let (at, by) = (
+                on_earth(scroll.x, scroll.y)?,
+                on_earth(scroll.scroll_x, scroll.scroll_y)?,
+            );
+            act(asked, scroll.options, |device| Ok(scroll_at(device, at, by))).await
+        }
         Scroll::Direction(scroll) => {
             let (dx, dy) = step(scroll.direction);
             if dx != 0.0 && dy != 0.0 {
                 return Err(ApiError::bad("direction: expected up, down, left or right"));
             }
-            // The direction is that of the content: `up` reveals what is below.
-            let length = pixels(scroll.distance.as_ref(), scroll.direction, 0.5)?;
-            (scroll.location, scroll.options, CENTRE, (-dx * length, -dy * length))
+            lasting(scroll.duration.as_deref())?;
+            act(asked, scroll.options, |device| {
+                // The direction is that of the content: `up` reveals what is below.
+                let length = pixels(device, scroll.distance.as_ref(), scroll.direction, 0.5)?;
+                let location = scroll.location.as_ref();
+                let at = location.map_or_else(|| Ok(centre(device)), |text| described(device, text))?;
+                Ok(scroll_at(device, at, (-dx * length, -dy * length)))
+            })
+            .await
         }
-    };
-    act(&state, &id, options, |phone| {
-        let (x, y) = location.map_or(Ok(at), |text| described(phone, &text))?;
-        phone.scroll(x, y, by.0, by.1);
-        let actual = json!({ "x": x, "y": y, "scrollX": by.0, "scrollY": by.1 });
-        Ok(Done {
-            actual: Some(actual),
-            points: vec![(x, y)],
-        })
-    })
-    .await
+    }
 }
 
-pub(super) async fn type_text(State(state): State<Shared>, Path(id): Path<String>, body: Bytes) -> Answer {
-    let TypeText {
-        text,
-        mode,
-        press_enter,
-        options,
-    } = read("type", &body)?;
-    act(&state, &id, options, |phone| {
-        phone.type_text(&text, mode.unwrap_or_default() == TypeMode::Replace);
-        if press_enter.unwrap_or(false) {
-            phone.key(Key::Enter);
-        }
-        Ok(Done::default())
-    })
-    .await
-}
-
-pub(super) async fn press_key(State(state): State<Shared>, Path(id): Path<String>, body: Bytes) -> Answer {
-    let PressKey {
-        keys,
-        combination,
-        options,
-    } = read("press-key", &body)?;
-    if keys.is_empty() {
-        return Err(ApiError::bad("keys: expected at least one key, got none"));
+fn scroll_at(device: &mut Device, (x, y): Xy, by: Xy) -> Done {
+    device.scroll((x, y), by);
+    Done {
+        actual: Some(json!({ "x": x, "y": y, "scrollX": by.0, "scrollY": by.1 })),
+        points: vec![(x, y)],
     }
-    if let Some(unknown) = keys.iter().find(|key| !KEYS.contains(&key.as_str())) {
-        return Err(ApiError::bad(format!(
-            "keys: {unknown:?} is not a key; names are such as enter, a, arrowUp"
-        )));
-    }
-    act(&state, &id, options, |phone| {
-        // Several keys at once are a shortcut, of which this phone has none.
-        if keys.len() == 1 || !combination.unwrap_or(false) {
-            keys.iter().for_each(|key| phone.press(key));
-        }
-        Ok(Done::default())
-    })
-    .await
-}
-
-pub(super) async fn press_button(State(state): State<Shared>, Path(id): Path<String>, body: Bytes) -> Answer {
-    let PressButton { buttons, options } = read("press-button", &body)?;
-    if buttons.is_empty() {
-        return Err(ApiError::bad("buttons: expected at least one button, got none"));
-    }
-    act(&state, &id, options, |phone| {
-        for button in buttons {
-            phone.key(match button {
-                Button::Back => Key::Back,
-                Button::Home => Key::Home,
-                _ => Key::Other,
-            });
-        }
-        Ok(Done::default())
-    })
-    .await
 }

@@ -1,6 +1,6 @@
 //! Remembers what recently served screenshots showed, so that `/model` can find things on them.
 
-use crate::{phone::Phone, widget::UiNode};
+use crate::widget::UiNode;
 use std::{
     collections::{HashMap, VecDeque, hash_map::DefaultHasher},
     hash::{Hash, Hasher},
@@ -10,6 +10,9 @@ use std::{
 /// Screenshots that are remembered; the oldest is forgotten first.
 const CAPACITY: usize = 4096;
 
+/// What is on a picture, and its size.
+type Shown = (Arc<Vec<UiNode>>, (u32, u32));
+
 #[derive(Debug, Default)]
 pub(super) struct ScreenshotMemory {
     inner: Mutex<Inner>,
@@ -17,7 +20,7 @@ pub(super) struct ScreenshotMemory {
 
 #[derive(Debug, Default)]
 struct Inner {
-    nodes: HashMap<u64, Arc<Vec<UiNode>>>,
+    shown: HashMap<u64, Shown>,
     order: VecDeque<u64>,
 }
 
@@ -28,25 +31,25 @@ fn key(png: &[u8]) -> u64 {
 }
 
 impl ScreenshotMemory {
-    /// Notes that `png` shows `phone` as it is now.
-    pub fn remember(&self, png: &[u8], phone: &Phone) {
+    /// Notes what `png` shows.
+    pub fn remember(&self, png: &[u8], size: (u32, u32), nodes: impl FnOnce() -> Vec<UiNode>) {
         let key = key(png);
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        if inner.nodes.contains_key(&key) {
+        if inner.shown.contains_key(&key) {
             return;
         }
-        inner.nodes.insert(key, Arc::new(phone.nodes()));
+        inner.shown.insert(key, (Arc::new(nodes()), size));
         inner.order.push_back(key);
         if inner.order.len() > CAPACITY
             && let Some(oldest) = inner.order.pop_front()
         {
-            inner.nodes.remove(&oldest);
+            inner.shown.remove(&oldest);
         }
     }
 
     /// What was on a screenshot, if it was served recently.
-    pub fn recall(&self, png: &[u8]) -> Option<Arc<Vec<UiNode>>> {
+    pub fn recall(&self, png: &[u8]) -> Option<Shown> {
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        inner.nodes.get(&key(png)).cloned()
+        inner.shown.get(&key(png)).cloned()
     }
 }

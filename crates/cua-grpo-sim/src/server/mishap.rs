@@ -50,10 +50,21 @@ pub(super) async fn run(state: &SimState, request: Request, body: &Bytes, next: 
     Ok(spoilt(response, mishap).await)
 }
 
+/// Actions that only look, or that the phone itself knows nothing of.
+const NO_ACTS: [&str; 7] = [
+    "screenshot",
+    "screen-layout",
+    "elements/",
+    "extract",
+    "clipboard",
+    "settings",
+    "recording/",
+];
+
 /// Whether a path changes the screen.
 pub(super) fn acts(path: &str) -> bool {
     let action = path.split_once("/actions/").map(|(_, action)| action);
-    action.is_some_and(|action| !action.starts_with("screen"))
+    action.is_some_and(|action| !NO_ACTS.iter().any(|name| action.starts_with(name)))
 }
 
 /// A mark of what a request does to a phone; `None` when it only looks.
@@ -64,7 +75,7 @@ fn deed(path: &str, body: &Bytes) -> Option<u64> {
             .iter()
             .any(|words| body.windows(words.len()).any(|window| window == *words))
     };
-    let acts = acts(path) || (path.ends_with("/commands") && !only_looks());
+    let acts = acts(path) || ((path.ends_with("/commands") || path.ends_with("/run-code")) && !only_looks());
     acts.then(|| {
         let mut hasher = DefaultHasher::new();
         (path, body.as_ref()).hash(&mut hasher);

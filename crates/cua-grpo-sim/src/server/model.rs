@@ -4,11 +4,7 @@ use super::{
     reply::{ApiError, read},
     state::Shared,
 };
-use crate::{
-    ground,
-    phone::{HEIGHT, WIDTH},
-    widget::UiNode,
-};
+use crate::{ground, widget::UiNode};
 use axum::{Json, body::Bytes, extract::State};
 use cua_grpo_gbox::wire::{
     Direction, ModelAction, ModelRequest, ModelResponse, ModelResult, Point, ScrollPoint, decode_data_uri,
@@ -29,15 +25,26 @@ fn locate(nodes: &[UiNode], text: &str) -> Point {
 
 pub(super) async fn model(State(state): State<Shared>, body: Bytes) -> Result<Json<ModelResponse>, ApiError> {
     let request: ModelRequest = read("model", &body)?;
-    if !request.screenshot.starts_with("data:") {
-        return Err(ApiError::bad(
-            "screenshot: this simulator fetches no URLs; send a data URI",
-        ));
+    if let Some(model) = &request.model
+        && (model.is_empty() || model.chars().any(char::is_control))
+    {
+        return Err(ApiError::bad("model: expected a name such as gbox-handy-1"));
     }
-    let png = decode_data_uri(&request.screenshot).map_err(|error| ApiError::bad(format!("screenshot: {error}")))?;
-    let nodes = state.memory.recall(&png).ok_or_else(|| {
+    let png = match state.store.behind(&request.screenshot) {
+        Some(png) => png?.to_vec(),
+        None if request.screenshot.starts_with("data:") => {
+            decode_data_uri(&request.screenshot).map_err(|error| ApiError::bad(format!("screenshot: {error}")))?
+        }
+        None => {
+            return Err(ApiError::bad(
+                "screenshot: expected a data URI or an address of this simulator; it fetches no others",
+            ));
+        }
+    };
+    let (nodes, (width, height)) = state.memory.recall(&png).ok_or_else(|| {
         ApiError::bad("screenshot: expected one that this simulator served recently, byte for byte, got another")
     })?;
+    let half = (f64::from(width / 2), f64::from(height / 2));
     let response = match &request.action {
         ModelAction::Click { target } => ModelResult::Click(locate(&nodes, target)),
         ModelAction::Drag { target, destination } => ModelResult::Drag {
@@ -48,10 +55,10 @@ pub(super) async fn model(State(state): State<Shared>, body: Bytes) -> Result<Js
             let at = locate(&nodes, location);
             // Gesture-wise, as in the simple scroll: `up` reveals what is below. Half a screen.
             let (scroll_x, scroll_y) = match direction {
-                Direction::Up => (0.0, f64::from(HEIGHT / 2)),
-                Direction::Down => (0.0, -f64::from(HEIGHT / 2)),
-                Direction::Left => (f64::from(WIDTH / 2), 0.0),
-                Direction::Right => (-f64::from(WIDTH / 2), 0.0),
+                Direction::Up => (0.0, half.1),
+                Direction::Down => (0.0, -half.1),
+                Direction::Left => (half.0, 0.0),
+                Direction::Right => (-half.0, 0.0),
                 _ => return Err(ApiError::bad("action.direction: expected up, down, left or right")),
             };
             ModelResult::Scroll(ScrollPoint {

@@ -1,8 +1,15 @@
 //! Accepts connections, and cuts off those that send nothing.
 
 use super::config::Limits;
-use axum::Router;
-use hyper::server::conn::http1;
+use axum::{
+    Router,
+    http::{Request, Uri},
+};
+use hyper::{
+    body::Incoming,
+    server::conn::http1,
+    service::{Service as _, service_fn},
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
@@ -46,6 +53,36 @@ pub(super) async fn serve(listener: TcpListener, app: Router, limits: Limits, mu
     while connections.join_next().await.is_some() {}
 }
 
+/// What paths of the API begin with.
+const ROOTS: [&str; 8] = [
+    "boxes",
+    "devices",
+    "devtools",
+    "live",
+    "model",
+    "snapshots",
+    "storage",
+    "terminal",
+];
+
+/// Takes away what stands before the API's own path, so that it is reached under any address.
+fn shorten(uri: &mut Uri) {
+    let root = |segment: &str| ROOTS.contains(&segment);
+    let path = uri.path();
+    let begins = path.match_indices('/').map(|(at, _)| at).find(|at| {
+        let segment = path[at + 1..].split('/').next();
+        segment.is_some_and(root)
+    });
+    let Some(begins) = begins.filter(|begins| *begins > 0) else {
+        return;
+    };
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    // A part of a path that was valid is valid.
+    if let Ok(shorter) = format!("{}{query}", &path[begins..]).parse() {
+        *uri = shorter;
+    }
+}
+
 /// One connection. Its errors are the client's: it went away or sent no HTTP.
 async fn connection(stream: TcpStream, app: Router, limits: Limits, mut stop: watch::Receiver<bool>) {
     // Without TCP_NODELAY small answers wait for acknowledgements, about 40 ms each. A socket that refuses the option
@@ -61,10 +98,38 @@ async fn connection(stream: TcpStream, app: Router, limits: Limits, mut stop: wa
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(limits.head);
     let service = TowerToHyperService::new(app);
-    let mut served = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        shorten(request.uri_mut());
+        service.call(request)
+    });
+    let connection = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
+    let mut served = pin!(connection);
     tokio::select! {
         _ = served.as_mut() => return,
         _ = stop.wait_for(|stop| *stop) => served.as_mut().graceful_shutdown(),
     }
     let _ = served.await;
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_beginning_of_a_path_is_taken_away() {
+        let table = [
+            ("/api/v1/boxes?page=1", "/boxes?page=1"),
+            ("/a/b/c/boxes/x/fs/list", "/boxes/x/fs/list"),
+            ("/boxes/boxes/actions/tap", "/boxes/boxes/actions/tap"),
+            ("/model", "/model"),
+            ("/api/v1/nothing", "/api/v1/nothing"),
+            ("/", "/"),
+        ];
+        for (path, wanted) in table {
+            let mut uri: Uri = path.parse().unwrap();
+            shorten(&mut uri);
+            assert_eq!(uri.to_string(), wanted);
+        }
+    }
 }

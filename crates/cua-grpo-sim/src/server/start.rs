@@ -56,7 +56,7 @@ impl PhoneAccess {
     /// Does something with the phone of a box, e.g. asks a [`crate::Demonstrator`] for its next action on it. `None`
     /// when there is no such box.
     pub fn with_phone<R>(&self, box_id: &str, work: impl FnOnce(&mut Phone) -> R) -> Option<R> {
-        self.state.peek(box_id, work)
+        self.state.peek(box_id, |device| work(&mut device.phone))
     }
 }
 
@@ -114,7 +114,7 @@ impl SimServer {
 
     /// See [`PhoneAccess::with_phone`].
     pub fn with_phone<R>(&self, box_id: &str, work: impl FnOnce(&mut Phone) -> R) -> Option<R> {
-        self.state.peek(box_id, work)
+        self.state.peek(box_id, |device| work(&mut device.phone))
     }
 
     /// Counts since the start.

@@ -1,15 +1,21 @@
 //! The boxes of a simulator: birth, life, expiry, death and quota.
 
 use super::{
+    adb::Ports,
     config::{Mishap, MishapShare, SimConfig},
+    links::Links,
     memory::ScreenshotMemory,
     reply::ApiError,
+    snapshots::Snapshots,
+    storage::Store,
+};
+use crate::{
+    device::{Device, Geometry, WORKING_FOLDER},
     time::iso,
 };
-use crate::phone::Phone;
 use axum::http::StatusCode;
 use cua_grpo_gbox::SEED_ENV;
-use cua_grpo_gbox::wire::{BoxConfig, BoxObject, BoxOs, BoxStatus, CreateBoxConfig, parse_duration};
+use cua_grpo_gbox::wire::{BoxConfig, BoxObject, BoxOs, BoxStatus, CreateBoxConfig, Resolution, parse_duration};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::{
@@ -32,6 +38,10 @@ const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 pub(super) struct SimState {
     pub config: SimConfig,
     pub memory: ScreenshotMemory,
+    pub store: Store,
+    pub snapshots: Snapshots,
+    pub links: Links,
+    pub ports: Ports,
     pub requests: AtomicU64,
     pub refused: AtomicU64,
     pub deaths: AtomicU64,
@@ -56,8 +66,10 @@ struct Boxes {
 pub(super) struct BoxEntry {
     pub number: u64,
     pub object: BoxObject,
+    /// Which of the places for boxes it has, from 0.
+    pub place: usize,
     /// Locked on its own, so that a long command on one phone holds up no other.
-    phone: Arc<Mutex<Phone>>,
+    device: Arc<Mutex<Device>>,
     ready: Instant,
     expires: Instant,
     keep_alive: Duration,
@@ -98,6 +110,10 @@ impl SimState {
             doubts: Mutex::default(),
             mishaps,
             memory: ScreenshotMemory::default(),
+            store: Store::default(),
+            snapshots: Snapshots::default(),
+            links: Links::default(),
+            ports: Ports::default(),
             requests: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             deaths: AtomicU64::new(0),
@@ -150,8 +166,8 @@ impl SimState {
         self.doubts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A new box, or 429 when the quota is used up.
-    pub fn create(&self, config: CreateBoxConfig) -> Result<BoxObject, ApiError> {
+    /// A new box, or 429 when the quota is used up. Without a `place` it takes the first that is free.
+    pub fn create(&self, config: CreateBoxConfig, place: Option<usize>) -> Result<BoxObject, ApiError> {
         let mut envs = config.envs;
         let seed = match envs.get(SEED_ENV) {
             Some(text) => text.parse::<u64>().map_err(|_| {
@@ -168,22 +184,30 @@ impl SimState {
             let message = format!("create box: expected envs and labels of at most {LARGEST_WORDS} bytes, got {size}");
             return Err(ApiError::bad(message));
         }
-        let life = duration(
-            "config.expiresIn",
-            config.expires_in.as_deref(),
-            Duration::from_secs(3600),
-        )?
-        .min(LONGEST);
+        let kind = config.device_type.unwrap_or_else(|| "virtual".to_owned());
+        if !["virtual", "physical"].contains(&kind.as_str()) {
+            let message = format!("config.deviceType: expected virtual or physical, got {kind:?}");
+            return Err(ApiError::bad(message));
+        }
+        let hour = Duration::from_secs(3600);
+        let life = duration("config.expiresIn", config.expires_in.as_deref(), hour)?.min(LONGEST);
         let keep_alive = duration("config.keepAlive", config.keep_alive.as_deref(), Duration::ZERO)?.min(LONGEST);
         let faults = &self.config.faults;
         let left = self.draw(faults.deaths).then_some(faults.death_after);
+        let device = match &config.snapshot_name {
+            Some(name) => self.snapshots.device(name)?,
+            None => Device::new(seed),
+        };
+        let resolution = resolution(device.geometry);
 
         let mut boxes = self.boxes();
-        let live = boxes.by_id.values().filter(|entry| entry.live()).count();
-        if live >= self.config.quota {
+        let live = || boxes.by_id.values().filter(|entry| entry.live());
+        if live().count() >= self.config.quota {
             let message = format!("create box: quota of {} running boxes is used up", self.config.quota);
             return Err(ApiError::busy(StatusCode::TOO_MANY_REQUESTS, message));
         }
+        let free = |place: &usize| live().all(|entry| entry.place != *place);
+        let place = place.filter(free).or_else(|| (0..).find(free)).unwrap_or_default();
         let (now, wall) = (Instant::now(), SystemTime::now());
         let boot = self.config.latency.boot;
         let object = BoxObject {
@@ -202,8 +226,9 @@ impl SimState {
                 os: BoxOs {
                     version: "13".to_owned(),
                 },
-                device_type: Some(config.device_type.unwrap_or_else(|| "virtual".to_owned())),
-                working_dir: Some("/data/local/tmp".to_owned()),
+                device_type: Some(kind),
+                working_dir: Some(WORKING_FOLDER.to_owned()),
+                resolution: Some(resolution),
                 labels: config.labels,
                 envs,
                 cpu: 2.0,
@@ -215,7 +240,8 @@ impl SimState {
         let entry = BoxEntry {
             number: boxes.born,
             object: object.clone(),
-            phone: Arc::new(Mutex::new(Phone::new(seed))),
+            place,
+            device: Arc::new(Mutex::new(device)),
             ready: now + boot,
             expires: now + life,
             keep_alive,
@@ -243,6 +269,21 @@ impl SimState {
         entries.into_iter().map(|entry| entry.object.clone()).collect()
     }
 
+    /// The box that runs or boots at each place that has one.
+    pub fn places(&self) -> Vec<(usize, String)> {
+        let boxes = self.boxes();
+        let live = boxes.by_id.values().filter(|entry| entry.live());
+        live.map(|entry| (entry.place, entry.object.id.clone())).collect()
+    }
+
+    /// Notes the resolution that a box has got.
+    pub fn resized(&self, id: &str, geometry: Geometry) {
+        if let Some(entry) = self.boxes().by_id.get_mut(id) {
+            entry.object.config.resolution = Some(resolution(geometry));
+            entry.object.updated_at = iso(SystemTime::now());
+        }
+    }
+
     /// Ends a box; ending it twice is no error.
     pub fn terminate(&self, id: &str) -> Result<(), ApiError> {
         let mut boxes = self.boxes();
@@ -262,7 +303,7 @@ impl SimState {
     pub fn with_running<R>(
         &self,
         id: &str,
-        work: impl FnOnce(&mut Phone, &BoxObject) -> Result<R, ApiError>,
+        work: impl FnOnce(&mut Device, &BoxObject) -> Result<R, ApiError>,
     ) -> Result<R, ApiError> {
         let mut boxes = self.boxes();
         let entry = boxes.by_id.get_mut(id).ok_or_else(|| unknown(id))?;
@@ -285,15 +326,23 @@ impl SimState {
             entry.expires = least;
             entry.object.expires_at = Some(iso(SystemTime::now() + entry.keep_alive));
         }
-        let (phone, object) = (entry.phone.clone(), entry.object.clone());
+        let (device, object) = (entry.device.clone(), entry.object.clone());
         drop(boxes);
-        work(&mut lock(&phone), &object)
+        let mut device = lock(&device);
+        let outcome = work(&mut device, &object);
+        device.settle();
+        outcome
     }
 
-    /// Does something with the phone of a box in any status, without counting as a request.
-    pub fn peek<R>(&self, id: &str, work: impl FnOnce(&mut Phone) -> R) -> Option<R> {
-        let phone = self.boxes().by_id.get(id).map(|entry| entry.phone.clone())?;
-        Some(work(&mut lock(&phone)))
+    /// Does something with a box in any status, without counting as a request.
+    pub fn peek<R>(&self, id: &str, work: impl FnOnce(&mut Device) -> R) -> Option<R> {
+        let device = self.boxes().by_id.get(id).map(|entry| entry.device.clone())?;
+        Some(work(&mut lock(&device)))
+    }
+
+    /// Whether a box runs or boots.
+    pub fn is_live(&self, id: &str) -> bool {
+        self.boxes().by_id.get(id).is_some_and(BoxEntry::live)
     }
 
     /// Boxes that run or boot.
@@ -302,8 +351,16 @@ impl SimState {
     }
 }
 
-fn lock(phone: &Mutex<Phone>) -> MutexGuard<'_, Phone> {
-    phone.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(device: &Mutex<Device>) -> MutexGuard<'_, Device> {
+    device.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The size of the screen on the wire.
+pub(super) fn resolution(geometry: Geometry) -> Resolution {
+    Resolution {
+        width: f64::from(geometry.width),
+        height: f64::from(geometry.height),
+    }
 }
 
 /// Reads an optional duration.

@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// ISO 8601 in UTC with milliseconds, e.g. `2024-01-15T10:30:00.000Z`.
-pub(super) fn iso(time: SystemTime) -> String {
+pub(crate) fn iso(time: SystemTime) -> String {
     let elapsed = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let (seconds, milliseconds) = (elapsed.as_secs(), elapsed.subsec_millis());
     let (days, rest) = ((seconds / 86_400) as i64, seconds % 86_400);

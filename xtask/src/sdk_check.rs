@@ -1,0 +1,315 @@
+//! `cargo xtask sdk-check`: the official SDKs of the service, unmodified, call every method of an Android box on the
+//! simulator. Their versions are pinned, and they lie in a cache under the target directory.
+
+use crate::command::{self, Outcome, cargo, root};
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// The newest versions of the registries.
+const PYTHON_SDK: &str = "gbox-sdk==0.1.0a41";
+const NODE_SDK: &str = "gbox-sdk@0.1.1";
+
+/// What calls of a language came to.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Tally {
+    passed: usize,
+    /// Each with what went wrong.
+    failed: Vec<String>,
+    /// What the simulator has not, each with the reason.
+    absent: Vec<String>,
+}
+
+/// Who is called, and with what.
+struct Language {
+    name: &'static str,
+    sdk: &'static str,
+    /// The program, and the folder in which it is run.
+    program: PathBuf,
+    folder: PathBuf,
+    script: &'static str,
+}
+
+/// The task.
+pub fn run(arguments: &[String]) -> Outcome {
+    if !arguments.is_empty() {
+        return Err(format!(
+            "sdk-check: expected no argument, got `{}`",
+            arguments.join(" ")
+        ));
+    }
+    check(&set_up()?)
+}
+
+/// The check as a part of the whole: a machine without the registries passes it over with a line, unless it is said to be
+/// the one that has to find out.
+pub fn in_ci() -> Outcome {
+    match set_up() {
+        Ok(languages) => check(&languages),
+        Err(reason) if std::env::var_os("CI").is_none() => {
+            eprintln!("ci: SKIPPED sdk-check: {reason}");
+            Ok(())
+        }
+        Err(reason) => Err(reason),
+    }
+}
+
+/// The folder that cargo builds into.
+fn target() -> PathBuf {
+    let asked = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    root().join(asked.unwrap_or_else(|| "target".into()))
+}
+
+fn set_up() -> Result<Vec<Language>, String> {
+    let cache = target().join("sdk-check");
+    let wrong = |error: std::io::Error| format!("sdk-check: cannot use {}: {error}", cache.display());
+    std::fs::create_dir_all(&cache).map_err(wrong)?;
+    Ok(vec![python(&cache)?, node(&cache)?])
+}
+
+/// The Python SDK in an environment of its own.
+fn python(cache: &Path) -> Result<Language, String> {
+    let folder = cache.join(PYTHON_SDK.replace("==", "-python-"));
+    let program = folder.join("bin/python");
+    if !folder.join("ready").exists() {
+        clear(&folder)?;
+        let shown = folder.display().to_string();
+        let make = || command::output("python3", &["-m", "venv", &shown]);
+        if make().is_err() {
+            // Debian has the module apart from the interpreter.
+            clear(&folder)?;
+            install(&["python3", "python3-venv"])?;
+            make().map_err(|error| format!("sdk-check: Python 3 with its module venv is missing: {error}"))?;
+        }
+        let pip = [
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            PYTHON_SDK,
+        ];
+        command::output(&program.display().to_string(), &pip)
+            .map_err(|error| format!("sdk-check: {PYTHON_SDK} cannot be had from PyPI: {error}"))?;
+        mark(&folder)?;
+    }
+    Ok(Language {
+        name: "Python",
+        sdk: PYTHON_SDK,
+        program,
+        folder,
+        script: "xtask/sdk/check.py",
+    })
+}
+
+/// The JavaScript SDK in a project of its own.
+fn node(cache: &Path) -> Result<Language, String> {
+    let has = |name: &str| command::output(name, &["--version"]).is_ok();
+    if !has("node") || !has("npm") {
+        install(&["nodejs", "npm"])?;
+    }
+    let folder = cache.join(NODE_SDK.replace('@', "-node-"));
+    if !folder.join("ready").exists() {
+        clear(&folder)?;
+        let wrong = |error: std::io::Error| format!("sdk-check: cannot write {}: {error}", folder.display());
+        std::fs::create_dir_all(&folder).map_err(wrong)?;
+        std::fs::write(folder.join("package.json"), "{\"private\":true}\n").map_err(wrong)?;
+        let prefix = folder.display().to_string();
+        let npm = [
+            "install",
+            "--prefix",
+            &prefix,
+            "--no-audit",
+            "--no-fund",
+            "--ignore-scripts",
+            "--silent",
+            NODE_SDK,
+        ];
+        command::output("npm", &npm)
+            .map_err(|error| format!("sdk-check: {NODE_SDK} cannot be had from the npm registry: {error}"))?;
+        mark(&folder)?;
+    }
+    Ok(Language {
+        name: "JavaScript",
+        sdk: NODE_SDK,
+        program: "node".into(),
+        folder,
+        script: "xtask/sdk/check.mjs",
+    })
+}
+
+/// Installs packages of Debian.
+fn install(packages: &[&str]) -> Outcome {
+    let missing = |error: String| {
+        let names = packages.join(" and ");
+        format!("sdk-check: {names} cannot be installed; install them yourself and run this again: {error}")
+    };
+    eprintln!("sdk-check: apt-get install {}", packages.join(" "));
+    // Old lists name packages that are gone; where they cannot be fetched, the installation tells.
+    let _ = command::as_root("apt-get", &["update", "-qq"]);
+    let arguments: Vec<&str> = ["install", "-y", "-qq", "--no-install-recommends"]
+        .into_iter()
+        .chain(packages.iter().copied())
+        .collect();
+    command::as_root("apt-get", &arguments).map_err(missing)
+}
+
+/// Removes what an earlier attempt has left.
+fn clear(folder: &Path) -> Outcome {
+    if folder.exists() {
+        std::fs::remove_dir_all(folder).map_err(|error| format!("cannot remove {}: {error}", folder.display()))?;
+    }
+    Ok(())
+}
+
+fn mark(folder: &Path) -> Outcome {
+    std::fs::write(folder.join("ready"), "").map_err(|error| format!("cannot write {}: {error}", folder.display()))
+}
+
+/// A simulator that ends with its standard input, and at the latest when this is dropped.
+struct Simulator {
+    child: Child,
+    address: String,
+}
+
+impl Simulator {
+    fn start() -> Result<Self, String> {
+        let build = ["build", "--quiet", "--package", "cua-grpo-sim", "--example", "serve"];
+        command::run(&cargo(), &build, &[])?;
+        let program = target().join("debug/examples/serve");
+        let wrong = |error: std::io::Error| format!("sdk-check: cannot start {}: {error}", program.display());
+        let child = Command::new(&program)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn();
+        let mut child = child.map_err(wrong)?;
+        let mut address = String::new();
+        if let Some(output) = child.stdout.take() {
+            BufReader::new(output).read_line(&mut address).map_err(wrong)?;
+        }
+        let address = address.trim().to_owned();
+        let simulator = Self { child, address };
+        if simulator.address.is_empty() {
+            return Err("sdk-check: the simulator did not say where it listens".to_owned());
+        }
+        Ok(simulator)
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        // Its end is waited for, so that nothing of it is left.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn check(languages: &[Language]) -> Outcome {
+    let simulator = Simulator::start()?;
+    let mut rows = Vec::new();
+    for language in languages {
+        rows.push((language, call(language, &simulator.address)?));
+    }
+    eprintln!(
+        "{:<12} {:<24} {:>6} {:>6} {:>11}",
+        "language", "SDK", "passed", "failed", "not offered"
+    );
+    for (language, tally) in &rows {
+        let (failed, absent) = (tally.failed.len(), tally.absent.len());
+        eprintln!(
+            "{:<12} {:<24} {:>6} {failed:>6} {absent:>11}",
+            language.name, language.sdk, tally.passed
+        );
+    }
+    for (language, tally) in &rows {
+        for line in &tally.absent {
+            eprintln!("not offered: {}: {line}", language.name);
+        }
+        for line in &tally.failed {
+            eprintln!("failed: {}: {line}", language.name);
+        }
+    }
+    let sum = |count: fn(&Tally) -> usize| rows.iter().map(|(_, tally)| count(tally)).sum::<usize>();
+    let (passed, failed) = (sum(|tally| tally.passed), sum(|tally| tally.failed.len()));
+    let absent = sum(|tally| tally.absent.len());
+    eprintln!("sdk-check: {passed} passed, {failed} failed, {absent} skipped");
+    if failed > 0 {
+        return Err(format!("sdk-check: {failed} calls of the official SDKs failed"));
+    }
+    Ok(())
+}
+
+/// Runs the script of a language and reads what it says.
+fn call(language: &Language, address: &str) -> Result<Tally, String> {
+    let script = root().join(language.script);
+    let result = Command::new(&language.program)
+        .arg(&script)
+        .arg(address)
+        .current_dir(&language.folder)
+        // Proxies and a key of whoever runs this are not for the simulator.
+        .env("NO_PROXY", "127.0.0.1")
+        .env_remove("GBOX_API_KEY")
+        .env_remove("GBOX_CLIENT_BASE_URL")
+        .stderr(Stdio::inherit())
+        .output();
+    let output = result.map_err(|error| format!("sdk-check: {} cannot be run: {error}", language.program.display()))?;
+    let mut tally = read(&String::from_utf8_lossy(&output.stdout));
+    if !output.status.success() && tally.failed.is_empty() {
+        tally
+            .failed
+            .push(format!("{} ended early ({})", language.script, output.status));
+    }
+    if tally.passed == 0 && tally.failed.is_empty() {
+        tally.failed.push(format!("{} called nothing", language.script));
+    }
+    Ok(tally)
+}
+
+/// Reads the lines of a script.
+fn read(text: &str) -> Tally {
+    let mut tally = Tally::default();
+    for line in text.lines() {
+        if line.starts_with("PASSED ") {
+            tally.passed += 1;
+        } else if let Some(failed) = line.strip_prefix("FAILED ") {
+            tally.failed.push(failed.to_owned());
+        } else if let Some(absent) = line.strip_prefix("ABSENT ") {
+            tally.absent.push(absent.to_owned());
+        }
+    }
+    tally
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_scripts_are_counted() {
+        let tally = read("PASSED a\nFAILED b: no route\nsomething else\nPASSED c\nABSENT d: no such thing\n");
+        let wanted = Tally {
+            passed: 2,
+            failed: vec!["b: no route".to_owned()],
+            absent: vec!["d: no such thing".to_owned()],
+        };
+        assert_eq!(tally, wanted);
+    }
+
+    #[test]
+    fn a_script_that_ends_early_has_failed() {
+        let language = Language {
+            name: "none",
+            sdk: "none",
+            program: "false".into(),
+            folder: root(),
+            script: "xtask/sdk/check.py",
+        };
+        assert_eq!(call(&language, "nowhere").unwrap().failed.len(), 1);
+        let language = Language {
+            program: "true".into(),
+            ..language
+        };
+        assert!(call(&language, "nowhere").unwrap().failed[0].contains("called nothing"));
+    }
+}
