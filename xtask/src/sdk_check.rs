@@ -41,12 +41,12 @@ pub fn run(arguments: &[String]) -> Outcome {
     check(&set_up()?)
 }
 
-/// The check as a part of the whole: a machine without the registries passes it over with a line, unless it is said to be
-/// the one that has to find out.
+/// The check as a part of the whole: a machine without the registries passes it over with a line, unless
+/// `SDK_CHECK=required` says that it is the one that has to find out.
 pub fn in_ci() -> Outcome {
     match set_up() {
         Ok(languages) => check(&languages),
-        Err(reason) if std::env::var_os("CI").is_none() => {
+        Err(reason) if std::env::var("SDK_CHECK").as_deref() != Ok("required") => {
             eprintln!("ci: SKIPPED sdk-check: {reason}");
             Ok(())
         }
