@@ -31,8 +31,19 @@ pub fn decode(bytes: &[u8]) -> Result<String, String> {
 /// # Errors
 /// As [`bytes`]; bytes that are no text are [`ErrorKind::InvalidData`].
 pub fn read(path: &Path) -> std::io::Result<String> {
-    decode(&bytes(path, MOST_TEXT)?).map_err(|message| Error::new(ErrorKind::InvalidData, message))
+    let bytes = bytes(path, MOST_TEXT)?;
+    if bytes.starts_with(LFS) {
+        return Err(Error::new(ErrorKind::InvalidData, LFS_ADVICE));
+    }
+    decode(&bytes).map_err(|message| Error::new(ErrorKind::InvalidData, message))
 }
+
+/// What a file begins with that stands for one in Git LFS.
+pub(crate) const LFS: &[u8] = b"version https://git-lfs.github.com/spec/";
+
+/// What to do where a file begins with [`LFS`].
+pub(crate) const LFS_ADVICE: &str =
+    "this is a pointer of Git LFS and not the file itself: fetch it with `git lfs pull`";
 
 /// Opens a file, also behind a link.
 ///

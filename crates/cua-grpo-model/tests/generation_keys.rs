@@ -243,3 +243,44 @@ fn every_key_of_transformers_is_known() {
         assert!(known.contains(&key), "{key}");
     }
 }
+
+#[test]
+fn without_the_file_a_reply_ends_by_the_keys_of_the_model() {
+    let dir = tempfile::tempdir().unwrap();
+    for (config, expected) in [
+        (json!({"text_config": {"eos_token_id": 303}}), vec![303]),
+        (
+            json!({"eos_token_id": [7, 9], "text_config": {"eos_token_id": 303}}),
+            vec![7, 9],
+        ),
+        (json!({"text_config": {}}), vec![]),
+    ] {
+        std::fs::write(dir.path().join("config.json"), config.to_string()).unwrap();
+        assert_eq!(
+            GenerationConfig::stop_of_model(dir.path()).unwrap(),
+            expected,
+            "{config}"
+        );
+    }
+    let error = GenerationConfig::from_json(&json!({"max_new_tokens": 0})).unwrap_err();
+    assert!(error.contains("max_new_tokens: expected at least 1"), "{error}");
+}
+
+#[test]
+fn a_pointer_of_git_lfs_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n";
+    for name in ["generation_config.json", "model.safetensors"] {
+        std::fs::write(dir.path().join(name), pointer).unwrap();
+    }
+    let said = [
+        GenerationConfig::load(dir.path()).unwrap_err().to_string(),
+        cua_grpo_model::checkpoint::TensorFiles::open(dir.path())
+            .err()
+            .unwrap()
+            .to_string(),
+    ];
+    for error in said {
+        assert!(error.contains("git lfs pull"), "{error}");
+    }
+}

@@ -78,6 +78,11 @@ fn what_torchvision_reads_otherwise_is_told() {
 
 /// What a conversation with this content gives, its file in `dir`.
 fn encode(dir: &Path, content: &Value) -> Result<usize, String> {
+    encode_for(&folder("a"), dir, content)
+}
+
+/// The same for the model of the folder `model`.
+fn encode_for(model: &Path, dir: &Path, content: &Value) -> Result<usize, String> {
     let path = dir.join("messages.json");
     std::fs::write(
         &path,
@@ -86,7 +91,7 @@ fn encode(dir: &Path, content: &Value) -> Result<usize, String> {
     .unwrap();
     let conversation = Conversation::read(&path).map_err(|error| error.to_string())?;
     let renderer = ChatRenderer::load(&folder("a")).unwrap();
-    let encoded = conversation.encode(&folder("a"), &renderer, Literals::Tokens, true);
+    let encoded = conversation.encode(model, &renderer, Literals::Tokens, true);
     encoded
         .map(|encoded| encoded.row.tokens.len())
         .map_err(|error| format!("{error:?}: {error}"))
@@ -134,6 +139,35 @@ fn conversations_are_bounded() {
     .unwrap();
     let error = Conversation::read(&path).unwrap_err().to_string();
     assert!(error.contains("recursion limit"), "{error}");
+}
+
+#[test]
+fn pictures_beyond_the_context_are_refused_by_their_heads() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("p.png"), picture("seq.jpg")).unwrap();
+    let part = json!({"type": "image", "image": "p.png"});
+    let start = Instant::now();
+    let error = encode(dir.path(), &Value::from(vec![part.clone(); 200_000])).unwrap_err();
+    assert!(
+        error.contains("the model has a context of") && error.contains("show fewer"),
+        "{error}"
+    );
+    assert!(start.elapsed() < Duration::from_secs(10));
+    let twice = json!([{"type": "image", "image": "p.png", "url": "other.png"}]);
+    let error = encode(dir.path(), &twice).unwrap_err();
+    assert!(error.contains("two sources, image and url"), "{error}");
+    let address = format!("DATA:image/png;base64,{}", "A".repeat(4000));
+    let error = encode(dir.path(), &json!([{"type": "image", "image": address}])).unwrap_err();
+    assert!(error.len() < 600, "{error}");
+}
+
+#[test]
+fn a_gif_that_is_larger_than_its_screen_is_refused() {
+    let mut gif = picture("gray.gif");
+    assert!(decode_rgb(&gif).is_ok());
+    gif[6] -= 1;
+    let error = decode_rgb(&gif).unwrap_err().to_string();
+    assert!(error.contains("first frame is larger than its screen"), "{error}");
 }
 
 #[test]

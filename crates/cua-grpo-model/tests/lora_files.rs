@@ -360,3 +360,28 @@ fn a_pattern_of_layers_that_is_none_is_refused() {
         assert!(error.contains("lora_layers_pattern: `[` is no pattern"), "{error}");
     }
 }
+
+#[test]
+fn what_would_apply_nothing_and_starts_that_peft_does_not_know_are_refused() {
+    for (config, expected) in [
+        (json!({"target_modules": []}), "leave no module"),
+        (
+            json!({"target_modules": [], "layers_to_transform": [0], "layers_pattern": "blocks"}),
+            "leave no module",
+        ),
+        (
+            json!({"init_lora_weights": "zzz"}),
+            "init_lora_weights: expected true, false or one of gaussian",
+        ),
+    ] {
+        let error = load_adapter(&mut model("a"), changed(&config, |_| true).path())
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains(expected), "{config}: {error}");
+    }
+    load_adapter(
+        &mut model("a"),
+        changed(&json!({"init_lora_weights": "Gaussian"}), |_| true).path(),
+    )
+    .unwrap();
+}

@@ -1,5 +1,6 @@
 //! The head of a safetensors file and the index of shards, held against the format before anything is allocated for them.
 
+use crate::plain_text::{LFS, LFS_ADVICE};
 use crate::{ModelError, plain_text};
 use safetensors::tensor::Metadata;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
@@ -33,6 +34,9 @@ pub(super) fn read(file: &mut File, path: &Path) -> Result<(Metadata, u64), Mode
         return Err(cut(8));
     }
     file.read_exact(&mut length).map_err(ModelError::io("read", path))?;
+    if LFS.starts_with(&length) {
+        return Err(ModelError::format(path, LFS_ADVICE));
+    }
     let start = u64::from_le_bytes(length).saturating_add(8);
     if start > size {
         return Err(cut(start));

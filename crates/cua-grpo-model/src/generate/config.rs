@@ -69,6 +69,25 @@ impl GenerationConfig {
             .map_err(|message| ModelError::format(&path, message))
     }
 
+    /// The tokens that end a reply by `config.json` of the folder, which transformers takes where there is no
+    /// `generation_config.json`; none where it has none.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or the key has no token ids.
+    pub fn stop_of_model(dir: &Path) -> Result<Vec<TokenId>, ModelError> {
+        let path = dir.join("config.json");
+        let text = crate::plain_text::read(&path).map_err(ModelError::io("read", &path))?;
+        let wrong = |message: String| ModelError::format(&path, message);
+        let value = parse(&text).map_err(|error| wrong(error.to_string()))?;
+        let whole = Reader(&value).ids("eos_token_id").map_err(wrong)?;
+        let part = value.get("text_config").map_or(Ok(Vec::new()), |text| {
+            Reader(text)
+                .ids("eos_token_id")
+                .map_err(|message| wrong(format!("text_config.{message}")))
+        })?;
+        Ok(if whole.is_empty() { part } else { whole })
+    }
+
     /// Parses the JSON of the file.
     ///
     /// # Errors
@@ -91,7 +110,10 @@ impl GenerationConfig {
             top_k: count("top_k")?.unwrap_or(default.top_k),
             top_p: reader.number("top_p", f64::from(default.top_p), |p| p > 0.0 && p <= 1.0)? as f32,
             eos_token_id: reader.ids("eos_token_id")?,
-            max_new_tokens: count("max_new_tokens")?,
+            max_new_tokens: match count("max_new_tokens")? {
+                Some(0) => return Err("max_new_tokens: expected at least 1, found 0".to_owned()),
+                most => most,
+            },
             max_length: count("max_length")?,
             rules: LogitRules {
                 sequence_bias: reader.biases("sequence_bias")?,

@@ -198,8 +198,19 @@ fn refuse_other_kinds(json: &Value) -> Result<(), String> {
             "init_lora_weights: \"{init}\" changes the base weights; convert the adapter with PEFT (path_initial_model_for_weight_conversion)"
         ));
     }
+    if let Some(kind) =
+        text("init_lora_weights").filter(|kind| !STARTS.iter().any(|start| start.eq_ignore_ascii_case(kind)))
+    {
+        return Err(format!(
+            "init_lora_weights: expected true, false or one of {}, found \"{kind}\"",
+            STARTS.join(", ")
+        ));
+    }
     Ok(())
 }
+
+/// How PEFT may start factors, besides those that change the base weights.
+const STARTS: [&str; 4] = ["gaussian", "eva", "orthogonal", "mica"];
 
 /// That the keys that are read have values of their kinds.
 fn check_types(json: &Value) -> Result<(), String> {
@@ -327,6 +338,13 @@ pub fn load_adapter(model: &mut Qwen3Vl, dir: &Path) -> Result<LoraConfig, Model
     let keys = plain_keys(&files).map_err(|message| ModelError::format(&file, message))?;
     let device = model.device();
     let named = named(model, &config).map_err(|error| ModelError::format(dir.join("adapter_config.json"), error))?;
+    if named.is_empty() {
+        return Err(ModelError::format(
+            dir.join("adapter_config.json"),
+            "target_modules, exclude_modules and layers_to_transform leave no module of this model, so nothing of the \
+             adapter would be applied; PEFT stops there too",
+        ));
+    }
     let mut left: BTreeSet<&String> = keys.values().collect();
     let (mut not_named, mut without) = (Vec::new(), Vec::new());
     let mut problems = Vec::new();

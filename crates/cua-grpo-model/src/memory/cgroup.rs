@@ -1,4 +1,5 @@
-//! Memory that a container or a slice of the system leaves to this process: limits of control groups, versions 1 and 2.
+//! Memory that a container, a slice of the system or a shell leaves to this process: limits of control groups, versions 1
+//! and 2, and of the address space.
 //!
 //! A limit counts for all groups below it, so every group from the process's own up to the root is asked. What a group
 //! uses counts without its inactive file pages, which the kernel takes back before it refuses memory.
@@ -34,8 +35,22 @@ const V1: Names = Names {
 
 /// The tightest limit on this process, if there is one.
 pub(super) fn limit() -> Option<Limit> {
-    let groups = std::fs::read_to_string("/proc/self/cgroup").ok()?;
-    tightest(Path::new("/sys/fs/cgroup"), &groups)
+    let text = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let group = tightest(Path::new("/sys/fs/cgroup"), &text("/proc/self/cgroup"));
+    let own = address_space(&text("/proc/self/limits"), &text("/proc/self/status"));
+    group.into_iter().chain(own).min_by_key(|limit| limit.free)
+}
+
+/// The limit of `ulimit -v`, from the texts of `/proc/self/limits` and `/proc/self/status`.
+fn address_space(limits: &str, status: &str) -> Option<Limit> {
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max address space"))?;
+    let total: u64 = line.split_whitespace().next()?.parse().ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmSize:"))?;
+    let used: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(Limit {
+        total,
+        free: total.saturating_sub(used * 1024),
+    })
 }
 
 /// The same for a process whose `/proc/PID/cgroup` is `groups`, where control groups are mounted at `mount`.
@@ -119,6 +134,21 @@ mod tests {
         );
         assert_eq!(tightest(mount, "0::/elsewhere\n"), None);
         assert_eq!(tightest(mount, "nonsense"), None);
+    }
+
+    #[test]
+    fn the_address_space_may_be_limited() {
+        let limits = "Limit                     Soft Limit           Hard Limit           Units     \n\
+                      Max cpu time              unlimited            unlimited            seconds   \n\
+                      Max address space         1228800000           1228800000           bytes     \n";
+        let status = "Name:\ttrainer\nVmSize:\t  200000 kB\nVmRSS:\t 1000 kB\n";
+        let limit = Limit {
+            total: 1_228_800_000,
+            free: 1_024_000_000,
+        };
+        assert_eq!(address_space(limits, status), Some(limit));
+        let free = limits.replace("1228800000", "unlimited ");
+        assert_eq!(address_space(&free, status), None);
     }
 
     #[test]

@@ -98,6 +98,13 @@ fn decode(bytes: &[u8]) -> Result<RgbImage, ProcessorError> {
     };
     image.apply_orientation(orientation);
     let (width, height) = (image.width() as usize, image.height() as usize);
+    if format == Some(ImageFormat::Gif) && gif_frame_is_cut(bytes) {
+        return Err(ProcessorError::Decode {
+            bytes: bytes.len(),
+            message: "a GIF whose first frame is larger than its screen: programs show it differently; save it as PNG"
+                .to_owned(),
+        });
+    }
     let background = (format == Some(ImageFormat::Gif)).then(|| gif_background(bytes));
     Ok(RgbImage {
         data: opaque(image, background),
@@ -173,6 +180,28 @@ fn gif_background(bytes: &[u8]) -> [u8; 3] {
     let at = 13 + 3 * usize::from(*index);
     let colour = bytes.get(at..at + 3).and_then(|colour| colour.try_into().ok());
     colour.unwrap_or([0; 3])
+}
+
+/// Whether the first frame of a GIF reaches beyond its screen.
+fn gif_frame_is_cut(bytes: &[u8]) -> bool {
+    let number = |at: usize| Some(u32::from(*bytes.get(at)?) | u32::from(*bytes.get(at + 1)?) << 8);
+    let reaches = || {
+        let (width, height) = (number(6)?, number(8)?);
+        let flags = *bytes.get(10)?;
+        let mut at = 13 + if flags & 0x80 == 0 { 0 } else { 3 * (2 << (flags & 7)) };
+        // Extensions are a mark, a label and blocks, of which the last one is empty.
+        while *bytes.get(at)? == 0x21 {
+            at += 2;
+            while *bytes.get(at)? != 0 {
+                at += 1 + usize::from(*bytes.get(at)?);
+            }
+            at += 1;
+        }
+        let frame = *bytes.get(at)? == 0x2c;
+        let (left, top, wide, high) = (number(at + 1)?, number(at + 3)?, number(at + 5)?, number(at + 7)?);
+        Some(frame && (left + wide > width || top + high > height))
+    };
+    reaches().unwrap_or(false)
 }
 
 fn upper(value: u16) -> u8 {

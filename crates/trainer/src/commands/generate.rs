@@ -167,10 +167,24 @@ struct Wishes {
 impl Wishes {
     fn resolve(arguments: &GenerateArgs, model: &Path, renderer: &ChatRenderer) -> Result<Self, TrainError> {
         let file = GenerationConfig::load(model).map_err(|error| TrainError::Usage(error.to_string()))?;
-        if file.is_none() {
-            output::say("no generation_config.json: greedy, until <|im_end|> or <|endoftext|>, where flags do not say");
-        }
-        let file = file.unwrap_or_default();
+        let file = match file {
+            Some(file) => file,
+            None => {
+                let wrong = |error: cua_grpo_model::ModelError| TrainError::Usage(error.to_string());
+                let eos_token_id = GenerationConfig::stop_of_model(model).map_err(wrong)?;
+                let until = match &eos_token_id[..] {
+                    [] => "<|im_end|> or <|endoftext|>".to_owned(),
+                    ids => format!("eos_token_id of config.json ({ids:?})"),
+                };
+                output::say(format!(
+                    "no generation_config.json: greedy, until {until}, where flags do not say"
+                ));
+                GenerationConfig {
+                    eos_token_id,
+                    ..GenerationConfig::default()
+                }
+            }
+        };
         for warning in &file.not_applied {
             output::warn(format!("generation_config.json: {warning}"));
         }

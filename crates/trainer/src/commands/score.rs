@@ -36,6 +36,13 @@ pub fn score(arguments: &ScoreArgs) -> Result<(), TrainError> {
         model,
     } = super::model::load(options)?;
     let encoded = messages::encode(&conversation, folder.path(), &renderer, options, false)?;
+    let (tokens, context) = (encoded.row.tokens.len(), model.config.text.max_position_embeddings);
+    if tokens > context {
+        return Err(TrainError::Usage(format!(
+            "{}: the conversation has {tokens} tokens, and the model a context of {context} tokens (max_position_embeddings)",
+            arguments.messages.display()
+        )));
+    }
     let start = std::time::Instant::now();
     let scored = score_sequence(&model, &encoded.row).map_err(|error| TrainError::Usage(error.to_string()))?;
     let sum: f64 = scored.logprobs.iter().map(|&value| f64::from(value)).sum();

@@ -19,6 +19,8 @@ pub(super) struct Media<'a> {
     model: &'a Path,
     renderer: &'a ChatRenderer,
     folder: &'a Path,
+    /// Positions that the model knows.
+    context: Option<usize>,
     clips: Option<VideoProcessorConfig>,
     pub(super) pixels: Vec<Arc<Pixels>>,
     pub(super) pictures: Vec<Image>,
@@ -33,6 +35,7 @@ impl<'a> Media<'a> {
             model,
             renderer,
             folder,
+            context: context(model),
             clips: None,
             pixels: Vec::new(),
             pictures: Vec::new(),
@@ -52,18 +55,26 @@ impl<'a> Media<'a> {
                 Value::Object(url) => url.get("url").and_then(Value::as_str),
                 _ => None,
             };
-            let source = ["image", "image_url", "url", "path", "base64"]
-                .into_iter()
-                .find_map(named);
+            let keys = ["image", "image_url", "url", "path", "base64"];
+            let given: Vec<&str> = keys.into_iter().filter(|key| named(key).is_some()).collect();
+            if given.len() > 1 {
+                return Err(format!("a picture with two sources, {}; give one", given.join(" and ")));
+            }
+            let source = given.first().and_then(|key| named(key));
             let source = source
                 .ok_or("a picture without a file; write {\"type\": \"image\", \"image\": \"path\"}".to_owned())?;
             let bytes = self.bytes(source)?;
-            let pixels = self.renderer.images().process(&bytes);
-            let pixels = pixels.map_err(|error| format!("picture `{}`: {error}", shown(source)))?;
-            self.pictures.push(Image::new(bytes));
-            self.images.push(pixels.grid);
-            self.pixels.push(Arc::new(pixels));
+            let wrong = |error| format!("picture `{}`: {error}", shown(source));
+            // Its head says how many tokens it has: what does not fit is not decoded.
+            self.images
+                .push(self.renderer.images().encoded_grid(&bytes).map_err(wrong)?);
             self.check_tokens()?;
+            let pixels = self.renderer.images().process(&bytes).map_err(wrong)?;
+            if let Some(grid) = self.images.last_mut() {
+                *grid = pixels.grid;
+            }
+            self.pictures.push(Image::new(bytes));
+            self.pixels.push(Arc::new(pixels));
         } else if part["type"] == "video" || has("video") {
             self.clip(part)?;
         }
@@ -135,6 +146,12 @@ impl<'a> Media<'a> {
                 "the pictures up to here are {tokens} tokens, more than {MOST_TOKENS}; show fewer or smaller ones"
             ));
         }
+        if let Some(context) = self.context.filter(|context| tokens > *context) {
+            return Err(format!(
+                "the pictures up to here are {tokens} tokens, and the model has a context of {context} tokens \
+                 (max_position_embeddings); show fewer or smaller ones"
+            ));
+        }
         Ok(())
     }
 
@@ -142,6 +159,14 @@ impl<'a> Media<'a> {
     fn bytes(&self, source: &str) -> Result<Vec<u8>, String> {
         picture::read(source, self.folder).map_err(|error| format!("`{}`: {error}", shown(source)))
     }
+}
+
+/// The longest sequence of the model in the folder `model`, where there is one.
+fn context(model: &Path) -> Option<usize> {
+    let text = crate::plain_text::read(&model.join("config.json")).ok()?;
+    let config: Value = serde_json::from_str(&text).ok()?;
+    let positions = config["text_config"]["max_position_embeddings"].as_u64()?;
+    usize::try_from(positions).ok()
 }
 
 /// The start of an address, which may hold a whole picture.

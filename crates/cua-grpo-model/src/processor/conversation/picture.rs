@@ -19,6 +19,9 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 /// Fewest characters of base64 without a `data:` address; shorter ones are more likely a wrong path.
 const BARE: usize = 64;
 
+/// Characters of a path that a message shows.
+const MOST_SHOWN: usize = 400;
+
 /// The encoded picture that `source` names: a path below `folder`, a `file://` address, a `data:` address, or base64 alone.
 /// White space and line breaks inside base64 are passed over.
 ///
@@ -26,7 +29,9 @@ const BARE: usize = 64;
 /// What is wrong with `source`, without its name.
 pub(super) fn read(source: &str, folder: &Path) -> Result<Vec<u8>, String> {
     let trimmed = source.trim_start();
-    if let Some(data) = trimmed.strip_prefix("data:") {
+    // The scheme of an address is read without regard to case.
+    let address = trimmed.get(..5).filter(|scheme| scheme.eq_ignore_ascii_case("data:"));
+    if let Some(data) = address.and(trimmed.get(5..)) {
         let form = "expected data:image/png;base64,...";
         let (head, body) = data.split_once(',').ok_or(form)?;
         if !head.trim_end().to_ascii_lowercase().ends_with("base64") {
@@ -46,7 +51,8 @@ pub(super) fn read(source: &str, folder: &Path) -> Result<Vec<u8>, String> {
         }
         Err(error) => {
             let bare = decode(source).filter(|_| source.len() >= BARE);
-            bare.ok_or_else(|| format!("{error}; expected the path of a picture, {}", path.display()))
+            let path: String = path.display().to_string().chars().take(MOST_SHOWN).collect();
+            bare.ok_or_else(|| format!("{error}; expected the path of a picture, {path}"))
         }
     }
 }
