@@ -1,0 +1,56 @@
+//! The apps, one folder or file each. To add one: write it, and name it in [`ALL`].
+
+pub mod settings;
+
+use crate::{
+    app::{App, Icon, Layer},
+    state::{LAUNCHER, State, data::Info},
+    ui::Ui,
+};
+
+/// All apps of the phone.
+pub static ALL: &[&dyn App] = &[&Launcher, &settings::Settings];
+
+/// The app of a package.
+pub fn app(package: &str) -> Option<&'static dyn App> {
+    ALL.iter().copied().find(|app| app.info().package == package)
+}
+
+/// What all apps say of themselves.
+pub fn infos() -> Vec<Info> {
+    ALL.iter().map(|app| app.info()).collect()
+}
+
+/// How the icon of a package is drawn; packages without an app have the robot's.
+pub fn icon(package: &str) -> Icon {
+    app(package).map_or(
+        Icon {
+            back: 0x3D_DC84,
+            layers: &[Layer::Glyph("android", 0xFF_FFFF, 0.62, 0.0, 0.0)],
+        },
+        |app| app.icon(),
+    )
+}
+
+/// The home screen as a package; its windows are drawn by the system.
+struct Launcher;
+
+impl App for Launcher {
+    fn info(&self) -> Info {
+        Info {
+            package: LAUNCHER,
+            label: "Pixel Launcher",
+            activity: "com.google.android.apps.nexuslauncher.NexusLauncherActivity",
+            permissions: &[],
+        }
+    }
+
+    fn icon(&self) -> Icon {
+        Icon {
+            back: 0xE8_EAED,
+            layers: &[Layer::Glyph("home", 0x5F_6368, 0.6, 0.0, 0.0)],
+        }
+    }
+
+    fn build(&self, _state: &State, _ui: &mut Ui) {}
+}
