@@ -17,10 +17,13 @@ pub trait App: Sync {
     /// Builds the page that `ui.place` names.
     fn build(&self, state: &State, ui: &mut Ui);
 
-    /// The place that a class or an action of an intent opens, where it is not the first page.
-    fn intent(&self, _state: &State, _intent: &Intent) -> Option<Place> {
+    /// Does what an intent asks, and gives the place that it opens, where it is not the first page.
+    fn intent(&self, _state: &mut State, _intent: &Intent) -> Option<Place> {
         None
     }
+
+    /// Takes over what was typed; called after each touch and key.
+    fn after(&self, _state: &mut State) {}
 }
 
 /// What `am start` was asked for.

@@ -188,6 +188,11 @@ impl Phone {
 
     /// Touches a point for a moment, in pixels.
     pub fn tap(&mut self, x: f32, y: f32) {
+        self.tap_once(x, y);
+        self.after();
+    }
+
+    fn tap_once(&mut self, x: f32, y: f32) {
         self.touch();
         if !self.state.awake || self.stop_fling() {
             return;
@@ -229,6 +234,11 @@ impl Phone {
 
     /// Touches a point for a long time, in pixels.
     pub fn long_press(&mut self, x: f32, y: f32) {
+        self.press(x, y);
+        self.after();
+    }
+
+    fn press(&mut self, x: f32, y: f32) {
         self.touch();
         if !self.state.awake {
             return;
@@ -252,6 +262,11 @@ impl Phone {
 
     /// Drags a finger from one point to another in so many ms, and lets it go at that speed.
     pub fn swipe(&mut self, from: (f32, f32), to: (f32, f32), ms: i64) {
+        self.drag_finger(from, to, ms);
+        self.after();
+    }
+
+    fn drag_finger(&mut self, from: (f32, f32), to: (f32, f32), ms: i64) {
         self.touch();
         if !self.state.awake {
             return;
@@ -381,11 +396,17 @@ impl Phone {
             }
             typed &= line.is_empty() || self.state.type_text(line);
         }
+        self.after();
         typed
     }
 
     /// Presses a key.
     pub fn key(&mut self, key: Key) {
+        self.press_key(key);
+        self.after();
+    }
+
+    fn press_key(&mut self, key: Key) {
         self.touch();
         let state = &mut self.state;
         match key {
@@ -463,6 +484,13 @@ impl Phone {
                 None => self.state.keyboard.hidden = true,
             },
             None => {}
+        }
+    }
+
+    /// Apps take over what was typed.
+    fn after(&mut self) {
+        for app in apps::ALL {
+            app.after(&mut self.state);
         }
     }
 

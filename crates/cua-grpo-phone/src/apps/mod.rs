@@ -1,6 +1,19 @@
 //! The apps, one folder or file each. To add one: write it, and name it in [`ALL`].
 
-pub mod settings;
+mod calculator;
+mod calendar;
+mod camera;
+mod chrome;
+mod clock;
+mod contacts;
+mod files;
+mod keep;
+mod messages;
+mod phone;
+mod photos;
+mod settings;
+
+pub use calculator::compute;
 
 use crate::{
     app::{App, Icon, Layer},
@@ -9,7 +22,21 @@ use crate::{
 };
 
 /// All apps of the phone.
-pub static ALL: &[&dyn App] = &[&Launcher, &settings::Settings];
+pub static ALL: &[&dyn App] = &[
+    &Launcher,
+    &settings::Settings,
+    &clock::Clock,
+    &calculator::Calculator,
+    &contacts::Contacts,
+    &phone::Dialer,
+    &messages::Messages,
+    &keep::Keep,
+    &calendar::Calendar,
+    &files::Files,
+    &camera::Camera,
+    &photos::Photos,
+    &chrome::Chrome,
+];
 
 /// The app of a package.
 pub fn app(package: &str) -> Option<&'static dyn App> {

@@ -309,7 +309,7 @@ impl Ui<'_> {
             node.class("android.widget.FrameLayout").desc(*word).select(on).tap(move |state| {
                 let place = state.page_mut();
                 place.close_over();
-                place.set("tab", if tab == "0" { "" } else { &tab });
+                place.set("tab", tab.as_str());
                 place.scroll.clear();
             });
             node.text(*word);

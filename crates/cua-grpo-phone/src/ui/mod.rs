@@ -5,6 +5,7 @@ pub mod controls;
 pub mod dialogs;
 pub mod lists;
 pub mod node;
+pub mod pickers;
 pub mod theme;
 
 pub use build::{Frame, Scene, Ui};
