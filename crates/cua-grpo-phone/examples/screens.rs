@@ -58,7 +58,10 @@ fn draw(folder: &Path, display: Display) -> Result<(), Box<dyn std::error::Error
         let start = Instant::now();
         let _ = phone.frame();
         let unchanged = start.elapsed().as_secs_f64() * 1e6;
-        println!("{name:24} first {cold:6.1} ms, again {:6.1} ms, unchanged {unchanged:5.1} us", times[2]);
+        println!(
+            "{name:24} first {cold:6.1} ms, again {:6.1} ms, unchanged {unchanged:5.1} us",
+            times[2]
+        );
         slowest = slowest.max(times[2]);
     }
     println!("slowest of {}x{}: {slowest:.1} ms", display.width, display.height);
@@ -69,7 +72,11 @@ fn save(path: &Path, frame: &Frame) -> Result<(), Box<dyn std::error::Error>> {
     let mut encoder = png::Encoder::new(BufWriter::new(fs::File::create(path)?), frame.width, frame.height);
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
-    let rgb: Vec<u8> = frame.rgba.chunks_exact(4).flat_map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect();
+    let rgb: Vec<u8> = frame
+        .rgba
+        .chunks_exact(4)
+        .flat_map(|pixel| [pixel[0], pixel[1], pixel[2]])
+        .collect();
     encoder.write_header()?.write_image_data(&rgb)?;
     Ok(())
 }

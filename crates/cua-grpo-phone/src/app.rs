@@ -42,7 +42,10 @@ pub struct Intent {
 impl Intent {
     /// The value of an extra.
     pub fn extra(&self, name: &str) -> Option<&str> {
-        self.extras.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.extras
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     }
 }
 

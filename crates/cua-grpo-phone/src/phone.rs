@@ -296,7 +296,12 @@ impl Phone {
         let vertical = matches!(way, Way::Up | Way::Down);
         let moves = |node: &Node| {
             let scrolls = node.scroll.as_ref().is_some_and(|scroll| {
-                vertical && (if dy < 0.0 { scroll.offset < scroll.max - 0.5 } else { scroll.offset > 0.5 } || node.swipe.is_none() && scroll.max > 0.0)
+                vertical
+                    && (if dy < 0.0 {
+                        scroll.offset < scroll.max - 0.5
+                    } else {
+                        scroll.offset > 0.5
+                    } || node.swipe.is_none() && scroll.max > 0.0)
             });
             scrolls || node.swipe.is_some() || (!vertical && node.slide.is_some())
         };
@@ -347,7 +352,10 @@ impl Phone {
         const SIDE: f32 = 16.0;
         let k = self.state.display.scale();
         let (x, y) = (from.0 / k, from.1 / k);
-        let (width, height) = (self.state.display.width as f32 / k, self.state.display.height as f32 / k);
+        let (width, height) = (
+            self.state.display.width as f32 / k,
+            self.state.display.height as f32 / k,
+        );
         if self.state.locked || self.state.prompt.is_some() {
             return false;
         }
@@ -453,7 +461,10 @@ impl Phone {
 
     fn next_field(&mut self) {
         let scene = self.scene();
-        let fields: Vec<_> = scene.nodes[scene.modal..].iter().filter_map(|node| node.field.as_ref()).collect();
+        let fields: Vec<_> = scene.nodes[scene.modal..]
+            .iter()
+            .filter_map(|node| node.field.as_ref())
+            .collect();
         let window = self.state.front_window();
         let now = self.state.place(window).focus.clone();
         let at = fields.iter().position(|field| Some(&field.key) == now.as_ref());

@@ -14,7 +14,12 @@ use crate::{
 /// Builds the screen of a state.
 pub fn scene(state: &State, engine: &mut TextEngine) -> Scene {
     let k = state.display.scale();
-    let screen = Rect::new(0.0, 0.0, state.display.width as f32 / k, state.display.height as f32 / k);
+    let screen = Rect::new(
+        0.0,
+        0.0,
+        state.display.width as f32 / k,
+        state.display.height as f32 / k,
+    );
     let theme = Theme::new(state.dark());
     let frame = Frame { k, x: 0.0, y: 0.0 };
     let mut ui = Ui::new(engine, theme, screen, frame, state.place(Window::Home));
@@ -28,7 +33,11 @@ pub fn scene(state: &State, engine: &mut TextEngine) -> Scene {
     let below = if typing { keyboard::HEIGHT } else { navigation };
     ui.area = Rect::new(0.0, STATUS, screen.w, (screen.h - STATUS - below).max(80.0));
     // Light symbols on the wallpaper and on dark pages.
-    let mut symbols = if theme.dark { Color::hex(0xE6_E5EC) } else { Color::hex(0x2A_2B31) };
+    let mut symbols = if theme.dark {
+        Color::hex(0xE6_E5EC)
+    } else {
+        Color::hex(0x2A_2B31)
+    };
     if state.locked {
         lock::build(state, &mut ui);
         symbols = Color::WHITE;
@@ -37,17 +46,20 @@ pub fn scene(state: &State, engine: &mut TextEngine) -> Scene {
         symbols = Color::WHITE;
     } else if state.in_app && !state.tasks.is_empty() {
         let package = state.front_package().to_owned();
-        let place = state.page();
         ui.fill(screen, 0.0, theme.surface);
-        ui.window(Window::App, &package, place);
-        ui.node(screen).class("android.widget.FrameLayout").id("android:id/content");
+        ui.window(Window::App, &package, state.page());
+        ui.node(screen)
+            .class("android.widget.FrameLayout")
+            .id("android:id/content");
         ui.open();
         if let Some(app) = apps::app(&package) {
             app.build(state, &mut ui);
         }
-        if place.var("bars") == "light" {
-            symbols = Color::WHITE;
+        // A page that is dark whatever the theme has light symbols above it.
+        if ui.theme.dark {
+            symbols = Color::hex(0xE6_E5EC);
         }
+        ui.theme = theme;
     } else {
         home::build(state, &mut ui);
         if state.place(Window::Home).var("drawer").is_empty() {
@@ -69,7 +81,11 @@ pub fn scene(state: &State, engine: &mut TextEngine) -> Scene {
     if state.shade == 0 {
         bars::status_bar(state, &mut ui, symbols);
     }
-    let pill = if typing && !theme.dark { Color::hex(0x2A_2B31) } else { symbols };
+    let pill = if typing && !theme.dark {
+        Color::hex(0x2A_2B31)
+    } else {
+        symbols
+    };
     bars::navigation_bar(state, &mut ui, pill);
     panels::build(state, &mut ui);
     ui.finish()

@@ -27,7 +27,11 @@ fn touch(phone: &mut Phone, words: &str) {
 
 fn type_keys(phone: &mut Phone, text: &str) {
     for letter in text.chars() {
-        let key = if letter == ' ' { "Space".to_owned() } else { letter.to_string() };
+        let key = if letter == ' ' {
+            "Space".to_owned()
+        } else {
+            letter.to_string()
+        };
         touch(phone, &key);
     }
 }
@@ -128,7 +132,10 @@ pub fn screens(display: Display) -> Vec<(&'static str, Phone)> {
     add("message-typing", 5, false, &|phone| {
         open("com.google.android.apps.messaging")(phone);
         let scene = phone.scene();
-        let row = scene.nodes.iter().find(|node| node.class == "android.view.ViewGroup" && node.tap.is_some());
+        let row = scene
+            .nodes
+            .iter()
+            .find(|node| node.class == "android.view.ViewGroup" && node.tap.is_some());
         if let Some((x, y)) = row.map(|node| node.rect.center()) {
             phone.tap(x, y);
         }
@@ -146,7 +153,9 @@ pub fn screens(display: Display) -> Vec<(&'static str, Phone)> {
     add("photos", 2, false, &open("com.google.android.apps.photos"));
     add("camera", 2, false, &open("com.google.android.GoogleCamera"));
     add("permission", 2, false, &|phone| {
-        phone.state_mut().allow("com.google.android.GoogleCamera", "CAMERA", None);
+        phone
+            .state_mut()
+            .allow("com.google.android.GoogleCamera", "CAMERA", None);
         open("com.google.android.GoogleCamera")(phone);
         touch(phone, "Take photo");
     });

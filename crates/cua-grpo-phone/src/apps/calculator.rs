@@ -45,7 +45,11 @@ impl App for Calculator {
         let formula = ui.place.var("formula").to_owned();
         let result = ui.place.var("result").to_owned();
         let top = Rect::new(area.x, area.y, area.w, area.h * 0.36);
-        ui.fill_corners(Rect::new(0.0, 0.0, ui.screen.w, top.bottom()), [0.0, 0.0, 28.0, 28.0], theme.container);
+        ui.fill_corners(
+            Rect::new(0.0, 0.0, ui.screen.w, top.bottom()),
+            [0.0, 0.0, 28.0, 28.0],
+            theme.container,
+        );
         let shown = if result.is_empty() { &formula } else { &result };
         let size = match shown.chars().count() {
             0..10 => 64.0,
@@ -55,19 +59,44 @@ impl App for Calculator {
         let box_ = Rect::new(area.x + 24.0, top.bottom() - 150.0, area.w - 48.0, 80.0);
         ui.label_in(box_, sp(size).right(), theme.on_surface, shown);
         if let Some(node) = ui.last() {
-            node.id(if result.is_empty() { "formula" } else { "result_final" }).class("android.widget.EditText");
+            node.id(if result.is_empty() { "formula" } else { "result_final" })
+                .class("android.widget.EditText");
         }
         if result.is_empty() && formula.chars().any(|c| "+\u{2212}\u{d7}\u{f7}%".contains(c)) {
             let preview = compute(&formula).map_or_else(String::new, show);
-            ui.label(area.x + 24.0, top.bottom() - 62.0, area.w - 48.0, sp(30.0).right(), theme.on_variant, &preview);
+            ui.label(
+                area.x + 24.0,
+                top.bottom() - 62.0,
+                area.w - 48.0,
+                sp(30.0).right(),
+                theme.on_variant,
+                &preview,
+            );
             if let Some(node) = ui.last() {
                 node.id("result_preview");
             }
         }
-        ui.draw_text(area.x + 24.0, area.y + 8.0, 80.0, sp(14.0).medium(), theme.on_variant, "DEG");
-        ui.icon("more_vert", Rect::new(area.right() - 52.0, area.y, 40.0, 40.0), 24.0, theme.on_variant);
+        ui.draw_text(
+            area.x + 24.0,
+            area.y + 8.0,
+            80.0,
+            sp(14.0).medium(),
+            theme.on_variant,
+            "DEG",
+        );
+        ui.icon(
+            "more_vert",
+            Rect::new(area.right() - 52.0, area.y, 40.0, 40.0),
+            24.0,
+            theme.on_variant,
+        );
         let gap = 10.0;
-        let pad = Rect::new(area.x + 16.0, top.bottom() + 20.0, area.w - 32.0, area.bottom() - top.bottom() - 32.0);
+        let pad = Rect::new(
+            area.x + 16.0,
+            top.bottom() + 20.0,
+            area.w - 32.0,
+            area.bottom() - top.bottom() - 32.0,
+        );
         let (w, h) = ((pad.w + gap) / 4.0, (pad.h + gap) / 5.0);
         for (row, keys) in KEYS.iter().enumerate() {
             for (column, key) in keys.iter().enumerate() {
@@ -137,7 +166,11 @@ fn press(state: &mut State, key: &str) {
         key => {
             if !result.is_empty() {
                 let goes_on = "+\u{2212}\u{d7}\u{f7}%".contains(key) && result != "Format error";
-                formula = if goes_on { result.replace(',', "") } else { String::new() };
+                formula = if goes_on {
+                    result.replace(',', "")
+                } else {
+                    String::new()
+                };
                 place.set("result", "");
             }
             if formula.chars().count() < 60 {
@@ -172,8 +205,12 @@ fn show(value: f64) -> String {
             break;
         }
     }
-    let (sign, digits) = text.strip_prefix('-').map_or(("", text.as_str()), |rest| ("\u{2212}", rest));
-    let (whole, part) = digits.split_once('.').map_or((digits, String::new()), |(whole, part)| (whole, format!(".{part}")));
+    let (sign, digits) = text
+        .strip_prefix('-')
+        .map_or(("", text.as_str()), |rest| ("\u{2212}", rest));
+    let (whole, part) = digits
+        .split_once('.')
+        .map_or((digits, String::new()), |(whole, part)| (whole, format!(".{part}")));
     let mut grouped = String::new();
     for (index, digit) in whole.chars().enumerate() {
         if index > 0 && (whole.len() - index) % 3 == 0 {
@@ -187,7 +224,11 @@ fn show(value: f64) -> String {
 /// The value of a formula with + − × ÷ % and brackets; `None` where it is none.
 pub fn compute(formula: &str) -> Option<f64> {
     let letters: Vec<char> = formula.chars().filter(|c| !c.is_whitespace() && *c != ',').collect();
-    let mut reader = Reader { letters, at: 0, depth: 0 };
+    let mut reader = Reader {
+        letters,
+        at: 0,
+        depth: 0,
+    };
     let value = reader.sum()?;
     (reader.at == reader.letters.len() && !reader.letters.is_empty()).then_some(value)
 }

@@ -8,7 +8,7 @@ use crate::{
         data::{Event, Info},
         time::{Civil, DAY},
     },
-    ui::{Button, FieldLook, Row, End, Ui, act, pickers, sp},
+    ui::{Button, End, FieldLook, Row, Ui, act, pickers, sp},
 };
 use std::sync::Arc;
 
@@ -23,7 +23,12 @@ impl App for Calendar {
             package: "com.google.android.calendar",
             label: "Calendar",
             activity: ACTIVITY,
-            permissions: &["READ_CALENDAR", "READ_CONTACTS", "ACCESS_FINE_LOCATION", "POST_NOTIFICATIONS"],
+            permissions: &[
+                "READ_CALENDAR",
+                "READ_CONTACTS",
+                "ACCESS_FINE_LOCATION",
+                "POST_NOTIFICATIONS",
+            ],
         }
     }
 
@@ -75,7 +80,11 @@ fn span(state: &State, event: &Event) -> String {
     }
     let (start, end) = (state.clock_of(event.start), state.clock_of(event.end));
     let same = start.split_once(' ').map(|(_, half)| half) == end.split_once(' ').map(|(_, half)| half);
-    let start = if same { start.split(' ').next().unwrap_or(&start).to_owned() } else { start };
+    let start = if same {
+        start.split(' ').next().unwrap_or(&start).to_owned()
+    } else {
+        start
+    };
     format!("{start} \u{2013} {end}")
 }
 
@@ -89,7 +98,10 @@ fn schedule(state: &State, ui: &mut Ui) {
     ui.scroll("list", rect, |ui, top| {
         let mut y = top + 8.0;
         let mut month = 0;
-        let mut days: Vec<i64> = list.iter().map(|event| state.local(event.start).div_euclid(DAY)).collect();
+        let mut days: Vec<i64> = list
+            .iter()
+            .map(|event| state.local(event.start).div_euclid(DAY))
+            .collect();
         days.push(today);
         days.sort_unstable();
         days.dedup();
@@ -99,23 +111,50 @@ fn schedule(state: &State, ui: &mut Ui) {
                 month = at.month;
                 let banner = Rect::new(area.x, y, area.w, 96.0);
                 let tint = [0x9F_C3E4, 0xB9_D8B4, 0xE7_C5A8, 0xC7_B0E0][month as usize % 4];
-                ui.fill(banner, 0.0, theme.container.mix(Color::hex(tint), if theme.dark { 0.25 } else { 0.55 }));
+                ui.fill(
+                    banner,
+                    0.0,
+                    theme
+                        .container
+                        .mix(Color::hex(tint), if theme.dark { 0.25 } else { 0.55 }),
+                );
                 let title = format!("{} {}", at.month_name(), at.year);
                 ui.label(area.x + 72.0, y + 16.0, 260.0, sp(20.0), theme.on_surface, &title);
                 y += 104.0;
             }
-            let events: Vec<&Event> = list.iter().filter(|event| state.local(event.start).div_euclid(DAY) == day).collect();
+            let events: Vec<&Event> = list
+                .iter()
+                .filter(|event| state.local(event.start).div_euclid(DAY) == day)
+                .collect();
             let circle = Rect::new(area.x + 14.0, y + 22.0, 40.0, 40.0);
             let front = if day == today { theme.primary } else { theme.on_variant };
-            ui.label(area.x + 14.0, y + 4.0, 40.0, sp(12.0).medium().center(), front, &at.weekday_name()[..3]);
+            ui.label(
+                area.x + 14.0,
+                y + 4.0,
+                40.0,
+                sp(12.0).medium().center(),
+                front,
+                &at.weekday_name()[..3],
+            );
             if day == today {
                 ui.fill(circle, 20.0, theme.primary);
             }
-            let number = if day == today { theme.on_primary } else { theme.on_surface };
+            let number = if day == today {
+                theme.on_primary
+            } else {
+                theme.on_surface
+            };
             ui.label_in(circle, sp(22.0).center(), number, &at.day.to_string());
             let mut line = y + 4.0;
             if events.is_empty() {
-                ui.label(area.x + 72.0, line + 20.0, 260.0, sp(15.0), theme.on_variant, "Nothing planned. Tap to create.");
+                ui.label(
+                    area.x + 72.0,
+                    line + 20.0,
+                    260.0,
+                    sp(15.0),
+                    theme.on_variant,
+                    "Nothing planned. Tap to create.",
+                );
                 line += 58.0;
             }
             for event in events {
@@ -127,13 +166,31 @@ fn schedule(state: &State, ui: &mut Ui) {
     });
     ui.top_bar("", false);
     let at = Civil::new(today * DAY);
-    ui.icon("menu", Rect::new(area.x + 12.0, area.y, 40.0, 64.0), 24.0, theme.on_variant);
-    ui.label_in(Rect::new(area.x + 64.0, area.y, 200.0, 64.0), sp(22.0), theme.on_surface, at.month_name());
-    ui.icon_button(area.right() - 104.0, area.y + 8.0, "search", "Search", |state| state.say("Search needs an account"));
-    ui.icon_button(area.right() - 56.0, area.y + 8.0, "today_o", "Jump to date", move |state| {
-        let now = state.local(state.now);
-        pickers::ask_day(state.page_mut(), "jump", now);
+    ui.icon(
+        "menu",
+        Rect::new(area.x + 12.0, area.y, 40.0, 64.0),
+        24.0,
+        theme.on_variant,
+    );
+    ui.label_in(
+        Rect::new(area.x + 64.0, area.y, 200.0, 64.0),
+        sp(22.0),
+        theme.on_surface,
+        at.month_name(),
+    );
+    ui.icon_button(area.right() - 104.0, area.y + 8.0, "search", "Search", |state| {
+        state.say("Search needs an account")
     });
+    ui.icon_button(
+        area.right() - 56.0,
+        area.y + 8.0,
+        "today_o",
+        "Jump to date",
+        move |state| {
+            let now = state.local(state.now);
+            pickers::ask_day(state.page_mut(), "jump", now);
+        },
+    );
     ui.fab("add", "Create new event", |state| {
         let start = next_hour(state);
         state.open("form");
@@ -156,11 +213,28 @@ fn card(state: &State, ui: &mut Ui, y: f32, event: &Event) -> f32 {
     ui.fill(rect, 10.0, color(event.calendar));
     let id = event.id;
     let spoken = format!("{}, {}", event.title, span(state, event));
-    ui.node(rect).class("android.view.View").desc(spoken).tap(move |state| state.open_about("event", id));
+    ui.node(rect)
+        .class("android.view.View")
+        .desc(spoken)
+        .tap(move |state| state.open_about("event", id));
     ui.open();
     let width = rect.w - 24.0;
-    ui.label(rect.x + 12.0, y + 8.0, width, sp(15.0).medium(), Color::WHITE, &event.title);
-    ui.label(rect.x + 12.0, y + 29.0, width, sp(13.0), Color::WHITE, &span(state, event));
+    ui.label(
+        rect.x + 12.0,
+        y + 8.0,
+        width,
+        sp(15.0).medium(),
+        Color::WHITE,
+        &event.title,
+    );
+    ui.label(
+        rect.x + 12.0,
+        y + 29.0,
+        width,
+        sp(13.0),
+        Color::WHITE,
+        &span(state, event),
+    );
     if !event.place.is_empty() {
         ui.label(rect.x + 12.0, y + 47.0, width, sp(13.0), Color::WHITE, &event.place);
     }
@@ -179,17 +253,47 @@ fn event(state: &State, ui: &mut Ui) {
     };
     ui.icon_button(area.x + 4.0, area.y + 8.0, "close", "Cancel", State::close_page);
     let edited = event.clone();
-    ui.icon_button(area.right() - 104.0, area.y + 8.0, "edit_o", "Edit", move |state| edit(state, &edited));
-    ui.icon_button(area.right() - 56.0, area.y + 8.0, "more_vert", "More options", |state| state.page_mut().set("menu", "more"));
+    ui.icon_button(area.right() - 104.0, area.y + 8.0, "edit_o", "Edit", move |state| {
+        edit(state, &edited)
+    });
+    ui.icon_button(
+        area.right() - 56.0,
+        area.y + 8.0,
+        "more_vert",
+        "More options",
+        |state| state.page_mut().set("menu", "more"),
+    );
     let y = area.y + 76.0;
-    ui.fill(Rect::new(area.x + 24.0, y + 8.0, 20.0, 20.0), 5.0, color(event.calendar));
-    let high = ui.label(area.x + 68.0, y, area.w - 92.0, sp(26.0).lines(3), theme.on_surface, &event.title);
+    ui.fill(
+        Rect::new(area.x + 24.0, y + 8.0, 20.0, 20.0),
+        5.0,
+        color(event.calendar),
+    );
+    let high = ui.label(
+        area.x + 68.0,
+        y,
+        area.w - 92.0,
+        sp(26.0).lines(3),
+        theme.on_surface,
+        &event.title,
+    );
     let at = Civil::new(state.local(event.start));
     let day = format!("{}, {} {}", at.weekday_name(), at.month_name(), at.day);
     let mut y = y + high + 6.0;
-    ui.label(area.x + 68.0, y, area.w - 92.0, sp(15.0), theme.on_variant, &format!("{day} \u{2022} {}", span(state, &event)));
+    ui.label(
+        area.x + 68.0,
+        y,
+        area.w - 92.0,
+        sp(15.0),
+        theme.on_variant,
+        &format!("{day} \u{2022} {}", span(state, &event)),
+    );
     y += 44.0;
-    let calendar = state.calendars.iter().find(|(id, _)| *id == event.calendar).map_or("", |(_, name)| name.as_str());
+    let calendar = state
+        .calendars
+        .iter()
+        .find(|(id, _)| *id == event.calendar)
+        .map_or("", |(_, name)| name.as_str());
     let rows: [(&'static str, &str); 4] = [
         ("location_on_o", &event.place),
         ("notifications_o", "30 minutes before"),
@@ -198,7 +302,12 @@ fn event(state: &State, ui: &mut Ui) {
     ];
     for (icon, text) in rows.into_iter().filter(|(_, text)| !text.is_empty()) {
         ui.icon(icon, Rect::new(area.x + 22.0, y, 24.0, 48.0), 24.0, theme.on_variant);
-        ui.label_in(Rect::new(area.x + 68.0, y, area.w - 92.0, 48.0), sp(16.0).lines(3), theme.on_surface, text);
+        ui.label_in(
+            Rect::new(area.x + 68.0, y, area.w - 92.0, 48.0),
+            sp(16.0).lines(3),
+            theme.on_surface,
+            text,
+        );
         y += 52.0;
     }
     if ui.place.var("menu") == "more" {
@@ -209,7 +318,11 @@ fn event(state: &State, ui: &mut Ui) {
             copy.id = state.fresh_id();
             state.events.push(copy);
         });
-        ui.menu(area.right() - 8.0, area.y + 8.0, &[("Delete", ask), ("Duplicate", copy)]);
+        ui.menu(
+            area.right() - 8.0,
+            area.y + 8.0,
+            &[("Delete", ask), ("Duplicate", copy)],
+        );
     }
     if ui.place.var("dialog") == "delete" {
         let yes = act(move |state: &mut State| {
@@ -217,7 +330,11 @@ fn event(state: &State, ui: &mut Ui) {
             state.close_page();
             state.say("Event deleted");
         });
-        ui.dialog("", "Delete this event?", &[("Cancel", act(|_: &mut State| ())), ("Delete", yes)]);
+        ui.dialog(
+            "",
+            "Delete this event?",
+            &[("Cancel", act(|_: &mut State| ())), ("Delete", yes)],
+        );
     }
 }
 
@@ -240,51 +357,96 @@ fn form(state: &State, ui: &mut Ui) {
     let (start, end, all_day) = (number("start"), number("end"), ui.place.var("all_day") == "1");
     let rect = Rect::new(area.x, area.y + 64.0, area.w, area.h - 64.0);
     ui.scroll("form", rect, |ui, top| {
-        ui.edit(Rect::new(area.x + 68.0, top + 4.0, area.w - 84.0, 56.0), &FieldLook::new("title", "Add title").style(sp(26.0)).submit(|state| state.keyboard.hidden = true));
+        ui.edit(
+            Rect::new(area.x + 68.0, top + 4.0, area.w - 84.0, 56.0),
+            &FieldLook::new("title", "Add title")
+                .style(sp(26.0))
+                .submit(|state| state.keyboard.hidden = true),
+        );
         ui.fill(Rect::new(area.x, top + 68.0, area.w, 1.0), 0.0, theme.outline_variant);
         let row = Row::new("All-day").icon("access_time").end(End::Switch(all_day));
-        let mut y = ui.row(top + 70.0, row.tap(|state| {
-            let on = state.page().var("all_day") == "1";
-            state.page_mut().set("all_day", if on { "" } else { "1" });
-        }));
+        let mut y = ui.row(
+            top + 70.0,
+            row.tap(|state| {
+                let on = state.page().var("all_day") == "1";
+                state.page_mut().set("all_day", if on { "" } else { "1" });
+            }),
+        );
         for (name, at) in [("start", start), ("end", end)] {
             let civil = Civil::new(state.local(at));
-            let day = format!("{}, {} {}, {}", &civil.weekday_name()[..3], &civil.month_name()[..3], civil.day, civil.year);
+            let day = format!(
+                "{}, {} {}, {}",
+                &civil.weekday_name()[..3],
+                &civil.month_name()[..3],
+                civil.day,
+                civil.year
+            );
             let local = state.local(at);
             let left = Rect::new(area.x + 60.0, y, 190.0, 52.0);
             ui.label_in(left.inset(8.0, 0.0), sp(16.0), theme.on_surface, &day);
-            ui.node(left).class("android.widget.Button").text(day).desc(format!("{name} date")).tap(move |state| {
-                pickers::ask_day(state.page_mut(), if name == "start" { "start_day" } else { "end_day" }, local);
-            });
+            ui.node(left)
+                .class("android.widget.Button")
+                .text(day)
+                .desc(format!("{name} date"))
+                .tap(move |state| {
+                    pickers::ask_day(
+                        state.page_mut(),
+                        if name == "start" { "start_day" } else { "end_day" },
+                        local,
+                    );
+                });
             if !all_day {
                 let right = Rect::new(area.right() - 116.0, y, 100.0, 52.0);
                 let time = state.clock(civil.hour, civil.minute);
                 ui.label_in(right.inset(8.0, 0.0), sp(16.0).right(), theme.on_surface, &time);
-                ui.node(right).class("android.widget.Button").text(time).desc(format!("{name} time")).tap(move |state| {
-                    let dialog = if name == "start" { "start_time" } else { "end_time" };
-                    pickers::ask_time(state.page_mut(), dialog, civil.hour, civil.minute);
-                });
+                ui.node(right)
+                    .class("android.widget.Button")
+                    .text(time)
+                    .desc(format!("{name} time"))
+                    .tap(move |state| {
+                        let dialog = if name == "start" { "start_time" } else { "end_time" };
+                        pickers::ask_time(state.page_mut(), dialog, civil.hour, civil.minute);
+                    });
             }
             y += 52.0;
         }
-        for (key, hint, icon) in [("place", "Add location", "location_on_o"), ("text", "Add description", "subject")] {
+        for (key, hint, icon) in [
+            ("place", "Add location", "location_on_o"),
+            ("text", "Add description", "subject"),
+        ] {
             ui.fill(Rect::new(area.x, y + 4.0, area.w, 1.0), 0.0, theme.outline_variant);
-            ui.icon(icon, Rect::new(area.x + 24.0, y + 8.0, 24.0, 56.0), 24.0, theme.on_variant);
-            ui.edit(Rect::new(area.x + 68.0, y + 8.0, area.w - 84.0, 56.0), &FieldLook::new(key, hint).submit(|state| state.keyboard.hidden = true));
+            ui.icon(
+                icon,
+                Rect::new(area.x + 24.0, y + 8.0, 24.0, 56.0),
+                24.0,
+                theme.on_variant,
+            );
+            ui.edit(
+                Rect::new(area.x + 68.0, y + 8.0, area.w - 84.0, 56.0),
+                &FieldLook::new(key, hint).submit(|state| state.keyboard.hidden = true),
+            );
             y += 64.0;
         }
         y + 40.0
     });
     ui.fill(Rect::new(0.0, area.y, area.w, 64.0), 0.0, theme.surface);
     ui.icon_button(area.x + 4.0, area.y + 8.0, "close", "Cancel", State::close_page);
-    ui.button(Rect::new(area.right() - 96.0, area.y + 12.0, 80.0, 40.0), Button::Filled, "Save", save);
+    ui.button(
+        Rect::new(area.right() - 96.0, area.y + 12.0, 80.0, 40.0),
+        Button::Filled,
+        "Save",
+        save,
+    );
     picker(state, ui, start, end);
 }
 
 fn picker(state: &State, ui: &mut Ui, start: i64, end: i64) {
     let full = state.on(Toggle::FullDay);
     let dialog = ui.place.var("dialog").to_owned();
-    let (first, at) = (dialog.starts_with("start"), if dialog.starts_with("start") { start } else { end });
+    let (first, at) = (
+        dialog.starts_with("start"),
+        if dialog.starts_with("start") { start } else { end },
+    );
     let local = state.local(at);
     let offset = state.local(0);
     let set = move |state: &mut State, local: i64| {
@@ -300,12 +462,17 @@ fn picker(state: &State, ui: &mut Ui, start: i64, end: i64) {
     };
     match dialog.as_str() {
         "start_day" | "end_day" => {
-            ui.day_picker(Arc::new(move |state: &mut State, day| set(state, day + local.rem_euclid(DAY))));
+            ui.day_picker(Arc::new(move |state: &mut State, day| {
+                set(state, day + local.rem_euclid(DAY))
+            }));
         }
-        "start_time" | "end_time" => ui.time_picker(full, Arc::new(move |state: &mut State, hour, minute| {
-            let day = local - local.rem_euclid(DAY);
-            set(state, day + i64::from(hour * 60 + minute) * 60_000);
-        })),
+        "start_time" | "end_time" => ui.time_picker(
+            full,
+            Arc::new(move |state: &mut State, hour, minute| {
+                let day = local - local.rem_euclid(DAY);
+                set(state, day + i64::from(hour * 60 + minute) * 60_000);
+            }),
+        ),
         _ => {}
     }
 }
@@ -318,7 +485,11 @@ fn save(state: &mut State) {
     let title = typed("title");
     let event = Event {
         id,
-        title: if title.is_empty() { "(No title)".to_owned() } else { title },
+        title: if title.is_empty() {
+            "(No title)".to_owned()
+        } else {
+            title
+        },
         start: place.number("start").unwrap_or(state.now),
         end: place.number("end").unwrap_or(state.now),
         all_day: place.var("all_day") == "1",
@@ -330,5 +501,9 @@ fn save(state: &mut State) {
     state.events.push(event);
     state.events.sort_by_key(|event| (event.start, event.id));
     state.close_page();
-    state.say(if known.is_some() { "Event updated" } else { "Event saved" });
+    state.say(if known.is_some() {
+        "Event updated"
+    } else {
+        "Event saved"
+    });
 }

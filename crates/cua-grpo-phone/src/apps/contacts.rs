@@ -71,19 +71,35 @@ pub fn search_bar(ui: &mut Ui, hint: &str) -> f32 {
     ui.fill(Rect::new(0.0, 0.0, ui.screen.w, area.y + 72.0), 0.0, theme.surface);
     let bar = Rect::new(area.x + 16.0, area.y + 8.0, area.w - 32.0, 56.0);
     ui.fill(bar, 28.0, theme.container_high);
-    ui.icon("search", Rect::new(bar.x + 16.0, bar.y, 24.0, bar.h), 24.0, theme.on_variant);
-    let look = FieldLook::new("search", hint).style(sp(16.0)).submit(|state| state.keyboard.hidden = true);
+    ui.icon(
+        "search",
+        Rect::new(bar.x + 16.0, bar.y, 24.0, bar.h),
+        24.0,
+        theme.on_variant,
+    );
+    let look = FieldLook::new("search", hint)
+        .style(sp(16.0))
+        .submit(|state| state.keyboard.hidden = true);
     ui.edit(Rect::new(bar.x + 56.0, bar.y, bar.w - 112.0, bar.h), &look);
     if ui.place.typed("search").is_empty() {
         ui.avatar(Rect::new(bar.right() - 44.0, bar.y + 12.0, 32.0, 32.0), "Alex");
     } else {
-        ui.icon_button(bar.right() - 52.0, bar.y + 4.0, "close", "Clear search", |state| state.page_mut().fill("search", ""));
+        ui.icon_button(bar.right() - 52.0, bar.y + 4.0, "close", "Clear search", |state| {
+            state.page_mut().fill("search", "")
+        });
     }
     bar.bottom() + 8.0
 }
 
 /// A row with a round picture, a name and a line below; gives its lower edge.
-pub fn person_row(ui: &mut Ui, y: f32, name: &str, below: &str, bold: bool, act: impl Fn(&mut State) + Send + Sync + 'static) -> f32 {
+pub fn person_row(
+    ui: &mut Ui,
+    y: f32,
+    name: &str,
+    below: &str,
+    bold: bool,
+    act: impl Fn(&mut State) + Send + Sync + 'static,
+) -> f32 {
     let (area, theme) = (ui.area, ui.theme);
     let height = if below.is_empty() { 60.0 } else { 72.0 };
     let rect = Rect::new(area.x, y, area.w, height);
@@ -93,11 +109,23 @@ pub fn person_row(ui: &mut Ui, y: f32, name: &str, below: &str, bold: bool, act:
     let style = if bold { sp(16.0).medium() } else { sp(16.0) };
     let width = area.w - 72.0 - 76.0;
     if below.is_empty() {
-        ui.label_in(Rect::new(area.x + 72.0, y, width, height), style, theme.on_surface, name);
+        ui.label_in(
+            Rect::new(area.x + 72.0, y, width, height),
+            style,
+            theme.on_surface,
+            name,
+        );
     } else {
         ui.label(area.x + 72.0, y + 13.0, width, style, theme.on_surface, name);
         let style = if bold { sp(14.0).medium() } else { sp(14.0) };
-        ui.label(area.x + 72.0, y + 37.0, width, style, if bold { theme.on_surface } else { theme.on_variant }, below);
+        ui.label(
+            area.x + 72.0,
+            y + 37.0,
+            width,
+            style,
+            if bold { theme.on_surface } else { theme.on_variant },
+            below,
+        );
     }
     ui.close();
     y + height
@@ -124,7 +152,14 @@ fn list(state: &State, ui: &mut Ui) {
             let name = contact.name();
             let first: String = name.chars().take(1).flat_map(char::to_uppercase).collect();
             if first != letter {
-                ui.label(area.x + 24.0, y + 8.0, 30.0, sp(14.0).medium(), ui.theme.primary, &first);
+                ui.label(
+                    area.x + 24.0,
+                    y + 8.0,
+                    30.0,
+                    sp(14.0).medium(),
+                    ui.theme.primary,
+                    &first,
+                );
                 y += 32.0;
                 letter = first;
             }
@@ -167,31 +202,81 @@ fn person(state: &State, ui: &mut Ui) {
             node.id("large_title");
         }
         if !shown.company.is_empty() {
-            ui.label(area.x, top + 188.0, area.w, sp(14.0).center(), theme.on_variant, &shown.company);
+            ui.label(
+                area.x,
+                top + 188.0,
+                area.w,
+                sp(14.0).center(),
+                theme.on_variant,
+                &shown.company,
+            );
         }
         deeds(ui, top + 220.0, &shown);
         let mut y = top + 310.0;
         let lines = shown.phones.len() + usize::from(!shown.email.is_empty());
         let card = Rect::new(area.x + 16.0, y, area.w - 32.0, 52.0 + lines as f32 * 68.0);
         ui.fill(card, 20.0, theme.container);
-        ui.label(card.x + 16.0, y + 16.0, 200.0, sp(15.0).medium(), theme.on_surface, "Contact info");
+        ui.label(
+            card.x + 16.0,
+            y + 16.0,
+            200.0,
+            sp(15.0).medium(),
+            theme.on_surface,
+            "Contact info",
+        );
         y += 46.0;
         for (number, kind) in &shown.phones {
             let called = number.clone();
             let row = Rect::new(card.x, y, card.w, 68.0);
-            ui.icon("phone_o", Rect::new(row.x + 16.0, y, 24.0, 68.0), 24.0, theme.on_variant);
-            ui.node(row).class("android.view.ViewGroup").desc(format!("Call {} {number}", kind_word(*kind))).tap(move |state| call(state, &called));
+            ui.icon(
+                "phone_o",
+                Rect::new(row.x + 16.0, y, 24.0, 68.0),
+                24.0,
+                theme.on_variant,
+            );
+            ui.node(row)
+                .class("android.view.ViewGroup")
+                .desc(format!("Call {} {number}", kind_word(*kind)))
+                .tap(move |state| call(state, &called));
             ui.open();
-            ui.label(row.x + 56.0, y + 14.0, row.w - 110.0, sp(16.0), theme.on_surface, number);
-            ui.label(row.x + 56.0, y + 38.0, row.w - 110.0, sp(14.0), theme.on_variant, kind_word(*kind));
+            ui.label(
+                row.x + 56.0,
+                y + 14.0,
+                row.w - 110.0,
+                sp(16.0),
+                theme.on_surface,
+                number,
+            );
+            ui.label(
+                row.x + 56.0,
+                y + 38.0,
+                row.w - 110.0,
+                sp(14.0),
+                theme.on_variant,
+                kind_word(*kind),
+            );
             ui.close();
             let written = number.clone();
-            ui.icon_button(row.right() - 52.0, y + 10.0, "chat_o", "Text", move |state| text(state, &written));
+            ui.icon_button(row.right() - 52.0, y + 10.0, "chat_o", "Text", move |state| {
+                text(state, &written)
+            });
             y += 68.0;
         }
         if !shown.email.is_empty() {
-            ui.icon("mail_o", Rect::new(card.x + 16.0, y, 24.0, 68.0), 24.0, theme.on_variant);
-            ui.label(card.x + 56.0, y + 14.0, card.w - 72.0, sp(16.0), theme.on_surface, &shown.email);
+            ui.icon(
+                "mail_o",
+                Rect::new(card.x + 16.0, y, 24.0, 68.0),
+                24.0,
+                theme.on_variant,
+            );
+            ui.label(
+                card.x + 56.0,
+                y + 14.0,
+                card.w - 72.0,
+                sp(16.0),
+                theme.on_surface,
+                &shown.email,
+            );
             ui.label(card.x + 56.0, y + 38.0, 200.0, sp(14.0), theme.on_variant, "Home");
         }
         card.bottom() + 24.0
@@ -199,17 +284,32 @@ fn person(state: &State, ui: &mut Ui) {
     ui.top_bar("", true);
     let y = area.y + 8.0;
     let edited = contact.clone();
-    ui.icon_button(area.right() - 148.0, y, "edit_o", "Edit contact", move |state| edit(state, &edited));
-    let (star, desc) = if contact.starred { ("star", "Remove from favorites") } else { ("star_border", "Add to favorites") };
+    ui.icon_button(area.right() - 148.0, y, "edit_o", "Edit contact", move |state| {
+        edit(state, &edited)
+    });
+    let (star, desc) = if contact.starred {
+        ("star", "Remove from favorites")
+    } else {
+        ("star_border", "Add to favorites")
+    };
     ui.icon_button(area.right() - 100.0, y, star, desc, move |state| {
         if let Some(contact) = state.contacts.iter_mut().find(|contact| contact.id == id) {
             contact.starred = !contact.starred;
         }
     });
-    ui.icon_button(area.right() - 52.0, y, "more_vert", "More options", |state| state.page_mut().set("menu", "more"));
+    ui.icon_button(area.right() - 52.0, y, "more_vert", "More options", |state| {
+        state.page_mut().set("menu", "more")
+    });
     if ui.place.var("menu") == "more" {
         let delete = act(|state: &mut State| state.page_mut().set("dialog", "delete"));
-        ui.menu(area.right() - 8.0, y, &[("Delete", delete), ("Share", act(|state: &mut State| state.say("Nothing to share with")))]);
+        ui.menu(
+            area.right() - 8.0,
+            y,
+            &[
+                ("Delete", delete),
+                ("Share", act(|state: &mut State| state.say("Nothing to share with"))),
+            ],
+        );
     }
     if ui.place.var("dialog") == "delete" {
         let yes = act(move |state: &mut State| {
@@ -218,13 +318,21 @@ fn person(state: &State, ui: &mut Ui) {
             state.say("Contact deleted");
         });
         let text = "This contact will be permanently deleted from your device";
-        ui.dialog("Delete contact?", text, &[("Cancel", act(|_: &mut State| ())), ("Delete", yes)]);
+        ui.dialog(
+            "Delete contact?",
+            text,
+            &[("Cancel", act(|_: &mut State| ())), ("Delete", yes)],
+        );
     }
 }
 
 fn deeds(ui: &mut Ui, y: f32, contact: &Contact) {
     let theme = ui.theme;
-    let number = contact.phones.first().map(|(number, _)| number.clone()).unwrap_or_default();
+    let number = contact
+        .phones
+        .first()
+        .map(|(number, _)| number.clone())
+        .unwrap_or_default();
     let words: [(&'static str, &str); 3] = [("phone_o", "Call"), ("chat_o", "Text"), ("videocam_o", "Video")];
     let width = ui.area.w / 3.0;
     for (index, (icon, word)) in words.into_iter().enumerate() {
@@ -234,11 +342,14 @@ fn deeds(ui: &mut Ui, y: f32, contact: &Contact) {
         ui.icon(icon, round, 22.0, theme.on_secondary_container);
         ui.draw_text(cell.x, y + 54.0, width, sp(13.0).center(), theme.on_surface, word);
         let number = number.clone();
-        ui.node(cell).class("android.widget.Button").text(word).tap(move |state| match index {
-            0 => call(state, &number),
-            1 => text(state, &number),
-            _ => state.say("Video calling is not available"),
-        });
+        ui.node(cell)
+            .class("android.widget.Button")
+            .text(word)
+            .tap(move |state| match index {
+                0 => call(state, &number),
+                1 => text(state, &number),
+                _ => state.say("Video calling is not available"),
+            });
     }
 }
 
@@ -285,27 +396,62 @@ fn form(ui: &mut Ui) {
         ui.fill(circle, 48.0, theme.primary_container);
         ui.icon("add_photo_alternate_o", circle, 36.0, theme.on_primary_container);
         let mut y = top + 120.0;
-        let fields = [("first", "First name"), ("last", "Last name"), ("company", "Company"), ("phone", "Phone"), ("email", "Email")];
+        let fields = [
+            ("first", "First name"),
+            ("last", "Last name"),
+            ("company", "Company"),
+            ("phone", "Phone"),
+            ("email", "Email"),
+        ];
         for (key, label) in fields {
             let width = area.w - 48.0 - if key == "phone" { 124.0 } else { 0.0 };
-            ui.filled_field(Rect::new(area.x + 24.0, y, width, 56.0), label, &FieldLook::new(key, label));
+            ui.filled_field(
+                Rect::new(area.x + 24.0, y, width, 56.0),
+                label,
+                &FieldLook::new(key, label),
+            );
             if key == "phone" {
                 let box_ = Rect::new(area.right() - 140.0, y, 116.0, 56.0);
                 ui.stroke(box_, 4.0, 1.0, theme.outline);
-                ui.draw_text_in(Rect::new(box_.x + 14.0, y, 70.0, 56.0), sp(15.0), theme.on_surface, kind_word(kind));
-                ui.icon("arrow_drop_down", Rect::new(box_.right() - 36.0, y, 28.0, 56.0), 24.0, theme.on_variant);
-                ui.node(box_).class("android.widget.Spinner").text(kind_word(kind)).desc("Label").tap(|state| state.page_mut().set("menu", "kind"));
+                ui.draw_text_in(
+                    Rect::new(box_.x + 14.0, y, 70.0, 56.0),
+                    sp(15.0),
+                    theme.on_surface,
+                    kind_word(kind),
+                );
+                ui.icon(
+                    "arrow_drop_down",
+                    Rect::new(box_.right() - 36.0, y, 28.0, 56.0),
+                    24.0,
+                    theme.on_variant,
+                );
+                ui.node(box_)
+                    .class("android.widget.Spinner")
+                    .text(kind_word(kind))
+                    .desc("Label")
+                    .tap(|state| state.page_mut().set("menu", "kind"));
             }
             y += 68.0;
         }
         y + 24.0
     });
-    ui.top_bar(if known.is_some() { "Edit contact" } else { "Create contact" }, true);
+    ui.top_bar(
+        if known.is_some() {
+            "Edit contact"
+        } else {
+            "Create contact"
+        },
+        true,
+    );
     let save = Rect::new(area.right() - 92.0, area.y + 12.0, 76.0, 40.0);
     ui.button(save, crate::ui::Button::Filled, "Save", save_form);
     if ui.place.var("menu") == "kind" {
         let item = |kind: u8| act(move |state: &mut State| state.page_mut().set("kind", kind.to_string()));
-        ui.menu(area.right() - 24.0, area.y + 330.0, &[("Home", item(1)), ("Mobile", item(2)), ("Work", item(3))]);
+        ui.menu(
+            area.right() - 24.0,
+            area.y + 330.0,
+            &[("Home", item(1)), ("Mobile", item(2)), ("Work", item(3))],
+        );
     }
 }
 
@@ -321,7 +467,12 @@ fn save_form(state: &mut State) {
     let kind = place.number("kind").unwrap_or(2) as u8;
     let known = place.number("id").map(|id| id as u32);
     let id = known.unwrap_or_else(|| state.fresh_id());
-    let mut contact = state.contacts.iter().find(|contact| contact.id == id).cloned().unwrap_or_default();
+    let mut contact = state
+        .contacts
+        .iter()
+        .find(|contact| contact.id == id)
+        .cloned()
+        .unwrap_or_default();
     contact.id = id;
     (contact.first, contact.last) = (first, last);
     (contact.company, contact.email) = (typed("company"), typed("email"));

@@ -64,7 +64,14 @@ fn cards(state: &State, ui: &mut Ui) {
     let mut list: Vec<Note> = state.notes.iter().filter(holds).cloned().collect();
     list.sort_by_key(|note| (!note.pinned, std::cmp::Reverse(note.changed), note.id));
     if list.is_empty() {
-        ui.nothing_here("lightbulb_o", if wanted.is_empty() { "Notes you add appear here" } else { "No matching notes" });
+        ui.nothing_here(
+            "lightbulb_o",
+            if wanted.is_empty() {
+                "Notes you add appear here"
+            } else {
+                "No matching notes"
+            },
+        );
     }
     let rect = Rect::new(area.x, area.y + 72.0, area.w, area.h - 72.0);
     ui.scroll("list", rect, |ui, top| {
@@ -75,8 +82,16 @@ fn cards(state: &State, ui: &mut Ui) {
             let column = usize::from(ends[1] < ends[0]);
             let x = area.x + 16.0 + column as f32 * (width + 8.0);
             let text = body_text(note);
-            let title_height = if note.title.is_empty() { 0.0 } else { ui.measure(&note.title, sp(16.0).medium().lines(3), width - 32.0).1 + 8.0 };
-            let text_height = if text.is_empty() { 0.0 } else { ui.measure(&text, sp(14.0).lines(9), width - 32.0).1 };
+            let title_height = if note.title.is_empty() {
+                0.0
+            } else {
+                ui.measure(&note.title, sp(16.0).medium().lines(3), width - 32.0).1 + 8.0
+            };
+            let text_height = if text.is_empty() {
+                0.0
+            } else {
+                ui.measure(&text, sp(14.0).lines(9), width - 32.0).1
+            };
             let card = Rect::new(x, ends[column], width, 32.0 + title_height + text_height);
             ui.fill(card, 14.0, back(theme, note.color));
             if note.color == 0 {
@@ -85,7 +100,9 @@ fn cards(state: &State, ui: &mut Ui) {
             let (id, held) = (note.id, note.id);
             let spoken = format!("{}. {}", note.title, text.replace('\n', " "));
             let node = ui.node(card);
-            node.class("androidx.cardview.widget.CardView").id("browse_note_interior_content").desc(spoken);
+            node.class("androidx.cardview.widget.CardView")
+                .id("browse_note_interior_content")
+                .desc(spoken);
             node.tap(move |state| open(state, id));
             node.long(move |state| {
                 state.page_mut().set("about", held.to_string());
@@ -93,10 +110,24 @@ fn cards(state: &State, ui: &mut Ui) {
             });
             ui.open();
             if !note.title.is_empty() {
-                ui.label(x + 16.0, card.y + 16.0, width - 32.0, sp(16.0).medium().lines(3), theme.on_surface, &note.title);
+                ui.label(
+                    x + 16.0,
+                    card.y + 16.0,
+                    width - 32.0,
+                    sp(16.0).medium().lines(3),
+                    theme.on_surface,
+                    &note.title,
+                );
             }
             if !text.is_empty() {
-                ui.label(x + 16.0, card.y + 16.0 + title_height, width - 32.0, sp(14.0).lines(9), theme.on_surface, &text);
+                ui.label(
+                    x + 16.0,
+                    card.y + 16.0 + title_height,
+                    width - 32.0,
+                    sp(14.0).lines(9),
+                    theme.on_surface,
+                    &text,
+                );
             }
             ui.close();
             ends[column] = card.bottom() + 8.0;
@@ -106,16 +137,30 @@ fn cards(state: &State, ui: &mut Ui) {
     search_bar(ui, "Search your notes");
     ui.fab("add", "New text note", |state| {
         let id = state.fresh_id();
-        state.notes.insert(0, Note { id, changed: state.now, ..Note::default() });
+        state.notes.insert(
+            0,
+            Note {
+                id,
+                changed: state.now,
+                ..Note::default()
+            },
+        );
         open(state, id);
         state.page_mut().focus("body");
     });
     if ui.place.var("menu") == "note" {
         let id = ui.place.number("about").unwrap_or(0) as u32;
-        ui.menu(area.right() - 8.0, area.y + 8.0, &[
-            ("Delete", act(move |state: &mut State| delete(state, id))),
-            ("Pin", act(move |state: &mut State| change(state, id, |note| note.pinned = !note.pinned))),
-        ]);
+        ui.menu(
+            area.right() - 8.0,
+            area.y + 8.0,
+            &[
+                ("Delete", act(move |state: &mut State| delete(state, id))),
+                (
+                    "Pin",
+                    act(move |state: &mut State| change(state, id, |note| note.pinned = !note.pinned)),
+                ),
+            ],
+        );
     }
 }
 
@@ -123,7 +168,11 @@ fn cards(state: &State, ui: &mut Ui) {
 fn body_text(note: &Note) -> String {
     let item = |(text, done): &(String, bool)| format!("{} {text}", if *done { "\u{2022}" } else { "\u{25e6}" });
     let items: Vec<String> = note.items.iter().map(item).collect();
-    if items.is_empty() { note.body.clone() } else { items.join("\n").replace('\u{25e6}', "\u{2013}") }
+    if items.is_empty() {
+        note.body.clone()
+    } else {
+        items.join("\n").replace('\u{25e6}', "\u{2013}")
+    }
 }
 
 fn open(state: &mut State, id: u32) {
@@ -197,13 +246,17 @@ fn editor(state: &State, ui: &mut Ui) {
             ui.draw_check(Rect::new(row.x + 8.0, y, 24.0, 44.0), *done);
             let color = if *done { theme.on_variant } else { theme.on_surface };
             ui.draw_text_in(Rect::new(row.x + 44.0, y, row.w - 60.0, 44.0), sp(16.0), color, item);
-            ui.node(row).class("android.widget.CheckBox").text(item.clone()).check(*done).tap(move |state| {
-                change(state, id, |note| {
-                    if let Some(item) = note.items.get_mut(index) {
-                        item.1 = !item.1;
-                    }
+            ui.node(row)
+                .class("android.widget.CheckBox")
+                .text(item.clone())
+                .check(*done)
+                .tap(move |state| {
+                    change(state, id, |note| {
+                        if let Some(item) = note.items.get_mut(index) {
+                            item.1 = !item.1;
+                        }
+                    });
                 });
-            });
             y += 44.0;
         }
         let text = ui.place.typed("body").to_owned();
@@ -214,19 +267,38 @@ fn editor(state: &State, ui: &mut Ui) {
         y + height + 16.0
     });
     ui.fill(Rect::new(0.0, area.y, area.w, 64.0), 0.0, back(theme, note.color));
-    ui.icon_button(area.x + 4.0, area.y + 8.0, "arrow_back", "Navigate up", State::close_page);
-    let pin = if note.pinned { ("push_pin", "Unpin") } else { ("push_pin_o", "Pin") };
+    ui.icon_button(
+        area.x + 4.0,
+        area.y + 8.0,
+        "arrow_back",
+        "Navigate up",
+        State::close_page,
+    );
+    let pin = if note.pinned {
+        ("push_pin", "Unpin")
+    } else {
+        ("push_pin_o", "Pin")
+    };
     ui.icon_button(area.right() - 104.0, area.y + 8.0, pin.0, pin.1, move |state| {
         change(state, id, |note| note.pinned = !note.pinned);
     });
-    ui.icon_button(area.right() - 56.0, area.y + 8.0, "archive_o", "Archive", |state| state.say("Note archived"));
+    ui.icon_button(area.right() - 56.0, area.y + 8.0, "archive_o", "Archive", |state| {
+        state.say("Note archived")
+    });
     ui.fill(Rect::new(0.0, foot, area.w, 48.0), 0.0, back(theme, note.color));
     ui.icon_button(area.x + 4.0, foot, "palette_o", "Background", move |state| {
         change(state, id, |note| note.color = (note.color + 1) % 5);
     });
-    ui.icon_button(area.right() - 52.0, foot, "more_vert", "Action", |state| state.page_mut().set("menu", "action"));
+    ui.icon_button(area.right() - 52.0, foot, "more_vert", "Action", |state| {
+        state.page_mut().set("menu", "action")
+    });
     let edited = format!("Edited {}", state.clock_of(note.changed));
-    ui.label_in(Rect::new(area.x + 60.0, foot, area.w - 120.0, 48.0), sp(12.0).center(), theme.on_variant, &edited);
+    ui.label_in(
+        Rect::new(area.x + 60.0, foot, area.w - 120.0, 48.0),
+        sp(12.0).center(),
+        theme.on_variant,
+        &edited,
+    );
     if ui.place.var("menu") == "action" {
         let gone = act(move |state: &mut State| {
             delete(state, id);
@@ -238,6 +310,10 @@ fn editor(state: &State, ui: &mut Ui) {
                 state.notes.insert(0, note);
             }
         });
-        ui.menu(area.right() - 8.0, foot - 120.0, &[("Delete", gone), ("Make a copy", copy)]);
+        ui.menu(
+            area.right() - 8.0,
+            foot - 120.0,
+            &[("Delete", gone), ("Make a copy", copy)],
+        );
     }
 }

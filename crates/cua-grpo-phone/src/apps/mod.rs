@@ -14,6 +14,7 @@ mod photos;
 mod settings;
 
 pub use calculator::compute;
+pub use messages::threads;
 
 use crate::{
     app::{App, Icon, Layer},

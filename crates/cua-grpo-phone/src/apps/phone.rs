@@ -52,13 +52,26 @@ impl App for Dialer {
             _ => people(state, ui),
         }
         search_bar(ui, "Search contacts & places");
-        ui.icon_button(whole.right() - 108.0, whole.y + 12.0, "more_vert", "More options", |state| state.page_mut().set("menu", "more"));
+        ui.icon_button(
+            whole.right() - 108.0,
+            whole.y + 12.0,
+            "more_vert",
+            "More options",
+            |state| state.page_mut().set("menu", "more"),
+        );
         if !typing && !pad_open {
             ui.fab("dialpad", "key pad", |state| state.page_mut().set("mode", "pad"));
         }
         ui.area = whole;
         if !typing {
-            ui.bottom_bar(&[("star_border", "Favorites"), ("access_time", "Recents"), ("people_outline", "Contacts")], tab);
+            ui.bottom_bar(
+                &[
+                    ("star_border", "Favorites"),
+                    ("access_time", "Recents"),
+                    ("people_outline", "Contacts"),
+                ],
+                tab,
+            );
         }
         if pad_open {
             pad(state, ui);
@@ -73,7 +86,11 @@ impl App for Dialer {
                 state.notifications.retain(|n| n.package != "com.google.android.dialer");
             });
             let text = "This will delete all calls from your history";
-            ui.dialog("Clear call history?", text, &[("Cancel", act(|_: &mut State| ())), ("OK", yes)]);
+            ui.dialog(
+                "Clear call history?",
+                text,
+                &[("Cancel", act(|_: &mut State| ())), ("OK", yes)],
+            );
         }
     }
 
@@ -92,23 +109,49 @@ impl App for Dialer {
 
 fn favourites(state: &State, ui: &mut Ui) {
     let (area, theme) = (ui.area, ui.theme);
-    let list: Vec<_> = sorted(state).into_iter().filter(|contact| contact.starred).cloned().collect();
+    let list: Vec<_> = sorted(state)
+        .into_iter()
+        .filter(|contact| contact.starred)
+        .cloned()
+        .collect();
     if list.is_empty() {
         ui.nothing_here("star_border", "No favorites yet. Add a favorite to see it here.");
         return;
     }
     let cell = area.w / 3.0;
     for (index, contact) in list.iter().enumerate() {
-        let rect = Rect::new(area.x + (index % 3) as f32 * cell, area.y + 88.0 + (index / 3) as f32 * 128.0, cell, 120.0);
+        let rect = Rect::new(
+            area.x + (index % 3) as f32 * cell,
+            area.y + 88.0 + (index / 3) as f32 * 128.0,
+            cell,
+            120.0,
+        );
         ui.avatar(Rect::new(rect.center().0 - 36.0, rect.y, 72.0, 72.0), &contact.name());
-        ui.draw_text(rect.x, rect.y + 80.0, cell, sp(14.0).center(), theme.on_surface, &contact.first);
-        let number = contact.phones.first().map(|(number, _)| number.clone()).unwrap_or_default();
-        ui.node(rect).class("android.widget.FrameLayout").desc(contact.name()).tap(move |state| call(state, &number));
+        ui.draw_text(
+            rect.x,
+            rect.y + 80.0,
+            cell,
+            sp(14.0).center(),
+            theme.on_surface,
+            &contact.first,
+        );
+        let number = contact
+            .phones
+            .first()
+            .map(|(number, _)| number.clone())
+            .unwrap_or_default();
+        ui.node(rect)
+            .class("android.widget.FrameLayout")
+            .desc(contact.name())
+            .tap(move |state| call(state, &number));
     }
 }
 
 fn when(state: &State, date: i64) -> String {
-    let (today, day) = (state.local(state.now).div_euclid(DAY), state.local(date).div_euclid(DAY));
+    let (today, day) = (
+        state.local(state.now).div_euclid(DAY),
+        state.local(date).div_euclid(DAY),
+    );
     match today - day {
         0 => state.clock_of(date),
         1 => "Yesterday".to_owned(),
@@ -133,7 +176,14 @@ fn recents(state: &State, ui: &mut Ui) {
                 _ => "Older",
             };
             if day != last {
-                ui.label(area.x + 24.0, y + 10.0, 200.0, sp(14.0).medium(), ui.theme.on_variant, day);
+                ui.label(
+                    area.x + 24.0,
+                    y + 10.0,
+                    200.0,
+                    sp(14.0).medium(),
+                    ui.theme.on_variant,
+                    day,
+                );
                 y += 38.0;
                 last = day.to_owned();
             }
@@ -147,12 +197,18 @@ fn call_row(state: &State, ui: &mut Ui, y: f32, entry: &Call) -> f32 {
     let theme = ui.theme;
     let name = state.name_of(&entry.number);
     let open = ui.place.var("open") == entry.id.to_string();
-    let kind = if state.contact_of(&entry.number).is_some() { "Mobile" } else { "Unknown" };
+    let kind = if state.contact_of(&entry.number).is_some() {
+        "Mobile"
+    } else {
+        "Unknown"
+    };
     let below = format!("     {kind} \u{2022} {}", when(state, entry.date));
     let id = entry.id;
     let end = person_row(ui, y, &name, &below, entry.kind == 3, move |state| {
         let shown = state.page().var("open") == id.to_string();
-        state.page_mut().set("open", if shown { String::new() } else { id.to_string() });
+        state
+            .page_mut()
+            .set("open", if shown { String::new() } else { id.to_string() });
     });
     let (icon, color) = match entry.kind {
         1 => ("call_received", theme.primary),
@@ -161,7 +217,13 @@ fn call_row(state: &State, ui: &mut Ui, y: f32, entry: &Call) -> f32 {
     };
     ui.icon(icon, Rect::new(ui.area.x + 70.0, y + 36.0, 20.0, 20.0), 15.0, color);
     let number = entry.number.clone();
-    ui.icon_button(ui.area.right() - 60.0, y + 12.0, "phone_o", &format!("Call {name}"), move |state| call(state, &number));
+    ui.icon_button(
+        ui.area.right() - 60.0,
+        y + 12.0,
+        "phone_o",
+        &format!("Call {name}"),
+        move |state| call(state, &number),
+    );
     if !open {
         return end;
     }
@@ -169,16 +231,29 @@ fn call_row(state: &State, ui: &mut Ui, y: f32, entry: &Call) -> f32 {
     for (index, (icon, word)) in words.into_iter().enumerate() {
         let rect = Rect::new(ui.area.x + 72.0 + index as f32 * 130.0, end, 124.0, 44.0);
         ui.fill(rect, 22.0, theme.container);
-        ui.icon(icon, Rect::new(rect.x + 12.0, rect.y, 24.0, rect.h), 20.0, theme.on_variant);
-        ui.draw_text_in(Rect::new(rect.x + 42.0, rect.y, 80.0, rect.h), sp(14.0), theme.on_surface, word);
+        ui.icon(
+            icon,
+            Rect::new(rect.x + 12.0, rect.y, 24.0, rect.h),
+            20.0,
+            theme.on_variant,
+        );
+        ui.draw_text_in(
+            Rect::new(rect.x + 42.0, rect.y, 80.0, rect.h),
+            sp(14.0),
+            theme.on_surface,
+            word,
+        );
         let number = entry.number.clone();
-        ui.node(rect).class("android.widget.Button").text(word).tap(move |state| {
-            if index == 0 {
-                text(state, &number);
-            } else {
-                state.calls.retain(|call| call.id != id);
-            }
-        });
+        ui.node(rect)
+            .class("android.widget.Button")
+            .text(word)
+            .tap(move |state| {
+                if index == 0 {
+                    text(state, &number);
+                } else {
+                    state.calls.retain(|call| call.id != id);
+                }
+            });
     }
     end + 52.0
 }
@@ -188,9 +263,15 @@ fn people(state: &State, ui: &mut Ui) {
     let wanted = ui.place.typed("search").trim().to_lowercase();
     let list = Rect::new(area.x, area.y + 72.0, area.w, area.h - 72.0);
     ui.scroll("people", list, |ui, top| {
-        let found = sorted(state).into_iter().filter(|contact| contact.name().to_lowercase().contains(&wanted));
+        let found = sorted(state)
+            .into_iter()
+            .filter(|contact| contact.name().to_lowercase().contains(&wanted));
         found.fold(top + 8.0, |y, contact| {
-            let number = contact.phones.first().map(|(number, _)| number.clone()).unwrap_or_default();
+            let number = contact
+                .phones
+                .first()
+                .map(|(number, _)| number.clone())
+                .unwrap_or_default();
             person_row(ui, y, &contact.name(), "", false, move |state| call(state, &number))
         }) + 96.0
     });
@@ -203,42 +284,97 @@ fn pad(state: &State, ui: &mut Ui) {
     let rect = Rect::new(0.0, ui.screen.h - height, ui.screen.w, height);
     ui.shadow(rect, 24.0, 6.0);
     ui.fill_corners(rect, [28.0, 28.0, 0.0, 0.0], theme.container);
-    ui.node(rect).class("android.widget.LinearLayout").id("dialpad_view").tap(|_| ());
+    ui.node(rect)
+        .class("android.widget.LinearLayout")
+        .id("dialpad_view")
+        .tap(|_| ());
     ui.open();
     let line = Rect::new(24.0, rect.y + 14.0, rect.w - 48.0, 52.0);
     ui.draw_text_in(line.inset(44.0, 0.0), sp(32.0).center(), theme.on_surface, &number);
-    ui.node(line.inset(44.0, 0.0)).class("android.widget.EditText").id("digits").text(number.clone());
+    ui.node(line.inset(44.0, 0.0))
+        .class("android.widget.EditText")
+        .id("digits")
+        .text(number.clone());
     ui.icon_button(line.right() - 44.0, line.y + 2.0, "backspace_o", "backspace", |state| {
         let mut number = state.page().var("number").to_owned();
         number.pop();
         state.page_mut().set("number", number);
     });
     if state.contact_of(&number).is_some() {
-        ui.label(0.0, line.bottom() - 4.0, rect.w, sp(13.0).center(), theme.on_variant, &state.name_of(&number));
+        ui.label(
+            0.0,
+            line.bottom() - 4.0,
+            rect.w,
+            sp(13.0).center(),
+            theme.on_variant,
+            &state.name_of(&number),
+        );
     }
     const KEYS: [(&str, &str); 12] = [
-        ("1", ""), ("2", "ABC"), ("3", "DEF"), ("4", "GHI"), ("5", "JKL"), ("6", "MNO"), ("7", "PQRS"), ("8", "TUV"),
-        ("9", "WXYZ"), ("*", ""), ("0", "+"), ("#", ""),
+        ("1", ""),
+        ("2", "ABC"),
+        ("3", "DEF"),
+        ("4", "GHI"),
+        ("5", "JKL"),
+        ("6", "MNO"),
+        ("7", "PQRS"),
+        ("8", "TUV"),
+        ("9", "WXYZ"),
+        ("*", ""),
+        ("0", "+"),
+        ("#", ""),
     ];
     let cell = rect.w / 3.0;
     for (index, (key, letters)) in KEYS.into_iter().enumerate() {
-        let place = Rect::new((index % 3) as f32 * cell, line.bottom() + 14.0 + (index / 3) as f32 * 74.0, cell, 70.0);
+        let place = Rect::new(
+            (index % 3) as f32 * cell,
+            line.bottom() + 14.0 + (index / 3) as f32 * 74.0,
+            cell,
+            70.0,
+        );
         let round = place.middle(cell - 22.0, 62.0);
         ui.fill(round, 31.0, theme.container_highest);
         let shift = if letters.is_empty() { 0.0 } else { -8.0 };
         ui.draw_text_in(round.offset(0.0, shift), sp(28.0).center(), theme.on_surface, key);
-        ui.draw_text(round.x, round.y + 41.0, round.w, sp(11.0).center(), theme.on_variant, letters);
-        ui.node(place).class("android.widget.FrameLayout").desc(format!("{key}{}", if letters.is_empty() { String::new() } else { format!(",{letters}") })).tap(move |state| {
-            let next = format!("{}{key}", state.page().var("number"));
-            if next.len() <= 24 {
-                state.page_mut().set("number", next);
-            }
-        });
+        ui.draw_text(
+            round.x,
+            round.y + 41.0,
+            round.w,
+            sp(11.0).center(),
+            theme.on_variant,
+            letters,
+        );
+        ui.node(place)
+            .class("android.widget.FrameLayout")
+            .desc(format!(
+                "{key}{}",
+                if letters.is_empty() {
+                    String::new()
+                } else {
+                    format!(",{letters}")
+                }
+            ))
+            .tap(move |state| {
+                let next = format!("{}{key}", state.page().var("number"));
+                if next.len() <= 24 {
+                    state.page_mut().set("number", next);
+                }
+            });
     }
     let green = Rect::new(rect.w / 2.0 - 72.0, rect.bottom() - 92.0, 144.0, 56.0);
     ui.fill(green, 28.0, Color::hex(0x1E_8E3E));
-    ui.icon("call", Rect::new(green.x + 28.0, green.y, 24.0, 56.0), 24.0, Color::WHITE);
-    ui.draw_text_in(Rect::new(green.x + 62.0, green.y, 70.0, 56.0), sp(16.0).medium(), Color::WHITE, "Call");
+    ui.icon(
+        "call",
+        Rect::new(green.x + 28.0, green.y, 24.0, 56.0),
+        24.0,
+        Color::WHITE,
+    );
+    ui.draw_text_in(
+        Rect::new(green.x + 62.0, green.y, 70.0, 56.0),
+        sp(16.0).medium(),
+        Color::WHITE,
+        "Call",
+    );
     ui.node(green).class("android.widget.Button").desc("dial").tap(|state| {
         let number = state.page().var("number").to_owned();
         state.page_mut().close_over();
@@ -255,14 +391,47 @@ fn talking(state: &State, ui: &mut Ui, number: &str, since: i64) {
     let (area, theme) = (ui.area, ui.theme);
     ui.fill(ui.screen, 0.0, theme.container);
     let name = state.name_of(number);
-    ui.label(area.x, area.y + 60.0, area.w, sp(16.0).center(), theme.on_variant, "Calling\u{2026}");
-    ui.label(area.x, area.y + 92.0, area.w, sp(36.0).center(), theme.on_surface, &name);
+    ui.label(
+        area.x,
+        area.y + 60.0,
+        area.w,
+        sp(16.0).center(),
+        theme.on_variant,
+        "Calling\u{2026}",
+    );
+    ui.label(
+        area.x,
+        area.y + 92.0,
+        area.w,
+        sp(36.0).center(),
+        theme.on_surface,
+        &name,
+    );
     let seconds = (state.now - since) / 1000;
-    let line = if name == number { String::new() } else { format!("{number}  ") };
+    let line = if name == number {
+        String::new()
+    } else {
+        format!("{number}  ")
+    };
     let time = format!("{line}{:02}:{:02}", seconds / 60, seconds % 60);
-    ui.label(area.x, area.y + 144.0, area.w, sp(16.0).center(), theme.on_variant, &time);
-    ui.avatar(Rect::new(area.x + area.w / 2.0 - 80.0, area.y + 210.0, 160.0, 160.0), &name);
-    let words: [(&'static str, &str); 4] = [("dialpad", "Keypad"), ("mic_off", "Mute"), ("volume_up", "Speaker"), ("more_vert", "More")];
+    ui.label(
+        area.x,
+        area.y + 144.0,
+        area.w,
+        sp(16.0).center(),
+        theme.on_variant,
+        &time,
+    );
+    ui.avatar(
+        Rect::new(area.x + area.w / 2.0 - 80.0, area.y + 210.0, 160.0, 160.0),
+        &name,
+    );
+    let words: [(&'static str, &str); 4] = [
+        ("dialpad", "Keypad"),
+        ("mic_off", "Mute"),
+        ("volume_up", "Speaker"),
+        ("more_vert", "More"),
+    ];
     for (index, (icon, word)) in words.into_iter().enumerate() {
         let width = area.w / 4.0;
         let cell = Rect::new(area.x + index as f32 * width, area.bottom() - 250.0, width, 96.0);
@@ -275,5 +444,8 @@ fn talking(state: &State, ui: &mut Ui, number: &str, since: i64) {
     let red = Rect::new(area.x + area.w / 2.0 - 52.0, area.bottom() - 112.0, 104.0, 72.0);
     ui.fill(red, 36.0, Color::hex(0xD9_3025));
     ui.icon("call_end", red, 32.0, Color::WHITE);
-    ui.node(red).class("android.widget.Button").desc("End call").tap(State::hang_up);
+    ui.node(red)
+        .class("android.widget.Button")
+        .desc("End call")
+        .tap(State::hang_up);
 }

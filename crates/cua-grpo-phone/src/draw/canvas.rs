@@ -8,8 +8,8 @@ use super::{
 };
 use std::sync::{Arc, Mutex, PoisonError};
 use tiny_skia::{
-    FillRule, GradientStop, LineCap, LinearGradient, Mask, Path, PathBuilder, Pixmap, PixmapMut, Point, PremultipliedColorU8,
-    RadialGradient, SpreadMode, Stroke, Transform,
+    FillRule, GradientStop, LineCap, LinearGradient, Mask, Path, PathBuilder, Pixmap, PixmapMut, Point,
+    PremultipliedColorU8, RadialGradient, SpreadMode, Stroke, Transform,
 };
 
 /// How far a circle's control points lie from its corners.
@@ -48,7 +48,12 @@ impl Canvas {
         }
         match paint {
             Paint::Fill { rect, radii, color } => self.fill(*rect, *radii, *color),
-            Paint::Stroke { rect, radius, width, color } => {
+            Paint::Stroke {
+                rect,
+                radius,
+                width,
+                color,
+            } => {
                 let inner = rect.inset(width / 2.0, width / 2.0);
                 if let Some(path) = rounded(inner, [(radius - width / 2.0).max(0.0); 4]) {
                     self.stroke(&path, *width, *color);
@@ -62,7 +67,13 @@ impl Canvas {
                 None => self.fill(*rect, [0.0; 4], Color::hex(0xFF_00FF)),
             },
             Paint::Shape { path, rect, color } => self.path(path, in_square(*rect), *color),
-            Paint::Arc { rect, width, start, sweep, color } => {
+            Paint::Arc {
+                rect,
+                width,
+                start,
+                sweep,
+                color,
+            } => {
                 if let Some(path) = arc(*rect, *start, *sweep) {
                     self.stroke(&path, *width, *color);
                 }
@@ -221,7 +232,11 @@ fn wallpaper(width: u32, height: u32, kind: u8, dark: bool) -> Option<Arc<Pixmap
     ];
     let night = |color: u32| {
         let day = Color::hex(color);
-        if dark { day.mix(Color::hex(0x0B_0D14), 0.68) } else { day }
+        if dark {
+            day.mix(Color::hex(0x0B_0D14), 0.68)
+        } else {
+            day
+        }
     };
     let colors = sets[usize::from(kind) % sets.len()].map(night);
     let stops = vec![
@@ -248,7 +263,15 @@ fn wallpaper(width: u32, height: u32, kind: u8, dark: bool) -> Option<Arc<Pixmap
         GradientStop::new(1.0, skia(Color::WHITE.alpha(0.0))),
     ];
     let sun_at = Point::from_xy(sun.0, sun.1);
-    let light = RadialGradient::new(sun_at, 0.0, sun_at, w * 0.62, glow, SpreadMode::Pad, Transform::identity())?;
+    let light = RadialGradient::new(
+        sun_at,
+        0.0,
+        sun_at,
+        w * 0.62,
+        glow,
+        SpreadMode::Pad,
+        Transform::identity(),
+    )?;
     pixmap.fill_rect(full, &paint(light), Transform::identity(), None);
     let hills = [(0.56, 0.10, 0.2), (0.66, 0.09, 1.9), (0.78, 0.08, 4.1)];
     for (layer, (base, swing, phase)) in hills.into_iter().enumerate() {
@@ -265,9 +288,18 @@ fn wallpaper(width: u32, height: u32, kind: u8, dark: bool) -> Option<Arc<Pixmap
             GradientStop::new(0.0, skia(colors[1 + layer])),
             GradientStop::new(1.0, skia(colors[2 + layer])),
         ];
-        let (top, low) = (Point::from_xy(0.0, h * (base - swing)), Point::from_xy(0.0, h * (base + 0.3)));
+        let (top, low) = (
+            Point::from_xy(0.0, h * (base - swing)),
+            Point::from_xy(0.0, h * (base + 0.3)),
+        );
         let shader = LinearGradient::new(top, low, stops, SpreadMode::Pad, Transform::identity())?;
-        pixmap.fill_path(&builder.finish()?, &paint(shader), FillRule::Winding, Transform::identity(), None);
+        pixmap.fill_path(
+            &builder.finish()?,
+            &paint(shader),
+            FillRule::Winding,
+            Transform::identity(),
+            None,
+        );
     }
     let picture = Arc::new(pixmap);
     known.push((key, picture.clone()));
@@ -359,7 +391,11 @@ fn blend(
             let a = (u32::from(coverage) * u32::from(color.a) * inside + 32_512) / 65_025;
             let old = pixels[place];
             let one = |new: u8, old: u8| ((u32::from(new) * a + u32::from(old) * (255 - a) + 127) / 255) as u8;
-            let (r, g, b) = (one(color.r, old.red()), one(color.g, old.green()), one(color.b, old.blue()));
+            let (r, g, b) = (
+                one(color.r, old.red()),
+                one(color.g, old.green()),
+                one(color.b, old.blue()),
+            );
             if let Some(mixed) = PremultipliedColorU8::from_rgba(r, g, b, 255) {
                 pixels[place] = mixed;
             }

@@ -66,9 +66,7 @@ impl Laid {
         let before = self
             .glyphs
             .iter()
-            .filter(|(glyph, baseline)| {
-                glyph.end <= at && *baseline >= top && *baseline < top + line_height
-            })
+            .filter(|(glyph, baseline)| glyph.end <= at && *baseline >= top && *baseline < top + line_height)
             .map(|(glyph, _)| glyph.x + glyph.w);
         (before.fold(0.0, f32::max), top)
     }
@@ -114,7 +112,10 @@ static POOL: Mutex<Vec<TextEngine>> = Mutex::new(Vec::new());
 pub fn add_font(bytes: Vec<u8>) -> Result<(), FontError> {
     let bytes = Arc::new(bytes);
     let mut database = fontdb::Database::new();
-    if database.load_font_source(fontdb::Source::Binary(bytes.clone())).is_empty() {
+    if database
+        .load_font_source(fontdb::Source::Binary(bytes.clone()))
+        .is_empty()
+    {
         return Err(FontError);
     }
     EXTRA.lock().unwrap_or_else(PoisonError::into_inner).push(bytes);

@@ -87,7 +87,13 @@ impl State {
             Toggle::Airplane => self.airplane(on),
             Toggle::Wifi => {
                 let plane = self.on(Toggle::Airplane);
-                let value = if on && plane { "2" } else if on { "1" } else { "0" };
+                let value = if on && plane {
+                    "2"
+                } else if on {
+                    "1"
+                } else {
+                    "0"
+                };
                 self.settings.put(table, key, value);
                 if on {
                     self.turn(Toggle::Hotspot, false);
@@ -110,7 +116,8 @@ impl State {
     }
 
     fn airplane(&mut self, on: bool) {
-        self.settings.put(Table::Global, "airplane_mode_on", if on { "1" } else { "0" });
+        self.settings
+            .put(Table::Global, "airplane_mode_on", if on { "1" } else { "0" });
         let wifi = self.settings.get(Table::Global, "wifi_on").unwrap_or("0").to_owned();
         let after = match (on, wifi.as_str()) {
             (true, "1") => "3",
@@ -118,10 +125,15 @@ impl State {
             (_, other) => other,
         };
         self.settings.put(Table::Global, "wifi_on", after);
-        let bluetooth = self.settings.get(Table::Global, "bluetooth_on").unwrap_or("0").to_owned();
+        let bluetooth = self
+            .settings
+            .get(Table::Global, "bluetooth_on")
+            .unwrap_or("0")
+            .to_owned();
         if on {
             let remembered = if bluetooth == "1" { "1" } else { "0" };
-            self.props.insert("sys.bluetooth.before_airplane".to_owned(), remembered.to_owned());
+            self.props
+                .insert("sys.bluetooth.before_airplane".to_owned(), remembered.to_owned());
             self.settings.put(Table::Global, "bluetooth_on", "0");
         } else if self.props.remove("sys.bluetooth.before_airplane").as_deref() == Some("1") {
             self.settings.put(Table::Global, "bluetooth_on", "1");
@@ -138,13 +150,19 @@ impl State {
 
     /// Brightness, 1 to 255.
     pub fn brightness(&self) -> i64 {
-        self.settings.number(Table::System, "screen_brightness").unwrap_or(102).clamp(1, 255)
+        self.settings
+            .number(Table::System, "screen_brightness")
+            .unwrap_or(102)
+            .clamp(1, 255)
     }
 
     /// The volume of a stream.
     pub fn volume(&self, stream: Stream) -> i64 {
         let (least, most) = stream.range();
-        self.settings.number(Table::System, stream.key()).unwrap_or(least).clamp(least, most)
+        self.settings
+            .number(Table::System, stream.key())
+            .unwrap_or(least)
+            .clamp(least, most)
     }
 
     /// Sets the volume of a stream, kept within its range.
@@ -156,13 +174,19 @@ impl State {
 
     /// How large texts are, 1 is usual.
     pub fn font_scale(&self) -> f32 {
-        let value = self.settings.get(Table::System, "font_scale").and_then(|value| value.parse().ok());
+        let value = self
+            .settings
+            .get(Table::System, "font_scale")
+            .and_then(|value| value.parse().ok());
         value.unwrap_or(1.0_f32).clamp(0.5, 2.0)
     }
 
     /// Whether an app may do something; the word is the last of the permission.
     pub fn allowed(&self, package: &str, permission: &str) -> bool {
-        let known = self.packages.get(package).and_then(|package| package.permissions.get(permission));
+        let known = self
+            .packages
+            .get(package)
+            .and_then(|package| package.permissions.get(permission));
         known.copied().flatten() == Some(true)
     }
 
@@ -183,7 +207,10 @@ impl State {
 
     /// Asks whether an app may do something, unless that was answered.
     pub fn ask(&mut self, package: &str, permission: &str) {
-        let known = self.packages.get(package).and_then(|package| package.permissions.get(permission));
+        let known = self
+            .packages
+            .get(package)
+            .and_then(|package| package.permissions.get(permission));
         if known == Some(&None) {
             self.prompt = Some(Prompt {
                 package: package.to_owned(),
@@ -336,7 +363,8 @@ impl State {
         for allowed in known.permissions.values_mut() {
             *allowed = None;
         }
-        self.notifications.retain(|notification| notification.package != package);
+        self.notifications
+            .retain(|notification| notification.package != package);
         match package {
             "com.google.android.deskclock" => {
                 self.alarms.clear();
@@ -379,7 +407,11 @@ impl State {
     /// Paths at and below a path.
     fn below(&self, path: &str) -> Vec<String> {
         let inside = format!("{path}/");
-        self.files.keys().filter(|other| *other == path || other.starts_with(&inside)).cloned().collect()
+        self.files
+            .keys()
+            .filter(|other| *other == path || other.starts_with(&inside))
+            .cloned()
+            .collect()
     }
 
     /// Moves or copies a file or folder with all that is in it; `false` where that cannot be.
@@ -391,7 +423,11 @@ impl State {
         }
         for path in self.below(from) {
             let target = format!("{to}{}", &path[from.len()..]);
-            let file = if copy { self.files.get(&path).cloned() } else { self.files.remove(&path) };
+            let file = if copy {
+                self.files.get(&path).cloned()
+            } else {
+                self.files.remove(&path)
+            };
             if let Some(file) = file {
                 self.files.insert(target, file);
             }

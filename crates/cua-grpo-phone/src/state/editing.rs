@@ -77,7 +77,10 @@ impl State {
             field.anchor = None;
             let at = boundary(field);
             field.cursor = if by < 0 {
-                field.text[..at].char_indices().next_back().map_or(0, |(start, _)| start)
+                field.text[..at]
+                    .char_indices()
+                    .next_back()
+                    .map_or(0, |(start, _)| start)
             } else {
                 field.text[at..].chars().next().map_or(at, |next| at + next.len_utf8())
             };

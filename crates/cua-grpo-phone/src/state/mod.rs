@@ -8,14 +8,14 @@ pub mod place;
 mod seed;
 mod seed_data;
 pub mod settings;
-pub mod time;
 mod ticking;
+pub mod time;
 
 use data::{
     Alarm, Battery, Call, Contact, Device, Event, File, Info, Message, Network, Note, Notification, Package, Stopwatch,
     Timer,
 };
-pub use device::{Stream, slider_to_brightness, brightness_to_slider};
+pub use device::{Stream, brightness_to_slider, slider_to_brightness};
 pub use place::{Field, Fling, Place, Task, Window};
 pub use settings::{Settings, Table, Toggle};
 use sha2::{Digest, Sha256};
@@ -237,7 +237,11 @@ impl State {
         match package {
             "com.android.shell" => "Shell".to_owned(),
             "android" => "Android System".to_owned(),
-            other => self.packages.get(other).map_or(other, |package| package.label).to_owned(),
+            other => self
+                .packages
+                .get(other)
+                .map_or(other, |package| package.label)
+                .to_owned(),
         }
     }
 

@@ -1,8 +1,8 @@
 //! A phone at birth: what it has inside follows from its seed.
 
 use super::{
-    Battery, Call, Contact, Device, Display, Event, File, Info, LAUNCHER, Message, Network, Note, Notification, Package,
-    State, Stopwatch, Table, Timer, Toggle,
+    Battery, Call, Contact, Device, Display, Event, File, Info, LAUNCHER, Message, Network, Note, Notification,
+    Package, State, Stopwatch, Table, Timer, Toggle,
     data::Alarm,
     seed_data::{COMPANIES, EVENTS, FILES, FIRST, LAST, NETWORKS, NOTES, TALKS},
     settings::Settings,
@@ -105,16 +105,46 @@ pub(super) fn birth(seed: u64, display: Display, apps: &[Info]) -> State {
 fn settings(dice: &mut Dice) -> Settings {
     let mut settings = Settings::default();
     let on = [
-        (Toggle::Wifi, 80), (Toggle::Bluetooth, 50), (Toggle::Airplane, 0), (Toggle::MobileData, 80), (Toggle::Dnd, 0),
-        (Toggle::Flashlight, 0), (Toggle::AutoRotate, 40), (Toggle::BatterySaver, 0), (Toggle::Location, 70),
-        (Toggle::Dark, 25), (Toggle::Hotspot, 0), (Toggle::Nfc, 60), (Toggle::NightLight, 0),
-        (Toggle::AdaptiveBrightness, 50), (Toggle::DataSaver, 0), (Toggle::BatteryPercent, 40), (Toggle::AutoTime, 100),
-        (Toggle::AutoZone, 100), (Toggle::FullDay, 30), (Toggle::TouchSounds, 60), (Toggle::DialTones, 80),
-        (Toggle::LockSound, 80), (Toggle::Haptics, 90), (Toggle::VibrateRing, 40), (Toggle::Developer, 100),
-        (Toggle::Adb, 100), (Toggle::StayAwake, 100), (Toggle::NotificationHistory, 50), (Toggle::Bubbles, 70),
-        (Toggle::LockNotifications, 100), (Toggle::Lift, 80), (Toggle::Smooth, 70), (Toggle::Bold, 0),
-        (Toggle::Contrast, 0), (Toggle::Inversion, 0), (Toggle::ShowPasswords, 100), (Toggle::Backup, 60),
-        (Toggle::AdaptiveBattery, 90), (Toggle::WifiScan, 60), (Toggle::BluetoothScan, 50),
+        (Toggle::Wifi, 80),
+        (Toggle::Bluetooth, 50),
+        (Toggle::Airplane, 0),
+        (Toggle::MobileData, 80),
+        (Toggle::Dnd, 0),
+        (Toggle::Flashlight, 0),
+        (Toggle::AutoRotate, 40),
+        (Toggle::BatterySaver, 0),
+        (Toggle::Location, 70),
+        (Toggle::Dark, 25),
+        (Toggle::Hotspot, 0),
+        (Toggle::Nfc, 60),
+        (Toggle::NightLight, 0),
+        (Toggle::AdaptiveBrightness, 50),
+        (Toggle::DataSaver, 0),
+        (Toggle::BatteryPercent, 40),
+        (Toggle::AutoTime, 100),
+        (Toggle::AutoZone, 100),
+        (Toggle::FullDay, 30),
+        (Toggle::TouchSounds, 60),
+        (Toggle::DialTones, 80),
+        (Toggle::LockSound, 80),
+        (Toggle::Haptics, 90),
+        (Toggle::VibrateRing, 40),
+        (Toggle::Developer, 100),
+        (Toggle::Adb, 100),
+        (Toggle::StayAwake, 100),
+        (Toggle::NotificationHistory, 50),
+        (Toggle::Bubbles, 70),
+        (Toggle::LockNotifications, 100),
+        (Toggle::Lift, 80),
+        (Toggle::Smooth, 70),
+        (Toggle::Bold, 0),
+        (Toggle::Contrast, 0),
+        (Toggle::Inversion, 0),
+        (Toggle::ShowPasswords, 100),
+        (Toggle::Backup, 60),
+        (Toggle::AdaptiveBattery, 90),
+        (Toggle::WifiScan, 60),
+        (Toggle::BluetoothScan, 50),
     ];
     for (toggle, percent) in on {
         let (table, key, off, value) = toggle.entry();
@@ -157,7 +187,9 @@ fn settings(dice: &mut Dice) -> Settings {
 
 fn props(dice: &mut Dice, display: Display) -> BTreeMap<String, String> {
     let density = display.density.to_string();
-    let serial: String = (0..14).map(|_| *dice.pick(&['0', '1', '2', '3', '5', '7', 'A', 'B', 'D', 'F'])).collect();
+    let serial: String = (0..14)
+        .map(|_| *dice.pick(&['0', '1', '2', '3', '5', '7', 'A', 'B', 'D', 'F']))
+        .collect();
     [
         ("ro.build.version.release", "14"),
         ("ro.build.version.sdk", "34"),
@@ -165,7 +197,10 @@ fn props(dice: &mut Dice, display: Display) -> BTreeMap<String, String> {
         ("ro.build.id", "AP2A.240905.003"),
         ("ro.build.display.id", "AP2A.240905.003"),
         ("ro.build.type", "userdebug"),
-        ("ro.build.fingerprint", "google/panther/panther:14/AP2A.240905.003/12231197:userdebug/dev-keys"),
+        (
+            "ro.build.fingerprint",
+            "google/panther/panther:14/AP2A.240905.003/12231197:userdebug/dev-keys",
+        ),
         ("ro.product.model", "Pixel 7"),
         ("ro.product.manufacturer", "Google"),
         ("ro.product.brand", "google"),
@@ -190,7 +225,11 @@ fn props(dice: &mut Dice, display: Display) -> BTreeMap<String, String> {
 fn packages(dice: &mut Dice, apps: &[Info]) -> BTreeMap<String, Package> {
     apps.iter()
         .map(|info| {
-            let permissions = info.permissions.iter().map(|permission| (*permission, Some(true))).collect();
+            let permissions = info
+                .permissions
+                .iter()
+                .map(|permission| (*permission, Some(true)))
+                .collect();
             let package = Package {
                 label: info.label,
                 activity: info.activity,
@@ -198,7 +237,10 @@ fn packages(dice: &mut Dice, apps: &[Info]) -> BTreeMap<String, Package> {
                 permissions,
                 notifies: true,
                 stopped: false,
-                size: (8_000_000 + dice.below(180_000_000) as u64, 50_000 + dice.below(60_000_000) as u64),
+                size: (
+                    8_000_000 + dice.below(180_000_000) as u64,
+                    50_000 + dice.below(60_000_000) as u64,
+                ),
                 memory: BTreeMap::new(),
             };
             (info.package.to_owned(), package)
@@ -342,7 +384,11 @@ fn things(dice: &mut Dice, state: &mut State) {
             label: (*dice.pick(&labels)).to_owned(),
             vibrate: true,
         };
-        if !state.alarms.iter().any(|other| (other.hour, other.minute) == (alarm.hour, alarm.minute)) {
+        if !state
+            .alarms
+            .iter()
+            .any(|other| (other.hour, other.minute) == (alarm.hour, alarm.minute))
+        {
             state.alarms.push(alarm);
         }
     }
@@ -391,8 +437,21 @@ fn files(dice: &mut Dice, state: &mut State) {
         favorite: false,
     };
     for name in [
-        "", "/Alarms", "/DCIM", "/DCIM/Camera", "/Documents", "/Download", "/Movies", "/Music", "/Notifications",
-        "/Pictures", "/Podcasts", "/Recordings", "/Ringtones", "/Android", "/Audiobooks",
+        "",
+        "/Alarms",
+        "/DCIM",
+        "/DCIM/Camera",
+        "/Documents",
+        "/Download",
+        "/Movies",
+        "/Music",
+        "/Notifications",
+        "/Pictures",
+        "/Podcasts",
+        "/Recordings",
+        "/Ringtones",
+        "/Android",
+        "/Audiobooks",
     ] {
         state.files.insert(format!("/sdcard{name}"), folder(state.booted));
     }
@@ -401,7 +460,11 @@ fn files(dice: &mut Dice, state: &mut State) {
     for (place, name, text) in list.iter().take(6 + dice.below(4)) {
         let changed = state.now - dice.below(40 * 24 * 60) as i64 * MINUTE;
         let large = !name.ends_with("txt") && !name.ends_with("csv");
-        let size = if large { 40_000 + dice.below(9_000_000) as u64 } else { text.len() as u64 };
+        let size = if large {
+            40_000 + dice.below(9_000_000) as u64
+        } else {
+            text.len() as u64
+        };
         let file = File {
             content: Some(text.as_bytes().to_vec()),
             size,
@@ -473,11 +536,25 @@ fn surroundings(dice: &mut Dice, state: &mut State) {
     }
     if let Some(call) = state.calls.iter().find(|call| call.kind == 3) {
         let who = state.name_of(&call.number);
-        list.push(("com.google.android.dialer", "Missed call".to_owned(), who, "", String::new(), false));
+        list.push((
+            "com.google.android.dialer",
+            "Missed call".to_owned(),
+            who,
+            "",
+            String::new(),
+            false,
+        ));
     }
     if dice.chance(60) {
         let text = "Tap to see what's new in this update".to_owned();
-        list.push(("com.android.settings", "System update ready".to_owned(), text, "update", String::new(), true));
+        list.push((
+            "com.android.settings",
+            "System update ready".to_owned(),
+            text,
+            "update",
+            String::new(),
+            true,
+        ));
     }
     for (index, (package, title, text, page, about, silent)) in list.into_iter().enumerate() {
         let id = state.fresh_id();

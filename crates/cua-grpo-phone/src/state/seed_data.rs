@@ -4,7 +4,8 @@
 pub const FIRST: [&str; 40] = [
     "Alice", "Omar", "Priya", "Jonas", "Mei", "Carlos", "Fatima", "Lukas", "Nora", "Tom", "Hannah", "Diego", "Aisha",
     "Peter", "Sofia", "Yuki", "Elena", "Marcus", "Ines", "David", "Grace", "Ravi", "Emma", "Ben", "Chloe", "Ivan",
-    "Lena", "Samuel", "Zoe", "Hugo", "Maya", "Felix", "Clara", "Noah", "Amira", "Oscar", "Julia", "Kofi", "Tara", "Leo",
+    "Lena", "Samuel", "Zoe", "Hugo", "Maya", "Felix", "Clara", "Noah", "Amira", "Oscar", "Julia", "Kofi", "Tara",
+    "Leo",
 ];
 /// Last names.
 pub const LAST: [&str; 40] = [
@@ -15,39 +16,87 @@ pub const LAST: [&str; 40] = [
 ];
 /// Companies.
 pub const COMPANIES: [&str; 8] = [
-    "", "", "", "Northwind Studio", "Harbor Clinic", "Blue Oak Bakery", "Linden School", "Orbit Labs",
+    "",
+    "",
+    "",
+    "Northwind Studio",
+    "Harbor Clinic",
+    "Blue Oak Bakery",
+    "Linden School",
+    "Orbit Labs",
 ];
 /// Names of wireless networks.
 pub const NETWORKS: [&str; 12] = [
-    "AndroidWifi", "Maple House", "FRITZ 7590", "CoffeeCorner", "NETGEAR42", "Skyline-5G", "Library_Guest",
-    "TP-Link_9F3A", "Studio 12", "Harbor Office", "PixelNet", "HomeBox-2C",
+    "AndroidWifi",
+    "Maple House",
+    "FRITZ 7590",
+    "CoffeeCorner",
+    "NETGEAR42",
+    "Skyline-5G",
+    "Library_Guest",
+    "TP-Link_9F3A",
+    "Studio 12",
+    "Harbor Office",
+    "PixelNet",
+    "HomeBox-2C",
 ];
 /// Conversations: lines in turn, the other side begins.
 pub const TALKS: [&[&str]; 14] = [
-    &["Are we still on for lunch tomorrow?", "Yes, 12:30 at the corner place", "Great, see you there"],
+    &[
+        "Are we still on for lunch tomorrow?",
+        "Yes, 12:30 at the corner place",
+        "Great, see you there",
+    ],
     &["The parcel is with the neighbour on the second floor"],
-    &["Can you send me the address again?", "14 Orchard Lane, second door", "Thanks!"],
+    &[
+        "Can you send me the address again?",
+        "14 Orchard Lane, second door",
+        "Thanks!",
+    ],
     &["Happy birthday! Hope you have a great day", "Thank you so much"],
-    &["Train is late, I will be there at 18:40", "No problem, I'll wait at platform 3"],
-    &["Did you watch the match yesterday?", "Only the second half", "You missed the best goal"],
+    &[
+        "Train is late, I will be there at 18:40",
+        "No problem, I'll wait at platform 3",
+    ],
+    &[
+        "Did you watch the match yesterday?",
+        "Only the second half",
+        "You missed the best goal",
+    ],
     &["Don't forget the milk please", "Already in the bag"],
     &["Your appointment on Thursday at 9:15 is confirmed. Reply STOP to opt out."],
     &["Photos from the hike are in the shared folder", "They look amazing"],
-    &["Could you water the plants on Friday?", "Sure, I still have the key", "You're the best"],
+    &[
+        "Could you water the plants on Friday?",
+        "Sure, I still have the key",
+        "You're the best",
+    ],
     &["The meeting moved to room 204", "Thanks for letting me know"],
     &["I found your blue scarf in the car"],
-    &["Do you have the recipe for the soup?", "I'll write it down for you tonight"],
+    &[
+        "Do you have the recipe for the soup?",
+        "I'll write it down for you tonight",
+    ],
     &["Your verification code is 482913. Do not share it with anyone."],
 ];
 /// Notes with titles.
 pub const NOTES: [(&str, &str); 14] = [
     ("Shopping", "Milk, eggs, bread, tomatoes, olive oil, coffee beans"),
-    ("Book list", "The Overstory\nKlara and the Sun\nPiranesi\nA Gentleman in Moscow"),
+    (
+        "Book list",
+        "The Overstory\nKlara and the Sun\nPiranesi\nA Gentleman in Moscow",
+    ),
     ("Wi-Fi at the cabin", "Network PineTree, password larch-2208"),
-    ("Soup", "2 onions, 500 g carrots, 1 l stock, ginger. Cook for 25 minutes."),
+    (
+        "Soup",
+        "2 onions, 500 g carrots, 1 l stock, ginger. Cook for 25 minutes.",
+    ),
     ("Gift ideas", "Dad: gloves. Nora: puzzle. Ben: climbing chalk."),
     ("Car", "Next service at 84,000 km. Tyre pressure 2.4 bar."),
-    ("Meeting Monday", "Ask about the budget, the new desk and the release on the 14th"),
+    (
+        "Meeting Monday",
+        "Ask about the budget, the new desk and the release on the 14th",
+    ),
     ("Packing", "Passport, charger, rain jacket, sunscreen"),
     ("Ideas", "A map of all bakeries that open on Sundays"),
     ("Doctor", "Appointment on Tuesday, bring the blood test"),
@@ -75,9 +124,21 @@ pub const EVENTS: [(&str, &str, u32); 14] = [
 ];
 /// Documents: folder, name, text.
 pub const FILES: [(&str, &str, &str); 10] = [
-    ("Documents", "budget.csv", "month,rent,food\nJanuary,900,310\nFebruary,900,295\n"),
-    ("Documents", "letter.txt", "Dear Sir or Madam,\nplease find enclosed the signed contract.\n"),
-    ("Documents", "todo.txt", "call the plumber\nrenew passport\nbook train\n"),
+    (
+        "Documents",
+        "budget.csv",
+        "month,rent,food\nJanuary,900,310\nFebruary,900,295\n",
+    ),
+    (
+        "Documents",
+        "letter.txt",
+        "Dear Sir or Madam,\nplease find enclosed the signed contract.\n",
+    ),
+    (
+        "Documents",
+        "todo.txt",
+        "call the plumber\nrenew passport\nbook train\n",
+    ),
     ("Download", "ticket.pdf", "%PDF-1.4 train ticket"),
     ("Download", "menu.pdf", "%PDF-1.4 menu"),
     ("Download", "invoice_2231.pdf", "%PDF-1.4 invoice"),

@@ -84,7 +84,12 @@ impl Settings {
 
     /// What the shell writes; `false` when the database is full.
     pub fn write(&mut self, table: Table, key: &str, value: &str) -> bool {
-        let used: usize = self.tables.iter().flatten().map(|(key, value)| key.len() + value.len()).sum();
+        let used: usize = self
+            .tables
+            .iter()
+            .flatten()
+            .map(|(key, value)| key.len() + value.len())
+            .sum();
         let shadow: usize = self.shadow.iter().map(|(key, value)| key.1.len() + value.len()).sum();
         if used + shadow + key.len() + value.len() > ROOM {
             return false;
@@ -198,13 +203,46 @@ pub enum Toggle {
 impl Toggle {
     /// All of them.
     pub const ALL: [Self; 40] = [
-        Self::Wifi, Self::Bluetooth, Self::Airplane, Self::MobileData, Self::Dnd, Self::Flashlight, Self::AutoRotate,
-        Self::BatterySaver, Self::Location, Self::Dark, Self::Hotspot, Self::Nfc, Self::NightLight,
-        Self::AdaptiveBrightness, Self::DataSaver, Self::BatteryPercent, Self::AutoTime, Self::AutoZone,
-        Self::FullDay, Self::TouchSounds, Self::DialTones, Self::LockSound, Self::Haptics, Self::VibrateRing,
-        Self::Developer, Self::Adb, Self::StayAwake, Self::NotificationHistory, Self::Bubbles,
-        Self::LockNotifications, Self::Lift, Self::Smooth, Self::Bold, Self::Contrast, Self::Inversion,
-        Self::ShowPasswords, Self::Backup, Self::AdaptiveBattery, Self::WifiScan, Self::BluetoothScan,
+        Self::Wifi,
+        Self::Bluetooth,
+        Self::Airplane,
+        Self::MobileData,
+        Self::Dnd,
+        Self::Flashlight,
+        Self::AutoRotate,
+        Self::BatterySaver,
+        Self::Location,
+        Self::Dark,
+        Self::Hotspot,
+        Self::Nfc,
+        Self::NightLight,
+        Self::AdaptiveBrightness,
+        Self::DataSaver,
+        Self::BatteryPercent,
+        Self::AutoTime,
+        Self::AutoZone,
+        Self::FullDay,
+        Self::TouchSounds,
+        Self::DialTones,
+        Self::LockSound,
+        Self::Haptics,
+        Self::VibrateRing,
+        Self::Developer,
+        Self::Adb,
+        Self::StayAwake,
+        Self::NotificationHistory,
+        Self::Bubbles,
+        Self::LockNotifications,
+        Self::Lift,
+        Self::Smooth,
+        Self::Bold,
+        Self::Contrast,
+        Self::Inversion,
+        Self::ShowPasswords,
+        Self::Backup,
+        Self::AdaptiveBattery,
+        Self::WifiScan,
+        Self::BluetoothScan,
     ];
 
     /// Table, key, and the values of off and on.

@@ -18,7 +18,10 @@ impl State {
             self.ring("Timer", "Time's up", "timer");
         }
         self.ring_alarms(before);
-        let timeout = self.settings.number(Table::System, "screen_off_timeout").unwrap_or(60_000);
+        let timeout = self
+            .settings
+            .number(Table::System, "screen_off_timeout")
+            .unwrap_or(60_000);
         let stays = self.battery.plugged && self.on(Toggle::StayAwake);
         if self.awake && !stays && now - self.touched >= timeout.max(1000) {
             self.sleep();
@@ -104,7 +107,12 @@ impl State {
         self.alarms
             .iter()
             .filter(|alarm| alarm.enabled)
-            .filter_map(|alarm| Some((alarm.id, self.next_ring(alarm.hour, alarm.minute, alarm.days, self.now)?)))
+            .filter_map(|alarm| {
+                Some((
+                    alarm.id,
+                    self.next_ring(alarm.hour, alarm.minute, alarm.days, self.now)?,
+                ))
+            })
             .min_by_key(|(_, at)| *at)
     }
 }

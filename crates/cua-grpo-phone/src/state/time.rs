@@ -6,10 +6,28 @@ pub const DAY: i64 = 86_400_000;
 pub const MINUTE: i64 = 60_000;
 
 /// Names of the days, from Sunday.
-pub const WEEKDAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+pub const WEEKDAYS: [&str; 7] = [
+    "Sunday",
+    "Monday",
+    "Tuesday",
+    "Wednesday",
+    "Thursday",
+    "Friday",
+    "Saturday",
+];
 /// Names of the months.
 pub const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
     "December",
 ];
 
@@ -135,7 +153,12 @@ impl Civil {
 
     /// `Sun, Nov 29`.
     pub fn short_date(self) -> String {
-        format!("{}, {} {}", &self.weekday_name()[..3], &self.month_name()[..3], self.day)
+        format!(
+            "{}, {} {}",
+            &self.weekday_name()[..3],
+            &self.month_name()[..3],
+            self.day
+        )
     }
 
     /// `2026-11-29 13:05:00`.

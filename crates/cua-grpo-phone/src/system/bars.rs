@@ -23,7 +23,14 @@ pub fn status_bar(state: &State, ui: &mut Ui, color: Color) {
     let clock = state.clock(now.hour, now.minute);
     let clock = clock.trim_end_matches(" AM").trim_end_matches(" PM");
     let (width, height) = ui.measure(clock, sp(14.0).medium(), 100.0);
-    ui.label(24.0, (STATUS - height) / 2.0 + 2.0, width + 2.0, sp(14.0).medium(), color, clock);
+    ui.label(
+        24.0,
+        (STATUS - height) / 2.0 + 2.0,
+        width + 2.0,
+        sp(14.0).medium(),
+        color,
+        clock,
+    );
     if let Some(node) = ui.last() {
         node.id("clock");
     }
@@ -73,12 +80,26 @@ pub fn status_icons(state: &State, ui: &mut Ui, right: f32, y: f32, color: Color
         let text = format!("{}%", state.battery.level);
         let (width, height) = ui.measure(&text, sp(14.0).medium(), 60.0);
         x -= width;
-        ui.draw_text(x, y + (STATUS - height) / 2.0, width + 2.0, sp(14.0).medium(), color, &text);
+        ui.draw_text(
+            x,
+            y + (STATUS - height) / 2.0,
+            width + 2.0,
+            sp(14.0).medium(),
+            color,
+            &text,
+        );
         x -= 3.0;
     }
-    battery(state, ui, Rect::new(x - 10.0, y + STATUS / 2.0 - 8.5, 10.0, 17.0), color);
+    battery(
+        state,
+        ui,
+        Rect::new(x - 10.0, y + STATUS / 2.0 - 8.5, 10.0, 17.0),
+        color,
+    );
     let text = format!("Battery {} percent.", state.battery.level);
-    ui.node(Rect::new(x - 12.0, y + 8.0, 14.0, 24.0)).id("battery").desc(text);
+    ui.node(Rect::new(x - 12.0, y + 8.0, 14.0, 24.0))
+        .id("battery")
+        .desc(text);
     x -= 14.0;
     let mut icons: Vec<(&'static str, &'static str)> = Vec::new();
     if plane {
@@ -112,7 +133,9 @@ pub fn status_icons(state: &State, ui: &mut Ui, right: f32, y: f32, color: Color
         x -= 18.0;
         let rect = Rect::new(x, y, 16.0, STATUS);
         ui.icon(icon, rect, 16.0, color);
-        ui.node(rect.middle(16.0, 24.0)).class("android.widget.ImageView").desc(desc);
+        ui.node(rect.middle(16.0, 24.0))
+            .class("android.widget.ImageView")
+            .desc(desc);
     }
     x
 }
@@ -126,7 +149,18 @@ fn battery(state: &State, ui: &mut Ui, rect: Rect, color: Color) {
     let full = Rect::new(body.x, body.bottom() - body.h * part, body.w, body.h * part);
     ui.clipped(full, 0.0, |ui| ui.fill(body, 2.0, color));
     if state.battery.plugged {
-        ui.icon("bolt", body, 12.0, if part > 0.5 { color.mix(Color::BLACK, if color.r > 128 { 1.0 } else { 0.0 }).mix(Color::WHITE, if color.r > 128 { 0.0 } else { 1.0 }) } else { color });
+        ui.icon(
+            "bolt",
+            body,
+            12.0,
+            if part > 0.5 {
+                color
+                    .mix(Color::BLACK, if color.r > 128 { 1.0 } else { 0.0 })
+                    .mix(Color::WHITE, if color.r > 128 { 0.0 } else { 1.0 })
+            } else {
+                color
+            },
+        );
     } else if state.on(Toggle::BatterySaver) {
         ui.icon("add", body, 9.0, Color::hex(0xF2_9900));
     }

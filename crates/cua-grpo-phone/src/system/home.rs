@@ -27,6 +27,14 @@ pub fn build(state: &State, ui: &mut Ui) {
     if place.var("drawer") == "1" {
         drawer(state, ui);
     } else {
+        // A shade behind the symbols and the date, as launchers draw it over light pictures.
+        let rect = ui.px(Rect::new(0.0, 0.0, ui.screen.w, 150.0));
+        let colors = [Color::BLACK.alpha(0.36), Color::BLACK.alpha(0.0)];
+        ui.paint(Paint::Gradient {
+            rect,
+            radius: 0.0,
+            colors,
+        });
         pages(state, ui);
     }
 }
@@ -42,7 +50,10 @@ fn pages(state: &State, ui: &mut Ui) {
     let lists = state.home.len().saturating_sub(1).max(1);
     let page = (state.place(Window::Home).number("page").unwrap_or(0).max(0) as usize).min(lists - 1);
     let workspace = ui.screen;
-    ui.node(workspace).class("android.view.ViewGroup").id("workspace").desc(format!("Home screen {} of {lists}", page + 1));
+    ui.node(workspace)
+        .class("android.view.ViewGroup")
+        .id("workspace")
+        .desc(format!("Home screen {} of {lists}", page + 1));
     if let Some(node) = ui.last() {
         node.long(|state| state.place_mut(Window::Home).set("menu", "home"));
         node.swipe(move |state, way| {
@@ -65,7 +76,12 @@ fn pages(state: &State, ui: &mut Ui) {
             node.id("date").tap(|state| state.launch("com.google.android.calendar"));
         }
         let weather = "18\u{b0}C";
-        ui.icon("wb_sunny", Rect::new(area.x + 28.0, top + 34.0, 22.0, 22.0), 20.0, Color::hex(0xFF_D97A));
+        ui.icon(
+            "wb_sunny",
+            Rect::new(area.x + 28.0, top + 34.0, 22.0, 22.0),
+            20.0,
+            Color::hex(0xFF_D97A),
+        );
         ui.label(area.x + 56.0, top + 34.0, 120.0, sp(16.0), Color::WHITE, weather);
     }
     let search = Rect::new(area.x + 20.0, area.bottom() - 70.0, area.w - 40.0, 52.0);
@@ -76,12 +92,7 @@ fn pages(state: &State, ui: &mut Ui) {
         let (w, h) = (grid.w / COLUMNS as f32, grid.h / ROWS as f32);
         for (index, package) in list.iter().take(COLUMNS * ROWS).enumerate() {
             let row = ROWS - rows + index / COLUMNS;
-            let cell = Rect::new(
-                grid.x + (index % COLUMNS) as f32 * w,
-                grid.y + row as f32 * h,
-                w,
-                h,
-            );
+            let cell = Rect::new(grid.x + (index % COLUMNS) as f32 * w, grid.y + row as f32 * h, w, h);
             home_icon(state, ui, cell, package, true, Color::WHITE);
         }
     }
@@ -106,15 +117,42 @@ fn pages(state: &State, ui: &mut Ui) {
 
 fn search_bar(ui: &mut Ui, rect: Rect) {
     let theme = ui.theme;
-    ui.fill(rect, 26.0, if theme.dark { theme.container_high } else { theme.surface });
-    ui.icon("search", Rect::new(rect.x + 14.0, rect.y, 24.0, rect.h), 24.0, theme.primary);
-    ui.icon("mic", Rect::new(rect.right() - 84.0, rect.y, 24.0, rect.h), 22.0, theme.primary);
-    ui.icon("photo_camera", Rect::new(rect.right() - 44.0, rect.y, 24.0, rect.h), 22.0, theme.primary);
-    ui.node(rect).class("android.widget.FrameLayout").id("search_container_hotseat").desc("Search").tap(|state| {
-        let place = state.place_mut(Window::Home);
-        place.set("drawer", "1");
-        place.focus("drawer_search");
-    });
+    ui.fill(
+        rect,
+        26.0,
+        if theme.dark {
+            theme.container_high
+        } else {
+            theme.surface
+        },
+    );
+    ui.icon(
+        "search",
+        Rect::new(rect.x + 14.0, rect.y, 24.0, rect.h),
+        24.0,
+        theme.primary,
+    );
+    ui.icon(
+        "mic",
+        Rect::new(rect.right() - 84.0, rect.y, 24.0, rect.h),
+        22.0,
+        theme.primary,
+    );
+    ui.icon(
+        "photo_camera",
+        Rect::new(rect.right() - 44.0, rect.y, 24.0, rect.h),
+        22.0,
+        theme.primary,
+    );
+    ui.node(rect)
+        .class("android.widget.FrameLayout")
+        .id("search_container_hotseat")
+        .desc("Search")
+        .tap(|state| {
+            let place = state.place_mut(Window::Home);
+            place.set("drawer", "1");
+            place.focus("drawer_search");
+        });
 }
 
 /// An icon with its name; a long press opens its menu.
@@ -123,11 +161,22 @@ fn home_icon(state: &State, ui: &mut Ui, cell: Rect, package: &str, label: bool,
     let round = Rect::new(cell.center().0 - size / 2.0, cell.y + 8.0, size, size);
     apps::icon(package).draw(ui, round, size);
     if state.notifications.iter().any(|n| n.package == package && !n.silent) {
-        ui.fill(Rect::new(round.right() - 13.0, round.y - 1.0, 14.0, 14.0), 7.0, ui.theme.primary_container);
+        ui.fill(
+            Rect::new(round.right() - 13.0, round.y - 1.0, 14.0, 14.0),
+            7.0,
+            ui.theme.primary_container,
+        );
     }
     let name = state.label(package);
     if label {
-        ui.draw_text(cell.x + 4.0, round.bottom() + 7.0, cell.w - 8.0, sp(12.5).center(), color, &name);
+        ui.draw_text(
+            cell.x + 4.0,
+            round.bottom() + 7.0,
+            cell.w - 8.0,
+            sp(12.5).center(),
+            color,
+            &name,
+        );
     }
     let (launched, asked) = (package.to_owned(), package.to_owned());
     let rect = Rect::new(cell.x + 4.0, cell.y, cell.w - 8.0, if label { 92.0 } else { cell.h });
@@ -148,10 +197,20 @@ fn menus(state: &State, ui: &mut Ui) {
     if place.var("menu") == "home" {
         let settings = |page: &'static str| {
             act(move |state: &mut State| {
-                state.start("com.android.settings", crate::state::Place::new("com.android.settings.SubSettings", page));
+                state.start(
+                    "com.android.settings",
+                    crate::state::Place::new("com.android.settings.SubSettings", page),
+                );
             })
         };
-        ui.menu(right, y, &[("Wallpaper & style", settings("wallpaper")), ("Home settings", settings("home_settings"))]);
+        ui.menu(
+            right,
+            y,
+            &[
+                ("Wallpaper & style", settings("wallpaper")),
+                ("Home settings", settings("home_settings")),
+            ],
+        );
     } else if place.var("menu") == "icon" {
         let package = place.var("about").to_owned();
         let name = package.clone();
@@ -198,7 +257,17 @@ fn drawer(state: &State, ui: &mut Ui) {
         .filter(|(label, _)| label.to_lowercase().contains(wanted.trim()))
         .collect();
     found.sort_unstable();
-    let list = Rect::new(area.x, list_top, area.w, area.bottom() - list_top + if ui.area.bottom() < ui.screen.h - 60.0 { 0.0 } else { 24.0 });
+    let list = Rect::new(
+        area.x,
+        list_top,
+        area.w,
+        area.bottom() - list_top
+            + if ui.area.bottom() < ui.screen.h - 60.0 {
+                0.0
+            } else {
+                24.0
+            },
+    );
     let at_top = place.offset("drawer") <= 0.5;
     ui.node(list).class("android.view.ViewGroup").id("apps_list_view");
     if at_top && let Some(node) = ui.last() {
@@ -226,7 +295,12 @@ fn drawer(state: &State, ui: &mut Ui) {
         }
         for (index, (_, package)) in found.iter().enumerate() {
             let (column, row) = (index % COLUMNS, index / COLUMNS);
-            let cell = Rect::new(list.x + 12.0 + column as f32 * width, y + row as f32 * 104.0, width, 104.0);
+            let cell = Rect::new(
+                list.x + 12.0 + column as f32 * width,
+                y + row as f32 * 104.0,
+                width,
+                104.0,
+            );
             home_icon(state, ui, cell, package, true, ui.theme.on_surface);
         }
         y + found.len().div_ceil(COLUMNS) as f32 * 104.0 + 24.0
@@ -234,7 +308,12 @@ fn drawer(state: &State, ui: &mut Ui) {
     ui.fill(Rect::new(0.0, STATUS, ui.screen.w, list_top - STATUS), 0.0, back);
     let bar = Rect::new(area.x + 16.0, area.y + 10.0, area.w - 32.0, 52.0);
     ui.fill(bar, 26.0, theme.container_highest);
-    ui.icon("search", Rect::new(bar.x + 14.0, bar.y, 24.0, bar.h), 24.0, theme.primary);
+    ui.icon(
+        "search",
+        Rect::new(bar.x + 14.0, bar.y, 24.0, bar.h),
+        24.0,
+        theme.primary,
+    );
     let first = found.first().map(|(_, package)| (*package).to_owned());
     let look = FieldLook::new("drawer_search", "Search apps").submit(move |state| {
         if let Some(package) = &first {

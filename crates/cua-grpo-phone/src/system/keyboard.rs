@@ -12,7 +12,11 @@ pub const HEIGHT: f32 = 44.0 + 4.0 * 54.0 + 8.0 + 38.0;
 
 const LETTERS: [&str; 3] = ["qwertyuiop", "asdfghjkl", "zxcvbnm"];
 const SYMBOLS: [&str; 3] = ["1234567890", "@#$_&-+()/", "*\"':;!?"];
-const MORE: [&str; 3] = ["~`|\u{2022}\u{221a}\u{3c0}\u{f7}\u{d7}\u{b6}\u{2206}", "\u{a3}\u{20ac}$\u{a2}^\u{b0}={}\\", "%\u{a9}\u{ae}\u{2122}[]<"];
+const MORE: [&str; 3] = [
+    "~`|\u{2022}\u{221a}\u{3c0}\u{f7}\u{d7}\u{b6}\u{2206}",
+    "\u{a3}\u{20ac}$\u{a2}^\u{b0}={}\\",
+    "%\u{a9}\u{ae}\u{2122}[]<",
+];
 
 /// Builds the keyboard along the lower edge.
 pub fn build(state: &State, ui: &mut Ui) {
@@ -27,7 +31,10 @@ pub fn build(state: &State, ui: &mut Ui) {
     ui.window(Window::Ime, IME, state.place(Window::Ime));
     let whole = Rect::new(0.0, top, ui.screen.w, HEIGHT);
     ui.fill(whole, 0.0, back);
-    ui.node(whole).class("android.widget.FrameLayout").id("keyboard_area").tap(|_| ());
+    ui.node(whole)
+        .class("android.widget.FrameLayout")
+        .id("keyboard_area")
+        .tap(|_| ());
     ui.open();
     strip(state, ui, top);
     let rows = match state.keyboard.layer {
@@ -53,24 +60,47 @@ pub fn build(state: &State, ui: &mut Ui) {
             ui.fill(rect.inset(2.5, 4.5), 7.0, key);
             ui.draw_text_in(rect, sp(22.0).center(), ui.theme.on_surface, &letter.to_string());
             if index == 0 && state.keyboard.layer == 0 {
-                let hint = SYMBOLS[0].chars().nth(((x - 3.0) / unit).round() as usize).unwrap_or(' ');
+                let hint = SYMBOLS[0]
+                    .chars()
+                    .nth(((x - 3.0) / unit).round() as usize)
+                    .unwrap_or(' ');
                 let color = ui.theme.on_variant;
-                ui.draw_text(rect.x, rect.y + 5.0, unit - 6.0, sp(10.0).right(), color, &hint.to_string());
+                ui.draw_text(
+                    rect.x,
+                    rect.y + 5.0,
+                    unit - 6.0,
+                    sp(10.0).right(),
+                    color,
+                    &hint.to_string(),
+                );
             }
-            ui.node(rect).class("android.inputmethodservice.Keyboard$Key").desc(letter.to_string()).tap(move |state| {
-                type_key(state, &letter.to_string());
-            });
+            ui.node(rect)
+                .class("android.inputmethodservice.Keyboard$Key")
+                .desc(letter.to_string())
+                .tap(move |state| {
+                    type_key(state, &letter.to_string());
+                });
             x += unit;
         }
         y += 54.0;
     }
     lower_row(state, ui, y, unit, key, special);
-    ui.icon("keyboard_arrow_down", Rect::new(20.0, ui.screen.h - 40.0, 40.0, 36.0), 26.0, theme.on_variant);
+    ui.icon(
+        "keyboard_arrow_down",
+        Rect::new(20.0, ui.screen.h - 40.0, 40.0, 36.0),
+        26.0,
+        theme.on_variant,
+    );
     ui.node(Rect::new(16.0, ui.screen.h - 42.0, 48.0, 40.0))
         .class("android.widget.ImageView")
         .desc("Hide keyboard")
         .tap(|state| state.keyboard.hidden = true);
-    ui.icon("language", Rect::new(ui.screen.w - 60.0, ui.screen.h - 40.0, 40.0, 36.0), 22.0, theme.on_variant);
+    ui.icon(
+        "language",
+        Rect::new(ui.screen.w - 60.0, ui.screen.h - 40.0, 40.0, 36.0),
+        22.0,
+        theme.on_variant,
+    );
     ui.close();
     ui.font_scale = scale;
 }
@@ -83,7 +113,10 @@ fn strip(state: &State, ui: &mut Ui, top: f32) {
         let rect = Rect::new(index as f32 * cell, top, cell, 44.0);
         ui.icon(icon, rect, 21.0, color);
         if icon == "content_paste" && !state.clipboard.is_empty() {
-            ui.node(rect).class("android.widget.ImageView").desc("Clipboard").tap(State::paste);
+            ui.node(rect)
+                .class("android.widget.ImageView")
+                .desc("Clipboard")
+                .tap(State::paste);
         }
     }
 }
@@ -93,7 +126,11 @@ fn shift_key(state: &State, ui: &mut Ui, rect: Rect, special: Color) {
         0 => {
             let (shift, caps) = (state.keyboard.shift, state.keyboard.caps);
             let icon = if caps { "keyboard_capslock" } else { "upgrade" };
-            let back = if shift || caps { ui.theme.primary_container } else { special };
+            let back = if shift || caps {
+                ui.theme.primary_container
+            } else {
+                special
+            };
             press(ui, rect, back, icon, "Shift", |state| {
                 let keyboard = &mut state.keyboard;
                 (keyboard.shift, keyboard.caps) = match (keyboard.shift, keyboard.caps) {
@@ -128,18 +165,33 @@ fn lower_row(state: &State, ui: &mut Ui, y: f32, unit: f32, key: Color, special:
         }
         ui.fill(rect.inset(2.5, 4.5), 7.0, if text == " " { key } else { special });
         let shown = if text == " " { "English (US)" } else { text };
-        let style = if text == " " { sp(13.0).center() } else { sp(20.0).center() };
-        let color = if text == " " { ui.theme.on_variant } else { ui.theme.on_surface };
+        let style = if text == " " {
+            sp(13.0).center()
+        } else {
+            sp(20.0).center()
+        };
+        let color = if text == " " {
+            ui.theme.on_variant
+        } else {
+            ui.theme.on_surface
+        };
         ui.draw_text_in(rect, style, color, shown);
         let desc = if text == " " { "Space" } else { text };
-        ui.node(rect).class("android.inputmethodservice.Keyboard$Key").desc(desc).tap(move |state| type_key(state, text));
+        ui.node(rect)
+            .class("android.inputmethodservice.Keyboard$Key")
+            .desc(desc)
+            .tap(move |state| type_key(state, text));
     }
     let rect = Rect::new(x, y, unit * 1.5, 54.0);
     ui.fill(rect.inset(2.5, 4.5), 22.5, ui.theme.primary);
     let (icon, desc) = enter_look(state, ui);
     ui.icon(icon, rect, 22.0, ui.theme.on_primary);
     // Enter acts as the field says: the phone looks it up, as for the key of the shell.
-    ui.node(rect).class("android.inputmethodservice.Keyboard$Key").id("key_enter").desc(desc).tap(|_| ());
+    ui.node(rect)
+        .class("android.inputmethodservice.Keyboard$Key")
+        .id("key_enter")
+        .desc(desc)
+        .tap(|_| ());
 }
 
 fn enter_look(state: &State, ui: &Ui) -> (&'static str, &'static str) {
@@ -147,7 +199,12 @@ fn enter_look(state: &State, ui: &Ui) -> (&'static str, &'static str) {
         return ("keyboard_return", "Enter");
     };
     let key = state.place(window).focus.clone().unwrap_or_default();
-    let node = ui.scene.nodes.iter().rev().find_map(|node| node.field.as_ref().filter(|field| field.key == key));
+    let node = ui
+        .scene
+        .nodes
+        .iter()
+        .rev()
+        .find_map(|node| node.field.as_ref().filter(|field| field.key == key));
     match node {
         Some(field) if field.multiline => ("keyboard_return", "Enter"),
         Some(field) if field.submit.is_some() && key.contains("search") => ("search", "Search"),
@@ -165,7 +222,10 @@ fn press(
 ) {
     ui.fill(rect.inset(2.5, 4.5), 7.0, back);
     ui.icon(icon, rect, 22.0, ui.theme.on_surface);
-    ui.node(rect).class("android.inputmethodservice.Keyboard$Key").desc(desc).tap(act);
+    ui.node(rect)
+        .class("android.inputmethodservice.Keyboard$Key")
+        .desc(desc)
+        .tap(act);
 }
 
 fn word_key(ui: &mut Ui, rect: Rect, back: Color, word: &str, act: impl Fn(&mut State) + Send + Sync + 'static) {
@@ -176,7 +236,11 @@ fn word_key(ui: &mut Ui, rect: Rect, back: Color, word: &str, act: impl Fn(&mut 
         "ABC" => "Letters",
         other => other,
     };
-    ui.node(rect).class("android.inputmethodservice.Keyboard$Key").text(word).desc(desc).tap(act);
+    ui.node(rect)
+        .class("android.inputmethodservice.Keyboard$Key")
+        .text(word)
+        .desc(desc)
+        .tap(act);
 }
 
 fn type_key(state: &mut State, text: &str) {

@@ -63,8 +63,20 @@ fn clock(state: &State, ui: &mut Ui) {
         }
     }
     let y = ui.screen.h - 76.0;
-    ui.icon("lock_o", Rect::new(width / 2.0 - 20.0, y - 54.0, 40.0, 40.0), 26.0, Color::WHITE);
-    ui.label(0.0, y + 12.0, width, sp(13.0).center(), Color::WHITE.alpha(0.85), "Swipe up to open");
+    ui.icon(
+        "lock_o",
+        Rect::new(width / 2.0 - 20.0, y - 54.0, 40.0, 40.0),
+        26.0,
+        Color::WHITE,
+    );
+    ui.label(
+        0.0,
+        y + 12.0,
+        width,
+        sp(13.0).center(),
+        Color::WHITE.alpha(0.85),
+        "Swipe up to open",
+    );
 }
 
 fn pad(state: &State, ui: &mut Ui) {
@@ -72,7 +84,11 @@ fn pad(state: &State, ui: &mut Ui) {
     let place = state.place(Window::Lock);
     let code = place.var("code").to_owned();
     let width = ui.screen.w;
-    let message = if place.var("message").is_empty() { "Enter your PIN" } else { place.var("message") };
+    let message = if place.var("message").is_empty() {
+        "Enter your PIN"
+    } else {
+        place.var("message")
+    };
     let top = ui.screen.h * 0.30;
     ui.label(0.0, top - 70.0, width, sp(18.0).center(), Color::WHITE, message);
     for index in 0..code.len() {
@@ -84,8 +100,20 @@ fn pad(state: &State, ui: &mut Ui) {
         let (column, row) = ((index % 3) as f32, (index / 3) as f32);
         let x = width / 2.0 + (column - 1.0) * 100.0;
         let cell = Rect::new(x - 42.0, top + 30.0 + row * 98.0, 84.0, 84.0);
-        ui.fill(cell, 42.0, Color::hex(if index % 12 == 9 || index == 11 { 0xC6_D5FA } else { 0x3A_3B42 }));
-        let front = if index == 9 || index == 11 { Color::hex(0x14_1B2C) } else { Color::WHITE };
+        ui.fill(
+            cell,
+            42.0,
+            Color::hex(if index % 12 == 9 || index == 11 {
+                0xC6_D5FA
+            } else {
+                0x3A_3B42
+            }),
+        );
+        let front = if index == 9 || index == 11 {
+            Color::hex(0x14_1B2C)
+        } else {
+            Color::WHITE
+        };
         let desc = match index {
             9 => {
                 ui.icon("backspace_o", cell, 26.0, front);
@@ -101,20 +129,23 @@ fn pad(state: &State, ui: &mut Ui) {
             }
         };
         let code = code.clone();
-        ui.node(cell).class("android.widget.Button").desc(desc).tap(move |state| {
-            if index == 11 {
-                state.try_pin(&code);
-                return;
-            }
-            let mut next = code.clone();
-            if index == 9 {
-                next.pop();
-            } else if next.len() < 16 {
-                next.push_str(key);
-            }
-            let place = state.place_mut(Window::Lock);
-            place.set("code", next);
-            place.set("message", "");
-        });
+        ui.node(cell)
+            .class("android.widget.Button")
+            .desc(desc)
+            .tap(move |state| {
+                if index == 11 {
+                    state.try_pin(&code);
+                    return;
+                }
+                let mut next = code.clone();
+                if index == 9 {
+                    next.pop();
+                } else if next.len() < 16 {
+                    next.push_str(key);
+                }
+                let place = state.place_mut(Window::Lock);
+                place.set("code", next);
+                place.set("message", "");
+            });
     }
 }

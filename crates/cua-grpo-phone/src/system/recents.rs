@@ -35,7 +35,14 @@ pub fn build(state: &State, ui: &mut Ui) {
     });
     ui.open();
     if count == 0 {
-        ui.label(0.0, ui.screen.h * 0.45, ui.screen.w, sp(20.0).center(), Color::WHITE, "No recent items");
+        ui.label(
+            0.0,
+            ui.screen.h * 0.45,
+            ui.screen.w,
+            sp(20.0).center(),
+            Color::WHITE,
+            "No recent items",
+        );
         ui.close();
         return;
     }
@@ -59,10 +66,20 @@ pub fn build(state: &State, ui: &mut Ui) {
     }
     if at < count {
         let top = y + h + 22.0;
-        ui.button(Rect::new(x, top, w / 2.0 - 6.0, 40.0), Button::Tonal, "Screenshot", |state| {
-            state.say("Screenshot saved");
-        });
-        ui.button(Rect::new(x + w / 2.0 + 6.0, top, w / 2.0 - 6.0, 40.0), Button::Tonal, "Select", |_| ());
+        ui.button(
+            Rect::new(x, top, w / 2.0 - 6.0, 40.0),
+            Button::Tonal,
+            "Screenshot",
+            |state| {
+                state.say("Screenshot saved");
+            },
+        );
+        ui.button(
+            Rect::new(x + w / 2.0 + 6.0, top, w / 2.0 - 6.0, 40.0),
+            Button::Tonal,
+            "Select",
+            |_| (),
+        );
     }
     ui.close();
 }

@@ -73,10 +73,15 @@ pub fn tile(state: &State, ui: &mut Ui, rect: Rect, tile: Tile) {
     ui.draw_text(rect.x + 56.0, top, width, sp(14.0).medium(), front, label);
     ui.draw_text(rect.x + 56.0, top + first, width, sp(13.0), front.alpha(0.85), &sub);
     let node = ui.node(rect);
-    node.class("android.widget.Switch").desc(format!("{label},{sub}")).check(on);
+    node.class("android.widget.Switch")
+        .desc(format!("{label},{sub}"))
+        .check(on);
     match tile {
         Tile::Internet => node.tap(|state| {
-            state.start("com.android.settings", Place::new("com.android.settings.SubSettings", "internet"));
+            state.start(
+                "com.android.settings",
+                Place::new("com.android.settings.SubSettings", "internet"),
+            );
         }),
         Tile::Switch(toggle, ..) => node.tap(move |state| state.flip(toggle)),
         Tile::Alarm => node.tap(|state| state.launch("com.google.android.deskclock")),
@@ -92,7 +97,10 @@ pub fn tile(state: &State, ui: &mut Ui, rect: Rect, tile: Tile) {
                 Toggle::Location => "location",
                 _ => "display",
             };
-            state.start("com.android.settings", Place::new("com.android.settings.SubSettings", page));
+            state.start(
+                "com.android.settings",
+                Place::new("com.android.settings.SubSettings", page),
+            );
         });
     }
 }
@@ -101,7 +109,9 @@ fn internet(state: &State) -> (&'static str, &'static str, String, bool) {
     let plane = state.on(Toggle::Airplane);
     match state.network() {
         Some(network) => ("signal_wifi_4_bar", "Internet", network.ssid.clone(), true),
-        None if state.on(Toggle::MobileData) && !plane => ("signal_cellular_4_bar", "Internet", "T-Mobile".to_owned(), true),
+        None if state.on(Toggle::MobileData) && !plane => {
+            ("signal_cellular_4_bar", "Internet", "T-Mobile".to_owned(), true)
+        }
         None if plane => ("flight", "Internet", "Airplane mode".to_owned(), false),
         None if state.on(Toggle::Wifi) => ("signal_wifi_4_bar", "Internet", "Networks available".to_owned(), false),
         None => ("wifi_off", "Internet", "Unavailable".to_owned(), false),

@@ -193,12 +193,20 @@ impl<'a> Ui<'a> {
     /// Breaks a text into lines of a width in dp.
     pub fn lay(&mut self, text: &str, style: Type, width: f32) -> Arc<Laid> {
         let font = self.font(style);
-        self.engine.lay(text, font, style.align, width * self.frame.k, style.lines)
+        self.engine
+            .lay(text, font, style.align, width * self.frame.k, style.lines)
     }
 
     /// Width and height that a text takes, in dp.
     pub fn measure(&mut self, text: &str, style: Type, width: f32) -> (f32, f32) {
-        let laid = self.lay(text, Type { align: crate::draw::text::Align::Left, ..style }, width);
+        let laid = self.lay(
+            text,
+            Type {
+                align: crate::draw::text::Align::Left,
+                ..style
+            },
+            width,
+        );
         (laid.width / self.frame.k, laid.height / self.frame.k)
     }
 

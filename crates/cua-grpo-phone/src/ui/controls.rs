@@ -84,8 +84,17 @@ impl Ui<'_> {
         let fade = |color: Color| if enabled { color } else { color.alpha(0.4) };
         if on {
             self.fill(track, 16.0, fade(theme.primary));
-            self.fill(Rect::new(x + 10.0 - 12.0, y - 12.0, 24.0, 24.0), 12.0, fade(theme.on_primary));
-            self.icon("check", Rect::new(x - 2.0, y - 12.0, 24.0, 24.0), 16.0, fade(theme.primary));
+            self.fill(
+                Rect::new(x + 10.0 - 12.0, y - 12.0, 24.0, 24.0),
+                12.0,
+                fade(theme.on_primary),
+            );
+            self.icon(
+                "check",
+                Rect::new(x - 2.0, y - 12.0, 24.0, 24.0),
+                16.0,
+                fade(theme.primary),
+            );
         } else {
             self.fill(track, 16.0, theme.container_highest);
             self.stroke(track, 16.0, 2.0, fade(theme.outline));
@@ -136,7 +145,13 @@ impl Ui<'_> {
     }
 
     /// A text button that ends at a right edge; gives the left edge.
-    pub fn text_button(&mut self, right: f32, y: f32, text: &str, act: impl Fn(&mut State) + Send + Sync + 'static) -> f32 {
+    pub fn text_button(
+        &mut self,
+        right: f32,
+        y: f32,
+        text: &str,
+        act: impl Fn(&mut State) + Send + Sync + 'static,
+    ) -> f32 {
         let (width, _) = self.measure(text, sp(14.0).medium(), 300.0);
         let left = right - width - 24.0;
         self.button(Rect::new(left, y, width + 24.0, 40.0), Button::Text, text, act);
@@ -188,7 +203,12 @@ impl Ui<'_> {
         self.fill(rect, 16.0, self.theme.primary_container);
         let color = self.theme.on_primary_container;
         self.icon(name, Rect::new(rect.x + 16.0, rect.y, 24.0, 56.0), 24.0, color);
-        self.draw_text_in(Rect::new(rect.x + 48.0, rect.y, width, 56.0), sp(14.0).medium(), color, text);
+        self.draw_text_in(
+            Rect::new(rect.x + 48.0, rect.y, width, 56.0),
+            sp(14.0).medium(),
+            color,
+            text,
+        );
         self.node(rect).class("android.widget.Button").text(text).tap(act);
     }
 
@@ -201,7 +221,8 @@ impl Ui<'_> {
         self.fill(Rect::new(x, middle - 2.0, at - x, 4.0), 2.0, theme.primary);
         self.fill(Rect::new(at - 10.0, middle - 10.0, 20.0, 20.0), 10.0, theme.primary);
         let node = self.node(Rect::new(x, y, width, 48.0));
-        node.class("android.widget.SeekBar").text(format!("{:.1}", value * 100.0));
+        node.class("android.widget.SeekBar")
+            .text(format!("{:.1}", value * 100.0));
         node.slide = Some(slide);
     }
 
@@ -219,7 +240,12 @@ impl Ui<'_> {
         let rect = Rect::new(x, y, width + if on { 48.0 } else { 32.0 }, 32.0);
         let (color, left) = if on {
             self.fill(rect, 8.0, theme.secondary_container);
-            self.icon("check", Rect::new(x + 8.0, y, 18.0, 32.0), 18.0, theme.on_secondary_container);
+            self.icon(
+                "check",
+                Rect::new(x + 8.0, y, 18.0, 32.0),
+                18.0,
+                theme.on_secondary_container,
+            );
             (theme.on_secondary_container, x + 32.0)
         } else {
             self.stroke(rect, 8.0, 1.0, theme.outline_variant);
@@ -227,7 +253,10 @@ impl Ui<'_> {
         };
         self.draw_text_in(Rect::new(left, y, width, 32.0), sp(14.0).medium(), color, text);
         let node = self.node(rect);
-        node.class("android.widget.CompoundButton").text(text).check(on).tap(act);
+        node.class("android.widget.CompoundButton")
+            .text(text)
+            .check(on)
+            .tap(act);
         rect.right()
     }
 
@@ -256,9 +285,20 @@ impl Ui<'_> {
             ..look.style
         };
         let line = style.line() * self.font_scale;
-        let top = if look.multiline { rect.y } else { rect.y + (rect.h - line) / 2.0 };
+        let top = if look.multiline {
+            rect.y
+        } else {
+            rect.y + (rect.h - line) / 2.0
+        };
         if field.text.is_empty() {
-            self.draw_text(rect.x, top, rect.w, Type { lines: 1, ..style }, theme.on_variant, look.hint);
+            self.draw_text(
+                rect.x,
+                top,
+                rect.w,
+                Type { lines: 1, ..style },
+                theme.on_variant,
+                look.hint,
+            );
         }
         let laid = self.lay(&field.text, style, rect.w);
         let k = self.frame.k;
@@ -282,7 +322,11 @@ impl Ui<'_> {
         let id = look.id.to_owned();
         let node = self.node(rect);
         node.class("android.widget.EditText").id(&id);
-        node.text(if field.text.is_empty() { look.hint.to_owned() } else { field.text });
+        node.text(if field.text.is_empty() {
+            look.hint.to_owned()
+        } else {
+            field.text
+        });
         node.focused = focused;
         node.field = Some(FieldNode {
             key: key.clone(),
@@ -308,9 +352,16 @@ impl Ui<'_> {
         } else {
             &["Paste", "Select all"]
         };
-        let widths: Vec<f32> = words.iter().map(|word| self.measure(word, sp(14.0).medium(), 200.0).0 + 24.0).collect();
+        let widths: Vec<f32> = words
+            .iter()
+            .map(|word| self.measure(word, sp(14.0).medium(), 200.0).0 + 24.0)
+            .collect();
         let whole: f32 = widths.iter().sum::<f32>() + 16.0;
-        let y = if field.y > self.area.y + 60.0 { field.y - 56.0 } else { field.bottom() + 8.0 };
+        let y = if field.y > self.area.y + 60.0 {
+            field.y - 56.0
+        } else {
+            field.bottom() + 8.0
+        };
         let rect = Rect::new((self.screen.w - whole) / 2.0, y, whole, 48.0);
         self.shadow(rect, 24.0, 4.0);
         self.fill(rect, 24.0, self.theme.container_high);
@@ -321,18 +372,21 @@ impl Ui<'_> {
             let (word, color) = (*word, self.theme.on_surface);
             self.draw_text_in(part, sp(14.0).medium().center(), color, word);
             let node = self.node(part);
-            node.class("android.widget.TextView").text(word).desc(word).tap(move |state| {
-                match word {
-                    "Cut" => state.copy(true),
-                    "Copy" => state.copy(false),
-                    "Paste" => state.paste(),
-                    _ => {
-                        state.select_all();
-                        return;
+            node.class("android.widget.TextView")
+                .text(word)
+                .desc(word)
+                .tap(move |state| {
+                    match word {
+                        "Cut" => state.copy(true),
+                        "Copy" => state.copy(false),
+                        "Paste" => state.paste(),
+                        _ => {
+                            state.select_all();
+                            return;
+                        }
                     }
-                }
-                state.place_mut(window).set("menu", "");
-            });
+                    state.place_mut(window).set("menu", "");
+                });
             x += width;
         }
     }
@@ -343,7 +397,11 @@ impl Ui<'_> {
         let focused = self.place.focus.as_deref() == Some(look.key);
         let empty = self.place.typed(look.key).is_empty();
         self.fill_corners(rect, [4.0, 4.0, 0.0, 0.0], theme.container_highest);
-        let (edge, height) = if focused { (theme.primary, 2.0) } else { (theme.on_variant, 1.0) };
+        let (edge, height) = if focused {
+            (theme.primary, 2.0)
+        } else {
+            (theme.on_variant, 1.0)
+        };
         self.fill(Rect::new(rect.x, rect.bottom() - height, rect.w, height), 0.0, edge);
         let inner = if focused || !empty {
             self.draw_text(rect.x + 16.0, rect.y + 8.0, rect.w - 32.0, sp(12.0), edge, label);

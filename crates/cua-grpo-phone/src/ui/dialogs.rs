@@ -32,7 +32,10 @@ impl Ui<'_> {
         );
         self.fill(rect, 28.0, self.theme.container_high);
         // Touches on the card do not reach what is outside.
-        self.node(rect).class("android.widget.FrameLayout").id("android:id/content").tap(|_| ());
+        self.node(rect)
+            .class("android.widget.FrameLayout")
+            .id("android:id/content")
+            .tap(|_| ());
         self.open();
         rect
     }
@@ -53,8 +56,16 @@ impl Ui<'_> {
     pub fn dialog(&mut self, title: &str, text: &str, choices: &[Choice]) {
         self.scrim();
         let width = (self.screen.w - 56.0).min(340.0) - 48.0;
-        let title_height = if title.is_empty() { 0.0 } else { self.measure(title, sp(24.0).lines(3), width).1 + 16.0 };
-        let text_height = if text.is_empty() { 0.0 } else { self.measure(text, sp(14.0).lines(12), width).1 };
+        let title_height = if title.is_empty() {
+            0.0
+        } else {
+            self.measure(title, sp(24.0).lines(3), width).1 + 16.0
+        };
+        let text_height = if text.is_empty() {
+            0.0
+        } else {
+            self.measure(text, sp(14.0).lines(12), width).1
+        };
         let rect = self.card(24.0 + title_height + text_height + 24.0 + 52.0);
         let mut y = rect.y + 24.0;
         if !title.is_empty() {
@@ -76,9 +87,19 @@ impl Ui<'_> {
         self.scrim();
         let rect = self.card(24.0 + 48.0 + 56.0 + 24.0 + 52.0);
         let width = rect.w - 48.0;
-        self.label(rect.x + 24.0, rect.y + 24.0, width, sp(24.0), self.theme.on_surface, title);
+        self.label(
+            rect.x + 24.0,
+            rect.y + 24.0,
+            width,
+            sp(24.0),
+            self.theme.on_surface,
+            title,
+        );
         self.filled_field(Rect::new(rect.x + 24.0, rect.y + 72.0, width, 56.0), look.hint, look);
-        self.choices(rect, &[("Cancel", std::sync::Arc::new(|_: &mut State| ())), (word, accept)]);
+        self.choices(
+            rect,
+            &[("Cancel", std::sync::Arc::new(|_: &mut State| ())), (word, accept)],
+        );
         self.close();
     }
 
@@ -89,7 +110,14 @@ impl Ui<'_> {
         let shown = (options.len() as f32).min(most);
         let list = shown * 52.0;
         let rect = self.card(24.0 + 48.0 + list + 8.0 + 52.0);
-        self.label(rect.x + 24.0, rect.y + 24.0, rect.w - 48.0, sp(24.0), self.theme.on_surface, title);
+        self.label(
+            rect.x + 24.0,
+            rect.y + 24.0,
+            rect.w - 48.0,
+            sp(24.0),
+            self.theme.on_surface,
+            title,
+        );
         let window = self.current_window();
         let body = Rect::new(rect.x, rect.y + 72.0, rect.w, list);
         let options = options.to_vec();
@@ -98,10 +126,18 @@ impl Ui<'_> {
                 let row = Rect::new(rect.x, top + index as f32 * 52.0, rect.w, 52.0);
                 ui.draw_radio(Rect::new(row.x + 24.0, row.y, 24.0, 52.0), *on);
                 let color = ui.theme.on_surface;
-                ui.draw_text_in(Rect::new(row.x + 68.0, row.y, row.w - 92.0, 52.0), sp(16.0), color, word);
+                ui.draw_text_in(
+                    Rect::new(row.x + 68.0, row.y, row.w - 92.0, 52.0),
+                    sp(16.0),
+                    color,
+                    word,
+                );
                 let act = act.clone();
                 let node = ui.node(row);
-                node.class("android.widget.CheckedTextView").id("android:id/text1").text(word.clone()).check(*on);
+                node.class("android.widget.CheckedTextView")
+                    .id("android:id/text1")
+                    .text(word.clone())
+                    .check(*on);
                 node.tap(move |state| {
                     state.place_mut(window).close_over();
                     act(state);
@@ -120,8 +156,16 @@ impl Ui<'_> {
         self.node(self.screen).id("touch_outside").tap(move |state| {
             state.place_mut(window).close_over();
         });
-        let widest = items.iter().map(|(word, _)| self.measure(word, sp(16.0), 260.0).0).fold(112.0, f32::max);
-        let rect = Rect::new(right - widest - 48.0, y, widest + 48.0, items.len() as f32 * 48.0 + 16.0);
+        let widest = items
+            .iter()
+            .map(|(word, _)| self.measure(word, sp(16.0), 260.0).0)
+            .fold(112.0, f32::max);
+        let rect = Rect::new(
+            right - widest - 48.0,
+            y,
+            widest + 48.0,
+            items.len() as f32 * 48.0 + 16.0,
+        );
         self.shadow(rect, 8.0, 3.0);
         self.fill(rect, 8.0, self.theme.container);
         self.node(rect).class("android.widget.ListView").tap(|_| ());
@@ -131,10 +175,14 @@ impl Ui<'_> {
             let color = self.theme.on_surface;
             self.draw_text_in(row.inset(16.0, 0.0), sp(16.0), color, word);
             let act = act.clone();
-            self.node(row).class("android.widget.TextView").id("android:id/title").text(*word).tap(move |state| {
-                state.place_mut(window).close_over();
-                act(state);
-            });
+            self.node(row)
+                .class("android.widget.TextView")
+                .id("android:id/title")
+                .text(*word)
+                .tap(move |state| {
+                    state.place_mut(window).close_over();
+                    act(state);
+                });
         }
         self.close();
     }
@@ -146,7 +194,14 @@ impl Ui<'_> {
         let circle = Rect::new(x - 48.0, y - 96.0, 96.0, 96.0);
         self.fill(circle, 48.0, theme.container);
         self.icon(icon, circle, 40.0, theme.on_variant);
-        self.label(self.area.x + 32.0, y + 16.0, self.area.w - 64.0, sp(16.0).center().lines(3), theme.on_variant, text);
+        self.label(
+            self.area.x + 32.0,
+            y + 16.0,
+            self.area.w - 64.0,
+            sp(16.0).center().lines(3),
+            theme.on_variant,
+            text,
+        );
     }
 }
 

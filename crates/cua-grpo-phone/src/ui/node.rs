@@ -99,7 +99,11 @@ pub struct Node {
 
 impl std::fmt::Debug for Node {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {:?} {:?} {} {:?}", self.class, self.text, self.desc, self.id, self.rect)
+        write!(
+            f,
+            "{} {:?} {:?} {} {:?}",
+            self.class, self.text, self.desc, self.id, self.rect
+        )
     }
 }
 

@@ -37,7 +37,10 @@ impl Ui<'_> {
     pub fn time_picker(&mut self, full_day: bool, pick: PickTime) {
         self.scrim();
         let keys = self.place.var("pick_keys") == "1";
-        let (hour, minute) = (number(&self.place, "pick_hour") % 24, number(&self.place, "pick_minute") % 60);
+        let (hour, minute) = (
+            number(&self.place, "pick_hour") % 24,
+            number(&self.place, "pick_minute") % 60,
+        );
         let part = self.place.var("pick_part") == "minute";
         let theme = self.theme;
         let height = if keys { 250.0 } else { 500.0 };
@@ -45,10 +48,20 @@ impl Ui<'_> {
         let top = (self.area.y + (self.area.h - height) / 2.0).max(self.area.y);
         let rect = Rect::new((self.screen.w - width) / 2.0, top, width, height);
         self.fill(rect, 28.0, theme.container_high);
-        self.node(rect).class("android.widget.FrameLayout").id("android:id/content").tap(|_| ());
+        self.node(rect)
+            .class("android.widget.FrameLayout")
+            .id("android:id/content")
+            .tap(|_| ());
         self.open();
         let title = if keys { "Enter time" } else { "Select time" };
-        self.label(rect.x + 24.0, rect.y + 22.0, width - 48.0, sp(13.0).medium(), theme.on_variant, title);
+        self.label(
+            rect.x + 24.0,
+            rect.y + 22.0,
+            width - 48.0,
+            sp(13.0).medium(),
+            theme.on_variant,
+            title,
+        );
         let shown = if full_day { hour } else { (hour + 11) % 12 + 1 };
         let box_y = rect.y + 54.0;
         if keys {
@@ -65,12 +78,24 @@ impl Ui<'_> {
                 self.fill(cell, 8.0, back);
                 self.draw_text_in(cell, sp(52.0).center(), front, &text);
                 let desc = format!("{text} {}", if index == 0 { "o'clock" } else { "minutes" });
-                self.node(cell).class("android.widget.RadioButton").text(text).desc(desc).check(on).tap(move |state| {
-                    let window = state.front_window();
-                    state.place_mut(window).set("pick_part", if index == 1 { "minute" } else { "" });
-                });
+                self.node(cell)
+                    .class("android.widget.RadioButton")
+                    .text(text)
+                    .desc(desc)
+                    .check(on)
+                    .tap(move |state| {
+                        let window = state.front_window();
+                        state
+                            .place_mut(window)
+                            .set("pick_part", if index == 1 { "minute" } else { "" });
+                    });
             }
-            self.draw_text_in(Rect::new(rect.x + 120.0, box_y, 24.0, 80.0), sp(52.0).center(), theme.on_surface, ":");
+            self.draw_text_in(
+                Rect::new(rect.x + 120.0, box_y, 24.0, 80.0),
+                sp(52.0).center(),
+                theme.on_surface,
+                ":",
+            );
         }
         if !full_day {
             self.halves(Rect::new(rect.x + 252.0, box_y, 52.0, 80.0), hour);
@@ -87,7 +112,15 @@ impl Ui<'_> {
             let cell = Rect::new(rect.x + 24.0 + index as f32 * 120.0, y, 96.0, 72.0);
             let on = self.place.focus.as_deref() == Some(key);
             let theme = self.theme;
-            self.fill(cell, 8.0, if on { theme.primary_container } else { theme.container_highest });
+            self.fill(
+                cell,
+                8.0,
+                if on {
+                    theme.primary_container
+                } else {
+                    theme.container_highest
+                },
+            );
             if on {
                 self.stroke(cell, 8.0, 2.0, theme.primary);
             }
@@ -101,7 +134,12 @@ impl Ui<'_> {
                 node.desc(word);
             }
         }
-        self.draw_text_in(Rect::new(rect.x + 120.0, y, 24.0, 72.0), sp(52.0).center(), self.theme.on_surface, ":");
+        self.draw_text_in(
+            Rect::new(rect.x + 120.0, y, 24.0, 72.0),
+            sp(52.0).center(),
+            self.theme.on_surface,
+            ":",
+        );
     }
 
     /// AM and PM.
@@ -112,16 +150,24 @@ impl Ui<'_> {
             let half = Rect::new(rect.x, rect.y + index as f32 * rect.h / 2.0, rect.w, rect.h / 2.0);
             let on = (hour >= 12) == (index == 1);
             if on {
-                let radii = if index == 0 { [8.0, 8.0, 0.0, 0.0] } else { [0.0, 0.0, 8.0, 8.0] };
+                let radii = if index == 0 {
+                    [8.0, 8.0, 0.0, 0.0]
+                } else {
+                    [0.0, 0.0, 8.0, 8.0]
+                };
                 self.fill_corners(half, radii, theme.secondary_container);
             }
             self.draw_text_in(half, sp(15.0).medium().center(), theme.on_surface, word);
-            self.node(half).class("android.widget.RadioButton").text(word).check(on).tap(move |state| {
-                let window = state.front_window();
-                let place = state.place_mut(window);
-                let hour = number(place, "pick_hour") % 12 + 12 * index as u32;
-                place.set("pick_hour", hour.to_string());
-            });
+            self.node(half)
+                .class("android.widget.RadioButton")
+                .text(word)
+                .check(on)
+                .tap(move |state| {
+                    let window = state.front_window();
+                    let place = state.place_mut(window);
+                    let hour = number(place, "pick_hour") % 12 + 12 * index as u32;
+                    place.set("pick_hour", hour.to_string());
+                });
         }
     }
 
@@ -144,19 +190,41 @@ impl Ui<'_> {
         self.line((cx, cy), hand, 2.0, theme.primary);
         self.fill(Rect::new(cx - 4.0, cy - 4.0, 8.0, 8.0), 4.0, theme.primary);
         self.fill(Rect::new(hand.0 - 24.0, hand.1 - 24.0, 48.0, 48.0), 24.0, theme.primary);
-        let rings: &[(u32, f32)] = if !minutes && full_day { &[(0, 104.0), (12, 68.0)] } else { &[(0, 104.0)] };
+        let rings: &[(u32, f32)] = if !minutes && full_day {
+            &[(0, 104.0), (12, 68.0)]
+        } else {
+            &[(0, 104.0)]
+        };
         for (first, radius) in rings.iter().copied() {
             for index in 0..12_u32 {
                 let value = match (minutes, full_day) {
                     (true, _) => index * 5,
                     // The outer ring has 12 at the top, the inner one 00.
-                    (false, true) if first == 0 => if index == 0 { 12 } else { index },
-                    (false, true) => if index == 0 { 0 } else { index + 12 },
+                    (false, true) if first == 0 => {
+                        if index == 0 {
+                            12
+                        } else {
+                            index
+                        }
+                    }
+                    (false, true) => {
+                        if index == 0 {
+                            0
+                        } else {
+                            index + 12
+                        }
+                    }
                     (false, false) => index + if hour >= 12 { 12 } else { 0 },
                 };
                 let text = match (minutes, full_day) {
                     (true, _) => format!("{value:02}"),
-                    (false, true) => if value == 0 { "00".to_owned() } else { value.to_string() },
+                    (false, true) => {
+                        if value == 0 {
+                            "00".to_owned()
+                        } else {
+                            value.to_string()
+                        }
+                    }
                     (false, false) => ((value + 11) % 12 + 1).to_string(),
                 };
                 let on = if minutes { value == minute } else { value == hour };
@@ -165,24 +233,36 @@ impl Ui<'_> {
                 let style = if radius < 100.0 { sp(13.0) } else { sp(16.0) };
                 let color = if on { theme.on_primary } else { theme.on_surface };
                 self.draw_text_in(cell, style.center(), color, &text);
-                let desc = if minutes { format!("{value} minutes") } else { format!("{text} o'clock") };
-                self.node(cell).class("android.widget.TextView").text(text).desc(desc).tap(move |state| {
-                    let window = state.front_window();
-                    let place = state.place_mut(window);
-                    if minutes {
-                        place.set("pick_minute", value.to_string());
-                    } else {
-                        place.set("pick_hour", value.to_string());
-                        place.set("pick_part", "minute");
-                    }
-                });
+                let desc = if minutes {
+                    format!("{value} minutes")
+                } else {
+                    format!("{text} o'clock")
+                };
+                self.node(cell)
+                    .class("android.widget.TextView")
+                    .text(text)
+                    .desc(desc)
+                    .tap(move |state| {
+                        let window = state.front_window();
+                        let place = state.place_mut(window);
+                        if minutes {
+                            place.set("pick_minute", value.to_string());
+                        } else {
+                            place.set("pick_hour", value.to_string());
+                            place.set("pick_part", "minute");
+                        }
+                    });
             }
         }
     }
 
     fn picker_buttons(&mut self, rect: Rect, keys: bool, full_day: bool, pick: PickTime) {
         let y = rect.bottom() - 60.0;
-        let (icon, desc) = if keys { ("access_time", "Switch to clock mode for the time input.") } else { ("keyboard_o", "Switch to text input mode for the time input.") };
+        let (icon, desc) = if keys {
+            ("access_time", "Switch to clock mode for the time input.")
+        } else {
+            ("keyboard_o", "Switch to text input mode for the time input.")
+        };
         self.icon_button(rect.x + 12.0, y - 2.0, icon, desc, move |state| {
             let window = state.front_window();
             let place = state.place_mut(window);
@@ -225,18 +305,60 @@ impl Ui<'_> {
         let chosen = Civil::new(self.place.number("pick_day").unwrap_or(0));
         let shift = self.place.number("pick_month").unwrap_or(0);
         let months = chosen.year * 12 + i64::from(chosen.month) - 1 + shift;
-        let first = Civil::new(Civil::ms(months.div_euclid(12), months.rem_euclid(12) as u32 + 1, 1, 0, 0));
+        let first = Civil::new(Civil::ms(
+            months.div_euclid(12),
+            months.rem_euclid(12) as u32 + 1,
+            1,
+            0,
+            0,
+        ));
         let width = 328.0_f32.min(self.screen.w - 32.0);
-        let rect = Rect::new((self.screen.w - width) / 2.0, (self.screen.h - 512.0) / 2.0, width, 512.0);
+        let rect = Rect::new(
+            (self.screen.w - width) / 2.0,
+            (self.screen.h - 512.0) / 2.0,
+            width,
+            512.0,
+        );
         self.fill(rect, 28.0, theme.container_high);
-        self.node(rect).class("android.widget.FrameLayout").id("android:id/content").tap(|_| ());
+        self.node(rect)
+            .class("android.widget.FrameLayout")
+            .id("android:id/content")
+            .tap(|_| ());
         self.open();
-        self.label(rect.x + 24.0, rect.y + 18.0, width, sp(13.0).medium(), theme.on_variant, "Select date");
-        self.label(rect.x + 24.0, rect.y + 54.0, width - 48.0, sp(32.0), theme.on_surface, &chosen.short_date());
-        self.fill(Rect::new(rect.x, rect.y + 116.0, width, 1.0), 0.0, theme.outline_variant);
+        self.label(
+            rect.x + 24.0,
+            rect.y + 18.0,
+            width,
+            sp(13.0).medium(),
+            theme.on_variant,
+            "Select date",
+        );
+        self.label(
+            rect.x + 24.0,
+            rect.y + 54.0,
+            width - 48.0,
+            sp(32.0),
+            theme.on_surface,
+            &chosen.short_date(),
+        );
+        self.fill(
+            Rect::new(rect.x, rect.y + 116.0, width, 1.0),
+            0.0,
+            theme.outline_variant,
+        );
         let title = format!("{} {}", first.month_name(), first.year);
-        self.label(rect.x + 24.0, rect.y + 136.0, 180.0, sp(15.0).medium(), theme.on_variant, &title);
-        for (x, icon, desc, by) in [(104.0, "chevron_left", "Previous month", -1), (56.0, "chevron_right", "Next month", 1)] {
+        self.label(
+            rect.x + 24.0,
+            rect.y + 136.0,
+            180.0,
+            sp(15.0).medium(),
+            theme.on_variant,
+            &title,
+        );
+        for (x, icon, desc, by) in [
+            (104.0, "chevron_left", "Previous month", -1),
+            (56.0, "chevron_right", "Next month", 1),
+        ] {
             self.icon_button(rect.right() - x, rect.y + 122.0, icon, desc, move |state| {
                 let window = state.front_window();
                 state.place_mut(window).set("pick_month", (shift + by).to_string());
@@ -260,12 +382,17 @@ impl Ui<'_> {
             let color: Color = if on { theme.on_primary } else { theme.on_surface };
             self.draw_text_in(place, sp(15.0).center(), color, &day.to_string());
             let desc = format!("{}, {} {day}, {}", at.weekday_name(), at.month_name(), at.year);
-            self.node(place).class("android.widget.TextView").text(day.to_string()).desc(desc).select(on).tap(move |state| {
-                let window = state.front_window();
-                let place = state.place_mut(window);
-                place.set("pick_day", local.to_string());
-                place.set("pick_month", "");
-            });
+            self.node(place)
+                .class("android.widget.TextView")
+                .text(day.to_string())
+                .desc(desc)
+                .select(on)
+                .tap(move |state| {
+                    let window = state.front_window();
+                    let place = state.place_mut(window);
+                    place.set("pick_day", local.to_string());
+                    place.set("pick_month", "");
+                });
         }
         let y = rect.bottom() - 52.0;
         let left = self.text_button(rect.right() - 16.0, y, "OK", move |state| {

@@ -42,9 +42,16 @@ pub fn build(state: &State, ui: &mut Ui) {
 fn days(state: &State, alarm: &Alarm) -> String {
     match alarm.days {
         0 if alarm.enabled => {
-            let at = state.next_ring(alarm.hour, alarm.minute, 0, state.now).unwrap_or(state.now);
+            let at = state
+                .next_ring(alarm.hour, alarm.minute, 0, state.now)
+                .unwrap_or(state.now);
             let today = state.local(state.now).div_euclid(time::DAY);
-            if state.local(at).div_euclid(time::DAY) == today { "Today" } else { "Tomorrow" }.to_owned()
+            if state.local(at).div_euclid(time::DAY) == today {
+                "Today"
+            } else {
+                "Tomorrow"
+            }
+            .to_owned()
         }
         0 => "Not scheduled".to_owned(),
         0b111_1111 => "Every day".to_owned(),
@@ -61,46 +68,72 @@ fn card(state: &State, ui: &mut Ui, y: f32, alarm: &Alarm) -> f32 {
     let open = ui.place.var("open") == id.to_string();
     let height = if open { 338.0 } else { 128.0 } + if alarm.label.is_empty() || open { 0.0 } else { 18.0 };
     let rect = Rect::new(ui.area.x + 16.0, y, ui.area.w - 32.0, height);
-    ui.fill(rect, 28.0, if alarm.enabled { theme.secondary_container } else { theme.container });
+    ui.fill(
+        rect,
+        28.0,
+        if alarm.enabled {
+            theme.secondary_container
+        } else {
+            theme.container
+        },
+    );
     let time = state.clock(alarm.hour, alarm.minute);
     let spoken = format!("{time} Alarm");
-    ui.node(rect).class("androidx.cardview.widget.CardView").desc(spoken).tap(move |state| {
-        let shown = state.page().var("open") == id.to_string();
-        state.page_mut().set("open", if shown { String::new() } else { id.to_string() });
-    });
+    ui.node(rect)
+        .class("androidx.cardview.widget.CardView")
+        .desc(spoken)
+        .tap(move |state| {
+            let shown = state.page().var("open") == id.to_string();
+            state
+                .page_mut()
+                .set("open", if shown { String::new() } else { id.to_string() });
+        });
     ui.open();
     let (x, width) = (rect.x + 20.0, rect.w - 40.0);
     let mut top = rect.y + 14.0;
     if open {
-        let word = if alarm.label.is_empty() { "Add label" } else { &alarm.label };
+        let word = if alarm.label.is_empty() {
+            "Add label"
+        } else {
+            &alarm.label
+        };
         ui.icon("label_o", Rect::new(x, top, 22.0, 24.0), 20.0, theme.on_variant);
         ui.label(x + 32.0, top + 1.0, width - 90.0, sp(15.0), theme.on_surface, word);
         let label = alarm.label.clone();
         let node = ui.node(Rect::new(x, top - 6.0, width - 60.0, 34.0));
-        node.class("android.widget.TextView").id("edit_label").text(word).tap(move |state| {
-            let place = state.page_mut();
-            place.set("about", id.to_string());
-            place.fill("label", label.as_str());
-            place.focus("label");
-            place.set("dialog", "label");
-        });
+        node.class("android.widget.TextView")
+            .id("edit_label")
+            .text(word)
+            .tap(move |state| {
+                let place = state.page_mut();
+                place.set("about", id.to_string());
+                place.fill("label", label.as_str());
+                place.focus("label");
+                place.set("dialog", "label");
+            });
         top += 30.0;
     } else if !alarm.label.is_empty() {
         ui.label(x, top, width - 60.0, sp(14.0), theme.on_surface, &alarm.label);
         top += 20.0;
     }
     let (digits, half) = time.split_once(' ').unwrap_or((&time, ""));
-    let color = if alarm.enabled { theme.on_surface } else { theme.on_variant };
+    let color = if alarm.enabled {
+        theme.on_surface
+    } else {
+        theme.on_variant
+    };
     let (wide, _) = ui.measure(digits, sp(52.0), width);
     ui.draw_text(x, top, width, sp(52.0), color, digits);
     ui.draw_text(x + wide + 6.0, top + 28.0, 60.0, sp(20.0), color, half);
     let (hour, minute) = (alarm.hour, alarm.minute);
-    ui.node(Rect::new(x, top, wide + 50.0, 60.0)).class("android.widget.TextView").id("digital_clock").text(time.clone()).tap(
-        move |state| {
+    ui.node(Rect::new(x, top, wide + 50.0, 60.0))
+        .class("android.widget.TextView")
+        .id("digital_clock")
+        .text(time.clone())
+        .tap(move |state| {
             state.page_mut().set("about", id.to_string());
             pickers::ask_time(state.page_mut(), "move_alarm", hour, minute);
-        },
-    );
+        });
     let low = top + 66.0;
     ui.label(x, low + 6.0, width - 80.0, sp(15.0), color, &days(state, alarm));
     if let Some(node) = ui.last() {
@@ -108,11 +141,19 @@ fn card(state: &State, ui: &mut Ui, y: f32, alarm: &Alarm) -> f32 {
     }
     let arrow = Rect::new(rect.right() - 56.0, rect.y + 8.0, 44.0, 40.0);
     ui.fill(arrow.middle(32.0, 32.0), 16.0, theme.container_highest);
-    ui.icon(if open { "expand_less" } else { "expand_more" }, arrow, 22.0, theme.on_surface);
+    ui.icon(
+        if open { "expand_less" } else { "expand_more" },
+        arrow,
+        22.0,
+        theme.on_surface,
+    );
     let part = Rect::new(rect.right() - 76.0, low, 60.0, 40.0);
     ui.draw_switch(part, alarm.enabled, true);
     let node = ui.node(part);
-    node.class("android.widget.Switch").id("onoff").desc(spoken_switch(&time)).check(alarm.enabled);
+    node.class("android.widget.Switch")
+        .id("onoff")
+        .desc(spoken_switch(&time))
+        .check(alarm.enabled);
     node.tap(move |state| {
         if let Some(alarm) = state.alarms.iter_mut().find(|alarm| alarm.id == id) {
             alarm.enabled = !alarm.enabled;
@@ -141,13 +182,22 @@ fn details(ui: &mut Ui, alarm: &Alarm, x: f32, y: f32, width: f32) {
         } else {
             ui.stroke(rect, 18.0, 1.0, theme.outline);
         }
-        ui.draw_text_in(rect, sp(15.0).center(), if on { theme.on_primary } else { theme.on_surface }, letter);
-        ui.node(rect).class("android.widget.CheckBox").desc(name).check(on).tap(move |state| {
-            if let Some(alarm) = state.alarms.iter_mut().find(|alarm| alarm.id == id) {
-                alarm.days ^= 1 << bit;
-                alarm.enabled = true;
-            }
-        });
+        ui.draw_text_in(
+            rect,
+            sp(15.0).center(),
+            if on { theme.on_primary } else { theme.on_surface },
+            letter,
+        );
+        ui.node(rect)
+            .class("android.widget.CheckBox")
+            .desc(name)
+            .check(on)
+            .tap(move |state| {
+                if let Some(alarm) = state.alarms.iter_mut().find(|alarm| alarm.id == id) {
+                    alarm.days ^= 1 << bit;
+                    alarm.enabled = true;
+                }
+            });
     }
     let rows: [(&'static str, &str); 3] = [
         ("notifications_active_o", "Default (Fresh start)"),
@@ -157,7 +207,12 @@ fn details(ui: &mut Ui, alarm: &Alarm, x: f32, y: f32, width: f32) {
     for (index, (icon, word)) in rows.into_iter().enumerate() {
         let row = Rect::new(x, y + 46.0 + index as f32 * 44.0, width, 44.0);
         ui.icon(icon, Rect::new(row.x, row.y, 24.0, row.h), 22.0, theme.on_variant);
-        ui.label_in(Rect::new(row.x + 36.0, row.y, width - 80.0, row.h), sp(15.0), theme.on_surface, word);
+        ui.label_in(
+            Rect::new(row.x + 36.0, row.y, width - 80.0, row.h),
+            sp(15.0),
+            theme.on_surface,
+            word,
+        );
         if index == 1 {
             ui.draw_check(Rect::new(row.right() - 36.0, row.y, 24.0, row.h), alarm.vibrate);
         }
@@ -192,7 +247,9 @@ pub fn add(state: &mut State, hour: u32, minute: u32, label: &str) -> u32 {
         vibrate: true,
     });
     state.alarms.sort_by_key(|alarm| (alarm.hour, alarm.minute));
-    let left = state.next_ring(hour, minute, 0, state.now).map_or(0, |at| (at - state.now + 59_999) / 60_000);
+    let left = state
+        .next_ring(hour, minute, 0, state.now)
+        .map_or(0, |at| (at - state.now + 59_999) / 60_000);
     let (hours, minutes) = (left / 60, left % 60);
     state.say(format!("Alarm set for {hours} hours and {minutes} minutes from now."));
     id
@@ -203,16 +260,22 @@ pub fn dialogs(state: &State, ui: &mut Ui) {
     let full = state.on(Toggle::FullDay);
     let about = ui.place.number("about").unwrap_or(0) as u32;
     match ui.place.var("dialog") {
-        "new_alarm" => ui.time_picker(full, Arc::new(|state: &mut State, hour, minute| {
-            let id = add(state, hour, minute, "");
-            state.page_mut().set("open", id.to_string());
-        })),
-        "move_alarm" => ui.time_picker(full, Arc::new(move |state: &mut State, hour, minute| {
-            if let Some(alarm) = state.alarms.iter_mut().find(|alarm| alarm.id == about) {
-                (alarm.hour, alarm.minute, alarm.enabled) = (hour, minute, true);
-            }
-            state.alarms.sort_by_key(|alarm| (alarm.hour, alarm.minute));
-        })),
+        "new_alarm" => ui.time_picker(
+            full,
+            Arc::new(|state: &mut State, hour, minute| {
+                let id = add(state, hour, minute, "");
+                state.page_mut().set("open", id.to_string());
+            }),
+        ),
+        "move_alarm" => ui.time_picker(
+            full,
+            Arc::new(move |state: &mut State, hour, minute| {
+                if let Some(alarm) = state.alarms.iter_mut().find(|alarm| alarm.id == about) {
+                    (alarm.hour, alarm.minute, alarm.enabled) = (hour, minute, true);
+                }
+                state.alarms.sort_by_key(|alarm| (alarm.hour, alarm.minute));
+            }),
+        ),
         "label" => {
             let set = act(move |state: &mut State| {
                 let text = state.page().typed("label").trim().to_owned();

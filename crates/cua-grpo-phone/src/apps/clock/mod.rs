@@ -39,10 +39,19 @@ impl App for Clock {
 
     fn build(&self, state: &State, ui: &mut Ui) {
         let tab = ui.place.number("tab").unwrap_or(0).clamp(0, 3) as usize;
-        let tabs = [("alarm", "Alarm"), ("access_time", "Clock"), ("hourglass_empty", "Timer"), ("timer_o", "Stopwatch")];
+        let tabs = [
+            ("alarm", "Alarm"),
+            ("access_time", "Clock"),
+            ("hourglass_empty", "Timer"),
+            ("timer_o", "Stopwatch"),
+        ];
         let titles = ["Alarm", "Clock", "Timer", "Stopwatch"];
         let whole = ui.area;
-        let above = if state.keyboard_shown() { whole.bottom() } else { whole.bottom() - 80.0 };
+        let above = if state.keyboard_shown() {
+            whole.bottom()
+        } else {
+            whole.bottom() - 80.0
+        };
         ui.keep_above(above);
         match tab {
             0 => alarms::build(state, ui),

@@ -22,7 +22,10 @@ const ROLES: [(&str, &str); 5] = [
 
 /// The title of a role.
 pub fn role_title(role: &str) -> &'static str {
-    ROLES.iter().find(|(name, _)| *name == role).map_or("Default app", |(_, title)| title)
+    ROLES
+        .iter()
+        .find(|(name, _)| *name == role)
+        .map_or("Default app", |(_, title)| title)
 }
 
 /// Apps that can be opened, by name.
@@ -50,12 +53,21 @@ pub fn apps(state: &State, ui: &mut Ui, y: f32) -> f32 {
     let mut y = ui.category(y - 12.0, "Recently opened apps");
     for (index, task) in state.tasks.iter().rev().take(4).enumerate() {
         let label = state.label(&task.package);
-        let ago = if index == 0 { "0 min. ago".to_owned() } else { format!("{} min. ago", index * 7) };
+        let ago = if index == 0 {
+            "0 min. ago".to_owned()
+        } else {
+            format!("{} min. ago", index * 7)
+        };
         let row = Row::new(&label).summary(&ago).tap(about_app("app_info", &task.package));
         y = app_row(ui, y, &task.package, row);
     }
     let count = visible(state).len();
-    y = ui.row(y, Row::new(&format!("See all {count} apps")).icon("chevron_right").tap(to("all_apps")));
+    y = ui.row(
+        y,
+        Row::new(&format!("See all {count} apps"))
+            .icon("chevron_right")
+            .tap(to("all_apps")),
+    );
     y = ui.category(y, "General");
     y = link(ui, y, "", "Default apps", "Chrome, Phone, and Messages", "default_apps");
     y = tell(ui, y, "Screen time", "1 hour, 12 minutes today");
@@ -67,7 +79,12 @@ pub fn apps(state: &State, ui: &mut Ui, y: f32) -> f32 {
 pub fn all(state: &State, ui: &mut Ui, y: f32) -> f32 {
     visible(state).into_iter().fold(y, |y, (name, package)| {
         let total = size(package.size.0 + package.size.1);
-        app_row(ui, y, name, Row::new(package.label).summary(&total).tap(about_app("app_info", name)))
+        app_row(
+            ui,
+            y,
+            name,
+            Row::new(package.label).summary(&total).tap(about_app("app_info", name)),
+        )
     })
 }
 
@@ -79,36 +96,76 @@ pub fn info(state: &State, ui: &mut Ui, y: f32) -> f32 {
     };
     let theme = ui.theme;
     apps::icon(&name).draw(ui, Rect::new(ui.area.x, y, ui.area.w, 64.0), 64.0);
-    ui.label(ui.area.x, y + 72.0, ui.area.w, sp(22.0).center(), theme.on_surface, package.label);
+    ui.label(
+        ui.area.x,
+        y + 72.0,
+        ui.area.w,
+        sp(22.0).center(),
+        theme.on_surface,
+        package.label,
+    );
     let width = (ui.area.w - 48.0) / 3.0;
     let running = state.tasks.iter().any(|task| task.package == name);
     let top = y + 116.0;
-    let words: [(&'static str, &str, &'static str); 3] =
-        [("open_in_new", "Open", "open"), ("delete_o", "Uninstall", "uninstall"), ("warning_amber", "Force stop", "stop")];
+    let words: [(&'static str, &str, &'static str); 3] = [
+        ("open_in_new", "Open", "open"),
+        ("delete_o", "Uninstall", "uninstall"),
+        ("warning_amber", "Force stop", "stop"),
+    ];
     for (index, (icon, word, deed)) in words.into_iter().enumerate() {
         let rect = Rect::new(ui.area.x + 24.0 + index as f32 * width, top, width - 4.0, 72.0);
         ui.fill(rect, 20.0, theme.container);
         let enabled = deed != "stop" || running;
-        let color = if enabled { theme.primary } else { theme.on_variant.alpha(0.4) };
+        let color = if enabled {
+            theme.primary
+        } else {
+            theme.on_variant.alpha(0.4)
+        };
         ui.icon(icon, Rect::new(rect.x, rect.y + 8.0, rect.w, 28.0), 22.0, color);
         ui.draw_text(rect.x, rect.y + 42.0, rect.w, sp(14.0).medium().center(), color, word);
         let package = name.clone();
         let node = ui.node(rect);
-        node.class("android.widget.Button").text(word).disable(!enabled).tap(move |state| match deed {
-            "open" => state.launch(&package),
-            other => state.page_mut().set("dialog", other),
-        });
+        node.class("android.widget.Button")
+            .text(word)
+            .disable(!enabled)
+            .tap(move |state| match deed {
+                "open" => state.launch(&package),
+                other => state.page_mut().set("dialog", other),
+            });
     }
     let mut y = top + 88.0;
     let notifies = if package.notifies { "On" } else { "Off" };
-    y = ui.row(y, Row::new("Notifications").summary(notifies).tap(about_app("app_notifications", &name)));
-    let allowed: Vec<&str> =
-        package.permissions.iter().filter(|(_, on)| **on == Some(true)).map(|(permission, _)| word(permission)).collect();
-    let allowed = if allowed.is_empty() { "No permissions granted".to_owned() } else { allowed.join(", ") };
-    y = ui.row(y, Row::new("Permissions").summary(&allowed).tap(about_app("app_permissions", &name)));
+    y = ui.row(
+        y,
+        Row::new("Notifications")
+            .summary(notifies)
+            .tap(about_app("app_notifications", &name)),
+    );
+    let allowed: Vec<&str> = package
+        .permissions
+        .iter()
+        .filter(|(_, on)| **on == Some(true))
+        .map(|(permission, _)| word(permission))
+        .collect();
+    let allowed = if allowed.is_empty() {
+        "No permissions granted".to_owned()
+    } else {
+        allowed.join(", ")
+    };
+    y = ui.row(
+        y,
+        Row::new("Permissions")
+            .summary(&allowed)
+            .tap(about_app("app_permissions", &name)),
+    );
     let stored = format!("{} used in internal storage", size(package.size.0 + package.size.1));
-    y = ui.row(y, Row::new("Storage & cache").summary(&stored).tap(about_app("app_storage", &name)));
-    y = tell(ui, y, "Mobile data & Wi\u{2011}Fi", "No data used");
+    y = ui.row(
+        y,
+        Row::new("Storage & cache")
+            .summary(&stored)
+            .tap(about_app("app_storage", &name)),
+    );
+    y = tell(ui, y, "Mobile data & Wi-Fi", "No data used");
     y = tell(ui, y, "Screen time", "0 minutes today");
     y = tell(ui, y, "App battery usage", "0% use since last full charge");
     tell(ui, y, "Open by default", "No default opened links")
@@ -139,17 +196,33 @@ pub fn permissions(state: &State, ui: &mut Ui, y: f32) -> f32 {
     let mut y = y;
     for allowed in [true, false] {
         y = ui.category(y, if allowed { "Allowed" } else { "Not allowed" });
-        let list: Vec<&str> =
-            package.permissions.iter().filter(|(_, on)| (**on == Some(true)) == allowed).map(|(name, _)| *name).collect();
+        let list: Vec<&str> = package
+            .permissions
+            .iter()
+            .filter(|(_, on)| (**on == Some(true)) == allowed)
+            .map(|(name, _)| *name)
+            .collect();
         if list.is_empty() {
-            y = ui.paragraph(y, if allowed { "No permissions allowed" } else { "No permissions denied" });
+            y = ui.paragraph(
+                y,
+                if allowed {
+                    "No permissions allowed"
+                } else {
+                    "No permissions denied"
+                },
+            );
         }
         for permission in list {
             let (name, about) = (name.clone(), permission.to_owned());
-            y = ui.row(y, Row::new(word(permission)).icon(permission_icon(permission)).tap(move |state| {
-                about_app("app_permission", &name)(state);
-                state.page_mut().set("permission", about.as_str());
-            }));
+            y = ui.row(
+                y,
+                Row::new(word(permission))
+                    .icon(permission_icon(permission))
+                    .tap(move |state| {
+                        about_app("app_permission", &name)(state);
+                        state.page_mut().set("permission", about.as_str());
+                    }),
+            );
         }
     }
     y
@@ -173,7 +246,10 @@ fn permission_icon(permission: &str) -> &'static str {
 pub fn permission(state: &State, ui: &mut Ui, y: f32) -> f32 {
     let name = ui.place.var("package").to_owned();
     let permission = ui.place.var("permission").to_owned();
-    let known = state.packages.get(&name).and_then(|package| package.permissions.get(permission.as_str()));
+    let known = state
+        .packages
+        .get(&name)
+        .and_then(|package| package.permissions.get(permission.as_str()));
     let now = known.copied().flatten();
     let title = format!("{} access for this app", word(&permission));
     let mut y = ui.category(y, &title);
@@ -181,16 +257,23 @@ pub fn permission(state: &State, ui: &mut Ui, y: f32) -> f32 {
         "ACCESS_FINE_LOCATION" | "CAMERA" | "RECORD_AUDIO" => "Allow only while using the app",
         _ => "Allow",
     };
-    let choices = [(first, Some(true)), ("Ask every time", None), ("Don\u{2019}t allow", Some(false))];
+    let choices = [
+        (first, Some(true)),
+        ("Ask every time", None),
+        ("Don\u{2019}t allow", Some(false)),
+    ];
     for (title, answer) in choices {
         if answer.is_none() && first == "Allow" {
             continue;
         }
         let (name, permission) = (name.clone(), permission.clone());
         let row = Row::new(title).end(End::Radio(now == answer));
-        y = ui.row(y, row.tap(move |state| {
-            state.allow(&name, &permission, answer);
-        }));
+        y = ui.row(
+            y,
+            row.tap(move |state| {
+                state.allow(&name, &permission, answer);
+            }),
+        );
     }
     y
 }
@@ -226,7 +309,12 @@ pub fn storage(state: &State, ui: &mut Ui, y: f32) -> f32 {
     let Some(package) = state.packages.get(&name) else {
         return y;
     };
-    let y = ui.row(y, Row::new("Clear storage").icon("delete_o").tap(|state| state.page_mut().set("dialog", "clear")));
+    let y = ui.row(
+        y,
+        Row::new("Clear storage")
+            .icon("delete_o")
+            .tap(|state| state.page_mut().set("dialog", "clear")),
+    );
     let y = tell(ui, y, "App size", &size(package.size.0));
     let y = tell(ui, y, "User data", &size(package.size.1));
     tell(ui, y, "Total", &size(package.size.0 + package.size.1))
@@ -235,12 +323,19 @@ pub fn storage(state: &State, ui: &mut Ui, y: f32) -> f32 {
 /// Default apps.
 pub fn defaults(state: &State, ui: &mut Ui, y: f32) -> f32 {
     ROLES.iter().fold(y, |y, (role, title)| {
-        let holder = state.roles.get(*role).map(|package| state.label(package)).unwrap_or_default();
+        let holder = state
+            .roles
+            .get(*role)
+            .map(|package| state.label(package))
+            .unwrap_or_default();
         let role = *role;
-        ui.row(y, Row::new(title).summary(&holder).tap(move |state| {
-            to("default_app")(state);
-            state.page_mut().set("role", role);
-        }))
+        ui.row(
+            y,
+            Row::new(title).summary(&holder).tap(move |state| {
+                to("default_app")(state);
+                state.page_mut().set("role", role);
+            }),
+        )
     })
 }
 
@@ -249,12 +344,19 @@ pub fn default_app(state: &State, ui: &mut Ui, y: f32) -> f32 {
     let role = ui.place.var("role").to_owned();
     let now = state.roles.get(&role).cloned().unwrap_or_default();
     candidates(state, &role).into_iter().fold(y, |y, package| {
-        let label = if package.is_empty() { "None".to_owned() } else { state.label(&package) };
+        let label = if package.is_empty() {
+            "None".to_owned()
+        } else {
+            state.label(&package)
+        };
         let role = role.clone();
         let chosen = package.clone();
-        ui.row(y, Row::new(&label).end(End::Radio(package == now)).tap(move |state| {
-            state.roles.insert(role.clone(), chosen.clone());
-        }))
+        ui.row(
+            y,
+            Row::new(&label).end(End::Radio(package == now)).tap(move |state| {
+                state.roles.insert(role.clone(), chosen.clone());
+            }),
+        )
     })
 }
 
@@ -280,16 +382,45 @@ pub fn candidates(state: &State, role: &str) -> Vec<String> {
 /// Notifications.
 pub fn all_notifications(state: &State, ui: &mut Ui, y: f32) -> f32 {
     let mut y = ui.category(y - 12.0, "Manage");
-    y = link(ui, y, "", "App settings", "Control notifications from individual apps", "notification_apps");
-    let history = if state.on(Toggle::NotificationHistory) { "On" } else { "Off" };
+    y = link(
+        ui,
+        y,
+        "",
+        "App settings",
+        "Control notifications from individual apps",
+        "notification_apps",
+    );
+    let history = if state.on(Toggle::NotificationHistory) {
+        "On"
+    } else {
+        "Off"
+    };
     y = link(ui, y, "", "Notification history", history, "history");
     y = ui.category(y, "Conversation");
     y = tell(ui, y, "Conversations", "No priority conversations");
-    y = switch(state, ui, y, "Bubbles", "Conversations can appear as floating icons", Toggle::Bubbles);
+    y = switch(
+        state,
+        ui,
+        y,
+        "Bubbles",
+        "Conversations can appear as floating icons",
+        Toggle::Bubbles,
+    );
     y = ui.category(y, "Privacy");
-    y = switch(state, ui, y, "Notifications on lock screen", "Show conversations, default, and silent", Toggle::LockNotifications);
+    y = switch(
+        state,
+        ui,
+        y,
+        "Notifications on lock screen",
+        "Show conversations, default, and silent",
+        Toggle::LockNotifications,
+    );
     y = ui.category(y, "General");
-    let dnd = if state.on(Toggle::Dnd) { "On" } else { "Off / 1 schedule can turn on automatically" };
+    let dnd = if state.on(Toggle::Dnd) {
+        "On"
+    } else {
+        "Off / 1 schedule can turn on automatically"
+    };
     y = link(ui, y, "", "Do Not Disturb", dnd, "dnd");
     tell(ui, y, "Flash notifications", "Off")
 }
@@ -298,19 +429,33 @@ pub fn all_notifications(state: &State, ui: &mut Ui, y: f32) -> f32 {
 pub fn notification_apps(state: &State, ui: &mut Ui, y: f32) -> f32 {
     visible(state).into_iter().fold(y, |y, (name, package)| {
         let (on, flipped) = (package.notifies, name.to_owned());
-        let row = Row::new(package.label).end(End::Split(on)).tap(about_app("app_notifications", name));
-        app_row(ui, y, name, row.end_tap(move |state| set_notifies(state, &flipped, !on)))
+        let row = Row::new(package.label)
+            .end(End::Split(on))
+            .tap(about_app("app_notifications", name));
+        app_row(
+            ui,
+            y,
+            name,
+            row.end_tap(move |state| set_notifies(state, &flipped, !on)),
+        )
     })
 }
 
 /// Notification history.
 pub fn history(state: &State, ui: &mut Ui, y: f32) -> f32 {
     let on = state.on(Toggle::NotificationHistory);
-    let mut y = ui.main_switch(y, "Use notification history", on, |state| state.flip(Toggle::NotificationHistory));
+    let mut y = ui.main_switch(y, "Use notification history", on, |state| {
+        state.flip(Toggle::NotificationHistory)
+    });
     if on {
         y = ui.category(y, "Recently dismissed");
         for gone in &state.dismissed {
-            y = app_row(ui, y, &gone.package, Row::new(&gone.title).summary(&gone.text).tap(|_| ()));
+            y = app_row(
+                ui,
+                y,
+                &gone.package,
+                Row::new(&gone.title).summary(&gone.text).tap(|_| ()),
+            );
         }
     }
     y
@@ -328,7 +473,11 @@ pub fn dialogs(ui: &mut Ui, dialog: &str) {
                     package.stopped = true;
                 }
             });
-            ui.dialog("Force stop?", "If you force stop an app, it may misbehave.", &[("Cancel", no), ("OK", yes)]);
+            ui.dialog(
+                "Force stop?",
+                "If you force stop an app, it may misbehave.",
+                &[("Cancel", no), ("OK", yes)],
+            );
         }
         "clear" => {
             let yes = act(move |state: &mut State| state.clear_package(&name));
@@ -336,7 +485,11 @@ pub fn dialogs(ui: &mut Ui, dialog: &str) {
             ui.dialog("Delete app data?", text, &[("Cancel", no), ("OK", yes)]);
         }
         _ => {
-            ui.dialog("Uninstall?", "This app came with the phone and cannot be uninstalled.", &[("OK", no)]);
+            ui.dialog(
+                "Uninstall?",
+                "This app came with the phone and cannot be uninstalled.",
+                &[("OK", no)],
+            );
         }
     }
 }

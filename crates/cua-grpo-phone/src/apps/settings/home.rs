@@ -16,19 +16,40 @@ pub fn build(state: &State, ui: &mut Ui) {
     let (area, theme) = (ui.area, ui.theme);
     let list = Rect::new(area.x, area.y, area.w, area.h);
     ui.scroll("list", list, |ui, top| {
-        ui.label(area.x + 24.0, top + 52.0, area.w - 48.0, sp(36.0), theme.on_surface, "Settings");
+        ui.label(
+            area.x + 24.0,
+            top + 52.0,
+            area.w - 48.0,
+            sp(36.0),
+            theme.on_surface,
+            "Settings",
+        );
         if let Some(node) = ui.last() {
             node.id("homepage_title");
         }
         let bar = Rect::new(area.x + 16.0, top + 118.0, area.w - 32.0, 56.0);
         ui.fill(bar, 28.0, theme.container_high);
-        ui.icon("search", Rect::new(bar.x + 16.0, bar.y, 24.0, 56.0), 24.0, theme.on_variant);
-        ui.draw_text_in(Rect::new(bar.x + 56.0, bar.y, 200.0, 56.0), sp(17.0), theme.on_variant, "Search settings");
-        ui.node(bar).class("android.view.ViewGroup").id("search_action_bar").text("Search settings").tap(|state| {
-            let place = state.page_mut();
-            place.set("search", "1");
-            place.focus("search");
-        });
+        ui.icon(
+            "search",
+            Rect::new(bar.x + 16.0, bar.y, 24.0, 56.0),
+            24.0,
+            theme.on_variant,
+        );
+        ui.draw_text_in(
+            Rect::new(bar.x + 56.0, bar.y, 200.0, 56.0),
+            sp(17.0),
+            theme.on_variant,
+            "Search settings",
+        );
+        ui.node(bar)
+            .class("android.view.ViewGroup")
+            .id("search_action_bar")
+            .text("Search settings")
+            .tap(|state| {
+                let place = state.page_mut();
+                place.set("search", "1");
+                place.focus("search");
+            });
         ui.avatar(Rect::new(bar.right() - 46.0, bar.y + 11.0, 34.0, 34.0), "Alex");
         rows(state, ui, bar.bottom() + 12.0) + 16.0
     });
@@ -40,11 +61,19 @@ pub fn build(state: &State, ui: &mut Ui) {
 
 fn rows(state: &State, ui: &mut Ui, y: f32) -> f32 {
     let plane = state.on(Toggle::Airplane);
-    let bluetooth = if state.on(Toggle::Bluetooth) { "Bluetooth, pairing" } else { "Bluetooth off" };
+    let bluetooth = if state.on(Toggle::Bluetooth) {
+        "Bluetooth, pairing"
+    } else {
+        "Bluetooth off"
+    };
     let battery = format!(
         "{}%{}",
         state.battery.level,
-        if state.battery.plugged { " - Charging" } else { " - Until about 11:30 PM" }
+        if state.battery.plugged {
+            " - Charging"
+        } else {
+            " - Until about 11:30 PM"
+        }
     );
     let notifies = state.packages.values().filter(|package| !package.notifies).count();
     let notifies = match notifies {
@@ -52,11 +81,18 @@ fn rows(state: &State, ui: &mut Ui, y: f32) -> f32 {
         off => format!("{off} apps are off"),
     };
     let used: u64 = super::device::used(state);
-    let storage = format!("{}% used - {:.2} GB free", used * 100 / 128_000_000_000, (128.0 - used as f64 / 1e9).max(0.0));
+    let storage = format!(
+        "{}% used - {:.2} GB free",
+        used * 100 / 128_000_000_000,
+        (128.0 - used as f64 / 1e9).max(0.0)
+    );
     let ring = if state.on(Toggle::Dnd) {
         "Do Not Disturb is on".to_owned()
     } else {
-        format!("Volume, vibration, Do Not Disturb, ringer {}", state.volume(Stream::Ring))
+        format!(
+            "Volume, vibration, Do Not Disturb, ringer {}",
+            state.volume(Stream::Ring)
+        )
     };
     let bright = format!(
         "{}, {:.0}% brightness",
@@ -68,8 +104,16 @@ fn rows(state: &State, ui: &mut Ui, y: f32) -> f32 {
     } else {
         "Off"
     };
-    let name = state.settings.get(Table::Global, "device_name").unwrap_or("Pixel 7").to_owned();
-    let network = if plane { "Airplane mode is on" } else { "Mobile, Wi\u{2011}Fi, hotspot" };
+    let name = state
+        .settings
+        .get(Table::Global, "device_name")
+        .unwrap_or("Pixel 7")
+        .to_owned();
+    let network = if plane {
+        "Airplane mode is on"
+    } else {
+        "Mobile, Wi-Fi, hotspot"
+    };
     let list: [(&'static str, &str, &str, &'static str); 18] = [
         ("wifi", "Network & internet", network, "network"),
         ("devices_other", "Connected devices", bluetooth, "connected"),
@@ -79,18 +123,50 @@ fn rows(state: &State, ui: &mut Ui, y: f32) -> f32 {
         ("storage", "Storage", &storage, "storage"),
         ("volume_up_o", "Sound & vibration", &ring, "sound"),
         ("brightness_6_o", "Display", &bright, "display"),
-        ("palette_o", "Wallpaper & style", "Colors, themed icons, app grid", "wallpaper"),
-        ("accessibility_new", "Accessibility", "Display, interaction, audio", "accessibility"),
-        ("lock_o", "Security & privacy", "App security, device lock, permissions", "security"),
+        (
+            "palette_o",
+            "Wallpaper & style",
+            "Colors, themed icons, app grid",
+            "wallpaper",
+        ),
+        (
+            "accessibility_new",
+            "Accessibility",
+            "Display, interaction, audio",
+            "accessibility",
+        ),
+        (
+            "lock_o",
+            "Security & privacy",
+            "App security, device lock, permissions",
+            "security",
+        ),
         ("location_on_o", "Location", location, "location"),
-        ("emergency_o", "Safety & emergency", "Emergency SOS, medical info, alerts", "emergency"),
-        ("vpn_key_o", "Passwords & accounts", "Saved passwords, autofill, synced accounts", "accounts"),
-        ("favorite_border", "Digital Wellbeing & parental controls", "Screen time, app timers, bedtime schedules", "wellbeing"),
+        (
+            "emergency_o",
+            "Safety & emergency",
+            "Emergency SOS, medical info, alerts",
+            "emergency",
+        ),
+        (
+            "vpn_key_o",
+            "Passwords & accounts",
+            "Saved passwords, autofill, synced accounts",
+            "accounts",
+        ),
+        (
+            "favorite_border",
+            "Digital Wellbeing & parental controls",
+            "Screen time, app timers, bedtime schedules",
+            "wellbeing",
+        ),
         ("info_o", "System", "Languages, gestures, time, backup", "system"),
         ("smartphone", "About phone", &name, "about"),
         ("help_outline", "Tips & support", "Help articles, phone & chat", "tips"),
     ];
-    list.iter().fold(y, |y, (icon, title, summary, page)| link(ui, y, icon, title, summary, page))
+    list.iter().fold(y, |y, (icon, title, summary, page)| {
+        link(ui, y, icon, title, summary, page)
+    })
 }
 
 /// The search: a field, and pages whose titles hold what is typed.
@@ -102,9 +178,12 @@ fn find(ui: &mut Ui) {
     ui.scroll("found", list, |ui, top| {
         found.iter().fold(top, |y, (name, title)| {
             let name = *name;
-            ui.row(y, Row::new(title).icon("search").tap(move |state| {
-                state.push(Place::new(SUB, name));
-            }))
+            ui.row(
+                y,
+                Row::new(title).icon("search").tap(move |state| {
+                    state.push(Place::new(SUB, name));
+                }),
+            )
         })
     });
     ui.fill(Rect::new(0.0, area.y, area.w, 64.0), 0.0, theme.container);
@@ -113,6 +192,8 @@ fn find(ui: &mut Ui) {
         place.close_over();
         place.fill("search", "");
     });
-    let look = FieldLook::new("search", "Search settings").style(sp(17.0)).submit(|state| state.keyboard.hidden = true);
+    let look = FieldLook::new("search", "Search settings")
+        .style(sp(17.0))
+        .submit(|state| state.keyboard.hidden = true);
     ui.edit(Rect::new(56.0, area.y, area.w - 72.0, 64.0), &look);
 }

@@ -43,13 +43,22 @@ pub fn link(ui: &mut Ui, y: f32, icon: &'static str, title: &str, summary: &str,
 /// A row with a switch.
 pub fn switch(state: &State, ui: &mut Ui, y: f32, title: &str, summary: &str, toggle: Toggle) -> f32 {
     let end = End::Switch(state.on(toggle));
-    ui.row(y, Row::new(title).summary(summary).end(end).tap(move |state| state.flip(toggle)))
+    ui.row(
+        y,
+        Row::new(title)
+            .summary(summary)
+            .end(end)
+            .tap(move |state| state.flip(toggle)),
+    )
 }
 
 /// A row with an icon and a switch.
 pub fn icon_switch(state: &State, ui: &mut Ui, y: f32, icon: &'static str, title: &str, toggle: Toggle) -> f32 {
     let end = End::Switch(state.on(toggle));
-    ui.row(y, Row::new(title).icon(icon).end(end).tap(move |state| state.flip(toggle)))
+    ui.row(
+        y,
+        Row::new(title).icon(icon).end(end).tap(move |state| state.flip(toggle)),
+    )
 }
 
 /// A row that opens a dialog.
@@ -98,46 +107,79 @@ fn choose(state: &State, ui: &mut Ui, title: &str, table: Table, key: &'static s
 pub fn dialogs(state: &State, ui: &mut Ui) {
     let dialog = ui.place.var("dialog").to_owned();
     match dialog.as_str() {
-        "timeout" => choose(state, ui, "Screen timeout", Table::System, "screen_off_timeout", &TIMEOUTS),
+        "timeout" => choose(
+            state,
+            ui,
+            "Screen timeout",
+            Table::System,
+            "screen_off_timeout",
+            &TIMEOUTS,
+        ),
         "dns" => {
-            let values = [("off", "Off"), ("opportunistic", "Automatic"), ("hostname", "Private DNS provider hostname")];
-            choose(state, ui, "Select private DNS mode", Table::Global, "private_dns_mode", &values);
+            let values = [
+                ("off", "Off"),
+                ("opportunistic", "Automatic"),
+                ("hostname", "Private DNS provider hostname"),
+            ];
+            choose(
+                state,
+                ui,
+                "Select private DNS mode",
+                Table::Global,
+                "private_dns_mode",
+                &values,
+            );
         }
         "brightness" => brightness(state, ui),
         "device_name" => {
             let look = FieldLook::new("device_name", "Device name");
-            ui.field_dialog("Device name", &look, "OK", act(|state| {
-                let name = state.page().typed("device_name").trim().to_owned();
-                if !name.is_empty() {
-                    state.settings.put(Table::Global, "device_name", name.as_str());
-                    state.settings.put(Table::Secure, "bluetooth_name", name);
-                }
-            }));
+            ui.field_dialog(
+                "Device name",
+                &look,
+                "OK",
+                act(|state| {
+                    let name = state.page().typed("device_name").trim().to_owned();
+                    if !name.is_empty() {
+                        state.settings.put(Table::Global, "device_name", name.as_str());
+                        state.settings.put(Table::Secure, "bluetooth_name", name);
+                    }
+                }),
+            );
         }
         "password" => {
             let ssid = ui.place.var("ssid").to_owned();
             let look = FieldLook::new("password", "Password");
             let name = ssid.clone();
-            ui.field_dialog(&ssid, &look, "Connect", act(move |state| {
-                if state.page().typed("password").len() >= 8 {
-                    super::network::connect(state, &name);
-                } else {
-                    state.say("Password must have at least 8 characters");
-                }
-            }));
+            ui.field_dialog(
+                &ssid,
+                &look,
+                "Connect",
+                act(move |state| {
+                    if state.page().typed("password").len() >= 8 {
+                        super::network::connect(state, &name);
+                    } else {
+                        state.say("Password must have at least 8 characters");
+                    }
+                }),
+            );
         }
         "stop" | "clear" | "uninstall" => super::apps_pages::dialogs(ui, &dialog),
         "set_pin" => {
             let look = FieldLook::new("new_pin", "PIN");
-            ui.field_dialog("Set a PIN", &look, "Confirm", act(|state| {
-                let pin = state.page().typed("new_pin").to_owned();
-                if pin.len() >= 4 && pin.chars().all(|c| c.is_ascii_digit()) {
-                    state.pin = pin;
-                    state.lock_enabled = true;
-                } else {
-                    state.say("PIN must be at least 4 digits");
-                }
-            }));
+            ui.field_dialog(
+                "Set a PIN",
+                &look,
+                "Confirm",
+                act(|state| {
+                    let pin = state.page().typed("new_pin").to_owned();
+                    if pin.len() >= 4 && pin.chars().all(|c| c.is_ascii_digit()) {
+                        state.pin = pin;
+                        state.lock_enabled = true;
+                    } else {
+                        state.say("PIN must be at least 4 digits");
+                    }
+                }),
+            );
         }
         "set_date" | "set_time" => super::zones::date_dialog(ui, &dialog),
         _ => {}
@@ -153,11 +195,21 @@ fn brightness(state: &State, ui: &mut Ui) {
     ui.fill(rect, 28.0, Color::hex(0x2F_3036));
     let filled = Rect::new(rect.x, rect.y, (rect.w * value).max(56.0), rect.h);
     ui.fill(filled, 28.0, Color::hex(0xC6_D5FA));
-    ui.icon("brightness_6", Rect::new(filled.right() - 48.0, rect.y, 40.0, 56.0), 24.0, Color::hex(0x14_1B2C));
+    ui.icon(
+        "brightness_6",
+        Rect::new(filled.right() - 48.0, rect.y, 40.0, 56.0),
+        24.0,
+        Color::hex(0x14_1B2C),
+    );
     let node = ui.node(rect);
-    node.class("android.widget.SeekBar").id("slider").desc("Display brightness").text(format!("{:.1}", value * 100.0));
+    node.class("android.widget.SeekBar")
+        .id("slider")
+        .desc("Display brightness")
+        .text(format!("{:.1}", value * 100.0));
     node.slide(|state, at| {
         let level = slider_to_brightness(at);
-        state.settings.put(Table::System, "screen_brightness", level.to_string());
+        state
+            .settings
+            .put(Table::System, "screen_brightness", level.to_string());
     });
 }

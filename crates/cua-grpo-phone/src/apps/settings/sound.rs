@@ -26,11 +26,22 @@ pub fn sound(state: &State, ui: &mut Ui, y: f32) -> f32 {
         });
         y = ui.slider_row(y, Some(icon), title, value, slide);
     }
-    let dnd = if state.on(Toggle::Dnd) { "On" } else { "Off / 1 schedule can turn on automatically" };
+    let dnd = if state.on(Toggle::Dnd) {
+        "On"
+    } else {
+        "Off / 1 schedule can turn on automatically"
+    };
     y = link(ui, y, "", "Do Not Disturb", dnd, "dnd");
     y = tell(ui, y, "Phone ringtone", "Your new adventure");
     y = tell(ui, y, "Live Caption", "Off");
-    y = link(ui, y, "", "Vibration & haptics", if state.on(Toggle::Haptics) { "On" } else { "Off" }, "vibration");
+    y = link(
+        ui,
+        y,
+        "",
+        "Vibration & haptics",
+        if state.on(Toggle::Haptics) { "On" } else { "Off" },
+        "vibration",
+    );
     y = tell(ui, y, "Default notification sound", "Eureka");
     y = tell(ui, y, "Default alarm sound", "Fresh start");
     y = switch(state, ui, y, "Dial pad tones", "", Toggle::DialTones);
@@ -42,7 +53,14 @@ pub fn sound(state: &State, ui: &mut Ui, y: f32) -> f32 {
 pub fn vibration(state: &State, ui: &mut Ui, y: f32) -> f32 {
     let on = state.on(Toggle::Haptics);
     let y = ui.main_switch(y, "Use vibration & haptics", on, |state| state.flip(Toggle::Haptics));
-    switch(state, ui, y, "Vibrate first then ring gradually", "", Toggle::VibrateRing)
+    switch(
+        state,
+        ui,
+        y,
+        "Vibrate first then ring gradually",
+        "",
+        Toggle::VibrateRing,
+    )
 }
 
 /// Do Not Disturb.
@@ -50,7 +68,11 @@ pub fn dnd(state: &State, ui: &mut Ui, y: f32) -> f32 {
     let on = state.on(Toggle::Dnd);
     let word = if on { "Turn off now" } else { "Turn on now" };
     let rect = crate::draw::geom::Rect::new(ui.area.x + 24.0, y + 8.0, ui.area.w - 48.0, 48.0);
-    let kind = if on { crate::ui::Button::Tonal } else { crate::ui::Button::Filled };
+    let kind = if on {
+        crate::ui::Button::Tonal
+    } else {
+        crate::ui::Button::Filled
+    };
     ui.button(rect, kind, word, |state| state.flip(Toggle::Dnd));
     let mut y = ui.category(y + 60.0, "What can interrupt Do Not Disturb");
     y = tell(ui, y, "People", "Some people can interrupt");

@@ -16,7 +16,13 @@ pub fn system(state: &State, ui: &mut Ui, y: f32) -> f32 {
     y = link(ui, y, "access_time", "Date & time", &zone, "date");
     y = link(ui, y, "cloud_upload_o", "Backup", backup, "backup");
     y = link(ui, y, "system_update", "System update", "Update available", "update");
-    y = ui.row(y, Row::new("Multiple users").icon("people_outline").summary("Signed in as Owner").tap(|_| ()));
+    y = ui.row(
+        y,
+        Row::new("Multiple users")
+            .icon("people_outline")
+            .summary("Signed in as Owner")
+            .tap(|_| ()),
+    );
     if state.on(Toggle::Developer) {
         y = link(ui, y, "data_object", "Developer options", "", "developer");
     }
@@ -26,13 +32,21 @@ pub fn system(state: &State, ui: &mut Ui, y: f32) -> f32 {
 /// Languages.
 pub fn languages(state: &State, ui: &mut Ui, y: f32) -> f32 {
     let now = state.props.get("persist.sys.locale").cloned().unwrap_or_default();
-    let list = [("en-US", "English (United States)"), ("es-ES", "Espa\u{f1}ol (Espa\u{f1}a)"), ("fr-FR", "Fran\u{e7}ais (France)"), ("de-DE", "Deutsch (Deutschland)")];
+    let list = [
+        ("en-US", "English (United States)"),
+        ("es-ES", "Espa\u{f1}ol (Espa\u{f1}a)"),
+        ("fr-FR", "Fran\u{e7}ais (France)"),
+        ("de-DE", "Deutsch (Deutschland)"),
+    ];
     let mut y = ui.category(y - 12.0, "System languages");
     for (locale, name) in list {
-        y = ui.row(y, Row::new(name).end(End::Radio(now == locale)).tap(move |state| {
-            state.props.insert("persist.sys.locale".to_owned(), locale.to_owned());
-            state.settings.put(Table::System, "system_locales", locale);
-        }));
+        y = ui.row(
+            y,
+            Row::new(name).end(End::Radio(now == locale)).tap(move |state| {
+                state.props.insert("persist.sys.locale".to_owned(), locale.to_owned());
+                state.settings.put(Table::System, "system_locales", locale);
+            }),
+        );
     }
     ui.paragraph(y, "Apps on this phone show their texts in English")
 }
@@ -47,7 +61,11 @@ pub fn keyboard(_state: &State, ui: &mut Ui, y: f32) -> f32 {
 
 /// Gestures.
 pub fn gestures(state: &State, ui: &mut Ui, y: f32) -> f32 {
-    let mode = if state.has_buttons() { "3-button navigation" } else { "Gesture navigation" };
+    let mode = if state.has_buttons() {
+        "3-button navigation"
+    } else {
+        "Gesture navigation"
+    };
     let y = link(ui, y, "", "Navigation mode", mode, "navigation");
     let y = switch(state, ui, y, "Lift to check phone", "", Toggle::Lift);
     tell(ui, y, "Quickly open camera", "On")
@@ -57,11 +75,19 @@ pub fn gestures(state: &State, ui: &mut Ui, y: f32) -> f32 {
 pub fn navigation(state: &State, ui: &mut Ui, y: f32) -> f32 {
     let buttons = state.has_buttons();
     let gesture = "To go Home, swipe up from the bottom of the screen. To switch apps, swipe up from the bottom, hold, then release.";
-    let row = Row::new("Gesture navigation").summary(gesture).end(End::Radio(!buttons));
-    let y = ui.row(y, row.tap(|state| state.settings.put(Table::Secure, "navigation_mode", "2")));
+    let row = Row::new("Gesture navigation")
+        .summary(gesture)
+        .end(End::Radio(!buttons));
+    let y = ui.row(
+        y,
+        row.tap(|state| state.settings.put(Table::Secure, "navigation_mode", "2")),
+    );
     let three = "Go back, Home, and switch apps with 3 buttons at the bottom of your screen.";
     let row = Row::new("3-button navigation").summary(three).end(End::Radio(buttons));
-    ui.row(y, row.tap(|state| state.settings.put(Table::Secure, "navigation_mode", "0")))
+    ui.row(
+        y,
+        row.tap(|state| state.settings.put(Table::Secure, "navigation_mode", "0")),
+    )
 }
 
 /// Date & time.
@@ -100,9 +126,21 @@ pub fn backup(state: &State, ui: &mut Ui, y: f32) -> f32 {
 
 /// System update.
 pub fn update(state: &State, ui: &mut Ui, y: f32) -> f32 {
-    let patch = state.props.get("ro.build.version.security_patch").cloned().unwrap_or_default();
-    let y = tell(ui, y, "Your system is up to date", &format!("Security patch of {patch}"));
-    ui.row(y, Row::new("Check for update").tap(|state| state.say("Your system is up to date")))
+    let patch = state
+        .props
+        .get("ro.build.version.security_patch")
+        .cloned()
+        .unwrap_or_default();
+    let y = tell(
+        ui,
+        y,
+        "Your system is up to date",
+        &format!("Security patch of {patch}"),
+    );
+    ui.row(
+        y,
+        Row::new("Check for update").tap(|state| state.say("Your system is up to date")),
+    )
 }
 
 /// Developer options.
@@ -111,14 +149,25 @@ pub fn developer(state: &State, ui: &mut Ui, y: f32) -> f32 {
     let mut y = ui.main_switch(y, "Use developer options", on, |state| state.flip(Toggle::Developer));
     let text = "Screen will never sleep while charging";
     y = switch(state, ui, y, "Stay awake", text, Toggle::StayAwake);
-    y = switch(state, ui, y, "USB debugging", "Debug mode when USB is connected", Toggle::Adb);
+    y = switch(
+        state,
+        ui,
+        y,
+        "USB debugging",
+        "Debug mode when USB is connected",
+        Toggle::Adb,
+    );
     for (title, key) in [
         ("Window animation scale", "window_animation_scale"),
         ("Transition animation scale", "transition_animation_scale"),
         ("Animator duration scale", "animator_duration_scale"),
     ] {
         let value = state.settings.get(Table::Global, key).unwrap_or("1.0").to_owned();
-        let word = if value.starts_with("0.0") { "Animation off".to_owned() } else { format!("Animation scale {value}x") };
+        let word = if value.starts_with("0.0") {
+            "Animation off".to_owned()
+        } else {
+            format!("Animation scale {value}x")
+        };
         y = tell(ui, y, title, &word);
     }
     y
@@ -126,7 +175,7 @@ pub fn developer(state: &State, ui: &mut Ui, y: f32) -> f32 {
 
 /// Reset options.
 pub fn reset(_state: &State, ui: &mut Ui, y: f32) -> f32 {
-    let y = tell(ui, y, "Reset Bluetooth & Wi\u{2011}Fi", "");
+    let y = tell(ui, y, "Reset Bluetooth & Wi-Fi", "");
     let y = tell(ui, y, "Reset app preferences", "");
     tell(ui, y, "Erase all data (factory reset)", "")
 }

@@ -1,0 +1,74 @@
+//! The shell: the commands of Android that read and write the state.
+
+mod activity;
+mod cmd;
+mod content;
+mod dump;
+mod files;
+mod input;
+mod line;
+mod settings;
+mod tables;
+
+pub use line::{RunCommand, ShellOutput, run_line};
+
+use crate::Phone;
+use std::collections::BTreeMap;
+
+impl Phone {
+    /// Runs a command line: words with quotes and `$NAME`, joined by `|`, `||`, `&&` and `;`.
+    ///
+    /// Outputs and exit codes are those of Android 13 to 15. A command that is not there leaves 127.
+    pub fn shell(&mut self, line: &str) -> ShellOutput {
+        self.shell_with(line, &BTreeMap::new())
+    }
+
+    /// [`Phone::shell`] with environment variables for `$NAME`.
+    ///
+    /// A line of more than 128 KiB with the values of its variables, or of more than 1,000 commands, is not run. Output
+    /// ends at 1 MiB.
+    pub fn shell_with(&mut self, line: &str, variables: &BTreeMap<String, String>) -> ShellOutput {
+        run_line(line, variables, &mut |name, arguments, input| {
+            run(self, name, arguments, input)
+        })
+    }
+}
+
+fn run(phone: &mut Phone, name: &str, arguments: &[&str], input: &str) -> ShellOutput {
+    match name {
+        "settings" => settings::settings(phone, arguments),
+        "svc" => settings::svc(phone, arguments),
+        "cmd" => cmd::cmd(phone, arguments),
+        "locksettings" => settings::lock(phone, arguments),
+        "ime" => settings::ime(phone, arguments),
+        "media" => match arguments {
+            ["volume", rest @ ..] => cmd::volume(phone, rest),
+            _ => ShellOutput::fail(1, "usage: media [subcommand] [options]"),
+        },
+        "am" => activity::am(phone, arguments),
+        "pm" => activity::pm(phone, arguments),
+        "monkey" => activity::monkey(phone, arguments),
+        "dumpsys" => dump::dumpsys(phone, arguments),
+        "input" => input::input(phone, arguments),
+        "wm" => input::wm(phone, arguments),
+        "uiautomator" => input::uiautomator(phone, arguments),
+        "content" => content::content(phone, arguments),
+        other => files::run(phone, other, arguments, input),
+    }
+}
+
+/// What Java prints when a service command throws.
+fn thrown(word: &str, what: &str) -> ShellOutput {
+    ShellOutput::fail(
+        255,
+        format!(
+            "\nException occurred while executing '{word}':\n{what}\n\tat com.android.server.ShellCommand.exec(ShellCommand.java)"
+        ),
+    )
+}
+
+/// The value behind a flag.
+fn flag<'a>(arguments: &[&'a str], name: &str) -> Option<&'a str> {
+    let at = arguments.iter().position(|word| *word == name)?;
+    arguments.get(at + 1).copied()
+}
