@@ -1,9 +1,9 @@
 //! The one trait that an app of the phone implements.
 
+pub use crate::draw::emblem::{Icon, Layer};
 use crate::{
-    draw::geom::{Color, Rect},
     state::{Place, State, data::Info},
-    ui::{Ui, sp},
+    ui::Ui,
 };
 
 /// An app. It shows what the state says, and its touches change the state: it keeps nothing itself.
@@ -46,56 +46,5 @@ impl Intent {
             .iter()
             .find(|(key, _)| key == name)
             .map(|(_, value)| value.as_str())
-    }
-}
-
-/// A part of an app's icon; sizes are shares of the icon's.
-#[derive(Debug, Clone, Copy)]
-pub enum Layer {
-    /// An icon of the list: name, colour, size, place to the right and below the middle.
-    Glyph(&'static str, u32, f32, f32, f32),
-    /// A box: colour, width, height, place, radius.
-    Block(u32, f32, f32, f32, f32, f32),
-    /// Letters: text, colour, size.
-    Word(&'static str, u32, f32),
-    /// A part of a ring: colour, diameter, thickness, start and length in degrees.
-    Ring(u32, f32, f32, f32, f32),
-}
-
-/// The icon of an app: a circle with parts on it.
-#[derive(Debug, Clone, Copy)]
-pub struct Icon {
-    /// Colour of the circle.
-    pub back: u32,
-    /// What lies on it.
-    pub layers: &'static [Layer],
-}
-
-impl Icon {
-    /// Draws the icon in the middle of a box.
-    pub fn draw(&self, ui: &mut Ui, rect: Rect, size: f32) {
-        let round = rect.middle(size, size);
-        ui.fill(round, size / 2.0, Color::hex(self.back));
-        for layer in self.layers {
-            match *layer {
-                Layer::Glyph(name, color, part, dx, dy) => {
-                    ui.icon(name, round.offset(dx * size, dy * size), part * size, Color::hex(color));
-                }
-                Layer::Block(color, w, h, dx, dy, radius) => {
-                    let block = round.middle(w * size, h * size).offset(dx * size, dy * size);
-                    ui.fill(block, radius * size, Color::hex(color));
-                }
-                Layer::Word(text, color, part) => {
-                    let scale = ui.font_scale;
-                    ui.font_scale = 1.0;
-                    ui.draw_text_in(round, sp(part * size).medium().center(), Color::hex(color), text);
-                    ui.font_scale = scale;
-                }
-                Layer::Ring(color, diameter, width, start, sweep) => {
-                    let ring = round.middle(diameter * size, diameter * size);
-                    ui.arc(ring, width * size, start, sweep, Color::hex(color));
-                }
-            }
-        }
     }
 }

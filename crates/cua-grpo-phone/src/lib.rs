@@ -3,6 +3,7 @@
 pub mod app;
 pub mod apps;
 pub mod draw;
+mod gestures;
 mod phone;
 pub mod screen;
 pub mod shell;

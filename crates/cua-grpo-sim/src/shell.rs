@@ -19,6 +19,8 @@ impl Phone {
     /// A line of more than 128 KiB with the values of its variables, or of more than 1,000 commands, is not run. Output
     /// ends at 1 MiB.
     pub fn shell_with(&mut self, line: &str, variables: &BTreeMap<String, String>) -> ShellOutput {
-        run_line(line, variables, &mut |name, arguments, input| run(self, name, arguments, input))
+        run_line(line, variables, &mut |name, arguments, input| {
+            run(self, name, arguments, input)
+        })
     }
 }

@@ -1,6 +1,6 @@
 //! Notes: cards, and an editor that keeps what is typed.
 
-use super::contacts::search_bar;
+use super::people::search_bar;
 use crate::{
     app::{App, Icon, Layer},
     draw::geom::{Color, Rect},

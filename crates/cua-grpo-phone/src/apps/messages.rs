@@ -1,6 +1,6 @@
 //! Messages: conversations, one of them, and a new one.
 
-use super::contacts::{person_row, search_bar, sorted};
+use super::people::{person_row, search_bar, sorted};
 use crate::{
     app::{App, Icon, Intent, Layer},
     draw::geom::Rect,
@@ -221,7 +221,7 @@ fn thread(state: &State, ui: &mut Ui) {
     }
     let called = address.clone();
     ui.icon_button(area.right() - 100.0, area.y + 8.0, "phone_o", "Call", move |state| {
-        super::contacts::call(state, &called)
+        super::people::call(state, &called)
     });
     ui.icon_button(
         area.right() - 52.0,

@@ -2,6 +2,7 @@
 
 mod calculator;
 mod calendar;
+mod call;
 mod camera;
 mod chrome;
 mod clock;
@@ -9,6 +10,7 @@ mod contacts;
 mod files;
 mod keep;
 mod messages;
+mod people;
 mod phone;
 mod photos;
 mod settings;
@@ -44,20 +46,9 @@ pub fn app(package: &str) -> Option<&'static dyn App> {
     ALL.iter().copied().find(|app| app.info().package == package)
 }
 
-/// What all apps say of themselves.
-pub fn infos() -> Vec<Info> {
-    ALL.iter().map(|app| app.info()).collect()
-}
-
-/// How the icon of a package is drawn; packages without an app have the robot's.
-pub fn icon(package: &str) -> Icon {
-    app(package).map_or(
-        Icon {
-            back: 0x3D_DC84,
-            layers: &[Layer::Glyph("android", 0xFF_FFFF, 0.62, 0.0, 0.0)],
-        },
-        |app| app.icon(),
-    )
+/// What all apps say of themselves, with their icons.
+pub fn infos() -> Vec<(Info, Icon)> {
+    ALL.iter().map(|app| (app.info(), app.icon())).collect()
 }
 
 /// The home screen as a package; its windows are drawn by the system.

@@ -1,6 +1,6 @@
 //! `am`, `pm`, `monkey`.
 
-use super::{ShellOutput, flag};
+use super::{line::ShellOutput, replies::flag};
 use crate::{
     Phone,
     app::Intent,
@@ -280,7 +280,7 @@ pub fn pm(phone: &mut Phone, arguments: &[&str]) -> ShellOutput {
         [verb @ ("grant" | "revoke"), package, permission] => {
             let word = permission.rsplit('.').next().unwrap_or_default();
             if !state.packages.contains_key(*package) {
-                return super::thrown(
+                return super::replies::thrown(
                     verb,
                     &format!("java.lang.IllegalArgumentException: Unknown package: {package}"),
                 );
@@ -288,7 +288,7 @@ pub fn pm(phone: &mut Phone, arguments: &[&str]) -> ShellOutput {
             if state.allow(package, word, Some(*verb == "grant")) {
                 ShellOutput::default()
             } else {
-                super::thrown(
+                super::replies::thrown(
                     verb,
                     &format!(
                         "java.lang.SecurityException: Package {package} has not requested permission {permission}"
@@ -344,10 +344,10 @@ pub fn package(phone: &mut Phone, arguments: &[&str]) -> ShellOutput {
 pub fn monkey(phone: &mut Phone, arguments: &[&str]) -> ShellOutput {
     let package = flag(arguments, "-p").unwrap_or_default();
     let state = phone.state_mut();
-    if !state
+    if state
         .packages
         .get(package)
-        .is_some_and(|package| !package.activity.is_empty())
+        .is_none_or(|package| package.activity.is_empty())
     {
         return ShellOutput::fail(252, "** No activities found to run, monkey aborted.");
     }

@@ -1,9 +1,6 @@
 //! `content query|insert|update|delete`.
 
-use super::{
-    ShellOutput, flag,
-    tables::{Kind, Row},
-};
+use super::{line::ShellOutput, people::Row, replies::flag, tables::Kind};
 use crate::Phone;
 
 /// Runs a command on a provider.

@@ -1,6 +1,6 @@
 //! `dumpsys`.
 
-use super::{ShellOutput, activity::short};
+use super::{activity::short, line::ShellOutput};
 use crate::{
     Phone,
     state::{LAUNCHER, State, Stream, Toggle, Window, data::Notification, time},
@@ -23,7 +23,7 @@ pub fn dumpsys(phone: &mut Phone, arguments: &[&str]) -> ShellOutput {
     let text = match arguments {
         ["window", ..] => window(state),
         ["activity", rest @ ..] => activities(state, rest),
-        ["battery", rest @ ..] if !rest.is_empty() => return super::cmd::battery(phone.state_mut(), rest),
+        ["battery", rest @ ..] if !rest.is_empty() => return super::sound::battery(phone.state_mut(), rest),
         ["battery"] => battery(state),
         ["wifi", ..] => wifi(state),
         ["notification", ..] => notifications(state),

@@ -1,6 +1,6 @@
 //! `input`, `wm`, `uiautomator`.
 
-use super::{ShellOutput, thrown};
+use super::{line::ShellOutput, replies::thrown};
 use crate::{
     Key, Phone,
     state::{Table, data::File},

@@ -7,8 +7,12 @@ mod dump;
 mod files;
 mod input;
 mod line;
+mod people;
+mod replies;
 mod settings;
+mod sound;
 mod tables;
+mod tools;
 
 pub use line::{RunCommand, ShellOutput, run_line};
 
@@ -42,7 +46,7 @@ fn run(phone: &mut Phone, name: &str, arguments: &[&str], input: &str) -> ShellO
         "locksettings" => settings::lock(phone, arguments),
         "ime" => settings::ime(phone, arguments),
         "media" => match arguments {
-            ["volume", rest @ ..] => cmd::volume(phone, rest),
+            ["volume", rest @ ..] => sound::volume(phone, rest),
             _ => ShellOutput::fail(1, "usage: media [subcommand] [options]"),
         },
         "am" => activity::am(phone, arguments),
@@ -55,20 +59,4 @@ fn run(phone: &mut Phone, name: &str, arguments: &[&str], input: &str) -> ShellO
         "content" => content::content(phone, arguments),
         other => files::run(phone, other, arguments, input),
     }
-}
-
-/// What Java prints when a service command throws.
-fn thrown(word: &str, what: &str) -> ShellOutput {
-    ShellOutput::fail(
-        255,
-        format!(
-            "\nException occurred while executing '{word}':\n{what}\n\tat com.android.server.ShellCommand.exec(ShellCommand.java)"
-        ),
-    )
-}
-
-/// The value behind a flag.
-fn flag<'a>(arguments: &[&'a str], name: &str) -> Option<&'a str> {
-    let at = arguments.iter().position(|word| *word == name)?;
-    arguments.get(at + 1).copied()
 }

@@ -1,6 +1,6 @@
 //! `settings`, `svc`, `locksettings`, `ime`.
 
-use super::ShellOutput;
+use super::line::ShellOutput;
 use crate::{
     Phone,
     state::{Table, Toggle},
@@ -30,7 +30,7 @@ pub fn settings(phone: &mut Phone, arguments: &[&str]) -> ShellOutput {
         ("get", [key]) => ShellOutput::ok(format!("{}\n", state.settings.read(table, key).unwrap_or("null"))),
         ("put", [key, value] | [key, value, "default"]) => {
             if !state.settings.write(table, key, value) {
-                return super::thrown("put", "java.lang.IllegalStateException: database or disk is full");
+                return super::replies::thrown("put", "java.lang.IllegalStateException: database or disk is full");
             }
             if *key == "airplane_mode_on" && !state.settings.as_device {
                 state.turn(Toggle::Airplane, *value != "0");

@@ -1,5 +1,6 @@
 //! What the phone keeps: people, messages, alarms, files and the like.
 
+use crate::draw::emblem::Icon;
 use std::collections::BTreeMap;
 
 /// Someone in the contacts.
@@ -224,12 +225,14 @@ pub struct Battery {
 }
 
 /// What an app says of itself, and how it stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Package {
     /// The name under its icon.
     pub label: &'static str,
     /// Full name of the class that the launcher starts; nothing where it starts none.
     pub activity: &'static str,
+    /// Its icon.
+    pub icon: Icon,
     /// Whether it belongs to the system.
     pub system: bool,
     /// Permissions that it asks for, and whether it has them; `None` is not asked yet.

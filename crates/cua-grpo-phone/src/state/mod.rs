@@ -2,21 +2,25 @@
 
 pub mod data;
 mod device;
+mod dice;
 mod editing;
 mod going;
 pub mod place;
 mod seed;
 mod seed_data;
+mod seed_settings;
 pub mod settings;
+mod storage;
 mod ticking;
 pub mod time;
 
+use crate::draw::emblem::Icon;
 use data::{
-    Alarm, Battery, Call, Contact, Device, Event, File, Info, Message, Network, Note, Notification, Package, Stopwatch,
-    Timer,
+    Alarm, Battery, Call, Contact, Device, Event, File, Message, Network, Note, Notification, Package, Stopwatch, Timer,
 };
 pub use device::{Stream, brightness_to_slider, slider_to_brightness};
 pub use place::{Field, Fling, Place, Task, Window};
+pub use seed::birth;
 pub use settings::{Settings, Table, Toggle};
 use sha2::{Digest, Sha256};
 use std::{collections::BTreeMap, fmt::Write};
@@ -174,11 +178,6 @@ pub struct State {
 }
 
 impl State {
-    /// A phone whose looks and contents follow from `seed`, with these apps.
-    pub fn new(seed: u64, display: Display, apps: &[Info]) -> Self {
-        seed::birth(seed, display, apps)
-    }
-
     /// A number of everything that the phone is and knows. Equal phones have equal numbers.
     pub fn hash(&self) -> u64 {
         struct Feed(Sha256);
@@ -230,6 +229,17 @@ impl State {
     pub fn clock_of(&self, utc: i64) -> String {
         let civil = time::Civil::new(self.local(utc));
         self.clock(civil.hour, civil.minute)
+    }
+
+    /// The icon of an app; the robot where it has none.
+    pub fn icon(&self, package: &str) -> Icon {
+        self.packages.get(package).map_or(Icon::ROBOT, |package| package.icon)
+    }
+
+    /// Which wallpaper the phone has.
+    pub fn wallpaper(&self) -> u8 {
+        let chosen = self.settings.number(Table::Secure, "wallpaper_kind");
+        chosen.unwrap_or((self.seed % 4) as i64).rem_euclid(4) as u8
     }
 
     /// The name of an app.

@@ -1,48 +1,20 @@
 //! A phone at birth: what it has inside follows from its seed.
 
 use super::{
-    Battery, Call, Contact, Device, Display, Event, File, Info, LAUNCHER, Message, Network, Note, Notification,
-    Package, State, Stopwatch, Table, Timer, Toggle,
-    data::Alarm,
+    Battery, Call, Contact, Device, Display, Event, File, LAUNCHER, Message, Network, Note, Notification, Package,
+    State, Stopwatch, Timer,
+    data::{Alarm, Info},
+    dice::Dice,
     seed_data::{COMPANIES, EVENTS, FILES, FIRST, LAST, NETWORKS, NOTES, TALKS},
-    settings::Settings,
+    seed_settings,
     time::{Civil, DAY, MINUTE},
 };
+use crate::draw::emblem::Icon;
 use std::collections::BTreeMap;
 
-/// SplitMix64: a number a step.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, n: usize) -> usize {
-        (self.roll() % n.max(1) as u64) as usize
-    }
-
-    fn pick<'a, T>(&mut self, list: &'a [T]) -> &'a T {
-        &list[self.below(list.len())]
-    }
-
-    fn chance(&mut self, percent: usize) -> bool {
-        self.below(100) < percent
-    }
-
-    fn shuffle<T>(&mut self, list: &mut [T]) {
-        for i in (1..list.len()).rev() {
-            list.swap(i, self.below(i + 1));
-        }
-    }
-}
-
-pub(super) fn birth(seed: u64, display: Display, apps: &[Info]) -> State {
-    let mut dice = Dice(seed ^ 0x5EED_0F_A_F0E);
+/// A phone whose looks and contents follow from `seed`, with these apps.
+pub fn birth(seed: u64, display: Display, apps: &[(Info, Icon)]) -> State {
+    let mut dice = Dice(seed ^ 0x005E_ED0F);
     let day = 14 + dice.below(60) as i64;
     let now = Civil::ms(2025, 3, 1, 8, 0) + day * DAY + dice.below(13 * 60) as i64 * MINUTE + 7000;
     let mut state = State {
@@ -51,10 +23,10 @@ pub(super) fn birth(seed: u64, display: Display, apps: &[Info]) -> State {
         display,
         now,
         booted: now - 3_600_000 - dice.below(90_000) as i64 * 1000,
-        settings: settings(&mut dice),
-        props: props(&mut dice, display),
+        settings: seed_settings::settings(&mut dice),
+        props: seed_settings::props(&mut dice, display),
         packages: packages(&mut dice, apps),
-        roles: roles(),
+        roles: seed_settings::roles(),
         battery: Battery {
             level: 35 + dice.below(66) as u32,
             plugged: dice.chance(50),
@@ -102,129 +74,9 @@ pub(super) fn birth(seed: u64, display: Display, apps: &[Info]) -> State {
     state
 }
 
-fn settings(dice: &mut Dice) -> Settings {
-    let mut settings = Settings::default();
-    let on = [
-        (Toggle::Wifi, 80),
-        (Toggle::Bluetooth, 50),
-        (Toggle::Airplane, 0),
-        (Toggle::MobileData, 80),
-        (Toggle::Dnd, 0),
-        (Toggle::Flashlight, 0),
-        (Toggle::AutoRotate, 40),
-        (Toggle::BatterySaver, 0),
-        (Toggle::Location, 70),
-        (Toggle::Dark, 25),
-        (Toggle::Hotspot, 0),
-        (Toggle::Nfc, 60),
-        (Toggle::NightLight, 0),
-        (Toggle::AdaptiveBrightness, 50),
-        (Toggle::DataSaver, 0),
-        (Toggle::BatteryPercent, 40),
-        (Toggle::AutoTime, 100),
-        (Toggle::AutoZone, 100),
-        (Toggle::FullDay, 30),
-        (Toggle::TouchSounds, 60),
-        (Toggle::DialTones, 80),
-        (Toggle::LockSound, 80),
-        (Toggle::Haptics, 90),
-        (Toggle::VibrateRing, 40),
-        (Toggle::Developer, 100),
-        (Toggle::Adb, 100),
-        (Toggle::StayAwake, 100),
-        (Toggle::NotificationHistory, 50),
-        (Toggle::Bubbles, 70),
-        (Toggle::LockNotifications, 100),
-        (Toggle::Lift, 80),
-        (Toggle::Smooth, 70),
-        (Toggle::Bold, 0),
-        (Toggle::Contrast, 0),
-        (Toggle::Inversion, 0),
-        (Toggle::ShowPasswords, 100),
-        (Toggle::Backup, 60),
-        (Toggle::AdaptiveBattery, 90),
-        (Toggle::WifiScan, 60),
-        (Toggle::BluetoothScan, 50),
-    ];
-    for (toggle, percent) in on {
-        let (table, key, off, value) = toggle.entry();
-        settings.put(table, key, if dice.chance(percent) { value } else { off });
-    }
-    let timeout = *dice.pick(&["15000", "30000", "60000", "120000", "300000", "600000"]);
-    let brightness = (1 + dice.below(255)).to_string();
-    let rows: [(Table, &str, &str); 21] = [
-        (Table::System, "screen_off_timeout", timeout),
-        (Table::System, "screen_brightness", &brightness),
-        (Table::System, "font_scale", "1.0"),
-        (Table::System, "user_rotation", "0"),
-        (Table::System, "system_locales", "en-US"),
-        (Table::System, "volume_music", *dice.pick(&["3", "5", "8", "11"])),
-        (Table::System, "volume_ring", *dice.pick(&["2", "4", "5", "7"])),
-        (Table::System, "volume_notification", *dice.pick(&["2", "4", "5", "7"])),
-        (Table::System, "volume_alarm", *dice.pick(&["3", "5", "6"])),
-        (Table::System, "volume_voice", *dice.pick(&["3", "4", "6"])),
-        (Table::Global, "device_name", "Pixel 7"),
-        (Table::Global, "device_provisioned", "1"),
-        (Table::Global, "window_animation_scale", "0.0"),
-        (Table::Global, "transition_animation_scale", "0.0"),
-        (Table::Global, "animator_duration_scale", "0.0"),
-        (Table::Global, "private_dns_mode", "opportunistic"),
-        (Table::Secure, "navigation_mode", "2"),
-        (Table::Secure, "user_setup_complete", "1"),
-        (Table::Secure, "android_id", "5b3c1f0e9a7d2468"),
-        (
-            Table::Secure,
-            "default_input_method",
-            "com.google.android.inputmethod.latin/com.android.inputmethod.latin.LatinIME",
-        ),
-        (Table::Secure, "bluetooth_name", "Pixel 7"),
-    ];
-    for (table, key, value) in rows {
-        settings.put(table, key, value);
-    }
-    settings
-}
-
-fn props(dice: &mut Dice, display: Display) -> BTreeMap<String, String> {
-    let density = display.density.to_string();
-    let serial: String = (0..14)
-        .map(|_| *dice.pick(&['0', '1', '2', '3', '5', '7', 'A', 'B', 'D', 'F']))
-        .collect();
-    [
-        ("ro.build.version.release", "14"),
-        ("ro.build.version.sdk", "34"),
-        ("ro.build.version.security_patch", "2024-10-05"),
-        ("ro.build.id", "AP2A.240905.003"),
-        ("ro.build.display.id", "AP2A.240905.003"),
-        ("ro.build.type", "userdebug"),
-        (
-            "ro.build.fingerprint",
-            "google/panther/panther:14/AP2A.240905.003/12231197:userdebug/dev-keys",
-        ),
-        ("ro.product.model", "Pixel 7"),
-        ("ro.product.manufacturer", "Google"),
-        ("ro.product.brand", "google"),
-        ("ro.product.device", "panther"),
-        ("ro.product.name", "panther"),
-        ("ro.product.cpu.abi", "arm64-v8a"),
-        ("ro.debuggable", "1"),
-        ("ro.hardware", "panther"),
-        ("ro.serialno", &serial),
-        ("ro.sf.lcd_density", &density),
-        ("sys.boot_completed", "1"),
-        ("persist.sys.locale", "en-US"),
-        ("persist.sys.timezone", "GMT"),
-        ("gsm.sim.state", "LOADED"),
-        ("gsm.operator.alpha", "T-Mobile"),
-    ]
-    .into_iter()
-    .map(|(key, value)| (key.to_owned(), value.to_owned()))
-    .collect()
-}
-
-fn packages(dice: &mut Dice, apps: &[Info]) -> BTreeMap<String, Package> {
+fn packages(dice: &mut Dice, apps: &[(Info, Icon)]) -> BTreeMap<String, Package> {
     apps.iter()
-        .map(|info| {
+        .map(|(info, icon)| {
             let permissions = info
                 .permissions
                 .iter()
@@ -233,6 +85,7 @@ fn packages(dice: &mut Dice, apps: &[Info]) -> BTreeMap<String, Package> {
             let package = Package {
                 label: info.label,
                 activity: info.activity,
+                icon: *icon,
                 system: true,
                 permissions,
                 notifies: true,
@@ -248,21 +101,8 @@ fn packages(dice: &mut Dice, apps: &[Info]) -> BTreeMap<String, Package> {
         .collect()
 }
 
-fn roles() -> BTreeMap<String, String> {
-    [
-        ("HOME", LAUNCHER),
-        ("DIALER", "com.google.android.dialer"),
-        ("SMS", "com.google.android.apps.messaging"),
-        ("BROWSER", "com.android.chrome"),
-        ("ASSISTANT", "com.google.android.googlequicksearchbox"),
-    ]
-    .into_iter()
-    .map(|(role, package)| (role.to_owned(), package.to_owned()))
-    .collect()
-}
-
 /// Two pages of icons and the dock, which is the last list.
-fn home(dice: &mut Dice, apps: &[Info]) -> Vec<Vec<String>> {
+fn home(dice: &mut Dice, apps: &[(Info, Icon)]) -> Vec<Vec<String>> {
     let dock = [
         "com.google.android.dialer",
         "com.google.android.apps.messaging",
@@ -271,15 +111,15 @@ fn home(dice: &mut Dice, apps: &[Info]) -> Vec<Vec<String>> {
     ];
     let mut rest: Vec<String> = apps
         .iter()
-        .filter(|info| !info.activity.is_empty() && info.package != LAUNCHER && !dock.contains(&info.package))
-        .map(|info| info.package.to_owned())
+        .filter(|(info, _)| !info.activity.is_empty() && info.package != LAUNCHER && !dock.contains(&info.package))
+        .map(|(info, _)| info.package.to_owned())
         .collect();
     dice.shuffle(&mut rest);
     let first = rest.split_off(rest.len().saturating_sub(8));
     let second = rest.into_iter().take(3 + dice.below(4)).collect();
     let mut dock: Vec<String> = dock
         .iter()
-        .filter(|package| apps.iter().any(|info| info.package == **package))
+        .filter(|package| apps.iter().any(|(info, _)| info.package == **package))
         .map(|package| (*package).to_owned())
         .collect();
     if dock.is_empty() {

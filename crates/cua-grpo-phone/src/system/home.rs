@@ -2,7 +2,6 @@
 
 use super::STATUS;
 use crate::{
-    apps,
     draw::{
         geom::{Color, Rect},
         paint::Paint,
@@ -21,7 +20,7 @@ pub fn build(state: &State, ui: &mut Ui) {
     let place = state.place(Window::Home);
     ui.window(Window::Home, LAUNCHER, place);
     ui.paint(Paint::Wallpaper {
-        kind: wallpaper(state),
+        kind: state.wallpaper(),
         dark: ui.theme.dark,
     });
     if place.var("drawer") == "1" {
@@ -37,12 +36,6 @@ pub fn build(state: &State, ui: &mut Ui) {
         });
         pages(state, ui);
     }
-}
-
-/// Which wallpaper the phone has.
-pub fn wallpaper(state: &State) -> u8 {
-    let chosen = state.settings.number(crate::state::Table::Secure, "wallpaper_kind");
-    chosen.unwrap_or((state.seed % 4) as i64).rem_euclid(4) as u8
 }
 
 fn pages(state: &State, ui: &mut Ui) {
@@ -159,7 +152,7 @@ fn search_bar(ui: &mut Ui, rect: Rect) {
 fn home_icon(state: &State, ui: &mut Ui, cell: Rect, package: &str, label: bool, color: Color) {
     let size = 56.0;
     let round = Rect::new(cell.center().0 - size / 2.0, cell.y + 8.0, size, size);
-    apps::icon(package).draw(ui, round, size);
+    ui.emblem(round, size, &state.icon(package));
     if state.notifications.iter().any(|n| n.package == package && !n.silent) {
         ui.fill(
             Rect::new(round.right() - 13.0, round.y - 1.0, 14.0, 14.0),

@@ -14,7 +14,7 @@ use crate::{
 pub fn build(state: &State, ui: &mut Ui) {
     let place = state.place(Window::Lock);
     ui.paint(Paint::Wallpaper {
-        kind: super::home::wallpaper(state),
+        kind: state.wallpaper(),
         dark: true,
     });
     ui.modal();

@@ -2,7 +2,6 @@
 
 use super::{STATUS, SYSTEM_UI, shade};
 use crate::{
-    apps,
     draw::geom::{Color, Rect},
     state::{Prompt, State, Stream, Window},
     ui::{Ui, sp},
@@ -206,6 +205,6 @@ fn permission(state: &State, ui: &mut Ui, prompt: &Prompt) {
         y += 58.0;
     }
     let round = Rect::new(rect.x + 20.0, rect.y + 20.0, 36.0, 36.0);
-    apps::icon(&prompt.package).draw(ui, round, 32.0);
+    ui.emblem(round, 32.0, &state.icon(&prompt.package));
     ui.close();
 }

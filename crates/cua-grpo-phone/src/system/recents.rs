@@ -14,7 +14,7 @@ use crate::{
 /// Builds the recent apps.
 pub fn build(state: &State, ui: &mut Ui) {
     ui.paint(Paint::Wallpaper {
-        kind: super::home::wallpaper(state),
+        kind: state.wallpaper(),
         dark: ui.theme.dark,
     });
     ui.fill(ui.screen, 0.0, Color::BLACK.alpha(0.35));
@@ -108,7 +108,7 @@ fn card(state: &State, ui: &mut Ui, rect: Rect, task: &Task, front: bool) {
     });
     if front {
         let icon = Rect::new(rect.center().0 - 24.0, rect.y - 24.0, 48.0, 48.0);
-        apps::icon(&task.package).draw(ui, icon, 48.0);
+        ui.emblem(icon, 48.0, &state.icon(&task.package));
     }
 }
 

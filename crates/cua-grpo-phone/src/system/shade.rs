@@ -6,7 +6,6 @@ use super::{
     tiles::{TILES, tile},
 };
 use crate::{
-    apps,
     draw::geom::{Color, Rect},
     state::{Place, State, Window, brightness_to_slider, data::Notification, slider_to_brightness},
     ui::{Ui, Way, sp},
@@ -259,7 +258,7 @@ pub fn card(state: &State, ui: &mut Ui, y: f32, notification: &Notification, fir
     });
     ui.open();
     let round = Rect::new(rect.x + 16.0, rect.y + 16.0, 24.0, 24.0);
-    let back = apps::icon(&notification.package);
+    let back = state.icon(&notification.package);
     let color = if back.back > 0xD0_D0D0 {
         theme.primary
     } else {

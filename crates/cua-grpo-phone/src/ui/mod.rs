@@ -3,6 +3,7 @@
 pub mod build;
 pub mod controls;
 pub mod dialogs;
+mod emblem;
 pub mod lists;
 pub mod node;
 pub mod pickers;

@@ -229,7 +229,7 @@ pub fn lock(state: &State, ui: &mut Ui, y: f32) -> f32 {
 /// The wallpaper.
 pub fn wallpaper(state: &State, ui: &mut Ui, y: f32) -> f32 {
     let theme = ui.theme;
-    let now = crate::system::home::wallpaper(state);
+    let now = state.wallpaper();
     let width = (ui.area.w - 48.0 - 36.0) / 4.0;
     let names = ["Dunes", "Lake", "Forest", "Dusk"];
     const COLORS: [[u32; 2]; 4] = [

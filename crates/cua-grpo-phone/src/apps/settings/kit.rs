@@ -26,7 +26,7 @@ pub fn about_app(name: &'static str, package: &str) -> impl Fn(&mut State) + Sen
 pub fn title(state: &State, ui: &Ui, title: &str) -> String {
     match ui.place.page.as_str() {
         "app_notifications" | "app_permission" => state.label(ui.place.var("package")),
-        "default_app" => super::apps_pages::role_title(ui.place.var("role")).to_owned(),
+        "default_app" => super::apps_more::role_title(ui.place.var("role")).to_owned(),
         _ => title.to_owned(),
     }
 }

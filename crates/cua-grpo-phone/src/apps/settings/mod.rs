@@ -1,5 +1,6 @@
 //! Settings: a home list and pages below it, each a function in a table.
 
+mod apps_more;
 mod apps_pages;
 mod device;
 mod display;
@@ -122,7 +123,7 @@ static PAGES: &[Page] = &[
         "App notifications",
         "AppNotification",
         "APP_NOTIFICATION_SETTINGS",
-        apps_pages::notifications,
+        apps_more::notifications,
     ),
     page("app_storage", "Storage", "", "", apps_pages::storage),
     page(
@@ -130,29 +131,29 @@ static PAGES: &[Page] = &[
         "Default apps",
         "ManageDefaultApps",
         "MANAGE_DEFAULT_APPS_SETTINGS",
-        apps_pages::defaults,
+        apps_more::defaults,
     ),
-    page("default_app", "Default app", "", "", apps_pages::default_app),
+    page("default_app", "Default app", "", "", apps_more::default_app),
     page(
         "notifications",
         "Notifications",
         "ConfigureNotification",
         "NOTIFICATION_SETTINGS",
-        apps_pages::all_notifications,
+        apps_more::all_notifications,
     ),
     page(
         "notification_apps",
         "App notifications",
         "",
         "ALL_APPS_NOTIFICATION_SETTINGS",
-        apps_pages::notification_apps,
+        apps_more::notification_apps,
     ),
     page(
         "history",
         "Notification history",
         "NotificationHistory",
         "",
-        apps_pages::history,
+        apps_more::history,
     ),
     page(
         "dnd",
