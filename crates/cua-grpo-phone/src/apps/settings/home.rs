@@ -1,16 +1,22 @@
 //! The first page: search, and what there is.
 
-use super::{SUB, kit::link, search};
+use super::{
+    device,
+    kit::{SUB, link},
+};
 use crate::{
     draw::geom::Rect,
     state::{Place, State, Stream, Table, Toggle, brightness_to_slider},
     ui::{FieldLook, Row, Ui, sp},
 };
 
+/// Gives names and titles of pages that hold a word.
+pub type Search = fn(&str) -> Vec<(&'static str, &'static str)>;
+
 /// Builds the first page, or the search where it is open.
-pub fn build(state: &State, ui: &mut Ui) {
+pub fn build(state: &State, ui: &mut Ui, search: Search) {
     if ui.place.var("search") == "1" {
-        find(ui);
+        find(ui, search);
         return;
     }
     let (area, theme) = (ui.area, ui.theme);
@@ -80,7 +86,7 @@ fn rows(state: &State, ui: &mut Ui, y: f32) -> f32 {
         0 => "Notification history, conversations".to_owned(),
         off => format!("{off} apps are off"),
     };
-    let used: u64 = super::device::used(state);
+    let used: u64 = device::used(state);
     let storage = format!(
         "{}% used - {:.2} GB free",
         used * 100 / 128_000_000_000,
@@ -170,7 +176,7 @@ fn rows(state: &State, ui: &mut Ui, y: f32) -> f32 {
 }
 
 /// The search: a field, and pages whose titles hold what is typed.
-fn find(ui: &mut Ui) {
+fn find(ui: &mut Ui, search: Search) {
     let (area, theme) = (ui.area, ui.theme);
     let wanted = ui.place.typed("search").trim().to_lowercase();
     let found = if wanted.is_empty() { Vec::new() } else { search(&wanted) };

@@ -3,6 +3,7 @@
 mod apps_more;
 mod apps_pages;
 mod device;
+mod dialogs;
 mod display;
 mod home;
 mod kit;
@@ -20,8 +21,6 @@ use crate::{
 
 /// The package.
 const PACKAGE: &str = "com.android.settings";
-/// The class of pages that are reached by taps.
-pub(crate) const SUB: &str = "com.android.settings.SubSettings";
 
 /// A page.
 struct Page {
@@ -374,13 +373,13 @@ impl App for Settings {
     fn build(&self, state: &State, ui: &mut Ui) {
         let name = ui.place.page.clone();
         match PAGES.iter().find(|page| page.name == name) {
-            None => home::build(state, ui),
+            None => home::build(state, ui, search),
             Some(page) => {
-                let title = kit::title(state, ui, page.title);
+                let title = dialogs::title(state, ui, page.title);
                 ui.collapsing(&title, |ui, y| (page.build)(state, ui, y));
             }
         }
-        kit::dialogs(state, ui);
+        dialogs::dialogs(state, ui);
     }
 
     fn intent(&self, _state: &mut State, intent: &Intent) -> Option<Place> {
