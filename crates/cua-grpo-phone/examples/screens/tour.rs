@@ -159,6 +159,11 @@ pub fn screens(display: Display) -> Vec<(&'static str, Phone)> {
         open("com.google.android.GoogleCamera")(phone);
         touch(phone, "Take photo");
     });
+    add("mail", 2, false, &open("com.google.android.gm"));
+    add("music", 2, true, &|phone| {
+        open("com.google.android.apps.youtube.music")(phone);
+        touch(phone, "Paper Boats, Nina Falk");
+    });
     add("browser", 2, false, &open("com.android.chrome"));
     list
 }

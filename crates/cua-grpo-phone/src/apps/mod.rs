@@ -9,7 +9,9 @@ mod clock;
 mod contacts;
 mod files;
 mod keep;
+mod mail;
 mod messages;
+mod music;
 mod people;
 mod phone;
 mod photos;
@@ -39,6 +41,8 @@ pub static ALL: &[&dyn App] = &[
     &camera::Camera,
     &photos::Photos,
     &chrome::Chrome,
+    &mail::Gmail,
+    &music::Music,
 ];
 
 /// The app of a package.

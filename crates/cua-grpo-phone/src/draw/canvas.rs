@@ -151,11 +151,42 @@ impl Canvas {
         }
         // Straight edges lie on whole pixels, as Android draws backgrounds.
         let [x, y, right, bottom] = rect.pixels();
+        if self.mask.is_none() {
+            self.flat([x, y, right, bottom], color);
+            return;
+        }
         let sides = tiny_skia::Rect::from_ltrb(x as f32, y as f32, right as f32, bottom as f32);
         if let Some(sides) = sides {
             let mut paint = solid(color);
             paint.anti_alias = false;
             self.on_band(|band, shift, mask| band.fill_rect(sides, &paint, shift, mask));
+        }
+    }
+
+    /// Lays a colour over whole pixels inside the clip.
+    fn flat(&mut self, [left, top, right, bottom]: [i32; 4], color: Color) {
+        let width = self.pixmap.width() as i32;
+        let (left, right) = (left.clamp(0, width) as usize, right.clamp(0, width) as usize);
+        let (top, bottom) = (top.max(self.band.0), bottom.min(self.band.1));
+        if left >= right {
+            return;
+        }
+        let row = width as usize * 4;
+        let a = u32::from(color.a);
+        let add = [color.r, color.g, color.b, 255].map(|part| u32::from(part) * a + 127);
+        let solid = [color.r, color.g, color.b, 255];
+        let data = self.pixmap.data_mut();
+        for y in top..bottom {
+            let line = &mut data[y as usize * row + left * 4..y as usize * row + right * 4];
+            for pixel in line.as_chunks_mut::<4>().0 {
+                if a == 255 {
+                    *pixel = solid;
+                } else {
+                    for (old, add) in pixel.iter_mut().zip(add) {
+                        *old = ((u32::from(*old) * (255 - a) + add) / 255) as u8;
+                    }
+                }
+            }
         }
     }
 
@@ -180,8 +211,16 @@ impl Canvas {
         for layer in 0..LAYERS {
             let spread = height * f32::from(LAYERS - layer) / f32::from(LAYERS);
             let reach = rect.inset(-spread, -spread).offset(0.0, height * 0.45);
-            if let Some(path) = rounded(reach, [radius + spread; 4]) {
-                self.path(&path, Transform::identity(), Color::BLACK.alpha(0.035));
+            // What the box itself will cover is left out.
+            let hole = rounded(rect.inset(1.0, 1.0), [radius; 4]);
+            if let (Some(outer), Some(hole)) = (rounded(reach, [radius + spread; 4]), hole) {
+                let mut ring = PathBuilder::new();
+                ring.push_path(&outer);
+                ring.push_path(&hole);
+                if let Some(ring) = ring.finish() {
+                    let paint = solid(Color::BLACK.alpha(0.035));
+                    self.on_band(|band, shift, mask| band.fill_path(&ring, &paint, FillRule::EvenOdd, shift, mask));
+                }
             }
         }
     }

@@ -152,7 +152,15 @@ impl Paint {
             | Self::Shape { rect, .. }
             | Self::Arc { rect, .. } => Some(*rect),
             Self::Shadow { rect, height, .. } => Some(rect.inset(-2.0 * height, -2.0 * height)),
-            Self::Text { laid, at, .. } => Some(Rect::new(at.0 - 8.0, at.1, 1e5, laid.height + 8.0)),
+            Self::Text { laid, at, .. } => {
+                let (left, right) = laid.span;
+                Some(Rect::new(
+                    at.0 + left - 8.0,
+                    at.1,
+                    right - left + 16.0,
+                    laid.height + 8.0,
+                ))
+            }
             Self::Line { .. } | Self::Wallpaper { .. } => None,
         }
     }

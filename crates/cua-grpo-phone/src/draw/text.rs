@@ -53,6 +53,8 @@ pub struct Laid {
     pub width: f32,
     /// Height of all lines.
     pub height: f32,
+    /// Where glyphs begin and end in the width of the box.
+    pub span: (f32, f32),
     /// Where lines end, as counts of bytes of the text.
     pub ends: Vec<usize>,
     glyphs: Vec<(LayoutGlyph, f32)>,
@@ -212,6 +214,7 @@ impl TextEngine {
         let mut laid = Laid {
             width: 0.0,
             height: 0.0,
+            span: (0.0, 0.0),
             ends: Vec::new(),
             glyphs: Vec::new(),
         };
@@ -227,6 +230,9 @@ impl TextEngine {
                 (glyph, run.line_y)
             }));
         }
+        let edges = |glyph: &LayoutGlyph| (glyph.x, glyph.x + glyph.w);
+        let spans = laid.glyphs.iter().map(|(glyph, _)| edges(glyph));
+        laid.span = spans.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))).unwrap_or_default();
         laid
     }
 

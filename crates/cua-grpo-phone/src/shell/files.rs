@@ -58,6 +58,31 @@ pub fn run(phone: &mut Phone, name: &str, arguments: &[&str], input: &str) -> Sh
     }
 }
 
+/// Writes what was redirected into a file.
+pub fn write(state: &mut State, path: &str, text: &str, append: bool) -> Result<(), String> {
+    let path = full(path);
+    let above = path.rsplit_once('/').map_or("", |(above, _)| above);
+    let ready = state.files.get(above).is_some_and(|folder| folder.content.is_none());
+    let known = state.files.get(&path);
+    if !ready || known.is_some_and(|file| file.content.is_none()) {
+        return Err(format!("can't create {path}: No such file or directory"));
+    }
+    let mut content = known
+        .and_then(|file| file.content.clone())
+        .filter(|_| append)
+        .unwrap_or_default();
+    content.extend_from_slice(text.as_bytes());
+    let file = File {
+        size: content.len() as u64,
+        content: Some(content),
+        changed: state.now,
+        picture: None,
+        favorite: false,
+    };
+    state.files.insert(path, file);
+    Ok(())
+}
+
 /// A path as the phone keeps it: `/storage/emulated/0` is `/sdcard`.
 pub fn full(path: &str) -> String {
     let path = path

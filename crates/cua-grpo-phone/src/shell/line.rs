@@ -1,4 +1,5 @@
-//! The syntax of a POSIX shell, for whoever has commands: words with quotes and variables, pipes, `&&`, `||` and `;`.
+//! The syntax of a POSIX shell, for whoever has commands: words with quotes and variables, pipes, `&&`, `||`, `;` and
+//! redirections.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +17,7 @@ pub struct ShellOutput {
     pub stdout: String,
     /// Its complaints.
     pub stderr: String,
-    /// 0 on success, 127 for a command that is not there.
+    /// 0 on success, 127 for a command that does not exist here.
     pub exit_code: i32,
 }
 
@@ -47,20 +48,65 @@ enum Operator {
     Then,
 }
 
+/// Where output goes in place of the caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Redirect {
+    /// 1 or 2.
+    stream: u8,
+    to: Sink,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Sink {
+    /// The other stream.
+    Stream,
+    /// A file, which is begun anew or appended to.
+    File { path: String, append: bool },
+}
+
 #[derive(Debug, PartialEq, Eq)]
 enum Token {
     Word(String),
     Operator(Operator),
+    /// The next word is the file.
+    Into {
+        stream: u8,
+        append: bool,
+    },
+    Merge {
+        stream: u8,
+    },
 }
 
-/// Runs a command: its name, its arguments, and what was piped into it.
-pub type RunCommand<'a> = dyn FnMut(&str, &[&str], &str) -> ShellOutput + 'a;
+/// A command of a line.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Simple {
+    words: Vec<String>,
+    redirects: Vec<Redirect>,
+}
 
-/// Runs a command line: words with quotes and `$NAME`, joined by `|`, `||`, `&&` and `;`.
+/// What a command line is run with.
+pub trait Commands {
+    /// Runs one command with what was piped into it.
+    fn run(&mut self, name: &str, arguments: &[&str], input: &str) -> ShellOutput;
+
+    /// Writes what was redirected into a file; `/dev/null` is not asked for.
+    ///
+    /// # Errors
+    /// What the shell says where it cannot.
+    fn write(&mut self, path: &str, text: &str, append: bool) -> Result<(), String>;
+
+    /// Whether the rest of the line is not to be run.
+    fn is_over(&self) -> bool {
+        false
+    }
+}
+
+/// Runs a command line: words with quotes and `$NAME`, joined by `|`, `||`, `&&` and `;`, with redirections.
 ///
 /// A line of more than 128 KiB with the values of its variables, or of more than 1,000 commands, is not run. Output
 /// ends at 1 MiB.
-pub fn run_line(line: &str, variables: &BTreeMap<String, String>, run: &mut RunCommand) -> ShellOutput {
+pub fn execute(commands: &mut dyn Commands, line: &str, variables: &BTreeMap<String, String>) -> ShellOutput {
     let tokens = match tokens(line, variables) {
         Ok(tokens) => tokens,
         Err(message) => return ShellOutput::fail(2, format!("sh: syntax error: {message}")),
@@ -72,20 +118,24 @@ pub fn run_line(line: &str, variables: &BTreeMap<String, String>, run: &mut RunC
     if operators >= MOST_COMMANDS {
         return ShellOutput::fail(2, format!("sh: more than {MOST_COMMANDS} commands in a line"));
     }
+    let lines = match split(tokens) {
+        Ok(lines) => lines,
+        Err(message) => return ShellOutput::fail(2, format!("sh: syntax error: {message}")),
+    };
     let mut total = ShellOutput::default();
     let mut before = Operator::Then;
-    for (commands, after) in split(tokens) {
+    for (commands_of_line, after) in lines {
         let wanted = match before {
             Operator::Or => total.exit_code != 0,
             Operator::And => total.exit_code == 0,
             Operator::Then | Operator::Pipe => true,
         };
         before = after;
-        if commands.is_empty() && after == Operator::Then {
+        if commands_of_line.is_empty() && after == Operator::Then {
             continue;
         }
         if wanted {
-            let output = pipeline(&commands, run);
+            let output = pipeline(commands, &commands_of_line);
             total.stdout.push_str(&output.stdout);
             total.stderr.push_str(&output.stderr);
             total.exit_code = output.exit_code;
@@ -97,23 +147,49 @@ pub fn run_line(line: &str, variables: &BTreeMap<String, String>, run: &mut RunC
             total.exit_code = 1;
             break;
         }
+        if commands.is_over() {
+            break;
+        }
     }
     total
 }
 
-fn pipeline(commands: &[Vec<String>], run: &mut RunCommand) -> ShellOutput {
+fn pipeline(commands: &mut dyn Commands, simple: &[Simple]) -> ShellOutput {
     let mut output = ShellOutput::default();
     let mut complaints = String::new();
-    for command in commands {
-        let Some((name, arguments)) = command.split_first() else {
+    for command in simple {
+        let Some((name, arguments)) = command.words.split_first() else {
             return ShellOutput::fail(2, "sh: syntax error: expected a command, got nothing");
         };
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        output = run(name, &arguments, &output.stdout);
+        output = commands.run(name, &arguments, &output.stdout);
+        for redirect in &command.redirects {
+            divert(commands, &mut output, redirect);
+        }
         complaints.push_str(&output.stderr);
     }
     output.stderr = complaints;
     output
+}
+
+/// Sends a stream of a command elsewhere.
+fn divert(commands: &mut dyn Commands, output: &mut ShellOutput, redirect: &Redirect) {
+    let (from, other) = if redirect.stream == 1 {
+        (&mut output.stdout, &mut output.stderr)
+    } else {
+        (&mut output.stderr, &mut output.stdout)
+    };
+    let text = std::mem::take(from);
+    match &redirect.to {
+        Sink::Stream => other.push_str(&text),
+        Sink::File { path, .. } if path == "/dev/null" => {}
+        Sink::File { path, append } => {
+            if let Err(message) = commands.write(path, &text, *append) {
+                output.stderr.push_str(&format!("sh: {message}\n"));
+                output.exit_code = 1;
+            }
+        }
+    }
 }
 
 /// Shortens text to the largest output, at the end of a character.
@@ -125,21 +201,36 @@ fn cut(text: &mut String) {
     text.truncate(end);
 }
 
+/// A pipeline and the operator behind it.
+type Line = (Vec<Simple>, Operator);
+
 /// Splits tokens into pipelines (lists of commands) and the operator behind each.
-fn split(tokens: Vec<Token>) -> Vec<(Vec<Vec<String>>, Operator)> {
+fn split(tokens: Vec<Token>) -> Result<Vec<Line>, String> {
     let mut lines = Vec::new();
-    let mut pipeline: Vec<Vec<String>> = Vec::new();
-    let mut command = Vec::new();
+    let mut pipeline: Vec<Simple> = Vec::new();
+    let mut command = Simple::default();
     let mut piped = false;
-    for token in tokens {
+    let mut tokens = tokens.into_iter();
+    while let Some(token) = tokens.next() {
         match token {
-            Token::Word(word) => command.push(word),
+            Token::Word(word) => command.words.push(word),
+            Token::Into { stream, append } => {
+                let Some(Token::Word(path)) = tokens.next() else {
+                    return Err("expected a file behind >, got none".to_owned());
+                };
+                let to = Sink::File { path, append };
+                command.redirects.push(Redirect { stream, to });
+            }
+            Token::Merge { stream } => command.redirects.push(Redirect {
+                stream,
+                to: Sink::Stream,
+            }),
             Token::Operator(Operator::Pipe) => {
                 pipeline.push(std::mem::take(&mut command));
                 piped = true;
             }
             Token::Operator(operator) => {
-                if piped || !command.is_empty() || operator != Operator::Then {
+                if piped || !command.words.is_empty() || operator != Operator::Then {
                     pipeline.push(std::mem::take(&mut command));
                 }
                 lines.push((std::mem::take(&mut pipeline), operator));
@@ -147,11 +238,11 @@ fn split(tokens: Vec<Token>) -> Vec<(Vec<Vec<String>>, Operator)> {
             }
         }
     }
-    if piped || !command.is_empty() {
+    if piped || !command.words.is_empty() {
         pipeline.push(command);
     }
     lines.push((pipeline, Operator::Then));
-    lines
+    Ok(lines)
 }
 
 fn tokens(line: &str, variables: &BTreeMap<String, String>) -> Result<Vec<Token>, String> {
@@ -207,13 +298,40 @@ fn tokens(line: &str, variables: &BTreeMap<String, String>) -> Result<Vec<Token>
                 }
                 tokens.push(Token::Operator(operator));
             }
-            '<' | '>' | '`' | '(' | ')' => return Err(format!("{letter:?} is not supported here")),
+            '>' => {
+                // A lone 1 or 2 right before it is the stream.
+                let stream = match word.as_deref() {
+                    Some("1") => 1,
+                    Some("2") => 2,
+                    _ => {
+                        tokens.extend(word.take().map(Token::Word));
+                        1
+                    }
+                };
+                word = None;
+                tokens.push(redirection(&mut letters, stream)?);
+            }
+            '#' if word.is_none() => while letters.next_if(|letter| *letter != '\n').is_some() {},
+            '<' | '`' | '(' | ')' => return Err(format!("{letter:?} is not supported here")),
             space if space.is_whitespace() => tokens.extend(word.take().map(Token::Word)),
             other => word.get_or_insert_default().push(other),
         }
     }
     tokens.extend(word.map(Token::Word));
     Ok(tokens)
+}
+
+/// What follows a `>`.
+fn redirection(letters: &mut std::iter::Peekable<std::str::Chars>, stream: u8) -> Result<Token, String> {
+    if letters.next_if_eq(&'&').is_some() {
+        let wanted = if stream == 1 { '2' } else { '1' };
+        return match letters.next_if_eq(&wanted) {
+            Some(_) => Ok(Token::Merge { stream }),
+            None => Err(format!("expected {stream}>&{wanted}")),
+        };
+    }
+    let append = letters.next_if_eq(&'>').is_some();
+    Ok(Token::Into { stream, append })
 }
 
 fn too_long(what: &str) -> String {
@@ -232,7 +350,11 @@ fn variable<'a>(
         name.push(letter);
     }
     if name.is_empty() {
-        return Ok("$");
+        let special = |letter: &char| "@*#".contains(*letter) && variables.contains_key(&letter.to_string());
+        match letters.next_if(special) {
+            Some(letter) => name.push(letter),
+            None => return Ok("$"),
+        }
     }
     let value = variables.get(&name).map_or("", String::as_str);
     *room = room

@@ -14,13 +14,14 @@ mod sound;
 mod tables;
 mod tools;
 
-pub use line::{RunCommand, ShellOutput, run_line};
+pub use line::{Commands, ShellOutput, execute};
 
 use crate::Phone;
 use std::collections::BTreeMap;
 
 impl Phone {
-    /// Runs a command line: words with quotes and `$NAME`, joined by `|`, `||`, `&&` and `;`.
+    /// Runs a command line: words with quotes and `$NAME`, joined by `|`, `||`, `&&` and `;`; output goes to
+    /// files by `>` and `>>`.
     ///
     /// Outputs and exit codes are those of Android 13 to 15. A command that is not there leaves 127.
     pub fn shell(&mut self, line: &str) -> ShellOutput {
@@ -32,9 +33,17 @@ impl Phone {
     /// A line of more than 128 KiB with the values of its variables, or of more than 1,000 commands, is not run. Output
     /// ends at 1 MiB.
     pub fn shell_with(&mut self, line: &str, variables: &BTreeMap<String, String>) -> ShellOutput {
-        run_line(line, variables, &mut |name, arguments, input| {
-            run(self, name, arguments, input)
-        })
+        execute(self, line, variables)
+    }
+}
+
+impl Commands for Phone {
+    fn run(&mut self, name: &str, arguments: &[&str], input: &str) -> ShellOutput {
+        run(self, name, arguments, input)
+    }
+
+    fn write(&mut self, path: &str, text: &str, append: bool) -> Result<(), String> {
+        files::write(self.state_mut(), path, text, append)
     }
 }
 

@@ -128,6 +128,42 @@ pub struct Note {
     pub changed: i64,
 }
 
+/// A mail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mail {
+    /// Key of the row.
+    pub id: u32,
+    /// Who wrote it, or `To: ` and the recipient.
+    pub who: String,
+    /// Address of the other side.
+    pub address: String,
+    /// Subject.
+    pub subject: String,
+    /// Text.
+    pub body: String,
+    /// When it came or was sent.
+    pub date: i64,
+    /// Whether it was read.
+    pub read: bool,
+    /// Whether it was sent from here.
+    pub sent: bool,
+    /// Whether it has a star.
+    pub starred: bool,
+    /// Whether it is out of the inbox.
+    pub archived: bool,
+}
+
+impl Mail {
+    /// The folder that shows it; nothing is the inbox.
+    pub fn folder(&self) -> &'static str {
+        match (self.archived, self.sent) {
+            (true, _) => "Archive",
+            (false, true) => "Sent",
+            (false, false) => "",
+        }
+    }
+}
+
 /// An event of the calendar; times are UTC.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Event {

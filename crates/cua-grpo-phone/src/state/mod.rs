@@ -16,7 +16,8 @@ pub mod time;
 
 use crate::draw::emblem::Icon;
 use data::{
-    Alarm, Battery, Call, Contact, Device, Event, File, Message, Network, Note, Notification, Package, Stopwatch, Timer,
+    Alarm, Battery, Call, Contact, Device, Event, File, Mail, Message, Network, Note, Notification, Package, Stopwatch,
+    Timer,
 };
 pub use device::{Stream, brightness_to_slider, slider_to_brightness};
 pub use place::{Field, Fling, Place, Task, Window};
@@ -116,6 +117,8 @@ pub struct State {
     pub contacts: Vec<Contact>,
     /// Text messages, oldest first.
     pub messages: Vec<Message>,
+    /// Mails, newest first.
+    pub mails: Vec<Mail>,
     /// Calls, newest first.
     pub calls: Vec<Call>,
     /// The call that goes on: number and start.

@@ -3,9 +3,9 @@
 use super::{
     Battery, Call, Contact, Device, Display, Event, File, LAUNCHER, Message, Network, Note, Notification, Package,
     State, Stopwatch, Timer,
-    data::{Alarm, Info},
+    data::{Alarm, Info, Mail},
     dice::Dice,
-    seed_data::{COMPANIES, EVENTS, FILES, FIRST, LAST, NETWORKS, NOTES, TALKS},
+    seed_data::{COMPANIES, EVENTS, FILES, FIRST, LAST, MAILS, NETWORKS, NOTES, TALKS},
     seed_settings,
     time::{Civil, DAY, MINUTE},
 };
@@ -38,6 +38,7 @@ pub fn birth(seed: u64, display: Display, apps: &[(Info, Icon)]) -> State {
         dismissed: Vec::new(),
         contacts: Vec::new(),
         messages: Vec::new(),
+        mails: Vec::new(),
         calls: Vec::new(),
         call: None,
         alarms: Vec::new(),
@@ -210,7 +211,30 @@ fn people(dice: &mut Dice, state: &mut State) {
     }
 }
 
+fn mails(dice: &mut Dice, state: &mut State) {
+    let mut list = MAILS;
+    dice.shuffle(&mut list);
+    let mut date = state.now;
+    for (who, address, subject, body) in list.iter().take(6 + dice.below(4)) {
+        date -= (40 + dice.below(1500) as i64) * MINUTE;
+        let id = state.fresh_id();
+        state.mails.push(Mail {
+            id,
+            who: (*who).to_owned(),
+            address: (*address).to_owned(),
+            subject: (*subject).to_owned(),
+            body: (*body).to_owned(),
+            date,
+            read: dice.chance(60),
+            sent: false,
+            starred: dice.chance(15),
+            archived: false,
+        });
+    }
+}
+
 fn things(dice: &mut Dice, state: &mut State) {
+    mails(dice, state);
     let labels = ["", "", "Work", "Gym", "Medicine", "School run"];
     let days = [0_u8, 0b001_1111, 0, 0b110_0000, 0b010_1010];
     for _ in 0..2 + dice.below(3) {

@@ -147,3 +147,66 @@ pub const FILES: [(&str, &str, &str); 10] = [
     ("Music", "morning_walk.mp3", "ID3"),
     ("Recordings", "interview.m4a", "ftyp"),
 ];
+/// Mails: sender, address, subject, text.
+pub const MAILS: [(&str, &str, &str, &str); 10] = [
+    (
+        "Orbit Labs",
+        "people@orbitlabs.example",
+        "Your interview on Wednesday",
+        "Hello Alex,\nwe are looking forward to meeting you on Wednesday at 14:00, Harbor Street 21, third floor.",
+    ),
+    (
+        "City Library",
+        "service@library.example.org",
+        "A book is due on Friday",
+        "Please return or renew \"Piranesi\" by Friday. Late returns cost $0.50 a day.",
+    ),
+    (
+        "Nora Larsen",
+        "nora.larsen@example.com",
+        "Dinner plans",
+        "Hi,\nhow about Saturday at 19:30? I will cook the lentil soup you liked.",
+    ),
+    (
+        "Blue Oak Bakery",
+        "orders@blueoak.example",
+        "Order 5518 is ready",
+        "Your cake can be picked up from Thursday, 8:00. Total: $34.20.",
+    ),
+    (
+        "Railways",
+        "tickets@trains.example.net",
+        "Booking 7QK2PL",
+        "Harbor to Hill Valley, 09:05, coach 7, seat 42. Have a pleasant journey.",
+    ),
+    (
+        "Northwind Studio",
+        "hello@northwind.example",
+        "Invoice 2231",
+        "Please find the invoice of $480.00 for March. It is due within 14 days.",
+    ),
+    (
+        "Tom Walsh",
+        "tom.walsh@example.com",
+        "Photos from the hike",
+        "The pictures are in the shared folder. The one at the lake is my favourite.",
+    ),
+    (
+        "Harbor Clinic",
+        "desk@harborclinic.example",
+        "Appointment confirmed",
+        "Your appointment with Dr. Weber is confirmed for Tuesday, 10:40.",
+    ),
+    (
+        "Weekly Notes",
+        "news@weekly.example",
+        "Seven ideas for a rainy Sunday",
+        "Bake bread, call a friend, repair the bike, read a play.",
+    ),
+    (
+        "Linden School",
+        "office@linden.example",
+        "Parents' evening moved",
+        "The evening moved to the 22nd at 18:00, room 12.",
+    ),
+];

@@ -142,13 +142,29 @@ fn picture(state: &State, ui: &mut Ui, rect: Rect, task: &Task, app: &dyn App) {
         rect: rect.scale(outer.k).offset(outer.x, outer.y),
         radius: 28.0 * k,
     };
-    for (clip, _) in &mut paints {
-        if clip.rect.y <= round.rect.y && clip.rect.bottom() >= round.rect.bottom() - 1.0 {
-            *clip = round;
+    let width = ui.screen.w * outer.k;
+    for (clip, paint) in &mut paints {
+        let part = clip.rect.clip(round.rect);
+        // Only what reaches a corner needs the mask of the card; the rest is cut off above and below alone.
+        let safe = paint.reach().is_some_and(|reach| {
+            let seen = reach.clip(Rect::new(reach.x, part.y, reach.w, part.h));
+            let inside = |dx: f32, dy: f32| {
+                let room = round.rect.inset(dx * round.radius, dy * round.radius);
+                seen.clip(room) == seen
+            };
+            seen.x >= round.rect.x && seen.right() <= round.rect.right() && (inside(1.0, 0.0) || inside(0.0, 1.0))
+        });
+        *clip = if safe {
+            Clip {
+                rect: Rect::new(0.0, part.y, width, part.h),
+                radius: 0.0,
+            }
         } else {
-            clip.rect = clip.rect.clip(round.rect);
-            clip.radius = clip.radius.min(1.0);
-        }
+            Clip {
+                rect: round.rect,
+                radius: round.radius,
+            }
+        };
     }
     ui.scene.paints.extend(paints);
 }
