@@ -4,6 +4,7 @@ pub mod app;
 pub mod apps;
 pub mod draw;
 mod gestures;
+mod ground;
 mod phone;
 pub mod screen;
 pub mod shell;
