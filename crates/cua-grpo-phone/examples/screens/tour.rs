@@ -164,6 +164,12 @@ pub fn screens(display: Display) -> Vec<(&'static str, Phone)> {
         open("com.google.android.apps.youtube.music")(phone);
         touch(phone, "Paper Boats, Nina Falk");
     });
+    add("maps", 2, false, &|phone| {
+        open("com.google.android.apps.maps")(phone);
+        touch(phone, "City Library");
+        touch(phone, "Directions");
+    });
+    add("shop", 2, false, &open("com.example.market"));
     add("browser", 2, false, &open("com.android.chrome"));
     list
 }

@@ -10,12 +10,14 @@ mod contacts;
 mod files;
 mod keep;
 mod mail;
+mod maps;
 mod messages;
 mod music;
 mod people;
 mod phone;
 mod photos;
 mod settings;
+mod shop;
 
 pub use calculator::compute;
 pub use messages::threads;
@@ -43,6 +45,8 @@ pub static ALL: &[&dyn App] = &[
     &chrome::Chrome,
     &mail::Gmail,
     &music::Music,
+    &maps::Maps,
+    &shop::Shop,
 ];
 
 /// The app of a package.
