@@ -40,6 +40,17 @@ fn main() -> ExitCode {
 fn draw(folder: &Path, display: Display) -> Result<(), Box<dyn std::error::Error>> {
     fs::create_dir_all(folder)?;
     let mut slowest: f64 = 0.0;
+    let phone = cua_grpo_phone::Phone::new(1, display);
+    let timed = |what: &str, work: &dyn Fn()| {
+        let start = Instant::now();
+        (0..100).for_each(|_| work());
+        println!("{what:24} {:.1} us", start.elapsed().as_secs_f64() * 1e4);
+    };
+    timed("fork", &|| drop(phone.fork()));
+    timed("state hash", &|| {
+        let _ = phone.state().hash();
+    });
+    timed("nodes", &|| drop(phone.nodes()));
     for (name, mut phone) in tour::screens(display) {
         let start = Instant::now();
         let first = phone.frame();

@@ -59,6 +59,6 @@ fn apps_and_keys_are_found() {
         let (x, y) = phone.find(key).unwrap_or_else(|| panic!("{key}"));
         phone.tap(x, y);
     }
-    assert_eq!(phone.state().page().typed("body"), "q ");
+    assert_eq!(phone.state().page().typed("body"), "Q ");
     assert!(phone.state().keyboard.shift);
 }

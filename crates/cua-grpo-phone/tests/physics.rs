@@ -94,7 +94,10 @@ fn keys_of_the_screen_type_and_long_presses_select() {
     let mut phone = Phone::new(3, Display::HALF);
     phone.state_mut().launch("com.google.android.keep");
     tap(&mut phone, "New text note");
-    for key in ["h", "i", "Space", "Shift", "B", "o"] {
+    // A sentence begins with a capital, unless Shift says otherwise.
+    tap(&mut phone, "H");
+    phone.key(Key::Backspace);
+    for key in ["Shift", "h", "i", "Space", "Shift", "B", "o"] {
         tap(&mut phone, key);
     }
     assert_eq!(phone.state().page().typed("body"), "hi Bo");

@@ -120,7 +120,9 @@ fn a_fork_goes_on_exactly_and_alone() {
 
 #[test]
 fn random_touches_never_panic_and_draw_known_icons() {
-    for seed in 0..6 {
+    // CUA_MONKEYS=200 plays more of them.
+    let monkeys = std::env::var("CUA_MONKEYS").ok().and_then(|count| count.parse().ok());
+    for seed in 0..monkeys.unwrap_or(6) {
         let mut phone = Phone::new(seed, Display::HALF);
         let mut dice = Dice(seed * 7 + 2);
         for step in 0..150 {

@@ -140,7 +140,7 @@ pub fn screens(display: Display) -> Vec<(&'static str, Phone)> {
             phone.tap(x, y);
         }
         touch(phone, "Text message");
-        type_keys(phone, "see you at 7".split(" 7").next().unwrap_or_default());
+        type_keys(phone, "See you at");
     });
     add("notes", 7, false, &open("com.google.android.keep"));
     add("calendar", 2, false, &open("com.google.android.calendar"));

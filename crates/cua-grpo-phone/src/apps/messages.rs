@@ -207,7 +207,24 @@ fn thread(state: &State, ui: &mut Ui) {
         .collect();
     let below = area.bottom() - 72.0;
     let list = Rect::new(area.x, area.y + 64.0, area.w, below - area.y - 64.0);
-    ui.clipped(list, 0.0, |ui| bubbles(state, ui, list, &lines));
+    let up = ui.place.offset("thread");
+    let top = std::cell::Cell::new(0.0);
+    ui.clipped(list, 0.0, |ui| top.set(bubbles(state, ui, list, &lines, up)));
+    // The list is scrolled from its end: a finger that goes down shows what was said before.
+    let room = (list.y - top.get()).max(0.0).min(up + 400.0);
+    let node = ui.node(list);
+    node.class("androidx.recyclerview.widget.RecyclerView")
+        .id("message_list");
+    node.swipe(move |state, way| {
+        let place = state.page_mut();
+        let now = place.offset("thread");
+        let next = match way {
+            crate::ui::Way::Down => (now + 240.0).min(now + room),
+            crate::ui::Way::Up => now - 240.0,
+            _ => return,
+        };
+        place.scroll.insert("thread", next.max(0.0));
+    });
     ui.top_bar("", true);
     ui.avatar(Rect::new(area.x + 56.0, area.y + 14.0, 36.0, 36.0), &name);
     ui.label_in(
@@ -270,11 +287,11 @@ fn thread(state: &State, ui: &mut Ui) {
     thread_menus(ui);
 }
 
-/// The lines of a conversation, the last one at the bottom.
-fn bubbles(state: &State, ui: &mut Ui, list: Rect, lines: &[Message]) {
+/// The lines of a conversation, the last one at the bottom, so many dp further down; gives where the first one begins.
+fn bubbles(state: &State, ui: &mut Ui, list: Rect, lines: &[Message], up: f32) -> f32 {
     let theme = ui.theme;
     let most = list.w * 0.7;
-    let mut low = list.bottom() - 10.0;
+    let mut low = list.bottom() - 10.0 + up;
     for (index, message) in lines.iter().enumerate().rev() {
         let (width, height) = ui.measure(&message.body, sp(16.0).lines(30), most - 32.0);
         let rect = Rect::new(
@@ -324,10 +341,8 @@ fn bubbles(state: &State, ui: &mut Ui, list: Rect, lines: &[Message]) {
             low -= 30.0;
             ui.label(list.x, low + 4.0, list.w, sp(12.0).center(), theme.on_variant, &stamp);
         }
-        if low < list.y {
-            break;
-        }
     }
+    low
 }
 
 fn send(state: &mut State, address: &str) {

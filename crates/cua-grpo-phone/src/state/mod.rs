@@ -71,6 +71,8 @@ pub struct Keyboard {
     pub shift: bool,
     /// Whether all letters are.
     pub caps: bool,
+    /// Whether the next letter is a small one although a sentence begins.
+    pub plain: bool,
 }
 
 /// A question of the system whether an app may do something.

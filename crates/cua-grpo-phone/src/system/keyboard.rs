@@ -42,7 +42,7 @@ pub fn build(state: &State, ui: &mut Ui) {
         1 => SYMBOLS,
         _ => MORE,
     };
-    let capital = state.keyboard.layer == 0 && (state.keyboard.shift || state.keyboard.caps);
+    let capital = state.keyboard.layer == 0 && capital(state);
     let unit = (ui.screen.w - 6.0) / 10.0;
     let mut y = top + 44.0;
     for (index, letters) in rows.iter().enumerate() {
@@ -105,6 +105,29 @@ pub fn build(state: &State, ui: &mut Ui) {
     ui.font_scale = scale;
 }
 
+/// Fields in which a sentence begins with a capital.
+const SENTENCES: [&str; 9] = [
+    "body", "title", "first", "last", "company", "label", "text", "place", "subject",
+];
+
+/// Whether the next letter is a capital: by the key, or because a sentence begins.
+fn capital(state: &State) -> bool {
+    let keyboard = &state.keyboard;
+    keyboard.shift || keyboard.caps || (begins(state) && !keyboard.plain)
+}
+
+/// Whether the cursor stands where a sentence begins, in a field that minds.
+fn begins(state: &State) -> bool {
+    let window = state.focused_window();
+    let key = window.and_then(|window| state.place(window).focus.as_deref());
+    let minds = key.is_some_and(|key| SENTENCES.contains(&key));
+    let before = state.focused().and_then(|field| field.text.get(..field.cursor));
+    minds
+        && before.is_some_and(|text| {
+            text.is_empty() || text.ends_with(['\n']) || [". ", "! ", "? "].iter().any(|end| text.ends_with(end))
+        })
+}
+
 fn strip(state: &State, ui: &mut Ui, top: f32) {
     let color = ui.theme.on_variant;
     let icons: [&'static str; 5] = ["apps", "emoji_emotions_o", "content_paste", "settings_o", "mic_none"];
@@ -124,7 +147,7 @@ fn strip(state: &State, ui: &mut Ui, top: f32) {
 fn shift_key(state: &State, ui: &mut Ui, rect: Rect, special: Color) {
     match state.keyboard.layer {
         0 => {
-            let (shift, caps) = (state.keyboard.shift, state.keyboard.caps);
+            let (shift, caps) = (capital(state), state.keyboard.caps);
             let icon = if caps { "keyboard_capslock" } else { "upgrade" };
             let back = if shift || caps {
                 ui.theme.primary_container
@@ -132,6 +155,10 @@ fn shift_key(state: &State, ui: &mut Ui, rect: Rect, special: Color) {
                 special
             };
             press(ui, rect, back, icon, "Shift", |state| {
+                if begins(state) && !state.keyboard.shift && !state.keyboard.caps {
+                    state.keyboard.plain = !state.keyboard.plain;
+                    return;
+                }
                 let keyboard = &mut state.keyboard;
                 (keyboard.shift, keyboard.caps) = match (keyboard.shift, keyboard.caps) {
                     (false, false) => (true, false),
@@ -246,6 +273,7 @@ fn word_key(ui: &mut Ui, rect: Rect, back: Color, word: &str, act: impl Fn(&mut 
 fn type_key(state: &mut State, text: &str) {
     state.type_text(text);
     state.keyboard.shift = false;
+    state.keyboard.plain = false;
     if text == " " && state.keyboard.layer > 0 {
         state.keyboard.layer = 0;
     }
