@@ -2,6 +2,8 @@
 //!
 //! `cargo run -p cua-grpo-phone --example screens -- OUT_DIR [WIDTHxHEIGHT DENSITY]`
 
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "it is a program for people")]
+
 #[path = "screens/tour.rs"]
 mod tour;
 

@@ -21,6 +21,8 @@ const SILENT: [&str; 6] = [
 pub fn dumpsys(phone: &mut Phone, arguments: &[&str]) -> ShellOutput {
     let state = phone.state();
     let text = match arguments {
+        // Since Android 13 the list of windows does not tell the focus.
+        ["window", "windows", ..] => "WINDOW MANAGER WINDOWS (dumpsys window windows)\n".to_owned(),
         ["window", ..] => window(state),
         ["activity", rest @ ..] => activities(state, rest),
         ["battery", rest @ ..] if !rest.is_empty() => return super::sound::battery(phone.state_mut(), rest),
