@@ -1,6 +1,6 @@
 //! Draws the screens of the documentation and prints how long each took.
 //!
-//! `cargo run -p cua-grpo-phone --example screens -- OUT_DIR [WIDTHxHEIGHT DENSITY]`
+//! `cargo run -p cua-grpo-phone --example tour -- OUT_DIR [WIDTHxHEIGHT DENSITY]`
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it is a program for people")]
 
