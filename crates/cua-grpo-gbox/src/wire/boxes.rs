@@ -43,6 +43,7 @@ pub struct CreateBoxConfig {
 
 /// Where a box stands in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(expecting = "the status of a box")]
 #[serde(rename_all = "lowercase")]
 pub enum BoxStatus {
     /// It boots.
@@ -73,6 +74,7 @@ impl BoxStatus {
 
 /// A box, as create, get and list answer it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(expecting = "a box")]
 #[serde(rename_all = "camelCase")]
 pub struct BoxObject {
     /// UUID of the box.
@@ -98,6 +100,7 @@ pub struct BoxObject {
 
 /// `config` of [`BoxObject`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(expecting = "the configuration of a box")]
 #[serde(rename_all = "camelCase")]
 pub struct BoxConfig {
     /// The operating system.
@@ -124,6 +127,7 @@ pub struct BoxConfig {
 
 /// `os` of [`BoxConfig`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(expecting = "the operating system of a box: an object with `version`")]
 pub struct BoxOs {
     /// Android `12`, `13` or `15`.
     pub version: String,
@@ -131,6 +135,7 @@ pub struct BoxOs {
 
 /// Answer of `GET /boxes`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(expecting = "a list of boxes: an object with `data`")]
 #[serde(rename_all = "camelCase")]
 pub struct BoxList {
     /// The boxes of this page.
@@ -205,7 +210,7 @@ impl ListedBox {
 impl<'de> Deserialize<'de> for BoxPage {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
+        #[serde(rename_all = "camelCase", expecting = "a list of boxes: an object with `data`")]
         struct Loose {
             data: Vec<Value>,
             #[serde(default)]
@@ -242,6 +247,7 @@ pub struct Terminate {
 
 /// Answer of `GET /boxes/{id}/display`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(expecting = "an object with `orientation` and `resolution`")]
 pub struct Display {
     /// `portrait`, `landscapeLeft`, `portraitUpsideDown` or `landscapeRight`.
     pub orientation: String,
@@ -251,6 +257,7 @@ pub struct Display {
 
 /// A size in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(expecting = "an object with `width` and `height`")]
 pub struct Resolution {
     /// Pixels from left to right.
     pub width: f64,
