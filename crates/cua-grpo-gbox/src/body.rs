@@ -1,7 +1,10 @@
 //! Bodies of answers, read piece by piece: never more than an answer of its kind can have.
 
 use crate::wire::{ErrorBody, ErrorMessage};
+use cua_grpo_core::Secret;
 use reqwest::Response;
+use serde_json::Value;
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// The most bytes that are read of an answer, by its kind.
@@ -56,8 +59,8 @@ pub(crate) async fn read(mut response: Response, limit: u64) -> Result<Vec<u8>, 
 }
 
 /// What the service says about an error, at most a few hundred characters. A text that is too long is cut, one that does
-/// not come is left out.
-pub(crate) async fn error_message(mut response: Response, limit: u64) -> String {
+/// not come is left out; the key has asterisks in its place.
+pub(crate) async fn error_message(mut response: Response, limit: u64, key: &Secret) -> String {
     let mut bytes = Vec::new();
     let all = async {
         while let Ok(Some(piece)) = response.chunk().await {
@@ -70,6 +73,7 @@ pub(crate) async fn error_message(mut response: Response, limit: u64) -> String 
     };
     // Whatever came by then is shown.
     let _ = tokio::time::timeout(ERROR_TIME, all).await;
+    let bytes = without(key, bytes);
     let text = String::from_utf8_lossy(&bytes);
     let message = serde_json::from_str::<ErrorBody>(&text)
         .ok()
@@ -79,6 +83,62 @@ pub(crate) async fn error_message(mut response: Response, limit: u64) -> String 
             None => body.error,
         });
     printable(message.as_deref().unwrap_or(&text), 300)
+}
+
+/// The body with asterisks in place of the key, also where JSON writes it with escapes (`\u0041`, `\/`). Nothing that is
+/// read further holds the key: no message, no output of a command, no label.
+pub(crate) fn without(key: &Secret, body: Vec<u8>) -> Vec<u8> {
+    let body = key.starred_bytes(&body).unwrap_or(body);
+    if !body.contains(&b'\\') {
+        return body;
+    }
+    let Ok(mut value) = serde_json::from_slice::<Value>(&body) else {
+        // No JSON, but its beginning is shown.
+        let plain = unescaped(&String::from_utf8_lossy(&body));
+        return key.starred_bytes(plain.as_bytes()).unwrap_or(body);
+    };
+    match star(key, &mut value) {
+        true => value.to_string().into_bytes(),
+        false => body,
+    }
+}
+
+/// `text` without the escapes of JSON.
+fn unescaped(text: &str) -> String {
+    let (mut plain, mut rest) = (String::new(), text);
+    while let Some((before, after)) = rest.split_once('\\') {
+        plain.push_str(before);
+        let unit = after.strip_prefix('u').and_then(|digits| digits.get(..4));
+        let letter = unit.and_then(|digits| char::from_u32(u32::from_str_radix(digits, 16).ok()?));
+        plain.extend(letter);
+        rest = if letter.is_some() { &after[5..] } else { after };
+    }
+    plain + rest
+}
+
+/// Stars the key in all texts of `value`; whether there was one.
+fn star(key: &Secret, value: &mut Value) -> bool {
+    match value {
+        Value::String(text) => {
+            let Cow::Owned(starred) = key.starred(text) else {
+                return false;
+            };
+            *text = starred;
+            true
+        }
+        Value::Array(values) => values.iter_mut().fold(false, |any, value| star(key, value) | any),
+        Value::Object(fields) => {
+            let any = fields.values_mut().fold(false, |any, value| star(key, value) | any);
+            let named = |name: &str| matches!(key.starred(name), Cow::Owned(_));
+            if !fields.keys().any(|name| named(name)) {
+                return any;
+            }
+            let old = std::mem::take(fields).into_iter();
+            fields.extend(old.map(|(name, value)| (key.starred(&name).into_owned(), value)));
+            true
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
 }
 
 /// The first `most` characters on one line, without control sequences: what a terminal and a log may get.

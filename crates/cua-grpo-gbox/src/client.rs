@@ -139,9 +139,16 @@ impl GboxClient {
     /// # Errors
     /// 404 for an unknown box, and failures of the network.
     pub async fn get_box(&self, id: &str) -> Result<BoxObject, GboxError> {
-        self.transport
-            .json(self.get("get box", format!("/boxes/{id}")), "a box object")
-            .await
+        let call = self.get("get box", format!("/boxes/{id}"));
+        let object: BoxObject = self.transport.json(call, "a box object").await?;
+        if object.id == id {
+            return Ok(object);
+        }
+        Err(GboxError::Answer {
+            operation: "get box".to_owned(),
+            expected: "the box that was asked for",
+            got: format!("box {:?} for {id}", crate::body::printable(&object.id, 80)),
+        })
     }
 
     /// `GET /boxes`, one page of 100 boxes; pages count from 1. What is no box in it is left out.

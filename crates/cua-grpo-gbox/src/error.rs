@@ -48,12 +48,24 @@ pub enum GboxError {
         /// What the service says.
         message: String,
     },
-    /// Too many boxes or requests (429).
+    /// No room for another box (429 of a create), which may also be too many requests.
     #[error(
-        "{operation}: expected room in the quota, got status 429 ({message}); lower the number of boxes, or end leaked ones \
-         (`trainer boxes list` shows them)"
+        "{operation}: expected room in the quota, got status 429 ({message}); set concurrency to what your quota allows, or end \
+         leaked boxes (`trainer boxes list` shows them)"
     )]
     Quota {
+        /// What was being done.
+        operation: String,
+        /// What the service says.
+        message: String,
+        /// How long the service asks to wait.
+        retry_after: Option<Duration>,
+    },
+    /// The service takes no request of this kind for now (429 of a call that asks for no box).
+    #[error(
+        "{operation}: expected the service to take the request, got status 429 ({message}): it takes no requests for now"
+    )]
+    TooMany {
         /// What was being done.
         operation: String,
         /// What the service says.
@@ -113,6 +125,32 @@ pub enum GboxError {
         /// How many.
         places: usize,
     },
+    /// A create was answered with a box that does not carry the label of this create: it is somebody else's, and is neither
+    /// used nor ended.
+    #[error(
+        "create box: expected a new box with the label that was asked for, got box {box_id} without it; it is left alone, as it \
+         may be somebody else's"
+    )]
+    Foreign {
+        /// The box.
+        box_id: String,
+    },
+    /// A create was answered with a box that an earlier create of this program was answered with.
+    #[error(
+        "create box: expected a new box, got box {box_id}: the service gave it twice, and it is not used for a second time"
+    )]
+    Twice {
+        /// The box.
+        box_id: String,
+    },
+    /// A box is still there although its end was acknowledged.
+    #[error(
+        "terminate box: expected box {box_id} to be gone, the service has acknowledged its end and lists it all the same"
+    )]
+    StillThere {
+        /// The box.
+        box_id: String,
+    },
     /// A box does not run.
     #[error("{operation}: expected box {box_id} to run, got status {status} ({reason}); it may have expired")]
     NotRunning {
@@ -139,10 +177,14 @@ impl GboxError {
             | Self::Unreachable { .. }
             | Self::Unauthorized { .. }
             | Self::Full { .. }
+            | Self::StillThere { .. }
             | Self::NotRunning { .. } => false,
             Self::TimedOut { .. }
             | Self::Broken { .. }
             | Self::Quota { .. }
+            | Self::TooMany { .. }
+            | Self::Foreign { .. }
+            | Self::Twice { .. }
             | Self::Answer { .. }
             | Self::TooLarge { .. }
             | Self::Ended { .. } => true,
@@ -167,7 +209,7 @@ impl GboxError {
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Unauthorized { status, .. } | Self::Status { status, .. } => Some(*status),
-            Self::Quota { .. } => Some(429),
+            Self::Quota { .. } | Self::TooMany { .. } => Some(429),
             Self::GaveUp { last, .. } => last.status(),
             _ => None,
         }
@@ -176,7 +218,9 @@ impl GboxError {
     /// How long the service asks to wait before the next try.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Quota { retry_after, .. } | Self::Status { retry_after, .. } => *retry_after,
+            Self::Quota { retry_after, .. } | Self::TooMany { retry_after, .. } | Self::Status { retry_after, .. } => {
+                *retry_after
+            }
             _ => None,
         }
     }

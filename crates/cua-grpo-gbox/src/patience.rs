@@ -139,20 +139,29 @@ impl Patience {
         }
     }
 
-    /// A call begins to wait; it waits until this is dropped.
-    pub fn wait(&self, queue: Queue) -> Waiting {
+    /// The service has not taken a request of this kind, for the first time at `since`; for how long it has been so.
+    pub fn refused(&self, queue: Queue, since: Instant) -> Duration {
         let now = Instant::now();
+        let mut state = self.state();
+        let before = state.refused[queue as usize].filter(|refused| now - refused.last < STALE);
+        let since = before.map_or(since, |before| before.since.min(since));
+        state.refused[queue as usize] = Some(Refused { since, last: now });
+        now - since
+    }
+
+    /// A call that failed first at `began` begins to wait; it waits until this is dropped.
+    pub fn wait(&self, queue: Queue, began: Instant) -> Waiting {
         let mut state = self.state();
         state.waiting += 1;
         if state.waiting == 1 {
-            state.since = Some(now);
+            state.since = Some(Instant::now());
             state.past.count += 1;
         }
         drop(state);
         Waiting {
             patience: self.clone(),
             queue,
-            began: now,
+            began,
             tries: 0,
         }
     }
@@ -174,17 +183,10 @@ impl Waiting {
     /// [`GboxError::GaveUp`] once this call, or the calls of its kind one after the other, have waited for as long as
     /// `policy` allows.
     pub fn next(&mut self, policy: &RetryPolicy, error: GboxError) -> Result<Duration, GboxError> {
-        let now = Instant::now();
         self.tries += 1;
+        let waited = self.patience.refused(self.queue, self.began);
+        let now = Instant::now();
         let mut state = self.patience.state();
-        let fresh = Refused {
-            since: self.began,
-            last: now,
-        };
-        let before = state.refused[self.queue as usize].filter(|refused| now - refused.last < STALE);
-        let since = before.map_or(fresh.since, |before| before.since.min(fresh.since));
-        state.refused[self.queue as usize] = Some(Refused { since, ..fresh });
-        let waited = now - since;
         let left = policy.outage_budget.saturating_sub(waited);
         if left.is_zero() {
             let last = Box::new(error);
@@ -236,7 +238,7 @@ mod tests {
             retry_after: None,
         };
         assert_eq!(patience.now(), None);
-        let mut waiting = patience.wait(Queue::Creating);
+        let mut waiting = patience.wait(Queue::Creating, Instant::now());
         waiting.next(&policy, busy()).unwrap();
         assert_eq!(patience.now(), None, "a moment is not worth a word");
         tokio::time::advance(Duration::from_secs(12)).await;

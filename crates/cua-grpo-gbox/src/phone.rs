@@ -246,7 +246,7 @@ fn unexpected(result: &ModelResult) -> DeviceError {
     failed(GboxError::Answer {
         operation: "find target".to_owned(),
         expected: "coordinates of the kind asked for",
-        got: format!("{result:?}"),
+        got: serde_json::to_string(result).unwrap_or_else(|error| error.to_string()),
     })
 }
 
@@ -304,5 +304,17 @@ impl From<Point> for wire::Point {
 impl From<wire::Point> for Point {
     fn from(point: wire::Point) -> Self {
         Self { x: point.x, y: point.y }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_of_another_kind_is_told_as_the_wire_has_it() {
+        let text = unexpected(&ModelResult::Click(wire::Point { x: 1.0, y: 2.5 })).to_string();
+        let wire = r#"got {"type":"click","coordinates":{"x":1.0,"y":2.5}}"#;
+        assert!(text.contains(wire), "{text}");
     }
 }

@@ -5,7 +5,7 @@
 //! | no connection | waited for | waited for | waited for |
 //! | 429, 502, 503, 504 | waited for | never | waited for |
 //! | timeout, broken connection, 408, 409, 500 | a few times | never | a few times |
-//! | a box that does not come up, a malformed answer | never | never | a few times |
+//! | a box that does not come up, one that is not ours or given twice, a malformed answer | never | never | a few times |
 //! | 400, 401, 403, 404, 422 and the rest | never | never | never |
 //!
 //! Only what was never sent has surely not been done ([`GboxError::is_ambiguous`]), so a click is sent again in the
@@ -92,7 +92,10 @@ pub fn remedy(safety: Safety, error: &GboxError) -> Remedy {
     let busy = matches!(error.status(), Some(429 | 502 | 503 | 504));
     let lost = matches!(error, GboxError::TimedOut { .. } | GboxError::Broken { .. })
         || matches!(error.status(), Some(408 | 409 | 500));
-    let failed = matches!(error, GboxError::NotRunning { .. } | GboxError::Answer { .. });
+    let failed = matches!(
+        error,
+        GboxError::NotRunning { .. } | GboxError::Foreign { .. } | GboxError::Twice { .. } | GboxError::Answer { .. }
+    );
     match (error, safety) {
         (GboxError::GaveUp { .. }, _) => Remedy::None,
         _ if away => Remedy::Wait,
@@ -151,8 +154,12 @@ mod tests {
             expected: "",
             got: String::new(),
         };
+        let box_id = || "b".to_owned();
         use Remedy::{Again, None, Wait};
         let mut table = vec![
+            (GboxError::Foreign { box_id: box_id() }, None, None, Again),
+            (GboxError::Twice { box_id: box_id() }, None, None, Again),
+            (GboxError::StillThere { box_id: box_id() }, None, None, None),
             (unreachable, Wait, Wait, Wait),
             (timed_out, Again, None, Again),
             (broken, Again, None, Again),

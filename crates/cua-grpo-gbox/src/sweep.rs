@@ -4,7 +4,7 @@
 use crate::client::{BoxFilter, GboxClient};
 use crate::error::GboxError;
 use crate::wire::{BoxStatus, ListedBox};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::task::JoinSet;
 
@@ -55,14 +55,58 @@ async fn live(client: &GboxClient, labels: BTreeMap<String, String>) -> Result<V
 /// What came of ending boxes.
 #[derive(Debug, Default)]
 pub struct Swept {
-    /// Ids of boxes that are gone.
+    /// Ids of boxes whose end was acknowledged, and which no list shows any more.
     pub ended: Vec<String>,
     /// Ids of boxes that may live, with the reason.
     pub left: Vec<(String, GboxError)>,
 }
 
-/// Terminates boxes, several at a time.
-pub async fn end_boxes(client: &GboxClient, ids: impl IntoIterator<Item = String>) -> Swept {
+/// Looks whether boxes are gone, as shares of the time that there is for them: an end may take a moment.
+const LOOKS: [f64; 4] = [0.0, 0.1, 0.3, 0.6];
+
+/// Terminates boxes, several at a time, and looks for at most about `patience` whether those are gone whose end was
+/// acknowledged.
+pub async fn end_boxes(client: &GboxClient, boxes: Vec<ListedBox>, patience: Duration) -> Swept {
+    let run = |listed: &ListedBox| listed.labels.get(RUN_LABEL).cloned();
+    let runs: BTreeSet<Option<String>> = boxes.iter().map(run).collect();
+    // Boxes of one run are looked for among its own.
+    let run = runs.first().cloned().flatten().filter(|_| runs.len() == 1);
+    let mut swept = terminate(client, boxes.into_iter().map(|listed| listed.id)).await;
+    let still = still_there(client, &swept.ended, run.as_deref(), patience).await;
+    for box_id in std::mem::take(&mut swept.ended) {
+        match &still {
+            Ok(still) if !still.contains(&box_id) => swept.ended.push(box_id),
+            Ok(_) => swept.left.push((box_id.clone(), GboxError::StillThere { box_id })),
+            Err(error) => swept.left.push((box_id, error.clone())),
+        }
+    }
+    swept
+}
+
+/// Those of `ended` that are listed all the time.
+async fn still_there(
+    client: &GboxClient,
+    ended: &[String],
+    run: Option<&str>,
+    patience: Duration,
+) -> Result<BTreeSet<String>, GboxError> {
+    let mut still: BTreeSet<String> = ended.iter().cloned().collect();
+    for share in LOOKS {
+        if still.is_empty() {
+            break;
+        }
+        tokio::time::sleep(patience.mul_f64(share)).await;
+        let alive = match run {
+            Some(run) => boxes_of_run(client, run).await?,
+            None => live(client, BTreeMap::new()).await?,
+        };
+        still.retain(|id| alive.iter().any(|listed| listed.id == *id));
+    }
+    Ok(still)
+}
+
+/// Terminates boxes, several at a time, and takes the word of the service for it.
+pub(crate) async fn terminate(client: &GboxClient, ids: impl IntoIterator<Item = String>) -> Swept {
     let (mut ids, mut under_way, mut swept) = (ids.into_iter(), JoinSet::new(), Swept::default());
     loop {
         while under_way.len() < AT_ONCE
@@ -94,7 +138,7 @@ pub fn sweep_from_outside(client: &GboxClient, label: &str, limit: Duration) -> 
         let client = GboxClient::new(config)?.brief(limit / 2);
         runtime.block_on(async {
             let boxes = boxes_of_run(&client, &label).await?;
-            Ok(end_boxes(&client, boxes.into_iter().map(|listed| listed.id)).await)
+            Ok(end_boxes(&client, boxes, limit / 6).await)
         })
     });
     let panicked = || GboxError::Config("a sweep panicked".to_owned());

@@ -196,7 +196,7 @@ impl Transport {
             GboxError::Answer {
                 operation: call.operation,
                 expected,
-                got: format!("{error} in {start:?}"),
+                got: format!("{} in {start:?}", crate::wire::in_words(&error)),
             }
         })
     }
@@ -226,16 +226,21 @@ impl Transport {
 
     async fn tries<B: Serialize>(&self, call: &Call<'_, B>) -> Result<Vec<u8>, GboxError> {
         let policy = &self.config.retry;
-        let (mut retry, mut waiting) = (0, None);
+        let (mut retry, mut waiting, mut failed) = (0, None, None);
         loop {
             let error = match self.once(call).await {
                 Ok(bytes) => return Ok(bytes),
                 Err(error) => error,
             };
+            let since = *failed.get_or_insert_with(Instant::now);
             let remedy = match (call.safety, remedy(call.safety, &error)) {
                 // The pool sends creates again.
                 (Safety::Creating, _) => Remedy::None,
-                (_, Remedy::Wait) if self.brief.is_some() => Remedy::Again,
+                (_, Remedy::Wait) if self.brief.is_some() => {
+                    // Whoever is patient afterwards has waited since then.
+                    self.patience.refused(Queue::Asking, since);
+                    Remedy::Again
+                }
                 (_, remedy) => remedy,
             };
             let wait = match remedy {
@@ -249,7 +254,7 @@ impl Transport {
                     wait
                 }
                 Remedy::Wait => {
-                    let waiting = waiting.get_or_insert_with(|| self.patience.wait(Queue::Asking));
+                    let waiting = waiting.get_or_insert_with(|| self.patience.wait(Queue::Asking, since));
                     waiting.next(policy, error)?
                 }
             };
@@ -287,9 +292,10 @@ impl Transport {
         let failed = |error: reqwest::Error| self.failure(&call.operation, limit, &error);
         let response = self.request(call, limit).send().await.map_err(failed)?;
         let status = response.status().as_u16();
-        let operation = call.operation.clone();
+        let (operation, key) = (call.operation.clone(), &self.config.api_key);
         if response.status().is_success() {
-            return body::read(response, call.most).await.map_err(|error| match error {
+            let body = body::read(response, call.most).await;
+            return body.map(|body| body::without(key, body)).map_err(|error| match error {
                 BodyError::Lost(error) => failed(error),
                 BodyError::TooLarge => GboxError::TooLarge {
                     operation,
@@ -299,7 +305,7 @@ impl Transport {
         }
         let retry_after = asked_wait(response.headers());
         if response.status().is_redirection() {
-            let message = redirection(response.headers());
+            let message = redirection(response.headers(), key);
             return Err(GboxError::Status {
                 operation,
                 status,
@@ -307,14 +313,19 @@ impl Transport {
                 retry_after: None,
             });
         }
-        let message = body::error_message(response, self.config.bodies.error).await;
+        let message = body::error_message(response, self.config.bodies.error, key).await;
         Err(match status {
             401 | 403 => GboxError::Unauthorized {
                 operation,
                 status,
                 message,
             },
-            429 => GboxError::Quota {
+            429 if call.safety == Safety::Creating => GboxError::Quota {
+                operation,
+                message,
+                retry_after,
+            },
+            429 => GboxError::TooMany {
                 operation,
                 message,
                 retry_after,
@@ -345,25 +356,23 @@ impl Transport {
     }
 
     fn failure(&self, operation: &str, limit: Duration, error: &reqwest::Error) -> GboxError {
-        let operation = operation.to_owned();
+        let (operation, key) = (operation.to_owned(), &self.config.api_key);
+        let message = key.starred(&innermost(error)).into_owned();
         if error.is_connect() {
             let base_url = self.config.base_url.clone();
             return GboxError::Unreachable {
                 operation,
                 base_url,
-                message: innermost(error),
+                message,
             };
         }
         if error.is_timeout() {
             return GboxError::TimedOut { operation, limit };
         }
         if error.is_builder() {
-            return GboxError::Config(innermost(error));
+            return GboxError::Config(message);
         }
-        GboxError::Broken {
-            operation,
-            message: innermost(error),
-        }
+        GboxError::Broken { operation, message }
     }
 }
 
@@ -386,13 +395,13 @@ fn asked_wait(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// Where an answer sends on to, without what may be secret in it.
-fn redirection(headers: &HeaderMap) -> String {
+fn redirection(headers: &HeaderMap, key: &Secret) -> String {
     let target = headers.get(LOCATION).and_then(|value| value.to_str().ok());
     let url = target.and_then(|target| reqwest::Url::parse(target).ok());
     match url.as_ref().and_then(|url| Some((url.scheme(), url.host_str()?))) {
         Some((scheme, host)) => format!(
             "it redirects to {}, where no key is sent; set gbox_base_url to the address itself",
-            printable(&format!("{scheme}://{host}"), 200)
+            printable(&key.starred(&format!("{scheme}://{host}")), 200)
         ),
         None => "it redirects, which is not followed; set gbox_base_url to the address itself".to_owned(),
     }

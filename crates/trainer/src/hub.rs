@@ -1,7 +1,7 @@
 //! Models by name: folders, or the Hugging Face Hub with a bar for each large file.
 
 use anyhow::Result;
-use cua_grpo_model::hub::{Hub, HubError, Transfer, is_hub_name};
+use cua_grpo_model::hub::{Hub, HubError, Transfer, is_hub_name, shown};
 use cua_grpo_train::TrainError;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
@@ -33,8 +33,9 @@ pub fn resolve(name: &str) -> Result<PathBuf> {
     }
     Err(TrainError::Usage(format!(
         "expected `{}`, the name of a model on the Hugging Face Hub (org/name), or a folder with \
-         config.json and model.safetensors; found no folder `{name}`",
-        cua_grpo_train::config::STARTER
+         config.json and model.safetensors; found no folder `{}`",
+        cua_grpo_train::config::STARTER,
+        shown(name)
     ))
     .into())
 }

@@ -148,7 +148,8 @@ impl World {
             left.push(format!("it is not known whether boxes of this run are left ({error})"));
         }
         if !closed.left.is_empty() {
-            left.push(format!("boxes that could not be ended: {}", closed.left.join(", ")));
+            let (count, ids) = (closed.left.len(), closed.left.join(", "));
+            left.push(format!("{count} boxes that could not be ended: {ids}"));
         }
         if closed.unborn {
             left.push("a box may still come up whose creation was not answered".to_owned());

@@ -5,136 +5,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
+#[path = "common/hub_site.rs"]
+mod site;
+
 use cua_grpo_model::hub::Hub;
+use site::{Shared, Site, WEIGHTS, answer, hub};
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::net::TcpListener;
+use std::sync::Mutex;
 use trainer::hub::fetch;
-
-const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
-const WEIGHTS: usize = 300_000;
-
-/// What the server has, and what it was asked for.
-#[derive(Default)]
-struct Site {
-    files: BTreeMap<String, Vec<u8>>,
-    /// `file range` of each request for content.
-    asked: Vec<String>,
-    /// A file that is cut off halfway, once.
-    cut: Option<String>,
-    /// Where requests are sent on to, as the Hub does with large files.
-    elsewhere: Option<String>,
-    /// The commit and the tag that the headers name, where these are not plain ones.
-    commit: Option<String>,
-    tag: Option<String>,
-    /// The tokens that requests came with.
-    tokens: Vec<Option<String>>,
-}
-
-type Shared = Arc<Mutex<Site>>;
-
-/// Answers one request, then closes the connection.
-fn answer(site: &Shared, mut stream: TcpStream) {
-    let mut lines = BufReader::new(stream.try_clone().unwrap())
-        .lines()
-        .map_while(Result::ok);
-    let Some(request) = lines.next() else { return };
-    let headers: BTreeMap<String, String> = lines
-        .take_while(|line| !line.is_empty())
-        .filter_map(|line| {
-            line.split_once(": ")
-                .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
-        })
-        .collect();
-    let path = request.split(' ').nth(1).unwrap();
-    let (model, file) = path.trim_start_matches('/').split_once("/resolve/main/").unwrap();
-    let mut site = site.lock().unwrap();
-    let mut plain = |status: &str| {
-        write!(
-            stream,
-            "HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-        )
-        .unwrap();
-    };
-    if model == "closed/model" {
-        return match headers.get("authorization") {
-            Some(_) => plain("403 Forbidden"),
-            None => plain("401 Unauthorized"),
-        };
-    }
-    site.tokens.push(headers.get("authorization").cloned());
-    let commit = site.commit.clone().unwrap_or_else(|| COMMIT.to_owned());
-    let tag = site.tag.clone().unwrap_or_else(|| format!("{file}-1"));
-    if let Some(elsewhere) = site.elsewhere.clone().filter(|_| model == "org/tiny") {
-        write!(
-            stream,
-            "HTTP/1.1 302 Found\r\nLocation: {elsewhere}{path}\r\nX-Repo-Commit: {commit}\r\nX-Linked-ETag: \"{tag}\"\r\n\
-             Content-Length: 0\r\nConnection: close\r\n\r\n"
-        )
-        .unwrap();
-        return;
-    }
-    let range = headers.get("range").cloned().unwrap_or_default();
-    site.asked.push(format!("{file} {range}"));
-    let Some(bytes) = site.files.get(file).filter(|_| model == "org/tiny").cloned() else {
-        return plain("404 Not Found");
-    };
-    let (start, end) = range.strip_prefix("bytes=").unwrap().split_once('-').unwrap();
-    let start: usize = start.parse().unwrap();
-    let end = end
-        .parse::<usize>()
-        .map_or(bytes.len(), |end| (end + 1).min(bytes.len()));
-    let head = format!(
-        "HTTP/1.1 206 Partial Content\r\nETag: \"{tag}\"\r\nX-Repo-Commit: {commit}\r\nContent-Length: {}\r\n\
-         Content-Range: bytes {start}-{}/{}\r\nConnection: close\r\n\r\n",
-        end - start,
-        end - 1,
-        bytes.len()
-    );
-    let mut content = &bytes[start..end];
-    if content.len() > 1 && site.cut.as_deref() == Some(file) {
-        site.cut = None;
-        content = &content[..content.len() / 2];
-    }
-    stream.write_all(head.as_bytes()).unwrap();
-    stream.write_all(content).unwrap();
-}
-
-/// A hub on a port of its own, with the sharded model `org/tiny`.
-fn hub() -> (Hub, Shared, tempfile::TempDir) {
-    let mut files = BTreeMap::new();
-    for name in ["config.json", "tokenizer.json", "preprocessor_config.json"] {
-        files.insert(name.to_owned(), format!("{{\"name\": \"{name}\"}}").into_bytes());
-    }
-    let index = r#"{"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}"#;
-    files.insert("model.safetensors.index.json".to_owned(), index.into());
-    let shards = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"];
-    for (number, name) in shards.into_iter().enumerate() {
-        files.insert(name.to_owned(), (0..WEIGHTS).map(|i| (i * 7 + number) as u8).collect());
-    }
-    let site = Shared::new(Mutex::new(Site {
-        files,
-        ..Site::default()
-    }));
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    let served = site.clone();
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            answer(&served, stream.unwrap());
-        }
-    });
-    let folder = tempfile::tempdir().unwrap();
-    let hub = Hub {
-        endpoint,
-        cache: folder.path().to_owned(),
-        token: None,
-        offline: false,
-        retries: 0,
-    };
-    (hub, site, folder)
-}
 
 fn asked(site: &Shared) -> Vec<String> {
     std::mem::take(&mut site.lock().unwrap().asked)
@@ -406,4 +285,61 @@ fn the_environment_is_that_of_the_python_tools() {
         (Some("given"), false)
     );
     assert_eq!(hub.cache, std::path::Path::new("elsewhere"));
+}
+
+#[test]
+fn a_token_that_comes_back_and_passwords_of_addresses_are_in_no_message() {
+    const TOKEN: &str = "hf_Planted51c7";
+    let (hub, site, _folder) = hub();
+    let hub = Hub {
+        token: Some(TOKEN.into()),
+        ..hub
+    };
+    let told = |hub: &Hub, name: &str| {
+        let error = fetch(hub, name).unwrap_err();
+        let told = format!("{error:#} {error:?}");
+        assert!(!told.to_lowercase().contains("planted51c7"), "{told}");
+        told
+    };
+    let set = |commit: Option<&str>, tag: Option<&str>, elsewhere: Option<&str>| {
+        let mut site = site.lock().unwrap();
+        (site.commit, site.tag, site.elsewhere) =
+            (commit.map(Into::into), tag.map(Into::into), elsewhere.map(Into::into));
+    };
+    let long = format!("{}{TOKEN}", "x".repeat(75));
+    set(Some(&format!("Bearer {TOKEN}")), None, None);
+    assert!(told(&hub, "org/tiny").contains("Bearer ***"));
+    set(None, Some(&long), None);
+    told(&hub, "org/tiny");
+    for elsewhere in [
+        format!("ftp:{TOKEN}"),
+        format!("http://{TOKEN} x/"),
+        format!("http://u:{TOKEN}@127.0.0.1:1"),
+        format!("x/?token={TOKEN}"),
+    ] {
+        set(None, None, Some(&elsewhere));
+        told(&hub, "org/tiny");
+    }
+    for endpoint in [
+        format!("http://u:{TOKEN}@127.0.0.1:1"),
+        format!("http://{TOKEN}@127.0.0.1:1"),
+        format!("http://127.0.0.1:1/?token={TOKEN}"),
+    ] {
+        let (token, endpoint) = (None, endpoint);
+        let hub = Hub {
+            token,
+            endpoint,
+            ..hub.clone()
+        };
+        assert!(told(&hub, "org/tiny").contains("HF_ENDPOINT"));
+    }
+    for name in [
+        format!("https://user:{TOKEN}@huggingface.co/x/y"),
+        format!("https://{TOKEN}@huggingface.co/x/y?token={TOKEN}"),
+        format!("https://huggingface.co/x/y?token={TOKEN}"),
+        format!("user:{TOKEN}@huggingface.co/x/y"),
+    ] {
+        let told = trainer::hub::resolve(&name).unwrap_err().to_string();
+        assert!(!told.contains(TOKEN) && told.contains("huggingface.co/x/y"), "{told}");
+    }
 }

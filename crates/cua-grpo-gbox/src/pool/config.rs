@@ -69,7 +69,8 @@ pub struct PoolStats {
     pub terminated: u64,
     /// Creates that failed and were given up.
     pub create_faults: u64,
-    /// Boxes whose first termination failed; it is tried again until the box is gone or has expired.
+    /// Boxes whose first termination failed, which is tried again until the box is gone or has expired; and those that are
+    /// there at the end of the pool although their end was acknowledged.
     pub terminate_faults: u64,
     /// Actions whose answer was lost, so that nobody knows whether they were done: they were not sent again.
     pub unsure: u64,

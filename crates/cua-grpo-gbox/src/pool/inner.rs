@@ -4,9 +4,9 @@ use super::config::{PoolConfig, PoolStats};
 use super::room::Room;
 use crate::client::GboxClient;
 use crate::error::GboxError;
-use crate::sweep::{LEASE_LABEL, RUN_LABEL, boxes_of_run, boxes_with, end_boxes};
+use crate::sweep::{LEASE_LABEL, RUN_LABEL, boxes_of_run, boxes_with, terminate};
 use crate::wire::{BoxObject, BoxStatus, CreateBox, CreateBoxConfig, duration_text};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -44,6 +44,8 @@ pub(super) struct Inner {
     pub counters: Counters,
     /// By the label of the lease.
     held: Mutex<BTreeMap<String, Held>>,
+    /// Ids of all boxes that there ever were.
+    given: Mutex<BTreeSet<String>>,
     pub room: Room,
 }
 
@@ -55,6 +57,7 @@ impl Inner {
             config,
             counters: Counters::default(),
             held: Mutex::default(),
+            given: Mutex::default(),
             room: Room::default(),
         }
     }
@@ -72,6 +75,33 @@ impl Inner {
 
     pub fn held(&self) -> MutexGuard<'_, BTreeMap<String, Held>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the box was one of this pool.
+    pub fn was_given(&self, id: &str) -> bool {
+        let given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        given.contains(id)
+    }
+
+    /// Takes the box that a create of `lease` was answered with, where it is the one that was asked for.
+    ///
+    /// # Errors
+    /// [`GboxError::Twice`] and [`GboxError::Foreign`]: what is not taken is never ended as the box of `lease`.
+    pub fn take(&self, lease: &str, object: &BoxObject) -> Result<(), GboxError> {
+        let box_id = object.id.clone();
+        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        if given.contains(&box_id) {
+            return Err(GboxError::Twice { box_id });
+        }
+        if object.config.labels.get(LEASE_LABEL).is_none_or(|label| label != lease) {
+            return Err(GboxError::Foreign { box_id });
+        }
+        given.insert(box_id.clone());
+        if let Some(held) = self.held().get_mut(lease) {
+            held.id = Some(box_id);
+        }
+        self.counters.created.fetch_add(1, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Boxes that are up.
@@ -145,14 +175,22 @@ impl Inner {
     /// Ends what the create of `lease` may have left. True when nothing is left as far as the service tells.
     pub async fn settle(&self, lease: &str, limit: Duration) -> bool {
         let client = self.client.brief(limit);
-        let Ok(found) = boxes_with(&client, LEASE_LABEL, lease).await else {
+        let Ok(mut found) = boxes_with(&client, LEASE_LABEL, lease).await else {
             return false;
         };
+        {
+            let held = self.held();
+            let elsewhere = |id: &String| {
+                held.iter()
+                    .any(|(other, held)| other != lease && held.id.as_ref() == Some(id))
+            };
+            found.retain(|listed| !elsewhere(&listed.id));
+        }
         if found.is_empty() {
             return true;
         }
         let count = found.len();
-        let swept = end_boxes(&client, found.into_iter().map(|listed| listed.id)).await;
+        let swept = terminate(&client, found.into_iter().map(|listed| listed.id)).await;
         let ended = swept.ended.len();
         self.counters.created.fetch_add(ended as u64, Ordering::Relaxed);
         self.note_terminated(ended);
@@ -180,8 +218,9 @@ impl Inner {
             let held = self.held();
             let is_held = |lease: &String| held.contains_key(lease);
             boxes.retain(|listed| !listed.labels.get(LEASE_LABEL).is_some_and(is_held));
+            boxes.retain(|listed| held.values().all(|held| held.id.as_ref() != Some(&listed.id)));
         }
-        let swept = end_boxes(client, boxes.into_iter().map(|listed| listed.id)).await;
+        let swept = terminate(client, boxes.into_iter().map(|listed| listed.id)).await;
         self.note_terminated(swept.ended.len());
         Ok(swept.ended.len())
     }

@@ -39,13 +39,6 @@ impl Claim {
         }
     }
 
-    /// The box that lives here.
-    pub fn born(&self, id: &str) {
-        if let Some(held) = self.inner.held().get_mut(&self.lease) {
-            held.id = Some(id.to_owned());
-        }
-    }
-
     /// Nothing lives here: the place, free.
     pub fn vacated(mut self) -> Option<OwnedSemaphorePermit> {
         self.inner.held().remove(&self.lease);

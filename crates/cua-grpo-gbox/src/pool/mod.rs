@@ -18,12 +18,15 @@ use crate::sweep::{LEASE_LABEL, Swept, boxes_of_run, end_boxes, sweep_from_outsi
 use crate::wire::{BoxObject, BoxStatus};
 use inner::Inner;
 use lease::Claim;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
+
+/// How long boxes whose end was acknowledged may still be listed.
+const LONGEST_LOOK: Duration = Duration::from_secs(3);
 
 /// A pool of boxes. Cheap to clone: clones share the quota.
 #[derive(Debug, Clone)]
@@ -98,13 +101,14 @@ impl BoxPool {
         }
         let mut permit = self.place().await?;
         let policy = *inner.client.policy();
-        let (mut retry, mut refused, mut waiting) = (0, 0, None);
+        let (mut retry, mut refused, mut waiting, mut failed) = (0, 0, None, None);
         loop {
             let claim = Claim::new(inner.clone(), permit);
             let error = match self.create(&claim, &envs, &labels).await {
                 Ok(object) => return Ok(BoxLease::new(claim, object)),
                 Err(error) => error,
             };
+            let since = *failed.get_or_insert_with(Instant::now);
             let wait = match remedy(Safety::Creating, &error) {
                 Remedy::None => Err(error.clone()),
                 Remedy::Again => {
@@ -112,7 +116,7 @@ impl BoxPool {
                     policy.wait(&error, retry).ok_or_else(|| error.clone())
                 }
                 Remedy::Wait => {
-                    let waiting = waiting.get_or_insert_with(|| inner.client.patience().wait(Queue::Creating));
+                    let waiting = waiting.get_or_insert_with(|| inner.client.patience().wait(Queue::Creating, since));
                     waiting.next(&policy, error.clone())
                 }
             };
@@ -181,8 +185,7 @@ impl BoxPool {
     ) -> Result<BoxObject, GboxError> {
         let inner = &self.inner;
         let object = inner.create(&claim.lease, envs.clone(), labels.clone()).await?;
-        claim.born(&object.id);
-        inner.counters.created.fetch_add(1, Ordering::Relaxed);
+        inner.take(&claim.lease, &object)?;
         if object.status == BoxStatus::Running {
             return Ok(object);
         }
@@ -243,53 +246,64 @@ impl BoxPool {
         drop(all);
         let mut closed = Closed::default();
         let mut pause = Duration::from_millis(50);
-        loop {
+        let still = loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let look = self.look_around(&mut closed, left);
-            if tokio::time::timeout(left, look).await.is_err() {
+            let still = tokio::time::timeout(left, look).await.unwrap_or_else(|_| {
                 let operation = "sweep boxes".to_owned();
                 closed.unknown = Some(GboxError::TimedOut { operation, limit });
-            }
-            if closed.is_clean() || Instant::now() + pause >= deadline {
-                break;
+                0
+            });
+            // Where the service acknowledges the ends of all that is left, another try would change nothing.
+            let in_vain = still > 0 && still == closed.left.len() && !closed.unborn;
+            if in_vain || closed.is_clean() || Instant::now() + pause >= deadline {
+                break still;
             }
             tokio::time::sleep(pause).await;
             pause *= 2;
-        }
+        };
+        let faults = &inner.counters.terminate_faults;
+        faults.fetch_add(still as u64, Ordering::Relaxed);
         if closed.unknown.is_some() {
             closed.left = inner.held().values().filter_map(|held| held.id.clone()).collect();
         }
         closed
     }
 
-    /// Ends what is left of the run, and notes what cannot be ended.
-    async fn look_around(&self, closed: &mut Closed, limit: Duration) {
+    /// Ends what is left of the run, and notes what cannot be ended; how many boxes are still there although their end was
+    /// acknowledged.
+    async fn look_around(&self, closed: &mut Closed, limit: Duration) -> usize {
         let inner = &self.inner;
         let client = inner.client.brief(limit.div_f64(2.5));
         let found = match boxes_of_run(&client, &inner.config.label).await {
             Ok(found) => found,
             Err(error) => {
                 closed.unknown = Some(error);
-                return;
+                return 0;
             }
         };
         closed.unknown = None;
-        let listed: BTreeSet<&str> = found.iter().map(|listed| listed.id.as_str()).collect();
-        let swept = end_boxes(&client, listed.iter().map(|id| (*id).to_owned())).await;
+        let patience = LONGEST_LOOK.min(limit / 5);
+        let swept = end_boxes(&client, found.clone(), patience).await;
         for id in &swept.ended {
             let lease = found.iter().find(|listed| listed.id == *id);
             let lease = lease.and_then(|listed| listed.labels.get(LEASE_LABEL));
             match lease.filter(|lease| inner.held().contains_key(*lease)) {
                 Some(lease) => inner.gone(lease),
+                // It was counted when its end was acknowledged.
+                None if inner.was_given(id) => {}
                 None => _ = inner.counters.terminated.fetch_add(1, Ordering::Relaxed),
             }
         }
         closed.swept += swept.ended.len();
+        let lied = |error: &GboxError| matches!(error, GboxError::StillThere { .. });
+        let still = swept.left.iter().filter(|(_, error)| lied(error)).count();
         closed.left = swept.left.into_iter().map(|(id, _)| id).collect();
         // A box that no list shows is gone; one that nobody knows by its id may still come up.
         let mut held = inner.held();
         held.retain(|_, held| held.id.as_ref().is_none_or(|id| closed.left.contains(id)));
         closed.unborn = held.values().any(|held| held.id.is_none());
+        still
     }
 
     /// Sweeps the run on a thread and a connection of its own, for a program that is not able to do it in order. It takes

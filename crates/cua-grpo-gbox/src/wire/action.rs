@@ -5,6 +5,7 @@ use std::time::Duration;
 
 /// A point in screenshot pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(expecting = "an object with `x` and `y`")]
 pub struct Point {
     /// Pixels from the left.
     pub x: f64,
@@ -92,6 +93,7 @@ pub struct ScreenshotOptions {
 
 /// Answer of every action.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(expecting = "an object with `message`")]
 #[serde(rename_all = "camelCase")]
 pub struct ActionResult {
     /// UUID of the action.
@@ -109,6 +111,7 @@ pub struct ActionResult {
 
 /// `screenshot` of [`ActionResult`]. A picture that was not asked for is absent or has an empty URI.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(expecting = "an object with `before`, `after` and `trace`")]
 pub struct ActionScreenshots {
     /// Before the action.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -123,6 +126,7 @@ pub struct ActionScreenshots {
 
 /// A picture: answer of `POST /boxes/{id}/actions/screenshot` and part of [`ActionScreenshots`].
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(expecting = "an object with `uri`")]
 #[serde(rename_all = "camelCase")]
 pub struct Screenshot {
     /// `data:image/png;base64,...` or `storage://...`.
@@ -184,6 +188,7 @@ pub struct ScrollCapture {
 
 /// Answer of `GET /boxes/{id}/actions/screen-layout`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(expecting = "an object with `content`")]
 pub struct ScreenLayout {
     /// The UI hierarchy as uiautomator XML.
     pub content: String,

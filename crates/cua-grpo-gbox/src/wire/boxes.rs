@@ -46,6 +46,7 @@ pub struct CreateBoxConfig {
 
 /// Where a box stands in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(expecting = "the status of a box")]
 #[serde(rename_all = "lowercase")]
 pub enum BoxStatus {
     /// It boots.
@@ -76,6 +77,7 @@ impl BoxStatus {
 
 /// A box, as create, get and list answer it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(expecting = "a box")]
 #[serde(rename_all = "camelCase")]
 pub struct BoxObject {
     /// UUID of the box.
@@ -101,6 +103,7 @@ pub struct BoxObject {
 
 /// `config` of [`BoxObject`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(expecting = "the configuration of a box")]
 #[serde(rename_all = "camelCase")]
 pub struct BoxConfig {
     /// The operating system.
@@ -130,6 +133,7 @@ pub struct BoxConfig {
 
 /// `os` of [`BoxConfig`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(expecting = "the operating system of a box: an object with `version`")]
 pub struct BoxOs {
     /// Android `12`, `13` or `15`.
     pub version: String,
@@ -137,6 +141,7 @@ pub struct BoxOs {
 
 /// Answer of `GET /boxes`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(expecting = "a list of boxes: an object with `data`")]
 #[serde(rename_all = "camelCase")]
 pub struct BoxList {
     /// The boxes of this page.
@@ -211,7 +216,7 @@ impl ListedBox {
 impl<'de> Deserialize<'de> for BoxPage {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
+        #[serde(rename_all = "camelCase", expecting = "a list of boxes: an object with `data`")]
         struct Loose {
             data: Vec<Value>,
             #[serde(default)]
@@ -248,6 +253,7 @@ pub struct Terminate {
 
 /// Answer of `GET /boxes/{id}/display`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(expecting = "an object with `orientation` and `resolution`")]
 pub struct Display {
     /// `portrait`, `landscapeLeft`, `portraitUpsideDown` or `landscapeRight`.
     pub orientation: String,
@@ -257,6 +263,7 @@ pub struct Display {
 
 /// A size in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(expecting = "an object with `width` and `height`")]
 pub struct Resolution {
     /// Pixels from left to right.
     pub width: f64,

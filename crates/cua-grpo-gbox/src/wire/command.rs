@@ -23,6 +23,7 @@ pub struct Command {
 
 /// What a shell command left, also a failed one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(expecting = "an object with `stdout`, `stderr` and `exitCode`")]
 #[serde(rename_all = "camelCase")]
 pub struct CommandResult {
     /// Its output.

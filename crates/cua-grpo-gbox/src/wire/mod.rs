@@ -25,4 +25,5 @@ pub use gesture::{
     TypeMode, TypeText,
 };
 pub use model::{ModelAction, ModelRequest, ModelResponse, ModelResult, ScrollPoint};
+pub(crate) use text::in_words;
 pub use text::{WireTextError, data_uri, decode_data_uri, duration_text, parse_duration};

@@ -42,6 +42,7 @@ pub enum ModelAction {
 
 /// Answer of `POST /model`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(expecting = "an object with `id` and `response`")]
 pub struct ModelResponse {
     /// UUID of the call.
     pub id: String,
@@ -51,6 +52,7 @@ pub struct ModelResponse {
 
 /// Coordinates in pixels of the screenshot; -1 for both x and y means "not found".
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(expecting = "an object with `type` (click, drag or scroll) and `coordinates`")]
 #[serde(tag = "type", content = "coordinates", rename_all = "lowercase")]
 pub enum ModelResult {
     /// For [`ModelAction::Click`].
@@ -68,6 +70,7 @@ pub enum ModelResult {
 
 /// Coordinates of a scroll, as the advanced form of the scroll action takes them.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(expecting = "an object with `x`, `y`, `scrollX` and `scrollY`")]
 #[serde(rename_all = "camelCase")]
 pub struct ScrollPoint {
     /// Pixels from the left.

@@ -16,6 +16,18 @@ pub struct WireTextError {
     got: String,
 }
 
+/// What is wrong with an answer in the words of the wire: a reader of JSON names types of this program.
+pub(crate) fn in_words(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let numbers = ["f64", "u64", "i64", "u32"];
+    let text = numbers.iter().fold(text, |text, number| {
+        text.replace(&format!("expected {number}"), "expected a number")
+    });
+    text.replace("expected a sequence", "expected a list")
+        .replace("expected a map", "expected an object")
+        .replace("invalid type: unit value", "invalid type: null")
+}
+
 /// A duration in the form of the API: whole hours, minutes, seconds, or else milliseconds.
 pub fn duration_text(duration: Duration) -> String {
     let milliseconds = duration.as_millis();

@@ -50,6 +50,12 @@ pub struct Service {
     pub unfiltered: bool,
     /// Never answer, and do nothing.
     pub hung: bool,
+    /// What creates are answered with, one after the other, in place of the box that was made.
+    pub given: VecDeque<Value>,
+    /// Acknowledge the ends of boxes with this status, and end none.
+    pub lies: Option<u16>,
+    /// What commands leave, in place of what they would.
+    pub printed: Option<Value>,
 }
 
 impl Service {
@@ -198,6 +204,7 @@ async fn create(State(service): Shared, Json(body): Json<Value>) -> Response {
     });
     service.boxes.insert(id, object.clone());
     service.most_running = service.most_running.max(service.running());
+    let object = service.given.pop_front().unwrap_or(object);
     (StatusCode::CREATED, Json(object)).into_response()
 }
 
@@ -225,7 +232,11 @@ async fn read(State(service): Shared, Path(id): Path<String>) -> Response {
 }
 
 async fn terminate(State(service): Shared, Path(id): Path<String>) -> Response {
-    match service.lock().unwrap().boxes.get_mut(&id) {
+    let mut service = service.lock().unwrap();
+    if let Some(status) = service.lies {
+        return StatusCode::from_u16(status).unwrap().into_response();
+    }
+    match service.boxes.get_mut(&id) {
         Some(object) => object["status"] = json!("terminated"),
         None => return error(StatusCode::NOT_FOUND, "no such box"),
     }
@@ -234,6 +245,9 @@ async fn terminate(State(service): Shared, Path(id): Path<String>) -> Response {
 
 async fn command(State(service): Shared, Json(body): Json<Value>) -> Json<Value> {
     let mut service = service.lock().unwrap();
+    if let Some(printed) = &service.printed {
+        return Json(printed.clone());
+    }
     let (stdout, exit_code) = match body["command"].as_str().unwrap() {
         "settings get global wifi_on" => (format!("{}\n", u8::from(service.wifi)), 0.0),
         "settings put global wifi_on 0" => {

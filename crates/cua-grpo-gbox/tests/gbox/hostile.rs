@@ -1,79 +1,11 @@
 //! Answers that no service should give: bodies without end, broken off, sent elsewhere, lists of strange boxes.
 
 use crate::double::{Double, client_at};
+use crate::raw::{Raw, Then, head};
 use cua_grpo_gbox::wire::{Click, Place, Point, ScreenshotRequest};
 use cua_grpo_gbox::{BodyLimits, BoxFilter, ClientConfig, GboxClient, GboxError, boxes_of_run};
 use serde_json::{Value, json};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
-/// A server that answers every request with the same bytes.
-struct Raw {
-    base_url: String,
-    requests: Arc<AtomicUsize>,
-    heads: Arc<Mutex<Vec<String>>>,
-}
-
-/// What comes after the fixed bytes of an answer.
-#[derive(Clone, Copy)]
-enum Then {
-    Close,
-    /// The same piece for ever, as fast as it is taken.
-    Endless(&'static [u8]),
-    /// A byte now and then.
-    Drip,
-}
-
-impl Raw {
-    async fn start(answer: String, then: Then) -> Self {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let base_url = format!("http://{}", listener.local_addr().unwrap());
-        let (requests, heads): (Arc<AtomicUsize>, Arc<Mutex<Vec<String>>>) = Default::default();
-        let (seen, kept) = (requests.clone(), heads.clone());
-        tokio::spawn(async move {
-            while let Ok((mut socket, _)) = listener.accept().await {
-                let (answer, seen, kept) = (answer.clone(), seen.clone(), kept.clone());
-                tokio::spawn(async move {
-                    let mut buffer = vec![0; 65_536];
-                    let read = socket.read(&mut buffer).await.unwrap_or(0);
-                    if read == 0 {
-                        return;
-                    }
-                    seen.fetch_add(1, Ordering::SeqCst);
-                    kept.lock()
-                        .unwrap()
-                        .push(String::from_utf8_lossy(&buffer[..read]).into_owned());
-                    let _ = socket.write_all(answer.as_bytes()).await;
-                    match then {
-                        Then::Close => {}
-                        Then::Endless(piece) => while socket.write_all(piece).await.is_ok() {},
-                        Then::Drip => {
-                            while socket.write_all(b" ").await.is_ok() {
-                                tokio::time::sleep(Duration::from_millis(20)).await;
-                            }
-                        }
-                    }
-                });
-            }
-        });
-        Self {
-            base_url,
-            requests,
-            heads,
-        }
-    }
-
-    fn requests(&self) -> usize {
-        self.requests.load(Ordering::SeqCst)
-    }
-}
-
-/// The head of an answer.
-fn head(status: &str, more: &str) -> String {
-    format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\n{more}\r\n")
-}
 
 fn click() -> Click {
     Click {
@@ -208,7 +140,7 @@ async fn the_key_goes_to_its_own_host_alone() {
             assert!(!text.contains("token"), "{text}");
         }
         assert_eq!((raw.requests(), elsewhere.requests()), (2, 0), "{status}");
-        assert!(raw.heads.lock().unwrap()[0].to_lowercase().contains("bearer key"));
+        assert!(raw.heads()[0].to_lowercase().contains("bearer key"));
     }
 }
 

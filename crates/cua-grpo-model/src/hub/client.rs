@@ -69,7 +69,7 @@ impl Client {
             .map_err(|error| Failure::Unusable(format!("the address {address}: {error}")))?;
         let (mut commit, mut tag) = (None, None);
         let response = self.follow(&address, "bytes=0-0", &mut |response| {
-            let text = |name: &str| response.headers().get(name)?.to_str().ok().map(str::to_owned);
+            let text = |name: &str| Some(self.starred(response.headers().get(name)?.to_str().ok()?));
             commit = text("x-repo-commit").or(commit.take());
             tag = text("x-linked-etag").or_else(|| text("etag")).or(tag.take());
         })?;
@@ -193,9 +193,20 @@ impl Client {
                 .get(header::LOCATION)
                 .and_then(|text| text.to_str().ok());
             let location = location.ok_or_else(|| Failure::Unusable("a redirect without an address".to_owned()))?;
-            address = target(&address, location)?;
+            address = target(&address, location).map_err(|why| {
+                Failure::Unusable(format!(
+                    "a redirect to {:?}: {why}",
+                    self.starred(&super::shown(location))
+                ))
+            })?;
         }
         Err(Failure::Unusable(format!("more than {MOST_HOPS} redirects")))
+    }
+
+    /// What came from outside, with asterisks in place of the token.
+    fn starred(&self, text: &str) -> String {
+        let token = self.token.as_ref();
+        token.map_or_else(|| text.to_owned(), |token| token.starred(text).into_owned())
     }
 
     /// Whether `address` is one of the Hub: scheme, host and port are its own.
@@ -211,19 +222,18 @@ impl Client {
     }
 }
 
-/// Where a redirect from `address` leads.
-fn target(address: &Uri, location: &str) -> Result<Uri, Failure> {
-    let wrong = |why: String| Failure::Unusable(format!("a redirect to {location:?}: {why}"));
-    let to: Uri = location.parse().map_err(|error| wrong(format!("{error}")))?;
+/// Where a redirect from `address` leads, or what is wrong with it.
+fn target(address: &Uri, location: &str) -> Result<Uri, String> {
+    let to: Uri = location.parse().map_err(|error| format!("{error}"))?;
     if to.host().is_some() && to.scheme().is_none() || to.host().is_none() && !location.starts_with('/') {
-        return Err(wrong("expected a whole address, or a path".to_owned()));
+        return Err("expected a whole address, or a path".to_owned());
     }
     if to.host().is_some() {
         return Ok(to);
     }
     let mut parts = address.clone().into_parts();
     parts.path_and_query = to.into_parts().path_and_query;
-    Uri::from_parts(parts).map_err(|error| wrong(error.to_string()))
+    Uri::from_parts(parts).map_err(|error| error.to_string())
 }
 
 /// The length of the whole content.

@@ -100,6 +100,30 @@ impl Hub {
     /// As [`Hub::fetch`].
     pub fn fetch_watched(&self, name: &str, watch: &dyn Fn() -> Box<dyn Transfer>) -> Result<PathBuf> {
         let model = Model::new(self, name, watch)?;
+        // Whoever answers may have sent the token back, in a header or in a file.
+        self.fetch_files(name, &model).map_err(|error| self.starred(error))
+    }
+
+    fn starred(&self, error: HubError) -> HubError {
+        let Some(token) = &self.token else { return error };
+        match error {
+            HubError::Refused(text) => HubError::Refused(token.starred(&text).into_owned()),
+            HubError::Failed(text) => HubError::Failed(token.starred(&text).into_owned()),
+        }
+    }
+
+    /// Refuses an endpoint that says more than where it is, without showing it.
+    fn check_endpoint(&self) -> Result<()> {
+        match self.endpoint.contains(['@', '?', '#']) {
+            true => Err(refused(
+                "HF_ENDPOINT: expected an address without user, password and query; the token is given by HF_TOKEN"
+                    .to_owned(),
+            )),
+            false => Ok(()),
+        }
+    }
+
+    fn fetch_files(&self, name: &str, model: &Model<'_>) -> Result<PathBuf> {
         // A second time when the model changed on the Hub meanwhile: the files of one commit are in one folder.
         for _ in 0..2 {
             let folders: BTreeSet<PathBuf> = model.files()?.iter().filter_map(|file| folder_of(file)).collect();
@@ -112,6 +136,19 @@ impl Hub {
             "{name} changes on the Hub while it is being fetched; try again"
         )))
     }
+}
+
+/// A name or an address as it may be shown: a user, a password and a query have asterisks in their place.
+pub fn shown(address: &str) -> String {
+    let begin = address.find("://").map_or(0, |at| at + 3);
+    let (scheme, rest) = address.split_at(begin);
+    // A password may hold anything, so the last `@` counts.
+    let (user, rest) = rest.rsplit_once('@').map_or(("", rest), |(_, rest)| ("***@", rest));
+    let (path, query) = match rest.find(['?', '#']) {
+        Some(at) if begin > 0 => (&rest[..at], "?***"),
+        _ => (rest, ""),
+    };
+    format!("{scheme}{user}{path}{query}")
 }
 
 fn folder_of(file: &Path) -> Option<PathBuf> {
@@ -141,10 +178,12 @@ impl<'a> Model<'a> {
     fn new(hub: &'a Hub, name: &'a str, watch: &'a dyn Fn() -> Box<dyn Transfer>) -> Result<Self> {
         // Names become folders of the cache and parts of addresses.
         if !is_hub_name(name) {
+            let name = shown(name);
             return Err(refused(format!(
                 "expected the name of a model (org/name), found `{name}`"
             )));
         }
+        hub.check_endpoint()?;
         Ok(Self {
             hub,
             name,

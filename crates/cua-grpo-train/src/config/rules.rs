@@ -58,6 +58,18 @@ impl Configuration for TrainConfig {
             &self.gbox_base_url,
             "`sim` or an address with http:// or https://",
         )?;
+        let name = &self.model_name;
+        let user = name
+            .rsplit_once('@')
+            .is_some_and(|(user, _)| user.contains(':') && !user.contains('/'));
+        let address = user || name.contains("://") && name.contains(['@', '?', '#']);
+        check.require(
+            !address,
+            "model_name",
+            "hidden",
+            "the name of a model of the Hub (org/name) or a folder, and no address with a user, a password or a query; the \
+             token goes into HF_TOKEN",
+        )?;
         for (key, value) in [("output_dir", &self.output_dir), ("model_name", &self.model_name)] {
             check.require(!value.trim().is_empty(), key, "empty", "a name")?;
         }

@@ -13,6 +13,8 @@ use std::time::Duration;
 
 /// Longest listing, and longest sweep.
 const LIMIT: Duration = Duration::from_secs(60);
+/// How long boxes whose end was acknowledged may still be listed.
+const LOOK: Duration = Duration::from_secs(3);
 
 /// Lists or ends boxes: one line a box on standard output.
 ///
@@ -65,9 +67,7 @@ pub async fn boxes(arguments: &BoxesArgs) -> Result<()> {
         output::say(format!("{} boxes at {url}", found.len()));
         return Ok(());
     }
-    let swept = interrupt
-        .or(end_boxes(&client, found.into_iter().map(|listed| listed.id)))
-        .await?;
+    let swept = interrupt.or(end_boxes(&client, found, LOOK)).await?;
     for id in &swept.ended {
         output::line(id)?;
     }
@@ -77,7 +77,7 @@ pub async fn boxes(arguments: &BoxesArgs) -> Result<()> {
         left => {
             let left = left.iter().map(|(id, error)| format!("{id} ({error})"));
             let left: Vec<String> = left.collect();
-            anyhow::bail!("boxes that could not be ended: {}", left.join(", "))
+            anyhow::bail!("{} boxes that could not be ended: {}", left.len(), left.join(", "))
         }
     }
 }

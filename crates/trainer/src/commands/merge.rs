@@ -4,6 +4,7 @@ use crate::assemble::ModelFolder;
 use crate::cli::MergeArgs;
 use crate::output;
 use cua_grpo_model::checkpoint::{MergeError, MergeTarget, WeightDtype};
+use cua_grpo_model::hub::shown;
 use cua_grpo_train::TrainError;
 use cua_grpo_train::adapter::Adapter;
 
@@ -21,7 +22,7 @@ pub fn merge(arguments: &MergeArgs) -> Result<(), TrainError> {
         Some(name) => name.clone(),
         None => found.base_of(run.as_ref(), "--model")?,
     };
-    let flag = || format!("--model {name}");
+    let flag = || format!("--model {}", shown(&name));
     let folder = ModelFolder::open(&name).map_err(|error| usage(flag(), &format!("{error:#}")))?;
     if let Some(note) = found.check_folder(&name, folder.path(), "--model")? {
         output::say(format!("note: {note}"));

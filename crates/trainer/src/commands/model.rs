@@ -4,6 +4,7 @@ use crate::assemble::ModelFolder;
 use crate::cli::ModelArgs;
 use crate::output;
 use cua_grpo_model::Qwen3Vl;
+use cua_grpo_model::hub::shown;
 use cua_grpo_model::lora::load_adapter;
 use cua_grpo_model::placement::Placement;
 use cua_grpo_model::processor::ChatRenderer;
@@ -48,7 +49,7 @@ pub fn load(arguments: &ModelArgs) -> Result<LoadedModel, TrainError> {
     };
     let usage = |flag: &str, error: &dyn std::fmt::Display| TrainError::Usage(format!("{flag}: {error}"));
     let device = crate::world::device(spec).map_err(|error| usage("--device", &error))?;
-    let flag = format!("--model {name}");
+    let flag = format!("--model {}", shown(&name));
     let folder = ModelFolder::open(&name).map_err(|error| usage(&flag, &format!("{error:#}")))?;
     let renderer = ChatRenderer::load(folder.path()).map_err(|error| usage(&flag, &error))?;
     if let Some(adapter) = &adapter {
