@@ -1,6 +1,7 @@
 //! The engine's own filters that make texts or lists, each paying for what it makes; see [`super::limits`].
 
-use super::{formats, limits, python};
+use super::lazy::Generator;
+use super::{formats, kinds, limits, python};
 use minijinja::value::{Kwargs, Rest, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, State, Value, filters};
 use std::borrow::Cow;
@@ -10,25 +11,9 @@ const MOST: usize = 10_000;
 
 /// Puts them in the place of the engine's.
 pub(super) fn add(environment: &mut Environment<'static>) {
-    environment.add_filter("list", |state: &State, value: Value| {
-        let letters = value.as_str().map_or(0, |text| text.chars().count());
-        limits::spend_items(letters)?;
-        paid(state, value, filters::list)
-    });
-    environment.add_filter("reverse", |state: &State, value: Value| {
-        limits::spend(value.as_str().map_or(0, str::len))?;
-        paid(state, value, |_, value| filters::reverse(&value))
-    });
-    environment.add_filter("sort", |state: &State, value: Value, options: Kwargs| {
-        paid(state, value, |state, value| filters::sort(state, value, options))
-    });
-    environment.add_filter("unique", |state: &State, value: Value, options: Kwargs| {
-        paid(state, value, |state, value| filters::unique(state, value, options))
-    });
     environment.add_filter(
         "groupby",
         |state: &State, value: Value, by: Option<&str>, options: Kwargs| {
-            limits::items(&value)?;
             paid(state, value, |_, value| filters::groupby(value, by, options))
         },
     );
@@ -37,7 +22,7 @@ pub(super) fn add(environment: &mut Environment<'static>) {
         |state: &State, value: Value, count: usize, fill: Option<Value>| {
             few("batch", count)?;
             limits::spend_items(count)?;
-            paid(state, value, |state, value| filters::batch(state, value, count, fill))
+            lazy(state, value, |state, value| filters::batch(state, value, count, fill))
         },
     );
     environment.add_filter(
@@ -45,11 +30,11 @@ pub(super) fn add(environment: &mut Environment<'static>) {
         |state: &State, value: Value, count: usize, fill: Option<Value>| {
             few("slice", count)?;
             limits::spend_items(2 * count)?;
-            paid(state, value, |state, value| filters::slice(state, value, count, fill))
+            lazy(state, value, |state, value| filters::slice(state, value, count, fill))
         },
     );
     environment.add_filter("map", |state: &State, value: Value, given: Rest<Value>| {
-        paid(state, value, |state, value| {
+        lazy(state, value, |state, value| {
             filters::map(state, value, given).map(Value::from)
         })
     });
@@ -57,7 +42,7 @@ pub(super) fn add(environment: &mut Environment<'static>) {
     environment.add_filter(
         "select",
         |state: &State, value: Value, test: Name<'_>, given: Rest<Value>| {
-            paid(state, value, |state, value| {
+            lazy(state, value, |state, value| {
                 filters::select(state, value, test, given).map(Value::from)
             })
         },
@@ -65,7 +50,7 @@ pub(super) fn add(environment: &mut Environment<'static>) {
     environment.add_filter(
         "reject",
         |state: &State, value: Value, test: Name<'_>, given: Rest<Value>| {
-            paid(state, value, |state, value| {
+            lazy(state, value, |state, value| {
                 filters::reject(state, value, test, given).map(Value::from)
             })
         },
@@ -73,7 +58,7 @@ pub(super) fn add(environment: &mut Environment<'static>) {
     environment.add_filter(
         "selectattr",
         |state: &State, value: Value, key: Cow<'_, str>, test: Name<'_>, given: Rest<Value>| {
-            paid(state, value, |state, value| {
+            lazy(state, value, |state, value| {
                 filters::selectattr(state, value, key, test, given).map(Value::from)
             })
         },
@@ -81,7 +66,7 @@ pub(super) fn add(environment: &mut Environment<'static>) {
     environment.add_filter(
         "rejectattr",
         |state: &State, value: Value, key: Cow<'_, str>, test: Name<'_>, given: Rest<Value>| {
-            paid(state, value, |state, value| {
+            lazy(state, value, |state, value| {
                 filters::rejectattr(state, value, key, test, given).map(Value::from)
             })
         },
@@ -97,8 +82,13 @@ pub(super) fn add(environment: &mut Environment<'static>) {
 
 /// What `make` makes of `value`, with as many items at the most.
 fn paid(state: &State, value: Value, make: impl FnOnce(&State, Value) -> Result<Value, Error>) -> Result<Value, Error> {
-    limits::items(&value)?;
-    make(state, value)
+    make(state, Value::from(kinds::items(&value)?))
+}
+
+/// As [`paid`], a generator of the items.
+fn lazy(state: &State, value: Value, make: impl FnOnce(&State, Value) -> Result<Value, Error>) -> Result<Value, Error> {
+    let made = paid(state, value, make)?;
+    Ok(Generator::of(made.try_iter()?.collect()))
 }
 
 /// That an argument asks for no more than people write.

@@ -1,5 +1,6 @@
 //! Methods of Python's texts, lists and dictionaries, counted in characters as Python counts.
 
+use super::lazy::View;
 use super::python::{self, is_space};
 use super::value::List;
 use super::{case, formats, limits};
@@ -41,15 +42,16 @@ fn dict_method(value: &Value, method: &str, args: &[Value]) -> Result<Option<Val
     Ok(Some(match method {
         "items" => {
             let () = from_args(args)?;
-            pairs()?.into_iter().map(|(key, item)| tuple(vec![key, item])).collect()
+            let pairs = pairs()?.into_iter().map(|(key, item)| tuple(vec![key, item]));
+            View::of("dict_items", pairs.collect())
         }
         "keys" => {
             let () = from_args(args)?;
-            pairs()?.into_iter().map(|(key, _)| key).collect()
+            View::of("dict_keys", pairs()?.into_iter().map(|(key, _)| key).collect())
         }
         "values" => {
             let () = from_args(args)?;
-            pairs()?.into_iter().map(|(_, item)| item).collect()
+            View::of("dict_values", pairs()?.into_iter().map(|(_, item)| item).collect())
         }
         "copy" => value.clone(),
         _ => return Ok(None),

@@ -1,5 +1,6 @@
 //! Values as Python's `str()` and `repr()` write them.
 
+use super::lazy::{Generator, View};
 use super::limits;
 use super::value::{List, Range};
 use minijinja::Value;
@@ -53,6 +54,13 @@ fn written(value: &Value) -> String {
         ValueKind::Seq | ValueKind::Iterable => {
             if let Some(range) = value.downcast_object_ref::<Range>() {
                 return range.shown();
+            }
+            if value.downcast_object_ref::<Generator>().is_some() {
+                return "<generator object>".to_owned();
+            }
+            if let Some(view) = value.downcast_object_ref::<View>() {
+                let all: Vec<String> = items().map(|item| repr(&item)).collect();
+                return format!("{}([{}])", view.name(), all.join(", "));
             }
             let tuple = value.downcast_object_ref::<List>().filter(|list| list.is_tuple());
             let all: Vec<String> = items().map(|item| repr(&item)).collect();

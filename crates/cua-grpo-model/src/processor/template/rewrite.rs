@@ -4,14 +4,12 @@
 //! - line ends are `\n` there whatever the file has;
 //! - `{% generation %}` marks the tokens of a training mask; it renders its body in a scope of its own;
 //! - a line end after `{% raw %}` is kept there;
-//! - `~` writes lists and numbers as Python does, so its operands become texts by the filter `string`;
-//! - `'...' % x` formats texts there;
-//! - `(a, b)` is a tuple there, a list for the engine, so it becomes a call;
-//! - `[::-1]` of an empty list, which the engine does not survive, becomes a filter;
-//! - what makes texts and lists by operators, and long stretches of text, pay for it ([`super::limits`]).
+//! - expressions compute as Python does, so [`super::statements`] and [`super::grammar`] parse every tag and write it anew;
+//! - what makes texts and lists, and long stretches of text, pay for it ([`super::limits`]).
 
+use super::lexer::opening;
 use super::limits::RAW;
-use super::{bounds, operands};
+use super::statements;
 
 /// Most bytes of a template: a hundred times the longest of a released model.
 const MOST: usize = 1 << 20;
@@ -36,14 +34,21 @@ pub(super) fn rewrite(source: &str) -> Result<String, String> {
     while let Some(at) = rest.find('{') {
         text(&rest[..at], &mut out)?;
         rest = &rest[at..];
+        let line = |message: String| {
+            let line = source[..source.len() - rest.len()].matches('\n').count() + 1;
+            format!("line {line}: {message}")
+        };
         let length = match rest.as_bytes().get(1) {
             Some(b'#') => {
-                let length = rest.find("#}").map_or(rest.len(), |end| end + 2);
+                let end = rest
+                    .find("#}")
+                    .ok_or_else(|| line("a comment without its `#}`".to_owned()))?;
+                let length = end + 2;
                 out.push_str(&rest[..length]);
                 length
             }
-            Some(b'{') => tag(rest, "}}", &mut out)?,
-            Some(b'%') => tag(rest, "%}", &mut out)?,
+            Some(b'{') => tag(rest, "}}", &mut out).map_err(line)?,
+            Some(b'%') => tag(rest, "%}", &mut out).map_err(line)?,
             _ => {
                 out.push('{');
                 1
@@ -83,28 +88,29 @@ fn text(text: &str, out: &mut String) -> Result<(), String> {
 
 /// Writes one tag, with what belongs to it, and returns how long it was.
 fn tag(rest: &str, end: &str, out: &mut String) -> Result<usize, String> {
-    let length = end_of_tag(rest, end);
-    let tag = &rest[..length];
-    match if end == "%}" { name(tag) } else { "" } {
-        "generation" => out.push_str(&tag.replacen("generation", "with", 1)),
-        "endgeneration" => out.push_str(&tag.replacen("endgeneration", "endwith", 1)),
-        "raw" => {
-            out.push_str(tag);
-            if rest[length..].starts_with('\n') && !tag.ends_with("-%}") && !tag.ends_with("+%}") {
-                // The engine takes one away.
-                out.push('\n');
-            }
-            let body = length_of_raw(&rest[length..]);
-            if body > LONGEST {
-                return Err(format!("a raw block of {body} bytes; expected at most {LONGEST}"));
-            }
-            out.push_str(&rest[length..length + body]);
-            return Ok(length + body);
-        }
-        // Before anything that looks at every pair of its words.
-        _ => out.push_str(&bounds::guard(&operands::rewrite(bounds::check(tag)?))),
+    if end == "%}" && name(rest) == "raw" {
+        return raw(rest, out);
     }
+    let (written, length) = statements::tag(rest, end)?;
+    out.push_str(&written);
     Ok(length)
+}
+
+/// Writes a raw block as it is, up to the tag that ends it.
+fn raw(rest: &str, out: &mut String) -> Result<usize, String> {
+    let length = end_of_tag(rest, "%}");
+    let tag = &rest[..length];
+    out.push_str(tag);
+    if rest[length..].starts_with('\n') && !tag.ends_with("-%}") && !tag.ends_with("+%}") {
+        // The engine takes one away.
+        out.push('\n');
+    }
+    let body = length_of_raw(&rest[length..]);
+    if body > LONGEST {
+        return Err(format!("a raw block of {body} bytes; expected at most {LONGEST}"));
+    }
+    out.push_str(&rest[length..length + body]);
+    Ok(length + body)
 }
 
 /// Bytes up to the tag that ends a raw block.
@@ -139,8 +145,7 @@ fn end_of_tag(tag: &str, end: &str) -> usize {
 
 /// The first word of a block tag.
 fn name(tag: &str) -> &str {
-    let inside = tag.trim_start_matches("{%").trim_end_matches("%}");
-    let inside = inside.trim_start_matches(['-', '+']).trim_start();
+    let inside = tag.get(opening(tag).len()..).unwrap_or_default().trim_start();
     let mut words = inside.split(|character: char| !character.is_alphanumeric() && character != '_');
     words.next().unwrap_or_default()
 }
