@@ -1,7 +1,7 @@
 //! The environment that transformers compiles chat templates in: its functions, and Jinja's filters and tests where the
 //! engine's own differ from those under Python.
 
-use super::kinds;
+use super::kinds::{self, Kind};
 use super::lazy::Generator;
 use super::value::{BigInteger, List, Range};
 use super::{aggregates, arithmetic, clock, compare, dumps, filters, limits, methods, operators, python};
@@ -41,11 +41,7 @@ pub(super) fn environment() -> Environment<'static> {
 fn add_filters(environment: &mut Environment<'static>) {
     environment.add_filter("string", |value: &Value| limits::text(operators::text(value)?));
     environment.add_filter("int", int);
-    environment.add_filter("float", |value: &Value, default: Option<f64>| {
-        let text = || value.as_str()?.trim().replace('_', "").parse().ok();
-        let number = f64::try_from(value.clone()).ok().or_else(text);
-        number.or(default).unwrap_or(0.0)
-    });
+    environment.add_filter("float", float);
     environment.add_filter("trim", |value: &Value, characters: Option<Value>, options: Kwargs| {
         let characters = characters.or(options.get("chars")?).filter(|given| !given.is_none());
         options.assert_all_used()?;
@@ -55,12 +51,23 @@ fn add_filters(environment: &mut Environment<'static>) {
     environment.add_filter("title", |value: &Value| limits::text(title(&python::str(value))));
     environment.add_filter("upper", |value: &Value| limits::text(python::str(value).to_uppercase()));
     environment.add_filter("lower", |value: &Value| limits::text(python::str(value).to_lowercase()));
+    environment.add_filter("center", |state: &State, value: &Value, width: Option<usize>| {
+        let width = Value::from(width.unwrap_or(80));
+        methods::call(state, &Value::from(python::str(value)), "center", &[width])
+    });
     environment.add_filter("capitalize", |state: &State, value: &Value| {
         methods::call(state, &Value::from(python::str(value)), "capitalize", &[])
     });
     environment.add_filter("replace", replace);
-    environment.add_filter("urlencode", |value: &Value| {
-        limits::text(url_encode(&python::str(value)))
+    environment.add_filter("urlencode", |value: &Value| match kinds::kind(value) {
+        Kind::Dict => {
+            let quoted = |part: &Value| url_encode(&python::str(part)).replace('/', "%2F").replace("%20", "+");
+            let pair = |key: Value| Ok(format!("{}={}", quoted(&key), quoted(&value.get_item(&key)?)));
+            let pairs: Result<Vec<String>, Error> = value.try_iter()?.map(pair).collect();
+            limits::text(pairs?.join("&"))
+        }
+        Kind::List | Kind::Tuple => Err(wrong("urlencode: expected a text or a dictionary".to_owned())),
+        _ => limits::text(url_encode(&python::str(value))),
     });
     environment.add_filter("items", |state: &State, value: &Value| match value.is_undefined() {
         true => Ok(Generator::of(Vec::new())),
@@ -84,15 +91,32 @@ fn add_filters(environment: &mut Environment<'static>) {
 }
 
 fn add_tests(environment: &mut Environment<'static>) {
-    let sequence = |value: &Value| {
+    let iterable = |value: &Value| {
         matches!(
             value.kind(),
-            ValueKind::String | ValueKind::Seq | ValueKind::Map | ValueKind::Iterable
+            ValueKind::String | ValueKind::Seq | ValueKind::Map | ValueKind::Iterable | ValueKind::Undefined
         )
     };
+    environment.add_test("iterable", iterable);
+    environment.add_test("sequence", move |value: &Value| {
+        iterable(value) && !matches!(kinds::kind(value), Kind::Generator | Kind::View)
+    });
     let big = |value: &Value| value.downcast_object_ref::<BigInteger>().is_some();
-    environment.add_test("sequence", sequence);
-    environment.add_test("iterable", move |value: &Value| sequence(value) || value.is_undefined());
+    for (name, rest) in [("even", 0), ("odd", 1)] {
+        environment.add_test(name, move |value: &Value| remains(value, &Value::from(2), rest));
+    }
+    type Case = fn(char) -> bool;
+    let cases: [(&str, Case, Case); 2] = [
+        ("lower", char::is_lowercase, char::is_uppercase),
+        ("upper", char::is_uppercase, char::is_lowercase),
+    ];
+    for (name, wanted, other) in cases {
+        environment.add_test(name, move |value: &Value| {
+            let text = python::str(value);
+            text.chars().any(wanted) && !text.chars().any(other)
+        });
+    }
+    environment.add_test("divisibleby", |value: &Value, by: &Value| remains(value, by, 0));
     environment.add_test("number", move |value: &Value| {
         // Truth values are numbers in Python.
         matches!(value.kind(), ValueKind::Number | ValueKind::Bool) || big(value)
@@ -102,6 +126,17 @@ fn add_tests(environment: &mut Environment<'static>) {
         // What is undefined can be called in Jinja, which is an error then.
         value.is_undefined() || value.kind() == ValueKind::Plain && value.as_object().is_some()
     });
+}
+
+/// Whether a division leaves this.
+fn remains(value: &Value, by: &Value, rest: i128) -> Result<bool, Error> {
+    match (kinds::kind(value), kinds::kind(by)) {
+        (Kind::Number(one), Kind::Number(other)) => compare::equal(&arithmetic::rest(one, other)?, &Value::from(rest)),
+        _ => Err(wrong(format!(
+            "a test of a division: expected numbers, found {}",
+            kinds::name(value)
+        ))),
+    }
 }
 
 /// `int(default=0, base=10)`: what is no number becomes the default.
@@ -136,6 +171,15 @@ fn int(value: &Value, default: Option<Value>, base: Option<u32>, options: Kwargs
         (_, Some(number)) => arithmetic::cut(number),
         _ => default,
     })
+}
+
+/// `float(default=0.0)`: what is no number becomes the default.
+fn float(value: &Value, default: Option<Value>, options: Kwargs) -> Result<Value, Error> {
+    let default = default.or(options.get("default")?).unwrap_or_else(|| Value::from(0.0));
+    options.assert_all_used()?;
+    let text = || value.as_str()?.trim().replace('_', "").parse::<f64>().ok();
+    let number = f64::try_from(value.clone()).ok().or_else(text);
+    Ok(number.map_or(default, Value::from))
 }
 
 /// `dictsort(case_sensitive=False, by='key', reverse=False)`: pairs in order.

@@ -53,7 +53,10 @@ impl Parser<'_> {
         while self.skip_word("or") {
             let right = self.both()?;
             // `and` binds closer.
-            value = Piece::new(Level::Open, format!("{} or {}", value.text, right.text));
+            value = Piece {
+                constant: value.constant && right.constant,
+                ..Piece::new(Level::Open, format!("{} or {}", value.text, right.text))
+            };
         }
         Ok(value)
     }

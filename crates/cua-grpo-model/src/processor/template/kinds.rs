@@ -54,6 +54,13 @@ pub(super) fn kind(value: &Value) -> Kind {
         ValueKind::String => Kind::Text,
         ValueKind::Seq => match value.downcast_object_ref::<List>() {
             Some(list) if list.is_tuple() => Kind::Tuple,
+            // What `groupby` gives.
+            None if value
+                .as_object()
+                .is_some_and(|object| object.type_name().ends_with("GroupTuple")) =>
+            {
+                Kind::Tuple
+            }
             None if value.downcast_object_ref::<Range>().is_some() => Kind::Range,
             _ => Kind::List,
         },

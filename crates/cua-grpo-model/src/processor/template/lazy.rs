@@ -25,6 +25,11 @@ impl Iterator for Left {
     fn next(&mut self) -> Option<Value> {
         self.0.0.lock().unwrap_or_else(PoisonError::into_inner).next()
     }
+
+    /// A loop knows which item is its last.
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner).size_hint()
+    }
 }
 
 impl Object for Generator {

@@ -21,6 +21,7 @@ mod operators;
 mod parser;
 mod python;
 mod rewrite;
+mod spec;
 mod special;
 mod statements;
 mod value;

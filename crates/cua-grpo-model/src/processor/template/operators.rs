@@ -7,7 +7,7 @@ use super::parser::TUPLE;
 use super::value::{BigInteger, List, Range};
 use super::{arithmetic, formats, python};
 use minijinja::value::Rest;
-use minijinja::{Environment, Error, State, Value, filters};
+use minijinja::{Environment, Error, Value};
 
 /// Adds them to an environment.
 pub(super) fn add(environment: &mut Environment<'static>) {
@@ -44,6 +44,7 @@ pub(super) fn add(environment: &mut Environment<'static>) {
     });
     environment.add_filter("_slice", slice);
     environment.add_filter("_whole", |digits: &str| Value::from_object(BigInteger::new(digits)));
+    environment.add_filter("_item", item);
     environment.add_filter("_attribute", attribute);
     environment.add_function(TUPLE, |items: Rest<Value>| {
         limits::spend_items(items.len()).map(|()| List::tuple(items.0))
@@ -139,17 +140,10 @@ fn product(left: &Value, right: &Value) -> Result<Value, Error> {
 }
 
 /// `left % right`: the rest of a division, or a text with values put in.
-fn rest(state: &State, left: &Value, right: &Value) -> Result<Value, Error> {
+fn rest(left: &Value, right: &Value) -> Result<Value, Error> {
     match (kind(left), kind(right)) {
         (Kind::Number(one), Kind::Number(other)) => arithmetic::rest(one, other),
-        (Kind::Text, of) => {
-            let given = match of {
-                Kind::Tuple => right.try_iter()?.collect(),
-                _ => vec![right.clone()],
-            };
-            formats::check(left.as_str().unwrap_or_default(), '%', &given)?;
-            filters::format(state, left, Rest(given)).map(Value::from)
-        }
+        (Kind::Text, _) => limits::text(formats::percent(left.as_str().unwrap_or_default(), right)?).map(Value::from),
         _ => Err(unsupported("%", left, right)),
     }
 }
@@ -220,30 +214,36 @@ fn slice(value: &Value, start: &Value, stop: Option<&Value>, step: Option<&Value
     }
 }
 
+/// `value[key]`: what has no such item gives what is undefined.
+fn item(value: &Value, key: &Value) -> Result<Value, Error> {
+    match (kind(value), kind(key)) {
+        (Kind::Generator | Kind::View | Kind::None | Kind::Number(_) | Kind::Big, _) => Ok(Value::UNDEFINED),
+        (Kind::List | Kind::Tuple | Kind::Range | Kind::Text, Kind::Number(Number::Whole(index))) => {
+            value.get_item(&Value::from(index))
+        }
+        (Kind::List | Kind::Tuple | Kind::Range | Kind::Text, Kind::Number(_)) => Ok(Value::UNDEFINED),
+        _ => value.get_item(key),
+    }
+}
+
 /// `value.name`, where `name` is a method of a text, a list or a dictionary: found before an entry of that name.
 fn attribute(value: &Value, method: &str) -> Result<Value, Error> {
-    const DICT: [&str; 11] = [
-        "clear",
-        "copy",
-        "fromkeys",
-        "get",
-        "items",
-        "keys",
-        "pop",
-        "popitem",
-        "setdefault",
-        "update",
-        "values",
+    // Those that change what they belong to are kept from templates, as if they were not there.
+    const DICT: [&str; 5] = ["copy", "get", "items", "keys", "values"];
+    const DICT_CHANGED: [&str; 6] = ["clear", "fromkeys", "pop", "popitem", "setdefault", "update"];
+    const LIST: [&str; 3] = ["copy", "count", "index"];
+    const LIST_CHANGED: [&str; 8] = [
+        "append", "clear", "extend", "insert", "pop", "remove", "reverse", "sort",
     ];
-    const LIST: [&str; 11] = [
-        "append", "clear", "copy", "count", "extend", "index", "insert", "pop", "remove", "reverse", "sort",
-    ];
+    let listed = |names: &[&[&str]]| names.iter().any(|names| names.contains(&method));
     let both = ["count", "index"].contains(&method);
     let has = match kind(value) {
-        Kind::Dict => DICT.contains(&method),
-        Kind::List => LIST.contains(&method),
+        Kind::Dict if listed(&[&DICT_CHANGED[..]]) && method != "fromkeys" => return Ok(Value::UNDEFINED),
+        Kind::List if listed(&[&LIST_CHANGED[..]]) => return Ok(Value::UNDEFINED),
+        Kind::Dict => listed(&[&DICT[..], &DICT_CHANGED[..]]),
+        Kind::List => listed(&[&LIST[..]]),
         Kind::Tuple | Kind::Range => both,
-        Kind::Text => both || !(DICT.contains(&method) || LIST.contains(&method)),
+        Kind::Text => both || !listed(&[&DICT[..], &DICT_CHANGED[..], &LIST[..], &LIST_CHANGED[..]]),
         _ => false,
     };
     match has {

@@ -62,7 +62,13 @@ fn written(value: &Value) -> String {
                 let all: Vec<String> = items().map(|item| repr(&item)).collect();
                 return format!("{}([{}])", view.name(), all.join(", "));
             }
-            let tuple = value.downcast_object_ref::<List>().filter(|list| list.is_tuple());
+            let list = value.downcast_object_ref::<List>();
+            let group = || {
+                value
+                    .as_object()
+                    .is_some_and(|object| object.type_name().ends_with("GroupTuple"))
+            };
+            let tuple = list.map_or_else(group, List::is_tuple).then_some(());
             let all: Vec<String> = items().map(|item| repr(&item)).collect();
             match (tuple, all.as_slice()) {
                 (Some(_), [one]) => format!("({one},)"),
@@ -76,7 +82,11 @@ fn written(value: &Value) -> String {
                 format!("{}: {}", repr(&key), repr(&item))
             };
             let pairs: Vec<String> = items().map(pair).collect();
-            format!("{{{}}}", pairs.join(", "))
+            let name = value.as_object().map(|object| object.type_name()).unwrap_or_default();
+            match name.contains("Namespace") {
+                true => format!("<Namespace {{{}}}>", pairs.join(", ")),
+                false => format!("{{{}}}", pairs.join(", ")),
+            }
         }
         _ => value.to_string(),
     }

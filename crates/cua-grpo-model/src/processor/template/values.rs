@@ -201,6 +201,7 @@ impl Parser<'_> {
         }
         self.expect("]")?;
         match parts.as_slice() {
+            [Some(key)] if !key.starts_with('\'') => Ok(value.filter(&format!("_item({key})"))),
             [Some(key)] => Ok(Piece::new(
                 Level::Primary,
                 format!("{}[{key}]", value.at(Level::Primary)),
