@@ -232,3 +232,34 @@ fn what_is_large_but_meant_is_rendered() {
         assert_eq!(render(source).unwrap(), want, "{source}");
     }
 }
+
+/// What the engine would not survive, or would say in several lines, is one line.
+#[test]
+fn errors_are_one_line() {
+    for (source, expected) in [
+        ("{#".repeat(100_000), "line 1: a comment without its `#}`"),
+        (
+            format!("{{{{ {} }}}}", "9".repeat(100_000)),
+            "line 1: a number of 100000 digits; expected at most 4300",
+        ),
+        (
+            "{{ raise_exception('one\\r\\n  two\\x1b[31m\\tthree\\x00') }}".to_owned(),
+            "one two\\u{1b}[31m three\\u{0}",
+        ),
+        ("{{ ".to_owned(), "line 1: a tag without its `}}`"),
+        ("{{ (((((".to_owned(), "line 1: a tag without its `}}`"),
+        (
+            format!("{{{{ {}1{} }}}}", "f(".repeat(500), ")".repeat(500)),
+            "levels of brackets",
+        ),
+    ] {
+        let error = render(&source).unwrap_err();
+        assert!(error.contains(expected), "{error}");
+        assert!(!error.contains(char::is_control) && error.len() < 400, "{error}");
+    }
+    assert_eq!(render("{{ [1,2,3][0:5:-1] }}{{ [][-1::-1] }}"), Ok("[][]".to_owned()));
+    assert_eq!(
+        render(&format!("{{# {} #}}a", "{#".repeat(100_000))),
+        Ok("a".to_owned())
+    );
+}

@@ -1,7 +1,7 @@
 //! The environment that transformers compiles chat templates in: its functions, and Jinja's filters and tests where the
 //! engine's own differ from those under Python.
 
-use super::kinds::{self, Kind};
+use super::kinds::{self, Kind, Number};
 use super::lazy::Generator;
 use super::value::{BigInteger, List, Range};
 use super::{aggregates, arithmetic, clock, compare, dumps, filters, limits, methods, operators, python};
@@ -42,6 +42,11 @@ fn add_filters(environment: &mut Environment<'static>) {
     environment.add_filter("string", |value: &Value| limits::text(operators::text(value)?));
     environment.add_filter("int", int);
     environment.add_filter("float", float);
+    environment.add_filter("abs", |value: &Value| match kinds::kind(value) {
+        Kind::Number(Number::Whole(whole)) => Ok(Value::from(whole.saturating_abs())),
+        Kind::Number(Number::Float(float)) => Ok(Value::from(float.abs())),
+        _ => Err(wrong(format!("abs: expected a number, found a {}", kinds::name(value)))),
+    });
     environment.add_filter("trim", |value: &Value, characters: Option<Value>, options: Kwargs| {
         let characters = characters.or(options.get("chars")?).filter(|given| !given.is_none());
         options.assert_all_used()?;
@@ -144,6 +149,9 @@ fn int(value: &Value, default: Option<Value>, base: Option<u32>, options: Kwargs
     let default = default.or(options.get("default")?).unwrap_or_else(|| Value::from(0));
     let base = base.or(options.get("base")?).unwrap_or(10);
     options.assert_all_used()?;
+    if value.is_undefined() {
+        return Err(wrong("int: an undefined value".to_owned()));
+    }
     if !(2..=36).contains(&base) {
         return Err(wrong(format!("int: expected a base of 2 to 36, found {base}")));
     }
@@ -178,8 +186,11 @@ fn float(value: &Value, default: Option<Value>, options: Kwargs) -> Result<Value
     let default = default.or(options.get("default")?).unwrap_or_else(|| Value::from(0.0));
     options.assert_all_used()?;
     let text = || value.as_str()?.trim().replace('_', "").parse::<f64>().ok();
-    let number = f64::try_from(value.clone()).ok().or_else(text);
-    Ok(number.map_or(default, Value::from))
+    Ok(match kinds::kind(value) {
+        Kind::Undefined => return Err(wrong("float: an undefined value".to_owned())),
+        Kind::Number(number) => Value::from(number.float()),
+        _ => text().map_or(default, Value::from),
+    })
 }
 
 /// `dictsort(case_sensitive=False, by='key', reverse=False)`: pairs in order.
@@ -203,6 +214,12 @@ fn dict_sort(
             )));
         }
     };
+    if !matches!(kinds::kind(value), Kind::Dict) {
+        return Err(wrong(format!(
+            "dictsort: expected a dictionary, found a {}",
+            kinds::name(value)
+        )));
+    }
     let mut pairs = Vec::new();
     for key in value.try_iter()? {
         limits::spend_items(4)?;

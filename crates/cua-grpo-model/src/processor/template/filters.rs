@@ -167,6 +167,12 @@ fn indent(
         }
         _ => return Err(wrong("indent: expected a width that is a number or a text".to_owned())),
     };
+    if value.as_str().is_none() {
+        return Err(wrong(format!(
+            "indent: expected a text, found a {}",
+            kinds::name(value)
+        )));
+    }
     let text = python::str(value);
     let lines = text.chars().filter(|character| character.is_control()).count() + 1;
     let bytes = lines.saturating_mul(by.len()).saturating_add(text.len());

@@ -83,7 +83,7 @@ pub(super) fn percent(format: &str, given: &Value) -> Result<String, Error> {
     }
     out.push_str(rest);
     let left = values.next().is_some() && !named;
-    if left && !matches!(kind(given), Kind::Dict | Kind::List | Kind::Range) {
+    if left && !matches!(kind(given), Kind::Dict | Kind::List | Kind::Range | Kind::Undefined) {
         return Err(wrong("format: not all values are used by its fields".to_owned()));
     }
     Ok(out)

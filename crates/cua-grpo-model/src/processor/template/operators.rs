@@ -3,16 +3,20 @@
 use super::kinds::{Kind, Number, each, kind, name};
 use super::lazy::Method;
 use super::limits::{self, wrong};
-use super::parser::TUPLE;
+use super::parser::{METHODS, TUPLE};
 use super::value::{BigInteger, List, Range};
-use super::{arithmetic, formats, python};
+use super::{arithmetic, formats, kinds, python};
 use minijinja::value::Rest;
 use minijinja::{Environment, Error, Value};
 
 /// Adds them to an environment.
 pub(super) fn add(environment: &mut Environment<'static>) {
     environment.add_filter("_as_is", |value: Value| value);
-    environment.add_filter("_each", |value: Value| each(&value).map(|()| value));
+    environment.add_filter("_each", |value: Value| match value.as_str() {
+        // Of a list a loop knows the length.
+        Some(_) => kinds::items(&value).map(Value::from),
+        None => each(&value).map(|()| value),
+    });
     environment.add_filter("_add", sum);
     environment.add_filter("_times", product);
     environment.add_filter("_rest", rest);
@@ -214,7 +218,7 @@ fn slice(value: &Value, start: &Value, stop: Option<&Value>, step: Option<&Value
     }
 }
 
-/// `value[key]`: what has no such item gives what is undefined.
+/// `value[key]`: a method where there is no such item, else what is undefined.
 fn item(value: &Value, key: &Value) -> Result<Value, Error> {
     match (kind(value), kind(key)) {
         (Kind::Generator | Kind::View | Kind::None | Kind::Number(_) | Kind::Big, _) => Ok(Value::UNDEFINED),
@@ -222,6 +226,13 @@ fn item(value: &Value, key: &Value) -> Result<Value, Error> {
             value.get_item(&Value::from(index))
         }
         (Kind::List | Kind::Tuple | Kind::Range | Kind::Text, Kind::Number(_)) => Ok(Value::UNDEFINED),
+        (Kind::List | Kind::Tuple | Kind::Range | Kind::Text | Kind::Dict, Kind::Text) => {
+            let found = value.get_item(key)?;
+            match key.as_str().filter(|_| found.is_undefined()) {
+                Some(name) if METHODS.contains(&name) => attribute(value, name),
+                _ => Ok(found),
+            }
+        }
         _ => value.get_item(key),
     }
 }

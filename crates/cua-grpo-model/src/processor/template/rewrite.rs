@@ -160,7 +160,7 @@ mod tests {
             ("{% generation %}a{% endgeneration %}", "{% with %}a{% endwith %}"),
             (
                 "{%- generation -%}\r\n{%-endgeneration-%}",
-                "{%- with -%}\n{%-endwith-%}",
+                "{%- with -%}\n{%- endwith -%}",
             ),
             (
                 "{# {% generation %} #}{{ '{% generation %}' }}",
@@ -176,15 +176,63 @@ mod tests {
             ),
             (
                 "{% if '%}\\'' == x %}{ {%generation%}",
-                "{% if '%}\\'' == x %}{ {%with%}",
+                "{% if '%}\\''|_eq(x) %}{ {% with %}",
             ),
             (
                 "{{ {'a': {'b': 1}}.a }}{% endgeneration %}",
-                "{{ {'a': {'b': 1}}.a }}{% endwith %}",
+                "{{ {'a': {'b': 1 } }.a }}{% endwith %}",
             ),
             ("a ~ b[::-1] {", "a ~ b[::-1] {"),
+            // Lines stay lines.
+            ("{{ a\n+ b\n}}", "{{ a|_add(b)\n\n}}"),
         ] {
             assert_eq!(rewrite(source).unwrap(), want);
+        }
+    }
+
+    #[test]
+    fn operators_become_filters_of_what_they_bind_to() {
+        for (source, want) in [
+            ("a + b * c - d", "a|_add(b|_times(c))|_subtract(d)"),
+            ("(a + b) * c", "a|_add(b)|_times(c)"),
+            ("(a or b) * c", "(a or b)|_times(c)"),
+            ("a ~ b + c ~ d", "a|_joined(b)|_add(c|_joined(d))"),
+            ("-a.b|f ** 2", "a.b|_negative|f|_power(2)"),
+            ("not a in b", "not a|_in(b)"),
+            ("not not a", "not (not a)"),
+            ("a < b <= c", "a|_compare('lt', b, 'le', c)"),
+            ("a not in b and '' and c", "a|_not_in(b) and '' and c"),
+            ("'' and c", "''|_as_is and c"),
+            ("('' or 0) and c", "('' or 0)|_as_is and c"),
+            ("a[1:].b(c)[0].d", "((a|_slice(1, none)).b(c)|_item(0)).d"),
+            ("a['b'].items", "a['b']|_attribute('items')"),
+            ("loop.index", "loop.index"),
+            (
+                "a is divisibleby 3 or b is not none",
+                "a is divisibleby(3) or b is not none",
+            ),
+            ("(a is b)|f", "(a is b)|f"),
+            ("a if b else c, d", "_tuple((a if b else c), d)"),
+            ("f(*a, b=c ~ 'd', **e)", "f(*a|_each, b=c|_joined('d'), **e)"),
+        ] {
+            assert_eq!(
+                rewrite(&format!("{{{{ {source} }}}}")).unwrap(),
+                format!("{{{{ {want} }}}}")
+            );
+        }
+        for (source, told) in [
+            ("a\n{{ b", "line 2: a tag without its `}}`"),
+            ("{{ a b }}", "line 1: expected the end of the tag, found `b`"),
+            ("{% if a b %}", "line 1: `if`: expected the end of the tag, found `b`"),
+            ("{# a", "line 1: a comment without its `#}`"),
+            ("{{ a[1 }}", "line 1: expected `]`, found `}`"),
+            ("{{ a + }}", "line 1: expected a value, found `}}`, the end of the tag"),
+            (
+                "{% include 'a' %}",
+                "line 1: the tag `include` reads another template, and a chat template has none",
+            ),
+        ] {
+            assert_eq!(rewrite(source).unwrap_err(), told);
         }
     }
 

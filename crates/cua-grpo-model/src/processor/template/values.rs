@@ -2,80 +2,13 @@
 
 use super::lexer::Kind;
 use super::limits::HELD;
-use super::parser::{Level, Parser, Piece, Read, TUPLE, long};
+use super::parser::{Level, METHODS, Parser, Piece, Read, TUPLE, long};
 
 /// Bytes from which on a text in quotes pays each time.
 const LONG: usize = 256;
 
 /// Words that are no values.
 const WORDS: [&str; 8] = ["and", "or", "not", "in", "is", "if", "else", "elif"];
-
-/// Methods of dictionaries, lists, tuples and texts, which are found before entries of the same name.
-const METHODS: [&str; 63] = [
-    "append",
-    "capitalize",
-    "casefold",
-    "center",
-    "clear",
-    "copy",
-    "count",
-    "encode",
-    "endswith",
-    "expandtabs",
-    "extend",
-    "find",
-    "format",
-    "format_map",
-    "fromkeys",
-    "get",
-    "index",
-    "insert",
-    "isalnum",
-    "isalpha",
-    "isascii",
-    "isdecimal",
-    "isdigit",
-    "isidentifier",
-    "islower",
-    "isnumeric",
-    "isprintable",
-    "isspace",
-    "istitle",
-    "isupper",
-    "items",
-    "join",
-    "keys",
-    "ljust",
-    "lower",
-    "lstrip",
-    "maketrans",
-    "partition",
-    "pop",
-    "popitem",
-    "remove",
-    "removeprefix",
-    "removesuffix",
-    "replace",
-    "reverse",
-    "rfind",
-    "rindex",
-    "rjust",
-    "rpartition",
-    "rsplit",
-    "rstrip",
-    "setdefault",
-    "sort",
-    "split",
-    "splitlines",
-    "startswith",
-    "strip",
-    "swapcase",
-    "title",
-    "translate",
-    "update",
-    "upper",
-    "values",
-];
 
 impl Parser<'_> {
     pub(super) fn primary(&mut self) -> Read<Piece> {
@@ -177,6 +110,10 @@ impl Parser<'_> {
                     Kind::Whole(digits) => digits,
                     other => return Err(format!("expected a name or a number after the dot, found {other}")),
                 };
+                // Of a number the dot would be the point.
+                if value.text.ends_with(|last: char| last.is_ascii_digit()) && value.constant {
+                    value.text = format!("({})", value.text);
+                }
                 if METHODS.contains(&name.as_str()) && !self.at_sign("(") && value.text != "loop" {
                     value.filter(&format!("_attribute('{name}')"))
                 } else {
@@ -201,7 +138,10 @@ impl Parser<'_> {
         }
         self.expect("]")?;
         match parts.as_slice() {
-            [Some(key)] if !key.starts_with('\'') => Ok(value.filter(&format!("_item({key})"))),
+            // A text in quotes is left to the engine, but for those that may be methods.
+            [Some(key)] if !key.starts_with('\'') || METHODS.contains(&key.trim_matches('\'')) => {
+                Ok(value.filter(&format!("_item({key})")))
+            }
             [Some(key)] => Ok(Piece::new(
                 Level::Primary,
                 format!("{}[{key}]", value.at(Level::Primary)),
