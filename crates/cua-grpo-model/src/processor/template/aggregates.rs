@@ -4,7 +4,7 @@ use super::compare::{equal, keyed, order, short, sorted};
 use super::kinds::{Kind, Number, items, kind, name};
 use super::lazy::Generator;
 use super::limits::{self, wrong};
-use super::{arithmetic, operators, python};
+use super::{arithmetic, kinds, operators, python};
 use minijinja::value::Kwargs;
 use minijinja::{Environment, Error, Value};
 use std::cmp::Ordering;
@@ -51,7 +51,7 @@ fn flag(given: Given<'_>, options: &Kwargs, name: &str) -> Result<bool, Error> {
 
 /// The first item; a generator has one less afterwards.
 fn first(value: &Value) -> Result<Value, Error> {
-    super::kinds::each(value)?;
+    kinds::each(value)?;
     Ok(value.try_iter()?.next().unwrap_or(Value::UNDEFINED))
 }
 
@@ -220,7 +220,7 @@ fn join(value: &Value, separator: Given<'_>, attribute: Given<'_>, options: Kwar
         if index > 0 {
             out.push_str(&separator);
         }
-        out.push_str(&operators::text(key)?);
+        out.push_str(&kinds::text(key)?);
         limits::length(out.len())?;
     }
     Ok(out)

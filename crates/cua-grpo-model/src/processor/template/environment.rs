@@ -14,7 +14,7 @@ pub(super) fn environment() -> Environment<'static> {
     environment.set_trim_blocks(true);
     environment.set_lstrip_blocks(true);
     // What is written is paid for here, and once more where it is made: a template may write one text many times.
-    environment.set_formatter(|out, _, value| Ok(out.write_str(&operators::text(value)?)?));
+    environment.set_formatter(|out, _, value| Ok(out.write_str(&kinds::text(value)?)?));
     environment.set_unknown_method_callback(methods::call);
     // A function of the engine's that Jinja lacks; a template may ask whether a variable of this name is there.
     environment.remove_global("debug");
@@ -39,7 +39,7 @@ pub(super) fn environment() -> Environment<'static> {
 }
 
 fn add_filters(environment: &mut Environment<'static>) {
-    environment.add_filter("string", |value: &Value| limits::text(operators::text(value)?));
+    environment.add_filter("string", |value: &Value| limits::text(kinds::text(value)?));
     environment.add_filter("int", int);
     environment.add_filter("float", float);
     environment.add_filter("abs", |value: &Value| match kinds::kind(value) {

@@ -3,7 +3,7 @@
 use super::kinds::{Kind, Number, kind, name};
 use super::limits::{length, spend, wrong};
 use super::spec::{self, Spec};
-use super::{operators, python};
+use super::{kinds, python};
 use minijinja::value::Kwargs;
 use minijinja::{Error, Value};
 
@@ -124,7 +124,7 @@ fn field(layout: &str, form: char, value: &Value) -> Result<String, Error> {
     };
     let found = kind(value);
     let shown = match (form, found) {
-        ('s', _) => Some(operators::text(value)?),
+        ('s', _) => Some(kinds::text(value)?),
         ('r', _) => Some(python::repr(value)),
         ('c', Kind::Text) if python::str(value).chars().count() == 1 => Some(python::str(value)),
         ('c', Kind::Number(Number::Whole(code))) => {
@@ -226,12 +226,12 @@ pub(super) fn braces(format: &str, given: &[Value], named: &Kwargs) -> Result<St
         let mut value = named_value(field, given, named, &mut numbered)?;
         match conversion {
             None => {}
-            Some("s") => value = Value::from(operators::text(&value)?),
+            Some("s") => value = Value::from(kinds::text(&value)?),
             Some("r") => value = Value::from(python::repr(&value)),
             Some(other) => return Err(wrong(format!("format: `!{other}`: expected `!s` or `!r`"))),
         }
         out.push_str(&match layout {
-            "" => operators::text(&value)?,
+            "" => kinds::text(&value)?,
             layout => Spec::parse(layout)?.write(&value)?,
         });
     }

@@ -1,7 +1,8 @@
 //! What a value of the engine is under Python, and the items of those that have some.
 
-use super::lazy::{Generator, View};
+use super::lazy::{Generator, Method, View};
 use super::limits::{self, wrong};
+use super::python;
 use super::value::{BigInteger, List, Range};
 use minijinja::value::ValueKind;
 use minijinja::{Error, Value};
@@ -127,4 +128,21 @@ pub(super) fn items(value: &Value) -> Result<Vec<Value>, Error> {
         limits::spend_items(items.len())?;
     }
     Ok(items)
+}
+
+/// `str(value)`, which of a generator is an address under Python.
+///
+/// # Errors
+/// For a generator.
+pub(super) fn text(value: &Value) -> Result<String, Error> {
+    match kind(value) {
+        Kind::Generator => Err(wrong(
+            "a generator (of `select`, `map` and such) is written, which gives an address under Python; put `|list` behind it"
+                .to_owned(),
+        )),
+        Kind::Other if value.downcast_object_ref::<Method>().is_some() => {
+            Err(wrong("a method is written; it needs `()` to be called".to_owned()))
+        }
+        _ => Ok(python::str(value)),
+    }
 }

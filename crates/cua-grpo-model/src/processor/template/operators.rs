@@ -5,7 +5,7 @@ use super::lazy::Method;
 use super::limits::{self, wrong};
 use super::parser::{METHODS, TUPLE};
 use super::value::{BigInteger, List, Range};
-use super::{arithmetic, formats, kinds, python};
+use super::{arithmetic, formats, kinds};
 use minijinja::value::Rest;
 use minijinja::{Environment, Error, Value};
 
@@ -39,9 +39,9 @@ pub(super) fn add(environment: &mut Environment<'static>) {
         _ => Err(wrong(format!("`+` before a value of the type {}", name(value)))),
     });
     environment.add_filter("_joined", |first: &Value, others: Rest<Value>| {
-        let mut out = text(first)?;
+        let mut out = kinds::text(first)?;
         for other in others.iter() {
-            out.push_str(&text(other)?);
+            out.push_str(&kinds::text(other)?);
             limits::length(out.len())?;
         }
         limits::text(out)
@@ -61,23 +61,6 @@ fn unsupported(sign: &str, left: &Value, right: &Value) -> Error {
         name(left),
         name(right)
     ))
-}
-
-/// `str(value)`, which of a generator is an address under Python.
-///
-/// # Errors
-/// For a generator.
-pub(super) fn text(value: &Value) -> Result<String, Error> {
-    match kind(value) {
-        Kind::Generator => Err(wrong(
-            "a generator (of `select`, `map` and such) is written, which gives an address under Python; put `|list` behind it"
-                .to_owned(),
-        )),
-        Kind::Other if value.downcast_object_ref::<Method>().is_some() => {
-            Err(wrong("a method is written; it needs `()` to be called".to_owned()))
-        }
-        _ => Ok(python::str(value)),
-    }
 }
 
 /// `left + right`.

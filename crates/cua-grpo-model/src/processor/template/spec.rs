@@ -1,8 +1,7 @@
 //! One field of a format as Python fills it: width, sign, digits, and the forms of numbers.
 
-use super::kinds::{Kind, Number, kind, name};
+use super::kinds::{self, Kind, Number, kind, name};
 use super::limits::wrong;
-use super::operators;
 use minijinja::{Error, Value};
 
 /// How a field is written.
@@ -133,7 +132,7 @@ impl Spec {
                 Ok(self.float(number.float()))
             }
             (Kind::Text | Kind::Number(_), _) => wrong_form(),
-            _ if self.form.is_none() && self.width == 0 && self.align.is_none() => operators::text(value),
+            _ if self.form.is_none() && self.width == 0 && self.align.is_none() => kinds::text(value),
             _ => wrong_form(),
         }
     }
@@ -187,7 +186,7 @@ impl Spec {
         let group = |digits: &str| {
             let mut out = String::new();
             for (index, digit) in digits.chars().enumerate() {
-                if index > 0 && (digits.len() - index) % size == 0 {
+                if index > 0 && (digits.len() - index).is_multiple_of(size) {
                     out.push(grouping);
                 }
                 out.push(digit);
