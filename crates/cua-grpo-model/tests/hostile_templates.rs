@@ -176,15 +176,23 @@ fn limits_say_what_they_count() {
     }
 }
 
-/// Comparing what is shared in lists goes over it as often as it is shared; only time bounds that.
+/// Going over what is shared in lists goes over it as often as it is shared: comparing pays, and for a key of a dictionary,
+/// which the engine computes with by itself, there is the time.
 #[test]
-fn what_only_time_bounds_is_given_up() {
-    let source = "{% set ns = namespace(x=[1], y=[1]) %}{% for i in range(64) %}{% set ns.x = [ns.x, ns.x] %}\
-                  {% set ns.y = [ns.y, ns.y] %}{% endfor %}{{ ns.x == ns.y }}";
-    let start = Instant::now();
-    let error = render(source).unwrap_err();
-    assert!(error.contains("it takes longer than 10 seconds"), "{error}");
-    assert!(start.elapsed() < Duration::from_secs(20));
+fn what_is_shared_is_given_up() {
+    for (last, expected) in [
+        ("ns.x == ns.y", "it makes more than 256 MiB"),
+        ("{ns.x: 1}", "it takes longer than 10 seconds"),
+    ] {
+        let source = format!(
+            "{{% set ns = namespace(x=[1], y=[1]) %}}{{% for i in range(64) %}}{{% set ns.x = [ns.x, ns.x] %}}\
+             {{% set ns.y = [ns.y, ns.y] %}}{{% endfor %}}{{{{ {last} }}}}"
+        );
+        let start = Instant::now();
+        let error = render(&source).unwrap_err();
+        assert!(error.contains(expected), "{error}");
+        assert!(start.elapsed() < Duration::from_secs(20));
+    }
 }
 
 #[test]
@@ -231,4 +239,35 @@ fn what_is_large_but_meant_is_rendered() {
     ] {
         assert_eq!(render(source).unwrap(), want, "{source}");
     }
+}
+
+/// What the engine would not survive, or would say in several lines, is one line.
+#[test]
+fn errors_are_one_line() {
+    for (source, expected) in [
+        ("{#".repeat(100_000), "line 1: a comment without its `#}`"),
+        (
+            format!("{{{{ {} }}}}", "9".repeat(100_000)),
+            "line 1: a number of 100000 digits; expected at most 4300",
+        ),
+        (
+            "{{ raise_exception('one\\r\\n  two\\x1b[31m\\tthree\\x00') }}".to_owned(),
+            "one two\\u{1b}[31m three\\u{0}",
+        ),
+        ("{{ ".to_owned(), "line 1: a tag without its `}}`"),
+        ("{{ (((((".to_owned(), "line 1: a tag without its `}}`"),
+        (
+            format!("{{{{ {}1{} }}}}", "f(".repeat(500), ")".repeat(500)),
+            "levels of brackets",
+        ),
+    ] {
+        let error = render(&source).unwrap_err();
+        assert!(error.contains(expected), "{error}");
+        assert!(!error.contains(char::is_control) && error.len() < 400, "{error}");
+    }
+    assert_eq!(render("{{ [1,2,3][0:5:-1] }}{{ [][-1::-1] }}"), Ok("[][]".to_owned()));
+    assert_eq!(
+        render(&format!("{{# {} #}}a", "{#".repeat(100_000))),
+        Ok("a".to_owned())
+    );
 }

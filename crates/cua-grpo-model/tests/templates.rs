@@ -190,9 +190,8 @@ fn a_copied_processor_has_every_file_that_is_read() {
 }
 
 #[test]
-fn what_the_engine_does_not_survive_is_an_error() {
+fn what_the_engine_does_not_survive_is_rendered() {
     let template = ChatTemplate::new("{{ [1, 2][0:2:-1] }}").unwrap();
     let rendered = template.render(&json!([]), None, &Map::new());
-    let error = rendered.unwrap_or_else(|error| error.to_string());
-    assert!(error == "[]" || error.contains("negative step"), "{error}");
+    assert_eq!(rendered.unwrap(), "[]");
 }

@@ -52,6 +52,7 @@ pub(super) fn fold(text: &str) -> String {
         match character {
             // Without a dot, which its capital has not either, but that is also the capital of another letter.
             '\u{131}' => out.push(character),
+            '\u{1E9E}' => out.push_str("ss"),
             // Cherokee folds to its capitals.
             '\u{13A0}'..='\u{13F5}' => out.push(character),
             '\u{13F8}'..='\u{13FD}' | '\u{AB70}'..='\u{ABBF}' => out.extend(character.to_uppercase()),

@@ -28,6 +28,11 @@ fn write_time(time: &DateTime<Local>, format: &str) -> Result<String, Error> {
         match directive {
             Some('f') => ours.push_str(&microseconds),
             Some('z' | 'Z') => {}
+            // Directives of this library alone.
+            Some(other @ ('q' | 'v')) => {
+                ours.push_str("%%");
+                ours.push(other);
+            }
             Some(directive) => {
                 ours.push('%');
                 ours.push(directive);

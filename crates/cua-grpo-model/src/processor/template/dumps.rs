@@ -1,5 +1,6 @@
 //! JSON text exactly as Python's `json.dumps` writes it, with its options.
 
+use super::kinds::{Kind, kind, name};
 use super::value::{self, BigInteger};
 use super::{filters, limits, python};
 use minijinja::value::{Kwargs, Rest, ValueKind};
@@ -115,6 +116,12 @@ fn write(value: &Value, layout: &Layout, depth: usize, out: &mut String) -> Resu
             write_text(text, layout, out);
         }
         ValueKind::Seq | ValueKind::Iterable => {
+            if matches!(kind(value), Kind::Range | Kind::View | Kind::Generator) {
+                return Err(wrong(format!(
+                    "tojson: a {} is not JSON serializable; put `|list` before it",
+                    name(value)
+                )));
+            }
             limits::items(value)?;
             let items: Vec<Value> = value.try_iter()?.collect();
             write_all(&items, ['[', ']'], layout, depth, out, &mut |item, out| {

@@ -1,12 +1,12 @@
 //! The environment that transformers compiles chat templates in: its functions, and Jinja's filters and tests where the
 //! engine's own differ from those under Python.
 
-use super::operands::{REVERSED, TUPLE};
+use super::kinds::{self, Kind, Number};
+use super::lazy::Generator;
 use super::value::{BigInteger, List, Range};
-use super::{clock, dumps, filters, limits, methods, python};
+use super::{aggregates, arithmetic, clock, compare, dumps, filters, limits, methods, operators, python};
 use minijinja::value::{Kwargs, Rest, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, State, Value};
-use std::fmt::Write;
 
 /// An environment without templates.
 pub(super) fn environment() -> Environment<'static> {
@@ -14,7 +14,7 @@ pub(super) fn environment() -> Environment<'static> {
     environment.set_trim_blocks(true);
     environment.set_lstrip_blocks(true);
     // What is written is paid for here, and once more where it is made: a template may write one text many times.
-    environment.set_formatter(|out, _, value| Ok(out.write_str(&python::str(value))?));
+    environment.set_formatter(|out, _, value| Ok(out.write_str(&kinds::text(value)?)?));
     environment.set_unknown_method_callback(methods::call);
     // A function of the engine's that Jinja lacks; a template may ask whether a variable of this name is there.
     environment.remove_global("debug");
@@ -27,44 +27,62 @@ pub(super) fn environment() -> Environment<'static> {
     });
     environment.add_function("joiner", minijinja_contrib::globals::joiner);
     environment.add_function("range", Range::call);
-    environment.add_function(TUPLE, |items: Rest<Value>| List::tuple(items.0));
     environment.add_filter("tojson", dumps::to_json);
     add_filters(&mut environment);
     filters::add(&mut environment);
+    aggregates::add(&mut environment);
+    operators::add(&mut environment);
     limits::add(&mut environment);
     add_tests(&mut environment);
+    compare::add(&mut environment);
     environment
 }
 
 fn add_filters(environment: &mut Environment<'static>) {
-    environment.add_filter("string", |value: &Value| limits::text(python::str(value)));
-    environment.add_filter("join", join);
-    environment.add_filter("length", length);
-    environment.add_filter("count", length);
+    environment.add_filter("string", |value: &Value| limits::text(kinds::text(value)?));
     environment.add_filter("int", int);
-    environment.add_filter("float", |value: &Value, default: Option<f64>| {
-        let text = || value.as_str()?.trim().replace('_', "").parse().ok();
-        let number = f64::try_from(value.clone()).ok().or_else(text);
-        number.or(default).unwrap_or(0.0)
+    environment.add_filter("float", float);
+    environment.add_filter("abs", |value: &Value| match kinds::kind(value) {
+        Kind::Number(Number::Whole(whole)) => Ok(Value::from(whole.saturating_abs())),
+        Kind::Number(Number::Float(float)) => Ok(Value::from(float.abs())),
+        _ => Err(wrong(format!("abs: expected a number, found a {}", kinds::name(value)))),
     });
-    environment.add_filter("trim", |value: &Value, characters: Option<&str>| {
-        methods::strip(&python::str(value), characters, true, true).to_owned()
+    environment.add_filter("trim", |value: &Value, characters: Option<Value>, options: Kwargs| {
+        let characters = characters.or(options.get("chars")?).filter(|given| !given.is_none());
+        options.assert_all_used()?;
+        let characters = characters.as_ref().map(python::str);
+        limits::text(methods::strip(&python::str(value), characters.as_deref(), true, true).to_owned())
     });
     environment.add_filter("title", |value: &Value| limits::text(title(&python::str(value))));
     environment.add_filter("upper", |value: &Value| limits::text(python::str(value).to_uppercase()));
     environment.add_filter("lower", |value: &Value| limits::text(python::str(value).to_lowercase()));
+    environment.add_filter("center", |state: &State, value: &Value, width: Option<usize>| {
+        let width = Value::from(width.unwrap_or(80));
+        methods::call(state, &Value::from(python::str(value)), "center", &[width])
+    });
     environment.add_filter("capitalize", |state: &State, value: &Value| {
         methods::call(state, &Value::from(python::str(value)), "capitalize", &[])
     });
     environment.add_filter("replace", replace);
-    environment.add_filter("urlencode", |value: &Value| {
-        limits::text(url_encode(&python::str(value)))
+    environment.add_filter("urlencode", |value: &Value| match kinds::kind(value) {
+        Kind::Dict => {
+            let quoted = |part: &Value| url_encode(&python::str(part)).replace('/', "%2F").replace("%20", "+");
+            let pair = |key: Value| Ok(format!("{}={}", quoted(&key), quoted(&value.get_item(&key)?)));
+            let pairs: Result<Vec<String>, Error> = value.try_iter()?.map(pair).collect();
+            limits::text(pairs?.join("&"))
+        }
+        Kind::List | Kind::Tuple => Err(wrong("urlencode: expected a text or a dictionary".to_owned())),
+        _ => limits::text(url_encode(&python::str(value))),
     });
     environment.add_filter("items", |state: &State, value: &Value| match value.is_undefined() {
-        true => Ok(Value::from(Vec::<Value>::new())),
-        false => methods::call(state, value, "items", &[]),
+        true => Ok(Generator::of(Vec::new())),
+        false => Ok(Generator::of(kinds::items(&methods::call(
+            state,
+            value,
+            "items",
+            &[],
+        )?)?)),
     });
-    environment.add_filter(REVERSED, reversed);
     environment.add_filter("dictsort", dict_sort);
     environment.add_filter("attr", attribute);
     environment.add_filter("pprint", pretty);
@@ -78,15 +96,32 @@ fn add_filters(environment: &mut Environment<'static>) {
 }
 
 fn add_tests(environment: &mut Environment<'static>) {
-    let sequence = |value: &Value| {
+    let iterable = |value: &Value| {
         matches!(
             value.kind(),
-            ValueKind::String | ValueKind::Seq | ValueKind::Map | ValueKind::Iterable
+            ValueKind::String | ValueKind::Seq | ValueKind::Map | ValueKind::Iterable | ValueKind::Undefined
         )
     };
+    environment.add_test("iterable", iterable);
+    environment.add_test("sequence", move |value: &Value| {
+        iterable(value) && !matches!(kinds::kind(value), Kind::Generator | Kind::View)
+    });
     let big = |value: &Value| value.downcast_object_ref::<BigInteger>().is_some();
-    environment.add_test("sequence", sequence);
-    environment.add_test("iterable", move |value: &Value| sequence(value) || value.is_undefined());
+    for (name, rest) in [("even", 0), ("odd", 1)] {
+        environment.add_test(name, move |value: &Value| remains(value, &Value::from(2), rest));
+    }
+    type Case = fn(char) -> bool;
+    let cases: [(&str, Case, Case); 2] = [
+        ("lower", char::is_lowercase, char::is_uppercase),
+        ("upper", char::is_uppercase, char::is_lowercase),
+    ];
+    for (name, wanted, other) in cases {
+        environment.add_test(name, move |value: &Value| {
+            let text = python::str(value);
+            text.chars().any(wanted) && !text.chars().any(other)
+        });
+    }
+    environment.add_test("divisibleby", |value: &Value, by: &Value| remains(value, by, 0));
     environment.add_test("number", move |value: &Value| {
         // Truth values are numbers in Python.
         matches!(value.kind(), ValueKind::Number | ValueKind::Bool) || big(value)
@@ -98,35 +133,15 @@ fn add_tests(environment: &mut Environment<'static>) {
     });
 }
 
-/// `separator` between the texts of the items, or of one attribute of each.
-fn join(items: &Value, separator: Option<&Value>, options: Kwargs) -> Result<String, Error> {
-    let separator = separator.cloned().or(options.get("d")?).unwrap_or_default();
-    let attribute: Option<Value> = options.get("attribute")?;
-    options.assert_all_used()?;
-    let separator = python::str(&separator);
-    let mut out = String::new();
-    for (index, item) in items.try_iter()?.enumerate() {
-        limits::spend(separator.len())?;
-        limits::length(out.len())?;
-        if index > 0 {
-            out.push_str(&separator);
-        }
-        let item = match attribute.as_ref().map(python::str) {
-            Some(path) => path.split('.').try_fold(item, |item, key| item.get_attr(key))?,
-            None => item,
-        };
-        write!(out, "{}", python::str(&item)).map_err(|error| wrong(error.to_string()))?;
+/// Whether a division leaves this.
+fn remains(value: &Value, by: &Value, rest: i128) -> Result<bool, Error> {
+    match (kinds::kind(value), kinds::kind(by)) {
+        (Kind::Number(one), Kind::Number(other)) => compare::equal(&arithmetic::rest(one, other)?, &Value::from(rest)),
+        _ => Err(wrong(format!(
+            "a test of a division: expected numbers, found {}",
+            kinds::name(value)
+        ))),
     }
-    Ok(out)
-}
-
-/// What is undefined has the length 0.
-fn length(value: &Value) -> Result<usize, Error> {
-    if value.is_undefined() {
-        return Ok(0);
-    }
-    let counted = value.len().or_else(|| value.try_iter().ok().map(Iterator::count));
-    counted.ok_or_else(|| wrong(format!("a value of the kind {} has no length", value.kind())))
 }
 
 /// `int(default=0, base=10)`: what is no number becomes the default.
@@ -134,6 +149,9 @@ fn int(value: &Value, default: Option<Value>, base: Option<u32>, options: Kwargs
     let default = default.or(options.get("default")?).unwrap_or_else(|| Value::from(0));
     let base = base.or(options.get("base")?).unwrap_or(10);
     options.assert_all_used()?;
+    if value.is_undefined() {
+        return Err(wrong("int: an undefined value".to_owned()));
+    }
     if !(2..=36).contains(&base) {
         return Err(wrong(format!("int: expected a base of 2 to 36, found {base}")));
     }
@@ -151,14 +169,27 @@ fn int(value: &Value, default: Option<Value>, base: Option<u32>, options: Kwargs
         let whole = i128::from_str_radix(text, base).ok();
         let float = || text.parse::<f64>().ok().filter(|number| number.is_finite());
         return Ok(whole
-            .or_else(|| float().map(|number| number as i128))
-            .map_or(default, Value::from));
+            .map(Value::from)
+            .or_else(|| float().map(arithmetic::cut))
+            .unwrap_or(default));
     }
     let number = f64::try_from(value.clone()).ok().filter(|number| number.is_finite());
     Ok(match (value.kind(), number) {
         (ValueKind::Bool, _) => Value::from(i64::from(value.is_true())),
-        (_, Some(number)) => Value::from(number as i128),
+        (_, Some(number)) => arithmetic::cut(number),
         _ => default,
+    })
+}
+
+/// `float(default=0.0)`: what is no number becomes the default.
+fn float(value: &Value, default: Option<Value>, options: Kwargs) -> Result<Value, Error> {
+    let default = default.or(options.get("default")?).unwrap_or_else(|| Value::from(0.0));
+    options.assert_all_used()?;
+    let text = || value.as_str()?.trim().replace('_', "").parse::<f64>().ok();
+    Ok(match kinds::kind(value) {
+        Kind::Undefined => return Err(wrong("float: an undefined value".to_owned())),
+        Kind::Number(number) => Value::from(number.float()),
+        _ => text().map_or(default, Value::from),
     })
 }
 
@@ -183,6 +214,12 @@ fn dict_sort(
             )));
         }
     };
+    if !matches!(kinds::kind(value), Kind::Dict) {
+        return Err(wrong(format!(
+            "dictsort: expected a dictionary, found a {}",
+            kinds::name(value)
+        )));
+    }
     let mut pairs = Vec::new();
     for key in value.try_iter()? {
         limits::spend_items(4)?;
@@ -255,20 +292,6 @@ fn sorted(value: &Value) -> Result<Value, Error> {
             Ok(if tuple { List::tuple(items) } else { Value::from(items) })
         }
         _ => Ok(value.clone()),
-    }
-}
-
-/// What `[::-1]` gives; see [`super::rewrite`].
-fn reversed(value: &Value) -> Result<Value, Error> {
-    limits::spend(value.as_str().map_or(0, str::len))?;
-    limits::items(value)?;
-    match value.as_str() {
-        Some(text) => Ok(text.chars().rev().collect::<String>().into()),
-        None => {
-            let mut items: Vec<Value> = value.try_iter()?.collect();
-            items.reverse();
-            Ok(Value::from(items))
-        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! The engine's own filters that make texts or lists, each paying for what it makes; see [`super::limits`].
 
-use super::{formats, limits, python};
+use super::lazy::Generator;
+use super::value::List;
+use super::{formats, kinds, limits, methods, python};
 use minijinja::value::{Kwargs, Rest, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, State, Value, filters};
 use std::borrow::Cow;
@@ -10,25 +12,9 @@ const MOST: usize = 10_000;
 
 /// Puts them in the place of the engine's.
 pub(super) fn add(environment: &mut Environment<'static>) {
-    environment.add_filter("list", |state: &State, value: Value| {
-        let letters = value.as_str().map_or(0, |text| text.chars().count());
-        limits::spend_items(letters)?;
-        paid(state, value, filters::list)
-    });
-    environment.add_filter("reverse", |state: &State, value: Value| {
-        limits::spend(value.as_str().map_or(0, str::len))?;
-        paid(state, value, |_, value| filters::reverse(&value))
-    });
-    environment.add_filter("sort", |state: &State, value: Value, options: Kwargs| {
-        paid(state, value, |state, value| filters::sort(state, value, options))
-    });
-    environment.add_filter("unique", |state: &State, value: Value, options: Kwargs| {
-        paid(state, value, |state, value| filters::unique(state, value, options))
-    });
     environment.add_filter(
         "groupby",
         |state: &State, value: Value, by: Option<&str>, options: Kwargs| {
-            limits::items(&value)?;
             paid(state, value, |_, value| filters::groupby(value, by, options))
         },
     );
@@ -37,7 +23,7 @@ pub(super) fn add(environment: &mut Environment<'static>) {
         |state: &State, value: Value, count: usize, fill: Option<Value>| {
             few("batch", count)?;
             limits::spend_items(count)?;
-            paid(state, value, |state, value| filters::batch(state, value, count, fill))
+            lazy(state, value, |state, value| filters::batch(state, value, count, fill))
         },
     );
     environment.add_filter(
@@ -45,11 +31,11 @@ pub(super) fn add(environment: &mut Environment<'static>) {
         |state: &State, value: Value, count: usize, fill: Option<Value>| {
             few("slice", count)?;
             limits::spend_items(2 * count)?;
-            paid(state, value, |state, value| filters::slice(state, value, count, fill))
+            lazy(state, value, |state, value| filters::slice(state, value, count, fill))
         },
     );
     environment.add_filter("map", |state: &State, value: Value, given: Rest<Value>| {
-        paid(state, value, |state, value| {
+        picked(state, value, |state, value| {
             filters::map(state, value, given).map(Value::from)
         })
     });
@@ -57,7 +43,7 @@ pub(super) fn add(environment: &mut Environment<'static>) {
     environment.add_filter(
         "select",
         |state: &State, value: Value, test: Name<'_>, given: Rest<Value>| {
-            paid(state, value, |state, value| {
+            picked(state, value, |state, value| {
                 filters::select(state, value, test, given).map(Value::from)
             })
         },
@@ -65,7 +51,7 @@ pub(super) fn add(environment: &mut Environment<'static>) {
     environment.add_filter(
         "reject",
         |state: &State, value: Value, test: Name<'_>, given: Rest<Value>| {
-            paid(state, value, |state, value| {
+            picked(state, value, |state, value| {
                 filters::reject(state, value, test, given).map(Value::from)
             })
         },
@@ -73,7 +59,7 @@ pub(super) fn add(environment: &mut Environment<'static>) {
     environment.add_filter(
         "selectattr",
         |state: &State, value: Value, key: Cow<'_, str>, test: Name<'_>, given: Rest<Value>| {
-            paid(state, value, |state, value| {
+            picked(state, value, |state, value| {
                 filters::selectattr(state, value, key, test, given).map(Value::from)
             })
         },
@@ -81,7 +67,7 @@ pub(super) fn add(environment: &mut Environment<'static>) {
     environment.add_filter(
         "rejectattr",
         |state: &State, value: Value, key: Cow<'_, str>, test: Name<'_>, given: Rest<Value>| {
-            paid(state, value, |state, value| {
+            picked(state, value, |state, value| {
                 filters::rejectattr(state, value, key, test, given).map(Value::from)
             })
         },
@@ -89,16 +75,47 @@ pub(super) fn add(environment: &mut Environment<'static>) {
     environment.add_filter("escape", escape);
     environment.add_filter("e", escape);
     environment.add_filter("indent", indent);
-    environment.add_filter("format", |state: &State, format: &Value, given: Rest<Value>| {
-        formats::check(&python::str(format), '%', &given)?;
-        filters::format(state, format, given)
+    environment.add_filter("format", |format: &Value, given: Rest<Value>, named: Kwargs| {
+        let names: Vec<&str> = named.args().collect();
+        let pairs = || {
+            names
+                .iter()
+                .map(|name| Ok((Value::from(*name), named.get::<Value>(name)?)))
+        };
+        let given = match (names.is_empty(), given.is_empty()) {
+            (true, _) => List::tuple(given.0),
+            (false, true) => pairs().collect::<Result<Vec<_>, Error>>()?.into_iter().collect(),
+            (false, false) => {
+                return Err(wrong(
+                    "format: expected values by place or by name, not both".to_owned(),
+                ));
+            }
+        };
+        limits::text(formats::percent(&python::str(format), &given)?)
     });
 }
 
 /// What `make` makes of `value`, with as many items at the most.
 fn paid(state: &State, value: Value, make: impl FnOnce(&State, Value) -> Result<Value, Error>) -> Result<Value, Error> {
-    limits::items(&value)?;
-    make(state, value)
+    make(state, Value::from(kinds::items(&value)?))
+}
+
+/// As [`paid`], a generator of the items.
+fn lazy(state: &State, value: Value, make: impl FnOnce(&State, Value) -> Result<Value, Error>) -> Result<Value, Error> {
+    let made = paid(state, value, make)?;
+    Ok(Generator::of(made.try_iter()?.collect()))
+}
+
+/// As [`lazy`]; Jinja asks whether `value` is true before it goes over it.
+fn picked(
+    state: &State,
+    value: Value,
+    make: impl FnOnce(&State, Value) -> Result<Value, Error>,
+) -> Result<Value, Error> {
+    if !value.is_true() {
+        return Ok(Generator::of(Vec::new()));
+    }
+    lazy(state, value, make)
 }
 
 /// That an argument asks for no more than people write.
@@ -150,14 +167,21 @@ fn indent(
         }
         _ => return Err(wrong("indent: expected a width that is a number or a text".to_owned())),
     };
+    if value.as_str().is_none() {
+        return Err(wrong(format!(
+            "indent: expected a text, found a {}",
+            kinds::name(value)
+        )));
+    }
     let text = python::str(value);
-    let lines = text.matches('\n').count() + 1;
+    let lines = text.chars().filter(|character| character.is_control()).count() + 1;
     let bytes = lines.saturating_mul(by.len()).saturating_add(text.len());
     limits::length(bytes)?;
     limits::spend(bytes)?;
     let mut out = String::with_capacity(bytes);
     // As in Jinja, which adds a line end before it takes the text apart into lines.
-    for (index, line) in text.split('\n').enumerate() {
+    let text = text + "\n";
+    for (index, line) in methods::lines(&text, false).into_iter().enumerate() {
         if index > 0 {
             out.push('\n');
         }

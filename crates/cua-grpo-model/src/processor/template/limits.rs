@@ -1,24 +1,16 @@
 //! Limits of a template, which comes with a model: so many instructions, so much text, such depth, so long.
 //!
 //! Work runs on a thread of its own with a deep stack, and is given up after a time. Whatever makes a text or a list pays for
-//! its bytes before it is made; `rewrite` puts the filters [`HELD`] and [`TIMES`] and the function [`RAW`] where the engine
-//! would make some by itself.
+//! its bytes before it is made; the filter [`HELD`] and the function [`RAW`] stand where the engine would make some by itself.
 
-use minijinja::value::ValueKind;
 use minijinja::{Environment, Error, ErrorKind, Value};
 use std::cell::Cell;
 use std::panic::AssertUnwindSafe;
-use std::sync::mpsc;
+use std::sync::{Once, mpsc};
 use std::time::Duration;
 
-/// Pays for an operand of a sum or of `~`, and bounds it: of so many operands of a tag each has its share.
+/// Pays for a long text in quotes.
 pub(super) const HELD: &str = "_held";
-
-/// What stands for a product.
-pub(super) const TIMES: &str = "_times";
-
-/// Bounds the right side of a product whose left side is a quotient or a power: it must be a number.
-pub(super) const NUMBER: &str = "_number";
 
 /// Pays for a long stretch of the template's own text.
 pub(super) const RAW: &str = "_raw";
@@ -73,7 +65,7 @@ impl std::fmt::Display for Stopped {
             Self::Late => write!(f, "it takes longer than {} seconds", TIME.as_secs()),
             Self::Spent => f.write_str(&spent()),
             Self::Panicked => f.write_str(
-                "the template engine does not survive one of its expressions; is there a slice with a negative step?",
+                "the template engine does not survive it, which is a fault of the engine; the template must be written otherwise",
             ),
             Self::NoThread(error) => write!(f, "no thread can be started for it: {error}"),
         }
@@ -88,21 +80,36 @@ fn spent() -> String {
     )
 }
 
+/// What a template's thread is called.
+const THREAD: &str = "template";
+
+/// Keeps panics of templates' threads from being written: they are one error, see [`Stopped::Panicked`].
+fn quiet() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let others = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if std::thread::current().name() != Some(THREAD) {
+                others(panic);
+            }
+        }));
+    });
+}
+
 /// Runs `work` within the limits.
 ///
 /// # Errors
 /// [`Stopped`]; work that takes too long goes on by itself until the process ends.
 pub(super) fn bounded<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Stopped> {
     let (send, receive) = mpsc::channel();
+    quiet();
     let run = move || {
         LEFT.set(BUDGET);
         let done = std::panic::catch_unwind(AssertUnwindSafe(work));
         // Whoever waited may be gone.
         let _ = send.send((done, BROKEN.get()));
     };
-    let thread = std::thread::Builder::new()
-        .name("template".to_owned())
-        .stack_size(STACK);
+    let thread = std::thread::Builder::new().name(THREAD.to_owned()).stack_size(STACK);
     thread.spawn(run).map_err(Stopped::NoThread)?;
     match receive.recv_timeout(TIME) {
         Ok((Ok(_), true)) => Err(Stopped::Spent),
@@ -197,67 +204,13 @@ pub(super) fn items(value: &Value) -> Result<(), Error> {
 /// Adds the filters and the function to an environment, and bounds its instructions.
 pub(super) fn add(environment: &mut Environment<'static>) {
     environment.set_fuel(Some(FUEL));
-    environment.add_filter(HELD, |value: Value, share: usize| held(value, MOST_TEXT / share.max(1)));
-    environment.add_filter(TIMES, times);
-    environment.add_filter(NUMBER, |value: Value| match value.kind() {
-        ValueKind::String | ValueKind::Seq | ValueKind::Iterable => Err(wrong(
-            "a text or a list in a product with a quotient or a power; put brackets around it".to_owned(),
-        )),
-        _ => Ok(value),
+    environment.add_filter(HELD, |value: Value| {
+        spend(value.as_str().map_or(0, str::len)).map(|()| value)
     });
     environment.add_function(RAW, |bytes: usize| spend(bytes).map(|()| ""));
     // Jinja has none of these.
     for name in ["split", "lines", "zip", "chain"] {
         environment.remove_filter(name);
-    }
-}
-
-fn held(value: Value, most: usize) -> Result<Value, Error> {
-    match value.as_str() {
-        Some(text) if text.len() > most => {
-            return Err(wrong(format!(
-                "a text of {} bytes in an expression; expected at most {most}",
-                text.len()
-            )));
-        }
-        Some(text) => spend(text.len())?,
-        None if matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable) => items(&value)?,
-        None => {}
-    }
-    Ok(value)
-}
-
-/// `left * right`.
-fn times(left: &Value, right: &Value) -> Result<Value, Error> {
-    for (one, other) in [(left, right), (right, left)] {
-        let Some(count) = other.as_usize() else { continue };
-        if let Some(one) = one.as_str() {
-            let bytes = one.len().saturating_mul(count);
-            length(bytes)?;
-            spend(bytes)?;
-            return Ok(Value::from(one.repeat(count)));
-        }
-        if matches!(one.kind(), ValueKind::Seq | ValueKind::Iterable) {
-            let count = one.len().unwrap_or(0).saturating_mul(count);
-            spend_items(count)?;
-            let list: Vec<Value> = one.try_iter()?.collect();
-            return Ok(list.iter().cycle().take(count).cloned().collect());
-        }
-    }
-    let whole = |value: &Value| match value.kind() {
-        ValueKind::Bool => Some(i128::from(value.is_true())),
-        _ if value.is_integer() => i128::try_from(value.clone()).ok(),
-        _ => None,
-    };
-    if let (Some(one), Some(other)) = (whole(left), whole(right)) {
-        let product = one
-            .checked_mul(other)
-            .ok_or_else(|| wrong("a product that is too large".to_owned()))?;
-        return Ok(Value::from(product));
-    }
-    match (f64::try_from(left.clone()), f64::try_from(right.clone())) {
-        (Ok(one), Ok(other)) => Ok(Value::from(one * other)),
-        _ => Err(wrong(format!("tried to multiply {} and {}", left.kind(), right.kind()))),
     }
 }
 

@@ -1,9 +1,11 @@
 //! Methods of Python's texts, lists and dictionaries, counted in characters as Python counts.
 
+use super::kinds::{Kind, kind};
+use super::lazy::View;
 use super::python::{self, is_space};
 use super::value::List;
 use super::{case, formats, limits};
-use minijinja::value::{Kwargs, ValueKind, from_args};
+use minijinja::value::{Kwargs, Rest, ValueKind, from_args};
 use minijinja::{Error, ErrorKind, State, Value};
 
 /// Calls `value.method(args)`; what is not here is left to minijinja's own Python methods.
@@ -16,12 +18,7 @@ pub(super) fn call(state: &State, value: &Value, method: &str, args: &[Value]) -
     };
     let result = match called {
         Some(result) => result,
-        None => {
-            if let Some(text) = value.as_str().filter(|_| method == "format") {
-                formats::check(text, '{', args)?;
-            }
-            minijinja_contrib::pycompat::unknown_method_callback(state, value, method, args)?
-        }
+        None => minijinja_contrib::pycompat::unknown_method_callback(state, value, method, args)?,
     };
     if let Some(text) = result.as_str() {
         limits::spend(text.len())?;
@@ -41,15 +38,16 @@ fn dict_method(value: &Value, method: &str, args: &[Value]) -> Result<Option<Val
     Ok(Some(match method {
         "items" => {
             let () = from_args(args)?;
-            pairs()?.into_iter().map(|(key, item)| tuple(vec![key, item])).collect()
+            let pairs = pairs()?.into_iter().map(|(key, item)| tuple(vec![key, item]));
+            View::of("dict_items", pairs.collect())
         }
         "keys" => {
             let () = from_args(args)?;
-            pairs()?.into_iter().map(|(key, _)| key).collect()
+            View::of("dict_keys", pairs()?.into_iter().map(|(key, _)| key).collect())
         }
         "values" => {
             let () = from_args(args)?;
-            pairs()?.into_iter().map(|(_, item)| item).collect()
+            View::of("dict_values", pairs()?.into_iter().map(|(_, item)| item).collect())
         }
         "copy" => value.clone(),
         _ => return Ok(None),
@@ -130,6 +128,10 @@ fn text_method(text: &str, method: &str, args: &[Value]) -> Result<Option<Value>
                 .and_then(|count| usize::try_from(count).ok());
             named.assert_all_used()?;
             Value::from(replace(text, old, new, count)?)
+        }
+        "format" => {
+            let (given, named): (Rest<Value>, Kwargs) = from_args(args)?;
+            Value::from(formats::braces(text, &given, &named)?)
         }
         "join" => {
             let (items,): (&Value,) = from_args(args)?;
@@ -261,7 +263,7 @@ fn ends_line(character: char) -> bool {
     )
 }
 
-fn lines(text: &str, keep: bool) -> Vec<&str> {
+pub(super) fn lines(text: &str, keep: bool) -> Vec<&str> {
     let mut pieces = Vec::new();
     let mut rest = text;
     while !rest.is_empty() {
@@ -293,7 +295,8 @@ fn search(text: &str, method: &str, wanted: &Value, start: Option<i64>, end: Opt
     if matches!(method, "startswith" | "endswith") {
         let options: Vec<Value> = match wanted.as_str() {
             Some(_) => vec![wanted.clone()],
-            None => wanted.try_iter()?.collect(),
+            None if matches!(kind(wanted), Kind::Tuple) => wanted.try_iter()?.collect(),
+            None => return Err(wrong(format!("{method}: expected a text or a tuple of texts"))),
         };
         let mut holds = false;
         for option in &options {

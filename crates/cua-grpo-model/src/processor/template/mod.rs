@@ -1,21 +1,31 @@
 //! Chat templates: Jinja sources of a model folder, rendered as the Python libraries render them.
 
-mod bounds;
+mod aggregates;
+mod arithmetic;
 mod case;
 mod clock;
+mod compare;
 mod dumps;
 mod environment;
 mod filters;
 mod find;
 mod formats;
+mod grammar;
+mod kinds;
+mod lazy;
+mod lexer;
 mod limits;
 mod messages;
 mod methods;
-mod operands;
+mod operators;
+mod parser;
 mod python;
 mod rewrite;
+mod spec;
 mod special;
+mod statements;
 mod value;
+mod values;
 
 pub use dumps::python_json;
 
@@ -49,12 +59,10 @@ impl ChatTemplate {
     /// # Errors
     /// [`ProcessorError::Template`] when the source is not valid Jinja.
     pub fn new(source: &str) -> Result<Self, ProcessorError> {
-        let text = rewrite::rewrite(source).map_err(|message| ProcessorError::Template {
-            operation: "compile",
-            message,
-        })?;
+        let owned = source.to_owned();
         // Errors hold values of the template, which may be nested deeply: they end on that thread too.
         let compiled = limits::bounded(move || {
+            let text = rewrite::rewrite(&owned)?;
             let mut environment = environment::environment();
             let added = environment.add_template_owned(NAME, text);
             added.map(|()| environment).map_err(|error| told(&error))
@@ -136,6 +144,28 @@ fn within<T>(operation: &'static str, done: Result<Result<T, String>, limits::St
     done.map_err(|message| ProcessorError::Template { operation, message })
 }
 
+/// What a template raises, without its line ends and other characters that a terminal obeys.
+fn one_line(message: &str) -> String {
+    let mut out = String::with_capacity(message.len());
+    for line in message
+        .split(['\n', '\r'])
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+    {
+        if !out.is_empty() {
+            out.push(' ');
+        }
+        for character in line.chars() {
+            match character {
+                '\t' => out.push(' '),
+                _ if character.is_control() => out.extend(character.escape_default()),
+                _ => out.push(character),
+            }
+        }
+    }
+    out
+}
+
 /// An error with the chain of its causes. What a template raises may be of any length.
 fn told(error: &Error) -> String {
     let mut message = error.to_string();
@@ -144,6 +174,7 @@ fn told(error: &Error) -> String {
         message = format!("{message}: {cause}");
         source = cause.source();
     }
+    let mut message = one_line(&message);
     if let Some((end, _)) = message.char_indices().nth(MOST_MESSAGE) {
         message.truncate(end);
         message.push_str("...");

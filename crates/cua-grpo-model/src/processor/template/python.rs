@@ -1,5 +1,6 @@
 //! Values as Python's `str()` and `repr()` write them.
 
+use super::lazy::{Generator, View};
 use super::limits;
 use super::value::{List, Range};
 use minijinja::Value;
@@ -54,7 +55,20 @@ fn written(value: &Value) -> String {
             if let Some(range) = value.downcast_object_ref::<Range>() {
                 return range.shown();
             }
-            let tuple = value.downcast_object_ref::<List>().filter(|list| list.is_tuple());
+            if value.downcast_object_ref::<Generator>().is_some() {
+                return "<generator object>".to_owned();
+            }
+            if let Some(view) = value.downcast_object_ref::<View>() {
+                let all: Vec<String> = items().map(|item| repr(&item)).collect();
+                return format!("{}([{}])", view.name(), all.join(", "));
+            }
+            let list = value.downcast_object_ref::<List>();
+            let group = || {
+                value
+                    .as_object()
+                    .is_some_and(|object| object.type_name().ends_with("GroupTuple"))
+            };
+            let tuple = list.map_or_else(group, List::is_tuple).then_some(());
             let all: Vec<String> = items().map(|item| repr(&item)).collect();
             match (tuple, all.as_slice()) {
                 (Some(_), [one]) => format!("({one},)"),
@@ -68,7 +82,11 @@ fn written(value: &Value) -> String {
                 format!("{}: {}", repr(&key), repr(&item))
             };
             let pairs: Vec<String> = items().map(pair).collect();
-            format!("{{{}}}", pairs.join(", "))
+            let name = value.as_object().map(|object| object.type_name()).unwrap_or_default();
+            match name.contains("Namespace") {
+                true => format!("<Namespace {{{}}}>", pairs.join(", ")),
+                false => format!("{{{}}}", pairs.join(", ")),
+            }
         }
         _ => value.to_string(),
     }

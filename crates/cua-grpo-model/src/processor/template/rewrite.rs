@@ -4,14 +4,12 @@
 //! - line ends are `\n` there whatever the file has;
 //! - `{% generation %}` marks the tokens of a training mask; it renders its body in a scope of its own;
 //! - a line end after `{% raw %}` is kept there;
-//! - `~` writes lists and numbers as Python does, so its operands become texts by the filter `string`;
-//! - `'...' % x` formats texts there;
-//! - `(a, b)` is a tuple there, a list for the engine, so it becomes a call;
-//! - `[::-1]` of an empty list, which the engine does not survive, becomes a filter;
-//! - what makes texts and lists by operators, and long stretches of text, pay for it ([`super::limits`]).
+//! - expressions compute as Python does, so [`super::statements`] and [`super::grammar`] parse every tag and write it anew;
+//! - what makes texts and lists, and long stretches of text, pay for it ([`super::limits`]).
 
+use super::lexer::opening;
 use super::limits::RAW;
-use super::{bounds, operands};
+use super::statements;
 
 /// Most bytes of a template: a hundred times the longest of a released model.
 const MOST: usize = 1 << 20;
@@ -36,14 +34,21 @@ pub(super) fn rewrite(source: &str) -> Result<String, String> {
     while let Some(at) = rest.find('{') {
         text(&rest[..at], &mut out)?;
         rest = &rest[at..];
+        let line = |message: String| {
+            let line = source[..source.len() - rest.len()].matches('\n').count() + 1;
+            format!("line {line}: {message}")
+        };
         let length = match rest.as_bytes().get(1) {
             Some(b'#') => {
-                let length = rest.find("#}").map_or(rest.len(), |end| end + 2);
+                let end = rest
+                    .find("#}")
+                    .ok_or_else(|| line("a comment without its `#}`".to_owned()))?;
+                let length = end + 2;
                 out.push_str(&rest[..length]);
                 length
             }
-            Some(b'{') => tag(rest, "}}", &mut out)?,
-            Some(b'%') => tag(rest, "%}", &mut out)?,
+            Some(b'{') => tag(rest, "}}", &mut out).map_err(line)?,
+            Some(b'%') => tag(rest, "%}", &mut out).map_err(line)?,
             _ => {
                 out.push('{');
                 1
@@ -83,28 +88,29 @@ fn text(text: &str, out: &mut String) -> Result<(), String> {
 
 /// Writes one tag, with what belongs to it, and returns how long it was.
 fn tag(rest: &str, end: &str, out: &mut String) -> Result<usize, String> {
-    let length = end_of_tag(rest, end);
-    let tag = &rest[..length];
-    match if end == "%}" { name(tag) } else { "" } {
-        "generation" => out.push_str(&tag.replacen("generation", "with", 1)),
-        "endgeneration" => out.push_str(&tag.replacen("endgeneration", "endwith", 1)),
-        "raw" => {
-            out.push_str(tag);
-            if rest[length..].starts_with('\n') && !tag.ends_with("-%}") && !tag.ends_with("+%}") {
-                // The engine takes one away.
-                out.push('\n');
-            }
-            let body = length_of_raw(&rest[length..]);
-            if body > LONGEST {
-                return Err(format!("a raw block of {body} bytes; expected at most {LONGEST}"));
-            }
-            out.push_str(&rest[length..length + body]);
-            return Ok(length + body);
-        }
-        // Before anything that looks at every pair of its words.
-        _ => out.push_str(&bounds::guard(&operands::rewrite(bounds::check(tag)?))),
+    if end == "%}" && name(rest) == "raw" {
+        return raw(rest, out);
     }
+    let (written, length) = statements::tag(rest, end)?;
+    out.push_str(&written);
     Ok(length)
+}
+
+/// Writes a raw block as it is, up to the tag that ends it.
+fn raw(rest: &str, out: &mut String) -> Result<usize, String> {
+    let length = end_of_tag(rest, "%}");
+    let tag = &rest[..length];
+    out.push_str(tag);
+    if rest[length..].starts_with('\n') && !tag.ends_with("-%}") && !tag.ends_with("+%}") {
+        // The engine takes one away.
+        out.push('\n');
+    }
+    let body = length_of_raw(&rest[length..]);
+    if body > LONGEST {
+        return Err(format!("a raw block of {body} bytes; expected at most {LONGEST}"));
+    }
+    out.push_str(&rest[length..length + body]);
+    Ok(length + body)
 }
 
 /// Bytes up to the tag that ends a raw block.
@@ -139,8 +145,7 @@ fn end_of_tag(tag: &str, end: &str) -> usize {
 
 /// The first word of a block tag.
 fn name(tag: &str) -> &str {
-    let inside = tag.trim_start_matches("{%").trim_end_matches("%}");
-    let inside = inside.trim_start_matches(['-', '+']).trim_start();
+    let inside = tag.get(opening(tag).len()..).unwrap_or_default().trim_start();
     let mut words = inside.split(|character: char| !character.is_alphanumeric() && character != '_');
     words.next().unwrap_or_default()
 }
@@ -155,7 +160,7 @@ mod tests {
             ("{% generation %}a{% endgeneration %}", "{% with %}a{% endwith %}"),
             (
                 "{%- generation -%}\r\n{%-endgeneration-%}",
-                "{%- with -%}\n{%-endwith-%}",
+                "{%- with -%}\n{%- endwith -%}",
             ),
             (
                 "{# {% generation %} #}{{ '{% generation %}' }}",
@@ -171,15 +176,63 @@ mod tests {
             ),
             (
                 "{% if '%}\\'' == x %}{ {%generation%}",
-                "{% if '%}\\'' == x %}{ {%with%}",
+                "{% if '%}\\''|_eq(x) %}{ {% with %}",
             ),
             (
                 "{{ {'a': {'b': 1}}.a }}{% endgeneration %}",
-                "{{ {'a': {'b': 1}}.a }}{% endwith %}",
+                "{{ {'a': {'b': 1 } }.a }}{% endwith %}",
             ),
             ("a ~ b[::-1] {", "a ~ b[::-1] {"),
+            // Lines stay lines.
+            ("{{ a\n+ b\n}}", "{{ a|_add(b)\n\n}}"),
         ] {
             assert_eq!(rewrite(source).unwrap(), want);
+        }
+    }
+
+    #[test]
+    fn operators_become_filters_of_what_they_bind_to() {
+        for (source, want) in [
+            ("a + b * c - d", "a|_add(b|_times(c))|_subtract(d)"),
+            ("(a + b) * c", "a|_add(b)|_times(c)"),
+            ("(a or b) * c", "(a or b)|_times(c)"),
+            ("a ~ b + c ~ d", "a|_joined(b)|_add(c|_joined(d))"),
+            ("-a.b|f ** 2", "a.b|_negative|f|_power(2)"),
+            ("not a in b", "not a|_in(b)"),
+            ("not not a", "not (not a)"),
+            ("a < b <= c", "a|_compare('lt', b, 'le', c)"),
+            ("a not in b and '' and c", "a|_not_in(b) and '' and c"),
+            ("'' and c", "''|_as_is and c"),
+            ("('' or 0) and c", "('' or 0)|_as_is and c"),
+            ("a[1:].b(c)[0].d", "((a|_slice(1, none)).b(c)|_item(0)).d"),
+            ("a['b'].items", "a['b']|_attribute('items')"),
+            ("loop.index", "loop.index"),
+            (
+                "a is divisibleby 3 or b is not none",
+                "a is divisibleby(3) or b is not none",
+            ),
+            ("(a is b)|f", "(a is b)|f"),
+            ("a if b else c, d", "_tuple((a if b else c), d)"),
+            ("f(*a, b=c ~ 'd', **e)", "f(*a|_each, b=c|_joined('d'), **e)"),
+        ] {
+            assert_eq!(
+                rewrite(&format!("{{{{ {source} }}}}")).unwrap(),
+                format!("{{{{ {want} }}}}")
+            );
+        }
+        for (source, told) in [
+            ("a\n{{ b", "line 2: a tag without its `}}`"),
+            ("{{ a b }}", "line 1: expected the end of the tag, found `b`"),
+            ("{% if a b %}", "line 1: `if`: expected the end of the tag, found `b`"),
+            ("{# a", "line 1: a comment without its `#}`"),
+            ("{{ a[1 }}", "line 1: expected `]`, found `}`"),
+            ("{{ a + }}", "line 1: expected a value, found `}}`, the end of the tag"),
+            (
+                "{% include 'a' %}",
+                "line 1: the tag `include` reads another template, and a chat template has none",
+            ),
+        ] {
+            assert_eq!(rewrite(source).unwrap_err(), told);
         }
     }
 

@@ -113,6 +113,22 @@ impl Range {
         }))
     }
 
+    /// `count` of its numbers from the one at `start` on, so many places apart.
+    pub(super) fn slice(&self, start: i128, step: i128, count: i128) -> Result<Value, Error> {
+        let number = |place: i128| i128::from(self.start) + i128::from(self.step) * place;
+        let wide = |number: i128| {
+            let message = "range: a slice with a step that is too large";
+            i64::try_from(number).map_err(|_| Error::new(ErrorKind::InvalidOperation, message))
+        };
+        let step = i128::from(self.step).saturating_mul(step);
+        Ok(Value::from_object(Self {
+            start: wide(number(start))?,
+            stop: wide(step.saturating_mul(count).saturating_add(number(start)))?,
+            step: wide(step)?,
+            length: usize::try_from(count).unwrap_or(0),
+        }))
+    }
+
     /// As Python shows it.
     pub(super) fn shown(&self) -> String {
         match self.step {
@@ -166,6 +182,11 @@ impl Object for Dict {
 pub(super) struct BigInteger(String);
 
 impl BigInteger {
+    /// A whole number with these digits.
+    pub(super) fn new(digits: &str) -> Self {
+        Self(digits.to_owned())
+    }
+
     /// The digits, with their sign.
     pub(super) fn digits(&self) -> &str {
         &self.0
