@@ -220,7 +220,7 @@ impl Qwen3Vl {
     /// Number of weights, the adapter not counted.
     pub fn num_params(&self) -> usize {
         let mut count = 0;
-        self.visit(&mut |_, param| count += param.len());
+        self.visit(&mut |_, param| count += param.count());
         self.visit_nf4(&mut |_, weight| count += weight.dims().iter().product::<usize>());
         count
     }

@@ -153,7 +153,7 @@ fn a_stored_head_counts_where_it_differs_from_the_embedding() {
     // Saved, it says that it has a head of its own.
     let want = scores(&model, "b");
     let saved = tempfile::tempdir().unwrap();
-    save_model(&mut model, saved.path(), &SaveOptions::default(), 416, 418).unwrap();
+    save_model(&model, saved.path(), &SaveOptions::default(), 416, 418).unwrap();
     let (model, said) = warnings(|| load(saved.path()).unwrap());
     assert_eq!(scores(&model, "b"), want);
     assert!(said.is_empty(), "{said:?}");

@@ -178,7 +178,7 @@ fn shards_stay_below_the_limit_and_load_again() {
         dtype: None,
         max_shard_bytes: limit,
     };
-    save_model(&mut model("b"), dir.path(), &options, 480, 482).unwrap();
+    save_model(&model("b"), dir.path(), &options, 480, 482).unwrap();
     let text = std::fs::read_to_string(dir.path().join("model.safetensors.index.json")).unwrap();
     let index: serde_json::Value = serde_json::from_str(&text).unwrap();
     let map = index["weight_map"].as_object().unwrap();
@@ -203,7 +203,7 @@ fn shards_stay_below_the_limit_and_load_again() {
 
     // A single file takes the place of the shards, and its format is the one that the weights are held in.
     let mut rounded = load_model(dir.path(), &LoadOptions::new(WeightDtype::Bf16), &device()).unwrap();
-    save_model(&mut rounded, dir.path(), &SaveOptions::default(), 480, 482).unwrap();
+    save_model(&rounded, dir.path(), &SaveOptions::default(), 480, 482).unwrap();
     let mut names: Vec<String> = std::fs::read_dir(dir.path())
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -231,7 +231,7 @@ fn a_save_that_fails_leaves_the_folder_as_it_was() {
         max_shard_bytes: 100_000_000,
     };
     std::fs::create_dir(dir.path().join("model.safetensors.partial")).unwrap();
-    assert!(save_model(&mut model("a"), dir.path(), &options, 480, 482).is_err());
+    assert!(save_model(&model("a"), dir.path(), &options, 480, 482).is_err());
     let after = held(&mut load_model(dir.path(), &LoadOptions::default(), &device()).unwrap());
     assert!(before == after);
 }

@@ -104,7 +104,7 @@ fn a_model_that_is_saved_says_what_it_computes() {
         let mut model = load(&edited(&golden["changes"]));
         let want = token_scores(&model, "one_image");
         let dir = tempfile::tempdir().unwrap();
-        save_model(&mut model, dir.path(), &SaveOptions::default(), 480, 482).unwrap();
+        save_model(&model, dir.path(), &SaveOptions::default(), 480, 482).unwrap();
         assert_eq!(token_scores(&load(&dir), "one_image"), want, "{name}");
     }
 }

@@ -17,7 +17,7 @@ fn a_saved_adapter_loads_as_it_was() {
     for set in SETS {
         let (mut first, config) = adapted(set);
         let dir = tempfile::tempdir().unwrap();
-        save_adapter(&mut first, &config, "base", dir.path()).unwrap();
+        save_adapter(&first, &config, "base", dir.path()).unwrap();
         let mut second = model(set);
         let loaded = load_adapter(&mut second, dir.path()).unwrap();
         assert_eq!(factors(&mut first), factors(&mut second), "{set}");
@@ -26,7 +26,7 @@ fn a_saved_adapter_loads_as_it_was() {
             (config.r, config.lora_alpha, config.use_rslora)
         );
         // The saved target list alone names the same modules again, and the files are those that PEFT writes.
-        let mut named = matched_modules(&mut second, &loaded.target_modules).unwrap();
+        let mut named = matched_modules(&second, &loaded.target_modules).unwrap();
         named.sort();
         assert_eq!(named, modules(set));
         let names = |dir: &Path| {
@@ -68,7 +68,7 @@ fn patterns_dropout_and_exclusions_survive_saving() {
     let paths = attach(&mut first, &config, 5).unwrap();
     assert_eq!(paths.len(), 5);
     let dir = tempfile::tempdir().unwrap();
-    save_adapter(&mut first, &config, "base", dir.path()).unwrap();
+    save_adapter(&first, &config, "base", dir.path()).unwrap();
     let mut second = model("a");
     let loaded = load_adapter(&mut second, dir.path()).unwrap();
     assert_eq!(loaded, read_config(dir.path()).unwrap());

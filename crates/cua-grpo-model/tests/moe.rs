@@ -179,11 +179,11 @@ fn configurations_that_cannot_work_name_the_key() {
 fn all_linear_is_what_peft_takes_it_for() {
     let golden = json(SET, "modules.json");
     let want: Vec<String> = serde_json::from_value(golden["all-linear"].clone()).unwrap();
-    let mut got = matched_modules(&mut model(SET), &Targets::Pattern("all-linear".into())).unwrap();
+    let mut got = matched_modules(&model(SET), &Targets::Pattern("all-linear".into())).unwrap();
     got.sort();
     assert_eq!(got, want);
     // PEFT refuses the router too.
-    let error = matched_modules(&mut model(SET), &Targets::Names(vec!["mlp.gate".into()])).unwrap_err();
+    let error = matched_modules(&model(SET), &Targets::Names(vec!["mlp.gate".into()])).unwrap_err();
     assert!(error.to_string().contains("matches no linear module"), "{error}");
 }
 
@@ -243,7 +243,7 @@ fn experts_load_from_either_layout() {
     for (held, max_shard_bytes) in [(WeightDtype::F32, u64::MAX), (WeightDtype::Bf16, 20_000)] {
         let mut model = load_model(newer.path(), &LoadOptions::new(held), &device()).unwrap();
         let dtype = Some(WeightDtype::Bf16);
-        save_model(&mut model, dir.path(), &SaveOptions { dtype, max_shard_bytes }, 0, 1).unwrap();
+        save_model(&model, dir.path(), &SaveOptions { dtype, max_shard_bytes }, 0, 1).unwrap();
         let (got, want) = (
             TensorFiles::open(dir.path()).unwrap(),
             TensorFiles::open(&folder(SET)).unwrap(),
@@ -324,7 +324,7 @@ fn a_square_matrix_is_placed_by_its_neighbour() {
     let config = ModelConfig::from_json(&json).unwrap();
     let mut square = Qwen3Vl::init(&config, 3, &device());
     let dir = tempfile::tempdir().unwrap();
-    save_model(&mut square, dir.path(), &SaveOptions::new(WeightDtype::Bf16), 0, 1).unwrap();
+    save_model(&square, dir.path(), &SaveOptions::new(WeightDtype::Bf16), 0, 1).unwrap();
     let older = load(dir.path());
     let newer = load(changed(dir.path(), |_, shape, data| swapped(shape, data)).path());
     let rows = [row(SET, "text_only")];

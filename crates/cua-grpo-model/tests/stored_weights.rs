@@ -170,7 +170,7 @@ fn saved_models_hold_what_the_weights_stand_for() {
                 dtype: Some(WeightDtype::F32),
                 max_shard_bytes: 200_000,
             };
-            save_model(&mut narrow, dir.path(), &options, 480, 482).unwrap();
+            save_model(&narrow, dir.path(), &options, 480, 482).unwrap();
             let again = load_model(dir.path(), &LoadOptions::default(), &device()).unwrap();
             let rows = [row(set, "one_image")];
             assert_eq!(logits(&again, &rows), logits(&wide, &rows), "{set} {what}");

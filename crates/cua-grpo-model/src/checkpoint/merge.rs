@@ -108,7 +108,7 @@ impl MergeTarget {
         let written = || -> Result<(), String> {
             let partial = &self.partial;
             std::fs::create_dir(partial).map_err(cannot("create", partial))?;
-            let saved = save_weights(&mut model, partial, &SaveOptions::new(dtype));
+            let saved = save_weights(&model, partial, &SaveOptions::new(dtype));
             saved.map_err(|error| error.to_string())?;
             let path = partial.join("config.json");
             std::fs::write(&path, format!("{config:#}\n")).map_err(cannot("write", &path))?;

@@ -28,7 +28,7 @@ fn needed(model: &Qwen3Vl, options: &LoadOptions) -> Needed {
     let narrow = LoadOptions::new(WeightDtype::Bf16);
     let (mut bytes, mut matrices) = (0, 0);
     model.visit(&mut |name, param| {
-        let weights = param.len() as u64;
+        let weights = param.count() as u64;
         bytes += weights * options.dtype_of(name, &param).size() as u64;
         if narrow.dtype_of(name, &param) == WeightDtype::Bf16 {
             matrices += weights;

@@ -4,7 +4,7 @@
 //! A limit counts for all groups below it, so every group from the process's own up to the root is asked. What a group
 //! uses counts without its inactive file pages, which the kernel takes back before it refuses memory.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The tightest limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,12 +69,12 @@ fn tightest(mount: &Path, groups: &str) -> Option<Limit> {
         // In a container the path may be that of the host: then the root of the mount is the process's own group.
         let own = root.join(path.trim_start_matches('/'));
         let up = own.ancestors().take_while(|folder| folder.starts_with(&root));
-        found.extend(up.filter_map(|folder| read(&folder.to_owned(), &names)));
+        found.extend(up.filter_map(|folder| read(folder, &names)));
     }
     found.into_iter().min_by_key(|limit| limit.free)
 }
 
-fn read(folder: &PathBuf, names: &Names) -> Option<Limit> {
+fn read(folder: &Path, names: &Names) -> Option<Limit> {
     let text = |name: &str| std::fs::read_to_string(folder.join(name)).ok();
     let total: u64 = text(names.limit)?.trim().parse().ok()?;
     let used: u64 = text(names.used)?.trim().parse().ok()?;
@@ -93,7 +93,7 @@ fn read(folder: &PathBuf, names: &Names) -> Option<Limit> {
 mod tests {
     use super::*;
 
-    fn group(folder: PathBuf, files: &[(&str, &str)]) {
+    fn group(folder: std::path::PathBuf, files: &[(&str, &str)]) {
         std::fs::create_dir_all(&folder).unwrap();
         for (name, text) in files {
             std::fs::write(folder.join(name), text).unwrap();

@@ -43,7 +43,7 @@ impl ModelSizes {
         let narrow = LoadOptions::new(WeightDtype::Bf16);
         outline.visit(&mut |name, param| {
             if narrow.dtype_of(name, &param) == WeightDtype::F32 {
-                sizes.small += param.len() as u64;
+                sizes.small += param.count() as u64;
             }
         });
         let adapted = match lora {

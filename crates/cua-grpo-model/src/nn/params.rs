@@ -20,7 +20,7 @@ impl Param<'_> {
     }
 
     /// Number of values.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.dims().iter().product()
     }
 }

@@ -53,7 +53,7 @@ impl Run {
         verdict.note(&mut self.state, event, task_set);
         if self.announce(verdict, event.step, before)? {
             self.checkpoints
-                .save_adapter(&mut self.learner.lock(), event.step, BEST)?;
+                .save_adapter(&self.learner.lock(), event.step, BEST)?;
         }
         Ok(())
     }

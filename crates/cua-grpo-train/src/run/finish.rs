@@ -71,7 +71,7 @@ impl Run {
         self.begin()?;
         // A death after the last checkpoint may have left one too many.
         self.checkpoints.prune(self.config.save_total_limit)?;
-        self.checkpoints.save_adapter(&mut self.learner.lock(), step, FINAL)?;
+        self.checkpoints.save_adapter(&self.learner.lock(), step, FINAL)?;
         self.written();
         Ok(Outcome::Finished)
     }
