@@ -126,14 +126,7 @@ fn saved_models_load_again_in_both_formats() {
         let rows = [row(set, "one_image")];
         let want = logits(&model(set), &rows);
         let dir = tempfile::tempdir().unwrap();
-        save_model(
-            &mut model(set),
-            dir.path(),
-            &SaveOptions::new(WeightDtype::F32),
-            480,
-            482,
-        )
-        .unwrap();
+        save_model(&model(set), dir.path(), &SaveOptions::new(WeightDtype::F32), 480, 482).unwrap();
         assert_eq!(logits(&load(dir.path()), &rows), want, "{set} f32");
         // Names, shapes (the patch convolution's too) and bytes are those of the original.
         let mut original = Tensors::new();
@@ -148,14 +141,7 @@ fn saved_models_load_again_in_both_formats() {
             "{set}: tensors differ"
         );
 
-        save_model(
-            &mut model(set),
-            dir.path(),
-            &SaveOptions::new(WeightDtype::Bf16),
-            480,
-            482,
-        )
-        .unwrap();
+        save_model(&model(set), dir.path(), &SaveOptions::new(WeightDtype::Bf16), 480, 482).unwrap();
         let rounded = logits(&load(dir.path()), &rows);
         let difference = worst(&rounded[0].concat(), &want[0].concat());
         assert!(

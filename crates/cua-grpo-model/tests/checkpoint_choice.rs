@@ -142,7 +142,7 @@ fn a_stored_head_counts_where_it_differs_from_the_embedding() {
     let head = f32s(&shape, |i| if i == 77 { values[i] + 0.5 } else { values[i] });
     let other: Tensors = [("lm_head.weight".to_owned(), head)].into();
     let dir = with_more(&other);
-    let (mut model, said) = warnings(|| load(dir.path()).unwrap());
+    let (model, said) = warnings(|| load(dir.path()).unwrap());
     assert!(!model.config.tie_word_embeddings);
     assert!(
         said.len() == 1 && said[0].contains("tie_word_embeddings is true, but lm_head.weight differs"),

@@ -202,7 +202,7 @@ fn shards_stay_below_the_limit_and_load_again() {
     assert!(original == held(&mut loaded));
 
     // A single file takes the place of the shards, and its format is the one that the weights are held in.
-    let mut rounded = load_model(dir.path(), &LoadOptions::new(WeightDtype::Bf16), &device()).unwrap();
+    let rounded = load_model(dir.path(), &LoadOptions::new(WeightDtype::Bf16), &device()).unwrap();
     save_model(&rounded, dir.path(), &SaveOptions::default(), 480, 482).unwrap();
     let mut names: Vec<String> = std::fs::read_dir(dir.path())
         .unwrap()

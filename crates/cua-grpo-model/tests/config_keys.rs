@@ -101,7 +101,7 @@ fn values_are_those_of_transformers() {
 #[test]
 fn a_model_that_is_saved_says_what_it_computes() {
     for (name, golden) in golden()["config"].as_object().unwrap() {
-        let mut model = load(&edited(&golden["changes"]));
+        let model = load(&edited(&golden["changes"]));
         let want = token_scores(&model, "one_image");
         let dir = tempfile::tempdir().unwrap();
         save_model(&model, dir.path(), &SaveOptions::default(), 480, 482).unwrap();

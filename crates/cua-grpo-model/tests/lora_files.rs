@@ -83,7 +83,7 @@ fn patterns_dropout_and_exclusions_survive_saving() {
     // The file names the modules of the chosen layers in full; the layers are not chosen once more.
     assert_eq!(loaded.target_modules, Targets::Names(paths.clone()));
     assert_eq!((loaded.layers_to_transform, loaded.layers_pattern), (None, None));
-    let again: Vec<String> = resolve(&mut second, &read_config(dir.path()).unwrap())
+    let again: Vec<String> = resolve(&second, &read_config(dir.path()).unwrap())
         .unwrap()
         .into_iter()
         .map(|one| one.path)
@@ -348,7 +348,7 @@ fn tensors_of_modules_that_the_configuration_leaves_out_are_not_applied() {
 
 #[test]
 fn a_pattern_of_layers_that_is_none_is_refused() {
-    let mut model = model("a");
+    let model = model("a");
     for layers in [None, Some(OneOrMany::Many(vec![0]))] {
         let names = Targets::Names(vec!["q_proj".to_owned()]);
         let config = LoraConfig {
@@ -356,7 +356,7 @@ fn a_pattern_of_layers_that_is_none_is_refused() {
             layers_pattern: Some(OneOrMany::One("[".to_owned())),
             ..LoraConfig::new(4, 8.0, names)
         };
-        let error = resolve(&mut model, &config).unwrap_err().to_string();
+        let error = resolve(&model, &config).unwrap_err().to_string();
         assert!(error.contains("lora_layers_pattern: `[` is no pattern"), "{error}");
     }
 }

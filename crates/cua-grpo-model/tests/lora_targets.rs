@@ -23,7 +23,7 @@ fn modules_ranks_and_scales_are_those_of_peft() {
     let golden = json("a", "peft_modules.json");
     let cases = golden["cases"].as_array().unwrap();
     assert!(cases.len() >= 29);
-    let mut model = model("a");
+    let model = model("a");
     for case in cases {
         let config: LoraConfig = serde_json::from_value(case["config"].clone()).unwrap();
         let want: Modules = serde_json::from_value(case["modules"].clone()).unwrap();
@@ -51,7 +51,7 @@ fn modules_ranks_and_scales_are_those_of_peft() {
                 .rank_pattern
                 .iter()
                 .any(|(key, _)| key.contains("up_proj|down_proj"));
-        match resolve(&mut model, &config) {
+        match resolve(&model, &config) {
             Ok(adapted) => {
                 assert!(!clash, "{}", case["config"]);
                 let got: Modules = adapted
@@ -122,7 +122,7 @@ fn attached_factors_have_the_ranks_of_their_modules() {
 fn shorthands_select_what_patterns_of_peft_select() {
     // The patterns that a user of PEFT writes for the same modules; their answers are in the golden file.
     let golden = json("a", "peft_modules.json");
-    let mut model = model("a");
+    let model = model("a");
     for (word, pattern) in [
         ("all-linear", "all-linear"),
         ("language", r"model\.language_model\..*(proj)"),
@@ -139,7 +139,7 @@ fn shorthands_select_what_patterns_of_peft_select() {
         });
         let want: Modules = serde_json::from_value(fitting.next().unwrap()["modules"].clone()).unwrap();
         for targets in [Targets::Pattern(word.to_owned()), Targets::Names(vec![word.to_owned()])] {
-            let mut got: Vec<String> = resolve(&mut model, &LoraConfig::new(4, 8.0, targets))
+            let mut got: Vec<String> = resolve(&model, &LoraConfig::new(4, 8.0, targets))
                 .unwrap()
                 .into_iter()
                 .map(|one| one.path)
@@ -157,7 +157,7 @@ fn what_peft_drops_in_silence_is_an_error() {
     let pattern = |text: &str| Targets::Pattern(text.to_owned());
     let rank = |key: &str, rank| -> Patterns<usize> { [(key.to_owned(), rank)].into_iter().collect() };
     let alpha = |key: &str| -> Patterns<f64> { [(key.to_owned(), 2.0)].into_iter().collect() };
-    let mut model = model("a");
+    let model = model("a");
     let table: Vec<(LoraConfig, &[&str])> = vec![
         (
             LoraConfig {
@@ -272,7 +272,7 @@ fn what_peft_drops_in_silence_is_an_error() {
         ),
     ];
     for (config, words) in table {
-        let error = resolve(&mut model, &config).unwrap_err().to_string();
+        let error = resolve(&model, &config).unwrap_err().to_string();
         assert!(words.iter().all(|word| error.contains(word)), "{words:?} in: {error}");
     }
     // What excludes something that is no target anyway is no mistake: a name of the head beside `all-linear`.
@@ -280,7 +280,7 @@ fn what_peft_drops_in_silence_is_an_error() {
         exclude_modules: Some(names(&["lm_head"])),
         ..LoraConfig::new(4, 8.0, names(&["all-linear"]))
     };
-    assert_eq!(resolve(&mut model, &config).unwrap().len(), 50);
+    assert_eq!(resolve(&model, &config).unwrap().len(), 50);
 }
 
 #[test]
@@ -314,11 +314,7 @@ fn targets_match_as_in_peft() {
         (pattern("merger"), count(&|path| path.contains("merger"))),
     ];
     for (targets, count) in table {
-        assert_eq!(
-            matched_modules(&model, &targets).unwrap().len(),
-            count,
-            "{targets:?}"
-        );
+        assert_eq!(matched_modules(&model, &targets).unwrap().len(), count, "{targets:?}");
     }
     for targets in [
         // `re.fullmatch`: the start of a path is no match.

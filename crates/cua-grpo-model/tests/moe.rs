@@ -241,7 +241,7 @@ fn experts_load_from_either_layout() {
     // What is saved is in the layout of the released checkpoints, in shards too, and from bf16 weights.
     let dir = tempfile::tempdir().unwrap();
     for (held, max_shard_bytes) in [(WeightDtype::F32, u64::MAX), (WeightDtype::Bf16, 20_000)] {
-        let mut model = load_model(newer.path(), &LoadOptions::new(held), &device()).unwrap();
+        let model = load_model(newer.path(), &LoadOptions::new(held), &device()).unwrap();
         let dtype = Some(WeightDtype::Bf16);
         save_model(&model, dir.path(), &SaveOptions { dtype, max_shard_bytes }, 0, 1).unwrap();
         let (got, want) = (
@@ -322,7 +322,7 @@ fn a_square_matrix_is_placed_by_its_neighbour() {
     let mut json: serde_json::Value = serde_json::from_str(&text).unwrap();
     json["text_config"]["moe_intermediate_size"] = 16.into();
     let config = ModelConfig::from_json(&json).unwrap();
-    let mut square = Qwen3Vl::init(&config, 3, &device());
+    let square = Qwen3Vl::init(&config, 3, &device());
     let dir = tempfile::tempdir().unwrap();
     save_model(&square, dir.path(), &SaveOptions::new(WeightDtype::Bf16), 0, 1).unwrap();
     let older = load(dir.path());

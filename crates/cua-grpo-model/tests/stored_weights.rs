@@ -163,7 +163,7 @@ fn sampled_log_probs_are_those_of_the_scorer() {
 #[test]
 fn saved_models_hold_what_the_weights_stand_for() {
     for set in SETS {
-        for (what, mut narrow, wide, _) in pairs(set) {
+        for (what, narrow, wide, _) in pairs(set) {
             let dir = tempfile::tempdir().unwrap();
             // Small shards: weights in four bits are planned and written as the others are.
             let options = SaveOptions {

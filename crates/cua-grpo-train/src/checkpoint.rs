@@ -107,12 +107,12 @@ pub struct Checkpoints {
 
 impl Checkpoints {
     /// Writes `checkpoints/checkpoint-STEP` and deletes the oldest beyond `keep` (0 keeps all).
-    pub fn save(&self, learner: &mut Learner, state: &TrainingState, keep: usize) -> Result<PathBuf> {
+    pub fn save(&self, learner: &Learner, state: &TrainingState, keep: usize) -> Result<PathBuf> {
         self.save_with(|partial| self.write_learner(learner, partial), state, keep)
     }
 
     /// Writes weights and moments into a folder in the making.
-    pub(crate) fn write_learner(&self, learner: &mut Learner, partial: &Path) -> Result<()> {
+    pub(crate) fn write_learner(&self, learner: &Learner, partial: &Path) -> Result<()> {
         self.write_weights(learner, partial)?;
         write_moments(&learner.adamw.export()?, &partial.join(MOMENTS))
     }
@@ -155,7 +155,7 @@ impl Checkpoints {
     }
 
     /// Writes the adapter alone into a folder of the run ([`BEST`], [`FINAL`](crate::layout::FINAL)).
-    pub fn save_adapter(&self, learner: &mut Learner, step: usize, name: &str) -> Result<PathBuf> {
+    pub fn save_adapter(&self, learner: &Learner, step: usize, name: &str) -> Result<PathBuf> {
         self.save_adapter_with(|partial| self.write_weights(learner, partial), step, name)
     }
 
@@ -199,9 +199,9 @@ impl Checkpoints {
         Ok(kept)
     }
 
-    fn write_weights(&self, learner: &mut Learner, partial: &Path) -> Result<()> {
+    fn write_weights(&self, learner: &Learner, partial: &Path) -> Result<()> {
         Ok(save_adapter(
-            learner.policy.model_mut(),
+            learner.policy.model(),
             &self.lora,
             &self.base.name,
             partial,

@@ -128,10 +128,10 @@ impl Imitation {
         let batches = micro_batches(batch, self.micro_batch_tokens, packed);
         let whole = accumulate(&batches, |_, members| {
             let rows: Vec<&Row> = members.iter().map(|&number| batch[number]).collect();
-            let mut policy = learner.differentiable();
+            let policy = learner.differentiable();
             let scores = policy.score(&rows, 1.0, true)?;
             let loss = scores.logprobs.sum().neg() / total as f64;
-            let gradient = learner.gradient(&mut policy, &loss)?;
+            let gradient = learner.gradient(&policy, &loss)?;
             let losses = vec![loss.inner()];
             Ok(Part { gradient, losses })
         })?;

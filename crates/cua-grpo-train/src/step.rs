@@ -338,7 +338,7 @@ impl<'a> Updates<'a> {
         };
         let output = micro_batch_loss(config, inputs, old, reference, totals)?;
         let gradient = match tape {
-            None => learner.gradient(&mut policy, &output.loss)?,
+            None => learner.gradient(&policy, &output.loss)?,
             Some(tape) => {
                 let gradients = output.loss.backward();
                 let of = |leaf: &Tensor<2>| {

@@ -136,8 +136,8 @@ mod tests {
                     four_bits,
                 };
                 let planned = Memory::of(&placement).weights(&sizes);
-                let mut model = Qwen3Vl::unread(&config, &Device::flex());
-                let needed = needed(&mut model, &options(dtype, four_bits));
+                let model = Qwen3Vl::unread(&config, &Device::flex());
+                let needed = needed(&model, &options(dtype, four_bits));
                 assert_eq!(needed.bytes, planned, "{name} {dtype:?}");
                 let four = Placement {
                     four_bits: true,
@@ -198,9 +198,9 @@ mod tests {
     fn the_error_says_what_fits() {
         let config = ModelConfig::preset("8b").unwrap();
         let said = |gib: f64, dtype, four_bits| {
-            let mut model = Qwen3Vl::unread(&config, &Device::flex());
+            let model = Qwen3Vl::unread(&config, &Device::flex());
             let available = Available::of_flag(gib);
-            match check(&mut model, &options(dtype, four_bits), Path::new("8b"), &available) {
+            match check(&model, &options(dtype, four_bits), Path::new("8b"), &available) {
                 Ok(()) => String::new(),
                 Err(error) => error.to_string(),
             }

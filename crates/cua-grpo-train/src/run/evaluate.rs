@@ -52,8 +52,7 @@ impl Run {
         let before = self.state.best_step;
         verdict.note(&mut self.state, event, task_set);
         if self.announce(verdict, event.step, before)? {
-            self.checkpoints
-                .save_adapter(&self.learner.lock(), event.step, BEST)?;
+            self.checkpoints.save_adapter(&self.learner.lock(), event.step, BEST)?;
         }
         Ok(())
     }

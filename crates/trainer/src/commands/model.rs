@@ -72,7 +72,7 @@ pub fn load(arguments: &ModelArgs) -> Result<LoadedModel, TrainError> {
     }
     let placement = Placement {
         device: spec,
-        dtype: dtype,
+        dtype,
         four_bits,
     };
     let model = folder.weights(&device, &placement);
