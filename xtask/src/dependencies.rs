@@ -13,7 +13,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("cua-grpo-android", &["cua-grpo-core"]),
     ("cua-grpo-gbox", &["cua-grpo-core", "cua-grpo-android"]),
     ("cua-grpo-phone", &[]),
-    ("cua-grpo-sim", &["cua-grpo-core", "cua-grpo-android", "cua-grpo-gbox"]),
+    (
+        "cua-grpo-sim",
+        &["cua-grpo-core", "cua-grpo-android", "cua-grpo-gbox", "cua-grpo-phone"],
+    ),
     ("cua-grpo-rollout", &["cua-grpo-algo", "cua-grpo-core"]),
     (
         "cua-grpo-train",

@@ -1,5 +1,6 @@
 //! Requests to the Hub: where a file is, and its content. The token goes to the Hub's own host and to no other.
 
+use super::address::shown;
 use super::cache::Blob;
 use super::found::{Found, Transfer};
 use crate::plain_text::MOST_TEXT;
@@ -194,10 +195,7 @@ impl Client {
                 .and_then(|text| text.to_str().ok());
             let location = location.ok_or_else(|| Failure::Unusable("a redirect without an address".to_owned()))?;
             address = target(&address, location).map_err(|why| {
-                Failure::Unusable(format!(
-                    "a redirect to {:?}: {why}",
-                    self.starred(&super::shown(location))
-                ))
+                Failure::Unusable(format!("a redirect to {:?}: {why}", self.starred(&shown(location))))
             })?;
         }
         Err(Failure::Unusable(format!("more than {MOST_HOPS} redirects")))

@@ -1,9 +1,11 @@
 //! Models by name from the Hugging Face Hub: the files of a checkpoint, kept in the cache that the Python tools use.
 
+mod address;
 mod cache;
 mod client;
 mod found;
 
+pub use address::shown;
 pub use found::Transfer;
 
 use crate::checkpoint::{INDEX_FILE as INDEX, OPTIONAL_FILES, REQUIRED_FILES, SINGLE_FILE as SINGLE, shards_of};
@@ -136,19 +138,6 @@ impl Hub {
             "{name} changes on the Hub while it is being fetched; try again"
         )))
     }
-}
-
-/// A name or an address as it may be shown: a user, a password and a query have asterisks in their place.
-pub fn shown(address: &str) -> String {
-    let begin = address.find("://").map_or(0, |at| at + 3);
-    let (scheme, rest) = address.split_at(begin);
-    // A password may hold anything, so the last `@` counts.
-    let (user, rest) = rest.rsplit_once('@').map_or(("", rest), |(_, rest)| ("***@", rest));
-    let (path, query) = match rest.find(['?', '#']) {
-        Some(at) if begin > 0 => (&rest[..at], "?***"),
-        _ => (rest, ""),
-    };
-    format!("{scheme}{user}{path}{query}")
 }
 
 fn folder_of(file: &Path) -> Option<PathBuf> {

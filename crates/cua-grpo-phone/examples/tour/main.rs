@@ -4,7 +4,6 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it is a program for people")]
 
-#[path = "screens/tour.rs"]
 mod tour;
 
 use cua_grpo_phone::{Frame, state::Display};
