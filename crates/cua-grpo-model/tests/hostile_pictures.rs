@@ -145,11 +145,13 @@ fn conversations_are_bounded() {
 fn pictures_beyond_the_context_are_refused_by_their_heads() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("p.png"), picture("seq.jpg")).unwrap();
+    let config = json!({"text_config": {"max_position_embeddings": 100}});
+    std::fs::write(dir.path().join("config.json"), config.to_string()).unwrap();
     let part = json!({"type": "image", "image": "p.png"});
     let start = Instant::now();
-    let error = encode(dir.path(), &Value::from(vec![part.clone(); 200_000])).unwrap_err();
+    let error = encode_for(dir.path(), dir.path(), &Value::from(vec![part; 200_000])).unwrap_err();
     assert!(
-        error.contains("the model has a context of") && error.contains("show fewer"),
+        error.contains("the model has a context of 100 tokens") && error.contains("show fewer"),
         "{error}"
     );
     assert!(start.elapsed() < Duration::from_secs(10));
