@@ -56,11 +56,13 @@ impl<'a> Media<'a> {
                 _ => None,
             };
             let keys = ["image", "image_url", "url", "path", "base64"];
-            let given: Vec<&str> = keys.into_iter().filter(|key| named(key).is_some()).collect();
+            // transformers counts a picture for each of these keys; `image_url` is another name of one.
+            let counts = |key: &&str| *key != "image_url" && named(key).is_some();
+            let given: Vec<&str> = keys.into_iter().filter(counts).collect();
             if given.len() > 1 {
                 return Err(format!("a picture with two sources, {}; give one", given.join(" and ")));
             }
-            let source = given.first().and_then(|key| named(key));
+            let source = keys.into_iter().find_map(named);
             let source = source
                 .ok_or("a picture without a file; write {\"type\": \"image\", \"image\": \"path\"}".to_owned())?;
             let bytes = self.bytes(source)?;
