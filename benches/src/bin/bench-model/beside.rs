@@ -52,8 +52,21 @@ impl Renderer for Screens {
     }
 }
 
+/// A part of the measurement.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Phase {
+    /// Rollouts alone.
+    Rollouts,
+    /// Updates alone, with groups of the rollouts.
+    Updates,
+    /// Both at once.
+    Both,
+}
+
 /// Seconds of a step, and the groups of the last one.
 struct Played {
+    /// Steps that were measured.
+    steps: usize,
     step_s: f64,
     update_s: f64,
     groups: Vec<Group>,
@@ -68,8 +81,11 @@ pub struct Pace {
     pub new_tokens: usize,
     /// Most updates between sampling and training.
     pub max_staleness: u64,
-    /// Steps that are measured.
+    /// Most steps that are measured.
     pub steps: usize,
+    /// Seconds of the measured steps after which no other one begins.
+    pub most_seconds: f64,
+    pub phases: Vec<Phase>,
     /// How much faster phones are than rented ones.
     pub haste: f64,
 }
@@ -113,33 +129,62 @@ impl Bench<'_> {
         let policy = Policy::new(model.clone(), self.what.images.clone());
         let learner = Learner::new(policy, Trainable::Adapter, AdamWConfig::default(), 1.0)?;
         let learner = LearnerThread::start(learner)?;
-        let alone = runtime.block_on(self.play("rollouts alone", model, None))?;
-        let groups = Arc::new(alone.groups);
-        let mut updates = Vec::new();
-        for _ in 0..3 {
-            let seconds = runtime.block_on(self.update(&learner, &groups, 0, None))?;
-            eprintln!("async   updates alone: {seconds:.2} s");
-            updates.push(seconds);
+        let measured = |phase| self.pace.phases.contains(&phase);
+        let play = |name, learner| runtime.block_on(self.play(name, model, learner));
+        let alone = measured(Phase::Rollouts)
+            .then(|| play("rollouts alone", None))
+            .transpose()?;
+        let mut update_s = None;
+        if measured(Phase::Updates) {
+            let Some(alone) = &alone else {
+                bail!("--phases updates: they learn from the groups of rollouts; name rollouts too");
+            };
+            let groups = Arc::new(alone.groups.clone());
+            // The first one compiles.
+            for warm in [false, true, true] {
+                let seconds = runtime.block_on(self.update(&learner, &groups, 0, None))?;
+                eprintln!("async   updates alone: {seconds:.2} s");
+                if warm {
+                    update_s = Some(update_s.map_or(seconds, |least: f64| least.min(seconds)));
+                }
+            }
         }
-        // The first one compiles.
-        let update_s = updates[1..].iter().copied().fold(f64::INFINITY, f64::min);
-        let both = runtime.block_on(self.play("both", model, Some(&learner)))?;
-        let longer = alone.step_s.max(update_s);
-        let (phones, ratio) = (self.phones, both.step_s / longer);
+        let both = measured(Phase::Both)
+            .then(|| play("both", Some(&learner)))
+            .transpose()?;
+        self.tell(model, alone.as_ref(), update_s, both.as_ref());
+        Ok(())
+    }
+
+    /// Prints what was measured; null is what was not.
+    fn tell(&self, model: &Qwen3Vl, alone: Option<&Played>, update_s: Option<f64>, both: Option<&Played>) {
         let used = limits::used_gib(&model.device());
+        let ratio = alone
+            .zip(update_s)
+            .zip(both)
+            .map(|((alone, update_s), both)| both.step_s / alone.step_s.max(update_s));
+        let shown = |seconds: Option<f64>| seconds.map_or("-".to_owned(), |seconds| format!("{seconds:.2}"));
         eprintln!(
-            "async   {phones:>3} phones, staleness {}: a step of rollouts alone {:.2} s, of updates alone {update_s:.2} s, of both \
-             {:.2} s ({ratio:.2} of the longer; its update {:.2} s)  {:.0} tok/s drawn  {used:>6.1} GiB",
-            self.pace.max_staleness, alone.step_s, both.step_s, both.update_s, both.tokens
+            "async   {:>3} phones, staleness {}: a step of rollouts alone {} s, of updates alone {} s, of both {} s ({} of the \
+             longer; its update {} s)  {used:>6.1} GiB",
+            self.phones,
+            self.pace.max_staleness,
+            shown(alone.map(|alone| alone.step_s)),
+            shown(update_s),
+            shown(both.map(|both| both.step_s)),
+            shown(ratio),
+            shown(both.map(|both| both.update_s)),
         );
         println!(
             "{}",
-            serde_json::json!({"mode": "async", "preset": self.what.preset, "phones": phones,
+            serde_json::json!({"mode": "async", "preset": self.what.preset, "phones": self.phones,
                 "max_staleness": self.pace.max_staleness, "turns": self.pace.turns,
-                "rollout_step_s": alone.step_s, "update_step_s": update_s, "step_s": both.step_s,
-                "update_beside_s": both.update_s, "ratio": ratio, "tok_s": both.tokens, "used_gib": used})
+                "rollout_steps": alone.map(|alone| alone.steps), "rollout_step_s": alone.map(|alone| alone.step_s),
+                "rollout_tok_s": alone.map(|alone| alone.tokens), "update_step_s": update_s,
+                "steps": both.map(|both| both.steps), "step_s": both.map(|both| both.step_s),
+                "update_beside_s": both.map(|both| both.update_s), "ratio": ratio,
+                "tok_s": both.map(|both| both.tokens), "used_gib": used})
         );
-        Ok(())
     }
 
     fn sampler(&self, model: &Qwen3Vl) -> Result<ModelSampler> {
@@ -188,6 +233,7 @@ impl Bench<'_> {
         let mut stream = engine.stream(cursor, BTreeSet::new(), stream, &CancellationToken::new())?;
         let (mut since, mut update_s, mut tokens) = (Instant::now(), 0.0, 0);
         let mut last = Vec::new();
+        let mut measured = 0;
         for step in 0..steps {
             if step == warm_up {
                 (since, update_s, tokens) = (Instant::now(), 0.0, 0);
@@ -209,11 +255,16 @@ impl Bench<'_> {
             );
             stream.stepped();
             last = Arc::unwrap_or_clone(groups);
+            measured = (step + 1).saturating_sub(warm_up);
+            if measured > 0 && since.elapsed().as_secs_f64() > self.pace.most_seconds {
+                break;
+            }
         }
         let seconds = since.elapsed().as_secs_f64();
         stream.close().await;
-        let count = self.pace.steps as f64;
+        let count = measured.max(1) as f64;
         Ok(Played {
+            steps: measured,
             step_s: seconds / count,
             update_s: update_s / count,
             groups: last,

@@ -73,6 +73,12 @@ struct Arguments {
     /// For `--mode async`: steps that are measured, after one that is not
     #[arg(long, default_value_t = 6)]
     steps: usize,
+    /// For `--mode async`: seconds after which rollouts end with the steps they have by then
+    #[arg(long, default_value_t = f64::INFINITY)]
+    most_seconds: f64,
+    /// For `--mode async`: what is measured, so that two cards can share the work; `updates` needs `rollouts`
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [beside::Phase::Rollouts, beside::Phase::Updates, beside::Phase::Both])]
+    phases: Vec<beside::Phase>,
     /// For `--mode async`: how much faster phones are than rented ones
     #[arg(long, default_value_t = 1.0)]
     haste: f64,
@@ -138,6 +144,8 @@ fn main() -> Result<()> {
             max_staleness: arguments.max_staleness,
             steps: arguments.steps,
             haste: arguments.haste,
+            most_seconds: arguments.most_seconds,
+            phases: arguments.phases,
         };
         return beside::measure(&model, &Arc::new(what), &arguments.batch, &pace);
     }

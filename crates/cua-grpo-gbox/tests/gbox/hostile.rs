@@ -46,7 +46,7 @@ async fn a_body_without_end_is_read_up_to_the_limit_of_its_kind() {
     ] {
         let raw = Raw::start(answer, then).await;
         let client = small(&raw.base_url);
-        let begin = Instant::now();
+        // By its size, and not by the 20 s of a call.
         let limit = |error: GboxError| match error {
             GboxError::TooLarge { limit, .. } => limit,
             other => panic!("{other}"),
@@ -59,7 +59,6 @@ async fn a_body_without_end_is_read_up_to_the_limit_of_its_kind() {
         assert!(clicked.is_ambiguous(), "it was clicked");
         assert_eq!(limit(clicked), 300_000);
         assert_eq!(raw.requests(), 4, "none is tried again");
-        assert!(begin.elapsed().as_secs() < 5, "{:?}", begin.elapsed());
     }
     // The text of an error is cut, and what it was is known.
     let raw = Raw::start(head("404 Not Found", ""), Then::Endless(b"no such box\x1b[2J ")).await;
@@ -80,7 +79,8 @@ async fn a_body_that_only_drips_ends_with_the_time_of_its_call() {
         let client = GboxClient::new(config.at(&raw.base_url)).unwrap();
         let begin = Instant::now();
         let error = client.click("b", &click()).await.unwrap_err();
-        assert!(begin.elapsed().as_millis() < 1000, "{:?}", begin.elapsed());
+        // It would drip for ever. The bound is far above 200 ms for machines that are busy.
+        assert!(begin.elapsed().as_secs() < 10, "{:?}", begin.elapsed());
         match error {
             GboxError::TimedOut { .. } => assert_eq!(status, "200 OK"),
             GboxError::Unauthorized { .. } => assert_eq!(status, "401 Unauthorized"),

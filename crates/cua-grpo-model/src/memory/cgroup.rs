@@ -45,12 +45,18 @@ pub(super) fn limit() -> Option<Limit> {
 fn address_space(limits: &str, status: &str) -> Option<Limit> {
     let line = limits.lines().find_map(|line| line.strip_prefix("Max address space"))?;
     let total: u64 = line.split_whitespace().next()?.parse().ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmSize:"))?;
-    let used: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    let used = kib(status, "VmSize:")?;
     Some(Limit {
         total,
-        free: total.saturating_sub(used * 1024),
+        free: total.saturating_sub(used),
     })
+}
+
+/// Bytes of the line with `key` in a text of the kernel.
+pub(super) fn kib(text: &str, key: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(key))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
 }
 
 /// The same for a process whose `/proc/PID/cgroup` is `groups`, where control groups are mounted at `mount`.

@@ -1,6 +1,6 @@
 //! Memory of this machine: the host's from /proc/meminfo and its control groups, a GPU's from its driver's tool.
 
-use super::cgroup::{self, Limit};
+use super::cgroup::{self, Limit, kib};
 use serde::Serialize;
 use std::process::Command;
 
@@ -80,13 +80,6 @@ impl Available {
 pub fn held_by_process() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/self/status").ok()?;
     kib(&text, "VmRSS:")
-}
-
-/// Bytes of the line with `key` in a text of the kernel.
-fn kib(text: &str, key: &str) -> Option<u64> {
-    let line = text.lines().find_map(|line| line.strip_prefix(key))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib * 1024)
 }
 
 fn parse_meminfo(text: &str) -> Option<Available> {

@@ -158,6 +158,16 @@ impl FolderLock {
     }
 }
 
+impl Drop for FolderLock {
+    /// Gives the lock back in so many words. Closing the file is not enough: a child that another thread just forked has
+    /// a copy of it until it executes its program, and the lock is held as long as any copy is.
+    fn drop(&mut self) {
+        if let Err(error) = self.file.unlock() {
+            tracing::debug!("the lock is left to the system: {error}");
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -171,6 +181,16 @@ mod tests {
         assert!(text.contains("--output-dir"), "{text}");
         drop(held);
         FolderLock::acquire(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn a_lock_is_given_back_though_a_forked_child_still_has_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let held = FolderLock::acquire(folder.path()).unwrap();
+        let childs = held.file.try_clone().unwrap();
+        drop(held);
+        FolderLock::acquire(folder.path()).unwrap();
+        drop(childs);
     }
 
     #[cfg(unix)]
