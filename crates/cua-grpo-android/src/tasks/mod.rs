@@ -16,6 +16,6 @@ pub use catalogue::{Catalogue, ChooseError};
 pub use describe::{describe, table};
 pub use file::{FileTemplate, TaskFileError, scaffold};
 pub use goal::{Goal, GoalError, GoalList};
-pub use instance::{Split, TemplateTasks};
-pub use payload::{Check, TaskState};
+pub use instance::{InstanceSplit, Split, TemplateTasks};
+pub use payload::{Check, ReportCheck, TaskState};
 pub use templates::{TEMPLATES, Template};

@@ -3,5 +3,7 @@
 #![allow(clippy::unwrap_used)] // Helpers of tests: a failed unwrap is a failed test.
 
 mod action;
+mod apart;
+mod judged;
 mod task_files;
 mod tasks;
