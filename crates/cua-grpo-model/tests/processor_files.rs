@@ -7,7 +7,9 @@
 mod common;
 
 use common::folder;
-use cua_grpo_model::processor::{ImageProcessorConfig, RgbImage, VideoProcessorConfig};
+use cua_grpo_model::processor::{
+    ImageProcessorConfig, PixelBudget, PixelLimits, RgbImage, VideoProcessorConfig, set_pixels,
+};
 use serde_json::{Value, json};
 use std::path::Path;
 use tempfile::TempDir;
@@ -247,4 +249,87 @@ fn a_processor_that_does_not_fit_the_model_is_an_error_that_names_both() {
             assert!(text.contains(&format!("config.json is {wanted};")), "{text}");
         }
     }
+}
+
+fn limits(min_pixels: usize, max_pixels: usize) -> PixelLimits {
+    PixelLimits {
+        min_pixels: Some(min_pixels),
+        max_pixels: Some(max_pixels),
+    }
+}
+
+/// What a caller asks for is what the file would say: the same pixels, and the same file where it is written.
+#[test]
+fn limits_of_a_caller_are_those_of_a_file() {
+    let mut asked = released();
+    (asked["min_pixels"], asked["max_pixels"]) = (json!(2048), json!(9000));
+    let want = ImageProcessorConfig::load(with(&[(FILE, &asked)]).path()).unwrap();
+    let own = ImageProcessorConfig::load(with(&[(FILE, &released())]).path()).unwrap();
+    let got = own.clone().within(limits(2048, 9000)).unwrap();
+    assert_eq!(got, want);
+    let picture = picture(200, 90);
+    assert_eq!(
+        got.process_rgb(&picture).unwrap().values,
+        want.process_rgb(&picture).unwrap().values
+    );
+    assert_ne!(got.grid(200, 90).unwrap(), own.grid(200, 90).unwrap());
+    for same in [PixelLimits::default(), limits(0, 0)] {
+        assert_eq!(own.clone().within(same).unwrap(), own);
+    }
+    // One of the two leaves the other as it is.
+    let most = PixelLimits {
+        max_pixels: Some(9000),
+        ..PixelLimits::default()
+    };
+    let size = own.clone().within(most).unwrap().size;
+    assert_eq!((size.shortest_edge, size.longest_edge), (own.size.shortest_edge, 9000));
+    // Written into either kind of folder, also where old names stand, everyone reads them.
+    let nested = json!({"image_processor": asked, "video_processor": released()});
+    for files in [
+        &[(FILE, &asked)][..],
+        &[(NESTED, &nested)],
+        &[(NESTED, &nested), (FILE, &asked)],
+    ] {
+        let folder = with(files);
+        set_pixels(folder.path(), limits(3072, 20_000)).unwrap();
+        let read = ImageProcessorConfig::load(folder.path()).unwrap();
+        assert_eq!(read, want.clone().within(limits(3072, 20_000)).unwrap(), "{files:?}");
+        let (_, said) = common::logged::warnings(|| ImageProcessorConfig::load(folder.path()));
+        assert_eq!(said, Vec::<String>::new());
+    }
+}
+
+#[test]
+fn a_phones_screenshot_has_the_tokens_that_the_released_processor_gives_it() {
+    let own = ImageProcessorConfig::qwen3_vl(PixelBudget {
+        shortest_edge: 65_536,
+        longest_edge: 16_777_216,
+    });
+    assert_eq!(own.tokens(2400, 1080).unwrap(), 2550);
+    let half = own.within(limits(65_536, 802_816)).unwrap();
+    let grid = half.grid(2400, 1080).unwrap();
+    assert_eq!((grid.h * 16, grid.w * 16), (1312, 576));
+    assert_eq!(half.tokens(2400, 1080).unwrap(), 738);
+}
+
+#[test]
+fn limits_that_cannot_be_say_so() {
+    let own = ImageProcessorConfig::load(with(&[(FILE, &released())]).path()).unwrap();
+    let said = |config: &ImageProcessorConfig, limits| config.clone().within(limits).unwrap_err().to_string();
+    let crossed = said(&own, limits(9000, 2048));
+    assert!(crossed.contains("got 9000 and 2048; set both"), "{crossed}");
+    let below = said(
+        &own,
+        PixelLimits {
+            max_pixels: Some(1),
+            ..PixelLimits::default()
+        },
+    );
+    assert!(below.contains("(the model's own) and 1;"), "{below}");
+    assert!(said(&own, limits(1, usize::MAX)).contains("at most 67108864"));
+    let fixed = ImageProcessorConfig {
+        do_resize: false,
+        ..own
+    };
+    assert!(said(&fixed, limits(2048, 9000)).contains("does not resize"));
 }

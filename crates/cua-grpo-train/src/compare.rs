@@ -50,6 +50,10 @@ pub fn task_set_of(config: &TrainConfig, tasks: &dyn TaskSource) -> String {
         name(!apps.is_empty(), serde_json::json!({ "held_out_apps": apps }));
         name(!state_alone, serde_json::json!({ "success": config.success_requires }));
         name(sampled.is_some(), serde_json::json!({ "attempts": sampled }));
+        // Pictures of another size are other pictures.
+        let pixels = config.pixels();
+        let limits = serde_json::json!({ "pixels": [pixels.min_pixels, pixels.max_pixels] });
+        name(!pixels.is_own(), limits);
     }
     let mut text = format!("{:x}", Sha256::digest(made_of.to_string()));
     text.truncate(12);
@@ -282,7 +286,7 @@ mod tests {
             load_in_4bit: false,
             ..Default::default()
         };
-        let changes: [&dyn Fn(&mut TrainConfig); 13] = [
+        let changes: [&dyn Fn(&mut TrainConfig); 15] = [
             &|config| config.eval_seed += 1,
             &|config| config.eval_episodes += 1,
             &|config| config.templates = vec!["wifi".into()],
@@ -296,6 +300,8 @@ mod tests {
             &|config| config.success_requires = SuccessRequires::State,
             &|config| config.eval_attempts = 4,
             &|config| config.device = DeviceSpec::Cuda(0),
+            &|config| config.max_pixels = Some(9216),
+            &|config| config.min_pixels = Some(9216),
         ];
         let mut names = vec![task_set_of(&base, &Say("do"))];
         for change in changes {
@@ -310,6 +316,8 @@ mod tests {
         assert_ne!(task_set_of(&base, &Apart), task_set_of(&base, &OtherApp));
         let mut same = base.clone();
         (same.seed, same.learning_rate, same.concurrency) = (1, 1.0, 1);
+        // 0 is the model's own, as null is.
+        same.max_pixels = Some(0);
         let on = |card| TrainConfig {
             device: DeviceSpec::Cuda(card),
             ..base.clone()

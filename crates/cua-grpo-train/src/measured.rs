@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 /// What chooses a base where the user names none.
 const ADAPTER: &str = "the adapter";
 
+/// Keys that a run is not resumed with another value of, and that hold when its policy is measured.
+const HOLDS: [&str; 4] = ["model_name", "load_in_4bit", "max_pixels", "min_pixels"];
+
 /// What is measured, and how.
 #[derive(Debug)]
 pub struct Measured {
@@ -97,7 +100,7 @@ fn differences(run: &TrainConfig, resolved: &Resolved<TrainConfig>) -> Result<Ve
         let origin = resolved.origin(key);
         match kind {
             Resume::Free => None,
-            Resume::Refused if !["model_name", "load_in_4bit"].contains(&key) => Some(format!(
+            Resume::Refused if !HOLDS.contains(&key) => Some(format!(
                 "note: `{key}` is {now} ({origin}), which changes nothing: the adapter keeps its {before}"
             )),
             _ => Some(format!(

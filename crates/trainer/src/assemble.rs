@@ -92,7 +92,9 @@ pub fn load(config: &TrainConfig, folder: &ModelFolder) -> Result<Loaded> {
     let device = device(config.device)?;
     let what = format!("model_name `{}`", config.model_name);
     // The small files first: what is wrong with them is told before gigabytes are read.
-    let renderer = ChatRenderer::load(folder.path()).mendable(&what)?;
+    let renderer = ChatRenderer::load(folder.path())
+        .and_then(|renderer| renderer.within(config.pixels()))
+        .mendable(&what)?;
     warn_of_generation_config(folder.path())?;
     let model = folder.weights(&device, &config.placement()).mendable(&what)?;
     let images = config.batches().episodes() * (config.max_staleness + 1) * config.max_turns;

@@ -1,8 +1,10 @@
 //! The files of a processor, from one model folder to another.
 
-use super::ProcessorError;
+use super::sections::object;
+use super::{ImageProcessorConfig, PixelLimits, ProcessorError};
 use crate::checkpoint::deciding_files;
 use crate::plain_text;
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 /// Files from which other tools make the tokenizer, beside those that are read here.
@@ -32,6 +34,36 @@ pub fn copy_processor(from: &Path, to: &Path) -> Result<(), ProcessorError> {
         if let Some(name) = path.file_name() {
             copy(&path, &target.join(name))?;
         }
+    }
+    Ok(())
+}
+
+/// Writes `limits` into the image processor of the model folder `folder`, so that everyone who reads it obeys them.
+///
+/// # Errors
+/// Those of [`ImageProcessorConfig::load`] and [`ImageProcessorConfig::within`]; [`ProcessorError::Io`].
+pub fn set_pixels(folder: &Path, limits: PixelLimits) -> Result<(), ProcessorError> {
+    let size = ImageProcessorConfig::load(folder)?.within(limits)?.size;
+    if limits.is_own() {
+        return Ok(());
+    }
+    let nested = folder.join("processor_config.json");
+    let inside = nested.is_file() && object(&nested)?.get("image_processor").is_some_and(Value::is_object);
+    let files = [(nested, inside), (folder.join("preprocessor_config.json"), true)];
+    for (path, _) in files.into_iter().filter(|(path, written)| *written && path.is_file()) {
+        let mut fields = object(&path)?;
+        let section = match fields.get_mut("image_processor") {
+            Some(Value::Object(section)) => section,
+            _ => &mut fields,
+        };
+        for name in ["min_pixels", "max_pixels"] {
+            section.remove(name);
+        }
+        section.insert(
+            "size".to_owned(),
+            json!({"longest_edge": size.longest_edge, "shortest_edge": size.shortest_edge}),
+        );
+        ProcessorError::write(&path, &format!("{:#}\n", Value::Object(fields)))?;
     }
     Ok(())
 }

@@ -81,6 +81,12 @@ pub enum ProcessorError {
         /// The rule that is broken.
         expected: String,
     },
+    /// Limits of pixels that a caller asks for cannot be.
+    #[error("min_pixels and max_pixels: {message}")]
+    Limits {
+        /// What is wrong, and what to do.
+        message: String,
+    },
     /// Lengths that must agree do not.
     #[error("{operation}: expected {expected}, got {got}")]
     Mismatch {

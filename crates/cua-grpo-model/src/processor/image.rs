@@ -1,5 +1,6 @@
 //! Pictures: from decoded pixels to normalised patches, as the released image processor computes them.
 
+use super::sections::MOST_BUDGET;
 use super::{Grid, Pixels, ProcessorError, Resample, RgbImage, decode_rgb, image_size, resize, smart_resize};
 use serde::Serialize;
 
@@ -39,7 +40,69 @@ pub struct PixelBudget {
     pub shortest_edge: usize,
 }
 
+/// What a caller asks of the budget: the names and the rounding are the processor's own. `None`, and 0, leave a bound as the
+/// model's files say it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PixelLimits {
+    /// Fewest pixels after the resize.
+    pub min_pixels: Option<usize>,
+    /// Most pixels after the resize.
+    pub max_pixels: Option<usize>,
+}
+
+impl PixelLimits {
+    /// The limits that are above 0: fewest, most.
+    fn set(self) -> [Option<usize>; 2] {
+        [self.min_pixels, self.max_pixels].map(|limit| limit.filter(|&pixels| pixels > 0))
+    }
+
+    /// Whether nothing is asked.
+    pub fn is_own(self) -> bool {
+        self.set() == [None; 2]
+    }
+}
+
 impl ImageProcessorConfig {
+    /// The same processor within `limits`, which stand in place of the model's own bounds.
+    ///
+    /// # Errors
+    /// [`ProcessorError::Limits`] when the fewest pixels are more than the most, or when this processor does not resize.
+    pub fn within(mut self, limits: PixelLimits) -> Result<Self, ProcessorError> {
+        let [fewest, most] = limits.set();
+        self.size.shortest_edge = fewest.unwrap_or(self.size.shortest_edge);
+        self.size.longest_edge = most.unwrap_or(self.size.longest_edge);
+        let PixelBudget {
+            longest_edge,
+            shortest_edge,
+        } = self.size;
+        let wrong = |message| Err(ProcessorError::Limits { message });
+        if !limits.is_own() && !self.do_resize {
+            return wrong("this model's processor does not resize (`do_resize`: false); leave both out".to_owned());
+        }
+        if shortest_edge.max(longest_edge) > MOST_BUDGET {
+            return wrong(format!(
+                "expected at most {MOST_BUDGET}, got {shortest_edge} and {longest_edge}"
+            ));
+        }
+        if shortest_edge > longest_edge {
+            let own = |limit: Option<usize>| if limit.is_some() { "" } else { " (the model's own)" };
+            return wrong(format!(
+                "expected min_pixels at most max_pixels, got {shortest_edge}{} and {longest_edge}{}; set both",
+                own(fewest),
+                own(most)
+            ));
+        }
+        Ok(self)
+    }
+
+    /// Tokens that a picture of `height` x `width` pixels stands as.
+    ///
+    /// # Errors
+    /// Those of [`Self::grid`].
+    pub fn tokens(&self, height: usize, width: usize) -> Result<usize, ProcessorError> {
+        Ok(self.grid(height, width)?.tokens(self.merge_size))
+    }
+
     /// Pixels a side of a merged token.
     pub fn factor(&self) -> usize {
         self.patch_size * self.merge_size

@@ -38,13 +38,13 @@ mod train;
 mod video;
 
 pub use conversation::{Conversation, ConversationError, Encoded};
-pub use copy::copy_processor;
+pub use copy::{copy_processor, set_pixels};
 pub use decode::{MOST_BYTES, MOST_PIXELS, RgbImage, decode_rgb, image_size};
 pub use error::ProcessorError;
 pub use exact_json::{big_integer, parse_json};
 pub use grid::{Grid, Pixels};
 pub use guard::{Guard, Trust};
-pub use image::{ImageProcessorConfig, PixelBudget};
+pub use image::{ImageProcessorConfig, PixelBudget, PixelLimits};
 pub use positions::{PadIds, PositionState, rope_index};
 pub use prompt::{VideoSpan, expand_pads, expand_videos};
 pub use renderer::{ChatRenderer, ConversationOptions, Literals};

@@ -1,8 +1,8 @@
 //! The rendering seam: conversations grow by extension, so that tokens which were sampled are never made again.
 
 use super::{
-    ChatTemplate, Grid, Guard, ImageProcessorConfig, ProcessorError, Tokenizer, Trust, VideoSpan, expand_pads,
-    expand_videos, fit,
+    ChatTemplate, Grid, Guard, ImageProcessorConfig, PixelLimits, ProcessorError, Tokenizer, Trust, VideoSpan,
+    expand_pads, expand_videos, fit,
 };
 use cua_grpo_core::{Chunk, Fault, FaultKind, Message, Prompt, Renderer, Role, TokenId};
 use serde_json::{Map, Value, json};
@@ -76,6 +76,16 @@ impl ChatRenderer {
     pub fn with_tools(mut self, tools: Vec<Value>) -> Self {
         self.tools = tools;
         self
+    }
+
+    /// The same renderer with pictures within `limits`. Whoever turns pictures into patches takes its [`Self::images`], so
+    /// that tokens and patches agree.
+    ///
+    /// # Errors
+    /// Those of [`ImageProcessorConfig::within`].
+    pub fn within(mut self, limits: PixelLimits) -> Result<Self, ProcessorError> {
+        self.images = self.images.within(limits)?;
+        Ok(self)
     }
 
     /// The tokenizer.

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 
 /// Most pixels that a budget may ask for: four times that of the released models.
-const MOST_BUDGET: usize = 1 << 26;
+pub(super) const MOST_BUDGET: usize = 1 << 26;
 
 /// What is done with a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,6 +6,7 @@ use cua_grpo_algo::{AdamWConfig, CurriculumConfig, PositivesConfig, Schedule};
 use cua_grpo_model::generate::{Batching, OnUpdate};
 use cua_grpo_model::lora::{LoraConfig, OneOrMany, Targets};
 use cua_grpo_model::placement::Placement;
+use cua_grpo_model::processor::PixelLimits;
 use cua_grpo_rollout::{Batches, RolloutConfig};
 use std::time::Duration;
 
@@ -26,6 +27,14 @@ impl TrainConfig {
             layers_pattern: (!before.is_empty()).then(|| OneOrMany::Many(before.clone())),
             rank_pattern: self.lora_rank_pattern.clone(),
             alpha_pattern: self.lora_alpha_pattern.clone(),
+        }
+    }
+
+    /// What is asked of the size of pictures.
+    pub fn pixels(&self) -> PixelLimits {
+        PixelLimits {
+            min_pixels: self.min_pixels,
+            max_pixels: self.max_pixels,
         }
     }
 

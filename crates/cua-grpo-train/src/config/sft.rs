@@ -3,7 +3,7 @@
 use super::validate::Checker;
 use super::{ConfigError, Configuration, Decay, DeviceSpec, InstanceSplit, Key, PromptStyle, TargetStyle, at_least};
 use cua_grpo_model::memory::Available;
-use cua_grpo_model::processor::Tokenizer;
+use cua_grpo_model::processor::{PixelLimits, Tokenizer};
 use cua_grpo_model::{ModelConfig, TextConfig, VisionConfig};
 
 configuration! {
@@ -43,6 +43,10 @@ configuration! {
         deepstack_visual_indexes: Vec<usize> [at_least(0.0).at_most(255.0)] = vec![1, 2],
         /// Entries of the vocabulary, special tokens included; the tokenizer is trained on the demonstrations.
         vocab_size: usize [at_least(300.0).at_most(1_000_000.0).because("256 bytes and the specials")] = 640,
+        /// Most pixels of a screenshot that the model sees; saved with it. 0 or null means those of `init_from`, else 18432.
+        max_pixels: Option<usize> [at_least(0.0).at_most(67_108_864.0)] = None,
+        /// Fewest pixels; saved with the model. 0 or null means those of `init_from`, else 1024.
+        min_pixels: Option<usize> [at_least(0.0).at_most(67_108_864.0)] = None,
         /// Passes over the demonstrations; ignored when `max_steps` is set.
         epochs: usize [at_least(1.0).at_most(1e6)] = 3,
         /// Steps of the run; null means as `epochs` says.
@@ -89,6 +93,14 @@ configuration! {
 }
 
 impl SftConfig {
+    /// What is asked of the size of pictures.
+    pub fn pixels(&self) -> PixelLimits {
+        PixelLimits {
+            min_pixels: self.min_pixels,
+            max_pixels: self.max_pixels,
+        }
+    }
+
     /// That weights, gradients and the moments of AdamW, each in f32, fit on the device, where it is known what that has.
     ///
     /// # Errors

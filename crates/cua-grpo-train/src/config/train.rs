@@ -23,6 +23,13 @@ configuration! {
         /// Longest sequence in tokens, images included.
         #[resume = Warned]
         max_seq_length: usize [at_least(1.0).at_most(1_048_576.0)] = 8192,
+        /// Most pixels of a screenshot that the model sees: larger ones are scaled down to it as the model's own processor does
+        /// it, which has the key too. 0 or null means the model's own.
+        #[resume = Refused]
+        max_pixels: Option<usize> [at_least(0.0).at_most(67_108_864.0)] = None,
+        /// Fewest pixels; smaller screenshots are scaled up. 0 or null means the model's own.
+        #[resume = Refused]
+        min_pixels: Option<usize> [at_least(0.0).at_most(67_108_864.0)] = None,
         /// Keep the frozen weights in 4 bits (NF4).
         #[resume = Refused]
         load_in_4bit: bool = true,

@@ -12,7 +12,7 @@ use crate::sink::Note;
 use std::path::PathBuf;
 
 /// Keys that would give the numbers of a record another meaning.
-const MEANING: &[&str] = &["temperature", "reward", "rewards"];
+const MEANING: &[&str] = &["temperature", "reward", "rewards", "max_pixels", "min_pixels"];
 /// Keys that say how episodes are played, which a replay does not do.
 const PLAYING: &[&str] = &[
     "batch_size",

@@ -25,6 +25,13 @@ pub struct ModelArgs {
     /// Keep the linear maps as --dtype says
     #[arg(long = "no-4bit")]
     pub no_4bit: bool,
+    /// Most pixels of a picture that the model sees, as its processor resizes; 0 means the model's own [default: as in the
+    /// adapter's run]
+    #[arg(long, value_name = "N")]
+    pub max_pixels: Option<usize>,
+    /// Fewest pixels; smaller pictures are scaled up
+    #[arg(long, value_name = "N")]
+    pub min_pixels: Option<usize>,
     /// What a literal such as <|im_end|> inside a message means
     #[arg(long, value_enum, value_name = "HOW", default_value_t = SpecialTokens::Parse)]
     pub special_tokens: SpecialTokens,

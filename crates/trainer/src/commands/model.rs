@@ -7,10 +7,10 @@ use cua_grpo_model::Qwen3Vl;
 use cua_grpo_model::hub::shown;
 use cua_grpo_model::lora::load_adapter;
 use cua_grpo_model::placement::Placement;
-use cua_grpo_model::processor::ChatRenderer;
+use cua_grpo_model::processor::{ChatRenderer, PixelLimits};
 use cua_grpo_train::TrainError;
 use cua_grpo_train::adapter::Adapter;
-use cua_grpo_train::config::{DeviceSpec, WeightDtype};
+use cua_grpo_train::config::{DeviceSpec, TrainConfig, WeightDtype};
 
 /// A model that is ready to be used.
 pub struct LoadedModel {
@@ -51,7 +51,14 @@ pub fn load(arguments: &ModelArgs) -> Result<LoadedModel, TrainError> {
     let device = crate::world::device(spec).map_err(|error| usage("--device", &error))?;
     let flag = format!("--model {}", shown(&name));
     let folder = ModelFolder::open(&name).map_err(|error| usage(&flag, &format!("{error:#}")))?;
-    let renderer = ChatRenderer::load(folder.path()).map_err(|error| usage(&flag, &error))?;
+    let pixels = run.as_ref().map(TrainConfig::pixels).unwrap_or_default();
+    let pixels = PixelLimits {
+        min_pixels: arguments.min_pixels.or(pixels.min_pixels),
+        max_pixels: arguments.max_pixels.or(pixels.max_pixels),
+    };
+    let renderer = ChatRenderer::load(folder.path())
+        .and_then(|renderer| renderer.within(pixels))
+        .map_err(|error| usage(&flag, &error))?;
     if let Some(adapter) = &adapter {
         if let Some(note) = adapter.check_folder(&name, folder.path(), "--model")? {
             output::say(format!("note: {note}"));

@@ -12,7 +12,7 @@ use cua_grpo_android::{Prompts, SuccessRequires};
 use cua_grpo_core::{Row, VerifiedSuccess, derive_seed};
 use cua_grpo_model::batch::ImageCache;
 use cua_grpo_model::checkpoint::{LoadOptions, SaveOptions, WeightDtype, load_model, save_model};
-use cua_grpo_model::processor::ChatRenderer;
+use cua_grpo_model::processor::{ChatRenderer, set_pixels};
 use cua_grpo_model::{Policy, Qwen3Vl, Trainable};
 use cua_grpo_rollout::{CancellationToken, GroupRequest, RolloutConfig, RolloutEngine, TaskCursor};
 use cua_grpo_sim::{HERE, ScriptedPolicy, Skill};
@@ -67,6 +67,7 @@ pub async fn run(config: &SftConfig) -> Result<()> {
         None => write_processor(config, prompts(config), made.path())?,
         Some(from) => copy_processor(from.path(), made.path())?,
     }
+    set_pixels(made.path(), config.pixels()).mendable("the model to make")?;
     let renderer = Arc::new(ChatRenderer::load(made.path())?);
     let rows = match demonstrations(config, &world, renderer.clone(), interrupt.token()).await {
         Err(error) if interrupted(&error) => {
