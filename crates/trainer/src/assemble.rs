@@ -1,7 +1,8 @@
 //! From a configuration to a model: its files, its weights, what turns messages into its tokens.
 
-use crate::hub;
+use crate::plan::turns;
 use crate::world::device;
+use crate::{hub, output};
 use anyhow::{Context, Result};
 use burn::tensor::Device;
 use cua_grpo_model::batch::ImageCache;
@@ -9,8 +10,9 @@ use cua_grpo_model::generate::GenerationConfig;
 use cua_grpo_model::placement::Placement;
 use cua_grpo_model::processor::ChatRenderer;
 use cua_grpo_model::{Policy, Qwen3Vl};
-use cua_grpo_train::Mendable;
-use cua_grpo_train::config::{STARTER, TrainConfig};
+use cua_grpo_train::config::{Environment, STARTER, TrainConfig};
+use cua_grpo_train::plan::Turns;
+use cua_grpo_train::{Mendable, TrainError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -87,14 +89,26 @@ pub fn open(config: &TrainConfig) -> Result<ModelFolder> {
     ModelFolder::open(&config.model_name).with_context(|| format!("model_name `{}`", config.model_name))
 }
 
-/// Loads the model in `folder` as `config` says.
-pub fn load(config: &TrainConfig, folder: &ModelFolder) -> Result<Loaded> {
+/// Loads the model in `folder` as `config` says, once `check` has seen its turns; nothing is checked where none are played.
+///
+/// # Errors
+/// When a file is missing or wrong; those of `check`.
+pub fn load(
+    config: &TrainConfig,
+    folder: &ModelFolder,
+    check: impl FnOnce(&Turns) -> Result<(), TrainError>,
+) -> Result<Loaded> {
     let device = device(config.device)?;
     let what = format!("model_name `{}`", config.model_name);
     // The small files first: what is wrong with them is told before gigabytes are read.
     let renderer = ChatRenderer::load(folder.path())
         .and_then(|renderer| renderer.within(config.pixels()))
         .mendable(&what)?;
+    if config.environment == Environment::Phone {
+        let turns = turns(config, &renderer)?;
+        output::say(format!("turns    {}", turns.line()));
+        check(&turns)?;
+    }
     warn_of_generation_config(folder.path())?;
     let model = folder.weights(&device, &config.placement()).mendable(&what)?;
     let images = config.batches().episodes() * (config.max_staleness + 1) * config.max_turns;

@@ -1,4 +1,4 @@
-//! Pictures within limits: the same in sampling, training, evaluations and tools.
+//! Pictures within limits, and turns that fit: the same in sampling, training, evaluations and tools.
 
 #![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
@@ -70,7 +70,12 @@ fn a_run_within_limits_samples_trains_and_measures_by_them() {
     let home = tempfile::tempdir().unwrap();
     let run = home.path().join("run");
     let keys = ["--max-steps=2", "--output-dir=run", "--set=record=1", SMALLER];
-    succeed(home.path(), &with(&keys));
+    let said = succeed(home.path(), &with(&keys));
+    let turns = |said: &str| said.lines().find(|line| line.contains("turns    ")).unwrap().to_owned();
+    assert!(
+        turns(&said).contains("4 of 4 fit in 2,048 tokens: a screenshot of 192x384 is 3, text"),
+        "{said}"
+    );
     let step = lines(&run).into_iter().find(|line| line["kind"] == "train").unwrap();
     let ratio = step["ratio_mean"].as_f64().unwrap();
     assert!(
@@ -89,7 +94,8 @@ fn a_run_within_limits_samples_trains_and_measures_by_them() {
         let event: Value = serde_json::from_slice(&output.stdout).unwrap();
         (event, text(&output))
     };
-    let (same, _) = measure(&[]);
+    let (same, said) = measure(&[]);
+    assert!(turns(&said).contains("is 3, text"), "{said}");
     for key in ["task_set", "instances", "reward_mean"] {
         assert_eq!(same[key], last[key], "{key}");
     }
@@ -122,4 +128,51 @@ fn a_run_within_limits_samples_trains_and_measures_by_them() {
         all.filter(|line| line["kind"] == "train").collect()
     };
     assert_eq!(steps(&home.path().join("again")), steps(&run));
+}
+
+#[test]
+fn fewer_turns_than_asked_for_are_refused_before_a_phone_is_opened() {
+    let home = tempfile::tempdir().unwrap();
+    let keys = [
+        "--max-steps=1",
+        "--output-dir=run",
+        "--set=max_seq_length=200",
+        "--set=max_turns=9",
+    ];
+    refused(
+        home.path(),
+        &with(&keys),
+        &[
+            "turns: ",
+            "of 9 fit in 200 tokens",
+            "max_seq_length to at least",
+            "allow_fewer_turns",
+        ],
+    );
+    assert!(!home.path().join("run").exists(), "a folder was made");
+    // A service is not asked before: nothing answers at this address.
+    let real = ["--set=gbox_base_url=http://127.0.0.1:9", "--set=gbox_api_key=k"];
+    let screen = [
+        "--set=max_pixels=16777216",
+        "--set=screen_width=720",
+        "--set=screen_height=1600",
+    ];
+    refused(
+        home.path(),
+        &with(&[&keys[..], &real, &screen].concat()),
+        &["a screenshot of 720x1600 is 1,100"],
+    );
+    let told = succeed(
+        home.path(),
+        &with(&[&keys[..], &["--set=allow_fewer_turns=true"]].concat()),
+    );
+    assert!(told.contains("of 9 fit in 200 tokens"), "{told}");
+    // What was trained so can be measured so.
+    let output = trainer(home.path(), &["eval", "--adapter=run"]);
+    assert!(output.status.success(), "{}", text(&output));
+    assert!(
+        text(&output).contains("episodes end before max_turns: set "),
+        "{}",
+        text(&output)
+    );
 }

@@ -89,7 +89,7 @@ fn the_readmes_line_answers_with_what_one_would_run_on_such_a_card() {
     assert_eq!(plan["keys_from"], "built-in configs/grpo_single_gpu.yaml");
     assert_eq!(
         (&plan["load"]["context"], &plan["load"]["batch"]),
-        (&4096.into(), &2.into())
+        (&7680.into(), &2.into())
     );
     let same = json(&["--config", "configs/grpo_single_gpu.yaml", "--memory", "80"]);
     assert_eq!(
@@ -112,4 +112,70 @@ fn the_readmes_line_answers_with_what_one_would_run_on_such_a_card() {
         "cpu"
     );
     assert_eq!(json(&[])["keys_from"], "built-in configs/quickstart.yaml");
+}
+
+/// The GPU files finish their turns on a real phone; a plan says how many fit, and with which settings.
+#[test]
+fn the_turns_of_a_real_screen_are_told_and_settings_that_fit() {
+    for (file, turns) in [("configs/grpo.yaml", 15), ("configs/grpo_single_gpu.yaml", 10)] {
+        let plan = json(&["--config", file, "--memory", "80"]);
+        assert_eq!(plan["fit"]["fits"], true, "{file}");
+        assert_eq!(plan["turns"]["screen"], serde_json::json!([1080, 2400]));
+        assert!(
+            plan["turns"]["fit"].as_u64() >= Some(turns),
+            "{file}: {}",
+            plan["turns"]
+        );
+        assert_eq!(plan["turns"]["asked"], turns);
+        // At full size they do not, and the plan says what would.
+        let full = json(&["--config", file, "--memory", "80", "--max-pixels", "0"]);
+        assert_eq!(full["turns"]["screenshot"], 2550);
+        assert!(full["turns"]["fit"].as_u64() < Some(turns), "{file}");
+        assert!(full["fitted"]["turns"]["fit"].as_u64() >= Some(turns), "{file}");
+    }
+    // A card of 24 GiB: phones, turns and a context that fit, in four bits only where bf16 does not.
+    let arguments = ["--model-name", "Qwen/Qwen3-VL-8B-Instruct", "--memory"];
+    for (memory, four_bits) in [("24", None), ("16", Some("true")), ("80", Some("false"))] {
+        let plan = json(&[&arguments[..], &[memory]].concat());
+        let fitted = &plan["fitted"];
+        assert_eq!(fitted["fit"]["fits"], true, "{memory}: {plan}");
+        assert!(fitted["turns"]["fit"].as_u64() >= Some(10));
+        let settings = plan["settings"].as_array().unwrap();
+        let value = |key: &str| settings.iter().find(|setting| setting["key"] == key).unwrap()["value"].clone();
+        assert!(
+            four_bits.is_none_or(|four_bits| value("load_in_4bit") == four_bits),
+            "{memory}"
+        );
+        // Pasted, they are what was planned.
+        let pasted: Vec<String> = settings
+            .iter()
+            .map(|setting| {
+                format!(
+                    "--set={}={}",
+                    setting["key"].as_str().unwrap(),
+                    setting["value"].as_str().unwrap()
+                )
+            })
+            .collect();
+        let mut again = vec!["--config", "configs/grpo_single_gpu.yaml", "--memory", memory];
+        again.extend(pasted.iter().map(String::as_str));
+        assert_eq!(json(&again)["peak_bytes"], fitted["peak_bytes"], "{memory}");
+    }
+    let (table, _) = succeed(
+        &Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."),
+        &[&["plan"], &arguments[..], &["16"]].concat(),
+    );
+    for words in [
+        "turns: 10 of 10 fit in 7,680 tokens",
+        "settings to paste",
+        "load_in_4bit: true   # in place of false",
+    ] {
+        assert!(table.contains(words), "{words}: {table}");
+    }
+    // Nothing fits in a gigabyte.
+    let none = json(&[&arguments[..], &["1"]].concat());
+    assert_eq!(
+        (&none["fitted"], &none["settings"]),
+        (&Value::Null, &serde_json::json!([]))
+    );
 }

@@ -336,6 +336,17 @@ configuration! {
         /// Address of the GBox service; `sim` is the simulated phone inside this process.
         #[resume = Warned]
         gbox_base_url: String = "sim".into(),
+        /// Pixels from left to right of the screen of a phone of the service, by which turns are counted before one is played;
+        /// the simulated phone's are known.
+        #[resume = Free]
+        screen_width: usize [at_least(1.0).at_most(16_384.0)] = 1080,
+        /// Pixels from top to bottom of it.
+        #[resume = Free]
+        screen_height: usize [at_least(1.0).at_most(16_384.0)] = 2400,
+        /// Train also where fewer than `max_turns` turns of that screen fit in the context, so that episodes end before;
+        /// else such a run is refused.
+        #[resume = Free]
+        allow_fewer_turns: bool = false,
         /// Key of the GBox service; best given by the variable GBOX_API_KEY. Never saved.
         #[resume = Free]
         gbox_api_key: Option<Secret> = None,

@@ -1,5 +1,7 @@
 //! The plan of one run: its sizes, its memory, and how far it could grow.
 
+use super::settings::{Setting, fitted, settings};
+use super::turns::Turns;
 use crate::config::TrainConfig;
 use crate::error::TrainError;
 use cua_grpo_model::memory::{Available, Component, Demand, Fit, Load, Memory, ModelSizes, Phase};
@@ -37,6 +39,12 @@ pub struct Plan {
     pub unknown: Option<String>,
     /// How far the run could grow in what is free.
     pub fit: Option<Fit>,
+    /// How many turns its context holds.
+    pub turns: Option<Turns>,
+    /// The settings nearest to those asked for with which it fits; empty where none do, or where nothing is known.
+    pub settings: Vec<Setting>,
+    /// The plan with those settings.
+    pub fitted: Option<Box<Plan>>,
 }
 
 /// Weights by component.
@@ -118,7 +126,26 @@ impl Plan {
             available,
             unknown,
             fit,
+            turns: None,
+            settings: Vec::new(),
+            fitted: None,
         })
+    }
+
+    /// The plan of `config`, which `plan` makes, with the settings that fit.
+    ///
+    /// # Errors
+    /// Those of `plan`.
+    pub fn with_settings(
+        config: &TrainConfig,
+        plan: &dyn Fn(&TrainConfig) -> Result<Self, TrainError>,
+    ) -> Result<Self, TrainError> {
+        let mut asked = plan(config)?;
+        if let Some((now, found)) = fitted(config, plan)? {
+            asked.settings = settings(config, &now);
+            asked.fitted = Some(Box::new(found));
+        }
+        Ok(asked)
     }
 
     /// Sum of what is alive in `phase`, in bytes.

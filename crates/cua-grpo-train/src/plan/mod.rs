@@ -2,6 +2,10 @@
 
 mod estimate;
 mod print;
+mod settings;
+mod turns;
 
 pub use estimate::{Parameters, Plan};
 pub use print::{gib, grouped};
+pub use settings::Setting;
+pub use turns::{REPLY, Text, Turns};

@@ -1,7 +1,7 @@
 //! The plan as a table.
 
-use super::Plan;
 use super::estimate::SCORED;
+use super::{Plan, Setting};
 use cua_grpo_model::memory::Phase;
 use cua_grpo_model::memory::Source;
 use std::fmt;
@@ -94,6 +94,12 @@ impl fmt::Display for Plan {
                 )?;
             }
         }
+        if let Some(turns) = &self.turns {
+            writeln!(f, "\nturns: {}", turns.line())?;
+            if turns.too_few() {
+                writeln!(f, "  too few, the run would be refused: {}", turns.advice())?;
+            }
+        }
         let Some(fit) = &self.fit else { return Ok(()) };
         let verdict = match self.four_bits_bytes.filter(|_| !fit.fits) {
             Some(bytes) => format!("does not fit; with --load-in-4bit {} would be needed", gib(bytes)),
@@ -119,6 +125,27 @@ impl fmt::Display for Plan {
                 grouped(value)
             };
             writeln!(f, "  {key:<22}{value:>18}  {why}")?;
+        }
+        let Some(fitted) = &self.fitted else {
+            return match fit.fits && !self.turns.is_some_and(|turns| turns.too_few()) {
+                true => Ok(()),
+                false => writeln!(f, "\nno settings of this kind were found that fit"),
+            };
+        };
+        writeln!(f, "\nsettings to paste")?;
+        for Setting { key, value, instead_of } in &self.settings {
+            let instead = instead_of
+                .as_ref()
+                .map_or(String::new(), |asked| format!("   # in place of {asked}"));
+            writeln!(f, "  {key}: {value}{instead}")?;
+        }
+        writeln!(f, "\nwith these {} are needed", gib(fitted.peak_bytes))?;
+        if let Some(turns) = &fitted.turns {
+            writeln!(f, "  turns: {}", turns.line())?;
+        }
+        if let Some(fit) = &fitted.fit {
+            let (phones, context) = (grouped(fit.max_conversations), grouped(fit.context));
+            writeln!(f, "  phones at once: up to {phones}; context: up to {context} tokens")?;
         }
         Ok(())
     }

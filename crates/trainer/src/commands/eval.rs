@@ -26,7 +26,12 @@ pub async fn eval(measured: &Measured) -> Result<()> {
     {
         output::say(format!("note: {note}"));
     }
-    let Loaded { mut policy, renderer } = assemble::load(config, &folder)?;
+    let Loaded { mut policy, renderer } = assemble::load(config, &folder, |turns| {
+        if turns.too_few() {
+            output::warn(format!("episodes end before max_turns: {}", turns.advice()));
+        }
+        Ok(())
+    })?;
     if let Some(adapter) = &measured.adapter {
         let loaded = load_adapter(policy.model_mut(), &adapter.folder);
         loaded.mendable(format!("--adapter {}", adapter.given.display()))?;

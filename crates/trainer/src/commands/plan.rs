@@ -2,7 +2,7 @@
 
 use crate::cli::PlanArgs;
 use crate::output;
-use crate::plan::plan_of;
+use crate::plan::whole_plan;
 use cua_grpo_train::TrainError;
 
 /// Prints the plan on standard output, as a table or as JSON.
@@ -11,7 +11,7 @@ pub fn plan(arguments: &PlanArgs) -> Result<(), TrainError> {
         return Err(TrainError::Usage("--memory: expected a number of GiB above 0".into()));
     }
     let (resolved, keys_from) = arguments.load()?;
-    let mut plan = plan_of(&resolved.config, arguments.memory)?;
+    let mut plan = whole_plan(&resolved.config, arguments.memory)?;
     plan.keys_from = keys_from;
     let text = if arguments.json {
         serde_json::to_string(&plan).map_err(anyhow::Error::from)?

@@ -43,7 +43,7 @@ pub async fn train(config: TrainConfig, resume: Option<ResumePoint>) -> Result<(
             Note::Plain(text) => output::say(text),
         }
     }
-    let Loaded { policy, renderer } = assemble::load(&config, &folder)?;
+    let Loaded { policy, renderer } = assemble::load(&config, &folder, |turns| turns.check(&config))?;
     let learning = start.learning(&config, policy, &*unseen)?;
     interrupt.hold();
     let label = Some(start.id().to_owned());

@@ -2,12 +2,14 @@
 
 mod before;
 mod find;
+mod turns;
 
 pub use before::{Need, before_run};
-pub use find::{find_config, is_known};
+pub use find::{find_config, is_known, released_images};
+pub use turns::{turns, turns_by_name};
 
 use cua_grpo_train::TrainError;
-use cua_grpo_train::config::TrainConfig;
+use cua_grpo_train::config::{STARTER, TrainConfig};
 use cua_grpo_train::plan::Plan;
 
 /// The plan of `config`, against `memory` GiB instead of what the device has when given.
@@ -17,4 +19,20 @@ use cua_grpo_train::plan::Plan;
 pub fn plan_of(config: &TrainConfig, memory: Option<f64>) -> Result<Plan, TrainError> {
     let (model, sizes_from) = find_config(&config.model_name)?;
     Plan::of(config, &model, sizes_from, memory)
+}
+
+/// The same with its turns, and with the settings that fit where something else than the starter is planned.
+///
+/// # Errors
+/// As [`plan_of`], and when screenshots cannot be of the size that is asked for.
+pub fn whole_plan(config: &TrainConfig, memory: Option<f64>) -> Result<Plan, TrainError> {
+    let plan = |config: &TrainConfig| {
+        let mut plan = plan_of(config, memory)?;
+        plan.turns = Some(turns_by_name(config)?);
+        Ok(plan)
+    };
+    match config.model_name == STARTER {
+        true => plan(config),
+        false => Plan::with_settings(config, &plan),
+    }
 }

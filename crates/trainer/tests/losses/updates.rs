@@ -12,7 +12,7 @@ use trainer::assemble;
 
 pub fn learner(config: &TrainConfig) -> Learner {
     let folder = assemble::open(config).unwrap();
-    let mut policy = assemble::load(config, &folder).unwrap().policy;
+    let mut policy = assemble::load(config, &folder, |_| Ok(())).unwrap().policy;
     lora::attach(policy.model_mut(), &config.lora(), 1).unwrap();
     Learner::new(policy, Trainable::Adapter, AdamWConfig::default(), config.max_grad_norm).unwrap()
 }

@@ -1,0 +1,249 @@
+//! How many turns of an episode a context holds, before one is played.
+
+use super::grouped;
+use crate::config::TrainConfig;
+use crate::error::TrainError;
+use cua_grpo_model::processor::{ImageProcessorConfig, ProcessorError};
+use serde::Serialize;
+
+/// Tokens of a reply that turns are counted with, where `max_new_tokens` is not less: a tool call of the shipped prompts takes
+/// 30 to 70.
+pub const REPLY: usize = 128;
+/// Most turns that are looked for.
+const MOST: usize = 100_000;
+
+/// Tokens of the text that a policy is told, screenshots not counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Text {
+    /// Before the first reply.
+    pub first: usize,
+    /// Between one reply and the next.
+    pub later: usize,
+    /// Whether they were counted by the model's tokenizer, and not estimated from bytes.
+    pub counted: bool,
+}
+
+/// What turns take of a context, and how many it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Turns {
+    /// Width and height of the phone's screen, in pixels.
+    pub screen: [usize; 2],
+    /// Tokens of a screenshot.
+    pub screenshot: usize,
+    /// Tokens of the text.
+    pub text: Text,
+    /// Tokens that each reply is taken to have.
+    pub reply: usize,
+    /// Most tokens of a reply.
+    pub longest_reply: usize,
+    /// Tokens of a context.
+    pub context: usize,
+    /// `max_turns`.
+    pub asked: usize,
+    /// Turns that fit.
+    pub fit: usize,
+    /// Turns that fit with the longest replies.
+    pub fit_longest: usize,
+    /// Pixels of a token of a picture.
+    #[serde(skip)]
+    token_pixels: usize,
+    /// The key that bounds the context.
+    #[serde(skip)]
+    bound: &'static str,
+}
+
+impl Turns {
+    /// The turns of `config` on a screen of `screen` pixels (width and height) that `images` processes, with these texts.
+    ///
+    /// # Errors
+    /// [`ProcessorError`] when the processor cannot take such a screen, or not within the run's limits.
+    pub fn of(
+        config: &TrainConfig,
+        screen: [usize; 2],
+        images: &ImageProcessorConfig,
+        text: Text,
+    ) -> Result<Self, ProcessorError> {
+        let images = images.clone().within(config.pixels())?;
+        let [width, height] = screen;
+        let own = config
+            .max_context_tokens
+            .is_some_and(|limit| limit < config.max_seq_length);
+        let mut turns = Self {
+            screen,
+            screenshot: images.tokens(height, width)?,
+            text,
+            reply: config.max_new_tokens.min(REPLY),
+            longest_reply: config.max_new_tokens,
+            context: config.context_limit(),
+            asked: config.max_turns,
+            fit: 0,
+            fit_longest: 0,
+            token_pixels: images.factor().pow(2),
+            bound: if own { "max_context_tokens" } else { "max_seq_length" },
+        };
+        turns.fit = turns.holds(turns.reply);
+        turns.fit_longest = turns.holds(turns.longest_reply);
+        Ok(turns)
+    }
+
+    /// Turns that fit with replies of `reply` tokens.
+    fn holds(&self, reply: usize) -> usize {
+        (1..=MOST)
+            .take_while(|&turns| self.needs(turns, reply) <= self.context)
+            .count()
+    }
+
+    /// Tokens of a context with so many turns and replies of `reply` tokens.
+    fn needs(&self, turns: usize, reply: usize) -> usize {
+        self.text.first + turns.saturating_sub(1) * self.text.later + turns * (self.screenshot + reply)
+    }
+
+    /// The context that holds all turns that are asked for.
+    pub fn needed(&self) -> usize {
+        self.needs(self.asked, self.reply)
+    }
+
+    /// The largest `max_pixels` with which the turns that are asked for fit into `context` tokens; `None` where no screenshot
+    /// is small enough.
+    pub fn max_pixels(&self, context: usize) -> Option<usize> {
+        let rest = Self { screenshot: 0, ..*self };
+        let left = context.checked_sub(rest.needed())? / self.asked.max(1);
+        (left > 0).then_some(left * self.token_pixels)
+    }
+
+    /// Whether fewer turns fit than are asked for.
+    pub fn too_few(&self) -> bool {
+        self.fit < self.asked
+    }
+
+    /// The turns on one line.
+    pub fn line(&self) -> String {
+        let [width, height] = self.screen;
+        let longest = match self.fit_longest < self.asked && self.longest_reply > self.reply {
+            true => format!(
+                "; {} if every reply has the most, {}",
+                self.fit_longest, self.longest_reply
+            ),
+            false => String::new(),
+        };
+        format!(
+            "{} of {} fit in {} tokens: a screenshot of {width}x{height} is {}, text {}{} and {} a turn, a reply {}{longest}",
+            self.fit.min(self.asked),
+            self.asked,
+            grouped(self.context as u64),
+            grouped(self.screenshot as u64),
+            if self.text.counted { "" } else { "about " },
+            grouped(self.text.first as u64),
+            self.text.later,
+            self.reply,
+        )
+    }
+
+    /// What to change so that all turns fit.
+    pub fn advice(&self) -> String {
+        let pixels = self.max_pixels(self.context);
+        let pixels = pixels.map_or(String::new(), |pixels| format!("max_pixels to at most {pixels}, or "));
+        let fewer = match self.fit {
+            0 => String::new(),
+            turns => format!(", or max_turns to {turns}"),
+        };
+        format!("set {pixels}{} to at least {}{fewer}", self.bound, self.needed())
+    }
+
+    /// That all turns fit that are asked for, or that fewer are allowed.
+    ///
+    /// # Errors
+    /// [`TrainError::Usage`] that says what to change.
+    pub fn check(&self, config: &TrainConfig) -> Result<(), TrainError> {
+        if !self.too_few() || config.allow_fewer_turns {
+            return Ok(());
+        }
+        Err(TrainError::Usage(format!(
+            "turns: {}. Episodes would end there: {}; or allow_fewer_turns to true, which plays them as they are",
+            self.line(),
+            self.advice()
+        )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Sources, load};
+    use cua_grpo_model::processor::PixelBudget;
+
+    const TEXT: Text = Text {
+        first: 1000,
+        later: 30,
+        counted: true,
+    };
+
+    fn turns_of(change: &dyn Fn(&mut TrainConfig)) -> Turns {
+        let mut config: TrainConfig = load(&Sources::default()).unwrap();
+        (config.max_turns, config.max_new_tokens, config.max_seq_length) = (15, 1024, 8192);
+        change(&mut config);
+        let images = ImageProcessorConfig::qwen3_vl(PixelBudget {
+            shortest_edge: 65_536,
+            longest_edge: 16_777_216,
+        });
+        Turns::of(&config, [1080, 2400], &images, TEXT).unwrap()
+    }
+
+    #[test]
+    fn a_real_screen_fills_a_context_in_two_turns_and_the_advice_is_exact() {
+        let own = turns_of(&|_| ());
+        assert_eq!((own.screenshot, own.fit, own.asked), (2550, 2, 15));
+        assert!(
+            own.line()
+                .starts_with("2 of 15 fit in 8,192 tokens: a screenshot of 1080x2400 is 2,550")
+        );
+        let config: TrainConfig = load(&Sources::default()).unwrap();
+        let text = own.check(&config).unwrap_err().to_string();
+        let (pixels, context) = (own.max_pixels(own.context).unwrap(), own.needed());
+        for words in [
+            format!("max_pixels to at most {pixels}"),
+            format!("to at least {context}"),
+        ] {
+            assert!(text.contains(&words), "{words}: {text}");
+        }
+        // Each advice is enough, and what is a little less is not.
+        for extra in [0, 1] {
+            let longer = turns_of(&|config| config.max_seq_length = context - extra);
+            assert_eq!(longer.too_few(), extra == 1, "{longer:?}");
+            let left = own.max_pixels(own.context).unwrap() / 1024 + extra;
+            let smaller = Turns {
+                screenshot: left,
+                ..own
+            };
+            assert_eq!(smaller.holds(own.reply) < 15, extra == 1);
+        }
+        let smaller = turns_of(&|config| config.max_pixels = Some(pixels));
+        assert!(!smaller.too_few() && smaller.screenshot * 1024 <= pixels, "{smaller:?}");
+        let fewer = turns_of(&|config| config.max_turns = own.fit);
+        assert!(!fewer.too_few());
+        let mut allowed = config;
+        allowed.allow_fewer_turns = true;
+        own.check(&allowed).unwrap();
+    }
+
+    #[test]
+    fn the_longest_replies_are_told_and_refuse_nothing() {
+        let turns = turns_of(&|config| config.max_seq_length = 50_000);
+        assert!(!turns.too_few() && turns.fit_longest < 15);
+        assert!(
+            turns
+                .line()
+                .ends_with(&format!("; {} if every reply has the most, 1024", turns.fit_longest))
+        );
+        let short = turns_of(&|config| (config.max_seq_length, config.max_new_tokens) = (50_000, 64));
+        assert_eq!((short.reply, short.longest_reply), (64, 64));
+        assert!(short.line().ends_with("a reply 64"), "{}", short.line());
+    }
+
+    #[test]
+    fn where_text_alone_fills_the_context_only_a_larger_one_is_advised() {
+        let none = turns_of(&|config| config.max_seq_length = 1200);
+        assert_eq!((none.fit, none.max_pixels(none.context)), (0, None));
+        assert!(none.advice().starts_with("set max_seq_length to at least"));
+    }
+}

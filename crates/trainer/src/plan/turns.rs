@@ -1,0 +1,101 @@
+//! The turns of a run: its screen, and the text of its prompts in tokens.
+
+use super::released_images;
+use crate::assemble::ModelFolder;
+use crate::world::tasks;
+use cua_grpo_android::Prompts;
+use cua_grpo_android::tasks::Split;
+use cua_grpo_core::{Message, Renderer, Role, TaskSource};
+use cua_grpo_model::processor::{ChatRenderer, ImageProcessorConfig};
+use cua_grpo_sim::{HEIGHT, WIDTH};
+use cua_grpo_train::TrainError;
+use cua_grpo_train::config::{STARTER, TrainConfig};
+use cua_grpo_train::plan::{Text, Turns};
+use std::path::Path;
+
+/// Instructions of which the longest is counted.
+const LOOKED_AT: u64 = 64;
+/// Tokens around a screenshot.
+const AROUND: usize = 2;
+/// Bytes of a token where no tokenizer is at hand, on the safe side of what the released one makes of the prompts.
+const BYTES: usize = 3;
+/// Tokens of the template around the messages of a turn, where none is at hand.
+const TEMPLATE: usize = 16;
+
+/// The turns of `config` with the tokens that `renderer` makes.
+///
+/// # Errors
+/// [`TrainError::Usage`] when a screen of this size cannot be seen; when tasks or prompts cannot be read.
+pub fn turns(config: &TrainConfig, renderer: &ChatRenderer) -> Result<Turns, TrainError> {
+    of(config, renderer.images(), Some(renderer))
+}
+
+/// The turns of `config` before the model is there: its processor where its folder is known, else that of the released
+/// models with an estimate of the text.
+///
+/// # Errors
+/// As [`turns`].
+pub fn turns_by_name(config: &TrainConfig) -> Result<Turns, TrainError> {
+    let name = &config.model_name;
+    if name == STARTER || Path::new(name).is_dir() {
+        let folder = ModelFolder::open(name)?;
+        // A folder may have sizes alone.
+        if let Ok(renderer) = ChatRenderer::load(folder.path()) {
+            return turns(config, &renderer);
+        }
+    }
+    of(config, &released_images(), None)
+}
+
+fn of(
+    config: &TrainConfig,
+    images: &ImageProcessorConfig,
+    renderer: Option<&ChatRenderer>,
+) -> Result<Turns, TrainError> {
+    let screen = match config.simulated() {
+        true => [WIDTH.unsigned_abs() as usize, HEIGHT.unsigned_abs() as usize],
+        false => [config.screen_width, config.screen_height],
+    };
+    let (prompts, most) = (
+        Prompts {
+            style: config.prompt_style,
+            targets: config.target,
+        },
+        config.max_turns,
+    );
+    let drawn = tasks(config.seed, Split::Train, (&config.tasks, &config.templates))?;
+    let instructions = (0..LOOKED_AT).map(|cursor| drawn.task(cursor).instruction);
+    let instruction = instructions.max_by_key(String::len).unwrap_or_default();
+    let task = prompts.task(&instruction, most) + &prompts.turn(1, most, None);
+    let first = [
+        Message::text(Role::System, prompts.system()),
+        Message::text(Role::User, task),
+    ];
+    let later = [Message::text(Role::User, prompts.turn(most, most, None))];
+    let text = match renderer {
+        Some(renderer) => {
+            let count = |history: &[Message], new: &[Message]| {
+                let prompt = renderer.render(history, new, true).map_err(anyhow::Error::from)?;
+                Ok::<usize, TrainError>(prompt.tokens.len() + AROUND)
+            };
+            let played = [&first[..], &[Message::text(Role::Assistant, "x")]].concat();
+            Text {
+                first: count(&[], &first)?,
+                later: count(&played, &later)?,
+                counted: true,
+            }
+        }
+        None => {
+            let count = |messages: &[Message]| {
+                let bytes: usize = messages.iter().map(|message| message.joined_text().len()).sum();
+                bytes.div_ceil(BYTES) + TEMPLATE + AROUND
+            };
+            Text {
+                first: count(&first),
+                later: count(&later),
+                counted: false,
+            }
+        }
+    };
+    Turns::of(config, screen, images, text).map_err(|error| TrainError::Usage(format!("screenshots: {error}")))
+}
