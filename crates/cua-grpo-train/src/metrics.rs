@@ -10,8 +10,8 @@ mod event;
 mod read;
 
 pub use crate::layout::METRICS;
-pub use error::MetricsError;
 pub use conduct::{Behaviour, Conduct};
+pub use error::MetricsError;
 pub use event::{EvalEvent, Line, TemplateCount, TrainEvent, UpdateFigures};
 pub use read::{Stretch, read_metrics, timelines};
 

@@ -154,12 +154,17 @@ fn unseen_templates_and_apps_have_figures_of_their_own() {
         assert_eq!(eval["unseen_apps"]["solved"].as_u64(), Some(solved("away")), "{eval}");
         assert_eq!(eval["unseen_apps"]["episodes"], 2, "{eval}");
         assert_eq!(eval["instances"]["held_out"].as_str().unwrap().len(), 6);
-        assert!(eval["side_effects"].is_u64() && eval["false_completes"].is_u64(), "{eval}");
+        assert!(
+            eval["side_effects"].is_u64() && eval["false_completes"].is_u64(),
+            "{eval}"
+        );
         assert!(eval["unseen_templates"]["high"].as_f64() > eval["unseen_templates"]["low"].as_f64());
     }
     let report = std::fs::read_to_string(run.join("report.html")).unwrap();
     assert!(
-        report.contains("Success by distance") && report.contains("unseen templates (2 episodes)") && report.contains("unseen apps (2 episodes)"),
+        report.contains("Success by distance")
+            && report.contains("unseen templates (2 episodes)")
+            && report.contains("unseen apps (2 episodes)"),
         "the report tells them apart"
     );
     trained_on_nothing_held_out(&run);
@@ -187,5 +192,8 @@ fn unseen_templates_and_apps_have_figures_of_their_own() {
 
 fn trained_on_nothing_held_out(run: &Path) {
     let text = std::fs::read_to_string(run.join("episodes/train.jsonl")).unwrap();
-    assert!(text.contains("tried/") && !text.contains("kept/") && !text.contains("away/"), "{text}");
+    assert!(
+        text.contains("tried/") && !text.contains("kept/") && !text.contains("away/"),
+        "{text}"
+    );
 }

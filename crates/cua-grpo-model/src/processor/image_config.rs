@@ -35,6 +35,14 @@ const VIDEO: Defaults = Defaults {
 };
 
 impl ImageProcessorConfig {
+    /// What the released models do with pictures.
+    pub const fn released() -> Self {
+        Self::qwen3_vl(PixelBudget {
+            shortest_edge: 256 * 256,
+            longest_edge: 4096 * 4096,
+        })
+    }
+
     /// What Qwen3-VL's processor does with pictures within a budget of pixels: patches of 16, two a side to a token, bytes
     /// to -1..1.
     pub const fn qwen3_vl(size: PixelBudget) -> Self {

@@ -11,6 +11,18 @@ use cua_grpo_rollout::{Batches, RolloutConfig};
 use std::time::Duration;
 
 impl TrainConfig {
+    /// Most tokens of an episode's context.
+    pub fn context_limit(&self) -> usize {
+        self.max_context_tokens
+            .unwrap_or(self.max_seq_length)
+            .min(self.max_seq_length)
+    }
+
+    /// Whether the simulated phone inside this process is used.
+    pub fn simulated(&self) -> bool {
+        self.gbox_base_url == "sim"
+    }
+
     /// The adapter that the configuration asks for.
     pub fn lora(&self) -> LoraConfig {
         let layers = &self.lora_layers_to_transform;

@@ -442,17 +442,3 @@ configuration! {
         record: f64 [at_least(0.0).at_most(1e6)] = 0.0,
     }
 }
-
-impl TrainConfig {
-    /// Most tokens of an episode's context.
-    pub fn context_limit(&self) -> usize {
-        self.max_context_tokens
-            .unwrap_or(self.max_seq_length)
-            .min(self.max_seq_length)
-    }
-
-    /// Whether the simulated phone inside this process is used.
-    pub fn simulated(&self) -> bool {
-        self.gbox_base_url == "sim"
-    }
-}

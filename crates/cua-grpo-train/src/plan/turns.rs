@@ -3,12 +3,19 @@
 use super::grouped;
 use crate::config::TrainConfig;
 use crate::error::TrainError;
+use cua_grpo_core::{Fault, Message, Renderer, Role};
 use cua_grpo_model::processor::{ImageProcessorConfig, ProcessorError};
 use serde::Serialize;
 
 /// Tokens of a reply that turns are counted with, where `max_new_tokens` is not less: a tool call of the shipped prompts takes
 /// 30 to 70.
 pub const REPLY: usize = 128;
+/// Tokens around a screenshot.
+const AROUND: usize = 2;
+/// Bytes of a token where no tokenizer is at hand, on the safe side of what the released one makes of the prompts.
+const BYTES: usize = 3;
+/// Tokens of the template around the messages of a turn, where none is at hand.
+const TEMPLATE: usize = 16;
 /// Most turns that are looked for.
 const MOST: usize = 100_000;
 
@@ -21,6 +28,38 @@ pub struct Text {
     pub later: usize,
     /// Whether they were counted by the model's tokenizer, and not estimated from bytes.
     pub counted: bool,
+}
+
+impl Text {
+    /// The tokens that `renderer` makes of the messages before the first reply, and of those between two replies.
+    ///
+    /// # Errors
+    /// When the messages cannot be rendered.
+    pub fn counted(renderer: &dyn Renderer, first: &[Message], later: &[Message]) -> Result<Self, Fault> {
+        let count = |history: &[Message], new: &[Message]| {
+            let prompt = renderer.render(history, new, true)?;
+            Ok::<usize, Fault>(prompt.tokens.len() + AROUND)
+        };
+        let played = [first, &[Message::text(Role::Assistant, "x")]].concat();
+        Ok(Self {
+            first: count(&[], first)?,
+            later: count(&played, later)?,
+            counted: true,
+        })
+    }
+
+    /// An estimate of them by their bytes.
+    pub fn estimated(first: &[Message], later: &[Message]) -> Self {
+        let count = |messages: &[Message]| {
+            let bytes: usize = messages.iter().map(|message| message.joined_text().len()).sum();
+            bytes.div_ceil(BYTES) + TEMPLATE + AROUND
+        };
+        Self {
+            first: count(first),
+            later: count(later),
+            counted: false,
+        }
+    }
 }
 
 /// What turns take of a context, and how many it holds.

@@ -1,7 +1,6 @@
 //! The configuration of the model that a name says, without a network.
 
 use crate::assemble::ModelFolder;
-use cua_grpo_model::processor::{ImageProcessorConfig, PixelBudget};
 use cua_grpo_model::{ModelConfig, PRESETS};
 use cua_grpo_train::TrainError;
 use cua_grpo_train::config::STARTER;
@@ -31,14 +30,6 @@ pub fn find_config(name: &str) -> Result<(ModelConfig, String), TrainError> {
             PRESETS.join(", ")
         ))),
     }
-}
-
-/// What the released models do with pictures.
-pub fn released_images() -> ImageProcessorConfig {
-    ImageProcessorConfig::qwen3_vl(PixelBudget {
-        shortest_edge: 256 * 256,
-        longest_edge: 4096 * 4096,
-    })
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ mod find;
 mod turns;
 
 pub use before::{Need, before_run};
-pub use find::{find_config, is_known, released_images};
+pub use find::{find_config, is_known};
 pub use turns::{turns, turns_by_name};
 
 use cua_grpo_train::TrainError;

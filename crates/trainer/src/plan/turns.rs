@@ -1,11 +1,10 @@
 //! The turns of a run: its screen, and the text of its prompts in tokens.
 
-use super::released_images;
 use crate::assemble::ModelFolder;
 use crate::world::tasks;
 use cua_grpo_android::Prompts;
 use cua_grpo_android::tasks::Split;
-use cua_grpo_core::{Message, Renderer, Role, TaskSource};
+use cua_grpo_core::{Message, Role, TaskSource};
 use cua_grpo_model::processor::{ChatRenderer, ImageProcessorConfig};
 use cua_grpo_sim::{HEIGHT, WIDTH};
 use cua_grpo_train::TrainError;
@@ -15,12 +14,6 @@ use std::path::Path;
 
 /// Instructions of which the longest is counted.
 const LOOKED_AT: u64 = 64;
-/// Tokens around a screenshot.
-const AROUND: usize = 2;
-/// Bytes of a token where no tokenizer is at hand, on the safe side of what the released one makes of the prompts.
-const BYTES: usize = 3;
-/// Tokens of the template around the messages of a turn, where none is at hand.
-const TEMPLATE: usize = 16;
 
 /// The turns of `config` with the tokens that `renderer` makes.
 ///
@@ -44,7 +37,7 @@ pub fn turns_by_name(config: &TrainConfig) -> Result<Turns, TrainError> {
             return turns(config, &renderer);
         }
     }
-    of(config, &released_images(), None)
+    of(config, &ImageProcessorConfig::released(), None)
 }
 
 fn of(
@@ -73,29 +66,8 @@ fn of(
     ];
     let later = [Message::text(Role::User, prompts.turn(most, most, None))];
     let text = match renderer {
-        Some(renderer) => {
-            let count = |history: &[Message], new: &[Message]| {
-                let prompt = renderer.render(history, new, true).map_err(anyhow::Error::from)?;
-                Ok::<usize, TrainError>(prompt.tokens.len() + AROUND)
-            };
-            let played = [&first[..], &[Message::text(Role::Assistant, "x")]].concat();
-            Text {
-                first: count(&[], &first)?,
-                later: count(&played, &later)?,
-                counted: true,
-            }
-        }
-        None => {
-            let count = |messages: &[Message]| {
-                let bytes: usize = messages.iter().map(|message| message.joined_text().len()).sum();
-                bytes.div_ceil(BYTES) + TEMPLATE + AROUND
-            };
-            Text {
-                first: count(&first),
-                later: count(&later),
-                counted: false,
-            }
-        }
+        Some(renderer) => Text::counted(renderer, &first, &later).map_err(anyhow::Error::from)?,
+        None => Text::estimated(&first, &later),
     };
     Turns::of(config, screen, images, text).map_err(|error| TrainError::Usage(format!("screenshots: {error}")))
 }
