@@ -20,6 +20,7 @@ impl<B: Bodies, C: CheckpointStrategy> FusedOps for Autodiff<B, C> {
             3 => record::<B, C, 3>(inputs, output, saved),
             4 => record::<B, C, 4>(inputs, output, saved),
             5 => record::<B, C, 5>(inputs, output, saved),
+            6 => record::<B, C, 6>(inputs, output, saved),
             more => unreachable!("no operation has {more} inputs that take gradients"),
         }
     }
@@ -62,7 +63,7 @@ impl<B: Bodies, const N: usize> Backward<B, N> for Step<B> {
 impl<B: Backend, C: CheckpointStrategy> Op<Autodiff<B, C>> {
     /// The operation below autodiff, and the places in the graph of the operands that may have a gradient.
     fn lower(self) -> (Op<B>, Vec<NodeGuard>) {
-        let mut inputs = Vec::with_capacity(5);
+        let mut inputs = Vec::with_capacity(6);
         let mut input = |tensor: FloatTensor<Autodiff<B, C>>| {
             let (tensor, node) = tensor.into_parts();
             inputs.push(node);
@@ -126,6 +127,23 @@ impl<B: Backend, C: CheckpointStrategy> Op<Autodiff<B, C>> {
                 v: input(v),
                 causal,
                 segments,
+            },
+            Self::DeltaRule {
+                q,
+                k,
+                v,
+                g,
+                beta,
+                state,
+                lengths,
+            } => Op::DeltaRule {
+                q: input(q),
+                k: input(k),
+                v: input(v),
+                g: input(g),
+                beta: input(beta),
+                state: input(state),
+                lengths,
             },
             Self::Cotangent { output, grad } => Op::Cotangent {
                 output: input(output),

@@ -15,6 +15,7 @@ mod cotangent;
 mod cpu;
 #[cfg(feature = "cuda")]
 pub mod cuda;
+mod delta;
 mod host;
 mod linear;
 mod logprob;
@@ -29,6 +30,7 @@ mod weight;
 pub use activation::{gelu_erf, gelu_tanh, swiglu};
 pub use attention::{attention, attention_packed};
 pub use cotangent::cotangent;
+pub use delta::{DeltaInput, causal_convolution, delta_rule};
 pub use host::host;
 pub use linear::{head, linear, linear_gradients, linear_onto};
 pub use logprob::{TokenScores, token_scores, token_scores_with_entropy};
@@ -43,6 +45,7 @@ pub use weight::{BLOCK, CODE, LinearGradients, Lora, Nf4, Nf4Error, Weight};
 pub mod reference {
     pub use crate::activation::reference::{gelu_erf, gelu_tanh, swiglu};
     pub use crate::attention::reference::attention;
+    pub use crate::delta::reference::delta_rule;
     pub use crate::linear::reference::{linear, linear_gradients};
     pub use crate::norm::reference::{layer_norm, rms_norm};
     pub use crate::rotary::reference::rotate;

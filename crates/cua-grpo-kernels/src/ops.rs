@@ -103,6 +103,17 @@ pub enum Op<B: Backend> {
         causal: bool,
         segments: Vec<usize>,
     },
+    /// [`crate::delta_rule`], what is read and the state on the axis of time: `[batch, heads, time + key_dim, width]`; on
+    /// the CPU alone
+    DeltaRule {
+        q: FloatTensor<B>,
+        k: FloatTensor<B>,
+        v: FloatTensor<B>,
+        g: FloatTensor<B>,
+        beta: FloatTensor<B>,
+        state: FloatTensor<B>,
+        lengths: Vec<usize>,
+    },
     /// [`crate::cotangent()`]
     Cotangent {
         output: FloatTensor<B>,

@@ -28,26 +28,31 @@ pub fn rotate(x: Tensor<4>, cos: Tensor<4>, sin: Tensor<4>) -> Tensor<4> {
     }
 }
 
-/// [`crate::rms_norm`] of each head of a joined projection, then [`rotate`].
+/// [`crate::rms_norm`] of each head of a joined projection, then [`rotate`] of its first values: as many as the tables have.
 ///
 /// # Shapes
-/// - x: `[batch * time, heads * head_dim]`; weight: `[head_dim]`; cos, sin: `[batch, 1, time, head_dim]`
+/// - x: `[batch * time, heads * head_dim]`; weight: `[head_dim]`; cos, sin: `[batch, 1, time, turned]`
 /// - output: `[batch, heads, time, head_dim]`
 pub fn rms_norm_rotate(x: Tensor<2>, weight: Tensor<1>, eps: f64, cos: Tensor<4>, sin: Tensor<4>) -> Tensor<4> {
-    let [batch, _, time, head_dim] = cos.dims();
-    let [rows, width] = x.dims();
+    let [batch, _, time, turned] = cos.dims();
+    let ([rows, width], [head_dim]) = (x.dims(), weight.dims());
     let heads = width / head_dim;
     #[cfg(feature = "cuda")]
     if rows == batch * time
         && width == heads * head_dim
         && sin.dims() == cos.dims()
-        && weight.dims() == [head_dim]
+        && turned == head_dim
         && let Some(output) = crate::cuda::route::rms_norm_rotate(&x, &weight, eps, &cos, &sin)
     {
         return output;
     }
     let normed = rms_norm(x.reshape([rows * heads, head_dim]), weight, eps);
-    rotate(normed.reshape([batch, time, heads, head_dim]).swap_dims(1, 2), cos, sin)
+    let normed = normed.reshape([batch, time, heads, head_dim]).swap_dims(1, 2);
+    if turned == head_dim {
+        return rotate(normed, cos, sin);
+    }
+    let first = rotate(normed.clone().narrow(3, 0, turned), cos, sin);
+    Tensor::cat(vec![first, normed.narrow(3, turned, head_dim - turned)], 3)
 }
 
 /// The same in plain tensor operations.

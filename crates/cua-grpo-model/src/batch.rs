@@ -309,6 +309,7 @@ impl Batch {
                 tokens: ints(tokens, &device),
                 rope,
                 mask,
+                lengths: rows.iter().map(|row| row.tokens.len()).collect(),
                 vision: None,
                 wanted: None,
             },

@@ -29,7 +29,9 @@ pub mod score;
 pub mod text;
 pub mod vision;
 
-pub use config::{ModelConfig, MoeConfig, PRESETS, ParameterCount, RopeScaling, TextConfig, VisionConfig};
+pub use config::{
+    Family, HybridConfig, ModelConfig, MoeConfig, PRESETS, ParameterCount, RopeScaling, TextConfig, VisionConfig,
+};
 pub use error::ModelError;
 pub use model::{Qwen3Vl, Trainable};
 pub use policy::Policy;

@@ -13,7 +13,7 @@
 use crate::checkpoint::{LoadOptions, Nf4Options, WeightDtype, load_within};
 use crate::memory::machine::Available;
 use crate::model::{Qwen3Vl, Trainable};
-use crate::{ModelError, TextConfig};
+use crate::{ModelConfig, ModelError, TextConfig};
 use burn::tensor::{DType, Device};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -106,6 +106,7 @@ impl Placement {
     /// # Errors
     /// As [`crate::checkpoint::load_model`]; a card is asked for its memory, too.
     pub fn load(&self, dir: &Path, device: &Device) -> Result<Qwen3Vl, ModelError> {
+        self.check(&ModelConfig::load(dir)?)?;
         let available = Available::of_device(self.device).ok();
         let mut model = load_within(dir, &self.load_options(), device, available.as_ref())?;
         if is_card(device) {
@@ -114,6 +115,19 @@ impl Placement {
         }
         model.settle();
         Ok(model)
+    }
+
+    /// That a model of this form runs there.
+    ///
+    /// # Errors
+    /// [`ModelError::Config`] for a card, where there are no recurrent layers yet.
+    pub fn check(&self, config: &ModelConfig) -> Result<(), ModelError> {
+        match self.device {
+            DeviceSpec::Cuda(_) if config.text.hybrid.is_some() => Err(ModelError::Config(
+                "device: expected cpu; the recurrent layers of Qwen3.5 do not run on a card yet".to_owned(),
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// As [`by_blocks`], before the device is opened.
@@ -198,7 +212,6 @@ mod tests {
     //! Mutations tried: blocks for whole models; the graph in f32; the graph for a mixture.
 
     use super::*;
-    use crate::ModelConfig;
 
     #[test]
     fn devices_are_read_and_written_the_same() {
@@ -231,6 +244,21 @@ mod tests {
             LoadOptions::quantised(WeightDtype::Bf16, Nf4Options::default())
         );
         assert!(!is_card(&Device::flex()) && !is_card(&Device::flex().autodiff()));
+    }
+
+    #[test]
+    fn recurrent_layers_are_refused_on_a_card() {
+        let on = |device| Placement {
+            device,
+            dtype: WeightDtype::F32,
+            four_bits: false,
+        };
+        let [plain, hybrid] = ["4b", "qwen35-4b"].map(|name| ModelConfig::preset(name).unwrap());
+        let error = on(DeviceSpec::Cuda(0)).check(&hybrid).unwrap_err().to_string();
+        assert!(error.contains("device: expected cpu"), "{error}");
+        for (device, config) in [(DeviceSpec::Cpu, &hybrid), (DeviceSpec::Cuda(0), &plain)] {
+            on(device).check(config).unwrap();
+        }
     }
 
     #[test]

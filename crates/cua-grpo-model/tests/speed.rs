@@ -27,6 +27,7 @@ fn config() -> ModelConfig {
             attention_bias: false,
             hidden_act: cua_grpo_model::nn::Activation::Silu,
             moe: None,
+            hybrid: None,
         },
         vision: VisionConfig {
             depth: 4,

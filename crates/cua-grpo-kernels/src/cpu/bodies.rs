@@ -1,6 +1,6 @@
 //! The operations on the CPU backend.
 
-use super::{activation, attention, linear, norm, rotary};
+use super::{activation, attention, delta, linear, norm, rotary};
 use crate::ops::{Bodies, Gelu, Op};
 use burn::backend::flex::FlexTensor;
 use burn::backend::ops::FloatTensorOps;
@@ -17,6 +17,7 @@ pub(crate) enum Saved {
     Rotate(FlexTensor, FlexTensor),
     Linear(linear::Saved),
     Attention(attention::Saved),
+    Delta(delta::Saved),
     Cotangent(FlexTensor),
 }
 
@@ -56,6 +57,26 @@ impl Bodies for Flex {
                 let (output, saved) = attention::attention(q, k, v, causal);
                 (output, Saved::Attention(saved))
             }
+            Op::DeltaRule {
+                q,
+                k,
+                v,
+                g,
+                beta,
+                state,
+                lengths,
+            } => {
+                let (output, saved) = delta::delta_rule(delta::Operands {
+                    q,
+                    k,
+                    v,
+                    g,
+                    beta,
+                    state,
+                    lengths,
+                });
+                (output, Saved::Delta(saved))
+            }
             Op::Cotangent { output, grad } => {
                 let nothing = Self::float_zeros([1].into(), &output.device(), output.dtype().into());
                 (nothing, Saved::Cotangent(grad))
@@ -84,6 +105,7 @@ impl Bodies for Flex {
             Saved::Rotate(cos, sin) => vec![Some(rotary::rotate(grad, cos, sin, -1.0))],
             Saved::Linear(saved) => linear::linear_backward(grad, &saved, wanted),
             Saved::Attention(saved) => attention::attention_backward(grad, &saved).map(Some).into(),
+            Saved::Delta(saved) => delta::delta_rule_backward(grad, &saved),
             Saved::Cotangent(grad) => vec![Some(grad)],
         }
     }

@@ -5,6 +5,7 @@ mod attention;
 mod bodies;
 mod buffer;
 mod columns;
+mod delta;
 mod gemm;
 mod linear;
 mod norm;

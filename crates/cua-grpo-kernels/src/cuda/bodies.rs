@@ -112,6 +112,7 @@ impl Bodies for Cube {
                 let (output, saved) = head::scores(hidden, weight, targets, temperature, chunk_rows);
                 (output, Saved::TokenScores(saved))
             }
+            Op::DeltaRule { .. } => unreachable!("on a card the delta rule is made of other operations"),
             Op::Cotangent { output, grad } => {
                 let nothing = Self::float_zeros([1].into(), &output.device(), output.dtype().into());
                 (nothing, Saved::Cotangent(grad))

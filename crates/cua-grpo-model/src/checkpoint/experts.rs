@@ -1,9 +1,11 @@
 //! Experts in files: one tensor holds a matrix of every expert of a layer, in one of two layouts.
 //!
 //! transformers 4.57 (and the released checkpoints) store `experts.gate_up_proj` as `[experts, hidden, 2 * width]` and
-//! `experts.down_proj` as `[experts, width, hidden]`; 5.x writes the transposed matrices, as every other weight is.
+//! `experts.down_proj` as `[experts, width, hidden]`; 5.x writes the transposed matrices, as every other weight is, and so are
+//! those of Qwen3.5 in any version.
 
 use super::TensorFiles;
+use crate::Family;
 use burn::tensor::{DType, TensorData};
 use half::bf16;
 
@@ -40,11 +42,28 @@ pub(super) enum ExpertLayout {
 }
 
 impl ExpertLayout {
+    /// The layout of the released checkpoints of a family, which every version of transformers reads.
+    pub(super) fn released(family: Family) -> Self {
+        match family {
+            Family::Qwen3Vl => Self::InOut,
+            Family::Qwen35 => Self::OutIn,
+        }
+    }
+
     /// The layout of the tensor `stored`, whose experts are `[out, in]` in the model; `None` when its shape fits neither.
     ///
     /// Where the matrix is square the other tensor of the layer tells, which is not square then.
-    pub(super) fn find(files: &TensorFiles, stored: &str, experts: usize, [out, input]: [usize; 2]) -> Option<Self> {
+    pub(super) fn find(
+        files: &TensorFiles,
+        stored: &str,
+        experts: usize,
+        [out, input]: [usize; 2],
+        family: Family,
+    ) -> Option<Self> {
         let shape = files.info(stored)?.1;
+        if Self::released(family) == Self::OutIn {
+            return (shape == [experts, out, input]).then_some(Self::OutIn);
+        }
         if shape == [experts, out, input] && out != input {
             return Some(Self::OutIn);
         }

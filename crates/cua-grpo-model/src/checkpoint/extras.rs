@@ -63,6 +63,15 @@ pub(super) fn check(
     if !refused.is_empty() {
         return Err(ModelError::Tensors(refused));
     }
+    let (ahead, strangers): (Vec<String>, Vec<String>) =
+        strangers.into_iter().partition(|name| name.starts_with("mtp."));
+    if !ahead.is_empty() {
+        tracing::warn!(
+            "{}: {} tensors of mtp, which guesses several tokens at once, are not used",
+            dir.display(),
+            ahead.len()
+        );
+    }
     if !strangers.is_empty() {
         tracing::warn!(
             "{}: {} tensors belong to no part of this model and are left out: {}",
@@ -104,7 +113,7 @@ fn table(name: &str, config: &ModelConfig) -> Option<Vec<f32>> {
     let text = &config.text;
     let of_text = || {
         text.rope_scaling
-            .frequencies(text.rope_theta, text.head_dim, 1, text.max_position_embeddings)
+            .frequencies(text.rope_theta, text.rotary_dim(), 1, text.max_position_embeddings)
     };
     name.ends_with("rotary_emb.inv_freq").then(of_text)
 }
@@ -136,7 +145,7 @@ fn advice(name: &str) -> &'static str {
     if end == "bias" && name.contains(".self_attn.") {
         "; set attention_bias to true in config.json where biases count"
     } else if end == "bias" {
-        "; Qwen3-VL has no bias there"
+        "; the model has no bias there"
     } else if ["scale", "scales", "zeros", "absmax", "qweight", "g_idx", "amax"]
         .iter()
         .any(|part| end.contains(part))

@@ -6,7 +6,7 @@ use super::files::find;
 use super::{LoadOptions, TensorFiles, WeightDtype, quantised, room};
 use crate::memory::machine::Available;
 use crate::nn::ParamMut;
-use crate::{ModelConfig, ModelError, Qwen3Vl};
+use crate::{Family, ModelConfig, ModelError, Qwen3Vl};
 use burn::tensor::{Device, Tensor, TensorData};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -47,9 +47,10 @@ pub(crate) fn load_within(
         room::check(&model, options, dir, available)?;
     }
     let mut result = Ok(());
+    let family = config.family();
     model.visit_mut(&mut |name, param| {
         if result.is_ok() {
-            result = fill(name, param, &files, options, device);
+            result = fill(name, param, &files, options, (device, family));
         }
     });
     let double_quant = options.nf4.as_ref().is_some_and(|nf4| nf4.double_quant);
@@ -68,13 +69,13 @@ fn fill(
     param: ParamMut<'_>,
     files: &TensorFiles,
     options: &LoadOptions,
-    device: &Device,
+    (device, family): (&Device, Family),
 ) -> Result<(), ModelError> {
     let dtype = options.dtype_of(name, &param.as_ref());
     let stored = find(files, name).unwrap_or_else(|| name.to_owned());
     match (param, ExpertPart::of(name)) {
         (ParamMut::Matrix(tensor), Some(part)) => {
-            let data = read_expert(files, &part, dtype, tensor.dims())?;
+            let data = read_expert(files, &part, dtype, tensor.dims(), family)?;
             *tensor = Tensor::from_data(data, (device, dtype.burn()));
         }
         (ParamMut::Vector(tensor), _) => {
@@ -101,11 +102,12 @@ fn read_expert(
     part: &ExpertPart,
     dtype: WeightDtype,
     shape: [usize; 2],
+    family: Family,
 ) -> Result<TensorData, ModelError> {
     let stored = find(files, &part.tensor).unwrap_or_else(|| part.tensor.clone());
     let data = files.read_part(&stored, part.index, dtype)?;
     let experts = files.info(&stored).and_then(|(_, shape)| shape.first().copied());
-    match ExpertLayout::find(files, &stored, experts.unwrap_or(0), shape) {
+    match ExpertLayout::find(files, &stored, experts.unwrap_or(0), shape, family) {
         Some(ExpertLayout::InOut) => Ok(transposed(data)),
         _ => Ok(data),
     }
@@ -114,6 +116,7 @@ fn read_expert(
 /// Compares names and shapes of the files with those of the model.
 fn check_tensors(model: &Qwen3Vl, files: &TensorFiles, dir: &Path) -> Result<(), ModelError> {
     let experts = model.config.text.moe.as_ref().map_or(0, |moe| moe.num_experts);
+    let family = model.config.family();
     let mut problems = Vec::new();
     let (mut used, mut wanted) = (BTreeSet::new(), BTreeSet::new());
     let mut failure = Ok(());
@@ -141,9 +144,9 @@ fn check_tensors(model: &Qwen3Vl, files: &TensorFiles, dir: &Path) -> Result<(),
             }
         };
         let fits = match expected[..] {
-            [experts, input, out] => ExpertLayout::find(files, &stored, experts, [out, input]).is_some(),
-            // The patch convolution is stored with its kernel axes apart.
-            [rows, columns] if name.ends_with("patch_embed.proj.weight") => {
+            [experts, input, out] => ExpertLayout::find(files, &stored, experts, [out, input], family).is_some(),
+            // Convolutions are stored with the axes of their kernels apart.
+            [rows, columns] if name.ends_with("patch_embed.proj.weight") || name.ends_with(".conv1d.weight") => {
                 found.first() == Some(&rows) && found.iter().skip(1).product::<usize>() == columns
             }
             _ => found == expected,

@@ -7,11 +7,14 @@ use crate::nn::Param;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LoadOptions {
     /// Format of the matrices: weights of linear maps, embedding, head. Norms, biases, the position table of the vision
-    /// tower and routers stay f32: they are small, and enter sums.
+    /// tower, routers and convolutions stay f32: they are small, and enter sums.
     pub dtype: WeightDtype,
     /// Round the linear maps to four bits. A checkpoint of bitsandbytes in four bits is held so in any case.
     pub nf4: Option<Nf4Options>,
 }
+
+/// Matrices that stay f32.
+const SMALL: [&str; 3] = [".pos_embed.weight", ".mlp.gate.weight", ".conv1d.weight"];
 
 impl LoadOptions {
     /// Matrices in the format `dtype`.
@@ -28,9 +31,7 @@ impl LoadOptions {
     pub(crate) fn dtype_of(&self, name: &str, param: &Param<'_>) -> WeightDtype {
         match param {
             Param::Vector(_) => WeightDtype::F32,
-            Param::Matrix(_) if name.ends_with(".pos_embed.weight") || name.ends_with(".mlp.gate.weight") => {
-                WeightDtype::F32
-            }
+            Param::Matrix(_) if SMALL.iter().any(|end| name.ends_with(end)) => WeightDtype::F32,
             Param::Matrix(_) => self.dtype,
         }
     }

@@ -1,7 +1,7 @@
 //! Saving a model in shards: one tensor on the host at a time, and files that appear under their names when all are whole.
 
-use super::experts::{ExpertPart, transposed};
-use super::stream::{Finished, TensorWriter};
+use super::experts::{ExpertLayout, ExpertPart, transposed};
+use super::stream::{Finished, Planned, TensorWriter};
 use super::{INDEX_FILE, SINGLE_FILE, WeightDtype};
 use crate::nn::Param;
 use crate::{ModelError, Qwen3Vl};
@@ -12,7 +12,7 @@ use std::path::Path;
 /// How a model is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SaveOptions {
-    /// Format of every tensor; `None` is the format that the embedding is held in.
+    /// Format of the tensors; `None` is the format that the embedding is held in.
     pub dtype: Option<WeightDtype>,
     /// Largest size of the tensors of a shard in bytes. A tensor that is larger has a shard to itself.
     pub max_shard_bytes: u64,
@@ -40,8 +40,8 @@ impl SaveOptions {
 /// What goes into one file.
 #[derive(Default)]
 struct Shard {
-    /// Names and shapes of the tensors, in the order in which they are visited.
-    tensors: Vec<(String, Vec<usize>)>,
+    /// The tensors, in the order in which they are visited.
+    tensors: Vec<Planned>,
     /// How many visits fill them: the experts of a layer are visited one by one and stored as one tensor.
     visits: usize,
 }
@@ -74,26 +74,25 @@ pub fn save_weights(model: &Qwen3Vl, dir: &Path, options: &SaveOptions) -> Resul
     };
     let mut writing = Writing {
         dir,
-        dtype,
         shards: &shards,
         current: None,
         finished: Vec::new(),
         left: 0,
     };
     let mut result = Ok(());
+    let layout = ExpertLayout::released(model.config.family());
     model.visit(&mut |name, param| {
         if result.is_ok() {
             let data = match ExpertPart::of(name) {
-                None => data(param),
-                // The layout of the released checkpoints, which every version of transformers reads.
-                Some(_) => transposed(data(param)),
+                Some(_) if layout == ExpertLayout::InOut => transposed(data(param)),
+                _ => data(param),
             };
-            result = writing.append(&data, &file_name);
+            result = writing.append(&data, format_of(name, dtype), &file_name);
         }
     });
-    model.visit_nf4(&mut |_, weight| {
+    model.visit_nf4(&mut |name, weight| {
         if result.is_ok() {
-            result = writing.append(&weight.dequantise().into_data(), &file_name);
+            result = writing.append(&weight.dequantise().into_data(), format_of(name, dtype), &file_name);
         }
     });
     result?;
@@ -103,7 +102,7 @@ pub fn save_weights(model: &Qwen3Vl, dir: &Path, options: &SaveOptions) -> Resul
         file.rename()?;
     }
     if count > 1 {
-        write_index(dir, &shards, dtype, &file_name)?;
+        write_index(dir, &shards, &file_name)?;
     }
     Ok(dtype)
 }
@@ -111,7 +110,6 @@ pub fn save_weights(model: &Qwen3Vl, dir: &Path, options: &SaveOptions) -> Resul
 /// Shards in progress.
 struct Writing<'a> {
     dir: &'a Path,
-    dtype: WeightDtype,
     shards: &'a [Shard],
     current: Option<TensorWriter>,
     finished: Vec<Finished>,
@@ -120,17 +118,22 @@ struct Writing<'a> {
 }
 
 impl Writing<'_> {
-    fn append(&mut self, data: &TensorData, file_name: &impl Fn(usize) -> String) -> Result<(), ModelError> {
+    fn append(
+        &mut self,
+        data: &TensorData,
+        dtype: WeightDtype,
+        file_name: &impl Fn(usize) -> String,
+    ) -> Result<(), ModelError> {
         let mut writer = match self.current.take() {
             Some(writer) => writer,
             None => {
                 let number = self.finished.len();
                 let shard = &self.shards[number];
                 self.left = shard.visits;
-                TensorWriter::create(&self.dir.join(file_name(number)), &shard.tensors, self.dtype)?
+                TensorWriter::create(&self.dir.join(file_name(number)), &shard.tensors)?
             }
         };
-        writer.append(data)?;
+        writer.append(data, dtype)?;
         self.left -= 1;
         if self.left == 0 {
             self.finished.push(writer.finish()?);
@@ -151,6 +154,7 @@ impl Writing<'_> {
 /// Divides the tensors, in the order of the visit.
 fn plan(model: &Qwen3Vl, dtype: WeightDtype, limit: u64) -> Vec<Shard> {
     let vision = model.config.vision.clone();
+    let layout = ExpertLayout::released(model.config.family());
     let experts = model.config.text.moe.as_ref().map_or(0, |moe| moe.num_experts);
     let mut shards = vec![Shard::default()];
     let mut used = 0;
@@ -160,6 +164,9 @@ fn plan(model: &Qwen3Vl, dtype: WeightDtype, limit: u64) -> Vec<Shard> {
             let side = vision.patch_size;
             shape = vec![shape[0], vision.in_channels, vision.temporal_patch_size, side, side];
         }
+        if name.ends_with(".conv1d.weight") {
+            shape = vec![shape[0], 1, shape[1]];
+        }
         if let Some(part) = ExpertPart::of(&name) {
             if part.index > 0 {
                 if let Some(shard) = shards.last_mut() {
@@ -168,8 +175,12 @@ fn plan(model: &Qwen3Vl, dtype: WeightDtype, limit: u64) -> Vec<Shard> {
                 return;
             }
             name = part.tensor;
-            shape = vec![experts, shape[1], shape[0]];
+            shape = match layout {
+                ExpertLayout::InOut => vec![experts, shape[1], shape[0]],
+                ExpertLayout::OutIn => vec![experts, shape[0], shape[1]],
+            };
         }
+        let dtype = format_of(&name, dtype);
         let bytes = (shape.iter().product::<usize>() * dtype.size()) as u64;
         if used > 0 && used + bytes > limit {
             shards.push(Shard::default());
@@ -177,7 +188,7 @@ fn plan(model: &Qwen3Vl, dtype: WeightDtype, limit: u64) -> Vec<Shard> {
         }
         used += bytes;
         if let Some(shard) = shards.last_mut() {
-            shard.tensors.push((name, shape));
+            shard.tensors.push((name, shape, dtype));
             shard.visits += 1;
         }
     };
@@ -205,28 +216,37 @@ fn remove_weights(dir: &Path) -> Result<(), ModelError> {
     Ok(())
 }
 
-fn write_index(
-    dir: &Path,
-    shards: &[Shard],
-    dtype: WeightDtype,
-    file_name: &impl Fn(usize) -> String,
-) -> Result<(), ModelError> {
+fn write_index(dir: &Path, shards: &[Shard], file_name: &impl Fn(usize) -> String) -> Result<(), ModelError> {
     let tensors = || {
         let numbered = shards.iter().enumerate();
         numbered.flat_map(|(number, shard)| shard.tensors.iter().map(move |tensor| (number, tensor)))
     };
-    let count: usize = tensors().map(|(_, (_, shape))| shape.iter().product::<usize>()).sum();
+    let values = |shape: &[usize]| shape.iter().product::<usize>();
+    let count: usize = tensors().map(|(_, (_, shape, _))| values(shape)).sum();
+    let bytes: usize = tensors()
+        .map(|(_, (_, shape, dtype))| values(shape) * dtype.size())
+        .sum();
     let map: BTreeMap<&str, String> = tensors()
-        .map(|(number, (name, _))| (name.as_str(), file_name(number)))
+        .map(|(number, (name, ..))| (name.as_str(), file_name(number)))
         .collect();
     let json = serde_json::json!({
-        "metadata": {"total_parameters": count, "total_size": count * dtype.size()},
+        "metadata": {"total_parameters": count, "total_size": bytes},
         "weight_map": map,
     });
     let path = dir.join(INDEX_FILE);
     let partial = path.with_extension("json.partial");
     std::fs::write(&partial, format!("{json:#}\n")).map_err(ModelError::io("write", &partial))?;
     std::fs::rename(&partial, &path).map_err(ModelError::io("write", &path))
+}
+
+/// The format that the tensor `name` is written in, where others are in `dtype`: what decides how long a recurrent layer
+/// remembers stays f32, as in the released checkpoints.
+fn format_of(name: &str, dtype: WeightDtype) -> WeightDtype {
+    if name.ends_with(".linear_attn.A_log") || name.ends_with(".linear_attn.norm.weight") {
+        WeightDtype::F32
+    } else {
+        dtype
+    }
 }
 
 /// The format that the embedding is held in.

@@ -92,18 +92,16 @@ impl Drop for Partial {
 pub(super) struct TensorWriter {
     file: Partial,
     sink: BufWriter<File>,
-    dtype: WeightDtype,
 }
 
+/// Name, shape and format of a tensor that is to be written.
+pub(super) type Planned = (String, Vec<usize>, WeightDtype);
+
 impl TensorWriter {
-    /// Begins the file `path` with tensors of those names and shapes, all of one format.
-    pub(super) fn create(
-        path: &Path,
-        tensors: &[(String, Vec<usize>)],
-        dtype: WeightDtype,
-    ) -> Result<Self, ModelError> {
+    /// Begins the file `path` with those tensors.
+    pub(super) fn create(path: &Path, tensors: &[Planned]) -> Result<Self, ModelError> {
         let mut start = 0;
-        let infos = tensors.iter().map(|(name, shape)| {
+        let infos = tensors.iter().map(|(name, shape, dtype)| {
             let end = start + shape.iter().product::<usize>() * dtype.size();
             let info = TensorInfo {
                 dtype: dtype.safetensors(),
@@ -128,12 +126,12 @@ impl TensorWriter {
         sink.write_all(&(header.len() as u64).to_le_bytes())
             .and_then(|()| sink.write_all(&header))
             .map_err(ModelError::io("write", &file.partial))?;
-        Ok(Self { file, sink, dtype })
+        Ok(Self { file, sink })
     }
 
-    /// Appends the values of the next tensor (or the next part of one).
-    pub(super) fn append(&mut self, data: &TensorData) -> Result<(), ModelError> {
-        write_floats(&mut self.sink, data, self.dtype).map_err(ModelError::io("write", &self.file.partial))
+    /// Appends the values of the next tensor (or the next part of one), whose format is `dtype`.
+    pub(super) fn append(&mut self, data: &TensorData, dtype: WeightDtype) -> Result<(), ModelError> {
+        write_floats(&mut self.sink, data, dtype).map_err(ModelError::io("write", &self.file.partial))
     }
 
     /// Flushes what is buffered; the file keeps its temporary name until [`Finished::rename`].

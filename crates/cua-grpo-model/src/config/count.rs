@@ -11,7 +11,7 @@ pub struct ParameterCount {
     pub vision_mergers: u64,
     /// The token embedding.
     pub embedding: u64,
-    /// The four projections of every decoder layer.
+    /// The projections of every decoder layer's mixer, and what a recurrent one has besides.
     pub attention: u64,
     /// The gated MLPs of the dense decoder layers.
     pub mlp: u64,
@@ -88,22 +88,34 @@ fn count_text(text: &TextConfig, count: &mut ParameterCount) {
     );
     let layers = text.num_hidden_layers as u64;
     count.embedding = text.vocab_size as u64 * hidden;
+    let gates = if text.hybrid.is_some() { query } else { 0 };
     let biases = if text.attention_bias {
-        query + 2 * key_value + hidden
+        gates + query + 2 * key_value + hidden
     } else {
         0
     };
-    count.attention = layers * (2 * hidden * query + 2 * hidden * key_value + biases);
-    count.norms = layers * (2 * hidden + 2 * head) + hidden;
+    let full = text.attention_layers() as u64;
+    count.attention = full * (hidden * (2 * query + gates) + 2 * hidden * key_value + biases);
+    count.norms = layers * 2 * hidden + full * 2 * head + hidden;
+    if let Some(hybrid) = &text.hybrid {
+        let (heads, values) = (hybrid.value_heads as u64, hybrid.value_width() as u64);
+        let (channels, taps) = (hybrid.channels() as u64, hybrid.conv_kernel as u64);
+        let maps = hidden * (channels + 2 * values + 2 * heads);
+        count.attention += (layers - full) * (maps + channels * taps + 2 * heads);
+        count.norms += (layers - full) * hybrid.value_head_dim as u64;
+    }
     let sparse = (0..text.num_hidden_layers)
         .filter(|&layer| text.is_sparse(layer))
         .count() as u64;
     count.mlp = (layers - sparse) * 3 * hidden * text.intermediate_size as u64;
     if let Some(moe) = &text.moe {
         let expert = 3 * hidden * moe.moe_intermediate_size as u64;
+        // The shared expert and its gate.
+        let shared = moe.shared_expert_intermediate_size;
+        let shared = shared.map_or(0, |width| 3 * hidden * width as u64 + hidden);
         count.routers = sparse * hidden * moe.num_experts as u64;
-        count.experts = sparse * moe.num_experts as u64 * expert;
-        count.active_experts = sparse * moe.num_experts_per_tok as u64 * expert;
+        count.experts = sparse * (moe.num_experts as u64 * expert + shared);
+        count.active_experts = sparse * (moe.num_experts_per_tok as u64 * expert + shared);
     }
 }
 
@@ -115,16 +127,22 @@ mod tests {
     use super::*;
 
     /// Counted with transformers on the meta device.
-    const TOTALS: [(&str, u64); 5] = [
+    const TOTALS: [(&str, u64); 10] = [
         ("2b", 2_127_532_032),
         ("4b", 4_437_815_808),
         ("8b", 8_767_123_696),
         ("32b", 33_357_390_064),
         ("30b-a3b", 31_070_754_032),
+        ("qwen35-0.8b", 852_985_920),
+        ("qwen35-2b", 2_213_241_664),
+        ("qwen35-4b", 4_539_265_536),
+        ("qwen35-9b", 9_409_813_744),
+        ("qwen35-27b", 27_356_728_560),
     ];
 
     #[test]
     fn released_sizes() {
+        assert_eq!(TOTALS.map(|(name, _)| name), crate::PRESETS);
         for (name, total) in TOTALS {
             assert_eq!(
                 ModelConfig::preset(name).unwrap().parameter_count().total(),
@@ -141,7 +159,7 @@ mod tests {
 
     #[test]
     fn the_count_is_that_of_the_model() {
-        for set in ["a", "b"] {
+        for set in ["a", "b", "qwen35"] {
             let dir = format!("{}/tests/fixtures/{set}", env!("CARGO_MANIFEST_DIR"));
             let config = ModelConfig::load(dir.as_ref()).unwrap();
             let model = crate::Qwen3Vl::init(&config, 0, &burn::tensor::Device::flex());

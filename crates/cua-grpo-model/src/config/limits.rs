@@ -42,6 +42,26 @@ impl ModelConfig {
                 MOST_EXPERTS,
             ),
         ];
+        if let Some(hybrid) = &text.hybrid {
+            let [memory, _] = hybrid.state();
+            for (name, found, most) in [
+                (
+                    "linear_num_key_heads * linear_key_head_dim",
+                    hybrid.key_heads * hybrid.key_head_dim,
+                    1 << 17,
+                ),
+                (
+                    "linear_num_value_heads * linear_value_head_dim",
+                    hybrid.value_width(),
+                    1 << 17,
+                ),
+                ("the numbers of a recurrent state", memory, 1 << 26),
+            ] {
+                if found > most {
+                    return Err(format!("{name}: expected at most {most}, found {found}"));
+                }
+            }
+        }
         for (name, found, most) in products {
             if found > most {
                 return Err(format!("{name}: expected at most {most}, found {found}"));
@@ -50,10 +70,10 @@ impl ModelConfig {
         if !text.head_dim.is_multiple_of(2) {
             return Err(format!("head_dim: expected an even number, found {}", text.head_dim));
         }
-        let half = text.head_dim / 2;
+        let half = text.rotary_dim() / 2;
         if text.mrope_section.iter().any(|part| *part > half) {
             return Err(format!(
-                "mrope_section: expected at most {half} each, half of head_dim, found {:?}",
+                "mrope_section: expected at most {half} each, half of what is turned of a head, found {:?}",
                 text.mrope_section
             ));
         }

@@ -1,9 +1,20 @@
-//! The sizes of the released Qwen3-VL models, for planning and benches where no checkpoint is at hand.
+//! The sizes of the released models, for planning and benches where no checkpoint is at hand.
 
-use super::{ModelConfig, MoeConfig, TextConfig, VisionConfig};
+use super::{ModelConfig, MoeConfig, TextConfig, VisionConfig, presets_qwen3_5};
 
 /// Names that [`ModelConfig::preset`] knows.
-pub const PRESETS: [&str; 5] = ["2b", "4b", "8b", "32b", "30b-a3b"];
+pub const PRESETS: [&str; 10] = [
+    "2b",
+    "4b",
+    "8b",
+    "32b",
+    "30b-a3b",
+    "qwen35-0.8b",
+    "qwen35-2b",
+    "qwen35-4b",
+    "qwen35-9b",
+    "qwen35-27b",
+];
 
 /// What differs between the released text decoders.
 struct Text {
@@ -19,6 +30,11 @@ impl ModelConfig {
     /// for the name of another family, or of no released size.
     pub fn released(name: &str) -> Option<(Self, String)> {
         let lower = name.to_lowercase();
+        if ["qwen3.5", "qwen3_5", "qwen35"].iter().any(|word| lower.contains(word)) {
+            // The date of a build (`-2B-2507`) and the word `base` are no sizes.
+            let mut sizes = lower.split(['/', '-', '_']).map(|part| format!("qwen35-{part}"));
+            return sizes.find_map(|size| Some((Self::preset(&size)?, size)));
+        }
         // A size alone, or in the name of a model of this family: others of the same size have other shapes.
         let family = ["qwen3-vl", "qwen3_vl", "qwen3vl"]
             .iter()
@@ -40,7 +56,7 @@ impl ModelConfig {
             .find_map(|part| Self::preset(part).map(|config| (config, part.to_owned())))
     }
 
-    /// The configuration of a released model by its size: `2b`, `4b`, `8b`, `32b` or `30b-a3b`; `None` for another name.
+    /// The configuration of a released model by its name in [`PRESETS`]; `None` for another name.
     /// Upper case is understood.
     ///
     /// The values are those of the published `config.json` files. A checkpoint's own file is the authority when there
@@ -53,7 +69,7 @@ impl ModelConfig {
             "32b" => (text(5120, 64, 64, 8, 25600), true, false, None),
             // The dense width of the mixture is in its file, and no layer uses it.
             "30b-a3b" => (text(2048, 48, 32, 4, 6144), true, false, Some(experts())),
-            _ => return None,
+            other => return presets_qwen3_5::preset(other),
         };
         let out_hidden_size = text.hidden;
         Some(Self {
@@ -73,6 +89,7 @@ impl ModelConfig {
                 attention_bias: false,
                 hidden_act: crate::nn::Activation::Silu,
                 moe,
+                hybrid: None,
             },
             vision: VisionConfig {
                 depth: if large_tower { 27 } else { 24 },
@@ -115,5 +132,6 @@ fn experts() -> MoeConfig {
         moe_intermediate_size: 768,
         decoder_sparse_step: 1,
         mlp_only_layers: Vec::new(),
+        shared_expert_intermediate_size: None,
     }
 }

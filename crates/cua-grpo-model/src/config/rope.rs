@@ -103,7 +103,7 @@ const LLAMA3: &[Key] = &[
 ];
 const WHOLE: &[Key] = &[(
     "partial_rotary_factor",
-    Rule::Only(&[Neutral::Number(1.0)], "Qwen3-VL turns whole heads"),
+    Rule::Only(&[Neutral::Number(1.0)], "heads are turned as a whole here"),
 )];
 const PART: &[Key] = &[("partial_rotary_factor", Rule::Read)];
 
@@ -115,15 +115,18 @@ pub(super) struct Rope {
     pub map: Value,
     /// What is done to the frequencies.
     pub scaling: RopeScaling,
+    /// Width of the part of a head that is turned.
+    pub turned: usize,
     /// Keys without effect.
     pub warnings: Vec<String>,
 }
 
-/// Reads the rotary keys of `text_config`, of either layout.
+/// Reads the rotary keys of `text_config`, of either layout. `part` of a head is turned where the file does not say it; all
+/// of it where there is no such part.
 ///
 /// # Errors
 /// Names the key that is missing, or whose value is not computed here.
-pub(super) fn read_rope(text: &Value) -> Result<Rope, String> {
+pub(super) fn read_rope(text: &Value, part: Option<f64>) -> Result<Rope, String> {
     let filled = |key: &str| {
         text.get(key)
             .filter(|map| map.as_object().is_some_and(|map| !map.is_empty()))
@@ -152,13 +155,19 @@ pub(super) fn read_rope(text: &Value) -> Result<Rope, String> {
             .as_str()
             .ok_or_else(|| format!("{key}.rope_type: expected a name, found {kind}"))?,
     };
+    let turned = match part {
+        None => maybe_size(text, "head_dim")?.unwrap_or(0),
+        Some(part) => turned(text, map, part)?,
+    };
+    let more = if part.is_some() { PART } else { WHOLE };
     let (own, more): (&[Key], &[Key]) = match kind {
-        "default" => (&[], WHOLE),
-        "linear" | "dynamic" => (FACTOR, WHOLE),
-        "proportional" => (FACTOR, PART),
-        "yarn" => (YARN, WHOLE),
-        "longrope" => (LONGROPE, WHOLE),
-        "llama3" => (LLAMA3, WHOLE),
+        "default" => (&[], more),
+        "linear" | "dynamic" => (FACTOR, more),
+        // There the part is one of the frequencies, and the heads are turned as a whole.
+        "proportional" if part.is_none() => (FACTOR, PART),
+        "yarn" => (YARN, more),
+        "longrope" => (LONGROPE, more),
+        "llama3" => (LLAMA3, more),
         other => {
             return Err(format!(
                 "text_config.{key}.rope_type: expected default, linear, dynamic, yarn, longrope, llama3 or proportional, found \
@@ -167,16 +176,33 @@ pub(super) fn read_rope(text: &Value) -> Result<Rope, String> {
         }
     };
     warnings.extend(check(&format!("text_config.{key}."), map, &[KEYS, own, more])?);
-    let scaling = read_scaling(kind, map, text).map_err(|error| format!("text_config.{key}: {error}"))?;
+    let scaling = read_scaling(kind, map, text, turned).map_err(|error| format!("text_config.{key}: {error}"))?;
     Ok(Rope {
         theta,
         map: map.clone(),
         scaling,
+        turned,
         warnings,
     })
 }
 
-fn read_scaling(kind: &str, map: &Value, text: &Value) -> Result<RopeScaling, String> {
+/// Width of the part of a head that is turned.
+fn turned(text: &Value, map: &Value, otherwise: f64) -> Result<usize, String> {
+    let key = "partial_rotary_factor";
+    let part = maybe_number(map, key)?
+        .or(maybe_number(text, key)?)
+        .unwrap_or(otherwise);
+    let head_dim = maybe_size(text, "head_dim")?.ok_or("head_dim is missing")?;
+    let turned = (head_dim as f64 * part) as usize;
+    if part <= 1.0 && turned > 0 && turned.is_multiple_of(2) {
+        return Ok(turned);
+    }
+    Err(format!(
+        "{key}: expected a part of head_dim {head_dim} that is an even number, found {part}"
+    ))
+}
+
+fn read_scaling(kind: &str, map: &Value, text: &Value, turned: usize) -> Result<RopeScaling, String> {
     let positive = |key: &str| match number(map, key)? {
         value if value > 0.0 => Ok(value),
         value => Err(format!("{key}: expected a number above 0, found {value}")),
@@ -254,12 +280,12 @@ fn read_scaling(kind: &str, map: &Value, text: &Value) -> Result<RopeScaling, St
         "longrope" => {
             let original = original()?;
             let factor = factor(original)?;
-            let half = maybe_size(text, "head_dim")?.unwrap_or(0) / 2;
+            let half = turned / 2;
             let list = |key: &str| -> Result<Vec<f64>, String> {
                 let list = map.get(key).ok_or_else(|| format!("{key} is missing"))?;
                 let list: Option<Vec<f64>> = serde_json::from_value(list.clone()).ok();
                 list.filter(|list| list.len() == half && list.iter().all(|divisor| *divisor > 0.0))
-                    .ok_or_else(|| format!("{key}: expected {half} numbers above 0, half of head_dim"))
+                    .ok_or_else(|| format!("{key}: expected {half} numbers above 0, half of what is turned of a head"))
             };
             RopeScaling::Longrope {
                 short: list("short_factor")?,

@@ -1,13 +1,15 @@
-//! The keys of `config.json`: those of transformers' Qwen3-VL classes (4.57 to 5.24), of the class that they derive from,
-//! and those of related models that would change arithmetic.
+//! The keys of `config.json` that the families share: those of transformers' classes (4.57 to 5.24), of the class that they
+//! derive from, and those of related models that would change arithmetic. What a family says otherwise stands with it.
 
-use super::keys::Neutral::{Each, Empty, False, Number, Text, True};
+use super::dialect::Dialect;
+use super::keys::Neutral::{Empty, False, Number, Text, True};
 use super::keys::{Key, Rule, check, rule};
 use crate::generate::GENERATION_KEYS;
 use serde_json::{Map, Value};
 
-const OTHER_FAMILY: &str = "Qwen3-VL has no such part; convert the checkpoint to one of Qwen3-VL";
-const FULL: &str = "every layer attends to the whole context here";
+pub(super) const OTHER_FAMILY: &str =
+    "the models that are read here have no such part; convert the checkpoint to one of theirs";
+pub(super) const FULL: &str = "every layer attends to the whole context here";
 
 /// Keys that every part of the file may have.
 const COMMON: &[Key] = &[
@@ -118,20 +120,12 @@ const TEXT: &[Key] = &[
         Rule::Warn(&[Number(0.0)], "training drops no attention here"),
     ),
     (
-        "partial_rotary_factor",
-        Rule::Only(&[Number(1.0)], "Qwen3-VL turns whole heads"),
-    ),
-    (
         "is_causal",
         Rule::Only(&[True], "a token sees what stands before it and nothing else here"),
     ),
     ("use_sliding_window", Rule::Only(&[False], FULL)),
     ("sliding_window", Rule::Read),
     ("max_window_layers", Rule::Free),
-    (
-        "layer_types",
-        Rule::Only(&[Each(&["full_attention", "attention"]), Empty], FULL),
-    ),
     (
         "no_rope_layers",
         Rule::Only(&[Empty], "every layer turns queries and keys here"),
@@ -141,7 +135,7 @@ const TEXT: &[Key] = &[
         "qkv_bias",
         Rule::Only(&[False], "set attention_bias where the projections have biases"),
     ),
-    ("use_qk_norm", Rule::Only(&[True], "Qwen3-VL norms queries and keys")),
+    ("use_qk_norm", Rule::Only(&[True], "queries and keys are normed here")),
     ("attn_logit_softcapping", Rule::Only(&[], OTHER_FAMILY)),
     ("final_logit_softcapping", Rule::Only(&[], OTHER_FAMILY)),
     ("query_pre_attn_scalar", Rule::Only(&[], OTHER_FAMILY)),
@@ -150,41 +144,6 @@ const TEXT: &[Key] = &[
     ("residual_multiplier", Rule::Only(&[Number(1.0)], OTHER_FAMILY)),
     ("logits_scaling", Rule::Only(&[Number(1.0)], OTHER_FAMILY)),
     ("logit_scale", Rule::Only(&[Number(1.0)], OTHER_FAMILY)),
-];
-
-/// Keys of `text_config` of the mixture of experts.
-const MOE: &[Key] = &[
-    ("num_experts", Rule::Read),
-    ("num_local_experts", Rule::Read),
-    ("num_experts_per_tok", Rule::Read),
-    ("moe_intermediate_size", Rule::Read),
-    ("decoder_sparse_step", Rule::Read),
-    ("mlp_only_layers", Rule::Read),
-    ("norm_topk_prob", Rule::Read),
-    // Parts of a loss that is not trained here.
-    ("output_router_logits", Rule::Free),
-    ("router_aux_loss_coef", Rule::Free),
-    ("n_shared_experts", Rule::Only(&[Number(0.0)], OTHER_FAMILY)),
-    (
-        "shared_expert_intermediate_size",
-        Rule::Only(&[Number(0.0)], OTHER_FAMILY),
-    ),
-    ("routed_scaling_factor", Rule::Only(&[Number(1.0)], OTHER_FAMILY)),
-];
-
-const DENSE: &str = "model_type qwen3_vl has no experts; is it qwen3_vl_moe?";
-
-/// The same keys in a dense decoder.
-const NO_MOE: &[Key] = &[
-    ("num_experts", Rule::Only(&[Number(0.0)], DENSE)),
-    ("num_local_experts", Rule::Only(&[Number(0.0)], DENSE)),
-    ("num_experts_per_tok", Rule::Free),
-    ("moe_intermediate_size", Rule::Free),
-    ("decoder_sparse_step", Rule::Free),
-    ("mlp_only_layers", Rule::Free),
-    ("norm_topk_prob", Rule::Free),
-    ("output_router_logits", Rule::Free),
-    ("router_aux_loss_coef", Rule::Free),
 ];
 
 /// Keys of `vision_config`.
@@ -207,7 +166,6 @@ const VISION: &[Key] = &[
     ("temporal_patch_size", Rule::Read),
     ("out_hidden_size", Rule::Read),
     ("num_position_embeddings", Rule::Read),
-    ("deepstack_visual_indexes", Rule::Read),
     ("rope_parameters", Rule::Read),
     ("rope_scaling", Rule::Read),
     ("rope_theta", Rule::Read),
@@ -244,20 +202,19 @@ const VISION: &[Key] = &[
 ///
 /// # Errors
 /// Names the first key whose value changes arithmetic in a way that is not computed here.
-pub(super) fn check_keys(value: &Value) -> Result<Vec<String>, String> {
-    let sparse = value.get("model_type").and_then(Value::as_str) == Some("qwen3_vl_moe");
-    let experts = if sparse { MOE } else { NO_MOE };
-    let parts: [(&str, &Value, [&[Key]; 2]); 3] = [
-        ("", value, [TOP, &[]]),
-        ("text_config.", &value["text_config"], [TEXT, experts]),
-        ("vision_config.", &value["vision_config"], [VISION, &[]]),
+pub(super) fn check_keys(value: &Value, dialect: &Dialect, sparse: bool) -> Result<Vec<String>, String> {
+    let experts = if sparse { dialect.sparse } else { dialect.dense };
+    let parts: [(&str, &Value, [&[Key]; 3]); 3] = [
+        ("", value, [TOP, &[], &[]]),
+        ("text_config.", &value["text_config"], [dialect.text, experts, TEXT]),
+        ("vision_config.", &value["vision_config"], [dialect.vision, VISION, &[]]),
     ];
     let mut warnings = Vec::new();
-    for (place, part, [own, more]) in parts {
+    for (place, part, [own, more, rest]) in parts {
         let mut part = part.clone();
         // Settings of generation, which old versions wrote here: transformers 5 reads them from their own file alone.
         if let Some(keys) = part.as_object_mut() {
-            let tables = [own, more, COMMON];
+            let tables = [own, more, rest, COMMON];
             let generation: serde_json::Map<String, Value> = keys
                 .iter()
                 .filter(|(name, _)| rule(name, &tables).is_none() && rule(name, &[GENERATION_KEYS]).is_some())
@@ -270,7 +227,7 @@ pub(super) fn check_keys(value: &Value) -> Result<Vec<String>, String> {
                 ));
             }
         }
-        warnings.extend(check(place, &part, &[own, more, COMMON])?);
+        warnings.extend(check(place, &part, &[own, more, rest, COMMON])?);
     }
     sliding_window(&value["text_config"])?;
     warnings.extend(passed_over(value));

@@ -1,16 +1,20 @@
 //! Writing `config.json`.
 
-use super::ModelConfig;
+use super::families::dialect;
+use super::model::ModelConfig;
 use serde_json::{Value, json};
 
 impl ModelConfig {
     /// The JSON of a `config.json` in the released (4.57) layout, which every version reads.
     pub fn to_json(&self, bos: u32, eos: u32) -> Value {
         let (text, vision) = (&self.text, &self.vision);
+        let family = dialect(self.family());
+        let kind = family.model_types[usize::from(text.moe.is_some())];
+        let architecture = family.architectures[usize::from(text.moe.is_some())];
         let mut json = json!({
-            "architectures": ["Qwen3VLForConditionalGeneration"],
+            "architectures": [architecture],
             "image_token_id": self.image_token_id,
-            "model_type": "qwen3_vl",
+            "model_type": kind,
             "text_config": {
                 "attention_bias": text.attention_bias,
                 "attention_dropout": 0.0,
@@ -23,16 +27,11 @@ impl ModelConfig {
                 "initializer_range": 0.02,
                 "intermediate_size": text.intermediate_size,
                 "max_position_embeddings": text.max_position_embeddings,
-                "model_type": "qwen3_vl_text",
+                "model_type": format!("{kind}_text"),
                 "num_attention_heads": text.num_attention_heads,
                 "num_hidden_layers": text.num_hidden_layers,
                 "num_key_value_heads": text.num_key_value_heads,
                 "rms_norm_eps": text.rms_norm_eps,
-                "rope_scaling": {
-                    "mrope_interleaved": true,
-                    "mrope_section": text.mrope_section
-                },
-                "rope_theta": text.rope_theta,
                 "tie_word_embeddings": self.tie_word_embeddings,
                 "use_cache": true,
                 "vocab_size": text.vocab_size
@@ -47,7 +46,7 @@ impl ModelConfig {
                 "in_channels": vision.in_channels,
                 "initializer_range": 0.02,
                 "intermediate_size": vision.intermediate_size,
-                "model_type": "qwen3_vl",
+                "model_type": kind,
                 "num_heads": vision.num_heads,
                 "num_position_embeddings": vision.num_position_embeddings,
                 "out_hidden_size": vision.out_hidden_size,
@@ -58,25 +57,10 @@ impl ModelConfig {
             "vision_end_token_id": self.vision_end_token_id,
             "vision_start_token_id": self.vision_start_token_id
         });
-        if let Some(map) = json["text_config"]["rope_scaling"].as_object_mut() {
-            map.extend(text.rope_scaling.to_json());
-        }
         if vision.rope_theta != 10_000.0 {
             json["vision_config"]["rope_parameters"] = json!({"rope_theta": vision.rope_theta, "rope_type": "axial"});
         }
-        if let Some(moe) = &text.moe {
-            json["architectures"] = json!(["Qwen3VLMoeForConditionalGeneration"]);
-            json["model_type"] = "qwen3_vl_moe".into();
-            json["vision_config"]["model_type"] = "qwen3_vl_moe".into();
-            let text = &mut json["text_config"];
-            text["model_type"] = "qwen3_vl_moe_text".into();
-            text["num_experts"] = moe.num_experts.into();
-            text["num_experts_per_tok"] = moe.num_experts_per_tok.into();
-            text["moe_intermediate_size"] = moe.moe_intermediate_size.into();
-            text["norm_topk_prob"] = true.into();
-            text["decoder_sparse_step"] = moe.decoder_sparse_step.into();
-            text["mlp_only_layers"] = json!(moe.mlp_only_layers);
-        }
+        (family.write)(self, &mut json);
         json
     }
 }

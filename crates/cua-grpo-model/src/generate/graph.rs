@@ -1,7 +1,7 @@
 //! This model as the decoder of a card reads it: weights stay where they are.
 
 use crate::nn::{Linear, LoraPair, Weight};
-use crate::text::{FeedForward, KvCache};
+use crate::text::{DeltaState, FeedForward, KvCache, Mixer};
 use crate::{ModelError, Qwen3Vl};
 use burn::tensor::Tensor;
 use cua_grpo_kernels::Mask;
@@ -23,17 +23,19 @@ impl Qwen3Vl {
             return Err(refuse(found));
         }
         let layers = self.language_model.layers.iter().map(|layer| {
-            let attention = &layer.self_attn;
+            let Mixer::Attention(attention) = &layer.mixer else {
+                return Err(refuse("recurrent layers"));
+            };
             let FeedForward::Dense(mlp) = &layer.mlp else {
                 return Err(refuse("a mixture of experts"));
             };
             Ok(DecodeLayer {
-                input_norm: layer.input_layernorm.clone(),
+                input_norm: layer.input_layernorm.factor(),
                 qkv: [&attention.q_proj, &attention.k_proj, &attention.v_proj].map(linear),
-                q_norm: attention.q_norm.clone(),
-                k_norm: attention.k_norm.clone(),
+                q_norm: attention.q_norm.factor(),
+                k_norm: attention.k_norm.factor(),
                 o: linear(&attention.o_proj),
-                mlp_norm: layer.post_attention_layernorm.clone(),
+                mlp_norm: layer.post_attention_layernorm.factor(),
                 gate_up: [&mlp.gate_proj, &mlp.up_proj].map(linear),
                 down: linear(&mlp.down_proj),
             })
@@ -41,7 +43,7 @@ impl Qwen3Vl {
         Ok(DecodeModel {
             embedding: self.language_model.embed_tokens.clone(),
             layers: layers.collect::<Result<_, _>>()?,
-            norm: self.language_model.norm.clone(),
+            norm: self.language_model.norm.factor(),
             head: self.head(),
             heads: text.num_attention_heads,
             kv_heads: text.num_key_value_heads,
@@ -58,8 +60,9 @@ impl Qwen3Vl {
     /// other in memory, where the decoder multiplies them as one. Values and names stay; four-bit weights stay apart.
     pub fn join_projections(&mut self) {
         for layer in &mut self.language_model.layers {
-            let attention = &mut layer.self_attn;
-            join([&mut attention.q_proj, &mut attention.k_proj, &mut attention.v_proj]);
+            if let Mixer::Attention(attention) = &mut layer.mixer {
+                join([&mut attention.q_proj, &mut attention.k_proj, &mut attention.v_proj]);
+            }
             if let FeedForward::Dense(mlp) = &mut layer.mlp {
                 join([&mut mlp.gate_proj, &mut mlp.up_proj]);
             }
@@ -110,5 +113,11 @@ impl KvCache for Prefill<'_> {
     fn attend(&mut self, layer: usize, q: Tensor<4>, kv: [Tensor<4>; 2], _: &Mask) -> Tensor<4> {
         let attended = self.decoder.attend(layer, q, kv, self.spans, self.copies);
         attended.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// # Panics
+    /// Always: the decoder has no recurrent layers.
+    fn state(&mut self, layer: usize) -> &mut Option<DeltaState> {
+        panic!("layer {layer}: the decoder of a card keeps no state of a recurrent layer")
     }
 }

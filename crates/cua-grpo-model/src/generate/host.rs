@@ -15,7 +15,7 @@ use crate::ModelError;
 use crate::batch::{Batch, Prefix, RowInput};
 use crate::nn::ints;
 use crate::processor::PositionState;
-use crate::text::LayerCache;
+use crate::text::{LayerCache, Rows};
 use burn::tensor::Tensor;
 use cua_grpo_core::{Completion, SamplingParams, StopReason, TokenId};
 use cua_grpo_kernels as kernels;
@@ -261,9 +261,7 @@ impl Host {
             .unzip();
         let unchanged = old.len() == self.visible.len() && old.iter().enumerate().all(|(new, old)| *old == Some(new));
         if columns > 0 && !unchanged {
-            // A new row borrows the columns of row 0 and hides them all.
-            let rows: Vec<i64> = old.iter().map(|row| row.unwrap_or(0) as i64).collect();
-            let rows = ints(rows, &state.model.device());
+            let rows = Rows::new(old, &state.model.device());
             for layer in &mut self.cache {
                 layer.select_rows(&rows);
             }
@@ -350,16 +348,15 @@ impl Host {
         let hidden = if computed.len() == self.visible.len() {
             batch.hidden_at(&state.model, Some(&mut self.cache), last)
         } else {
-            let from = computed.iter().map(|&number| places[number] as i64).collect();
-            let from = ints(from, &device);
+            let from = computed.iter().map(|&number| Some(places[number])).collect();
+            let from = Rows::new(from, &device);
             let mut part: Vec<LayerCache> = self.cache.iter().map(|layer| layer.of_rows(&from)).collect();
             let hidden = batch.hidden_at(&state.model, Some(&mut part), last);
-            // Rows that are not fed take the columns of any, and hide them.
-            let mut rows = vec![0; self.visible.len()];
+            let mut rows = vec![None; self.visible.len()];
             for (number, &place) in places.iter().enumerate() {
-                rows[place] = row_of(number) as i64;
+                rows[place] = Some(row_of(number));
             }
-            let rows = ints(rows, &device);
+            let rows = Rows::new(rows, &device);
             for (layer, part) in self.cache.iter_mut().zip(part) {
                 layer.append_rows(part, &rows);
             }
@@ -382,7 +379,7 @@ impl Host {
     fn step(&mut self, state: &mut State, sessions: &[u64], inputs: &[RowInput]) -> Result<Tensor<2>, ModelError> {
         let places: Vec<usize> = sessions.iter().filter_map(|session| self.row(*session)).collect();
         let all = self.visible.len();
-        let some = match self.cache.first().and_then(LayerCache::rows_of_tail) {
+        let some = match self.cache.iter().find_map(LayerCache::rows_of_tail) {
             _ if !state.packs => all,
             Some(rows) => rows,
             None => places.iter().max().map_or(all, |last| last + 1),

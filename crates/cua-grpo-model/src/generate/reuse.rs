@@ -2,7 +2,8 @@
 //!
 //! The attempts at one task begin with the same prompt, and often reply alike. The keys and values of a token follow from
 //! the weights, and from the tokens and pictures up to it, so equal beginnings have equal ones.
-//! - A new conversation takes over what it has in common with one that is open ([`borrow`]).
+//! - A new conversation takes over what it has in common with one that is open ([`borrow`]). Where layers keep a state, that
+//!   is all of the other one or nothing: a state cannot be taken back to an earlier token.
 //! - Of conversations that are equal and are fed the same, one is fed, and the others get what it got ([`alike`]).
 
 use super::history::History;
@@ -77,10 +78,16 @@ fn loan(
     let open = state.conversations.iter().filter(|(session, _)| cached(**session));
     let common = open.map(|(&session, other)| (whole.common(&other.history), session));
     // Among equals the lowest number: the order of the map is random.
+    let whole_only = state.model.config.text.hybrid.is_some();
+    let common = common.filter(|(count, session)| {
+        let other = state.conversations.get(session).map_or(0, |other| other.history.len());
+        !whole_only || *count == other && *count < input.tokens.len()
+    });
     let best = common.max_by_key(|&(count, session)| (count, std::cmp::Reverse(session)));
     Ok(best.and_then(|(count, session)| {
         let beginning = whole.beginning(count.min(input.tokens.len().saturating_sub(1)));
-        (beginning.len() > 0).then_some((session, beginning))
+        let taken = beginning.len();
+        (taken > 0 && (!whole_only || taken == count)).then_some((session, beginning))
     }))
 }
 

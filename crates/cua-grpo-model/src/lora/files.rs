@@ -6,7 +6,7 @@ use crate::checkpoint::{TensorBytes, TensorFiles, write_safetensors};
 use crate::config::keys::Neutral::Text;
 use crate::config::keys::{Key, Rule, check, shown};
 use crate::nn::LoraPair;
-use crate::{ModelError, Qwen3Vl};
+use crate::{Family, ModelError, Qwen3Vl};
 use burn::tensor::{Tensor, TensorData};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,6 +14,9 @@ use std::path::Path;
 
 /// What PEFT puts before each module path.
 const PREFIX: &str = "base_model.model.";
+
+/// The same with the path of the decoder in an adapter that was made with the class of the text model alone.
+const TEXT_ONLY: &str = "base_model.model.model.layers.";
 
 /// The file with the factors.
 const TENSORS: &str = "adapter_model.safetensors";
@@ -264,7 +267,7 @@ fn check_types(json: &Value) -> Result<(), String> {
 ///
 /// # Errors
 /// When the file holds an adapter of another name, which PEFT passes over, or one tensor twice.
-fn plain_keys(files: &TensorFiles) -> Result<BTreeMap<String, String>, String> {
+fn plain_keys(files: &TensorFiles, family: Family) -> Result<BTreeMap<String, String>, String> {
     let mut keys = BTreeMap::new();
     let mut names = BTreeSet::new();
     for key in files.names() {
@@ -277,7 +280,12 @@ fn plain_keys(files: &TensorFiles) -> Result<BTreeMap<String, String>, String> {
             }
             _ => None,
         };
-        let plain = plain.unwrap_or_else(|| key.to_owned());
+        let mut plain = plain.unwrap_or_else(|| key.to_owned());
+        if family == Family::Qwen35
+            && let Some(rest) = plain.strip_prefix(TEXT_ONLY)
+        {
+            plain = format!("{PREFIX}model.language_model.layers.{rest}");
+        }
         if let Some(other) = keys.insert(plain, key.to_owned())
             && names.len() < 2
         {
@@ -335,7 +343,7 @@ pub fn load_adapter(model: &mut Qwen3Vl, dir: &Path) -> Result<LoraConfig, Model
         ));
     }
     let files = TensorFiles::open_files(vec![file.clone()])?;
-    let keys = plain_keys(&files).map_err(|message| ModelError::format(&file, message))?;
+    let keys = plain_keys(&files, model.config.family()).map_err(|message| ModelError::format(&file, message))?;
     let device = model.device();
     let named = named(model, &config).map_err(|error| ModelError::format(dir.join("adapter_config.json"), error))?;
     if named.is_empty() {

@@ -9,7 +9,7 @@
 //! | weights | matrices in `dtype`, linear maps `1/2 + 4/64` a weight in four bits, the small rest 4 | `checkpoint::LoadOptions`, `kernels::Nf4` |
 //! | adapter | `4 n` | `lora::attach` |
 //! | gradient and optimiser | `4 n (2 + 4)`: moments; gradient, its clipped copy, flat weights, new weights | `learner::Learner::update`, `algo::AdamW` |
-//! | KV cache | `2 kv C B s (L + 1)`: one layer is joined at a time | `text::LayerCache::settle` |
+//! | KV cache | `2 kv C B s (L + 1)`, `L` those with attention: one layer is joined at a time; of every recurrent layer, and once more, its state in f32 and the window of its convolution | `text::LayerCache::settle`, `text::DeltaState` |
 //! | prompt | one layer over `B` prompts: `P (2h + 2q + 4kv + 3I) s`, scores `3 heads P C s`, and the vision tower | `text::TextLayer::forward`, `kernels::attention` with a bias |
 //! | logits of sampling | `3 B V 4` | `generate::Generator::logits` |
 //! | activations | `T s` times `4h + 4q + 3kv + 3I` and the ranks, what the backward pass reads of a layer: of all layers and once more for its gradients; with recomputation `2h` of every layer and two layers | the `Saved` types of `kernels` |
@@ -164,11 +164,15 @@ impl Memory {
         of(Phase::Sampling).max(of(Phase::Updating))
     }
 
-    /// Keys and values of every layer, and those of the layer that is being joined.
+    /// Keys and values of every layer, and those of the layer that is being joined; the states of recurrent ones likewise.
     pub(super) fn cache(&self, sizes: &ModelSizes, load: &Load) -> u64 {
         let text = &sizes.config.text;
         let layer = 2 * (text.num_key_value_heads * text.head_dim) as u64 * load.context * load.batch;
-        layer * self.activation() * (text.num_hidden_layers as u64 + 1)
+        let keys = layer * self.activation() * (text.attention_layers() as u64 + 1);
+        let Some(hybrid) = &text.hybrid else { return keys };
+        let [memory, window] = hybrid.state().map(|count| count as u64 * load.batch);
+        let recurrent = (text.num_hidden_layers - text.attention_layers()) as u64;
+        keys + (4 * memory + self.activation() * window) * (recurrent + 1)
     }
 
     /// The new tokens of all conversations in one layer, with the scores against the whole context.
@@ -242,9 +246,15 @@ fn widths(sizes: &ModelSizes) -> Widths {
         Some(moe) => moe.moe_intermediate_size * moe.num_experts_per_tok,
         None => text.intermediate_size,
     };
+    // What a recurrent layer projects, as queries that are as wide.
+    let recurrent = text
+        .hybrid
+        .as_ref()
+        .map_or(0, |hybrid| hybrid.channels() + hybrid.value_width());
+    let query = text.num_attention_heads * text.head_dim;
     Widths {
         hidden: text.hidden_size as u64,
-        query: (text.num_attention_heads * text.head_dim) as u64,
+        query: query.max(recurrent) as u64,
         key_value: (text.num_key_value_heads * text.head_dim) as u64,
         mlp: mlp as u64,
     }
@@ -317,6 +327,24 @@ mod tests {
             },
         );
         assert_eq!(bytes, 147_456 / 36 * 37);
+    }
+
+    #[test]
+    fn states_cost_the_same_at_any_length() {
+        // 24 layers of 32 x 128 x 128 x 4 bytes and 3 x 8192 x 2 of the convolution; 8 of 2 x 4 x 256 x 2 a token.
+        let gpu = Memory { cpu: false, ..CPU };
+        let of = |context| {
+            gpu.cache(
+                &sizes("qwen35-4b"),
+                &Load {
+                    batch: 1,
+                    context,
+                    ..LOAD
+                },
+            )
+        };
+        assert_eq!(of(0), 25 * ((2 << 20) + 3 * 8192 * 2));
+        assert_eq!(of(1000) - of(0), 1000 * 9 * 4096);
     }
 
     #[test]

@@ -36,6 +36,7 @@ mod tokenizer;
 mod tokenizer_keys;
 mod train;
 mod video;
+mod words;
 
 pub use conversation::{Conversation, ConversationError, Encoded};
 pub use copy::{copy_processor, set_pixels};

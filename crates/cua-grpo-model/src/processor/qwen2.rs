@@ -3,6 +3,7 @@
 
 use super::ProcessorError;
 use super::added::Added;
+use super::words::split;
 use crate::config::keys::shown;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -10,35 +11,16 @@ use std::path::Path;
 use tokenizers::models::bpe::{BPE, Vocab};
 use tokenizers::normalizers::unicode::NFC;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
-use tokenizers::pre_tokenizers::sequence::Sequence;
-use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
-use tokenizers::{AddedToken, PreTokenizerWrapper, SplitDelimiterBehavior, Tokenizer};
-
-/// Qwen's split of text into words before merges: contractions, letters with one leading mark, single digits,
-/// punctuation with line ends, line ends, spaces.
-pub(super) const WORDS: &str = concat!(
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|",
-    r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-);
+use tokenizers::{AddedToken, Tokenizer};
 
 /// Most tokens of a vocabulary, and one more than the largest id: that of the model's `vocab_size`.
 const MOST_TOKENS: usize = 1 << 24;
 
-/// The split into words, then into bytes.
-pub(super) fn words() -> tokenizers::Result<Sequence> {
-    let pattern = SplitPattern::Regex(WORDS.to_owned());
-    let split = Split::new(pattern, SplitDelimiterBehavior::Isolated, false)?;
-    Ok(Sequence::new(vec![
-        PreTokenizerWrapper::Split(split),
-        PreTokenizerWrapper::ByteLevel(ByteLevel::new(false, false, false)),
-    ]))
-}
-
-/// The tokenizer without added tokens, and one more than the largest id of its vocabulary.
+/// The tokenizer without added tokens, which splits text by `words`, and one more than the largest id of its vocabulary.
 ///
 /// # Errors
 /// [`ProcessorError::Keys`] when `model` is no byte-pair model with a vocabulary and merges, or [`ProcessorError::Tokenizer`].
-pub(super) fn plain(json: &Value, path: &Path) -> Result<(Tokenizer, usize), ProcessorError> {
+pub(super) fn plain(json: &Value, words: &str, path: &Path) -> Result<(Tokenizer, usize), ProcessorError> {
     let model = &json["model"];
     let wrong = |message: String| ProcessorError::Keys {
         path: path.to_owned(),
@@ -49,7 +31,7 @@ pub(super) fn plain(json: &Value, path: &Path) -> Result<(Tokenizer, usize), Pro
         Value::Null if model.is_object() => {}
         other => {
             return Err(wrong(format!(
-                "model.type: expected \"BPE\", found {}; is this the tokenizer of a Qwen3-VL model?",
+                "model.type: expected \"BPE\", found {}; is this the tokenizer of a Qwen3-VL or Qwen3.5 model?",
                 shown(other)
             )));
         }
@@ -67,7 +49,7 @@ pub(super) fn plain(json: &Value, path: &Path) -> Result<(Tokenizer, usize), Pro
     let mut tokenizer = Tokenizer::new(bpe.build().map_err(failed)?);
     tokenizer
         .with_normalizer(Some(NFC))
-        .with_pre_tokenizer(Some(words().map_err(failed)?))
+        .with_pre_tokenizer(Some(split(words).map_err(failed)?))
         .with_decoder(Some(ByteLevel::default()));
     Ok((tokenizer, ids))
 }

@@ -6,10 +6,12 @@ use super::{
 };
 use cua_grpo_core::{Chunk, Fault, FaultKind, Message, Prompt, Renderer, Role, TokenId};
 use serde_json::{Map, Value, json};
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
 const IM_END: &str = "<|im_end|>";
+const REPLY: &str = "<|im_start|>assistant\n";
 
 /// Renders chat messages with a template and encodes them; implements [`Renderer`].
 #[derive(Debug, Clone)]
@@ -159,10 +161,7 @@ impl ChatRenderer {
             full
         } else {
             let before = render(&all[..history.len()], false)?;
-            let end = before.rfind(IM_END).map(|index| index + IM_END.len());
-            let (Some(end), true) = (end, full.starts_with(&before)) else {
-                return Err(not_by_extension());
-            };
+            let end = added_from(&before, &full).ok_or_else(not_by_extension)?;
             if !closed {
                 tokens.push(self.tokenizer.special().im_end);
             }
@@ -309,6 +308,44 @@ fn check_order(history: &[Message], new: &[Message]) -> Result<(), ProcessorErro
         return error("expected a system message only at the start; a later one would be dropped, send it as a user");
     }
     Ok(())
+}
+
+/// Where in `full`, a conversation with new messages, those begin: behind the reply that ends `before`, the same conversation
+/// without them. `None` where the template writes earlier messages in another way then.
+///
+/// What was sampled stands as it was sampled, so it does not matter that a template drops the thoughts of earlier replies once
+/// a new question follows. Everything else must be the same.
+fn added_from(before: &str, full: &str) -> Option<usize> {
+    let end = before.rfind(IM_END)? + IM_END.len();
+    if full.starts_with(before) {
+        return Some(end);
+    }
+    let mut at = 0;
+    for message in before[..end].split_inclusive(IM_END) {
+        let same = full[at..]
+            .find(IM_END)
+            .map(|index| &full[at..at + index + IM_END.len()])?;
+        if without_thoughts(message) != without_thoughts(same) {
+            return None;
+        }
+        at += same.len();
+    }
+    Some(at)
+}
+
+/// A message of the policy without its block of thoughts; another message as it is.
+fn without_thoughts(message: &str) -> Cow<'_, str> {
+    let Some(rest) = message.trim_start().strip_prefix(REPLY) else {
+        return message.into();
+    };
+    let said = match rest
+        .strip_prefix("<think>")
+        .and_then(|thoughts| thoughts.split_once("</think>"))
+    {
+        Some((_, said)) => said.trim_start_matches('\n'),
+        None => rest,
+    };
+    format!("{REPLY}{said}").into()
 }
 
 fn not_by_extension() -> ProcessorError {

@@ -1,7 +1,7 @@
 //! The tokenizer: text to ids, with control tokens only where the caller means them.
 
 use super::added::{self, Added};
-use super::{Guard, PadIds, ProcessorError, qwen2, tokenizer_keys};
+use super::{Guard, PadIds, ProcessorError, qwen2, tokenizer_keys, words};
 use cua_grpo_core::TokenId;
 use serde_json::Value;
 use std::borrow::Cow;
@@ -101,9 +101,10 @@ impl Tokenizer {
             [&config, &older, &names].map(|file| file.as_ref().map(|(json, path)| (json, &**path)));
         let special = tokenizer_keys::special_texts(config, names);
         let added = added::read((&json, &path), config, older, &special)?;
-        tokenizer_keys::check(config, names, &added, (&json, &path))?;
+        let words = words::of(folder);
+        tokenizer_keys::check(config, names, &added, (&json, &path), words)?;
         // What a file of others brings into the library must not end the process.
-        let build = AssertUnwindSafe(|| Self::build(&json, added, &path));
+        let build = AssertUnwindSafe(|| Self::build(&json, added, words, &path));
         std::panic::catch_unwind(build).unwrap_or_else(|_| {
             Err(ProcessorError::Tokenizer {
                 operation: "build the tokenizer",
@@ -115,8 +116,8 @@ impl Tokenizer {
         })
     }
 
-    fn build(json: &Value, mut added: Vec<Added>, path: &Path) -> Result<Self, ProcessorError> {
-        let (plain, ids) = qwen2::plain(json, path)?;
+    fn build(json: &Value, mut added: Vec<Added>, words: &str, path: &Path) -> Result<Self, ProcessorError> {
+        let (plain, ids) = qwen2::plain(json, words, path)?;
         let mut full = plain.clone();
         qwen2::add(&mut full, &added, path)?;
         for token in added.iter_mut().filter(|token| token.normalized) {

@@ -2,7 +2,6 @@
 
 use super::ProcessorError;
 use super::added::Added;
-use super::qwen2::WORDS;
 use crate::config::keys::Neutral::{Empty, False, Number, Text};
 use crate::config::keys::{Key, Rule, check as check_keys, shown};
 use serde_json::Value;
@@ -164,13 +163,13 @@ const FURTHER: [&str; 3] = [
 ];
 
 /// Classes of transformers that build the tokenizer of these models anew from its pieces.
-const ANEW: [&str; 2] = ["Qwen2Tokenizer", "Qwen2TokenizerFast"];
+const ANEW: [&str; 3] = ["Qwen2Tokenizer", "Qwen2TokenizerFast", "Qwen3_5Tokenizer"];
 
 /// Classes that take `tokenizer.json` as it is.
 const AS_SAVED: [&str; 2] = ["TokenizersBackend", "PreTrainedTokenizerFast"];
 
 /// Checks the files of a tokenizer, each with its path, against each other and against what is done here. `names` is
-/// `special_tokens_map.json` where it counts, and `added` are the added tokens.
+/// `special_tokens_map.json` where it counts, `added` are the added tokens, and `words` is the split of text into words.
 ///
 /// # Errors
 /// [`ProcessorError::Keys`], which names the first key that asks for other ids.
@@ -179,6 +178,7 @@ pub(super) fn check(
     names: Option<File<'_>>,
     added: &[Added],
     (tokenizer, path): File<'_>,
+    words: &str,
 ) -> Result<(), ProcessorError> {
     let as_saved = match config {
         Some((config, path)) => {
@@ -193,7 +193,7 @@ pub(super) fn check(
         None => false,
     };
     check_tokens(config, names, added)?;
-    check_file(tokenizer, as_saved, path).map_err(in_file(path))
+    check_file(tokenizer, as_saved, words, path).map_err(in_file(path))
 }
 
 fn in_file(path: &Path) -> impl Fn(String) -> ProcessorError {
@@ -212,7 +212,7 @@ fn check_config(config: &Value) -> Result<(), String> {
     let known = |class: &str| ANEW.contains(&class) || AS_SAVED.contains(&class);
     if !class.is_null() && !class.as_str().is_some_and(known) {
         return Err(format!(
-            "tokenizer_class: expected one of {}, {}, found {}; is this the tokenizer of a Qwen3-VL model?",
+            "tokenizer_class: expected one of {}, {}, found {}; is this the tokenizer of a Qwen3-VL or Qwen3.5 model?",
             ANEW.join(", "),
             AS_SAVED.join(", "),
             shown(class)
@@ -271,8 +271,8 @@ fn texts(tokens: &Value) -> Vec<&str> {
 }
 
 /// Checks what stands in `tokenizer.json` besides vocabulary and pieces.
-fn check_file(tokenizer: &Value, as_saved: bool, path: &Path) -> Result<(), String> {
-    let others = of_its_own(tokenizer);
+fn check_file(tokenizer: &Value, as_saved: bool, words: &str, path: &Path) -> Result<(), String> {
+    let others = of_its_own(tokenizer, words);
     if let Some(key) = others.first().filter(|_| as_saved) {
         return Err(format!(
             "{key}: expected that of Qwen2Tokenizer, which is what is built here, found another, which transformers obeys for \
@@ -301,13 +301,13 @@ fn check_file(tokenizer: &Value, as_saved: bool, path: &Path) -> Result<(), Stri
 }
 
 /// The parts of `tokenizer.json` that are others than those that transformers builds for these models.
-fn of_its_own(tokenizer: &Value) -> Vec<&'static str> {
+fn of_its_own(tokenizer: &Value, words: &str) -> Vec<&'static str> {
     let normal = tokenizer["normalizer"]["type"] == "NFC";
     let steps = tokenizer["pre_tokenizer"]["pretokenizers"].as_array();
     let split = steps.is_some_and(|steps| {
         let [split, bytes] = &steps[..] else { return false };
         split["type"] == "Split"
-            && split["pattern"]["Regex"] == WORDS
+            && split["pattern"]["Regex"] == words
             && split["behavior"] == "Isolated"
             && split["invert"] == false
             && bytes["type"] == "ByteLevel"
@@ -340,16 +340,17 @@ fn adds(processor: &Value) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::processor::words::QWEN2;
 
     #[test]
     fn a_normalizer_and_a_pre_tokenizer_of_its_own_are_named() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/a/tokenizer.json");
         let released: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
-        assert!(of_its_own(&released).is_empty());
+        assert!(of_its_own(&released, QWEN2).is_empty());
         let with = |key: &str, value: Value| {
             let mut changed = released.clone();
             *changed.pointer_mut(key).unwrap() = value;
-            of_its_own(&changed)
+            of_its_own(&changed, QWEN2)
         };
         assert_eq!(with("/normalizer", serde_json::json!({"type": "NFKC"})), ["normalizer"]);
         assert_eq!(with("/normalizer", Value::Null), ["normalizer"]);

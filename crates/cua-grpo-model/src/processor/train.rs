@@ -1,6 +1,6 @@
 //! Trains a small tokenizer of the same make as Qwen's, for models that start from nothing.
 
-use super::{ChatTemplate, ProcessorError, qwen2};
+use super::{ChatTemplate, ProcessorError, words};
 use std::path::Path;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::normalizers::unicode::NFC;
@@ -67,7 +67,7 @@ pub fn train_tokenizer(
         });
     }
     let bytes = ByteLevel::new(false, false, false);
-    let words = qwen2::words().map_err(fail)?;
+    let words = words::split(words::QWEN2).map_err(fail)?;
     let mut tokenizer = TokenizerBuilder::new()
         .with_model(BPE::default())
         .with_normalizer(Some(NFC))

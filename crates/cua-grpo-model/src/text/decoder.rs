@@ -1,38 +1,10 @@
 //! The stack of decoder layers, with vision features spliced in.
 
-use super::{CacheOfLayer, KvCache, RopeTables, TextLayer};
+use super::{CacheOfLayer, DecoderInput, KvCache, RmsNorm, TextLayer, VisualIndex};
 use crate::TextConfig;
 use crate::nn::{Initializer, LinearVisitorMut, ParamMut, ParamVisitorMut, join};
-use crate::vision::VisionFeatures;
-use burn::tensor::{Int, Tensor};
-use cua_grpo_kernels::{self as kernels, Mask};
-
-/// What the decoder reads.
-#[derive(Debug, Clone)]
-pub struct DecoderInput {
-    /// Token ids `[batch * time]`.
-    pub tokens: Tensor<1, Int>,
-    /// Rotary tables `[batch, 1, time, head_dim]`.
-    pub rope: RopeTables,
-    /// Which columns each token sees: without a cache those of its row, with one as the [`KvCache`] says.
-    pub mask: Mask,
-    /// Vision features and where they go.
-    pub vision: Option<(VisionFeatures, VisualIndex)>,
-    /// Numbers of the tokens whose states are wanted, in the flattened batch; all where there is none.
-    pub wanted: Option<Tensor<1, Int>>,
-}
-
-/// Places of visual tokens in the flattened batch.
-#[derive(Debug, Clone)]
-pub struct VisualIndex {
-    /// For each of the `batch * time` tokens: its own number where it is text, `batch * time + j` where visual row `j`
-    /// stands in its place.
-    pub splice: Tensor<1, Int>,
-    /// For each token: 0 where it is text, `1 + j` where it is visual row `j`.
-    pub add: Tensor<1, Int>,
-    /// For each visual row, the number of the token in whose place it stands.
-    pub places: Tensor<1, Int>,
-}
+use burn::tensor::Tensor;
+use cua_grpo_kernels as kernels;
 
 /// Puts visual rows in the places of the visual tokens.
 pub(crate) fn splice(x: Tensor<2>, rows: Tensor<2>, index: &VisualIndex) -> Tensor<2> {
@@ -51,8 +23,7 @@ pub struct TextDecoder {
     /// `[vocab, hidden]`
     pub embed_tokens: Tensor<2>,
     pub(crate) layers: Vec<TextLayer>,
-    pub(crate) norm: Tensor<1>,
-    pub(crate) eps: f64,
+    pub(crate) norm: RmsNorm,
 }
 
 impl TextDecoder {
@@ -62,8 +33,7 @@ impl TextDecoder {
             layers: (0..config.num_hidden_layers)
                 .map(|layer| TextLayer::init(config, layer, init))
                 .collect(),
-            norm: init.constant(config.hidden_size, 1.0),
-            eps: config.rms_norm_eps,
+            norm: RmsNorm::init(config.hidden_size, config, init),
         }
     }
 
@@ -106,9 +76,9 @@ impl TextDecoder {
                 .as_ref()
                 .is_some_and(|(vision, _)| number < vision.deepstack.len());
             if let Some(wanted) = input.wanted.as_ref().filter(|_| last && !enriched) {
-                return layer.forward_at(wanted, x, &input.rope, &input.mask, cache);
+                return layer.forward_at(wanted, x, input, cache);
             }
-            let middle = layer.attend(x, &input.rope, &input.mask, cache);
+            let middle = layer.mix(x, input, cache);
             keep(&middle);
             x = layer.feed(middle);
             if let Some((features, index)) = &input.vision
@@ -139,7 +109,7 @@ impl TextDecoder {
 
     /// The final norm.
     pub(crate) fn finish(&self, x: Tensor<2>) -> Tensor<2> {
-        kernels::rms_norm(x, self.norm.clone(), self.eps)
+        self.norm.forward(x)
     }
 
     pub(crate) fn visit_mut(&mut self, path: &str, visitor: &mut ParamVisitorMut<'_>) {
@@ -150,7 +120,7 @@ impl TextDecoder {
         for (number, layer) in self.layers.iter_mut().enumerate() {
             layer.visit_mut(&join(path, &format!("layers.{number}")), visitor);
         }
-        visitor(&join(path, "norm.weight"), ParamMut::Vector(&mut self.norm));
+        self.norm.visit_mut(&join(path, "norm"), visitor);
     }
 
     pub(crate) fn visit_linear_mut(&mut self, path: &str, visitor: &mut LinearVisitorMut<'_>) {

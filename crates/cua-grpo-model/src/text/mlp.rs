@@ -14,8 +14,8 @@ pub struct TextMlp {
 }
 
 impl TextMlp {
-    pub(crate) fn init(config: &TextConfig, init: &mut Initializer) -> Self {
-        let (hidden, width) = (config.hidden_size, config.intermediate_size);
+    pub(crate) fn init(config: &TextConfig, width: usize, init: &mut Initializer) -> Self {
+        let hidden = config.hidden_size;
         Self {
             gate_proj: LinearConfig::new(hidden, width, false).init(init),
             up_proj: LinearConfig::new(hidden, width, false).init(init),

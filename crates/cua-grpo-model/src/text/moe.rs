@@ -1,12 +1,14 @@
-//! The mixture of experts in place of the MLP of a sparse decoder layer (Qwen3-VL-MoE, specification section 9).
+//! The mixture of experts in place of the MLP of a sparse decoder layer (Qwen3-VL-MoE, specification section 9), and the
+//! expert beside it that every token goes through (Qwen3.5-MoE).
 //!
 //! Tokens are sorted by expert on the host, so that each expert with tokens runs one matrix product over them. Reading
 //! the router's probabilities back costs one synchronisation a layer. Padding is routed as tokens are: each token's
 //! output depends on itself alone.
 
-use crate::nn::{Activation, Initializer, Linear, LinearConfig, ParamVisitorMut, ints, join};
+use super::TextMlp;
+use crate::nn::{Activation, Initializer, Linear, LinearConfig, LinearVisitorMut, ParamVisitorMut, ints, join};
 use crate::{MoeConfig, TextConfig};
-use burn::tensor::activation::softmax;
+use burn::tensor::activation::{sigmoid, softmax};
 use burn::tensor::{DType, Tensor};
 
 /// One gated MLP of the mixture.
@@ -18,7 +20,16 @@ struct Expert {
     down_proj: Linear,
 }
 
-/// Router and experts. No adapter attaches here: PEFT sees experts and router as parameters, not as linear modules.
+/// The expert that every token goes through, by the share that its gate gives.
+#[derive(Debug, Clone)]
+struct SharedExpert {
+    mlp: TextMlp,
+    /// `[1, hidden]`
+    gate: Linear,
+}
+
+/// Router and experts. Adapters attach to the shared expert alone: PEFT sees experts and router as parameters, not as
+/// linear modules.
 #[derive(Debug, Clone)]
 pub struct SparseMlp {
     /// The router `[experts, hidden]`.
@@ -26,6 +37,7 @@ pub struct SparseMlp {
     experts: Vec<Expert>,
     experts_per_token: usize,
     act: Activation,
+    shared: Option<Box<SharedExpert>>,
 }
 
 impl SparseMlp {
@@ -41,6 +53,12 @@ impl SparseMlp {
                 .collect(),
             experts_per_token: moe.num_experts_per_tok,
             act: config.hidden_act,
+            shared: moe.shared_expert_intermediate_size.map(|width| {
+                Box::new(SharedExpert {
+                    mlp: TextMlp::init(config, width, init),
+                    gate: LinearConfig::new(hidden, 1, false).init(init),
+                })
+            }),
         }
     }
 
@@ -71,7 +89,11 @@ impl SparseMlp {
         let weights = probabilities.gather(1, chosen);
         let weights = weights.clone() / weights.sum_dim(1);
         let weights = weights.cast(x.dtype()).unsqueeze_dim::<3>(2);
-        (outputs * weights).sum_dim(1).reshape([tokens, hidden])
+        let mixed = (outputs * weights).sum_dim(1).reshape([tokens, hidden]);
+        match &self.shared {
+            None => mixed,
+            Some(shared) => mixed + shared.forward(x),
+        }
     }
 
     /// Experts are visited one by one: `experts.gate_up_proj.3.weight` is part 3 of the checkpoint's
@@ -86,6 +108,24 @@ impl SparseMlp {
             let path = join(path, &format!("experts.down_proj.{number}"));
             expert.down_proj.visit_mut(&path, visitor);
         }
+        if let Some(shared) = &mut self.shared {
+            shared.mlp.visit_mut(&join(path, "shared_expert"), visitor);
+            shared.gate.visit_mut(&join(path, "shared_expert_gate"), visitor);
+        }
+    }
+
+    pub(crate) fn visit_linear_mut(&mut self, path: &str, visitor: &mut LinearVisitorMut<'_>) {
+        if let Some(shared) = &mut self.shared {
+            shared.mlp.visit_linear_mut(&join(path, "shared_expert"), visitor);
+            shared.gate.visit_linear_mut(&join(path, "shared_expert_gate"), visitor);
+        }
+    }
+}
+
+impl SharedExpert {
+    fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        let share = sigmoid(self.gate.forward(x.clone()));
+        self.mlp.down_proj.forward(self.mlp.inner(x)) * share
     }
 }
 
@@ -150,6 +190,7 @@ impl Routes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nn::ParamMut;
 
     #[test]
     fn routes_sort_tokens_by_expert() {
@@ -162,5 +203,85 @@ mod tests {
         assert_eq!(routes.expert_of_choice, [1, 3, 0, 1, 2, 1]);
         assert_eq!(routes.tokens_of_expert, [vec![1], vec![0, 1, 2], vec![2], vec![0]]);
         assert_eq!(routes.row_of_choice, [1, 5, 0, 2, 4, 3]);
+    }
+
+    /// Rows of a matrix, by the name that it is visited under.
+    fn matrix(mlp: &mut SparseMlp, name: &str) -> Vec<Vec<f32>> {
+        let mut found = Vec::new();
+        mlp.visit_mut("", &mut |path, param| {
+            if let (true, ParamMut::Matrix(tensor)) = (path == name, param) {
+                let width = tensor.dims()[1];
+                let values = cua_grpo_kernels::host(tensor.clone());
+                found = values.chunks(width).map(<[f32]>::to_vec).collect();
+            }
+        });
+        assert!(!found.is_empty(), "{name}");
+        found
+    }
+
+    /// Token by token and expert by expert, from the weights alone.
+    #[test]
+    fn the_shared_expert_is_added_by_its_share() {
+        let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/qwen35");
+        let mut config = crate::ModelConfig::load(dir.as_ref()).unwrap().text;
+        config.hidden_size = 6;
+        let moe = MoeConfig {
+            num_experts: 4,
+            num_experts_per_tok: 2,
+            moe_intermediate_size: 5,
+            decoder_sparse_step: 1,
+            mlp_only_layers: Vec::new(),
+            shared_expert_intermediate_size: Some(7),
+        };
+        let device = burn::tensor::Device::flex();
+        let mut mlp = SparseMlp::init(&config, &moe, &mut Initializer::new(3, &device));
+        let mut of = |name: &str| matrix(&mut mlp, &format!("{name}.weight"));
+        let (router, share) = (of("gate"), of("shared_expert_gate"));
+        let experts: Vec<_> = (0..4)
+            .map(|expert| {
+                let both = of(&format!("experts.gate_up_proj.{expert}"));
+                [
+                    both[..5].to_vec(),
+                    both[5..].to_vec(),
+                    of(&format!("experts.down_proj.{expert}")),
+                ]
+            })
+            .collect();
+        let shared = ["gate", "up", "down"].map(|part| of(&format!("shared_expert.{part}_proj")));
+        let map = |matrix: &[Vec<f32>], x: &[f32]| -> Vec<f32> {
+            matrix
+                .iter()
+                .map(|row| row.iter().zip(x).map(|(w, x)| w * x).sum())
+                .collect()
+        };
+        let gated = |[gate, up, down]: &[Vec<Vec<f32>>; 3], x: &[f32]| {
+            let wide: Vec<f32> = map(gate, x)
+                .iter()
+                .zip(map(up, x))
+                .map(|(g, u)| g / (1.0 + (-g).exp()) * u)
+                .collect();
+            map(down, &wide)
+        };
+        let x: Vec<f32> = (0..18).map(|at| ((at * 7 % 11) as f32 - 5.0) / 4.0).collect();
+        let mut want = Vec::new();
+        for x in x.chunks(6) {
+            let scores = map(&router, x);
+            let mut order = [0, 1, 2, 3];
+            order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
+            let chosen = &order[..2];
+            let total: f32 = chosen.iter().map(|&expert| scores[expert].exp()).sum();
+            let factor = 1.0 / (1.0 + (-map(&share, x)[0]).exp());
+            let mut sum: Vec<f32> = gated(&shared, x).iter().map(|value| value * factor).collect();
+            for &expert in chosen {
+                for (sum, value) in sum.iter_mut().zip(gated(&experts[expert], x)) {
+                    *sum += value * scores[expert].exp() / total;
+                }
+            }
+            want.extend(sum);
+        }
+        let got = mlp.forward(Tensor::from_data(burn::tensor::TensorData::new(x, [3, 6]), &device));
+        for (got, want) in cua_grpo_kernels::host(got).iter().zip(&want) {
+            assert!((got - want).abs() < 1e-5, "got {got}, expected {want}");
+        }
     }
 }

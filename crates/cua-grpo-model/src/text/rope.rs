@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Cosines and sines of a batch of positions.
 #[derive(Debug, Clone)]
 pub struct RopeTables {
-    /// `[batch, 1, time, head_dim]`, both halves equal.
+    /// `[batch, 1, time, turned width of a head]`, both halves equal.
     pub cos: Tensor<4>,
     /// As `cos`.
     pub sin: Tensor<4>,
@@ -30,7 +30,7 @@ impl RopeTables {
 /// Tables for `positions[axis]`, each `[batch * time]` in row-major order.
 ///
 /// # Shapes
-/// - output: `[batch, 1, time, head_dim]`
+/// - output: `[batch, 1, time, turned width of a head]`
 pub fn rope_tables(config: &TextConfig, positions: &[Vec<i64>; 3], batch: usize, device: &Device) -> RopeTables {
     let time = positions[0].len() / batch.max(1);
     let starts: Vec<usize> = (0..batch).map(|row| row * time).collect();
@@ -46,12 +46,13 @@ pub(crate) fn row_tables(
     batch: usize,
     device: &Device,
 ) -> RopeTables {
-    let half = config.head_dim / 2;
+    let width = config.rotary_dim();
+    let half = width / 2;
     let count = positions[0].len();
     let time = count / batch.max(1);
     let axes: Vec<usize> = (0..half).map(|j| axis(j, &config.mrope_section)).collect();
-    let mut cos = vec![0.0f32; count * config.head_dim];
-    let mut sin = vec![0.0f32; count * config.head_dim];
+    let mut cos = vec![0.0f32; count * width];
+    let mut sin = vec![0.0f32; count * width];
     let ends = starts.iter().skip(1).copied().chain([count]);
     for (&start, end) in starts.iter().zip(ends) {
         let last = positions
@@ -61,7 +62,6 @@ pub(crate) fn row_tables(
             .copied()
             .unwrap_or(0);
         let rotations = rotations(config, last);
-        let width = config.head_dim;
         let cos = cos[start * width..end * width].chunks_exact_mut(2 * half);
         let sin = sin[start * width..end * width].chunks_exact_mut(2 * half);
         for (token, (cos, sin)) in (start..end).zip(cos.zip(sin)) {
@@ -76,14 +76,14 @@ pub(crate) fn row_tables(
             sin.copy_within(..half, half);
         }
     }
-    let shape = [batch, 1, time, config.head_dim];
+    let shape = [batch, 1, time, width];
     RopeTables {
         cos: Tensor::from_data(TensorData::new(cos, shape), device),
         sin: Tensor::from_data(TensorData::new(sin, shape), device),
     }
 }
 
-/// Cosine and sine of each position times each frequency, `head_dim / 2` pairs a position.
+/// Cosine and sine of each position times each frequency, half as many pairs a position as a head has turned values.
 type Rotations = Arc<Vec<[f32; 2]>>;
 
 /// What [`rotations`] gave last, with the frequencies and the factor of cosines and sines.
@@ -92,12 +92,13 @@ static ROTATIONS: Mutex<Option<(Vec<f32>, f32, Rotations)>> = Mutex::new(None);
 /// The rotations of positions up to `last` at least, for a row that ends there. They are kept from call to call: a batch has
 /// few positions and many tokens, and a card would wait for the cosines.
 fn rotations(config: &TextConfig, last: i64) -> Rotations {
-    let half = config.head_dim / 2;
+    let width = config.rotary_dim();
+    let half = width / 2;
     let count = last.max(0) as usize + 1;
     let longest = config.max_position_embeddings;
     let inverse = config
         .rope_scaling
-        .frequencies(config.rope_theta, config.head_dim, count, longest);
+        .frequencies(config.rope_theta, width, count, longest);
     let factor = config.rope_scaling.attention_factor() as f32;
     let mut kept = ROTATIONS.lock().unwrap_or_else(PoisonError::into_inner);
     let mut known = match &*kept {

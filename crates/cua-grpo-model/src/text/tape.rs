@@ -1,6 +1,7 @@
 //! The decoder by blocks: a forward pass that keeps the inputs of the halves of each layer, and its backward pass.
 
-use super::decoder::{DecoderInput, TextDecoder};
+use super::DecoderInput;
+use super::decoder::TextDecoder;
 use crate::blocks::AdapterGradients;
 use crate::nn::join;
 use crate::vision::VisionFeatures;
@@ -44,7 +45,7 @@ impl TextDecoder {
             }
             let path = join(path, &format!("layers.{number}"));
             let layer = self.layer_mut(number);
-            grad = layer.pull(&path, [&state, &middle], grad, (&input.rope, &input.mask), gradients);
+            grad = layer.pull(&path, [&state, &middle], grad, &input, gradients);
         }
         // Merged rows stand in the places of embeddings, which are frozen.
         let (_, index) = input.vision?;

@@ -142,6 +142,7 @@ impl SftConfig {
                 attention_bias: false,
                 hidden_act: cua_grpo_model::nn::Activation::Silu,
                 moe: None,
+                hybrid: None,
             },
             vision: VisionConfig {
                 depth: self.vision_depth,

@@ -44,6 +44,8 @@ mod tests {
             ("Qwen/Qwen3-VL-2B-Thinking", "2b"),
             ("Qwen/Qwen3-VL-30B-A3B-Instruct", "30b-a3b"),
             ("4b", "4b"),
+            ("Qwen/Qwen3.5-4B", "qwen35-4b"),
+            ("Qwen/Qwen3.5-0.8B-Base", "qwen35-0.8b"),
         ] {
             let (config, source) = find_config(name).unwrap();
             assert_eq!(Some(config), ModelConfig::preset(size), "{name}");
