@@ -118,9 +118,20 @@ fn utf8(bytes: &[u8]) -> Result<String, String> {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use super::{bytes, decode, read};
+    use super::{bytes, decode, is_there, read};
     use std::io::ErrorKind;
     use std::path::Path;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_that_leads_nowhere_is_not_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink("nowhere", &link).unwrap();
+        let error = read(&link).unwrap_err().to_string();
+        assert!(is_there(&link) && error.contains("a link to nothing"), "{error}");
+        assert!(!is_there(&dir.path().join("nowhere")));
+    }
 
     #[test]
     fn what_is_no_file_or_too_large_is_not_read() {
@@ -141,12 +152,6 @@ mod tests {
         let error = read(dir.path()).unwrap_err().to_string();
         assert!(error.contains("found a folder"), "{error}");
         if cfg!(unix) {
-            // A link that leads nowhere is not nothing.
-            let link = dir.path().join("link");
-            std::os::unix::fs::symlink("nowhere", &link).unwrap();
-            let error = read(&link).unwrap_err().to_string();
-            assert!(super::is_there(&link) && error.contains("a link to nothing"), "{error}");
-            assert!(!super::is_there(&dir.path().join("nowhere")));
             // A file of the kernel's that says it has no bytes: reading all of it takes hours.
             let endless = Path::new("/proc/self/pagemap");
             assert!(!endless.exists() || bytes(endless, u64::MAX - 1).unwrap().is_empty());

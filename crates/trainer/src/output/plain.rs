@@ -29,7 +29,9 @@ pub(super) fn plain(text: &str, form: Form) -> Cow<'_, str> {
         match (colour.is_none() && obeyed(character), form) {
             (false, _) => out.push_str(&rest[..length]),
             // Writing to a text does not fail.
-            (true, Form::Json) => drop(write!(out, "\\u{:04x}", character as u32)),
+            (true, Form::Json) => {
+                let _ = write!(out, "\\u{:04x}", character as u32);
+            }
             (true, _) => out.extend(character.escape_unicode()),
         }
         rest = &rest[length..];
