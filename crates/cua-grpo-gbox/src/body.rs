@@ -82,7 +82,7 @@ pub(crate) async fn error_message(mut response: Response, limit: u64, key: &Secr
             Some(ErrorMessage::Many(messages)) => Some(messages.join("; ")),
             None => body.error,
         });
-    printable(message.as_deref().unwrap_or(&text), 300)
+    printable(message.as_deref().unwrap_or(&text), MOST_SHOWN)
 }
 
 /// The body with asterisks in place of the key, also where JSON writes it with escapes (`\u0041`, `\/`). Nothing that is
@@ -141,8 +141,13 @@ fn star(key: &Secret, value: &mut Value) -> bool {
     }
 }
 
-/// The first `most` characters on one line, without control sequences: what a terminal and a log may get.
+/// Most characters of a text of the service that is shown.
+pub(crate) const MOST_SHOWN: usize = 300;
+
+/// The first `most` characters on one line, without control sequences and without characters that turn the direction of
+/// what follows: what a terminal and a log may get.
 pub(crate) fn printable(text: &str, most: usize) -> String {
-    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    let turns = |c: char| matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let plain = |c: char| if c.is_control() || turns(c) { ' ' } else { c };
     text.chars().take(most).map(plain).collect()
 }

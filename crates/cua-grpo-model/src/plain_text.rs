@@ -45,13 +45,26 @@ pub(crate) const LFS: &[u8] = b"version https://git-lfs.github.com/spec/";
 pub(crate) const LFS_ADVICE: &str =
     "this is a pointer of Git LFS and not the file itself: fetch it with `git lfs pull`";
 
+/// Whether something stands at `path`, be it a link that leads nowhere: whoever took that for no file would go on without
+/// what it says.
+pub(crate) fn is_there(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
 /// Opens a file, also behind a link.
 ///
 /// # Errors
 /// Those of opening; what is no file (a folder, a pipe, a socket, a device) is [`ErrorKind::InvalidInput`] and is not
 /// opened, because opening a pipe may wait for ever.
 pub fn open(path: &Path) -> std::io::Result<File> {
-    let kind = std::fs::metadata(path)?.file_type();
+    let found = std::fs::metadata(path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound if is_there(path) => Error::new(
+            ErrorKind::NotFound,
+            "it is a link to nothing; fetch the file again, or remove the link",
+        ),
+        _ => error,
+    });
+    let kind = found?.file_type();
     if kind.is_file() {
         return File::open(path);
     }
@@ -82,6 +95,10 @@ pub fn bytes(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {
     if length > most {
         return Err(too_large(length));
     }
+    if length == 0 {
+        // What the kernel makes up (`/proc/kmsg`) says so, too, and may have no end.
+        return Ok(Vec::new());
+    }
     let mut bytes = Vec::with_capacity(length as usize);
     // It may grow while it is read.
     file.take(most + 1).read_to_end(&mut bytes)?;
@@ -101,9 +118,20 @@ fn utf8(bytes: &[u8]) -> Result<String, String> {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use super::{bytes, decode, read};
+    use super::{bytes, decode, is_there, read};
     use std::io::ErrorKind;
     use std::path::Path;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_that_leads_nowhere_is_not_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink("nowhere", &link).unwrap();
+        let error = read(&link).unwrap_err().to_string();
+        assert!(is_there(&link) && error.contains("a link to nothing"), "{error}");
+        assert!(!is_there(&dir.path().join("nowhere")));
+    }
 
     #[test]
     fn what_is_no_file_or_too_large_is_not_read() {
@@ -124,6 +152,9 @@ mod tests {
         let error = read(dir.path()).unwrap_err().to_string();
         assert!(error.contains("found a folder"), "{error}");
         if cfg!(unix) {
+            // A file of the kernel's that says it has no bytes: reading all of it takes hours.
+            let endless = Path::new("/proc/self/pagemap");
+            assert!(!endless.exists() || bytes(endless, u64::MAX - 1).unwrap().is_empty());
             for device in ["/dev/zero", "/dev/null"] {
                 let error = read(Path::new(device)).unwrap_err().to_string();
                 assert!(error.contains("a pipe, a socket or a device"), "{error}");

@@ -55,6 +55,20 @@ fn factors_of_64_bits_are_read() {
 }
 
 #[test]
+fn values_that_are_no_numbers_are_refused() {
+    for value in [f32::NAN, f32::NEG_INFINITY] {
+        let odd = rewritten(|name, dtype, mut data| {
+            if name.contains("lora_B") {
+                data[..4].copy_from_slice(&value.to_le_bytes());
+            }
+            Some((name.to_owned(), dtype, data))
+        });
+        let text = load_adapter(&mut model("a"), odd.path()).unwrap_err().to_string();
+        assert!(text.contains(&format!("lora_B.weight: holds {value}")), "{text}");
+    }
+}
+
+#[test]
 fn what_takes_no_adapter_is_named_for_what_it_is() {
     for (module, kind) in [
         (

@@ -371,7 +371,8 @@ fn latest(run: &Path) -> Result<Option<PathBuf>, String> {
     };
     let done = run.join("final");
     let done = done.join("adapter_config.json").is_file().then_some(done);
-    Ok(match (done, list(run).pop()) {
+    let newest = list(run).map_err(|error| error.to_string())?.pop();
+    Ok(match (done, newest) {
         (Some(done), Some((newest, checkpoint))) if newest > step(&done)? => {
             drop(done);
             Some(checkpoint)

@@ -149,7 +149,7 @@ impl Checkpoints {
     /// # Errors
     /// When the file system refuses.
     pub fn prune(&self, keep: usize) -> Result<()> {
-        let all = list(&self.run_dir);
+        let all = list(&self.run_dir)?;
         let more = if keep > 0 { all.len().saturating_sub(keep) } else { 0 };
         all.iter().take(more).try_for_each(|(_, old)| discard(old))
     }
@@ -283,9 +283,14 @@ fn write_moments(state: &AdamWState, path: &Path) -> Result<()> {
 
 fn read_moments(learner: &Learner, step: u64, path: &Path) -> Result<AdamWState> {
     let files = TensorFiles::open_files(vec![path.to_path_buf()])?;
-    let read = |name: String| -> Result<Vec<f32>> {
+    // One that cannot be would be in every weight after the next update.
+    let read = |name: String, can_be: fn(f32) -> bool| -> Result<Vec<f32>> {
         let found = files.get(&name)?;
-        Ok(found.with_context(|| format!("{} lacks {name}", path.display()))?.1)
+        let values = found.with_context(|| format!("{} lacks {name}", path.display()))?.1;
+        match values.iter().find(|value| !can_be(**value)) {
+            Some(value) => anyhow::bail!("{}: {name} holds {value}, which no update leaves", path.display()),
+            None => Ok(values),
+        }
     };
     let mut state = AdamWState {
         step,
@@ -293,8 +298,8 @@ fn read_moments(learner: &Learner, step: u64, path: &Path) -> Result<AdamWState>
     };
     for name in learner.adamw.layout().names() {
         let moments = Moments {
-            first: read(format!("{name}.exp_avg"))?,
-            second: read(format!("{name}.exp_avg_sq"))?,
+            first: read(format!("{name}.exp_avg"), f32::is_finite)?,
+            second: read(format!("{name}.exp_avg_sq"), |value| value >= 0.0 && value.is_finite())?,
         };
         state.moments.insert(name.clone(), moments);
     }

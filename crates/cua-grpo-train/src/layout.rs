@@ -1,5 +1,7 @@
 //! Names of what a run folder holds.
 
+use crate::files::{FileError, io};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// Name of the saved configuration, in a run folder and in the adapter folders that a run writes.
@@ -56,16 +58,33 @@ pub fn best_of(checkpoint: &Path) -> Option<PathBuf> {
 }
 
 /// The checkpoints of a run folder with their steps, oldest first.
-pub fn list(run_dir: &Path) -> Vec<(usize, PathBuf)> {
-    let Ok(entries) = std::fs::read_dir(run_dir.join(CHECKPOINTS)) else {
-        return Vec::new();
+///
+/// # Errors
+/// When it cannot be told which there are. A run whose checkpoints cannot be seen for now has some all the same: whoever
+/// took it for one without would begin it anew.
+pub fn list(run_dir: &Path) -> Result<Vec<(usize, PathBuf)>, FileError> {
+    let folder = run_dir.join(CHECKPOINTS);
+    let entries = match std::fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        // Another thing in its place is told before anything is written.
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(Vec::new()),
+        Err(error) => return Err(io("read", &folder)(error)),
     };
-    let paths = entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.is_dir());
-    let mut found: Vec<_> = paths.filter_map(|path| Some((checkpoint_step(&path)?, path))).collect();
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(io("read", &folder))?.path();
+        let Some(step) = checkpoint_step(&path) else {
+            continue;
+        };
+        match path.metadata() {
+            Ok(data) if data.is_dir() => found.push((step, path)),
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(io("read", &path)(error)),
+        }
+    }
     found.sort();
-    found
+    Ok(found)
 }
 
 /// The step of a checkpoint, which its name tells.

@@ -2,7 +2,7 @@
 
 use crate::checkpoint::{not_verified, read_state};
 use crate::config::{Change, ConfigError, Resume, TrainConfig, changes};
-use crate::files::{Damage, LOCK, Limit, read_text, verify};
+use crate::files::{Damage, FileError, LOCK, Limit, read_text, verify};
 use crate::layout::{CHECKPOINTS, CONFIG, RUN, STATE, checkpoint_step, list};
 use crate::metrics::METRICS;
 use crate::sink::Note;
@@ -34,6 +34,14 @@ pub enum ResumeError {
         path: PathBuf,
         /// What is the matter.
         reason: &'static str,
+    },
+    /// It cannot be told which checkpoints there are.
+    #[error("--resume {}: {reason}. Its checkpoints cannot be seen, so the run would begin anew; mend that first", path.display())]
+    Unseen {
+        /// What was given.
+        path: PathBuf,
+        /// What the file system said.
+        reason: FileError,
     },
     /// A checkpoint is not what was written, and there is no other.
     #[error("{} is damaged: {damage}. {advice}", path.display())]
@@ -101,7 +109,7 @@ impl ResumePoint {
     /// Reads `path` as a checkpoint folder, or as a run folder whose newest checkpoint is taken.
     ///
     /// # Errors
-    /// [`ResumeError::NotFound`].
+    /// [`ResumeError::NotFound`], [`ResumeError::Unseen`].
     pub fn find(path: &Path) -> Result<Self, ResumeError> {
         let missing = |reason| ResumeError::NotFound {
             path: path.into(),
@@ -143,7 +151,7 @@ impl ResumePoint {
                 "it is an adapter without what the optimiser remembers; give the run folder above it",
             ));
         }
-        let (step, checkpoint) = list(path)
+        let (step, checkpoint) = seen(path)?
             .pop()
             .map_or((0, None), |(step, checkpoint)| (step, Some(checkpoint)));
         let saved = checkpoint.iter().any(|checkpoint| checkpoint.join(CONFIG).is_file());
@@ -194,7 +202,7 @@ impl ResumePoint {
             notes.extend(not_verified(checkpoint).into_iter().map(Note::Warning));
             return Ok((self, notes));
         };
-        let older = list(&self.run_dir)
+        let older = seen(&self.run_dir)?
             .into_iter()
             .rev()
             .filter(|(step, _)| *step < self.step);
@@ -277,6 +285,12 @@ pub enum CompareError {
     /// A configuration cannot be written down.
     #[error(transparent)]
     Config(#[from] ConfigError),
+}
+
+/// The checkpoints of a run folder.
+fn seen(run_dir: &Path) -> Result<Vec<(usize, PathBuf)>, ResumeError> {
+    let path = run_dir.to_path_buf();
+    list(run_dir).map_err(|reason| ResumeError::Unseen { path, reason })
 }
 
 /// Whether a checkpoint has all its files, as they were written.

@@ -67,8 +67,20 @@ fn main() -> ExitCode {
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, TrainError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    Ok(runtime.map_err(anyhow::Error::from)?)
+    let build = || tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    // It panics where the system gives it no thread. There is no other thread yet that could.
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let built = std::panic::catch_unwind(build);
+    std::panic::set_hook(hook);
+    let reason = match built {
+        Ok(Ok(runtime)) => return Ok(runtime),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "the system gives no thread".to_owned(),
+    };
+    Err(TrainError::Usage(format!(
+        "cannot begin: {reason}; allow more open files (ulimit -n), processes (ulimit -u) or memory (ulimit -v)"
+    )))
 }
 
 fn run(command: Command) -> Result<(), TrainError> {

@@ -148,6 +148,31 @@ fn a_damaged_newest_checkpoint_falls_back_and_the_figures_stay() {
     assert!(adapter(&run.join("final")) == last);
 }
 
+/// Whoever makes the files can make the list of their checksums.
+#[test]
+fn moments_that_cannot_be_reach_no_weight() {
+    let home = tempfile::tempdir().unwrap();
+    succeed(home.path(), &with(&["--max-steps=1", "--output-dir=run"]));
+    let checkpoint = home.path().join("run/checkpoints/checkpoint-1");
+    std::fs::remove_file(checkpoint.join("checksums.json")).unwrap();
+    let file = checkpoint.join("optimizer.safetensors");
+    let whole = std::fs::read(&file).unwrap();
+    let (kept, _) = whole.split_at(whole.len() - 4);
+    // The last value is a mean of squares.
+    for value in [f32::NAN, f32::INFINITY, -1.0] {
+        std::fs::write(&file, [kept, &value.to_le_bytes()].concat()).unwrap();
+        let output = command(home.path(), &["--resume=run", "--max-steps=2"])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            !output.status.success() && said.contains(&format!("holds {value}")),
+            "{said}"
+        );
+        assert_eq!(order(&home.path().join("run")), ["e0", "1", "e1"]);
+    }
+}
+
 #[test]
 fn two_processes_never_share_a_folder() {
     let home = tempfile::tempdir().unwrap();

@@ -170,6 +170,35 @@ fn roles_that_the_template_does_not_write_are_errors() {
     assert!(!ids(folder.path(), &model, &say(&["developer", "user", "system"])).is_empty());
 }
 
+/// A conversation may come from somebody who knows the terminal.
+#[test]
+fn what_a_terminal_would_obey_is_shown_as_its_number() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = json!({"messages": [{"role": "\u{1b}[2J\u{202e}me", "content": "hi"}]}).to_string();
+    let (code, stderr, ids) = score(folder.path(), &fixture("a"), text.as_bytes());
+    assert_eq!((code, ids), (2, None), "{stderr}");
+    assert!(stderr.contains("`\\u{1b}[2J\\u{202e}me`"), "{stderr}");
+    assert!(!stderr.contains(['\u{1b}', '\u{202e}']), "{stderr:?}");
+}
+
+/// What starts threads panics where the system gives it none.
+#[cfg(unix)]
+#[test]
+fn too_few_open_files_are_one_error_that_says_what_to_do() {
+    let program = env!("CARGO_BIN_EXE_trainer");
+    let output = std::process::Command::new("sh")
+        .args(["-c", "ulimit -n 4; exec \"$0\" boxes list", program])
+        .env("GBOX_API_KEY", "key")
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(
+        stderr.starts_with("error: cannot begin: ") && stderr.contains("ulimit -n"),
+        "{stderr}"
+    );
+}
+
 #[test]
 fn a_picture_that_was_cut_short_is_named() {
     let folder = tempfile::tempdir().unwrap();

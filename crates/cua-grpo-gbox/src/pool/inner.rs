@@ -167,7 +167,10 @@ impl Inner {
         Err(GboxError::NotRunning {
             operation: "create box".to_owned(),
             status: object.status.as_str().to_owned(),
-            reason: object.reason.unwrap_or_else(|| "no reason given".to_owned()),
+            reason: object.reason.as_deref().map_or_else(
+                || "no reason given".to_owned(),
+                |reason| crate::body::printable(reason, crate::body::MOST_SHOWN),
+            ),
             box_id: object.id,
         })
     }

@@ -52,6 +52,8 @@ pub struct Service {
     pub hung: bool,
     /// What creates are answered with, one after the other, in place of the box that was made.
     pub given: VecDeque<Value>,
+    /// Boxes that are made come to nothing, for this reason.
+    pub broken: Option<&'static str>,
     /// Acknowledge the ends of boxes with this status, and end none.
     pub lies: Option<u16>,
     /// What commands leave, in place of what they would.
@@ -195,13 +197,17 @@ async fn create(State(service): Shared, Json(body): Json<Value>) -> Response {
         return error(StatusCode::TOO_MANY_REQUESTS, "quota of boxes is used up");
     }
     let id = format!("box-{}", service.boxes.len());
-    let object = json!({
+    let mut object = json!({
         "id": id, "type": "android", "status": "running",
         "createdAt": "2025-01-01T00:00:00.000Z", "updatedAt": "2025-01-01T00:00:00.000Z", "expiresAt": null,
         "config": {"os": {"version": "13"}, "cpu": 2, "memory": 4096, "storage": 20,
                    "labels": body["config"]["labels"], "envs": body["config"]["envs"]},
         "unknownField": 1,
     });
+    if let Some(reason) = service.broken {
+        object["status"] = "error".into();
+        object["reason"] = reason.repeat(100).into();
+    }
     service.boxes.insert(id, object.clone());
     service.most_running = service.most_running.max(service.running());
     let object = service.given.pop_front().unwrap_or(object);

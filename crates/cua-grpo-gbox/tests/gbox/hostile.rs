@@ -3,8 +3,9 @@
 use crate::double::{Double, client_at};
 use crate::raw::{Raw, Then, head};
 use cua_grpo_gbox::wire::{Click, Place, Point, ScreenshotRequest};
-use cua_grpo_gbox::{BodyLimits, BoxFilter, ClientConfig, GboxClient, GboxError, boxes_of_run};
+use cua_grpo_gbox::{BodyLimits, BoxFilter, BoxPool, ClientConfig, GboxClient, GboxError, PoolConfig, boxes_of_run};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 fn click() -> Click {
@@ -170,6 +171,36 @@ fn a_base_url_has_no_password_and_none_is_shown() {
     ] {
         GboxClient::new(ClientConfig::new("key").at(url)).unwrap();
     }
+}
+
+/// What a terminal would obey: a colour, and signs that turn the direction of what follows.
+#[tokio::test]
+async fn texts_of_a_service_are_short_and_plain_wherever_they_come_from() {
+    const EVIL: &str = "\u{1b}[2J\u{202e}evil\u{2066}\u{9b}31m\r\n";
+    let plain = |text: String| {
+        assert!(text.contains("evil") && text.len() < 1000, "{text:?}");
+        let odd = |c: char| c.is_control() || "\u{202e}\u{2066}".contains(c);
+        assert!(!text.contains(odd), "{text:?}");
+    };
+    let double = Double::start().await;
+    double.with(|service| service.broken = Some(EVIL));
+    let pool = BoxPool::new(double.client(), PoolConfig::default()).unwrap();
+    plain(
+        pool.lease(BTreeMap::new(), BTreeMap::new())
+            .await
+            .unwrap_err()
+            .to_string(),
+    );
+    let body = json!({"message": EVIL}).to_string();
+    let length = format!("Content-Length: {}\r\n", body.len());
+    let raw = Raw::start(head("404 Not Found", &length), Then::Endless(body.leak().as_bytes())).await;
+    plain(small(&raw.base_url).get_box("a").await.unwrap_err().to_string());
+    double.with(|service| {
+        service.unfiltered = true;
+        service.boxes.insert("a".into(), listed("a", EVIL, "mine"));
+    });
+    let found = boxes_of_run(&double.client(), "mine").await.unwrap();
+    plain(found[0].status.clone());
 }
 
 /// A box of a run.

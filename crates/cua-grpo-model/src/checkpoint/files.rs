@@ -44,7 +44,7 @@ impl TensorFiles {
     /// hold. A wrong `total_size` is no error: nothing depends on it.
     pub fn open(dir: &Path) -> Result<Self, ModelError> {
         let (index, single) = (dir.join(INDEX_FILE), dir.join(SINGLE_FILE));
-        if single.exists() {
+        if plain_text::is_there(&single) {
             if index.exists() {
                 which::warn_of_index(dir, &index);
             }

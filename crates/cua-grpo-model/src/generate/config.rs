@@ -59,7 +59,7 @@ impl GenerationConfig {
     /// When the file cannot be read or a key has the wrong type.
     pub fn load(dir: &Path) -> Result<Option<Self>, ModelError> {
         let path = dir.join("generation_config.json");
-        if !path.exists() {
+        if !crate::plain_text::is_there(&path) {
             return Ok(None);
         }
         let text = crate::plain_text::read(&path).map_err(ModelError::io("read", &path))?;

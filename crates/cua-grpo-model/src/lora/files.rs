@@ -391,6 +391,10 @@ pub fn load_adapter(model: &mut Qwen3Vl, dir: &Path) -> Result<LoraConfig, Model
                         problems.push(format!("{key}: expected shape {shape:?}, found {found:?}"));
                         return None;
                     }
+                    if let Some(value) = values.iter().find(|value| !value.is_finite()) {
+                        problems.push(format!("{key}: holds {value}; take another adapter"));
+                        return None;
+                    }
                     Some(Tensor::from_data(TensorData::new(values, shape), &device))
                 }
             }

@@ -2,6 +2,7 @@
 
 use super::sections::{Section, object, whole};
 use super::{ImageProcessorConfig, ProcessorError, Tokenizer};
+use crate::plain_text::is_there;
 use serde_json::Value;
 use std::path::Path;
 
@@ -11,7 +12,7 @@ use std::path::Path;
 /// [`ProcessorError::Misfit`], which names both keys, values and files.
 pub(super) fn check(folder: &Path, section: &Section, read: &ImageProcessorConfig) -> Result<(), ProcessorError> {
     let path = folder.join("config.json");
-    if !path.exists() {
+    if !is_there(&path) {
         return Ok(());
     }
     // What is wrong with the file itself is told by the reader of models.
@@ -46,7 +47,7 @@ pub(super) fn check(folder: &Path, section: &Section, read: &ImageProcessorConfi
 /// [`ProcessorError::Keys`], which names both.
 pub(super) fn check_ids(folder: &Path, tokenizer: &Tokenizer) -> Result<(), ProcessorError> {
     let path = folder.join("config.json");
-    if !path.exists() {
+    if !is_there(&path) {
         return Ok(());
     }
     let Ok(config) = object(&path) else { return Ok(()) };

@@ -5,6 +5,7 @@
 //! but a switch that is null is off, as it is there.
 
 use super::ProcessorError;
+use crate::plain_text::is_there;
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 
@@ -124,7 +125,7 @@ impl Section {
     /// first that stand in no part are told.
     pub(super) fn image(folder: &Path) -> Result<Self, ProcessorError> {
         let nested = folder.join("processor_config.json");
-        if nested.exists() {
+        if is_there(&nested) {
             for (key, value) in object(&nested)?.iter().filter(|(_, value)| !value.is_null()) {
                 if !PROCESSOR_KEYS.contains(&key.as_str()) {
                     let value = crate::config::keys::shown(value);
@@ -149,11 +150,11 @@ impl Section {
 
     fn find(folder: &Path, part: &str, files: &[&str]) -> Result<Self, ProcessorError> {
         let nested = folder.join("processor_config.json");
-        let inside = match nested.exists() {
+        let inside = match is_there(&nested) {
             true => object(&nested)?.remove(part).filter(|part| !part.is_null()),
             false => None,
         };
-        let alone = files.iter().map(|name| folder.join(name)).find(|path| path.exists());
+        let alone = files.iter().map(|name| folder.join(name)).find(|path| is_there(path));
         let Some(inside) = inside else {
             let path = alone.ok_or_else(|| ProcessorError::Format {
                 path: folder.to_owned(),

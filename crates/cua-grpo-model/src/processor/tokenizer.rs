@@ -2,6 +2,7 @@
 
 use super::added::{self, Added};
 use super::{Guard, PadIds, ProcessorError, qwen2, tokenizer_keys, words};
+use crate::plain_text::is_there;
 use cua_grpo_core::TokenId;
 use serde_json::Value;
 use std::borrow::Cow;
@@ -74,7 +75,7 @@ impl Tokenizer {
     /// [`ProcessorError::Tokenizer`].
     pub fn load(folder: &Path) -> Result<Self, ProcessorError> {
         let path = folder.join("tokenizer.json");
-        if !path.exists() {
+        if !is_there(&path) {
             return Err(no_tokenizer(folder));
         }
         let read = |name: &str, expected: &str| -> Result<(Value, PathBuf), ProcessorError> {
@@ -85,7 +86,7 @@ impl Tokenizer {
             Ok((value, path))
         };
         let optional =
-            |name: &str, expected: &str| folder.join(name).exists().then(|| read(name, expected)).transpose();
+            |name: &str, expected: &str| is_there(&folder.join(name)).then(|| read(name, expected)).transpose();
         let (json, _) = read("tokenizer.json", "a tokenizer")?;
         let config = optional("tokenizer_config.json", "a tokenizer config")?;
         // Older files, which transformers reads where the list of the configuration is not there.

@@ -17,6 +17,9 @@ impl Limit {
     /// Of a file that grows with a run.
     pub const LOG: Self = Self(4 << 30);
 
+    /// Of weights and of the optimiser's moments, as of a record: several times the largest adapter.
+    pub const TENSORS: Self = Self(64 << 30);
+
     /// So many bytes.
     pub fn new(bytes: u64) -> Self {
         Self(bytes)
@@ -42,8 +45,9 @@ impl Limit {
     }
 }
 
-/// Opens a regular file, also behind a link, whose size is within `limit`. What is none is not opened.
-fn open(path: &Path, limit: Limit) -> Result<File> {
+/// Opens a regular file, also behind a link, whose size is within `limit`. What is none is not opened. It has so many
+/// bytes as it says: what the kernel makes up (`/proc/kmsg`) says that it has none, and may have no end.
+pub(super) fn open(path: &Path, limit: Limit) -> Result<Take<File>> {
     let regular = |data: &std::fs::Metadata| {
         if data.is_dir() {
             return Err(Error::from(ErrorKind::IsADirectory));
@@ -60,8 +64,11 @@ fn open(path: &Path, limit: Limit) -> Result<File> {
     regular(&path.metadata()?)?;
     let file = unwaiting(OpenOptions::new().read(true), false).open(path)?;
     // It may be exchanged after the look.
-    regular(&file.metadata()?)?;
-    Ok(file)
+    let data = file.metadata()?;
+    regular(&data)?;
+    // It may grow while it is read, which is told by whoever reads up to a limit.
+    let most = if data.len() == 0 { 0 } else { limit.0 + 1 };
+    Ok(file.take(most))
 }
 
 /// The bytes of a regular file; a pipe, a device or a folder is none and would have no end.
@@ -70,8 +77,7 @@ fn open(path: &Path, limit: Limit) -> Result<File> {
 /// [`ErrorKind::InvalidData`] when it is no regular file or larger than `limit`; those of reading.
 pub fn read_bytes(path: &Path, limit: Limit) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    // It may grow while it is read.
-    open(path, limit)?.take(limit.0 + 1).read_to_end(&mut bytes)?;
+    open(path, limit)?.read_to_end(&mut bytes)?;
     limit.check(bytes.len() as u64)?;
     Ok(bytes)
 }
@@ -92,7 +98,7 @@ pub fn read_start(path: &Path, limit: Limit, most: u64) -> Result<Vec<u8>> {
 /// As [`read_bytes`].
 pub fn lines(path: &Path, limit: Limit) -> Result<Lines> {
     let file = open(path, limit)?;
-    Ok(Lines(BufReader::new(file.take(limit.0 + 1)), limit))
+    Ok(Lines(BufReader::new(file), limit))
 }
 
 /// Made by [`lines()`]. A line comes with its line break; the last one may have none.
@@ -113,7 +119,8 @@ impl Iterator for Lines {
         let checked = read.and_then(|count| {
             Limit(Self::LINE).check(count as u64)?;
             // The file has grown beyond its limit since it was opened.
-            self.1.check(self.1.0 + u64::from(self.0.get_ref().limit() == 0))?;
+            let over = count > 0 && self.0.get_ref().limit() == 0;
+            self.1.check(self.1.0 + u64::from(over))?;
             Ok(count)
         });
         match checked {
@@ -158,6 +165,12 @@ mod tests {
         assert_eq!(read_bytes(&path, Limit::new(5)).unwrap(), b"12345");
         let text = read_bytes(&path, Limit::new(4)).unwrap_err().to_string();
         assert!(text.contains("at most 4 bytes"), "{text}");
+        // A file of the kernel's that says it has no bytes has no end, or makes its reader wait.
+        let endless = Path::new("/proc/self/pagemap");
+        if endless.exists() {
+            assert_eq!(read_bytes(endless, Limit::TENSORS).unwrap(), b"");
+            assert_eq!(lines(endless, Limit::TENSORS).unwrap().count(), 0);
+        }
         // No byte of a file with a hole of 1 TB is read.
         File::create(&path).unwrap().set_len(1 << 40).unwrap();
         assert!(read_bytes(&path, Limit::LOG).is_err());

@@ -40,6 +40,26 @@ fn newest_checkpoint_of_a_run_is_found_and_a_named_one_is_kept() {
     );
 }
 
+/// A folder that cannot be listed for now, as on a share that is away: a link to itself is refused to everybody.
+#[cfg(unix)]
+#[test]
+fn a_run_whose_checkpoints_cannot_be_seen_does_not_begin_anew() {
+    for name in [CHECKPOINTS, "checkpoints/checkpoint-10"] {
+        let run = run(&[2, 10]);
+        std::fs::write(run.path().join(CONFIG), "seed: 1").unwrap();
+        std::fs::write(run.path().join(METRICS), "").unwrap();
+        let (path, away) = (run.path().join(name), run.path().join("away"));
+        std::fs::rename(&path, &away).unwrap();
+        std::os::unix::fs::symlink(path.file_name().unwrap(), &path).unwrap();
+        let text = ResumePoint::find(run.path()).unwrap_err().to_string();
+        assert!(text.contains(&format!("cannot read `{}`", path.display())), "{text}");
+        assert!(text.contains("would begin anew"), "{text}");
+        std::fs::remove_file(&path).unwrap();
+        std::fs::rename(&away, &path).unwrap();
+        assert_eq!(ResumePoint::find(run.path()).unwrap().step, 10);
+    }
+}
+
 #[test]
 fn a_folder_without_checkpoints_begins_anew_when_it_has_a_configuration() {
     let run = run(&[]);

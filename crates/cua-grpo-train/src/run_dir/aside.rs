@@ -102,7 +102,8 @@ impl Kept {
     /// # Errors
     /// When the file system refuses.
     pub fn set_the_rest_aside(&self, run: &Path, identity: &Identity) -> Result<Option<PathBuf>> {
-        let later: Vec<(usize, PathBuf)> = list(run).into_iter().filter(|(step, _)| *step > self.step).collect();
+        let mut later = list(run)?;
+        later.retain(|(step, _)| *step > self.step);
         let events = read_metrics(run)?;
         let cut = events.iter().any(|event| !belongs(event, self.step, self.evaluated));
         let log = run.join(TRAIN_LOG);
@@ -282,7 +283,7 @@ mod tests {
     }
 
     fn steps(run: &Path) -> Vec<usize> {
-        list(run).into_iter().map(|(step, _)| step).collect()
+        list(run).unwrap().into_iter().map(|(step, _)| step).collect()
     }
 
     /// Begins at `point` as a resumed run does.

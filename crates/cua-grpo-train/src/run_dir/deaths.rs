@@ -195,6 +195,7 @@ type Outcome = (Vec<serde_json::Value>, BTreeMap<PathBuf, Vec<u8>>);
 /// What a run comes to: its lines, and all files that another run would write the same.
 fn outcome(run: &Path) -> Outcome {
     for folder in list(run)
+        .unwrap()
         .into_iter()
         .map(|(_, folder)| folder)
         .chain([run.join(BEST), run.join(FINAL)])

@@ -63,7 +63,7 @@ impl Identity {
             return Ok(Self {
                 timeline: id.clone(),
                 id,
-                earlier: known(run_dir),
+                earlier: known(run_dir)?,
                 folder: None,
             });
         };
@@ -209,8 +209,9 @@ pub fn check_metrics(run_dir: &Path) -> Result<(), TrainError> {
 
 /// The timelines that checkpoints and metrics of a run folder without a file tell: someone removed it, or put checkpoints
 /// into a new folder.
-fn known(run_dir: &Path) -> Vec<Earlier> {
-    let folders = list(run_dir).into_iter();
+fn known(run_dir: &Path) -> Result<Vec<Earlier>, TrainError> {
+    let folders = list(run_dir).map_err(|error| TrainError::Usage(error.to_string()))?;
+    let folders = folders.into_iter();
     let adapters = folders.filter_map(|(_, folder)| {
         let written = Provenance::read(&folder).ok().flatten()?;
         Some((written.run?, written.step))
@@ -225,7 +226,7 @@ fn known(run_dir: &Path) -> Vec<Earlier> {
             None => found.push(Earlier { timeline, step }),
         }
     }
-    found
+    Ok(found)
 }
 
 /// Refuses a name for a run folder that would be taken for that of a checkpoint.

@@ -136,12 +136,14 @@ impl RunDir {
         &self.identity
     }
 
-    /// Checks that the folder is still the one that was opened, and that no other process can have come in.
+    /// Checks that the folder is still the one that was opened, that no other process can have come in, and that no name
+    /// in it leads elsewhere by now.
     ///
     /// # Errors
-    /// [`TrainError::Lock`] that says what is the matter: nothing may be written there any more.
+    /// [`TrainError::Lock`] or [`TrainError::Usage`] that says what is the matter: nothing may be written there any more.
     pub fn check(&self) -> Result<(), TrainError> {
-        Ok(self.lock.check(&self.path)?)
+        self.lock.check(&self.path)?;
+        check_places(&self.path)
     }
 
     /// The folder.

@@ -1,10 +1,11 @@
 //! What a command prints or writes for other programs.
 
+use super::plain::{Form, plain};
 use anyhow::{Context, Result};
 use cua_grpo_train::TrainError;
 use cua_grpo_train::files::is_mendable;
 use serde::Serialize;
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 /// One line on standard output.
@@ -18,6 +19,11 @@ pub fn line(text: &str) -> Result<()> {
 /// When it cannot be written for another reason, e.g. a full disk.
 pub fn piece(text: &str) -> Result<()> {
     let mut output = std::io::stdout().lock();
+    // A model and a service say what they like; another program gets it as it is.
+    let text = match output.is_terminal() {
+        true => plain(text, Form::Text),
+        false => text.into(),
+    };
     match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         written => written.context("cannot write to standard output"),

@@ -1,5 +1,6 @@
 //! Lines for the user and the events of all crates, as text or as JSON, on standard error and in `log.txt`.
 
+use super::plain::{Form, plain};
 use super::{log_file, terminal};
 use clap::ValueEnum;
 use serde_json::json;
@@ -21,6 +22,8 @@ const IN_FILE: &str = "warn,trainer=info,cua_grpo=info";
 
 /// Whether every line is a JSON object.
 static JSON: AtomicBool = AtomicBool::new(false);
+/// Whether events have colours on the terminal.
+static COLOURS: AtomicBool = AtomicBool::new(false);
 
 /// How lines on standard error and in `log.txt` look.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -52,6 +55,7 @@ pub fn install(format: LogFormat) {
     };
     let (on_terminal, in_file) = (filter(ON_TERMINAL), filter(IN_FILE));
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|text| text.is_empty());
+    COLOURS.store(colours && !json, Ordering::Relaxed);
     let shown: Box<dyn Layer<Registry> + Send + Sync> = if json {
         layer().json().flatten_event(true).with_writer(Sink::Terminal).boxed()
     } else {
@@ -85,8 +89,21 @@ pub fn open_log(folder: &Path) {
 }
 
 fn to_file(bytes: &[u8]) {
-    if let Some(text) = log_file::write(bytes) {
+    let text = String::from_utf8_lossy(bytes);
+    if let Some(text) = log_file::write(plain(&text, form()).as_bytes()) {
         warn_on_terminal(&text);
+    }
+}
+
+fn to_terminal(bytes: &[u8], form: Form) {
+    terminal::write(plain(&String::from_utf8_lossy(bytes), form).as_bytes());
+}
+
+/// The form of lines without colours.
+fn form() -> Form {
+    match JSON.load(Ordering::Relaxed) {
+        true => Form::Json,
+        false => Form::Text,
     }
 }
 
@@ -121,7 +138,7 @@ fn put(level: &str, message: &str, shown: &str, keep: bool) {
         let text = || format!("{stamp} {level:>5} trainer: {}\n", message.trim_matches('\n'));
         to_file(json.clone().unwrap_or_else(text).as_bytes());
     }
-    terminal::write(json.unwrap_or_else(|| format!("{shown}\n")).as_bytes());
+    to_terminal(json.unwrap_or_else(|| format!("{shown}\n")).as_bytes(), form());
 }
 
 /// The time as events carry it.
@@ -170,7 +187,8 @@ impl std::io::Write for Line {
 impl Drop for Line {
     fn drop(&mut self) {
         match self.sink {
-            Sink::Terminal => terminal::write(&self.bytes),
+            Sink::Terminal if COLOURS.load(Ordering::Relaxed) => to_terminal(&self.bytes, Form::Coloured),
+            Sink::Terminal => to_terminal(&self.bytes, form()),
             Sink::File => to_file(&self.bytes),
         }
     }

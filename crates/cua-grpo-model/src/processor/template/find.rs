@@ -1,6 +1,6 @@
 //! Which of a folder's templates counts: that of transformers' processor, with a word where others differ.
 
-use crate::plain_text;
+use crate::plain_text::{self, is_there};
 use crate::processor::ProcessorError;
 use crate::processor::copy::{TEMPLATES as NAMED, templates};
 use crate::processor::sections::object;
@@ -90,7 +90,7 @@ fn names(templates: &[PathBuf]) -> String {
 
 fn in_file(folder: &Path, name: &str) -> Result<Option<Found>, ProcessorError> {
     let path = folder.join(name);
-    if !path.exists() {
+    if !is_there(&path) {
         return Ok(None);
     }
     // A byte order mark is part of a template for transformers, so the text is read with it.
@@ -111,7 +111,7 @@ fn in_file(folder: &Path, name: &str) -> Result<Option<Found>, ProcessorError> {
 
 fn in_json(folder: &Path, name: &str) -> Result<Option<Found>, ProcessorError> {
     let path = folder.join(name);
-    if !path.exists() {
+    if !is_there(&path) {
         return Ok(None);
     }
     let fields = object(&path)?;

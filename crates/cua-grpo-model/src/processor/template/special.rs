@@ -15,7 +15,11 @@ const QWEN_DEFAULT: &str = "<|endoftext|>";
 pub(super) fn special_tokens(folder: &Path) -> Result<Map<String, Value>, ProcessorError> {
     let read = |name: &str| {
         let path = folder.join(name);
-        if path.exists() { object(&path) } else { Ok(Map::new()) }
+        if crate::plain_text::is_there(&path) {
+            object(&path)
+        } else {
+            Ok(Map::new())
+        }
     };
     let mut fields = read("tokenizer_config.json")?;
     if !fields.contains_key("added_tokens_decoder") {
