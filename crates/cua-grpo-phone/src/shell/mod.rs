@@ -1,6 +1,7 @@
 //! The shell: the commands of Android that read and write the state.
 
 mod activity;
+mod arithmetic;
 mod cmd;
 mod content;
 mod dump;
