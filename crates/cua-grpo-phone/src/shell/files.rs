@@ -12,6 +12,7 @@ pub fn run(phone: &mut Phone, name: &str, arguments: &[&str], input: &str) -> Sh
         "echo" => ShellOutput::ok(arguments.join(" ") + "\n"),
         "true" | ":" | "sync" => ShellOutput::default(),
         "false" => ShellOutput::fail(1, ""),
+        "test" => tools::test(arguments),
         "getprop" => tools::getprop(phone.state(), arguments),
         "setprop" => {
             if let [key, value] = arguments {
@@ -306,12 +307,17 @@ fn change(state: &mut State, tool: &str, arguments: &[&str]) -> ShellOutput {
             }
         }
         ("touch", [_, ..]) => {
-            for path in &list {
+            let when = super::replies::flag(arguments, "-d");
+            let now = match when.map(|text| tools::moment(text).map(|local| local - state.local(0))) {
+                Some(None) => return ShellOutput::fail(1, format!("touch: bad '{}'", when.unwrap_or_default())),
+                Some(Some(when)) => when,
+                None => state.now,
+            };
+            for path in list.iter().filter(|path| when != Some(path.as_str())) {
                 let above = path.rsplit_once('/').map_or("", |(above, _)| above);
                 if !state.files.contains_key(above) {
                     return gone("touch", path);
                 }
-                let now = state.now;
                 let empty = File {
                     content: Some(Vec::new()),
                     size: 0,

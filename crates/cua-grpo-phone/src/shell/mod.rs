@@ -8,10 +8,12 @@ mod dump;
 mod files;
 mod input;
 mod line;
+mod notes;
 mod people;
 mod replies;
 mod settings;
 mod sound;
+mod stores;
 mod tables;
 mod tools;
 

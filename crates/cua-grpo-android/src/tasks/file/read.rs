@@ -20,7 +20,7 @@ const MOST_VALUES: u64 = 1_000_000_000;
 /// Largest number of an integer parameter.
 const LARGEST: i64 = 1_000_000_000;
 
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     "id",
     "category",
     "tags",
@@ -30,6 +30,7 @@ const KEYS: [&str; 13] = [
     "instructions",
     "parameters",
     "constraints",
+    "hidden",
     "goals",
     "setup",
     "precheck",
@@ -120,6 +121,10 @@ fn template(node: &Node, path: &Path, lists: &Lists) -> Result<FileTemplate, Wro
         Some(node) => constraints(node, &parameters)?,
         None => Vec::new(),
     };
+    let hidden = match fields.get("hidden") {
+        Some(node) => hidden(node, &parameters)?,
+        None => Vec::new(),
+    };
     let mut template = FileTemplate {
         id: name(fields.need("id")?, "`id`")?.to_owned(),
         category: name(fields.need("category")?, "`category`")?.to_owned(),
@@ -134,6 +139,7 @@ fn template(node: &Node, path: &Path, lists: &Lists) -> Result<FileTemplate, Wro
         instructions,
         parameters,
         constraints,
+        hidden,
         goals,
         setup,
         precheck,
@@ -292,6 +298,16 @@ fn checks(node: &Node, key: &str, parameters: &[Parameter]) -> Result<Vec<CheckP
         .iter()
         .map(check)
         .collect()
+}
+
+/// Parameters that instructions need not say.
+fn hidden(node: &Node, parameters: &[Parameter]) -> Result<Vec<usize>, Wrong> {
+    let number = |item: &Node| {
+        let name = name(item, "a parameter")?;
+        let found = parameters.iter().position(|parameter| parameter.name == name);
+        found.ok_or_else(|| Wrong::new(item.at, format!("`hidden` names `{name}`, which is no parameter")))
+    };
+    list(node, "`hidden`", 1, MOST_ITEMS)?.iter().map(number).collect()
 }
 
 fn constraints(node: &Node, parameters: &[Parameter]) -> Result<Vec<Constraint>, Wrong> {

@@ -39,6 +39,8 @@ pub struct FileTemplate {
     pub(super) instructions: Vec<Pattern>,
     pub(super) parameters: Vec<Parameter>,
     pub(super) constraints: Vec<Constraint>,
+    /// Numbers of parameters that the policy finds on the phone, so that instructions need not say them.
+    pub(super) hidden: Vec<usize>,
     pub(super) goals: Vec<Pattern>,
     pub(super) setup: Vec<Pattern>,
     pub(super) precheck: Vec<CheckPattern>,

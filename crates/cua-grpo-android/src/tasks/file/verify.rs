@@ -78,6 +78,13 @@ fn named(template: &FileTemplate) -> Result<(), Wrong> {
             return Err(Wrong::new(template.at, what));
         }
     }
+    let put = of(&template.setup);
+    if let Some(index) = template.hidden.iter().find(|index| !put.contains(index)) {
+        let name = &template.parameters[*index].name;
+        let what = format!("`{name}` is hidden, and no command of `setup` puts it on the phone; nobody could find it");
+        return Err(Wrong::new(template.at, what));
+    }
+    judged.retain(|index| !template.hidden.contains(index));
     for wording in &template.instructions {
         let said: BTreeSet<usize> = wording.parameters().collect();
         if let Some(index) = judged
