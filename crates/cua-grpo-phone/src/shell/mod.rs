@@ -7,6 +7,7 @@ mod dump;
 mod files;
 mod input;
 mod line;
+mod notes;
 mod people;
 mod replies;
 mod settings;

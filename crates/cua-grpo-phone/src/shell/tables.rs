@@ -34,6 +34,10 @@ pub enum Kind {
     Reminders,
     /// Media: the word that paths have, or all.
     Media(&'static str),
+    /// Notes. Real phones have no provider for them.
+    Notes,
+    /// Alarms. On real phones only the clock itself and root read them.
+    Alarms,
 }
 
 impl Kind {
@@ -64,6 +68,8 @@ impl Kind {
             "media/external/video/media" => Self::Media("mp4"),
             "media/external/audio/media" => Self::Media("mp3 m4a wav"),
             "media/external/file" | "media/external_primary/file" => Self::Media(""),
+            "com.google.android.keep/notes" => Self::Notes,
+            "com.google.android.deskclock/alarms" => Self::Alarms,
             "media/external/downloads" => Self::Media("/Download/"),
             _ => return None,
         };
@@ -124,6 +130,8 @@ impl Kind {
                 })
                 .collect(),
             Self::Media(words) => media(state, words),
+            Self::Notes => state.notes.iter().map(super::notes::note).collect(),
+            Self::Alarms => state.alarms.iter().map(super::notes::alarm).collect(),
         }
     }
 
@@ -221,6 +229,8 @@ impl Kind {
                     file.favorite = star != 0;
                 }
             }
+            Self::Notes => super::notes::write_note(state, id, &value),
+            Self::Alarms => return super::notes::write_alarm(state, id, &value),
             Self::Phones | Self::Calls | Self::Reminders => {
                 return Err("UnsupportedOperationException: this table is read only here".to_owned());
             }
@@ -264,6 +274,8 @@ impl Kind {
                     state.delete_file(&path);
                 }
             }
+            Self::Notes => state.notes.retain(|note| note.id != id),
+            Self::Alarms => state.alarms.retain(|alarm| alarm.id != id),
             Self::Reminders => {}
         }
     }
@@ -313,13 +325,18 @@ fn event(event: &Event) -> Row {
     ]
 }
 
+/// Whether the media store knows a file: one of the shared storage.
+fn is_shared(path: &str, file: &crate::state::data::File) -> bool {
+    !file.is_folder() && path.starts_with("/sdcard/")
+}
+
 /// Paths of media with their numbers, which follow from the order of the paths.
 fn media(state: &State, words: &str) -> Vec<Row> {
     let mut rows = Vec::new();
     for (index, (path, file)) in state
         .files
         .iter()
-        .filter(|(_, file)| file.content.is_some())
+        .filter(|(path, file)| is_shared(path, file))
         .enumerate()
     {
         let end = path.rsplit('.').next().unwrap_or_default();
@@ -347,6 +364,6 @@ fn media(state: &State, words: &str) -> Vec<Row> {
 }
 
 fn media_path(state: &State, id: u32) -> Option<String> {
-    let list = state.files.iter().filter(|(_, file)| file.content.is_some());
+    let list = state.files.iter().filter(|(path, file)| is_shared(path, file));
     list.map(|(path, _)| path.clone()).nth((id as usize).checked_sub(1)?)
 }
