@@ -254,7 +254,11 @@ impl App {
     pub fn on_pixel(self) -> (&'static str, &'static str, &'static str) {
         match self {
             Self::Settings => ("Settings", "com.android.settings", "com.android.settings.Settings"),
-            Self::Clock => ("Clock", "com.google.android.deskclock", "com.android.deskclock.DeskClock"),
+            Self::Clock => (
+                "Clock",
+                "com.google.android.deskclock",
+                "com.android.deskclock.DeskClock",
+            ),
             Self::Notes => (
                 "Keep Notes",
                 "com.google.android.keep",
@@ -275,7 +279,11 @@ impl App {
                 "com.google.android.apps.maps",
                 "com.google.android.maps.MapsActivity",
             ),
-            Self::Mail => ("Gmail", "com.google.android.gm", "com.google.android.gm.ConversationListActivityGmail"),
+            Self::Mail => (
+                "Gmail",
+                "com.google.android.gm",
+                "com.google.android.gm.ConversationListActivityGmail",
+            ),
             Self::Music => (
                 "Music",
                 "com.google.android.apps.youtube.music",

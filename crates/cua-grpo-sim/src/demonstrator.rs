@@ -34,7 +34,9 @@ pub struct Skill {
 #[derive(Debug, thiserror::Error)]
 pub enum DemonstratorError {
     /// The task has no goal to read.
-    #[error("demonstrate task {0}: expected goals or steps of an expert, got none; choose templates that have goals, or expert steps for the full phone")]
+    #[error(
+        "demonstrate task {0}: expected goals or steps of an expert, got none; choose templates that have goals, or expert steps for the full phone"
+    )]
     NoGoal(String),
     /// The goal is not in the language of goals.
     #[error("demonstrate task {task}: {reason}")]

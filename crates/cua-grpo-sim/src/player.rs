@@ -177,7 +177,10 @@ impl StepPlayer {
                     Direction::Left => (0.0, y),
                     Direction::Right => (1000.0, y),
                 };
-                Move::Last(drag(self.target(what, phone)?, Target::Coordinate { x: end.0, y: end.1 }))
+                Move::Last(drag(
+                    self.target(what, phone)?,
+                    Target::Coordinate { x: end.0, y: end.1 },
+                ))
             }
             Step::Drag([a, b, c, d]) => Move::Last(drag(
                 Target::Coordinate { x: *a, y: *b },
@@ -205,7 +208,8 @@ impl StepPlayer {
         }
         Ok(match state.front_window() {
             Window::App if state.front_package() == package => {
-                let first = state.tasks.last().is_some_and(|task| task.places.len() == 1) && state.page().page.is_empty();
+                let first =
+                    state.tasks.last().is_some_and(|task| task.places.len() == 1) && state.page().page.is_empty();
                 match first {
                     true => Move::Done,
                     false => button(ButtonName::Back),

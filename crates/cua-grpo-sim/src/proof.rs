@@ -71,7 +71,8 @@ impl Proof {
             expert: template.has_expert(phone).then(Expert::default),
         };
         if !template.is_for(phone) {
-            let problem = "it has steps of an expert and no goals, which is for the full phone: leave out --phone small";
+            let problem =
+                "it has steps of an expert and no goals, which is for the full phone: leave out --phone small";
             proof.problems.push(problem.to_owned());
             return proof;
         }

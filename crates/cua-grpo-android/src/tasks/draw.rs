@@ -54,7 +54,11 @@ pub(super) fn set_up(goals: &[Goal], phone: PhoneKind, rng: &mut ChaCha8Rng) -> 
 pub(super) fn expert(goals: &[Goal], phone: PhoneKind) -> Vec<String> {
     match phone {
         PhoneKind::Small => Vec::new(),
-        PhoneKind::Pixel => goals.iter().flat_map(Goal::steps).map(|step: Step| step.to_string()).collect(),
+        PhoneKind::Pixel => goals
+            .iter()
+            .flat_map(Goal::steps)
+            .map(|step: Step| step.to_string())
+            .collect(),
     }
 }
 

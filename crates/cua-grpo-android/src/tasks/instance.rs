@@ -60,7 +60,10 @@ impl TemplateTasks {
     /// # Errors
     /// Words that name those that have no expert on this phone.
     pub fn demonstrable(&self) -> Result<(), String> {
-        let without = self.templates.iter().filter(|template| !template.has_expert(self.phone));
+        let without = self
+            .templates
+            .iter()
+            .filter(|template| !template.has_expert(self.phone));
         let ids: Vec<&str> = without.map(AnyTemplate::id).collect();
         if ids.is_empty() {
             return Ok(());

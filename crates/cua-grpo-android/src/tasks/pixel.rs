@@ -117,7 +117,12 @@ pub(super) fn check(goal: &Goal) -> Check {
         Goal::App(app) => in_front([app.on_pixel().1, app.package()]),
         Goal::Home => in_front(["com.google.android.apps.nexuslauncher", "com.android.launcher3"]),
         Goal::Page(page) => {
-            let title = page.on_pixel().last().copied().unwrap_or_default().replace('&', "&amp;");
+            let title = page
+                .on_pixel()
+                .last()
+                .copied()
+                .unwrap_or_default()
+                .replace('&', "&amp;");
             let bar = r#"resource-id="com\.android\.settings:id/collapsing_toolbar"[^>]*"#;
             let expect = format!(r#"(?s).*{bar} content-desc="{}".*"#, regex::escape(&title));
             (LAYOUT.to_owned(), expect)

@@ -159,7 +159,13 @@ impl Step {
         }
         let list: Vec<W<'_>> = words
             .iter()
-            .map(|word| if word.quoted { W::Q(&word.text) } else { W::B(&word.text) })
+            .map(|word| {
+                if word.quoted {
+                    W::Q(&word.text)
+                } else {
+                    W::B(&word.text)
+                }
+            })
             .collect();
         let fail = |why: &str| StepError {
             got: shown(words),
@@ -225,9 +231,15 @@ impl Step {
                 what: own(what),
                 direction: towards(way)?,
             },
-            [W::B("swipe"), W::B("from"), W::B(a), W::B(b), W::B("to"), W::B(c), W::B(d)] => {
-                Self::Drag([thousandth(a)?, thousandth(b)?, thousandth(c)?, thousandth(d)?])
-            }
+            [
+                W::B("swipe"),
+                W::B("from"),
+                W::B(a),
+                W::B(b),
+                W::B("to"),
+                W::B(c),
+                W::B(d),
+            ] => Self::Drag([thousandth(a)?, thousandth(b)?, thousandth(c)?, thousandth(d)?]),
             [W::B("scroll"), W::B(way)] => Self::Scroll(towards(way)?),
             [W::B("back")] => Self::Button(ButtonName::Back),
             [W::B("home")] => Self::Button(ButtonName::Home),

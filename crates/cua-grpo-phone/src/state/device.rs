@@ -258,7 +258,10 @@ impl State {
         }
         self.shade = 0;
         self.heads_up = None;
-        let class = self.packages.get(&notification.package).map(|package| package.activity.clone());
+        let class = self
+            .packages
+            .get(&notification.package)
+            .map(|package| package.activity.clone());
         let Some(class) = class else {
             return;
         };

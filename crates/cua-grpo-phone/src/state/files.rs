@@ -152,7 +152,11 @@ impl Files {
 
     /// Bytes that all files have together. Pictures that are drawn have none.
     fn used(&self) -> usize {
-        self.0.values().filter_map(|file| file.content.as_deref()).map(<[u8]>::len).sum()
+        self.0
+            .values()
+            .filter_map(|file| file.content.as_deref())
+            .map(<[u8]>::len)
+            .sum()
     }
 
     /// A number of all paths and contents; when they were changed does not count.
@@ -239,7 +243,11 @@ impl Files {
         self.add_folders(parent(path), now);
         // A picture from outside is drawn as one of the phone's own, which one follows from its bytes.
         let picture = PICTURES.iter().any(|end| path.to_lowercase().ends_with(end));
-        file.picture = file.content.as_ref().filter(|_| picture).map(|content| content.mark() as u32);
+        file.picture = file
+            .content
+            .as_ref()
+            .filter(|_| picture)
+            .map(|content| content.mark() as u32);
         self.0.insert(path.to_owned(), file);
         Ok(())
     }
@@ -326,7 +334,10 @@ impl Files {
             (moved, entry.clone())
         });
         let copies: Vec<(String, File)> = inner.chain([(new.to_owned(), top)]).collect();
-        let sizes = copies.iter().filter_map(|(_, file)| file.content.as_deref()).map(<[u8]>::len);
+        let sizes = copies
+            .iter()
+            .filter_map(|(_, file)| file.content.as_deref())
+            .map(<[u8]>::len);
         if self.used().saturating_add(sizes.sum()) > LARGEST_STORAGE || self.0.len() + copies.len() > MOST_ENTRIES {
             return Err(FileError::Full);
         }

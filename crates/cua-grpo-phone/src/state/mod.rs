@@ -18,16 +18,15 @@ pub mod time;
 
 use crate::draw::emblem::Icon;
 use data::{
-    Alarm, Battery, Call, Contact, Device, Event, Mail, Message, Network, Note, Notification, Package, Stopwatch,
-    Timer,
+    Alarm, Battery, Call, Contact, Device, Event, Mail, Message, Network, Note, Notification, Package, Stopwatch, Timer,
 };
 pub use device::{Stream, brightness_to_slider, slider_to_brightness};
 pub use place::{Field, Fling, Place, Task, Window};
 pub use seed::birth;
 pub use settings::{Settings, Table, Toggle};
-pub use storage::NewApp;
 use sha2::{Digest, Sha256};
 use std::{collections::BTreeMap, fmt::Write};
+pub use storage::NewApp;
 
 /// The home screen's package.
 pub const LAUNCHER: &str = "com.google.android.apps.nexuslauncher";

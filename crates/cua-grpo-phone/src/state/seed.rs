@@ -1,8 +1,8 @@
 //! A phone at birth: what it has inside follows from its seed.
 
 use super::{
-    Battery, Call, Contact, Device, Display, Event, LAUNCHER, Message, Network, Note, Notification, Package,
-    State, Stopwatch, Timer,
+    Battery, Call, Contact, Device, Display, Event, LAUNCHER, Message, Network, Note, Notification, Package, State,
+    Stopwatch, Timer,
     data::{Alarm, File, Info, Mail},
     dice::Dice,
     seed_data::{COMPANIES, EVENTS, FILES, FIRST, LAST, MAILS, NETWORKS, NOTES, TALKS},
@@ -313,9 +313,7 @@ fn files(dice: &mut Dice, state: &mut State) {
         "/Android",
         "/Audiobooks",
     ] {
-        state
-            .files
-            .insert(format!("/sdcard{name}"), File::folder(state.booted));
+        state.files.insert(format!("/sdcard{name}"), File::folder(state.booted));
     }
     let mut list = FILES;
     dice.shuffle(&mut list);

@@ -145,7 +145,9 @@ impl Device {
             self.install(package, apk)?;
         }
         for (path, bytes) in files {
-            self.files_mut().write(&path, bytes).map_err(|error| error.to_string())?;
+            self.files_mut()
+                .write(&path, bytes)
+                .map_err(|error| error.to_string())?;
         }
         match &mut self.phone {
             Handset::Small(phone) if app.package == App::Notes.package() => phone.notes = app.notes,
@@ -174,10 +176,7 @@ mod tests {
         let mut device = Device::small(4);
         let package = super::super::from_url("https://example.com/org.own.apk").unwrap();
         device.install(package, Bytes::from_static(b"PK1")).unwrap();
-        device
-            .files_mut()
-            .write("/data/data/org.own/x", b"\xff\0")
-            .unwrap();
+        device.files_mut().write("/data/data/org.own/x", b"\xff\0").unwrap();
         device.phone.small_mut().unwrap().notes = vec!["milk".to_owned()];
         let names = ["org.own", "com.android.notes", "com.android.deskclock", "none"].map(str::to_owned);
         let before = device.state();

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     apps::LAUNCHER_PACKAGE,
     guest::Guest,
-    handset::{Handset, Hands as _},
+    handset::{Hands as _, Handset},
     phone::Screen,
 };
 use axum::body::Bytes;
@@ -38,6 +38,7 @@ impl Device {
         };
         let package_first = package.activities.first().is_some_and(|first| first.class == class);
         let label = package.label.clone();
+        drop(package);
         let phone = match &mut self.phone {
             Handset::Small(phone) => phone,
             Handset::Pixel(phone) => {
@@ -101,8 +102,24 @@ impl Device {
             }),
             Handset::Pixel(phone) => {
                 let component = format!("{BROWSER}/{}", super::packages::BROWSER_ACTIVITY);
-                let view = ["start", "-a", "android.intent.action.VIEW", "-n", &component, "-d", &line];
-                phone.command("am", if self.browser.active().is_some() { &view } else { &view[..5] }, "");
+                let view = [
+                    "start",
+                    "-a",
+                    "android.intent.action.VIEW",
+                    "-n",
+                    &component,
+                    "-d",
+                    &line,
+                ];
+                phone.command(
+                    "am",
+                    if self.browser.active().is_some() {
+                        &view
+                    } else {
+                        &view[..5]
+                    },
+                    "",
+                );
             }
         }
         self.note_started(BROWSER);

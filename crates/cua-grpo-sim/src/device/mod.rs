@@ -48,6 +48,7 @@ use crate::{
 };
 use browser::Browser;
 use cua_grpo_android::PhoneKind;
+use cua_grpo_phone::state::Table;
 use record::Recorder;
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
@@ -82,6 +83,15 @@ impl From<PhoneKind> for PhoneSpec {
             kind,
             looks: PixelLooks::default(),
         }
+    }
+}
+
+/// The table of the full phone.
+fn full(table: Namespace) -> Table {
+    match table {
+        Namespace::Global => Table::Global,
+        Namespace::System => Table::System,
+        Namespace::Secure => Table::Secure,
     }
 }
 
@@ -241,7 +251,7 @@ impl Device {
     pub fn setting(&self, table: Namespace, key: &str) -> Option<&str> {
         match &self.phone {
             Handset::Small(phone) => phone.settings.get(table, key),
-            Handset::Pixel(phone) => phone.phone().state().settings.get(table, key),
+            Handset::Pixel(phone) => phone.phone().state().settings.get(full(table), key),
         }
     }
 
@@ -250,8 +260,10 @@ impl Device {
         match (&mut self.phone, value) {
             (Handset::Small(phone), Some(value)) => phone.settings.put(table, key, value),
             (Handset::Small(phone), None) => _ = phone.settings.delete(table, key),
-            (Handset::Pixel(phone), Some(value)) => phone.phone_mut().state_mut().settings.put(table, key, value),
-            (Handset::Pixel(phone), None) => _ = phone.phone_mut().state_mut().settings.delete(table, key),
+            (Handset::Pixel(phone), Some(value)) => {
+                phone.phone_mut().state_mut().settings.put(full(table), key, value);
+            }
+            (Handset::Pixel(phone), None) => _ = phone.phone_mut().state_mut().settings.delete(full(table), key),
         }
     }
 

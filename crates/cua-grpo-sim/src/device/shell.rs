@@ -65,7 +65,9 @@ impl Session<'_> {
                 let slept = Duration::from_secs_f64(count * seconds);
                 self.waited += slept;
                 let slept = slept.min(self.budget);
-                self.device.phone.wait(i64::try_from(slept.as_millis()).unwrap_or_default());
+                self.device
+                    .phone
+                    .wait(i64::try_from(slept.as_millis()).unwrap_or_default());
                 ShellOutput::default()
             }
             _ => ShellOutput::fail(1, format!("sleep: expected seconds, got {text:?}")),
@@ -273,7 +275,10 @@ mod tests {
             ],
         );
         assert_eq!(
-            device.phone.small().and_then(|phone| Some(phone.guest()?.label.as_str())),
+            device
+                .phone
+                .small()
+                .and_then(|phone| Some(phone.guest()?.label.as_str())),
             Some("example.com")
         );
     }

@@ -15,10 +15,13 @@ pub(super) fn run(session: &mut Session<'_>, name: &str, arguments: &[&str]) -> 
     match (name, arguments) {
         // Of these the full phone has its own, but it cannot read package files.
         ("pm", ["install" | "uninstall", ..]) | ("cmd", ["package", "install" | "uninstall", ..]) if full => {
-            Some(manager(session, match arguments {
-                ["package", rest @ ..] => rest,
-                own => own,
-            }))
+            Some(manager(
+                session,
+                match arguments {
+                    ["package", rest @ ..] => rest,
+                    own => own,
+                },
+            ))
         }
         ("pm" | "cmd" | "am" | "monkey", _) if full => None,
         ("pm", arguments) | ("cmd", ["package", arguments @ ..]) => Some(manager(session, arguments)),
@@ -65,10 +68,7 @@ fn outcome(outcome: Result<(), String>, success: &str) -> ShellOutput {
 fn pid(session: &Session<'_>, name: &str) -> Option<u64> {
     let mut hasher = DefaultHasher::new();
     name.hash(&mut hasher);
-    session
-        .device
-        .is_running(name)
-        .then(|| 1000 + hasher.finish() % 30_000)
+    session.device.is_running(name).then(|| 1000 + hasher.finish() % 30_000)
 }
 
 fn manager(session: &mut Session<'_>, arguments: &[&str]) -> ShellOutput {
@@ -100,7 +100,9 @@ fn manager(session: &mut Session<'_>, arguments: &[&str]) -> ShellOutput {
         ["uninstall", name] => outcome(device.uninstall(name, false), "Success\n"),
         ["resolve-activity", "--brief", .., name] => {
             let package = device.package(name);
-            let first = package.as_ref().and_then(|package| Some((package, package.launcher()?)));
+            let first = package
+                .as_ref()
+                .and_then(|package| Some((package, package.launcher()?)));
             match first {
                 Some((package, activity)) => {
                     ShellOutput::ok(format!("{}/{}\n", package.name, activity.short(&package.name)))

@@ -31,7 +31,7 @@ pub(super) fn run(session: &mut Session<'_>, name: &str, arguments: &[&str], inp
                 Some(entry) if entry.is_folder() => Ok(()),
                 // Written anew with what is in it: only the time changes.
                 Some(_) => session.device.files_mut().append(&path, b""),
-                None => session.device.files_mut().write(&path, []),
+                None => session.device.files_mut().write(&path, b""),
             }
         }),
         "cp" => carry(session, &paths, flags.contains(['r', 'R', 'a']), false),
@@ -118,7 +118,7 @@ fn ls(session: &Session<'_>, flags: &str, paths: &[&str]) -> ShellOutput {
                 String::new()
             };
             if long {
-                let blocks: usize = files
+                let blocks: u64 = files
                     .list(&full, 1)?
                     .iter()
                     .map(|(_, entry)| entry.length().div_ceil(1024))
@@ -298,7 +298,12 @@ fn test(session: &Session<'_>, name: &str, arguments: &[&str]) -> ShellOutput {
         ("[", _) => return ShellOutput::fail(2, "[: missing ]"),
         _ => arguments,
     };
-    let entry = |path: &str| session.path(path).ok().and_then(|path| session.device.files().get(&path));
+    let entry = |path: &str| {
+        session
+            .path(path)
+            .ok()
+            .and_then(|path| session.device.files().get(&path))
+    };
     let holds = |words: &[&str]| match *words {
         ["-e", path] => entry(path).is_some(),
         ["-f", path] => entry(path).is_some_and(|entry| !entry.is_folder()),

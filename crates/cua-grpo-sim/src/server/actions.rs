@@ -260,7 +260,9 @@ fn save(device: &mut Device, picture: &Picture) -> Result<(), ApiError> {
     let png = picture.clone().unscaled().png().map_err(failed)?;
     let digits: String = iso(SystemTime::now()).chars().filter(char::is_ascii_digit).collect();
     if device.album(ALBUM).is_none() {
-        device.files_mut().make_folder(&format!("/sdcard/Pictures/{ALBUM}"), true)?;
+        device
+            .files_mut()
+            .make_folder(&format!("/sdcard/Pictures/{ALBUM}"), true)?;
     }
     let name = format!("Screenshot_{}-{}.png", &digits[..8], &digits[8..14]);
     Ok(device.add_media(ALBUM, &name, png)?)

@@ -125,7 +125,11 @@ pub(super) async fn list_simple(State(state): State<Shared>, Path(id): Path<Stri
     let wanted = wanted(&query)?;
     state.with_running(&id, |device, _| {
         let all = device.packages();
-        let data: Vec<Value> = all.iter().filter(|package| wanted(package)).map(|package| brief(package)).collect();
+        let data: Vec<Value> = all
+            .iter()
+            .filter(|package| wanted(package))
+            .map(|package| brief(package))
+            .collect();
         Ok(Json(json!({ "data": data })))
     })
 }

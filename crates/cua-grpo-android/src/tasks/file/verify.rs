@@ -110,7 +110,8 @@ fn instance(template: &FileTemplate, words: &[Word], compile: bool) -> Result<()
         .goals(words)
         .map_err(|(at, error)| Wrong::new(at, error.to_string()))?;
     for step in &template.expert {
-        step.step(words).map_err(|error| Wrong::new(step.at, error.to_string()))?;
+        step.step(words)
+            .map_err(|error| Wrong::new(step.at, error.to_string()))?;
     }
     let mut subjects = BTreeSet::new();
     for (goal, pattern) in goals.iter().zip(&template.goals) {

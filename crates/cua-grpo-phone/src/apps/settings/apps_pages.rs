@@ -66,7 +66,9 @@ pub fn all(state: &State, ui: &mut Ui, y: f32) -> f32 {
             ui,
             y,
             name,
-            Row::new(&package.label).summary(&total).tap(about_app("app_info", name)),
+            Row::new(&package.label)
+                .summary(&total)
+                .tap(about_app("app_info", name)),
         )
     })
 }
