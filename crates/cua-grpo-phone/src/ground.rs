@@ -155,7 +155,9 @@ impl Phone {
             (row.y..row.bottom()).contains(&own.1)
         };
         let own = |index: &usize| scene.nodes[*index].checkable && within(*index);
-        let index = Some(target).filter(own).or_else(|| (scene.modal..scene.nodes.len()).find(own))?;
+        let index = Some(target)
+            .filter(own)
+            .or_else(|| (scene.modal..scene.nodes.len()).find(own))?;
         let node = &scene.nodes[index];
         let touched = if node.clickable() { index } else { target };
         Some((node.checked, scene.nodes[touched].rect.center()))

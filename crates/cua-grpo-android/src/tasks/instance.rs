@@ -1,6 +1,7 @@
 //! An endless seeded source of task instances.
 
 use super::any::AnyTemplate;
+use crate::PhoneKind;
 use cua_grpo_core::{Task, TaskSource, derive_seed};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -21,28 +22,55 @@ pub enum Split {
 pub struct TemplateTasks {
     seed: u64,
     split: Split,
+    phone: PhoneKind,
     templates: Vec<AnyTemplate>,
 }
 
 impl TemplateTasks {
     /// A source over `templates`, of which there is at least one.
     pub(super) fn over(seed: u64, split: Split, templates: Vec<AnyTemplate>) -> Self {
-        Self { seed, split, templates }
+        Self {
+            seed,
+            split,
+            phone: PhoneKind::default(),
+            templates,
+        }
+    }
+
+    /// The same for a kind of phone: without it the tasks are those of the small one.
+    ///
+    /// # Errors
+    /// Words that name the templates that are for another kind.
+    pub fn on(mut self, phone: PhoneKind) -> Result<Self, String> {
+        let strange = self.templates.iter().filter(|template| !template.is_for(phone));
+        let ids: Vec<&str> = strange.map(AnyTemplate::id).collect();
+        if !ids.is_empty() {
+            let ids = ids.join(", ");
+            return Err(format!(
+                "templates with `expert` and without `goals` are for the full phone: {ids}; set phone=pixel, or choose \
+                 others by the key templates"
+            ));
+        }
+        self.phone = phone;
+        Ok(self)
     }
 
     /// Whether the demonstrator can play all of them.
     ///
     /// # Errors
-    /// Words that name those without goals.
+    /// Words that name those that have no expert on this phone.
     pub fn demonstrable(&self) -> Result<(), String> {
-        let without = self.templates.iter().filter(|template| !template.has_goals());
+        let without = self
+            .templates
+            .iter()
+            .filter(|template| !template.has_expert(self.phone));
         let ids: Vec<&str> = without.map(AnyTemplate::id).collect();
         if ids.is_empty() {
             return Ok(());
         }
         let ids = ids.join(", ");
         Err(format!(
-            "templates without `goals` cannot be demonstrated: {ids}; choose others by the key templates"
+            "templates without `goals` or `expert` cannot be demonstrated: {ids}; choose others by the key templates"
         ))
     }
 
@@ -68,6 +96,6 @@ impl TaskSource for TemplateTasks {
         let template = order[(cursor % count) as usize];
         // 53 bits at most, so that the seed survives tools that read JSON numbers as doubles; the last tells the split.
         let drawn = derive_seed(&[self.seed, split, cursor, 1]) >> 12;
-        template.instance(drawn << 1 | split)
+        template.instance(drawn << 1 | split, self.phone)
     }
 }

@@ -3,5 +3,6 @@
 #![allow(clippy::unwrap_used)] // Helpers of tests: a failed unwrap is a failed test.
 
 mod action;
+mod experts;
 mod task_files;
 mod tasks;

@@ -69,18 +69,11 @@ pub fn write(state: &mut State, path: &str, text: &str, append: bool) -> Result<
         return Err(format!("can't create {path}: No such file or directory"));
     }
     let mut content = known
-        .and_then(|file| file.content.clone())
+        .and_then(|file| file.content.as_deref())
         .filter(|_| append)
-        .unwrap_or_default();
+        .map_or_else(Vec::new, <[u8]>::to_vec);
     content.extend_from_slice(text.as_bytes());
-    let file = File {
-        size: content.len() as u64,
-        content: Some(content),
-        changed: state.now,
-        picture: None,
-        favorite: false,
-    };
-    state.files.insert(path, file);
+    state.files.insert(path, File::new(content, state.now));
     Ok(())
 }
 
@@ -272,7 +265,7 @@ fn digest(state: &State, tool: &str, arguments: &[&str]) -> ShellOutput {
             return gone(tool, &path);
         };
         let mut hash = Sha256::new();
-        hash.update(content);
+        hash.update(&content[..]);
         if let Some(picture) = picture {
             hash.update(picture.to_le_bytes());
         }
@@ -318,13 +311,7 @@ fn change(state: &mut State, tool: &str, arguments: &[&str]) -> ShellOutput {
                 if !state.files.contains_key(above) {
                     return gone("touch", path);
                 }
-                let empty = File {
-                    content: Some(Vec::new()),
-                    size: 0,
-                    changed: now,
-                    picture: None,
-                    favorite: false,
-                };
+                let empty = File::new(Vec::new(), now);
                 state.files.entry(path.clone()).or_insert(empty).changed = now;
             }
         }

@@ -37,10 +37,7 @@ pub fn alarm(alarm: &Alarm) -> Row {
 pub fn write_note(state: &mut State, id: Option<u32>, value: &dyn Fn(&str) -> Option<String>) {
     let id = id.unwrap_or_else(|| {
         let id = state.fresh_id();
-        let fresh = Note {
-            id,
-            ..Note::default()
-        };
+        let fresh = Note { id, ..Note::default() };
         state.notes.insert(0, fresh);
         id
     });

@@ -333,13 +333,18 @@ fn event(event: &Event) -> Row {
     ]
 }
 
+/// Whether the media store knows a file: one of the shared storage.
+fn is_shared(path: &str, file: &crate::state::data::File) -> bool {
+    !file.is_folder() && path.starts_with("/sdcard/")
+}
+
 /// Paths of media with their numbers, which follow from the order of the paths.
 fn media(state: &State, words: &str) -> Vec<Row> {
     let mut rows = Vec::new();
     for (index, (path, file)) in state
         .files
         .iter()
-        .filter(|(_, file)| file.content.is_some())
+        .filter(|(path, file)| is_shared(path, file))
         .enumerate()
     {
         let end = path.rsplit('.').next().unwrap_or_default();
@@ -367,6 +372,6 @@ fn media(state: &State, words: &str) -> Vec<Row> {
 }
 
 fn media_path(state: &State, id: u32) -> Option<String> {
-    let list = state.files.iter().filter(|(_, file)| file.content.is_some());
+    let list = state.files.iter().filter(|(path, file)| is_shared(path, file));
     list.map(|(path, _)| path.clone()).nth((id as usize).checked_sub(1)?)
 }

@@ -4,9 +4,10 @@ use super::constraint::Constraint;
 use super::fields::{Fields, NAME, is_name, list, map, name, one_of, text, time, whole};
 use super::parameter::{Domain, Parameter, Word};
 use super::pattern::Pattern;
-use super::template::{CheckPattern, FileTemplate};
+use super::template::{CheckPattern, FileTemplate, StepPattern};
 use super::verify::verify;
 use super::yaml::{Entry, Node, Value, Wrong, parse, shortened};
+use crate::tasks::step;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -35,6 +36,7 @@ const KEYS: [&str; 14] = [
     "setup",
     "precheck",
     "checks",
+    "expert",
 ];
 
 type Lists = BTreeMap<String, Vec<String>>;
@@ -104,6 +106,10 @@ fn template(node: &Node, path: &Path, lists: &Lists) -> Result<FileTemplate, Wro
         let what = "a template needs `goals`, or `checks` of its own: without them nothing tells whether it is done";
         return Err(Wrong::new(node.at, what));
     }
+    let expert = match fields.get("expert") {
+        Some(node) => expert(node, &parameters)?,
+        None => Vec::new(),
+    };
     let tags = match fields.get("tags") {
         Some(node) => {
             let items = list(node, "`tags`", 0, MOST_ITEMS)?.iter();
@@ -144,10 +150,29 @@ fn template(node: &Node, path: &Path, lists: &Lists) -> Result<FileTemplate, Wro
         setup,
         precheck,
         checks,
+        expert,
         fitting: Vec::new(),
     };
     verify(&mut template)?;
     Ok(template)
+}
+
+/// The steps of an expert. Their words are told apart before parameters are filled in, so that no value can make another
+/// step of one.
+fn expert(node: &Node, parameters: &[Parameter]) -> Result<Vec<StepPattern>, Wrong> {
+    let items = list(node, "`expert`", 1, MOST_ITEMS)?.iter();
+    let step = |item: &Node| {
+        let wrong = |error: step::StepError| Wrong::new(item.at, error.to_string());
+        let words = step::words(text(item, "`expert`")?).map_err(wrong)?;
+        let words = words
+            .into_iter()
+            .map(|word| Ok((Pattern::new(&word.text, item.at, parameters)?, word.quoted)));
+        Ok(StepPattern {
+            at: item.at,
+            words: words.collect::<Result<_, Wrong>>()?,
+        })
+    };
+    items.map(step).collect()
 }
 
 fn parameters(node: &Node, lists: &Lists) -> Result<Vec<Parameter>, Wrong> {

@@ -72,6 +72,8 @@ fn named(template: &FileTemplate) -> Result<(), Wrong> {
     used.extend(of(&template.setup));
     used.extend(in_checks(&template.precheck));
     used.extend(of(&template.instructions));
+    let steps = template.expert.iter().flat_map(|step| &step.words);
+    used.extend(steps.flat_map(|(pattern, _)| pattern.parameters()));
     for (index, parameter) in template.parameters.iter().enumerate() {
         if !used.contains(&index) {
             let what = format!("parameter `{}` is used nowhere; remove it", parameter.name);
@@ -114,6 +116,10 @@ fn instance(template: &FileTemplate, words: &[Word], compile: bool) -> Result<()
     let goals = template
         .goals(words)
         .map_err(|(at, error)| Wrong::new(at, error.to_string()))?;
+    for step in &template.expert {
+        step.step(words)
+            .map_err(|error| Wrong::new(step.at, error.to_string()))?;
+    }
     let mut subjects = BTreeSet::new();
     for (goal, pattern) in goals.iter().zip(&template.goals) {
         if !subjects.insert(goal.subject()) {
