@@ -5,15 +5,33 @@ use crate::device::{Device, DeviceError, DeviceSource, LeaseRequest};
 use crate::perform::{ActError, LiveDevice};
 use crate::prompt::{PromptStyle, Prompts, TargetStyle};
 use crate::tasks::TaskState;
-use crate::validate::{ValidateError, run_all, validate};
+use crate::validate::{ValidateError, matches, run_all, validate};
+use crate::watch::Snapshot;
 use async_trait::async_trait;
 use cua_grpo_core::{
-    ActionRecord, Chunk, Ending, Environment, EnvironmentFactory, Facts, Fault, FaultKind, Message, Observation, Role,
-    Step, Task,
+    ActionRecord, CheckOutcome, Chunk, Ending, Environment, EnvironmentFactory, Facts, Fault, FaultKind, Message,
+    Observation, Role, Step, Task,
 };
+use serde::{Deserialize, Serialize};
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// What has to hold for a task to count as done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SuccessRequires {
+    /// The state of the phone fulfils the checks.
+    #[default]
+    State,
+    /// The state fulfils the checks, and the policy reports success.
+    StateAndReport,
+}
+
+impl SuccessRequires {
+    /// Every choice.
+    pub const ALL: [Self; 2] = [Self::State, Self::StateAndReport];
+}
 
 /// How attempts run.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +48,10 @@ pub struct EnvConfig {
     pub settle: Duration,
     /// Limit of one shell command on the phone. Default 30 s.
     pub command_timeout: Duration,
+    /// What has to hold for a task to count as done; a task may ask for a report besides. Default the state alone.
+    pub success: SuccessRequires,
+    /// Look at the state before and after, to tell what changed without being asked for. Default no.
+    pub side_effects: bool,
 }
 
 impl Default for EnvConfig {
@@ -41,6 +63,8 @@ impl Default for EnvConfig {
             max_calls: 1,
             settle: Duration::from_millis(500),
             command_timeout: Duration::from_secs(30),
+            success: SuccessRequires::default(),
+            side_effects: false,
         }
     }
 }
@@ -77,6 +101,7 @@ impl EnvironmentFactory for AndroidEnvironmentFactory {
             slot,
             stage: Stage::New,
             facts: Facts::default(),
+            before: None,
         }))
     }
 }
@@ -92,6 +117,8 @@ pub struct AndroidEnvironment {
     slot: usize,
     stage: Stage,
     facts: Facts,
+    /// The state before the first turn, where it is looked at and the phone can tell.
+    before: Option<Snapshot>,
 }
 
 /// Where the attempt stands.
@@ -131,7 +158,8 @@ impl AndroidEnvironment {
             return Err(Fault::new(FaultKind::Setup, "precheck", message));
         }
         let verdict = validate(device, &self.state.checks, limit).await.map_err(setup)?;
-        if verdict.all() || self.state.checks.is_empty() {
+        // A report that is asked for is still to come.
+        if self.state.report.is_none() && (verdict.all() || self.state.checks.is_empty()) {
             let count = self.state.checks.len();
             let message = format!(
                 "task {}: expected one of {count} checks to fail, got none that does",
@@ -182,8 +210,9 @@ impl AndroidEnvironment {
                 record.summary.push_str("; ");
             }
             record.summary.push_str(&action.to_string());
-            if let Action::Report { success, .. } = action {
+            if let Action::Report { success, message } = action {
                 self.facts.claimed = Some(*success);
+                self.facts.report.clone_from(message);
                 return Ok((record, true));
             }
             match device.perform(action).await {
@@ -198,6 +227,35 @@ impl AndroidEnvironment {
             }
         }
         Ok((record, false))
+    }
+}
+
+impl AndroidEnvironment {
+    /// Decides whether the task is done, when all checks of the phone hold or not.
+    fn judge(&mut self, held: bool) {
+        let (asked, facts) = (&self.state.report, &mut self.facts);
+        let said = facts.report.as_deref().unwrap_or_default().trim();
+        let reported = facts.claimed == Some(true);
+        let answer = asked.as_ref().and_then(|report| report.expect.as_deref());
+        let answered = answer.is_none_or(|expect| matches(expect, said).unwrap_or(false));
+        let state = match self.state.checks.is_empty() {
+            true => answer.is_some() && answered,
+            false => held && answered,
+        };
+        if asked.is_none() && self.config.success == SuccessRequires::State {
+            facts.verified = state;
+            return;
+        }
+        facts.verified = state && reported;
+        facts.state_holds = Some(state);
+        let found = match facts.claimed {
+            None => "no report".to_owned(),
+            Some(true) => format!("success {said}"),
+            Some(false) => format!("failure {said}"),
+        };
+        let expected = format!("success {}", answer.unwrap_or_default());
+        let outcome = CheckOutcome::new("the report", expected.trim(), found.trim());
+        facts.checks = vec![outcome.with_held(reported && answered)];
     }
 }
 
@@ -254,6 +312,10 @@ impl Environment for AndroidEnvironment {
                 }
             }
         };
+        let mut device = device;
+        if self.config.side_effects {
+            self.before = Snapshot::take(device.as_mut(), self.config.command_timeout).await;
+        }
         match LiveDevice::open(device, self.config.settle).await {
             Ok(device) => {
                 let observation = self.first_observation(&device);
@@ -307,17 +369,24 @@ impl Environment for AndroidEnvironment {
         }
         let limit = self.config.command_timeout;
         let verdict = validate(device.as_mut(), &self.state.checks, limit).await;
+        if let Some(before) = &self.before {
+            let after = Snapshot::take(device.as_mut(), limit).await;
+            self.facts.side_effects = after.map(|after| before.unasked(&after, &self.state));
+        }
         // A release that fails is counted by the source; what the validator saw stays true.
         device.release().await;
         let verdict = verdict.map_err(|error| Fault::from_error(FaultKind::Validator, "validate", error))?;
-        self.facts.verified = verdict.all();
+        self.judge(verdict.all());
         self.facts
             .extra
             .insert("checks".to_owned(), verdict.outcomes.len() as f64);
         self.facts
             .extra
             .insert("checks_passed".to_owned(), verdict.passed() as f64);
-        self.facts.checks = verdict.outcomes;
+        let mut checks = verdict.outcomes;
+        // What was asked of the report stands after what was asked of the phone.
+        checks.append(&mut self.facts.checks);
+        self.facts.checks = checks;
         Ok(self.facts.clone())
     }
 }

@@ -18,11 +18,13 @@ mod prompt;
 mod screen;
 pub mod tasks;
 mod validate;
+mod watch;
 
 pub use device::{Acted, Device, DeviceError, DeviceSource, Gesture, LeaseRequest, ShellOutput};
-pub use environment::{AndroidEnvironment, AndroidEnvironmentFactory, EnvConfig};
+pub use environment::{AndroidEnvironment, AndroidEnvironmentFactory, EnvConfig, SuccessRequires};
 pub use perform::{ActError, LiveDevice};
 pub use phone_kind::PhoneKind;
 pub use prompt::{PromptStyle, Prompts, TargetStyle, tools};
 pub use screen::{MAX_PIXELS, Point, Screen, ScreenError};
 pub use validate::{ValidateError, Verdict, matches, run_all, validate};
+pub use watch::Snapshot;

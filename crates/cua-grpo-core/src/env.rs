@@ -125,10 +125,20 @@ pub enum Ending {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Facts {
-    /// The device's state fulfils every check of the task.
+    /// The task counts as done: the device's state fulfils every check, and whatever else the environment asks for holds.
     pub verified: bool,
+    /// Whether the state alone fulfils every check, where more is asked for; `None` where `verified` says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state_holds: Option<bool>,
     /// What the policy claimed in its report; `None` when it made none.
     pub claimed: Option<bool>,
+    /// What the policy said in its report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<String>,
+    /// What the episode changed although the task did not ask for it, a line each; `None` where the environment cannot
+    /// tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub side_effects: Option<Vec<String>>,
     /// Turns taken.
     pub turns: usize,
     /// Replies that could not be carried out.
@@ -172,6 +182,35 @@ impl Facts {
     #[must_use]
     pub fn with_checks(self, checks: Vec<CheckOutcome>) -> Self {
         Self { checks, ..self }
+    }
+
+    /// The same facts with whether the state alone fulfils the checks.
+    #[must_use]
+    pub fn with_state_holds(self, state_holds: bool) -> Self {
+        let state_holds = Some(state_holds);
+        Self { state_holds, ..self }
+    }
+
+    /// The same facts with what was changed without being asked for.
+    #[must_use]
+    pub fn with_side_effects(self, side_effects: Vec<String>) -> Self {
+        let side_effects = Some(side_effects);
+        Self { side_effects, ..self }
+    }
+
+    /// Whether the state of the device fulfils the checks, whatever the policy said.
+    pub fn state(&self) -> bool {
+        self.state_holds.unwrap_or(self.verified)
+    }
+
+    /// The policy claimed success, and the state does not show it.
+    pub fn is_false_complete(&self) -> bool {
+        self.claimed == Some(true) && !self.state()
+    }
+
+    /// The state shows success, and the policy did not claim it.
+    pub fn is_unreported(&self) -> bool {
+        self.claimed != Some(true) && self.state()
     }
 
     /// The same facts with one more measurement.

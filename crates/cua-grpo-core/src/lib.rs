@@ -73,7 +73,7 @@ pub use reward::{Reward, VerifiedSuccess};
 pub use row::Row;
 pub use secret::Secret;
 pub use seed::derive_seed;
-pub use task::{Task, TaskSource};
+pub use task::{Novelty, Task, TaskSource};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -78,9 +78,36 @@ impl Task {
         self.with_tag("split", "held_out")
     }
 
-    /// Whether its template is kept from training, see [`Task::with_held_out`].
+    /// The same task, in an app that is kept from training. It is the tag `split` with the value `held_out_app`.
+    #[must_use]
+    pub fn with_held_out_app(self) -> Self {
+        self.with_tag("split", "held_out_app")
+    }
+
+    /// How far it is from what is trained on.
+    pub fn novelty(&self) -> Novelty {
+        match self.tags.get("split").map(String::as_str) {
+            Some("held_out") => Novelty::Template,
+            Some("held_out_app") => Novelty::App,
+            _ => Novelty::Instance,
+        }
+    }
+
+    /// Whether its template or its app is kept from training.
     pub fn is_held_out(&self) -> bool {
-        self.tags.get("split").is_some_and(|split| split == "held_out")
+        self.novelty() != Novelty::Instance
+    }
+
+    /// The same task with the turns that an expert takes, its report among them: the tag `expert_turns`.
+    #[must_use]
+    pub fn with_expert_turns(self, turns: usize) -> Self {
+        self.with_tag("expert_turns", turns.to_string())
+    }
+
+    /// The turns that an expert takes, where they are known.
+    pub fn expert_turns(&self) -> Option<usize> {
+        let turns: usize = self.tags.get("expert_turns")?.parse().ok()?;
+        (turns > 0).then_some(turns)
     }
 
     /// The same task with what its environment needs, as JSON: a number, text, or `serde_json::json!({...})`.
@@ -101,6 +128,23 @@ impl Task {
             Fault::new(FaultKind::Setup, "read task", message)
         })
     }
+}
+
+/// How far a task of an evaluation is from those that are trained on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Novelty {
+    /// Another instance of a template that is trained on.
+    Instance,
+    /// A template that is not trained on.
+    Template,
+    /// A template in an app that no training task uses.
+    App,
+}
+
+impl Novelty {
+    /// All, from near to far.
+    pub const ALL: [Self; 3] = [Self::Instance, Self::Template, Self::App];
 }
 
 /// An endless, seekable sequence of tasks: the same cursor always yields the same task, so a run can be resumed.

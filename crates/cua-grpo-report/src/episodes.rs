@@ -219,10 +219,23 @@ fn details(turn: &TurnRecord) -> String {
     html
 }
 
-/// Why an episode failed: each check with what it expected and found. Nothing for one that succeeded.
+/// Why an episode failed, each check with what it expected and found; and what it changed without being asked.
 fn why(episode: &EpisodeRecord) -> String {
-    if episode.success || episode.checks.is_empty() {
+    let changed = episode.side_effects.iter().flatten();
+    let changed: String = changed
+        .map(|line| {
+            format!(
+                "<li class=\"broken\"><b>not asked for</b> <code>{}</code></li>",
+                escape(line)
+            )
+        })
+        .collect();
+    let failed = !episode.success && !episode.checks.is_empty();
+    if !failed && changed.is_empty() {
         return String::new();
+    }
+    if !failed {
+        return format!("<ul class=\"why\">{changed}</ul>");
     }
     let mut html = "<ul class=\"why\">".to_owned();
     for check in &episode.checks {
@@ -243,7 +256,7 @@ fn why(episode: &EpisodeRecord) -> String {
             escape(&check.expected),
         );
     }
-    html + "</ul>"
+    html + &changed + "</ul>"
 }
 
 /// A screenshot with the touch drawn on it.

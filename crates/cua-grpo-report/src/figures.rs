@@ -1,8 +1,9 @@
 //! The charts of a run: what is drawn, in which order, and what a reader should make of it.
 
 use crate::chart::{Chart, Scale, Series, smooth};
+use crate::text::DISTANCES;
 use cua_grpo_train::compare::task_set;
-use cua_grpo_train::metrics::{Behaviour, EvalEvent, TrainEvent};
+use cua_grpo_train::metrics::{Behaviour, Conduct, EvalEvent, TrainEvent};
 
 type Points = Vec<(f64, f64)>;
 
@@ -12,6 +13,7 @@ pub(super) fn charts(trains: &[&TrainEvent], evals: &[&EvalEvent]) -> String {
     let charts = figures
         .learning()
         .into_iter()
+        .chain(figures.honesty())
         .chain(figures.episodes())
         .chain(figures.updates());
     charts.map(|chart| chart.render()).collect()
@@ -62,6 +64,73 @@ impl Figures<'_> {
         let mut series: Vec<_> = series.collect();
         series.reverse();
         series
+    }
+
+    /// One point for each evaluation on the task set of the last one; what was not measured is no point.
+    fn last_set(&self, value: impl Fn(&EvalEvent) -> Option<f64>) -> Points {
+        let Some(last) = self.evals.last() else {
+            return Vec::new();
+        };
+        let evals = self.evals.iter().filter(|eval| task_set(eval) == task_set(last));
+        evals
+            .filter_map(|eval| Some((eval.step as f64, value(eval)?)))
+            .collect()
+    }
+
+    /// Success by distance, where anything is held out; and what episodes did beside their tasks.
+    fn honesty(&self) -> Vec<Chart<'static>> {
+        let [near, templates, apps] = DISTANCES;
+        let far = |eval: &EvalEvent| {
+            let held_out = [eval.unseen_templates, eval.unseen_apps];
+            held_out.iter().flatten().any(|distance| distance.episodes > 0)
+        };
+        let mut charts = Vec::new();
+        if self.evals.iter().any(|eval| far(eval)) {
+            charts.push(Chart {
+                title: "Success by distance",
+                note: "Other instances of what is trained on, other templates, other apps: what is learnt carries less far \
+                       the farther it is. Intervals stand beside the bars above.",
+                scale: Scale::Percent,
+                reference: None,
+                series: vec![
+                    dotted(apps, "bad", self.last_set(|eval| eval.unseen_apps?.rate())),
+                    dotted(templates, "claimed", self.last_set(|eval| eval.unseen_templates?.rate())),
+                    dotted(near, "eval", self.last_set(|eval| eval.unseen_instances?.rate())),
+                ],
+            });
+        }
+        let share = |part: fn(&Conduct) -> Option<usize>, whole: fn(&EvalEvent, &Conduct) -> usize| {
+            self.last_set(|eval| {
+                let conduct = eval.conduct.as_ref()?;
+                let all = whole(eval, conduct);
+                (all > 0).then_some(part(conduct)? as f64 / all as f64)
+            })
+        };
+        charts.push(Chart {
+            title: "Beside the tasks",
+            note: "Shares of the episodes of an evaluation: success claimed that is none, success that is not claimed, and \
+                   changes that nobody asked for.",
+            scale: Scale::Share,
+            reference: None,
+            series: vec![
+                dotted(
+                    "side effects",
+                    "grey",
+                    share(|conduct| conduct.side_effects, |_, conduct| conduct.side_effects_known),
+                ),
+                dotted(
+                    "unreported successes",
+                    "claimed",
+                    share(|conduct| Some(conduct.unreported_successes), |eval, _| eval.episodes),
+                ),
+                dotted(
+                    "false completes",
+                    "bad",
+                    share(|conduct| Some(conduct.false_completes), |eval, _| eval.episodes),
+                ),
+            ],
+        });
+        charts
     }
 
     /// A share of what `whole` counts.

@@ -16,7 +16,7 @@ mod tests;
 
 pub use error::ReportError;
 pub use invocation::{INVOCATIONS, Invocation, read_invocations};
-pub use text::{before_after, by_distance, figures, incomplete, rough};
+pub use text::{before_after, by_distance, conduct, figures, incomplete, rough};
 pub use write::write_report;
 
 #[doc = include_str!("../README.md")]

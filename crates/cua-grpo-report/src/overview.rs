@@ -5,8 +5,8 @@ use crate::invocation::Invocation;
 use crate::text::distances;
 use cua_grpo_train::compare::{first_and_last, lost, requested, task_set};
 use cua_grpo_train::episodes::EpisodeRecord;
-use cua_grpo_train::interval::{in_words, wilson};
-use cua_grpo_train::metrics::{EvalEvent, TemplateCount, TrainEvent};
+use cua_grpo_train::interval::{in_words, wilson, words};
+use cua_grpo_train::metrics::{Conduct, EvalEvent, TemplateCount, TrainEvent};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -81,10 +81,7 @@ pub(super) fn hero(evals: &[&EvalEvent]) -> String {
     let Some((first, last)) = compared(evals) else {
         return "<p class=\"empty\">No evaluation yet.</p>".into();
     };
-    let bar = |label: &str, class: &str, eval: &EvalEvent| {
-        let solved = (eval.success_rate * eval.episodes as f64).round() as usize;
-        row(label, class, eval.success_rate, (solved, eval.episodes))
-    };
+    let bar = |label: &str, class: &str, eval: &EvalEvent| row(label, class, eval.success_rate, eval.interval());
     let gain = 100.0 * (last.success_rate - first.success_rate);
     let alone = first.step == last.step;
     let verdict = match (alone, evals.len()) {
@@ -98,34 +95,38 @@ pub(super) fn hero(evals: &[&EvalEvent]) -> String {
         bar(&format!("step {}", first.step), "before", &first)
     };
     format!(
-        "<div class=\"gain\"><strong>{verdict}</strong><span>tasks solved, greedy, {} instances never trained on</span>\
+        "<div class=\"gain\"><strong>{verdict}</strong><span>tasks solved, {} episodes on instances never trained on</span>\
          </div><div class=\"bars\">{}{}{}<p class=\"note\">The range is the 95 % Wilson interval of the rate.</p>{}</div>",
         last.episodes,
         before,
         bar(&format!("step {}", last.step), "after", &last),
-        apart(&first, &last),
+        apart(&first, &last) + &beside(&first, &last),
         warnings(&first, evals),
     )
 }
 
 /// A bar with its rate and interval.
-fn row(label: &str, class: &str, rate: f64, (solved, episodes): (usize, usize)) -> String {
+fn row(label: &str, class: &str, rate: f64, interval: Option<(f64, f64)>) -> String {
     let percent = 100.0 * rate;
     let width = percent.clamp(0.0, 100.0);
-    let interval = in_words(solved, episodes);
     format!(
         "<div class=\"row\"><span>{label}</span><div class=\"track\"><div class=\"fill {class}\" \
-         style=\"width:{width:.2}%\"></div>{}</div><b>{percent:.1}%</b><small>{interval}</small></div>",
-        whisker(solved, episodes)
+         style=\"width:{width:.2}%\"></div>{}</div><b>{percent:.1}%</b><small>{}</small></div>",
+        whisker(interval),
+        words(interval)
     )
 }
 
-/// Unseen instances and unseen templates apart, before and after; empty where no template is held out.
+/// Unseen instances, templates and apps apart, before and after; those of which nothing is played are named.
 fn apart(first: &EvalEvent, last: &EvalEvent) -> String {
     let mut html = String::new();
     let alone = first.step == last.step;
     let firsts = distances(first).into_iter().flatten();
     for ((name, before), (_, after)) in firsts.zip(distances(last).into_iter().flatten()) {
+        if after.episodes == 0 {
+            let _ = write!(html, "<p class=\"note\">{name}: none played</p>");
+            continue;
+        }
         let _ = write!(html, "<p class=\"note\">{name} ({} episodes)</p>", after.episodes);
         for (event, distance, class) in [(first, before, "before"), (last, after, "after")] {
             if let Some(rate) = distance.rate().filter(|_| !alone || class == "after") {
@@ -133,7 +134,7 @@ fn apart(first: &EvalEvent, last: &EvalEvent) -> String {
                     &format!("step {}", event.step),
                     class,
                     rate,
-                    (distance.solved, distance.episodes),
+                    distance.low.zip(distance.high),
                 );
             }
         }
@@ -141,9 +142,64 @@ fn apart(first: &EvalEvent, last: &EvalEvent) -> String {
     html
 }
 
+/// What episodes did beside their tasks, and pass@k, as a table; empty where nothing of it is known.
+fn beside(first: &EvalEvent, last: &EvalEvent) -> String {
+    let events: Vec<&EvalEvent> = match first.step == last.step {
+        true => vec![last],
+        false => vec![first, last],
+    };
+    let count = |known: Option<usize>| known.map_or_else(|| "not known".to_owned(), |count| count.to_string());
+    let of = |value: &dyn Fn(&Conduct) -> String| -> Option<Vec<String>> {
+        let cells = events.iter().map(|event| event.conduct.as_ref().map(value));
+        cells.collect()
+    };
+    let turns = |conduct: &Conduct| {
+        let ratio = conduct.turns_over_expert;
+        ratio.map_or_else(|| "not known".to_owned(), |ratio| format!("{ratio:.2}"))
+    };
+    let mut rows: Vec<(String, Option<Vec<String>>)> = vec![
+        (
+            "claimed, and not so".into(),
+            of(&|conduct| conduct.false_completes.to_string()),
+        ),
+        (
+            "solved, and not claimed".into(),
+            of(&|conduct| conduct.unreported_successes.to_string()),
+        ),
+        (
+            "changed what nobody asked for".into(),
+            of(&|conduct| count(conduct.side_effects)),
+        ),
+        ("turns over the expert's, when solved".into(), of(&turns)),
+    ];
+    let mut known: Vec<&String> = last.pass_at.keys().collect();
+    known.sort_by_key(|k| k.len());
+    for k in known {
+        let cells = events
+            .iter()
+            .map(|event| Some(format!("{:.1} %", 100.0 * event.pass_at.get(k)?)));
+        rows.push((format!("pass@{k}"), cells.collect()));
+    }
+    let rows = rows.into_iter().filter_map(|(name, cells)| {
+        let cells: String = cells?.iter().map(|cell| format!("<td>{cell}</td>")).collect();
+        Some(format!("<tr><td>{name}</td>{cells}</tr>"))
+    });
+    let rows: String = rows.collect();
+    if rows.is_empty() {
+        return rows;
+    }
+    let head: String = events
+        .iter()
+        .map(|event| format!("<th>step {}</th>", event.step))
+        .collect();
+    format!(
+        "<table class=\"templates\"><thead><tr><th>episodes that</th>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    )
+}
+
 /// The interval drawn over a bar.
-fn whisker(solved: usize, episodes: usize) -> String {
-    wilson(solved, episodes).map_or_else(String::new, |(low, high)| {
+fn whisker(interval: Option<(f64, f64)>) -> String {
+    interval.map_or_else(String::new, |(low, high)| {
         let (left, width) = (100.0 * low, 100.0 * (high - low));
         format!("<i class=\"whisker\" style=\"left:{left:.2}%;width:{width:.2}%\"></i>")
     })
@@ -252,7 +308,7 @@ fn cell(count: TemplateCount, last: bool) -> String {
          style=\"width:{width:.2}%\"></i>{}</span><span class=\"interval\">{}</span></td>",
         count.solved,
         count.episodes,
-        whisker(count.solved, count.episodes),
+        whisker(wilson(count.solved, count.episodes)),
         in_words(count.solved, count.episodes)
     )
 }

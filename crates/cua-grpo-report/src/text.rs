@@ -2,7 +2,6 @@
 
 use cua_grpo_train::compare::{lost, requested};
 use cua_grpo_train::instances::Distance;
-use cua_grpo_train::interval::in_words;
 use cua_grpo_train::metrics::{EvalEvent, TrainEvent};
 use std::time::Duration;
 
@@ -17,7 +16,8 @@ pub fn before_after(before: &EvalEvent, after: &EvalEvent) -> String {
             100.0 * after.success_rate,
             after.episodes,
             100.0 * after.claimed_success_rate,
-        ) + &by_distance(after);
+        ) + &by_distance(after)
+            + &conduct(after);
     }
     let percent = |value: f64| format!("{:.1} %", 100.0 * value);
     let points = |from: f64, to: f64| format!("{:+.1} points", 100.0 * (to - from));
@@ -34,9 +34,7 @@ pub fn before_after(before: &EvalEvent, after: &EvalEvent) -> String {
         .zip(distances(after).into_iter().flatten());
     let apart = pairs.filter_map(|((name, before), (_, after))| {
         let (from, to) = (before.rate()?, after.rate()?);
-        let shown = |rate: f64, distance: Distance| {
-            format!("{} ({})", percent(rate), in_words(distance.solved, distance.episodes))
-        };
+        let shown = |rate: f64, distance: Distance| format!("{} ({})", percent(rate), distance.interval());
         let name = format!("  {name} ({})", after.episodes);
         Some([name, shown(from, before), shown(to, after), points(from, to)])
     });
@@ -60,11 +58,20 @@ pub fn before_after(before: &EvalEvent, after: &EvalEvent) -> String {
             format!("{:+.1}", after.turns_mean - before.turns_mean),
         ],
     ];
+    let pass = after.attempts.and_then(|k| {
+        let of = |event: &EvalEvent| event.pass_at.get(&k.to_string()).copied();
+        let (from, to) = (of(before)?, of(after)?);
+        Some([format!("pass@{k}"), percent(from), percent(to), points(from, to)])
+    });
+    let how = match after.attempts {
+        None => "greedy".to_owned(),
+        Some(attempts) => format!("{attempts} attempts at each"),
+    };
     let head = [
         match requested(after).saturating_sub(after.episodes) {
-            0 => format!("{} unseen instances, greedy", after.episodes),
+            0 => format!("{} unseen instances, {how}", instances(after)),
             _ => format!(
-                "{} of {} unseen instances, greedy (the others lost to faults)",
+                "{} of {} episodes on unseen instances, {how} (the others lost to faults)",
                 after.episodes,
                 requested(after)
             ),
@@ -73,8 +80,8 @@ pub fn before_after(before: &EvalEvent, after: &EvalEvent) -> String {
         format!("after (step {})", after.step),
         "change".into(),
     ];
-    let first = [head, solved].into_iter().chain(apart);
-    let all: Vec<[String; 4]> = first.chain(rows).collect();
+    let first = [head, solved].into_iter().chain(apart).chain(pass);
+    let all: Vec<[String; 4]> = first.chain(rows).chain(beside(before, after)).collect();
     let width = |column: usize| {
         all.iter()
             .map(|row| row[column].chars().count())
@@ -97,27 +104,99 @@ pub fn before_after(before: &EvalEvent, after: &EvalEvent) -> String {
     text
 }
 
-/// What the two kinds of unseen tasks are called.
-pub(crate) const DISTANCES: [&str; 2] = ["unseen instances of trained templates", "unseen templates"];
-
-/// Instances of templates that are trained on and of those that are held out, with their names; none where none is held out.
-pub(crate) fn distances(event: &EvalEvent) -> Option<[(&'static str, Distance); 2]> {
-    let [near, far] = DISTANCES;
-    Some([(near, event.unseen_instances?), (far, event.unseen_templates?)])
+/// Rows of what episodes did beside their tasks, where both evaluations have it.
+fn beside(before: &EvalEvent, after: &EvalEvent) -> Vec<[String; 4]> {
+    let (Some(from), Some(to)) = (&before.conduct, &after.conduct) else {
+        return Vec::new();
+    };
+    let count = |name: &str, from: usize, to: usize| {
+        let change = to as i64 - from as i64;
+        [name.to_owned(), from.to_string(), to.to_string(), format!("{change:+}")]
+    };
+    let mut rows = vec![
+        count("false completes", from.false_completes, to.false_completes),
+        count(
+            "unreported successes",
+            from.unreported_successes,
+            to.unreported_successes,
+        ),
+    ];
+    if let (Some(from), Some(to)) = (from.side_effects, to.side_effects) {
+        rows.push(count("episodes with side effects", from, to));
+    }
+    if let (Some(from), Some(to)) = (from.turns_over_expert, to.turns_over_expert) {
+        let words = |ratio: f64| format!("{ratio:.2}");
+        let name = "turns over the expert's, when solved".to_owned();
+        rows.push([name, words(from), words(to), format!("{:+.2}", to - from)]);
+    }
+    rows
 }
 
-/// Two lines, of unseen instances and of unseen templates, each with its 95 % interval; empty where no template is held out.
+/// Instances whose attempts an evaluation has.
+fn instances(event: &EvalEvent) -> usize {
+    event.episodes.div_ceil(event.attempts.unwrap_or(1))
+}
+
+/// What the three kinds of unseen tasks are called, from near to far.
+pub(crate) const DISTANCES: [&str; 3] = [
+    "unseen instances of trained templates",
+    "unseen templates",
+    "unseen apps",
+];
+
+/// Unseen instances of templates that are trained on, unseen templates and unseen apps, with their names; none in files of
+/// older versions.
+pub(crate) fn distances(event: &EvalEvent) -> Option<[(&'static str, Distance); 3]> {
+    let [near, far, farthest] = DISTANCES;
+    Some([
+        (near, event.unseen_instances?),
+        (far, event.unseen_templates.unwrap_or_default()),
+        (farthest, event.unseen_apps.unwrap_or_default()),
+    ])
+}
+
+/// A line for each distance, with its 95 % interval; those of which nothing is played are named on one.
 pub fn by_distance(event: &EvalEvent) -> String {
-    let line = |(name, distance): (&str, Distance)| match distance.rate() {
-        None => format!("  {name}: none played\n"),
-        Some(rate) => format!(
-            "  {name}: {:.1} % of {} solved ({}, 95 % interval)\n",
+    let (mut text, mut none) = (String::new(), Vec::new());
+    for (name, distance) in distances(event).into_iter().flatten() {
+        let Some(rate) = distance.rate() else {
+            none.push(name);
+            continue;
+        };
+        let pass = match (distance.pass_at_k, event.attempts) {
+            (Some(pass), Some(k)) => format!(", pass@{k} {:.1} %", 100.0 * pass),
+            _ => String::new(),
+        };
+        text += &format!(
+            "  {name}: {:.1} % of {} solved ({}, 95 % interval){pass}\n",
             100.0 * rate,
             distance.episodes,
-            in_words(distance.solved, distance.episodes)
-        ),
+            distance.interval()
+        );
+    }
+    if !none.is_empty() {
+        text += &format!("  {}: none played\n", none.join(", "));
+    }
+    text
+}
+
+/// A line of what episodes did beside their tasks; empty in files of older versions.
+pub fn conduct(event: &EvalEvent) -> String {
+    let Some(conduct) = &event.conduct else {
+        return String::new();
     };
-    distances(event).into_iter().flatten().map(line).collect()
+    let effects = match conduct.side_effects {
+        None => "side effects not known".to_owned(),
+        Some(count) => format!("side effects in {count} of {}", conduct.side_effects_known),
+    };
+    let turns = match conduct.turns_over_expert {
+        None => String::new(),
+        Some(ratio) => format!(", turns {ratio:.2} times the expert's when solved"),
+    };
+    format!(
+        "  {} false completes, {} unreported successes, {effects}{turns}\n",
+        conduct.false_completes, conduct.unreported_successes
+    )
 }
 
 /// The figures of a step on one line.
@@ -171,6 +250,7 @@ pub fn rough(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cua_grpo_train::metrics::Conduct;
 
     #[test]
     fn the_table_tells_the_gain_in_points() {
@@ -215,7 +295,7 @@ mod tests {
         assert_eq!(
             lines,
             "  unseen instances of trained templates: 80.0 % of 15 solved (55 % to 93 %, 95 % interval)\n  unseen templates: \
-             40.0 % of 5 solved (12 % to 77 %, 95 % interval)\n"
+             40.0 % of 5 solved (12 % to 77 %, 95 % interval)\n  unseen apps: none played\n"
         );
         let table = before_after(&before, &after);
         for words in [
@@ -227,12 +307,60 @@ mod tests {
             assert!(table.contains(words), "{words}: {table}");
         }
         assert!(before_after(&after, &after).ends_with(&lines));
-        assert_eq!(by_distance(&EvalEvent::default()), "");
+        assert_eq!(by_distance(&EvalEvent::default()), "", "a file of an older version");
         let none = EvalEvent {
             unseen_instances: Some(Distance::new(0, 0)),
             ..after
         };
-        assert!(by_distance(&none).contains("trained templates: none played"));
+        assert!(by_distance(&none).ends_with("trained templates, unseen apps: none played\n"));
+    }
+
+    #[test]
+    fn apps_attempts_and_conduct_are_told() {
+        let distance = Distance {
+            pass_at_k: Some(0.6),
+            ..Distance::new(2, 10)
+        };
+        let after = EvalEvent {
+            step: 9,
+            episodes: 10,
+            requested: Some(10),
+            attempts: Some(2),
+            pass_at: [("1".to_owned(), 0.2), ("2".to_owned(), 0.6)].into(),
+            unseen_instances: Some(Distance::new(5, 10)),
+            unseen_templates: Some(Distance::new(3, 10)),
+            unseen_apps: Some(distance),
+            conduct: Some(Conduct {
+                false_completes: 3,
+                unreported_successes: 1,
+                side_effects: Some(2),
+                side_effects_known: 10,
+                turns_over_expert: Some(1.5),
+            }),
+            ..Default::default()
+        };
+        let line = "unseen apps: 20.0 % of 10 solved (6 % to 51 %, 95 % interval), pass@2 60.0 %";
+        assert!(by_distance(&after).contains(line), "{}", by_distance(&after));
+        assert_eq!(by_distance(&after).lines().count(), 3);
+        let words = "3 false completes, 1 unreported successes, side effects in 2 of 10, turns 1.50 times the expert's";
+        assert!(conduct(&after).contains(words), "{}", conduct(&after));
+        let before = EvalEvent {
+            step: 0,
+            pass_at: [("1".to_owned(), 0.1), ("2".to_owned(), 0.2)].into(),
+            conduct: Some(Conduct::default()),
+            ..after.clone()
+        };
+        let table = before_after(&before, &after);
+        for words in [
+            "5 unseen instances, 2 attempts at each",
+            "unseen apps (10)",
+            "pass@2",
+            "+40.0 points",
+            "+3",
+        ] {
+            assert!(table.contains(words), "{words}: {table}");
+        }
+        assert!(!table.contains("side effects"), "nobody could tell before: {table}");
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! Which evaluations can be compared: those of one task set, on the instances that neither has lost.
 
-use crate::config::{TrainConfig, WeightDtype};
+use crate::config::{SuccessRequires, TrainConfig, WeightDtype};
 use crate::instances::Instances;
 use crate::metrics::EvalEvent;
-use cua_grpo_core::TaskSource;
+use cua_grpo_core::{Novelty, TaskSource};
 use cua_grpo_model::placement::DeviceSpec;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -35,11 +35,21 @@ pub fn task_set_of(config: &TrainConfig, tasks: &dyn TaskSource) -> String {
         let (dtype, four_bits, cpu) = arithmetic;
         parts.push(serde_json::json!([dtype, four_bits, cpu]));
     }
-    let held_out: Vec<u64> = (0..config.eval_episodes as u64)
-        .filter(|&cursor| tasks.task(cursor).is_held_out())
-        .collect();
-    if let (Value::Array(parts), false) = (&mut made_of, held_out.is_empty()) {
-        parts.push(serde_json::json!({ "held_out": held_out }));
+    let apart = |kind: Novelty| -> Vec<u64> {
+        let all = 0..config.eval_episodes as u64;
+        all.filter(|&cursor| tasks.task(cursor).novelty() == kind).collect()
+    };
+    let (held_out, apps) = (apart(Novelty::Template), apart(Novelty::App));
+    // What is as it was before a key came is not named either.
+    let state_alone = config.success_requires == SuccessRequires::State;
+    let sampled = (config.eval_attempts > 1)
+        .then(|| serde_json::json!([config.eval_attempts, config.temperature, config.top_p, config.top_k]));
+    if let Value::Array(parts) = &mut made_of {
+        let mut name = |named: bool, part: Value| parts.extend(named.then_some(part));
+        name(!held_out.is_empty(), serde_json::json!({ "held_out": held_out }));
+        name(!apps.is_empty(), serde_json::json!({ "held_out_apps": apps }));
+        name(!state_alone, serde_json::json!({ "success": config.success_requires }));
+        name(sampled.is_some(), serde_json::json!({ "attempts": sampled }));
     }
     let mut text = format!("{:x}", Sha256::digest(made_of.to_string()));
     text.truncate(12);
@@ -48,10 +58,23 @@ pub fn task_set_of(config: &TrainConfig, tasks: &dyn TaskSource) -> String {
 
 /// Writes what is compared into the event of an evaluation.
 pub fn describe(event: &mut EvalEvent, task_set: &str, instances: Instances) {
-    event.requested = Some(instances.len());
+    event.requested = Some(instances.len() * instances.each());
     event.task_set = Some(task_set.into());
-    (event.unseen_instances, event.unseen_templates) = instances.distances(0..instances.len()).unzip();
+    measure(event, &instances, 0..instances.len());
     event.instances = Some(instances);
+}
+
+/// Writes the figures by distance and by number of attempts on the instances `among`.
+fn measure(event: &mut EvalEvent, instances: &Instances, among: impl Iterator<Item = usize> + Clone) {
+    let [near, templates, apps] = instances.distances(among.clone()).map(Some);
+    (event.unseen_instances, event.unseen_templates, event.unseen_apps) = (near, templates, apps);
+    event.attempts = instances.attempts.as_ref().map(|attempts| attempts.each);
+    let all = event.attempts.unwrap_or_default();
+    let powers = std::iter::successors(Some(1), |k| Some(k * 2)).take_while(|k| *k < all);
+    let each = powers
+        .chain(event.attempts)
+        .map(|k| Some((k.to_string(), instances.pass_at(k, among.clone())?)));
+    event.pass_at = each.flatten().collect();
 }
 
 /// Episodes that were asked for.
@@ -86,24 +109,27 @@ fn on_common_instances(first: &EvalEvent, last: &EvalEvent) -> Option<(EvalEvent
     let common: Vec<usize> = (0..before.len().min(after.len()))
         .filter(|&index| before.has(index) && after.has(index))
         .collect();
-    if common.is_empty() {
+    if common.is_empty() || before.each() != after.each() {
         return None;
     }
     let restricted = |event: &EvalEvent, instances: &Instances| {
         let mean =
             |value: &dyn Fn(usize) -> f64| common.iter().map(|&index| value(index)).sum::<f64>() / common.len() as f64;
-        let (unseen_instances, unseen_templates) = instances.distances(common.iter().copied()).unzip();
-        let share = |signs: &str| mean(&|index| f64::from(u8::from(signs.as_bytes()[index] == b'1')));
-        EvalEvent {
-            episodes: common.len(),
-            success_rate: share(&instances.solved),
-            claimed_success_rate: share(&instances.claimed),
+        let [solved, claimed, ended] = instances.totals(common.iter().copied());
+        let share = |count: usize| count as f64 / ended.max(1) as f64;
+        let turns = mean(&|index| instances.turns[index].unwrap_or_default() as f64);
+        let mut restricted = EvalEvent {
+            episodes: ended,
+            success_rate: share(solved),
+            claimed_success_rate: share(claimed),
             reward_mean: mean(&|index| instances.reward[index].unwrap_or_default()),
-            turns_mean: mean(&|index| instances.turns[index].unwrap_or_default() as f64),
-            unseen_instances,
-            unseen_templates,
+            turns_mean: turns / instances.each() as f64,
+            // It is not kept by instance.
+            conduct: None,
             ..event.clone()
-        }
+        };
+        measure(&mut restricted, instances, common.iter().copied());
+        restricted
     };
     Some((restricted(first, before), restricted(last, after), common.len()))
 }
@@ -132,6 +158,7 @@ mod tests {
                 .map(|solved| solved.map(|solved| f64::from(u8::from(solved))))
                 .collect(),
             held_out: None,
+            attempts: None,
             turns: all
                 .iter()
                 .enumerate()
@@ -177,7 +204,7 @@ mod tests {
             "the lost instance is out on both sides"
         );
         assert_eq!((rates(&after), after.choosing_rate()), ([Some(0.0), Some(1.0)], 0.0));
-        assert_eq!(eval(0, "a", "10").unseen_templates, None);
+        assert_eq!(eval(0, "a", "10").unseen_templates.unwrap().rate(), None);
     }
 
     #[test]
@@ -208,6 +235,46 @@ mod tests {
         }
     }
 
+    /// The same, in an app that is held out.
+    struct OtherApp;
+
+    impl TaskSource for OtherApp {
+        fn task(&self, cursor: u64) -> cua_grpo_core::Task {
+            Say("do").task(cursor).with_held_out_app()
+        }
+    }
+
+    #[test]
+    fn several_attempts_are_compared_on_common_instances_by_all_of_them() {
+        let with = |step, counts: [[usize; 3]; 3]| {
+            let mut event = eval(step, "a", "1-1");
+            let mut instances = event.instances.take().unwrap();
+            instances.solved = counts
+                .iter()
+                .map(|[_, _, ended]| if *ended == 2 { '1' } else { '-' })
+                .collect();
+            (instances.reward, instances.turns) = (vec![Some(0.5); 3], vec![Some(6); 3]);
+            let counts = counts.to_vec();
+            instances.attempts = Some(crate::instances::Attempts { each: 2, counts });
+            event.episodes = instances.totals(0..3)[2];
+            describe(&mut event, "a", instances);
+            event
+        };
+        let before = with(0, [[1, 2, 2], [2, 2, 2], [0, 0, 2]]);
+        let after = with(9, [[2, 2, 2], [0, 0, 1], [1, 1, 2]]);
+        assert_eq!((requested(&after), lost(&after), after.attempts), (6, 1, Some(2)));
+        assert_eq!(
+            before.pass_at,
+            [("1".to_owned(), 0.5), ("2".to_owned(), 2.0 / 3.0)].into()
+        );
+        let (before, after, common) = first_and_last([&before, &after]).unwrap();
+        assert_eq!((common, before.episodes, after.episodes), (2, 4, 4));
+        assert_eq!((before.success_rate, after.success_rate), (0.25, 0.75));
+        assert_eq!((before.claimed_success_rate, before.turns_mean), (0.5, 3.0));
+        assert_eq!((before.pass_at["2"], after.pass_at["2"]), (0.5, 1.0));
+        assert_eq!(after.unseen_instances.unwrap().pass_at_k, Some(1.0));
+    }
+
     #[test]
     fn whatever_changes_instances_or_conditions_makes_another_task_set() {
         let base = TrainConfig {
@@ -215,7 +282,7 @@ mod tests {
             load_in_4bit: false,
             ..Default::default()
         };
-        let changes: [&dyn Fn(&mut TrainConfig); 11] = [
+        let changes: [&dyn Fn(&mut TrainConfig); 13] = [
             &|config| config.eval_seed += 1,
             &|config| config.eval_episodes += 1,
             &|config| config.templates = vec!["wifi".into()],
@@ -226,6 +293,8 @@ mod tests {
             &|config| config.gbox_base_url = "https://example.org".into(),
             &|config| config.dtype = WeightDtype::Bf16,
             &|config| config.load_in_4bit = true,
+            &|config| config.success_requires = SuccessRequires::State,
+            &|config| config.eval_attempts = 4,
             &|config| config.device = DeviceSpec::Cuda(0),
         ];
         let mut names = vec![task_set_of(&base, &Say("do"))];
@@ -238,6 +307,7 @@ mod tests {
         }
         assert_ne!(task_set_of(&base, &Say("do")), task_set_of(&base, &Say("please do")));
         assert_ne!(task_set_of(&base, &Say("do")), task_set_of(&base, &Apart));
+        assert_ne!(task_set_of(&base, &Apart), task_set_of(&base, &OtherApp));
         let mut same = base.clone();
         (same.seed, same.learning_rate, same.concurrency) = (1, 1.0, 1);
         let on = |card| TrainConfig {

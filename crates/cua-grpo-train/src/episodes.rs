@@ -61,6 +61,12 @@ pub struct EpisodeRecord {
     pub success: bool,
     /// What the policy claimed; null when it made no report.
     pub claimed: Option<bool>,
+    /// What it said in its report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<String>,
+    /// What it changed although the task did not ask for it; null where the environment could not tell.
+    #[serde(default)]
+    pub side_effects: Option<Vec<String>>,
     /// The reward.
     pub reward: f32,
     /// What the episode counted for in training; null where it was not trained on.
@@ -184,6 +190,8 @@ pub fn save_episode(
         instruction: task.instruction.clone(),
         success: episode.facts.verified,
         claimed: episode.facts.claimed,
+        report: episode.facts.report.clone(),
+        side_effects: episode.facts.side_effects.clone(),
         reward: episode.reward,
         advantage,
         checks: episode.facts.checks.clone(),

@@ -1,19 +1,19 @@
-//! Greedy episodes on task instances that training never sees.
+//! Episodes on task instances that training never sees: greedy, or several sampled attempts at each.
 
 use crate::compare::{describe, task_set_of};
 use crate::config::TrainConfig;
 use crate::faults::{Counter, DeviceCounts, FaultFigures, TooMany, check_lost, first_fault};
 use crate::instances::Instances;
-use crate::interval::in_words;
+use crate::interval::{wilson_of, words};
 use crate::metrics::{EvalEvent, TemplateCount};
-use crate::summary::{behaviour, by_template};
+use crate::summary::{behaviour, by_template, conduct};
 use anyhow::Result;
 use cua_grpo_core::{Environment, EnvironmentFactory, Episode, Fault, FaultKind, Reward, Row, Task, TaskSource};
 use cua_grpo_model::Policy;
 use cua_grpo_model::generate::{Batching, Generator, ModelSampler, OnUpdate};
 use cua_grpo_model::processor::ChatRenderer;
 use cua_grpo_rollout::{
-    CancellationToken, EngineError, GroupRequest, Progress, RolloutConfig, RolloutEngine, TaskCursor,
+    CancellationToken, Collection, EngineError, GroupRequest, Progress, RolloutConfig, RolloutEngine, TaskCursor,
 };
 use std::sync::Arc;
 use std::time::Instant;
@@ -21,8 +21,12 @@ use std::time::Instant;
 /// What is evaluated on.
 #[derive(Debug, Clone)]
 pub struct Evaluation {
-    /// Number of task instances, one episode each.
+    /// Number of task instances.
     pub episodes: usize,
+    /// Attempts at each: 1 is greedy, more are sampled.
+    pub attempts: usize,
+    /// Temperature, top-p and top-k of sampled attempts.
+    pub sampling: (f64, f64, usize),
     /// Seed of the instances.
     pub seed: u64,
     /// Templates to draw from; empty means all.
@@ -50,6 +54,8 @@ impl Evaluation {
     pub fn of(config: &TrainConfig, tasks: &dyn TaskSource) -> Self {
         Self {
             episodes: config.eval_episodes,
+            attempts: config.eval_attempts,
+            sampling: (config.temperature, config.top_p, config.top_k),
             seed: config.eval_seed,
             templates: config.templates.clone(),
             max_turns: config.max_turns,
@@ -63,16 +69,20 @@ impl Evaluation {
         }
     }
 
-    /// The rollout configuration: greedy and in lockstep, so equal weights give equal results.
+    /// The rollout configuration: greedy where there is one attempt, and in lockstep, so equal weights give equal results.
     pub fn rollout(&self) -> RolloutConfig {
+        let (temperature, top_p, top_k) = match self.attempts {
+            0 | 1 => (0.0, 1.0, 0),
+            _ => self.sampling,
+        };
         RolloutConfig {
             concurrency: self.concurrency,
             max_turns: self.max_turns,
             max_context_tokens: self.max_context_tokens,
             max_new_tokens: self.max_new_tokens,
-            temperature: 0.0,
-            top_p: 1.0,
-            top_k: 0,
+            temperature: temperature as f32,
+            top_p: top_p as f32,
+            top_k,
             max_retries: self.max_retries,
             seed: self.seed,
             lockstep: true,
@@ -80,8 +90,9 @@ impl Evaluation {
         }
     }
 
-    /// Plays the episodes of the first tasks of `venue` with `engine`, whose configuration is replaced. `step` is that
-    /// after which the policy was saved, where it is known; the event says 0 where it is not.
+    /// Plays the episodes of the first tasks of `venue` with `engine`, whose configuration is replaced. What is lost to
+    /// faults is played once more at the end, unless all was. `step` is that after which the policy was saved, where it is
+    /// known; the event says 0 where it is not.
     ///
     /// When more than `max_lost_share` of the episodes were lost, the event says so ([`EvalEvent::failed`]).
     ///
@@ -99,15 +110,23 @@ impl Evaluation {
         let tasks = cursor.next_tasks(self.episodes);
         let requests = tasks
             .into_iter()
-            .map(|task| GroupRequest { task, group_size: 1 })
+            .map(|task| GroupRequest {
+                task,
+                group_size: self.attempts,
+            })
             .collect();
+        let engine = engine.with_config(self.rollout())?;
         let kept = self.saved;
-        let engine = engine.with_config(self.rollout())?.thinned(move |slot, episode| {
+        let whole = engine.clone().thinned(move |slot, episode| {
             if slot >= kept {
                 forget(episode);
             }
         });
-        let collection = engine.collect(requests, 0, cancel).await?;
+        let mut collection = whole.collect(requests, 0, cancel.clone()).await?;
+        if collection.stats.lost > 0 && collection.stats.episodes > 0 {
+            self.repeat(&engine, &mut collection, cancel).await?;
+        }
+        let collection = collection;
         let (lost, asked) = (collection.stats.lost, collection.stats.slots);
         let first = first_fault(&collection.groups);
         let what = step.map_or_else(
@@ -116,7 +135,7 @@ impl Evaluation {
         );
         let enough = check_lost(&what, lost, asked, self.max_lost_share, first.as_deref());
         let losses = FaultFigures::of(&collection.stats, mark, (venue.counter)());
-        let instances = Instances::of(&collection.groups);
+        let instances = Instances::of(&collection.groups, self.attempts);
         let groups = collection.groups.into_iter();
         let episodes: Vec<(Task, Episode)> = groups
             .flat_map(|group| {
@@ -137,6 +156,7 @@ impl Evaluation {
             reward_mean: mean(&|episode| f64::from(episode.reward)),
             turns_mean: mean(&|episode| episode.facts.turns as f64),
             behaviour: Some(behaviour(episodes.iter().map(|(_, episode)| episode))),
+            conduct: Some(conduct(episodes.iter().map(|(task, episode)| (task, episode)))),
             templates: by_template(&episodes),
             faults: collection.stats.faults.total(),
             losses,
@@ -146,6 +166,57 @@ impl Evaluation {
         };
         describe(&mut event, &self.task_set, instances);
         Ok(EvalResult { event, episodes })
+    }
+
+    /// Plays the lost attempts of a collection once more, and puts what comes out in their places.
+    async fn repeat(
+        &self,
+        engine: &RolloutEngine,
+        collection: &mut Collection,
+        cancel: CancellationToken,
+    ) -> Result<()> {
+        let groups = collection.groups.iter().enumerate();
+        let lacking: Vec<(usize, usize)> = groups
+            .map(|(index, group)| (index, self.attempts - group.episodes.len()))
+            .filter(|(_, count)| *count > 0)
+            .collect();
+        tracing::info!(
+            episodes = collection.stats.lost,
+            "lost episodes of the evaluation are played once more"
+        );
+        let request = |(index, group_size): &(usize, usize)| GroupRequest {
+            task: collection.groups[*index].task.clone(),
+            group_size: *group_size,
+        };
+        let slots = lacking.iter().flat_map(|(index, count)| {
+            let first = index * self.attempts;
+            first..first + count
+        });
+        let (slots, kept): (Vec<usize>, usize) = (slots.collect(), self.saved);
+        let engine = engine.clone().thinned(move |slot, episode| {
+            if slots.get(slot).is_none_or(|slot| *slot >= kept) {
+                forget(episode);
+            }
+        });
+        let again = engine.collect(lacking.iter().map(request).collect(), 1, cancel).await?;
+        let asked = collection.stats.slots;
+        collection.stats.merge(&again.stats);
+        (collection.stats.slots, collection.stats.lost) = (asked, again.stats.lost);
+        for ((index, _), more) in lacking.into_iter().zip(again.groups) {
+            let group = &mut collection.groups[index];
+            let first = group
+                .episodes
+                .iter()
+                .map(|episode| episode.attempt + 1)
+                .max()
+                .unwrap_or(0);
+            group.episodes.extend(more.episodes.into_iter().map(|mut episode| {
+                episode.attempt += first;
+                episode
+            }));
+            group.faults = more.faults;
+        }
+        Ok(())
     }
 }
 
@@ -171,7 +242,9 @@ impl EvalResult {
         let templates = self.event.templates.iter();
         templates
             .map(|(template, TemplateCount { solved, episodes })| {
-                let interval = in_words(*solved, *episodes);
+                // Attempts at one instance are alike: the instances count.
+                let count = episodes.div_ceil(self.event.attempts.unwrap_or(1));
+                let interval = words(wilson_of(*solved as f64 / *episodes as f64, count));
                 format!("  {template:<28} {solved:>3} of {episodes:<3}  {interval:>14}\n")
             })
             .collect()
@@ -273,3 +346,6 @@ pub async fn evaluate(
 pub fn interrupted(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(EngineError::Cancelled { .. }))
 }
+
+#[cfg(test)]
+mod tests;

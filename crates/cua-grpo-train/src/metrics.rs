@@ -4,13 +4,15 @@
 //! leaves out such a torn last line. Keys that end in `_s` are wall-clock seconds or rates by them; all others but `run`,
 //! which names the timeline that wrote the line, are equal between a resumed run and one that was never interrupted.
 
+mod conduct;
 mod error;
 mod event;
 mod read;
 
 pub use crate::layout::METRICS;
 pub use error::MetricsError;
-pub use event::{Behaviour, EvalEvent, Line, TemplateCount, TrainEvent, UpdateFigures};
+pub use conduct::{Behaviour, Conduct};
+pub use event::{EvalEvent, Line, TemplateCount, TrainEvent, UpdateFigures};
 pub use read::{Stretch, read_metrics, timelines};
 
 use crate::files::{Limit, io, ops, read_start};
@@ -183,6 +185,7 @@ mod tests {
         let page = include_str!("../../../docs/METRICS.md");
         let mut train = TrainEvent {
             behaviour: Some(Behaviour::default()),
+            conduct: Some(Conduct::default()),
             action_errors: Some(0),
             kept_mass_mean: Some(1.0),
             ..Default::default()
@@ -194,8 +197,15 @@ mod tests {
             ..Default::default()
         };
         let held_out = crate::instances::Instances {
-            held_out: Some(String::new()),
-            ..Default::default()
+            solved: "1".into(),
+            claimed: "1".into(),
+            reward: vec![Some(1.0)],
+            turns: vec![Some(2)],
+            held_out: Some("0".into()),
+            attempts: Some(crate::instances::Attempts {
+                each: 2,
+                counts: vec![[1, 1, 2]],
+            }),
         };
         crate::compare::describe(&mut eval, "set", held_out);
         for event in [Line::Train(train), Line::Eval(eval)] {

@@ -6,6 +6,8 @@
 //! | `completion` | 1 when it does; 0.1 when the policy ended the episode itself; else 0 | the original |
 //! | `efficiency` | as `completion` with -0.5 for 0, less 0.02 a turn and 0.1 a reply that could not be carried out | the original |
 //! | `shaped` | `completion`, plus 0.5 when the state fulfils the task, at most 1 | the original |
+//! | `false_complete` | 1 when success is claimed that the state does not show, else 0; a penalty, by a weight below 0 | ours |
+//! | `side_effects` | 1 when something changed that the task did not ask for, else 0, also where nobody can tell; a penalty | ours |
 //! | `random` | a coin | the control experiment |
 //!
 //! Departure from the original: whether a task is done is what the device shows, never what the policy says.
@@ -29,6 +31,11 @@ impl RewardKind {
             Self::Completion => completion(0.0),
             Self::Efficiency => completion(-0.5) - 0.02 * facts.turns as f32 - 0.1 * facts.action_errors as f32,
             Self::Shaped => (completion(0.0) + 0.5 * f32::from(u8::from(facts.verified))).min(1.0),
+            Self::FalseComplete => f32::from(u8::from(facts.is_false_complete())),
+            Self::SideEffects => {
+                let changed = facts.side_effects.as_ref().is_some_and(|changed| !changed.is_empty());
+                f32::from(u8::from(changed))
+            }
             Self::Random => (derive_seed(&[seed, task.seed, episode.attempt]) & 1) as f32,
         }
     }
@@ -115,6 +122,30 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn false_completes_and_side_effects_are_penalties_by_their_weights() {
+        let parts = vec![
+            (RewardKind::Verified, 1.0),
+            (RewardKind::FalseComplete, -0.5),
+            (RewardKind::SideEffects, -0.25),
+        ];
+        let reward = WeightedReward { parts, seed: 1 };
+        let paid = |verified: bool, claimed: bool, state: Option<bool>, changed: Option<&[&str]>| {
+            let mut facts = Facts::new(verified).with_claimed(claimed);
+            facts.state_holds = state;
+            facts.side_effects = changed.map(|lines| lines.iter().map(|line| (*line).to_owned()).collect());
+            let episode = Episode::new(0, Ending::Reported, facts, Row::new(1.0));
+            reward.sum(&Task::new("t", ""), &episode)
+        };
+        assert_eq!(paid(true, true, None, None), 1.0);
+        assert_eq!(paid(true, true, None, Some(&[])), 1.0);
+        assert_eq!(paid(true, true, None, Some(&["setting global wifi_on: 1 -> 0"])), 0.75);
+        assert_eq!(paid(false, true, None, Some(&["a", "b"])), -0.75);
+        assert_eq!(paid(false, false, None, None), 0.0);
+        // The state is right, and the report said that it is not: no success, and no false complete.
+        assert_eq!(paid(false, false, Some(true), None), 0.0);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The figures that follow from episodes alone: rewards, endings, replies, staleness.
 
-use crate::metrics::{Behaviour, TemplateCount, TrainEvent};
+use crate::metrics::{Behaviour, Conduct, TemplateCount, TrainEvent};
 use cua_grpo_core::{Ending, Episode, Group, StopReason, Task};
 use cua_grpo_rollout::RolloutStats;
 use std::collections::BTreeMap;
@@ -23,6 +23,26 @@ pub fn behaviour<'a>(episodes: impl IntoIterator<Item = &'a Episode>) -> Behavio
             counts.replies_truncated += usize::from(turn.stop != StopReason::Stop);
         }
     }
+    counts
+}
+
+/// What episodes did beside their tasks.
+pub fn conduct<'a>(episodes: impl IntoIterator<Item = (&'a Task, &'a Episode)>) -> Conduct {
+    let mut counts = Conduct::default();
+    let mut over = Vec::new();
+    for (task, episode) in episodes {
+        let facts = &episode.facts;
+        counts.false_completes += usize::from(facts.is_false_complete());
+        counts.unreported_successes += usize::from(facts.is_unreported());
+        if let Some(changed) = &facts.side_effects {
+            counts.side_effects_known += 1;
+            *counts.side_effects.get_or_insert(0) += usize::from(!changed.is_empty());
+        }
+        if let (Some(turns), true) = (task.expert_turns(), facts.verified) {
+            over.push(facts.turns as f64 / turns as f64);
+        }
+    }
+    counts.turns_over_expert = (!over.is_empty()).then(|| over.iter().sum::<f64>() / over.len() as f64);
     counts
 }
 
@@ -68,6 +88,10 @@ pub fn summarise(groups: &[Group], stats: &RolloutStats, version: u64) -> TrainE
         faults: stats.faults.total(),
         turns_mean: (stats.episodes > 0).then(|| stats.turns as f64 / stats.episodes as f64),
         behaviour: Some(behaviour(groups.iter().flat_map(|group| &group.episodes))),
+        conduct: Some(conduct(groups.iter().flat_map(|group| {
+            let episodes = group.episodes.iter();
+            episodes.map(|episode| (&group.task, episode))
+        }))),
         staleness_mean: gaps as f64 / tokens.max(1) as f64,
         staleness_max: largest,
         episodes_surplus: Some(stats.surplus),
@@ -92,6 +116,54 @@ mod tests {
 
     fn episode(ending: Ending, turns: Vec<Turn>) -> Episode {
         Episode::new(0, ending, Facts::default(), Row::new(1.0)).with_turns(turns)
+    }
+
+    #[test]
+    fn what_is_claimed_changed_and_dawdled_is_counted() {
+        let expert = Task::new("a/1", "").with_expert_turns(4);
+        let unknown = Task::new("b/1", "");
+        let play = |facts: Facts| Episode::new(0, Ending::Reported, facts, Row::new(1.0));
+        let played = [
+            (
+                &expert,
+                play(
+                    Facts::new(true)
+                        .with_claimed(true)
+                        .with_turns(6)
+                        .with_side_effects(Vec::new()),
+                ),
+            ),
+            (&expert, play(Facts::new(true).with_turns(4))),
+            (&expert, play(Facts::new(false).with_claimed(true).with_turns(40))),
+            (
+                &unknown,
+                play(
+                    Facts::new(false)
+                        .with_claimed(false)
+                        .with_side_effects(vec!["a".into(), "b".into()]),
+                ),
+            ),
+            // Done, and reported as failed: where a report is asked for, no success.
+            (
+                &unknown,
+                play(Facts::new(false).with_claimed(false).with_state_holds(true)),
+            ),
+        ];
+        let counts = conduct(played.iter().map(|(task, episode)| (*task, episode)));
+        let expected = Conduct {
+            false_completes: 1,
+            unreported_successes: 2,
+            side_effects: Some(1),
+            side_effects_known: 2,
+            turns_over_expert: Some(1.25),
+        };
+        assert_eq!(counts, expected);
+        let nothing = conduct([(&unknown, &play(Facts::default()))]);
+        assert_eq!(
+            (nothing.side_effects, nothing.turns_over_expert),
+            (None, None),
+            "nobody could tell"
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What the user sees during a run: a bar on a terminal, plain lines elsewhere, and a table at the end.
 
 use cua_grpo_gbox::GboxClient;
-use cua_grpo_report::{by_distance, figures, incomplete, rough};
+use cua_grpo_report::{by_distance, conduct, figures, incomplete, rough};
 use cua_grpo_rollout::{Progress as Rollout, ProgressEvent};
 use cua_grpo_train::metrics::{EvalEvent, TrainEvent};
 use cua_grpo_train::sink::{Event, Sink};
@@ -149,7 +149,8 @@ impl Progress {
             event.eval_s,
             incomplete(event),
         ));
-        by_distance(event).lines().for_each(|line| self.line(line));
+        let (near, beside) = (by_distance(event), conduct(event));
+        near.lines().chain(beside.lines()).for_each(|line| self.line(line));
     }
 
     /// Takes the bar away.

@@ -1,7 +1,7 @@
 //! The start of a run, before anything is loaded: what it is on and who chose that, and what cannot be.
 
 use crate::plan::before_run;
-use crate::world::{catalogue, device, tasks};
+use crate::world::{catalogue, chosen, device, tasks};
 use cua_grpo_android::tasks::Split;
 use cua_grpo_train::TrainError;
 use cua_grpo_train::config::{Resolved, STARTER, SftConfig, TrainConfig};
@@ -48,7 +48,7 @@ pub fn of_run(resolved: &Resolved<TrainConfig>, fresh: bool, show: &mut dyn FnMu
 pub fn of_eval(resolved: &Resolved<TrainConfig>, show: &mut dyn FnMut(String)) -> Result<(), TrainError> {
     let config = &resolved.config;
     check_phone(resolved)?;
-    tasks(config.seed, Split::Eval, (&config.tasks, &config.templates))?;
+    tasks(config.seed, Split::Eval, chosen(config))?;
     let chosen = |key: &str, hint: &str| {
         let origin = resolved.origin(key);
         let hint = if origin.is_chosen() { "" } else { hint };
@@ -95,9 +95,13 @@ pub fn of_eval(resolved: &Resolved<TrainConfig>, show: &mut dyn FnMut(String)) -
 /// [`TrainError::Usage`] when a template or the device does not exist, or the folder cannot be used.
 pub fn of_sft(resolved: &Resolved<SftConfig>, show: &mut dyn FnMut(String)) -> Result<(), TrainError> {
     let config = &resolved.config;
-    tasks(config.seed, Split::Train, (&config.tasks, &config.templates))?
-        .demonstrable()
-        .map_err(TrainError::Usage)?;
+    tasks(
+        config.seed,
+        Split::Train,
+        (&config.tasks, &config.templates, config.instance_split),
+    )?
+    .demonstrable()
+    .map_err(TrainError::Usage)?;
     let chosen = |key: &str| format!("({})", resolved.origin(key).chosen_by());
     let model = config.init_from.as_deref().unwrap_or("new, with random weights");
     show(format!("model    {model} {}", chosen("init_from")));

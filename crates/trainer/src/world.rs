@@ -4,11 +4,12 @@ use crate::interrupt::Interrupt;
 use crate::{hint, output};
 use anyhow::Result;
 use burn::tensor::Device;
-use cua_grpo_android::tasks::{Catalogue, ChooseError, Split, TemplateTasks};
-use cua_grpo_android::{AndroidEnvironmentFactory, EnvConfig};
-use cua_grpo_core::TaskSource;
+use cua_grpo_android::action::Action;
+use cua_grpo_android::tasks::{Catalogue, ChooseError, InstanceSplit, Split, TaskState, TemplateTasks};
+use cua_grpo_android::{AndroidEnvironmentFactory, EnvConfig, SuccessRequires};
+use cua_grpo_core::{Task, TaskSource};
 use cua_grpo_gbox::{BoxPool, RUN_LABEL};
-use cua_grpo_sim::{Phones, PhonesConfig, Roster};
+use cua_grpo_sim::{Demonstrator, Phone, Phones, PhonesConfig, Roster, Skill};
 use cua_grpo_train::TrainError;
 use cua_grpo_train::config::{DeviceSpec, PromptStyle, TargetStyle, TrainConfig};
 use cua_grpo_train::eval::Venue;
@@ -40,6 +41,10 @@ pub struct WorldConfig<'a> {
     pub target: TargetStyle,
     /// How much the prompt says.
     pub prompt_style: PromptStyle,
+    /// What a task counts as done by.
+    pub success: SuccessRequires,
+    /// Whether the state is looked at before and after.
+    pub side_effects: bool,
     /// How long a service is waited for.
     pub outage_budget: Duration,
 }
@@ -54,6 +59,8 @@ impl<'a> WorldConfig<'a> {
             max_turns: config.max_turns,
             target: config.target,
             prompt_style: config.prompt_style,
+            success: config.success_requires,
+            side_effects: config.side_effects,
             outage_budget: Duration::from_secs_f64(config.outage_budget),
         }
     }
@@ -66,6 +73,14 @@ impl World {
             factory: self.factory.clone(),
             tasks,
             counter: self.counter(),
+        }
+    }
+
+    /// Where what training never sees is played: with the turns of the demonstrator, where it can play here too.
+    pub fn unseen(&self, tasks: Arc<TemplateTasks>) -> Venue {
+        match self.phones.sim {
+            Some(_) => self.venue(Arc::new(WithExpert(tasks))),
+            None => self.venue(tasks),
         }
     }
 
@@ -119,6 +134,8 @@ impl World {
             style: config.prompt_style,
             targets: config.target,
             max_turns: config.max_turns,
+            success: config.success,
+            side_effects: config.side_effects,
             settle: if simulated {
                 Duration::ZERO
             } else {
@@ -177,11 +194,46 @@ pub fn catalogue(files: &[String]) -> Result<Catalogue, TrainError> {
     Catalogue::with_files(files).map_err(|error| TrainError::Usage(error.to_string()))
 }
 
+/// Which tasks are drawn: files, names of templates, and what keeps evaluations apart from training.
+pub type Chosen<'a> = (&'a [String], &'a [String], InstanceSplit);
+
+/// The tasks of a training run.
+pub fn chosen(config: &TrainConfig) -> Chosen<'_> {
+    (&config.tasks, &config.templates, config.instance_split)
+}
+
 /// Tasks of the named templates: without names those of `files`, and without both all built-in ones.
-pub fn tasks(seed: u64, split: Split, (files, names): (&[String], &[String])) -> Result<Arc<TemplateTasks>> {
+pub fn tasks(seed: u64, split: Split, (files, names, by): Chosen<'_>) -> Result<Arc<TemplateTasks>> {
     let tasks = catalogue(files)?.tasks(seed, split, names);
+    let tasks = tasks.and_then(|tasks| tasks.apart(by));
     let unusable = |error: ChooseError| TrainError::Usage(error.to_string());
     Ok(Arc::new(tasks.map_err(unusable)?))
+}
+
+/// Tasks of the simulated phone, each with the turns that the demonstrator takes, where it solves them.
+pub struct WithExpert(pub Arc<TemplateTasks>);
+
+impl TaskSource for WithExpert {
+    fn task(&self, cursor: u64) -> Task {
+        let task = self.0.task(cursor);
+        match task.expert_turns().or_else(|| expert_turns(&task)) {
+            Some(turns) => task.with_expert_turns(turns),
+            None => task,
+        }
+    }
+}
+
+/// Plays a task on a phone of its own.
+fn expert_turns(task: &Task) -> Option<usize> {
+    let state: TaskState = task.payload().ok()?;
+    let mut phone = Phone::new(task.seed);
+    state.setup.iter().for_each(|command| _ = phone.shell(command));
+    let mut expert = Demonstrator::new(task, Skill::default(), task.seed).ok()?;
+    (1..=task.max_turns?.get()).find(|_| {
+        let action = expert.next(&phone);
+        let reported = matches!(action, Action::Report { .. });
+        reported || phone.perform(&action).is_err()
+    })
 }
 
 /// The device that a configuration names.

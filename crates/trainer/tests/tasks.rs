@@ -8,7 +8,8 @@ use common::runs::{lines, refused, succeed, with};
 use common::{trainer, trainer_in};
 use std::path::Path;
 
-const OWN: &str = r#"templates:
+const OWN: &str = r#"held_out_apps: [maps]
+templates:
   - id: tried
     category: own
     difficulty: easy
@@ -24,6 +25,12 @@ const OWN: &str = r#"templates:
     instructions: ["Turn {s} Bluetooth."]
     parameters: {s: {choice: [on, off]}}
     goals: ["toggle:bluetooth={s}"]
+  - id: away
+    category: own
+    difficulty: easy
+    max_turns: 12
+    instructions: ["Open Maps."]
+    goals: ["app:maps"]
 "#;
 
 #[test]
@@ -108,19 +115,19 @@ fn what_is_wrong_is_exit_code_2_and_says_where() {
 }
 
 #[test]
-fn unseen_templates_have_figures_of_their_own() {
+fn unseen_templates_and_apps_have_figures_of_their_own() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("own.yaml"), OWN).unwrap();
     let own = [
         "--set=tasks=own.yaml",
         "--set=templates=[]",
-        "--set=eval_episodes=4",
+        "--set=eval_episodes=6",
         "--max-steps=1",
         "--output-dir=run",
     ];
     let said = succeed(folder.path(), &with(&own));
     assert!(
-        said.contains("2 templates of files, 1 held out from training (flag --set)"),
+        said.contains("3 templates of files, 2 held out from training (flag --set)"),
         "{said}"
     );
     assert!(
@@ -144,31 +151,41 @@ fn unseen_templates_have_figures_of_their_own() {
             Some(solved("kept")),
             "{eval}"
         );
+        assert_eq!(eval["unseen_apps"]["solved"].as_u64(), Some(solved("away")), "{eval}");
+        assert_eq!(eval["unseen_apps"]["episodes"], 2, "{eval}");
+        assert_eq!(eval["instances"]["held_out"].as_str().unwrap().len(), 6);
+        assert!(eval["side_effects"].is_u64() && eval["false_completes"].is_u64(), "{eval}");
         assert!(eval["unseen_templates"]["high"].as_f64() > eval["unseen_templates"]["low"].as_f64());
     }
     let report = std::fs::read_to_string(run.join("report.html")).unwrap();
     assert!(
-        report.contains("unseen templates (2 episodes)"),
-        "the report tells both apart"
+        report.contains("Success by distance") && report.contains("unseen templates (2 episodes)") && report.contains("unseen apps (2 episodes)"),
+        "the report tells them apart"
     );
     trained_on_nothing_held_out(&run);
-    // Without held-out templates nothing is said of them.
+    // Without held-out templates it is said that none is played; several attempts give pass@k.
     let plain = [
         "eval",
         "--set=tasks=own.yaml",
         "--set=templates=[tried, wifi]",
         "--episodes=2",
+        "--attempts=3",
         "--max-turns=3",
     ];
     let (code, stdout, stderr) = trainer_in(folder.path(), &plain, &[]);
     assert_eq!(code, 0, "{stderr}");
+    let eval: serde_json::Value = serde_json::from_str(stdout.trim()).unwrap();
+    let counts = ["episodes", "requested", "attempts"].map(|key| eval[key].as_u64());
+    assert_eq!(counts, [Some(6), Some(6), Some(3)], "{eval}");
+    let pass = |k: &str| eval["pass_at"][k].as_f64().unwrap();
+    assert!((pass("1") - eval["success_rate"].as_f64().unwrap()).abs() < 1e-12 && pass("3") >= pass("2"));
     assert!(
-        !stdout.contains("unseen_") && !stderr.contains("unseen templates"),
-        "{stdout}{stderr}"
+        stderr.contains("unseen templates, unseen apps: none played") && stderr.contains("pass@3"),
+        "{stderr}"
     );
 }
 
 fn trained_on_nothing_held_out(run: &Path) {
     let text = std::fs::read_to_string(run.join("episodes/train.jsonl")).unwrap();
-    assert!(text.contains("tried/") && !text.contains("kept/"), "{text}");
+    assert!(text.contains("tried/") && !text.contains("kept/") && !text.contains("away/"), "{text}");
 }

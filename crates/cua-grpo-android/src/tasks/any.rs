@@ -41,9 +41,18 @@ impl AnyTemplate {
         }
     }
 
-    /// Kept from training.
+    /// Kept from training, as a template or because of its app.
     pub fn is_held_out(&self) -> bool {
-        matches!(self, Self::File(template) if template.held_out)
+        matches!(self, Self::File(template) if template.held_out || template.held_out_app)
+    }
+
+    /// `train`, `held_out`, or `held_out_app` where its app is kept from training.
+    pub fn split(&self) -> &'static str {
+        match self {
+            Self::File(template) if template.held_out_app => "held_out_app",
+            Self::File(template) if template.held_out => "held_out",
+            _ => "train",
+        }
     }
 
     /// Whether the demonstrator can play it on a phone: its goals are known, or on the full one its steps.

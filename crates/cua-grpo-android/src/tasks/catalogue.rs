@@ -4,6 +4,7 @@ use super::TEMPLATES;
 use super::any::AnyTemplate;
 use super::file::{TaskFileError, load};
 use super::instance::{Split, TemplateTasks};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -20,10 +21,19 @@ pub enum ChooseError {
     },
     /// Every chosen template is held out.
     #[error(
-        "choose templates: all of {ids} are `split: held_out`, so there is none to train on; choose others besides, or take \
-         that line out of their file"
+        "choose templates: all of {ids} are `split: held_out`, or in apps of `held_out_apps`, so there is none to train on; \
+         choose others besides, or take that line out of their file"
     )]
     AllHeldOut {
+        /// Their names.
+        ids: String,
+    },
+    /// No template has two instructions, so what is trained on and what is measured cannot be told apart.
+    #[error(
+        "choose templates: {ids} have one instruction each, which training needs, so none is left to measure with; write \
+         more wordings or parameters, choose others besides, or set instance_split to seeds"
+    )]
+    Same {
         /// Their names.
         ids: String,
     },
@@ -38,6 +48,8 @@ pub struct Catalogue {
     templates: Vec<AnyTemplate>,
     /// Where those of files begin.
     own: usize,
+    /// Apps that are kept from training.
+    held_out_apps: Arc<BTreeSet<String>>,
 }
 
 impl Catalogue {
@@ -46,6 +58,7 @@ impl Catalogue {
         Self {
             templates: TEMPLATES.iter().map(AnyTemplate::BuiltIn).collect(),
             own: TEMPLATES.len(),
+            held_out_apps: Arc::default(),
         }
     }
 
@@ -59,8 +72,10 @@ impl Catalogue {
             let found = TEMPLATES.iter().any(|template| template.id == id);
             found.then(|| "a built-in template".to_owned())
         };
-        let own = load(paths, taken)?.into_iter().map(Arc::new).map(AnyTemplate::File);
-        all.templates.extend(own);
+        let (own, held_out_apps) = load(paths, taken)?;
+        all.templates
+            .extend(own.into_iter().map(Arc::new).map(AnyTemplate::File));
+        all.held_out_apps = Arc::new(held_out_apps);
         Ok(all)
     }
 
@@ -117,7 +132,9 @@ impl Catalogue {
             let ids: Vec<&str> = chosen.iter().map(AnyTemplate::id).collect();
             return Err(ChooseError::AllHeldOut { ids: ids.join(", ") });
         }
-        Ok(TemplateTasks::over(seed, split, templates))
+        let tasks = TemplateTasks::over(seed, split, templates, self.held_out_apps.clone());
+        let ids = || chosen.iter().map(AnyTemplate::id).collect::<Vec<_>>().join(", ");
+        tasks.ok_or_else(|| ChooseError::AllHeldOut { ids: ids() })
     }
 
     /// Which templates `ids` choose, in words: how many of how many, the first names, how many are held out.
@@ -148,7 +165,7 @@ impl Catalogue {
 impl TemplateTasks {
     /// A source over all built-in templates.
     pub fn new(seed: u64, split: Split) -> Self {
-        Self::over(seed, split, Catalogue::built_in().templates)
+        Self::all(seed, split, Catalogue::built_in().templates)
     }
 
     /// A source over the built-in templates named `ids`, or over all where there are none.

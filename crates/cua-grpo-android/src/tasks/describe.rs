@@ -7,13 +7,12 @@ use std::fmt::Write;
 
 /// One line for each template: id, category, difficulty, split, where from.
 pub fn table(templates: &[AnyTemplate]) -> String {
-    let split = |template: &AnyTemplate| if template.is_held_out() { "held_out" } else { "train" };
     let row = |template: &AnyTemplate| {
         let words = [
             template.id(),
             template.category(),
             template.difficulty(),
-            split(template),
+            template.split(),
         ];
         (words.map(str::to_owned), template.origin())
     };
@@ -42,7 +41,7 @@ pub fn table(templates: &[AnyTemplate]) -> String {
 pub fn describe(task: &Task) -> Result<String, Fault> {
     let state: TaskState = task.payload()?;
     let mut text = format!("task         {}\ninstruction  {}\n", task.id, task.instruction);
-    for name in ["category", "difficulty", "tags", "goal", "split"] {
+    for name in ["category", "difficulty", "tags", "apps", "goal", "split"] {
         if let Some(value) = task.tags.get(name) {
             let _ = writeln!(text, "{name:<12} {value}");
         }
@@ -63,6 +62,10 @@ pub fn describe(task: &Task) -> Result<String, Fault> {
         for (index, line) in lines.iter().enumerate() {
             let _ = writeln!(text, "{:<12} {line}", if index == 0 { name } else { "" });
         }
+    }
+    if let Some(report) = &state.report {
+        let said = report.expect.as_deref().unwrap_or("success");
+        let _ = writeln!(text, "report       says {said}");
     }
     Ok(text)
 }

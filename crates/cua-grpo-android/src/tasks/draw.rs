@@ -7,6 +7,7 @@ use cua_grpo_core::Task;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use std::collections::BTreeSet;
 
 /// The instance of `template` on a phone that follows from `seed`.
 pub(super) fn instance(template: &Template, seed: u64, phone: PhoneKind) -> Task {
@@ -24,6 +25,7 @@ pub(super) fn instance(template: &Template, seed: u64, phone: PhoneKind) -> Task
         precheck: Vec::new(),
         checks: goals.iter().map(|goal| goal.check(phone)).collect(),
         expert: expert(&goals, phone),
+        ..Default::default()
     };
     let task = Task::new(format!("{}/{seed}", template.id), instruction(wording, &goals))
         .with_seed(seed)
@@ -31,7 +33,17 @@ pub(super) fn instance(template: &Template, seed: u64, phone: PhoneKind) -> Task
     let tagged = tags
         .into_iter()
         .fold(task, |task, (name, value)| task.with_tag(name, value));
-    state.into_task(tagged)
+    state.into_task(with_apps(tagged, &goals, &[]))
+}
+
+/// `task` with the names of the apps that its goals and `others` are about, as the tag `apps`.
+pub(super) fn with_apps(task: Task, goals: &[Goal], others: &[String]) -> Task {
+    let of_goals = goals.iter().filter_map(Goal::app).map(|app| app.key().to_owned());
+    let apps: BTreeSet<String> = of_goals.chain(others.iter().cloned()).collect();
+    match apps.is_empty() {
+        true => task,
+        false => task.with_tag("apps", apps.into_iter().collect::<Vec<_>>().join(" ")),
+    }
 }
 
 /// Commands that leave at least one goal to do: all of them half of the time, else a random part.

@@ -13,6 +13,15 @@ pub struct Check {
     pub expect: String,
 }
 
+/// What the report of an episode has to be.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportCheck {
+    /// A regular expression that must match the whole trimmed text of the report; `None` asks for a report of success
+    /// alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect: Option<String>,
+}
+
 /// The state to start from, and how the phone's state shows that the task is done.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskState {
@@ -26,6 +35,12 @@ pub struct TaskState {
     /// How an expert does it on the full phone; see [`Step`](super::Step).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub expert: Vec<String>,
+    /// What must be reported besides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<ReportCheck>,
+    /// Beginnings of what may change although no check names it, e.g. `setting system volume_`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub may_change: Vec<String>,
 }
 
 impl TaskState {
@@ -38,6 +53,12 @@ impl TaskState {
         }
         if !self.expert.is_empty() {
             payload["expert"] = json!(self.expert);
+        }
+        if let Some(report) = &self.report {
+            payload["report"] = json!(report);
+        }
+        if !self.may_change.is_empty() {
+            payload["may_change"] = json!(self.may_change);
         }
         task.with_payload(payload)
     }

@@ -115,6 +115,17 @@ impl Goal {
         }
     }
 
+    /// The app that it is about; none for the launcher.
+    pub fn app(&self) -> Option<App> {
+        match self {
+            Self::Toggle { .. } | Self::Brightness(_) | Self::Timeout(_) | Self::Page(_) => Some(App::Settings),
+            Self::App(app) => Some(*app),
+            Self::Home => None,
+            Self::Note(_) => Some(App::Notes),
+            Self::Alarm { .. } => Some(App::Clock),
+        }
+    }
+
     /// The word that stands for the goal in an instruction: `on`, `low`, `2 minutes`, `Clock`, the text of a note.
     pub fn word(&self) -> String {
         match self {

@@ -60,7 +60,9 @@ choice_of!(
     cua_grpo_algo::Proximal,
     cua_grpo_algo::StepCredit,
     cua_grpo_android::PromptStyle,
+    cua_grpo_android::SuccessRequires,
     cua_grpo_android::TargetStyle,
+    cua_grpo_android::tasks::InstanceSplit,
     cua_grpo_model::checkpoint::WeightDtype,
     cua_grpo_model::generate::OnUpdate
 );
@@ -84,6 +86,10 @@ choice! {
         Efficiency = "efficiency",
         /// `completion`, and 0.5 more when the state fulfils the task, at most 1.
         Shaped = "shaped",
+        /// 1 when the policy claims success and the state does not show it; give it a weight below 0.
+        FalseComplete = "false_complete",
+        /// 1 when the episode changed something that the task did not ask for; give it a weight below 0.
+        SideEffects = "side_effects",
         /// A coin: the control experiment in which nothing can be learnt.
         Random = "random",
     }

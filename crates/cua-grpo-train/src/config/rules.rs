@@ -13,7 +13,11 @@ impl Configuration for TrainConfig {
     const BUILT_IN: &'static str = include_str!("../../configs/quickstart.yaml");
 
     // Own tasks do not wait for somebody to unname the templates of the quickstart.
-    const REPLACES: &'static [(&'static str, &'static str)] = &[("tasks", "templates")];
+    const REPLACES: &'static [(&'static str, &'static str)] = &[
+        ("tasks", "templates"),
+        ("tasks", "instance_split"),
+        ("tasks", "success_requires"),
+    ];
 
     const VARIABLES: &'static [(&'static str, &'static str)] = VARIABLES;
 

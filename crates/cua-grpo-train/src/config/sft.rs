@@ -1,7 +1,7 @@
 //! Configuration of `trainer sft`: a tiny Qwen3-VL imitates scripted demonstrations and becomes the starter model.
 
 use super::validate::Checker;
-use super::{ConfigError, Configuration, Decay, DeviceSpec, Key, PromptStyle, TargetStyle, at_least};
+use super::{ConfigError, Configuration, Decay, DeviceSpec, InstanceSplit, Key, PromptStyle, TargetStyle, at_least};
 use cua_grpo_model::memory::Available;
 use cua_grpo_model::processor::Tokenizer;
 use cua_grpo_model::{ModelConfig, TextConfig, VisionConfig};
@@ -65,6 +65,8 @@ configuration! {
         tasks: Vec<String> = Vec::new(),
         /// Ids of the task templates to draw from, built-in or of `tasks`; empty means all.
         templates: Vec<String> = Vec::new(),
+        /// What keeps the instances that are measured apart from those that are demonstrated, as the key of a run.
+        instance_split: InstanceSplit = InstanceSplit::Instructions,
         /// How the demonstrator names a place on the screen.
         target: TargetStyle = TargetStyle::Description,
         /// How much the system prompt says.
@@ -157,7 +159,7 @@ impl Configuration for SftConfig {
     const BUILT_IN_NAME: &'static str = "configs/starter.yaml";
     const BUILT_IN: &'static str = include_str!("../../configs/starter.yaml");
 
-    const REPLACES: &'static [(&'static str, &'static str)] = &[("tasks", "templates")];
+    const REPLACES: &'static [(&'static str, &'static str)] = &[("tasks", "templates"), ("tasks", "instance_split")];
 
     fn keys() -> &'static [Key] {
         Self::KEYS

@@ -1,8 +1,8 @@
 //! Configuration of `trainer train` and `trainer eval`: the keys and defaults of the original, and ours.
 
 use super::{
-    CorrectionMode, Decay, DeviceSpec, Environment, OnUpdate, PromptStyle, RejectionMode, RewardAggregation,
-    RewardKind, RewardWeights, Secret, TargetStyle, WeightDtype, above, at_least,
+    CorrectionMode, Decay, DeviceSpec, Environment, InstanceSplit, OnUpdate, PromptStyle, RejectionMode,
+    RewardAggregation, RewardKind, RewardWeights, Secret, SuccessRequires, TargetStyle, WeightDtype, above, at_least,
 };
 use cua_grpo_algo::{AdvantageScale, Aggregation, KlEstimator, LossKind, Proximal, StepCredit};
 use cua_grpo_model::lora::{Patterns, Targets};
@@ -98,7 +98,7 @@ configuration! {
         /// Most tokens of a reply.
         #[resume = Warned]
         max_new_tokens: usize [at_least(1.0).at_most(131_072.0)] = 1024,
-        /// Sampling temperature of training episodes; evaluation is greedy.
+        /// Sampling temperature of training episodes; an evaluation of one attempt is greedy.
         #[resume = Warned]
         temperature: f64 [at_least(0.001).at_most(100.0).because("greedy episodes of a group are all alike, so nothing can be learnt")] = 0.7,
         /// Sample from the smallest set of tokens with this mass; 1 keeps all, which keeps ratios exact.
@@ -252,12 +252,28 @@ configuration! {
         /// Sample from so many of the likeliest tokens; 0 keeps all.
         #[resume = Warned]
         top_k: usize [at_least(0.0).at_most(1e9)] = 0,
-        /// Episodes of one evaluation, each on a task instance that training never sees.
+        /// Task instances of one evaluation, which training never sees.
         #[resume = Warned]
         eval_episodes: usize [at_least(1.0).at_most(10_000.0)] = 20,
+        /// Attempts of an evaluation at each instance. 1 is greedy; more are sampled as training episodes are
+        /// (`temperature`, `top_p`, `top_k`), and pass@k is told besides.
+        #[resume = Warned]
+        eval_attempts: usize [at_least(1.0).at_most(1000.0)] = 1,
         /// Seed of the evaluation's task instances.
         #[resume = Warned]
         eval_seed: u64 = 1000,
+        /// What keeps an evaluation's instances apart from those of training: `instructions` gives none of its instructions
+        /// in training, `seeds` makes other layouts alone.
+        #[resume = Warned]
+        instance_split: InstanceSplit = InstanceSplit::Instructions,
+        /// What a task counts as done by: the phone's `state`, or also that the policy reports success (`state_and_report`,
+        /// as in AndroidWorld).
+        #[resume = Warned]
+        success_requires: SuccessRequires = SuccessRequires::StateAndReport,
+        /// Look at the phone's settings, packages and files before and after each episode, to tell what changed without
+        /// being asked for.
+        #[resume = Warned]
+        side_effects: bool = true,
         /// What an episode is paid for.
         #[resume = Warned]
         reward: RewardKind = RewardKind::Verified,

@@ -3,8 +3,10 @@
 //! A figure that was not measured is null, never a number that looks measured: a step without an update has no loss, a
 //! run with `beta` 0 has no divergence. Keys that came later are absent from older files and read as absent.
 
+use super::conduct::{Behaviour, Conduct};
 use crate::faults::FaultFigures;
 use crate::instances::{Distance, Instances};
+use crate::interval::wilson_of;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 
@@ -66,28 +68,6 @@ impl Line {
     }
 }
 
-/// How episodes ended and what became of their replies. Faults are not among them: a fault is no episode.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Behaviour {
-    /// Episodes that the policy ended by a report.
-    pub ended_reported: usize,
-    /// Episodes that ran out of turns.
-    pub ended_max_turns: usize,
-    /// Episodes whose context was full.
-    pub ended_max_tokens: usize,
-    /// Episodes that ran out of time; absent in files of older versions.
-    #[serde(default)]
-    pub ended_max_time: usize,
-    /// Replies of all episodes.
-    pub replies: usize,
-    /// Replies that are no action in the grammar.
-    pub replies_malformed: usize,
-    /// Well-formed replies that could not be carried out, e.g. because the target is not on the screen.
-    pub replies_refused: usize,
-    /// Replies cut off before the policy stopped, by `max_new_tokens` or a full context.
-    pub replies_truncated: usize,
-}
-
 /// Outcome of one template's instances in an evaluation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TemplateCount {
@@ -97,7 +77,7 @@ pub struct TemplateCount {
     pub episodes: usize,
 }
 
-/// Greedy episodes on task instances that training never sees.
+/// Episodes on task instances that training never sees; greedy, with one attempt at each.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct EvalEvent {
     /// Training steps done before.
@@ -119,12 +99,24 @@ pub struct EvalEvent {
     /// Endings and replies; absent in files of older versions.
     #[serde(flatten)]
     pub behaviour: Option<Behaviour>,
-    /// Instances of templates that are trained on; absent, with the next one, where no template is held out.
+    /// What they did beside their tasks; absent in files of older versions.
+    #[serde(flatten)]
+    pub conduct: Option<Conduct>,
+    /// Attempts at each instance, where there are several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<usize>,
+    /// pass@k for powers of two and for all attempts, by k, where there are several; mean over the instances.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pass_at: BTreeMap<String, f64>,
+    /// Instances of templates that are trained on; absent, with the next two, in files of older versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unseen_instances: Option<Distance>,
     /// Instances of templates that are held out from training.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unseen_templates: Option<Distance>,
+    /// Instances in apps that are held out from training.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unseen_apps: Option<Distance>,
     /// Outcomes by template; empty in files of older versions.
     #[serde(default)]
     pub templates: BTreeMap<String, TemplateCount>,
@@ -155,6 +147,11 @@ pub struct EvalEvent {
 }
 
 impl EvalEvent {
+    /// The 95 % interval of the success rate; none without episodes. Of several attempts the instances count.
+    pub fn interval(&self) -> Option<(f64, f64)> {
+        wilson_of(self.success_rate, self.episodes.div_ceil(self.attempts.unwrap_or(1)))
+    }
+
     /// The success rate that chooses the best model and ends a run: what is held out chooses nothing, else it would be
     /// no measure any more.
     pub fn choosing_rate(&self) -> f64 {
@@ -277,6 +274,9 @@ pub struct TrainEvent {
     /// Endings and replies; absent in files of older versions.
     #[serde(flatten)]
     pub behaviour: Option<Behaviour>,
+    /// What the episodes did beside their tasks; absent in files of older versions.
+    #[serde(flatten)]
+    pub conduct: Option<Conduct>,
     /// Mean number of updates between sampling and training a token.
     #[serde(deserialize_with = "number")]
     pub staleness_mean: f64,

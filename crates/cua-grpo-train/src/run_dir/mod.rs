@@ -259,6 +259,7 @@ impl RunDir {
                     "reward": episode.reward,
                     "verified": episode.facts.verified,
                     "claimed": episode.facts.claimed,
+                    "side_effects": episode.facts.side_effects,
                     "ending": episode.ending,
                     "tokens": episode.row.trained_tokens(),
                     "actions": actions,

@@ -43,7 +43,7 @@ impl Cli {
 pub enum Command {
     /// Train with GRPO (the default)
     Train(Box<TrainArgs>),
-    /// Measure a policy: greedy episodes on task instances that training never sees
+    /// Measure a policy on task instances that training never sees, at three distances
     Eval(Box<EvalArgs>),
     /// Make a starter model by imitation of scripted demonstrations
     Sft(SftArgs),

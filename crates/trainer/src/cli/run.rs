@@ -57,7 +57,13 @@ impl Offer for EvalOffer {
             flag: "episodes",
             key: "eval_episodes",
             value: None,
-            help: "Number of episodes",
+            help: "Number of task instances",
+        },
+        Also {
+            flag: "attempts",
+            key: "eval_attempts",
+            value: None,
+            help: "Attempts at each: 1 is greedy, more are sampled and give pass@k",
         },
     ];
 }

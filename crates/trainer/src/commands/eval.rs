@@ -4,7 +4,7 @@ use crate::assemble::{self, Loaded};
 use crate::interrupt::{Interrupt, Notice};
 use crate::output;
 use crate::progress::Progress;
-use crate::world::{World, WorldConfig, tasks};
+use crate::world::{World, WorldConfig, chosen, tasks};
 use anyhow::Result;
 use cua_grpo_android::tasks::Split;
 use cua_grpo_model::lora::load_adapter;
@@ -12,7 +12,7 @@ use cua_grpo_train::eval::{Candidate, Evaluation, evaluate, interrupted};
 use cua_grpo_train::measured::Measured;
 use cua_grpo_train::{Mendable, TrainError};
 
-/// Greedy episodes on unseen task instances; a line a template on standard error, the figures as JSON on standard
+/// Episodes on unseen task instances, greedy or several attempts at each; a line a template on standard error, the figures as JSON on standard
 /// output. Its `step` is that of the adapter, null where none is known.
 pub async fn eval(measured: &Measured) -> Result<()> {
     let interrupt = Interrupt::listen(Notice::EVALUATION);
@@ -35,9 +35,9 @@ pub async fn eval(measured: &Measured) -> Result<()> {
     let world = interrupt
         .or(World::open(WorldConfig::of(config), None, &interrupt))
         .await??;
-    let unseen = tasks(config.eval_seed, Split::Eval, (&config.tasks, &config.templates))?;
+    let unseen = tasks(config.eval_seed, Split::Eval, chosen(config))?;
     let evaluation = Evaluation::of(config, &*unseen);
-    let venue = world.venue(unseen);
+    let venue = world.unseen(unseen);
     let provenance = measured
         .adapter
         .as_ref()
@@ -63,16 +63,18 @@ pub async fn eval(measured: &Measured) -> Result<()> {
     };
     output::say(result.by_template().trim_end());
     output::say(format!(
-        "{:.1} % of {} unseen instances solved, {:.1} % claimed, {:.1} turns an episode{}",
+        "{:.1} % of {} episodes on unseen instances solved, {:.1} % claimed, {:.1} turns an episode{}",
         100.0 * result.event.success_rate,
         result.event.episodes,
         100.0 * result.event.claimed_success_rate,
         result.event.turns_mean,
         cua_grpo_report::incomplete(&result.event)
     ));
-    cua_grpo_report::by_distance(&result.event)
-        .lines()
-        .for_each(output::say);
+    let (near, beside) = (
+        cua_grpo_report::by_distance(&result.event),
+        cua_grpo_report::conduct(&result.event),
+    );
+    near.lines().chain(beside.lines()).for_each(output::say);
     let mut line = serde_json::to_value(cua_grpo_train::metrics::Line::Eval(result.event))?;
     line["step"] = step.into();
     output::line(&line.to_string())

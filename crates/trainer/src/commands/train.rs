@@ -5,7 +5,7 @@ use crate::assemble::{self, Loaded};
 use crate::interrupt::{Interrupt, Notice};
 use crate::progress::Progress;
 use crate::refresh::Refresh;
-use crate::world::{World, WorldConfig, tasks};
+use crate::world::{World, WorldConfig, chosen, tasks};
 use crate::{hint, output};
 use anyhow::Result;
 use cua_grpo_android::tasks::{Split, TemplateTasks};
@@ -31,8 +31,9 @@ use std::sync::Arc;
 pub async fn train(config: TrainConfig, resume: Option<ResumePoint>) -> Result<()> {
     let interrupt = Interrupt::listen(Notice::TRAINING);
     // Tasks first: an unknown template is told before anything is made.
-    let training = tasks(config.seed, Split::Train, (&config.tasks, &config.templates))?;
-    let unseen = tasks(config.eval_seed, Split::Eval, (&config.tasks, &config.templates))?;
+    let training = tasks(config.seed, Split::Train, chosen(&config))?;
+    let unseen = tasks(config.eval_seed, Split::Eval, chosen(&config))?;
+    said_twice(&config, &training, &unseen);
     let folder = assemble::open(&config)?;
     let base = Base::of(&config.model_name, folder.path())?;
     let start = Start::of(&config, resume, &base)?;
@@ -51,7 +52,8 @@ pub async fn train(config: TrainConfig, resume: Option<ResumePoint>) -> Result<(
         Environment::Phone => Some(interrupt.or(World::open(places, label, &interrupt)).await??),
         Environment::Replay(_) => None,
     };
-    let venue = |tasks: Arc<TemplateTasks>| match &world {
+    let venue = |tasks: Arc<TemplateTasks>, unseen: bool| match &world {
+        Some(world) if unseen => world.unseen(tasks),
         Some(world) => world.venue(tasks),
         None => Venue::nowhere(tasks),
     };
@@ -71,8 +73,8 @@ pub async fn train(config: TrainConfig, resume: Option<ResumePoint>) -> Result<(
     let arguments = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
     let refresh = Refresh::new(Invocation::new(step, arguments, TrainConfig::keys()));
     let parts = Parts {
-        training: venue(training),
-        evaluation: venue(unseen),
+        training: venue(training, false),
+        evaluation: venue(unseen, true),
         renderer,
         sampler: Arc::new(sampler.clone()),
         publisher: Arc::new(sampler),
@@ -94,6 +96,23 @@ pub async fn train(config: TrainConfig, resume: Option<ResumePoint>) -> Result<(
         world.close().await;
     }
     outcome
+}
+
+/// Instructions of training that are compared with those of an evaluation.
+const COMPARED: usize = 2000;
+
+/// Says how many instances of an evaluation have an instruction that training gives too.
+fn said_twice(config: &TrainConfig, training: &TemplateTasks, unseen: &TemplateTasks) {
+    let given = config.max_steps * config.batch_size * config.gradient_accumulation_steps;
+    let asked = config.eval_episodes;
+    let shared = unseen.shared_with(training, asked as u64, given.min(COMPARED) as u64);
+    if shared > 0 {
+        output::say(format!(
+            "note: {shared} of {asked} evaluation instances have an instruction that training gives too, on another layout \
+             (instance_split: {})",
+            config.instance_split.words()
+        ));
+    }
 }
 
 /// Says how the run ended and what to type next.

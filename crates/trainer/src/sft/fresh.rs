@@ -35,7 +35,11 @@ pub fn copy_processor(from: &Path, dir: &Path) -> Result<()> {
 ///
 /// Replies weigh most in the choice of merges, because every one of their tokens is sampled.
 fn corpus(config: &SftConfig, prompts: Prompts) -> Result<Vec<String>> {
-    let tasks = crate::world::tasks(config.seed, Split::Train, (&config.tasks, &config.templates))?;
+    let tasks = crate::world::tasks(
+        config.seed,
+        Split::Train,
+        (&config.tasks, &config.templates, config.instance_split),
+    )?;
     let mut texts = vec![format!("system\n{}", prompts.system())];
     let turns = config.max_turns;
     texts.extend((1..=turns).map(|turn| format!("user\n{}", prompts.turn(turn, turns, None))));

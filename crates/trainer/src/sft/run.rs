@@ -7,8 +7,8 @@ use crate::output;
 use crate::world::{World, WorldConfig, device, tasks};
 use anyhow::{Context, Result, bail};
 use cua_grpo_algo::{AdamWConfig, Schedule};
-use cua_grpo_android::Prompts;
 use cua_grpo_android::tasks::Split;
+use cua_grpo_android::{Prompts, SuccessRequires};
 use cua_grpo_core::{Row, VerifiedSuccess, derive_seed};
 use cua_grpo_model::batch::ImageCache;
 use cua_grpo_model::checkpoint::{LoadOptions, SaveOptions, WeightDtype, load_model, save_model};
@@ -57,6 +57,8 @@ pub async fn run(config: &SftConfig) -> Result<()> {
         max_turns: config.max_turns,
         target: config.target,
         prompt_style: config.prompt_style,
+        success: SuccessRequires::State,
+        side_effects: false,
         outage_budget: Duration::ZERO,
     };
     let world = World::open(phones, None, &interrupt).await?;
@@ -128,6 +130,8 @@ pub async fn run(config: &SftConfig) -> Result<()> {
         let policy = Policy::new(model, learner.policy.images().clone());
         let evaluation = Evaluation {
             episodes: config.eval_episodes,
+            attempts: 1,
+            sampling: (1.0, 1.0, 0),
             seed: config.eval_seed,
             templates: config.templates.clone(),
             max_turns: config.max_turns,
@@ -139,7 +143,11 @@ pub async fn run(config: &SftConfig) -> Result<()> {
             max_lost_share: MAX_LOST_SHARE,
             saved: 0,
         };
-        let venue = world.venue(tasks(evaluation.seed, Split::Eval, (&config.tasks, &config.templates))?);
+        let venue = world.venue(tasks(
+            evaluation.seed,
+            Split::Eval,
+            (&config.tasks, &config.templates, config.instance_split),
+        )?);
         let candidate = Candidate {
             policy: &policy,
             renderer,
@@ -202,7 +210,14 @@ async fn demonstrations(
         blunder: config.skill_blunder,
         target: config.target,
     };
-    let mut cursor = TaskCursor::new(tasks(config.seed, Split::Train, (&config.tasks, &config.templates))?, 0);
+    let mut cursor = TaskCursor::new(
+        tasks(
+            config.seed,
+            Split::Train,
+            (&config.tasks, &config.templates, config.instance_split),
+        )?,
+        0,
+    );
     let mut rows = Vec::new();
     while rows.len() < config.demonstrations {
         let wanted = CHUNK.min(config.demonstrations - rows.len());

@@ -1,9 +1,15 @@
 //! Finding and reading files of tasks.
 
+use crate::PhoneKind;
 use super::error::TaskFileError;
+use super::extra::HeldOut;
 use super::fields::is_name;
 use super::read::templates;
 use super::template::FileTemplate;
+use super::yaml::Wrong;
+use crate::names::App;
+use crate::tasks::instance::uses;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Error, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
@@ -23,15 +29,18 @@ const MOST_TEMPLATES: usize = 2_000;
 pub fn load<P: AsRef<Path>>(
     paths: &[P],
     taken: impl Fn(&str) -> Option<String>,
-) -> Result<Vec<FileTemplate>, TaskFileError> {
+) -> Result<(Vec<FileTemplate>, BTreeSet<String>), TaskFileError> {
     let mut all: Vec<FileTemplate> = Vec::new();
+    let mut apart: Vec<(PathBuf, HeldOut)> = Vec::new();
     for path in paths {
         for file in files(path.as_ref())? {
             let text = read(&file).map_err(|reason| TaskFileError::Read {
                 path: file.clone(),
                 reason,
             })?;
-            for template in templates(&file, &text).map_err(|wrong| TaskFileError::at(&file, wrong))? {
+            let (read, held) = templates(&file, &text).map_err(|wrong| TaskFileError::at(&file, wrong))?;
+            apart.extend(held.into_iter().map(|held| (file.clone(), held)));
+            for template in read {
                 let other = all.iter().find(|other| other.id == template.id);
                 let other = other.map(|other| format!("{}:{}", other.path.display(), other.line));
                 if let Some(place) = other.or_else(|| taken(&template.id)) {
@@ -52,7 +61,34 @@ pub fn load<P: AsRef<Path>>(
             }
         }
     }
-    Ok(all)
+    let names = hold_out(&mut all, &apart)?;
+    Ok((all, names))
+}
+
+/// Instances that tell whether a template can be played without an app.
+const TOLD: u64 = 64;
+
+/// Marks the templates that are all in the apps `apart`, and gives the names of these.
+fn hold_out(all: &mut [FileTemplate], apart: &[(PathBuf, HeldOut)]) -> Result<BTreeSet<String>, TaskFileError> {
+    let names: BTreeSet<String> = apart.iter().map(|(_, held)| held.app.clone()).collect();
+    if names.is_empty() {
+        return Ok(names);
+    }
+    for (path, HeldOut { app, at }) in apart {
+        let known = App::ALL.iter().any(|known| known.key() == app) || all.iter().any(|one| one.apps.contains(app));
+        if !known {
+            let what = format!("no template uses the app `{app}`: its name stands under `apps` of a template");
+            return Err(TaskFileError::at(path, Wrong::new(*at, what)));
+        }
+    }
+    for template in all {
+        if !template.names_apps {
+            let what = "which apps it uses is not known, and some are held out; name them: `apps: [clock]`";
+            return Err(TaskFileError::at(&template.path, Wrong::new(template.at, what)));
+        }
+        template.held_out_app = (0..TOLD).all(|seed| uses(&template.instance(seed, PhoneKind::default()), &names));
+    }
+    Ok(names)
 }
 
 /// The file itself, or the YAML files of a folder.

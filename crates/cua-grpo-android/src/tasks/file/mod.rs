@@ -2,6 +2,7 @@
 
 mod constraint;
 mod error;
+mod extra;
 mod fields;
 mod load;
 mod parameter;

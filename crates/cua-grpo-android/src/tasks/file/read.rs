@@ -1,6 +1,7 @@
 //! From a file's text to templates.
 
 use super::constraint::Constraint;
+use super::extra::{HeldOut, apps, held_out_apps, may_change, report};
 use super::fields::{Fields, NAME, is_name, list, map, name, one_of, text, time, whole};
 use super::parameter::{Domain, Parameter, Word};
 use super::pattern::Pattern;
@@ -21,7 +22,7 @@ const MOST_VALUES: u64 = 1_000_000_000;
 /// Largest number of an integer parameter.
 const LARGEST: i64 = 1_000_000_000;
 
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 19] = [
     "id",
     "category",
     "tags",
@@ -37,17 +38,23 @@ const KEYS: [&str; 14] = [
     "precheck",
     "checks",
     "expert",
+    "apps",
+    "report",
+    "may_change",
+    "expert_turns",
 ];
 
 type Lists = BTreeMap<String, Vec<String>>;
 
-/// The templates of the file at `path`, whose text is given.
-pub(super) fn templates(path: &Path, text: &str) -> Result<Vec<FileTemplate>, Wrong> {
+/// The templates of the file at `path`, whose text is given, and the apps that it keeps from training.
+pub(super) fn templates(path: &Path, text: &str) -> Result<(Vec<FileTemplate>, Vec<HeldOut>), Wrong> {
     let root = parse(text)?;
-    let fields = Fields::of(&root, "a file of tasks", &["words", "templates"])?;
+    let fields = Fields::of(&root, "a file of tasks", &["words", "templates", "held_out_apps"])?;
+    let apart = fields.get("held_out_apps").map_or(Ok(Vec::new()), held_out_apps)?;
     let lists = fields.get("words").map_or(Ok(Lists::new()), words)?;
     let nodes = list(fields.need("templates")?, "`templates`", 1, MOST_TEMPLATES)?;
-    nodes.iter().map(|node| template(node, path, &lists)).collect()
+    let read = nodes.iter().map(|node| template(node, path, &lists));
+    Ok((read.collect::<Result<_, Wrong>>()?, apart))
 }
 
 fn words(node: &Node) -> Result<Lists, Wrong> {
@@ -102,8 +109,11 @@ fn template(node: &Node, path: &Path, lists: &Lists) -> Result<FileTemplate, Wro
             .map_or(Ok(Vec::new()), |node| checks(node, key, &parameters))
     };
     let (precheck, checks) = (checks_of("precheck")?, checks_of("checks")?);
-    if goals.is_empty() && checks.is_empty() {
-        let what = "a template needs `goals`, or `checks` of its own: without them nothing tells whether it is done";
+    let report = fields.get("report").map(|node| report(node, &parameters)).transpose()?;
+    let answered = report.as_ref().is_some_and(|report| report.pattern().is_some());
+    if goals.is_empty() && checks.is_empty() && !answered {
+        let what = "a template needs `goals`, `checks` of its own or the text of a `report`: without them nothing tells \
+                    whether it is done";
         return Err(Wrong::new(node.at, what));
     }
     let expert = match fields.get("expert") {
@@ -138,6 +148,16 @@ fn template(node: &Node, path: &Path, lists: &Lists) -> Result<FileTemplate, Wro
         difficulty: one_of(fields.need("difficulty")?, "`difficulty`", &["easy", "medium", "hard"])?.to_owned(),
         max_turns: whole(fields.need("max_turns")?, "`max_turns`", 1, 1_000)? as usize,
         held_out: split == "held_out",
+        held_out_app: false,
+        names_apps: fields.get("apps").is_some() || !goals.is_empty(),
+        apps: fields.get("apps").map_or(Ok(Vec::new()), apps)?,
+        expert_turns: fields
+            .get("expert_turns")
+            .map(|node| whole(node, "`expert_turns`", 1, 1_000))
+            .transpose()?
+            .map(|turns| turns as usize),
+        may_change: fields.get("may_change").map_or(Ok(Vec::new()), may_change)?,
+        report,
         path: path.into(),
         line: fields.at().line,
         at: fields.at(),

@@ -5,9 +5,9 @@ use super::parameter::{Parameter, Word};
 use super::pattern::Pattern;
 use super::yaml::Place;
 use crate::PhoneKind;
-use crate::tasks::draw::{expert, set_up};
+use crate::tasks::draw::{expert, set_up, with_apps};
 use crate::tasks::step::{Step, StepError, StepWord};
-use crate::tasks::{Check, Goal, GoalError, TaskState};
+use crate::tasks::{Check, Goal, GoalError, ReportCheck, TaskState};
 use cua_grpo_core::Task;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
@@ -32,6 +32,12 @@ pub struct FileTemplate {
     pub max_turns: usize,
     /// Kept from training: evaluations alone play it.
     pub held_out: bool,
+    /// All its instances are in apps that are kept from training.
+    pub held_out_app: bool,
+    /// Apps that it uses, besides those of its goals.
+    pub apps: Vec<String>,
+    /// Turns of an expert, its report among them, where the file says it.
+    pub expert_turns: Option<usize>,
     /// The file.
     pub path: PathBuf,
     /// The line where it begins, from 1.
@@ -48,6 +54,10 @@ pub struct FileTemplate {
     pub(super) precheck: Vec<CheckPattern>,
     pub(super) checks: Vec<CheckPattern>,
     pub(super) expert: Vec<StepPattern>,
+    pub(super) report: Option<ReportPattern>,
+    pub(super) may_change: Vec<String>,
+    /// It says which apps it uses.
+    pub(super) names_apps: bool,
     /// Numbers of values that fit the constraints.
     pub(super) fitting: Vec<u64>,
 }
@@ -82,6 +92,35 @@ pub(super) struct CheckPattern {
     pub expect: Pattern,
     /// The expectation is the text itself, not an expression.
     pub literal: bool,
+}
+
+/// What must be reported, with parameters in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum ReportPattern {
+    /// Success, in whatever words.
+    Required,
+    /// A text, without regard to case.
+    Equals(Pattern),
+    /// A regular expression.
+    Expect(Pattern),
+}
+
+impl ReportPattern {
+    pub(super) fn pattern(&self) -> Option<&Pattern> {
+        match self {
+            Self::Required => None,
+            Self::Equals(pattern) | Self::Expect(pattern) => Some(pattern),
+        }
+    }
+
+    pub(super) fn check(&self, words: &[Word]) -> ReportCheck {
+        let expect = match self {
+            Self::Required => None,
+            Self::Equals(text) => Some(format!("(?i){}", regex::escape(text.values(words).trim()))),
+            Self::Expect(pattern) => Some(pattern.expression(words)),
+        };
+        ReportCheck { expect }
+    }
 }
 
 impl CheckPattern {
@@ -175,6 +214,8 @@ impl FileTemplate {
                 }
                 _ => expert(&goals, phone),
             },
+            report: self.report.as_ref().map(|report| report.check(&words)),
+            may_change: self.may_change.clone(),
         };
         let mut task = Task::new(format!("{}/{seed}", self.id), instruction)
             .with_seed(seed)
@@ -188,9 +229,12 @@ impl FileTemplate {
         if !self.tags.is_empty() {
             task = task.with_tag("tags", self.tags.join(" "));
         }
+        if let Some(turns) = self.expert_turns {
+            task = task.with_expert_turns(turns);
+        }
         if self.held_out {
             task = task.with_held_out();
         }
-        state.into_task(task)
+        state.into_task(with_apps(task, &goals, &self.apps))
     }
 }

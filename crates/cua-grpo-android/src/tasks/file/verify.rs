@@ -74,6 +74,9 @@ fn named(template: &FileTemplate) -> Result<(), Wrong> {
     used.extend(of(&template.instructions));
     let steps = template.expert.iter().flat_map(|step| &step.words);
     used.extend(steps.flat_map(|(pattern, _)| pattern.parameters()));
+    // An answer is what the policy has to find, so no wording says it.
+    let answer = template.report.as_ref().and_then(|report| report.pattern());
+    used.extend(answer.into_iter().flat_map(Pattern::parameters));
     for (index, parameter) in template.parameters.iter().enumerate() {
         if !used.contains(&index) {
             let what = format!("parameter `{}` is used nowhere; remove it", parameter.name);
@@ -138,8 +141,13 @@ fn instance(template: &FileTemplate, words: &[Word], compile: bool) -> Result<()
 
 /// Checks that expectations can be compiled.
 fn expressions(template: &FileTemplate, words: &[Word]) -> Result<(), Wrong> {
-    for pattern in template.precheck.iter().chain(&template.checks) {
-        let expect = pattern.check(words).expect;
+    let checks = template.precheck.iter().chain(&template.checks);
+    let checks = checks.map(|pattern| (pattern.check(words).expect, pattern.expect.at));
+    let report = template.report.as_ref().and_then(|report| {
+        let expect = report.check(words).expect?;
+        Some((expect, report.pattern()?.at))
+    });
+    for (expect, at) in checks.chain(report) {
         crate::matches(&expect, "").map_err(|error| {
             let error = error.to_string();
             let why = error.lines().last().unwrap_or_default().trim();
@@ -147,7 +155,7 @@ fn expressions(template: &FileTemplate, words: &[Word]) -> Result<(), Wrong> {
                 "`{}` is no regular expression ({why}); `equals` takes texts as they are",
                 shortened(&expect)
             );
-            Wrong::new(pattern.expect.at, what)
+            Wrong::new(at, what)
         })?;
     }
     Ok(())

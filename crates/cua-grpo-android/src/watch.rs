@@ -1,0 +1,253 @@
+//! What an episode changed although its task did not ask for it: the phone's state is looked at before and after.
+
+use crate::device::Device;
+use crate::tasks::{Check, TaskState};
+use crate::validate::matches;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// What is looked at: the name of a kind of things, and the command that lists them, a thing a line. A phone that does not
+/// know a command lists nothing, before and after.
+const LOOKS: [(&str, &str); 7] = [
+    ("setting system", "settings list system"),
+    ("setting secure", "settings list secure"),
+    ("setting global", "settings list global"),
+    ("package", "pm list packages"),
+    ("alarm", "content query --uri content://alarms"),
+    ("note", "content query --uri content://notes"),
+    ("file", "find /sdcard -type f"),
+];
+/// What stands before each list, and after the last.
+const MARK: &str = "=== ";
+/// Changes that are told of one episode.
+const MOST: usize = 50;
+/// Characters of a value that is told.
+const LONGEST: usize = 80;
+
+/// Settings that follow from others, so that who asks for the first asks for these too.
+const FOLLOWS: [(&str, &[&str]); 6] = [
+    (
+        "global airplane_mode_on",
+        &[
+            "global wifi_on",
+            "global bluetooth_on",
+            "global mobile_data",
+            "global cell_on",
+        ],
+    ),
+    ("system screen_brightness", &["system screen_brightness_"]),
+    ("secure location_mode", &["secure location_", "secure assisted_gps"]),
+    ("secure ui_night_mode", &["secure ui_night_mode_", "secure dark_"]),
+    ("global zen_mode", &["global zen_", "secure zen_"]),
+    (
+        "global low_power",
+        &["global low_power_", "global automatic_power_save"],
+    ),
+];
+/// Parts of settings that a phone changes by itself.
+const RESTLESS: [&str; 8] = [
+    "next_alarm",
+    "last_",
+    "timestamp",
+    "_count",
+    "uptime",
+    "_token",
+    "usage_",
+    "multi_press",
+];
+
+/// The state of a phone: what there is of each kind, by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Snapshot(BTreeMap<(&'static str, String), String>);
+
+impl Snapshot {
+    /// Looks at a phone, by one command. `None` where it cannot tell.
+    pub async fn take(device: &mut dyn Device, limit: Duration) -> Option<Self> {
+        let lists = LOOKS.map(|(kind, command)| format!("echo '{MARK}{kind}'; {command} 2>/dev/null; "));
+        let command = format!("{}echo '{MARK}end'", lists.concat());
+        let output = device.query(&command, limit).await.ok()?;
+        (output.exit_code == 0).then(|| Self::read(&output.stdout)).flatten()
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let (mut things, mut kind, mut whole) = (BTreeMap::new(), None, false);
+        for line in text.lines() {
+            if let Some(name) = line.strip_prefix(MARK) {
+                kind = LOOKS.iter().map(|(kind, _)| *kind).find(|kind| *kind == name.trim());
+                whole = name.trim() == "end";
+            } else if let (Some(kind), false) = (kind, line.trim().is_empty()) {
+                let (name, value) = thing(kind, line);
+                things.insert((kind, name), value);
+            }
+        }
+        whole.then_some(Self(things))
+    }
+
+    /// What is otherwise `after`, and is not what `task` asks for: `setting global wifi_on: 1 -> 0`.
+    pub fn unasked(&self, after: &Self, task: &TaskState) -> Vec<String> {
+        let mut names: Vec<&(&str, String)> = self.0.keys().chain(after.0.keys()).collect();
+        names.sort();
+        names.dedup();
+        let changes = names.into_iter().filter_map(|key| {
+            let change = Change {
+                kind: key.0,
+                name: &key.1,
+                before: self.0.get(key).map(String::as_str),
+                after: after.0.get(key).map(String::as_str),
+            };
+            (change.before != change.after && !change.is_asked(task)).then(|| change.words())
+        });
+        changes.take(MOST).collect()
+    }
+}
+
+/// Name and value of a line of a list.
+fn thing(kind: &str, line: &str) -> (String, String) {
+    let line = line.trim();
+    let row = line.strip_prefix("Row: ").and_then(|rest| rest.split_once(' '));
+    let (text, split) = match row {
+        Some((_, row)) => (row, ", "),
+        None if kind.starts_with("setting") => (line, "="),
+        None => (line.strip_prefix("package:").unwrap_or(line), "\n"),
+    };
+    let (name, value) = text.split_once(split).unwrap_or((text, ""));
+    (name.to_owned(), value.to_owned())
+}
+
+struct Change<'a> {
+    kind: &'static str,
+    name: &'a str,
+    before: Option<&'a str>,
+    after: Option<&'a str>,
+}
+
+impl Change<'_> {
+    fn words(&self) -> String {
+        let value = |value: Option<&str>| match value {
+            None => "none".to_owned(),
+            Some("") => "there".to_owned(),
+            Some(text) => text.chars().take(LONGEST).collect(),
+        };
+        format!("{}: {} -> {}", self.subject(), value(self.before), value(self.after))
+    }
+
+    /// `setting global wifi_on`, `package com.example`.
+    fn subject(&self) -> String {
+        format!("{} {}", self.kind, self.name)
+    }
+
+    fn is_asked(&self, task: &TaskState) -> bool {
+        let subject = self.subject();
+        if task.may_change.iter().any(|begin| subject.starts_with(begin.as_str())) {
+            return true;
+        }
+        match self.kind.strip_prefix("setting ") {
+            Some(table) => {
+                let setting = format!("{table} {}", self.name);
+                let follows = |check: &Check| {
+                    FOLLOWS.iter().any(|(asked, others)| {
+                        names(&check.command, asked) && others.iter().any(|other| setting.starts_with(other))
+                    })
+                };
+                RESTLESS.iter().any(|part| self.name.contains(part))
+                    || task
+                        .checks
+                        .iter()
+                        .any(|check| names(&check.command, &setting) || follows(check))
+            }
+            None => task.checks.iter().any(|check| self.is_what(check)),
+        }
+    }
+
+    /// Whether a check asks for this thing: it names it, or the new row is what it expects of the same list.
+    fn is_what(&self, check: &Check) -> bool {
+        let command = LOOKS
+            .iter()
+            .find(|(kind, _)| *kind == self.kind)
+            .map(|(_, command)| *command);
+        if command != Some(check.command.as_str()) {
+            let plain = check.expect.replace('\\', "");
+            return check.command.contains(self.name) || plain.contains(self.name);
+        }
+        let row = self.after.map(|value| match value {
+            "" => format!("Row: 0 {}", self.name),
+            value => format!("Row: 0 {}, {value}", self.name),
+        });
+        row.is_some_and(|row| matches(&check.expect, &row).unwrap_or(false))
+    }
+}
+
+/// Whether a command has `words` as whole words.
+fn names(command: &str, words: &str) -> bool {
+    let part = |letter: Option<char>| letter.is_some_and(|letter| letter.is_ascii_alphanumeric() || letter == '_');
+    command
+        .match_indices(words)
+        .any(|(at, _)| !part(command[..at].chars().next_back()) && !part(command[at + words.len()..].chars().next()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tasks::Goal;
+
+    fn snapshot(settings: &str, rows: &str) -> Snapshot {
+        Snapshot::read(&format!(
+            "=== setting global\n{settings}=== package\npackage:com.a\n{rows}=== end\n"
+        ))
+        .unwrap()
+    }
+
+    fn task(goals: &[&str]) -> TaskState {
+        let checks = goals.iter().map(|goal| goal.parse::<Goal>().unwrap().check(crate::PhoneKind::default()));
+        TaskState {
+            checks: checks.collect(),
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn what_the_task_asks_for_is_no_side_effect_and_everything_else_is() {
+        let before = snapshot(
+            "wifi_on=0\nbluetooth_on=1\nboot_count=3\n",
+            "=== alarm\nRow: 0 time=07:30, enabled=0\nRow: 1 time=08:00, enabled=1\n",
+        );
+        let after = snapshot(
+            "wifi_on=1\nbluetooth_on=0\nboot_count=4\n",
+            "=== alarm\nRow: 0 time=07:30, enabled=1\n=== note\nRow: 0 text=buy milk\n",
+        );
+        let unasked = |goals: &[&str]| before.unasked(&after, &task(goals));
+        let (bluetooth, alarm) = (
+            "setting global bluetooth_on: 1 -> 0",
+            "alarm time=08:00: enabled=1 -> none",
+        );
+        assert_eq!(
+            unasked(&["toggle:wifi=on", "alarm:07:30=on", "note:buy milk"]),
+            [alarm, bluetooth]
+        );
+        assert!(unasked(&["toggle:wifi=on"]).contains(&"note text=buy milk: none -> there".to_owned()));
+        // Another note than the one that was asked for.
+        assert_eq!(unasked(&["toggle:wifi=on", "note:buy tea", "alarm:07:30=on"]).len(), 3);
+        // An alarm that was to be off and is on.
+        assert_eq!(
+            unasked(&["alarm:07:30=off"])
+                .iter()
+                .filter(|line| line.contains("07:30"))
+                .count(),
+            1
+        );
+        // Airplane mode takes the radios with it.
+        let radios = unasked(&["toggle:airplane=on"]);
+        assert!(radios.iter().all(|line| !line.contains("_on")), "{radios:?}");
+        let mut allowed = task(&["toggle:wifi=on"]);
+        allowed.may_change = vec!["setting global bluetooth".into(), "alarm ".into(), "note ".into()];
+        assert_eq!(before.unasked(&after, &allowed), [String::new(); 0]);
+        assert_eq!(before.unasked(&before, &task(&[])), [String::new(); 0]);
+    }
+
+    #[test]
+    fn names_are_whole_and_a_torn_answer_tells_nothing() {
+        assert!(names("settings get global wifi_on", "global wifi_on"));
+        assert!(!names("settings get global wifi_only", "global wifi_on"));
+        assert_eq!(Snapshot::read("=== setting global\nwifi_on=1\n"), None);
+    }
+}
