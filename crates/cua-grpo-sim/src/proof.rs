@@ -197,6 +197,14 @@ fn fulfilled(phone: &mut Device, checks: &[Check]) -> Result<bool, String> {
     Ok(!checks.is_empty())
 }
 
+/// Whether a report says what the task asks for.
+fn answered(state: &TaskState, message: &str) -> Result<bool, String> {
+    match state.report.as_ref().and_then(|report| report.expect.as_deref()) {
+        Some(expect) => matches(expect, message).map_err(|error| error.to_string()),
+        None => Ok(true),
+    }
+}
+
 /// Waiting until the turns are over, and reporting at once, must not do.
 fn idle(start: &Device, state: &TaskState, turns: usize) -> Result<(), String> {
     let wait = Action::Sleep { duration: 60.0 };
@@ -212,6 +220,9 @@ fn idle(start: &Device, state: &TaskState, turns: usize) -> Result<(), String> {
         if fulfilled(&mut phone, &state.checks)? {
             return Err(format!("{words} fulfils it"));
         }
+    }
+    if state.checks.is_empty() && answered(state, "")? {
+        return Err("a report that says nothing fulfils it".to_owned());
     }
     Ok(())
 }
@@ -235,8 +246,12 @@ fn demonstrate(
             .phone
             .perform(&action)
             .map_err(|error| format!("the expert went wrong: {error}"))?;
-        if let Action::Report { .. } = action {
-            if !fulfilled(&mut phone, &state.checks)? {
+        if let Action::Report { message, .. } = &action {
+            if !answered(state, message.as_deref().unwrap_or_default())? {
+                return Err(format!("the expert's report is not what `report` asks for: {}", log.join("; ")));
+            }
+            let asks_only = state.checks.is_empty() && state.report.is_some();
+            if !asks_only && !fulfilled(&mut phone, &state.checks)? {
                 return Err(format!(
                     "the expert believes it done and the checks do not: {}",
                     log.join("; ")
