@@ -22,27 +22,27 @@ pub(crate) struct FilesMut<'a> {
 impl FilesMut<'_> {
     /// Writes a file with the folders above it; one that is there is replaced.
     pub fn write(&mut self, path: &str, bytes: impl AsRef<[u8]>) -> Result<(), FileError> {
-        self.files_mut().write(path, bytes.as_ref(), self.now)
+        self.files.write(path, bytes.as_ref(), self.now)
     }
 
     /// Adds to the end of a file, which is begun when it is not there.
     pub fn append(&mut self, path: &str, more: &[u8]) -> Result<(), FileError> {
-        self.files_mut().append(path, more, self.now)
+        self.files.append(path, more, self.now)
     }
 
     /// Makes a folder; with `parents` also those above it, and one that is there is no error.
     pub fn make_folder(&mut self, path: &str, parents: bool) -> Result<(), FileError> {
-        self.files_mut().make_folder(path, parents, self.now)
+        self.files.make_folder(path, parents, self.now)
     }
 
     /// Removes a file, or a folder with all that is in it.
     pub fn remove(&mut self, path: &str) -> Result<(), FileError> {
-        self.files_mut().remove(path)
+        self.files.delete(path)
     }
 
     /// Removes a folder that is empty.
     pub fn remove_empty(&mut self, path: &str) -> Result<(), FileError> {
-        self.files_mut().remove_empty(path)
+        self.files.delete_empty(path)
     }
 
     /// Moves a file or a folder to a path where nothing is.
