@@ -2,7 +2,7 @@
 
 use crate::{
     phone::Phone,
-    state::Display,
+    state::{Display, LAUNCHER},
     ui::{Node, Scene},
 };
 use std::collections::BTreeSet;
@@ -241,7 +241,9 @@ impl Scene {
         best.sort_by(|a, b| b.0.total_cmp(&a.0));
         let (score, node, index) = *best.first()?;
         let rivals = best.iter().skip(1).take_while(|(other, ..)| score - other < CLOSE);
-        let same = |other: &Node| other.rect.contains(node.rect.center().0, node.rect.center().1);
+        // Two icons of one app are the same too: the drawer shows apps that were used last a second time.
+        let icon = |other: &Node| &*other.package == LAUNCHER && !node.text.is_empty() && other.text == node.text;
+        let same = |other: &Node| other.rect.contains(node.rect.center().0, node.rect.center().1) || icon(other);
         if rivals.into_iter().any(|(_, other, _)| !same(other)) {
             return None;
         }

@@ -246,7 +246,12 @@ fn devices_tell_of_themselves() {
 fn lines(phone: &mut Phone, commands: &[(&str, &str)]) {
     for (command, wanted) in commands {
         let output = phone.shell(command);
-        assert_eq!((output.stdout.trim(), output.exit_code), (*wanted, 0), "{command}: {}", output.stderr);
+        assert_eq!(
+            (output.stdout.trim(), output.exit_code),
+            (*wanted, 0),
+            "{command}: {}",
+            output.stderr
+        );
     }
 }
 
@@ -261,7 +266,10 @@ fn what_apps_keep_is_read_and_written() {
                 "content insert --uri content://com.google.android.gm/mails --bind who:s:Ada --bind subject:s:'A lamp'",
                 "",
             ),
-            ("content update --uri content://com.google.android.gm/mails --bind starred:i:1 --where who=Ada", ""),
+            (
+                "content update --uri content://com.google.android.gm/mails --bind starred:i:1 --where who=Ada",
+                "",
+            ),
             (
                 "content query --uri content://com.google.android.gm/mails --projection who:subject:starred:sent",
                 "Row: 0 who=Ada, subject=A lamp, starred=1, sent=0",
@@ -275,10 +283,22 @@ fn what_apps_keep_is_read_and_written() {
                 "Row: 0 name=Umbrella, count=2",
             ),
             ("content delete --uri content://com.example.market/cart", ""),
-            ("content query --uri content://com.example.market/cart", "No result found."),
-            ("content insert --uri content://com.android.chrome/bookmarks --bind url:s:a.example", ""),
-            ("content insert --uri content://com.android.chrome/bookmarks --bind url:s:b.example", ""),
-            ("content delete --uri content://com.android.chrome/bookmarks --where url=a.example", ""),
+            (
+                "content query --uri content://com.example.market/cart",
+                "No result found.",
+            ),
+            (
+                "content insert --uri content://com.android.chrome/bookmarks --bind url:s:a.example",
+                "",
+            ),
+            (
+                "content insert --uri content://com.android.chrome/bookmarks --bind url:s:b.example",
+                "",
+            ),
+            (
+                "content delete --uri content://com.android.chrome/bookmarks --where url=a.example",
+                "",
+            ),
             (
                 "content query --uri content://com.android.chrome/bookmarks --projection url",
                 "Row: 0 url=b.example",
@@ -306,17 +326,29 @@ fn the_shell_counts_compares_and_dates_files() {
             ("echo $((1 + 2 * 3)) \"$((1748908800 + 9*3600))000\"", "7 1748941200000"),
             ("test 3 -lt 2 || echo more", "more"),
             ("test on = on && echo same", "same"),
-            ("echo x > /sdcard/DCIM/Camera/a.jpg && touch -d 2025-05-20T10:30:00 /sdcard/DCIM/Camera/a.jpg", ""),
+            (
+                "echo x > /sdcard/DCIM/Camera/a.jpg && touch -d 2025-05-20T10:30:00 /sdcard/DCIM/Camera/a.jpg",
+                "",
+            ),
             ("stat -c %Y /sdcard/DCIM/Camera/a.jpg", "1747737000"),
-            ("content insert --uri content://com.android.contacts/raw_contacts --bind _id:i:9001", ""),
+            (
+                "content insert --uri content://com.android.contacts/raw_contacts --bind _id:i:9001",
+                "",
+            ),
             (
                 "content query --uri content://com.android.contacts/raw_contacts --projection _id --where _id=9001",
                 "Row: 0 _id=9001",
             ),
-            ("locksettings verify --old 1234", "Old password provided but user has no password"),
+            (
+                "locksettings verify --old 1234",
+                "Old password provided but user has no password",
+            ),
             ("locksettings set-pin 1234", "Pin set to '1234'"),
             ("locksettings verify --old 4321", "Old password '4321' didn't match"),
-            ("locksettings verify --old 1234", "Lock credential verified successfully"),
+            (
+                "locksettings verify --old 1234",
+                "Lock credential verified successfully",
+            ),
         ],
     );
     assert_eq!(phone.shell("echo $((1 +))").exit_code, 2);

@@ -248,7 +248,10 @@ fn demonstrate(
             .map_err(|error| format!("the expert went wrong: {error}"))?;
         if let Action::Report { message, .. } = &action {
             if !answered(state, message.as_deref().unwrap_or_default())? {
-                return Err(format!("the expert's report is not what `report` asks for: {}", log.join("; ")));
+                return Err(format!(
+                    "the expert's report is not what `report` asks for: {}",
+                    log.join("; ")
+                ));
             }
             let asks_only = state.checks.is_empty() && state.report.is_some();
             if !asks_only && !fulfilled(&mut phone, &state.checks)? {

@@ -46,6 +46,14 @@ fn every_template_is_proved() {
         }
     }
     println!("random taps fulfil {hits} of {attempts} attempts at medium and hard ones");
-    assert!(wrong.is_empty(), "{} templates do not hold: {}", wrong.len(), wrong.join(", "));
-    assert!(20 * hits < attempts, "a random agent solves under 5 % of medium and hard ones");
+    assert!(
+        wrong.is_empty(),
+        "{} templates do not hold: {}",
+        wrong.len(),
+        wrong.join(", ")
+    );
+    assert!(
+        20 * hits < attempts,
+        "a random agent solves under 5 % of medium and hard ones"
+    );
 }

@@ -261,7 +261,7 @@ pub(super) fn steps(goal: &Goal) -> Vec<Step> {
             steps.push(tap("Alarm"));
             steps.push(Step::Find(time.clone()));
             steps.push(Step::Switch {
-                what: time.clone(),
+                what: format!("{time} alarm on or off"),
                 on: *on,
             });
         }

@@ -65,7 +65,10 @@ fn pictures(state: &State) -> Vec<(String, File)> {
 /// What a picture shows: that of another origin than the camera is drawn after its path.
 fn scene(path: &str, file: &File) -> Option<u32> {
     let named = [".jpg", ".png", ".mp4"].iter().any(|end| path.ends_with(end)) && path.starts_with("/sdcard/");
-    let sum = || path.bytes().fold(7_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte)));
+    let sum = || {
+        path.bytes()
+            .fold(7_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte)))
+    };
     file.picture.or_else(|| (named && file.content.is_some()).then(sum))
 }
 

@@ -82,7 +82,9 @@ impl Store {
                 list.map(row).collect()
             }
             Self::Cart => {
-                let pairs = kept(state, CART, "cart").split(',').filter_map(|pair| pair.split_once('x'));
+                let pairs = kept(state, CART, "cart")
+                    .split(',')
+                    .filter_map(|pair| pair.split_once('x'));
                 let row = |(index, count): (&str, &str)| {
                     let index: usize = index.parse().ok()?;
                     let name = THINGS.get(index)?.0;
@@ -197,13 +199,18 @@ fn drop_line(state: &mut State, package: &str, key: &str, at: usize) {
 }
 
 fn numbers(state: &State, key: &str) -> Vec<usize> {
-    let list = kept(state, MUSIC, key).split(',').filter_map(|number| number.parse().ok());
+    let list = kept(state, MUSIC, key)
+        .split(',')
+        .filter_map(|number| number.parse().ok());
     list.filter(|index| *index < SONGS.len()).collect()
 }
 
 fn playlists(state: &State) -> Vec<String> {
     let memory = state.packages.get(MUSIC).map(|package| package.memory.keys());
-    let names = memory.into_iter().flatten().filter_map(|key| key.strip_prefix("playlist "));
+    let names = memory
+        .into_iter()
+        .flatten()
+        .filter_map(|key| key.strip_prefix("playlist "));
     names.map(str::to_owned).collect()
 }
 

@@ -165,7 +165,11 @@ pub fn test(arguments: &[&str]) -> ShellOutput {
 /// The milliseconds of `2025-05-20T10:00:00`.
 pub fn moment(text: &str) -> Option<i64> {
     let (day, time) = text.split_once(['T', ' '])?;
-    let parts = |text: &str, sign: char| text.split(sign).map(|part| part.parse::<u32>().ok()).collect::<Option<Vec<_>>>();
+    let parts = |text: &str, sign: char| {
+        text.split(sign)
+            .map(|part| part.parse::<u32>().ok())
+            .collect::<Option<Vec<_>>>()
+    };
     match (&parts(day, '-')?[..], &parts(time, ':')?[..]) {
         ([year, month @ 1..=12, date @ 1..=31], [hour @ 0..=23, minute @ 0..=59, ..]) => {
             Some(Civil::ms(i64::from(*year), *month, *date, *hour, *minute))
