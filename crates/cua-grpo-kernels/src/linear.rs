@@ -53,7 +53,8 @@ fn operation(x: Tensor<2>, weight: &Weight, bias: Option<Tensor<1>>, lora: Optio
     }
 }
 
-/// `residual +` [`linear()`]. Where no gradient flows and nothing is updated, a card rounds the sum once.
+/// `residual +` [`linear()`]. Where no gradient flows, a card adds to the residual before it rounds. An update of zeros
+/// changes no bit.
 ///
 /// # Shapes
 /// - residual, output: `[rows, out]`; others as in [`linear()`]

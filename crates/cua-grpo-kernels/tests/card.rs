@@ -112,6 +112,16 @@ impl Checker {
         ((share * end as f64) as usize).min(end - 1)
     }
 
+    /// As [`Checker::compare`], to the last bit (a zero has no sign).
+    fn same<const D: usize>(&mut self, name: &str, got: Tensor<D>, want: Tensor<D>) {
+        let (got, want) = (kernels::host(got), kernels::host(want));
+        let apart = got.iter().zip(&want).filter(|(got, want)| got != want).count();
+        self.compared += 1;
+        if apart > 0 || got.len() != want.len() {
+            self.wrong.push(format!("{name}: {apart} of {} differ", want.len()));
+        }
+    }
+
     fn compare<const D: usize>(&mut self, name: &str, got: Tensor<D>, want: Tensor<D>) {
         let (got, want) = (kernels::host(got), kernels::host(want));
         let square = |values: &mut dyn Iterator<Item = f64>| values.map(|x| x * x).sum::<f64>();
@@ -161,6 +171,11 @@ fn linear_maps() {
 #[test]
 fn linear_maps_in_four_bits() {
     everywhere(four_bits);
+}
+
+#[test]
+fn an_update_of_zeros_changes_no_bit() {
+    everywhere(zeros);
 }
 
 #[test]
@@ -227,6 +242,30 @@ fn maps(c: &mut Checker) {
             |[x, a, b]| kernels::linear(x, &w.card, Some(bias.clone()), Some(&lora(a, b, 2.0))),
             |[x, a, b]| reference::linear(x, &w.host, Some(host_bias.clone()), Some(&lora(a, b, 2.0))),
         );
+    }
+}
+
+/// An update whose second factor is zero, as every adapter begins, changes no bit of a map: dense and in four bits,
+/// alone, onto a residual, and beside a bias.
+fn zeros(c: &mut Checker) {
+    for (m, n, k) in [(1, 256, 512), (40, 128, 1152), (300, 512, 4096), (700, 4096, 1024)] {
+        let codes: Vec<u8> = (0..n * k / 2).map(|_| c.below(256) as u8).collect();
+        let absmax: Vec<f32> = (0..n * k / 64).map(|_| c.below(90) as f32 * 1e-3 + 0.01).collect();
+        let four = Nf4::new(codes, absmax, [n, k], &c.device).unwrap();
+        let dense = c.draw([n, k], (k as f32).powf(-0.5)).card;
+        let (x, residual) = (c.draw([m, k], 1.0).card, c.draw([m, n], 4.0).card);
+        let bias = c.draw([1, n], 1.0).card.reshape([n]);
+        let a = c.draw([16, k], (k as f32).powf(-0.5)).card;
+        let none = lora(a, Tensor::zeros([n, 16], (&c.device, c.dtype)), 2.0);
+        for (name, weight) in [("dense", Weight::from(dense)), ("four bits", four.into())] {
+            for bias in [None, Some(bias.clone())] {
+                let alone = |update| kernels::linear(x.clone(), &weight, bias.clone(), update);
+                let onto = |update| kernels::linear_onto(residual.clone(), x.clone(), &weight, bias.clone(), update);
+                let shown = format!("{name} {m}x{k} to {n}, biased {}", bias.is_some());
+                c.same(&format!("alone, {shown}"), alone(Some(&none)), alone(None));
+                c.same(&format!("onto, {shown}"), onto(Some(&none)), onto(None));
+            }
+        }
     }
 }
 

@@ -237,7 +237,7 @@ fn every_mistake_is_told_with_its_place_and_what_to_do() {
             "does not say {s}",
         ),
         (&[("instructions", "")], ":2:5:", "has no `instructions`"),
-        (&[("goals", "")], ":2:5:", "needs `goals`, or `checks`"),
+        (&[("goals", "")], ":2:5:", "needs `goals`, `checks`"),
         (
             &[("goals", "['toggle:wlan={s}']")],
             ":8:13:",

@@ -1,7 +1,6 @@
 //! Linear maps on the card: the products of [`super::blas`], with a low-rank update beside them.
 
 use super::blas::{Element, Product};
-use super::pointwise::add;
 use super::section::{Arguments, section};
 use super::source;
 use super::tensor::{dense, element_of, empty, matrix, row_stride, rows_of};
@@ -104,7 +103,11 @@ pub(super) fn linear(
     (out, saved)
 }
 
-/// `residual +` [`linear`]; the sum is rounded once where there is no update.
+/// `residual +` [`linear`], added where the sums are in f32.
+///
+/// An update is added to the residual first and rounded there; then the product comes onto it, as it comes onto the
+/// residual alone where there is no update. So an update of zeros changes no bit: the reference, which has none, is the
+/// policy as long as the adapter is zero.
 pub(super) fn linear_onto(
     residual: CubeTensor,
     x: CubeTensor,
@@ -112,25 +115,36 @@ pub(super) fn linear_onto(
     bias: Option<CubeTensor>,
     lora: Lora<Cube>,
 ) -> CubeTensor {
-    let residual = into_contiguous(residual);
-    if let Lora::Given { .. } = lora {
-        let (out, _) = linear(x, frozen, bias, lora);
-        return add(&residual, out);
-    }
-    let x = into_contiguous(x);
+    let (residual, x) = (into_contiguous(residual), into_contiguous(x));
     let (dtype, weight) = (x.dtype, expanded(&frozen, x.dtype));
     let bias = bias.map(|bias| dense(bias, dtype));
     let ([m, k], n) = (rows_of(&x), rows_of(&weight)[0]);
-    let out = empty(&x, [m, n], dtype);
+    let (out, element) = (empty(&x, [m, n], dtype), element_of(dtype));
     let product = Product {
         bias: bias.is_some(),
         accumulate: true,
         b_stride: row_stride(&weight),
-        ..Product::linear(m, n, k, element_of(dtype))
+        ..Product::linear(m, n, k, element)
     };
-    let tensors = [&x, &weight, &residual, &out, bias.as_ref().unwrap_or(&x)];
-    section(tensors, move |cx, [x, w, residual, out, bias]| {
-        cx.multiply_onto(product, 1.0, [x, w], Some(bias), residual, out)
+    let Lora::Given { a, b, scaling } = lora else {
+        let tensors = [&x, &weight, &residual, &out, bias.as_ref().unwrap_or(&x)];
+        section(tensors, move |cx, [x, w, residual, out, bias]| {
+            cx.multiply_onto(product, 1.0, [x, w], Some(bias), residual, out)
+        });
+        return out;
+    };
+    let (a, b) = (dense(a, dtype), dense(b, dtype));
+    let r = rows_of(&a)[0];
+    let low = empty(&x, [m, r], dtype);
+    let update = Product {
+        accumulate: true,
+        ..Product::linear(m, n, r, element)
+    };
+    let tensors = [&x, &weight, &residual, &out, bias.as_ref().unwrap_or(&x), &a, &b, &low];
+    section(tensors, move |cx, [px, pw, residual, pout, bias, pa, pb, plow]| {
+        cx.multiply(Product::linear(m, r, k, element), 1.0, px, pa, None, plow)?;
+        cx.multiply_onto(update, scaling, [plow, pb], None, residual, pout)?;
+        cx.multiply(product, 1.0, px, pw, Some(bias), pout)
     });
     out
 }

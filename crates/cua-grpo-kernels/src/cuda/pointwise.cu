@@ -1,4 +1,4 @@
-//! SwiGLU, GELU, sums, casts, and the gather and scatter of rows.
+//! SwiGLU, GELU, casts, and the gather of rows.
 //
 // Text to compile: prelude.cuh + this file, once with -DT_BF16=1 and once with -DT_BF16=0.
 //
@@ -14,13 +14,9 @@
 //     s = sigmoid(gate): dgate = dout up s (1 + gate (1 - s)); dup = dout gate s. May alias.
 // gelu_tanh_forward, gelu_erf_forward(T *out, const T *x, i64 count)           may alias
 // gelu_tanh_backward, gelu_erf_backward(T *dx, const T *dy, const T *x, i64 count)   may alias
-// add(T *out, const T *a, const T *b, i64 count)                               out = a + b; may alias
-// add_scaled(T *out, const T *a, const T *b, float scale, i64 count)           out = a + scale b; may alias
-// cast_f32_to_bf16(u16 *out, const float *x, i64 count), cast_bf16_to_f32(float *out, const u16 *x, i64 count)
-// gather_rows_i32, gather_rows_i64(T *out, const T *table, const int|i64 *ids, i64 count, i64 n, i64 table_rows)
+// cast_f32_to_bf16(u16 *out, const float *x, i64 count)
+// gather_rows_i32(T *out, const T *table, const int *ids, i64 count, i64 n, i64 table_rows)
 //     out[i] = table[ids[i]], rows of n; an id outside the table gives a row of NaN.
-// scatter_rows_set, scatter_rows_add(T *out, const T *source, const int *rows, i64 count, i64 n, i64 out_rows)
-//     out[rows[i]] = or += source[i]. A negative or too large row is left out. The rows must differ from each other.
 
 /// Calls `body(row, column)` for every run of V elements of a [rows, n] matrix; n is a multiple of V.
 template <int V, typename Body> __device__ __forceinline__ void for_runs(i64 rows, i64 n, Body body) {
@@ -158,14 +154,6 @@ extern "C" __global__ void __launch_bounds__(256) gelu_erf_backward(T *dx, const
     map(dx, dy, x, count, [](float d, float v) { return d * GeluErf::slope(v); });
 }
 
-extern "C" __global__ void __launch_bounds__(256) add(T *out, const T *a, const T *b, i64 count) {
-    map(out, a, b, count, [](float x, float y) { return x + y; });
-}
-
-extern "C" __global__ void __launch_bounds__(256) add_scaled(T *out, const T *a, const T *b, float scale, i64 count) {
-    map(out, a, b, count, [=](float x, float y) { return fmaf(scale, y, x); });
-}
-
 // ---- casts ----
 
 template <typename To, typename From> __device__ __forceinline__ void cast(To *out, const From *x, i64 count) {
@@ -184,10 +172,6 @@ template <typename To, typename From> __device__ __forceinline__ void cast(To *o
 }
 
 extern "C" __global__ void __launch_bounds__(256) cast_f32_to_bf16(u16 *out, const float *x, i64 count) {
-    cast(out, x, count);
-}
-
-extern "C" __global__ void __launch_bounds__(256) cast_bf16_to_f32(float *out, const u16 *x, i64 count) {
     cast(out, x, count);
 }
 
@@ -219,44 +203,4 @@ __device__ __forceinline__ void gather(T *out, const T *table, const Id *ids, i6
 extern "C" __global__ void __launch_bounds__(256)
     gather_rows_i32(T *out, const T *table, const int *ids, i64 count, i64 n, i64 table_rows) {
     gather(out, table, ids, count, n, table_rows);
-}
-
-extern "C" __global__ void __launch_bounds__(256)
-    gather_rows_i64(T *out, const T *table, const i64 *ids, i64 count, i64 n, i64 table_rows) {
-    gather(out, table, ids, count, n, table_rows);
-}
-
-template <int V, bool ADD>
-__device__ __forceinline__ void scatter_runs(T *out, const T *source, const int *rows, i64 count, i64 n, i64 out_rows) {
-    for_runs<V>(count, n, [=](i64 row, i64 column) {
-        i64 to = rows[row];
-        if (to < 0 || to >= out_rows) return;
-        float value[V];
-        load<V>(source + row * n + column, value);
-        if (ADD) {
-            float old[V];
-            load<V>(out + to * n + column, old);
-#pragma unroll
-            for (int i = 0; i < V; i++) value[i] += old[i];
-        }
-        store<V>(out + to * n + column, value);
-    });
-}
-
-template <bool ADD>
-__device__ __forceinline__ void scatter(T *out, const T *source, const int *rows, i64 count, i64 n, i64 out_rows) {
-    if (packs(n) && aligned16(out) && aligned16(source))
-        scatter_runs<PACK, ADD>(out, source, rows, count, n, out_rows);
-    else
-        scatter_runs<1, ADD>(out, source, rows, count, n, out_rows);
-}
-
-extern "C" __global__ void __launch_bounds__(256)
-    scatter_rows_set(T *out, const T *source, const int *rows, i64 count, i64 n, i64 out_rows) {
-    scatter<false>(out, source, rows, count, n, out_rows);
-}
-
-extern "C" __global__ void __launch_bounds__(256)
-    scatter_rows_add(T *out, const T *source, const int *rows, i64 count, i64 n, i64 out_rows) {
-    scatter<true>(out, source, rows, count, n, out_rows);
 }

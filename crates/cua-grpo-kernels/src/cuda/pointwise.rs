@@ -61,15 +61,6 @@ pub(super) fn swiglu_backward(grad: CubeTensor, gate: &CubeTensor, up: &CubeTens
     [d_gate, d_up]
 }
 
-/// `a + b`, contiguous tensors of one shape and format, in the memory of `b`.
-pub(super) fn add(a: &CubeTensor, b: CubeTensor) -> CubeTensor {
-    let (count, dtype) = (b.meta.shape().num_elements(), b.dtype);
-    section([&b, a], move |cx, [b, a]| {
-        over(cx, dtype, "add", count, Arguments::addresses([b, a, b]).long(count))
-    });
-    b
-}
-
 /// As [`crate::gelu_tanh`] or [`crate::gelu_erf`].
 pub(super) fn gelu(x: &CubeTensor, kind: Gelu) -> CubeTensor {
     let x = into_contiguous(x.clone());

@@ -128,6 +128,44 @@ fn scores_and_gradients_by_blocks_are_those_of_the_whole_graph() {
     });
 }
 
+/// An adapter begins at zero. Until its first update the reference, which leaves it out, is the policy to the last bit, so
+/// that the KL between them is 0: packed and padded, by blocks and in one go.
+#[test]
+fn a_zero_adapter_is_none_to_the_last_bit() {
+    let (mut host, what) = small();
+    host.visit_linear_mut(&mut |_, linear| {
+        if let Some(pair) = &mut linear.lora {
+            pair.b = pair.b.zeros_like();
+        }
+    });
+    let rows: Vec<Row> = [(60, 0), (40, 1), (200, 2)]
+        .map(|(text, number)| what.row(text, number))
+        .into();
+    let rows: Vec<&Row> = rows.iter().collect();
+    everywhere(|device| {
+        let policy = on(device, &host);
+        let score = |model: &Qwen3Vl| kernels::host(score_rows(model, &what.images, &rows, 1.0).unwrap().logprobs);
+        let reference = score(&policy.without_adapter());
+        let (scores, _) = score_rows_by_blocks(&policy, &what.images, &rows, 1.0).unwrap();
+        for (name, policy) in [
+            ("in one go", score(&policy)),
+            ("by blocks", kernels::host(scores.logprobs)),
+        ] {
+            let apart = policy
+                .iter()
+                .zip(&reference)
+                .filter(|(policy, reference)| policy != reference)
+                .count();
+            assert_eq!(
+                apart,
+                0,
+                "on {device:?} {name}, {apart} of {} log-probs differ",
+                reference.len()
+            );
+        }
+    });
+}
+
 #[test]
 fn the_engine_and_scoring_agree_over_turns() {
     let (host, what) = small();
