@@ -66,7 +66,8 @@ impl Reserve {
 
     /// Follows from the template alone; `None` where it has one instruction.
     fn of(template: &AnyTemplate, apart: &BTreeSet<String>) -> Option<Self> {
-        let drawn = (0..SAMPLED).map(|number| template.instance(derive_seed(&[number, 0x51DE]) >> 11, PhoneKind::default()));
+        let drawn =
+            (0..SAMPLED).map(|number| template.instance(derive_seed(&[number, 0x51DE]) >> 11, PhoneKind::default()));
         let known: BTreeSet<String> = drawn
             .filter(|task| !uses(task, apart))
             .map(|task| task.instruction)
@@ -152,7 +153,9 @@ impl TemplateTasks {
         held_out_apps: Arc<BTreeSet<String>>,
     ) -> Option<Self> {
         if split == Split::Train && !held_out_apps.is_empty() {
-            templates.retain(|template| (0..SAMPLED).any(|seed| !uses(&template.instance(seed, PhoneKind::default()), &held_out_apps)));
+            templates.retain(|template| {
+                (0..SAMPLED).any(|seed| !uses(&template.instance(seed, PhoneKind::default()), &held_out_apps))
+            });
         }
         let tasks = Self::all(seed, split, templates);
         (!tasks.templates.is_empty()).then_some(Self { held_out_apps, ..tasks })

@@ -207,7 +207,11 @@ fn with(changes: &[(&str, &str)]) -> String {
 #[test]
 fn every_mistake_is_told_with_its_place_and_what_to_do() {
     load(&with(&[])).unwrap_or_else(|error| panic!("{error}"));
-    let found = [("hidden", "[s]"), ("setup", "['echo {s}']"), ("instructions", "['Turn it.']")];
+    let found = [
+        ("hidden", "[s]"),
+        ("setup", "['echo {s}']"),
+        ("instructions", "['Turn it.']"),
+    ];
     load(&with(&found)).unwrap_or_else(|error| panic!("what is found on the phone need not be said: {error}"));
     type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a str);
     let cases: &[Case] = &[
@@ -323,7 +327,11 @@ fn every_mistake_is_told_with_its_place_and_what_to_do() {
         ),
         (&[("setup", "[\"a\\nb\"]")], ":9:13:", "one line"),
         (&[("hidden", "[u]")], ":9:14:", "`u`, which is no parameter"),
-        (&[("hidden", "[s]")], ":2:5:", "no command of `setup` puts it on the phone"),
+        (
+            &[("hidden", "[s]")],
+            ":2:5:",
+            "no command of `setup` puts it on the phone",
+        ),
         (&[("setup", "['']")], ":9:13:", "a text"),
         (&[("tags", "[One]")], ":9:12:", "a tag"),
         (&[("id", "t\n    id: u")], ":3:5:", "`id` stands there twice"),

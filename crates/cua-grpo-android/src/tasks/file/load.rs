@@ -1,12 +1,12 @@
 //! Finding and reading files of tasks.
 
-use crate::PhoneKind;
 use super::error::TaskFileError;
 use super::extra::HeldOut;
 use super::fields::is_name;
 use super::read::templates;
 use super::template::FileTemplate;
 use super::yaml::Wrong;
+use crate::PhoneKind;
 use crate::names::App;
 use crate::tasks::instance::uses;
 use std::collections::BTreeSet;
