@@ -65,15 +65,15 @@ fn steps_are_filled_with_what_is_said() {
 #[test]
 fn wrong_steps_are_told_by_line() {
     for (from, to, line, part) in [
-        ("switch \"{switch}\" {state}", "flip \"{switch}\"", 16, "there are open"),
+        ("switch \"{switch}\" {state}", "flip \"{switch}\"", 15, "there are open"),
         (
             "switch \"{switch}\" {state}",
             "switch \"{switch}\" {text}",
-            16,
+            15,
             "there are open",
         ),
-        ("open \"Settings\"", "open \"{app}\"", 15, "no parameter `app`"),
-        ("open \"Settings\"", "open \"Settings", 15, "without its end"),
+        ("open \"Settings\"", "open \"{app}\"", 14, "no parameter `app`"),
+        ("open \"Settings\"", "open \"Settings", 14, "without its end"),
     ] {
         let error = load(&STEPS.replace(from, to)).unwrap_err().to_string();
         assert!(
