@@ -250,6 +250,58 @@ impl App {
         self.row().3
     }
 
+    /// The same app on a Pixel: the name under its icon, package and full class.
+    pub fn on_pixel(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::Settings => ("Settings", "com.android.settings", "com.android.settings.Settings"),
+            Self::Clock => (
+                "Clock",
+                "com.google.android.deskclock",
+                "com.android.deskclock.DeskClock",
+            ),
+            Self::Notes => (
+                "Keep Notes",
+                "com.google.android.keep",
+                "com.google.android.apps.keep.ui.activities.BrowseActivity",
+            ),
+            Self::Camera => (
+                "Camera",
+                "com.google.android.GoogleCamera",
+                "com.android.camera.CameraLauncher",
+            ),
+            Self::Gallery => (
+                "Photos",
+                "com.google.android.apps.photos",
+                "com.google.android.apps.photos.home.HomeActivity",
+            ),
+            Self::Maps => (
+                "Maps",
+                "com.google.android.apps.maps",
+                "com.google.android.maps.MapsActivity",
+            ),
+            Self::Mail => (
+                "Gmail",
+                "com.google.android.gm",
+                "com.google.android.gm.ConversationListActivityGmail",
+            ),
+            Self::Music => (
+                "Music",
+                "com.google.android.apps.youtube.music",
+                "com.google.android.apps.youtube.music.activities.MusicActivity",
+            ),
+            Self::Calculator => (
+                "Calculator",
+                "com.google.android.calculator",
+                "com.android.calculator2.Calculator",
+            ),
+            Self::Contacts => (
+                "Contacts",
+                "com.google.android.contacts",
+                "com.android.contacts.activities.PeopleActivity",
+            ),
+        }
+    }
+
     fn row(self) -> (&'static str, &'static str, &'static str, &'static str) {
         match self {
             Self::Settings => ("settings", "Settings", "com.android.settings", "Settings"),
@@ -338,6 +390,25 @@ impl Page {
     /// The simple class name of the activity, e.g. `Settings$DisplaySettingsActivity`.
     pub fn activity(self) -> &'static str {
         self.row().2
+    }
+
+    /// The rows that lead to the page from the settings of a Pixel; the last is its title.
+    pub fn on_pixel(self) -> &'static [&'static str] {
+        match self {
+            Self::Network => &["Network & internet"],
+            Self::Display => &["Display"],
+            Self::Sound => &["Sound & vibration"],
+            Self::Battery => &["Battery"],
+            Self::Location => &["Location"],
+            Self::About => &["About phone"],
+            Self::Storage => &["Storage"],
+            Self::Security => &["Security & privacy"],
+            Self::Privacy => &["Security & privacy", "Privacy"],
+            Self::Accounts => &["Passwords & accounts"],
+            Self::Apps => &["Apps"],
+            Self::Accessibility => &["Accessibility"],
+            Self::Languages => &["System", "Languages"],
+        }
     }
 
     /// The switches on this page, from the top.

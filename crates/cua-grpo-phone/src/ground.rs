@@ -2,6 +2,7 @@
 
 use crate::{
     phone::Phone,
+    state::{Display, LAUNCHER},
     ui::{Node, Scene},
 };
 use std::collections::BTreeSet;
@@ -71,6 +72,8 @@ fn overlap(label: &BTreeSet<String>, wanted: &[String]) -> f64 {
 
 /// What can be touched, with the texts that stand for it: its own, then its children's.
 struct Target<'a> {
+    /// Its number among the nodes.
+    index: usize,
     node: &'a Node,
     texts: Vec<&'a str>,
 }
@@ -105,6 +108,7 @@ fn targets(scene: &Scene) -> Vec<Target<'_>> {
             None => {
                 place[owner] = Some(list.len());
                 list.push(Target {
+                    index: owner,
                     node: &scene.nodes[owner],
                     texts: texts.collect(),
                 });
@@ -121,18 +125,87 @@ impl Phone {
     /// `None` where nothing on the screen fits, or several things fit equally well.
     pub fn find(&self, description: &str) -> Option<(f32, f32)> {
         let scene = self.scene();
-        let (width, height) = (
-            f64::from(self.state().display.width),
-            f64::from(self.state().display.height),
-        );
+        let index = self.found(&scene, description)?;
+        Some(scene.nodes[index].rect.center())
+    }
+
+    /// Whether something on the screen is called exactly so, capitals and signs aside.
+    pub fn shows(&self, name: &str) -> bool {
+        let (scene, wanted) = (self.scene(), words(name));
+        let front = scene.nodes.get(scene.modal..).unwrap_or_default();
+        let is = |text: &str| !text.is_empty() && words(text) == wanted;
+        front.iter().any(|node| is(&node.text) || is(&node.desc))
+    }
+
+    /// Whether what a description means is on, and where a touch turns it over: the middle of its own switch, if a touch
+    /// beside that does something else. `None` where it is not on the screen, or nothing that is on or off.
+    pub fn switch(&self, description: &str) -> Option<(bool, (f32, f32))> {
+        let scene = self.scene();
+        let target = self.found(&scene, description)?;
+        let within = |index: usize| {
+            let mut up = Some(index);
+            while let Some(at) = up {
+                if at == target {
+                    return true;
+                }
+                up = scene.nodes[at].parent;
+            }
+            // Switches stand beside what they are for, in one row.
+            let (own, row) = (scene.nodes[index].rect.center(), scene.nodes[target].rect);
+            (row.y..row.bottom()).contains(&own.1)
+        };
+        let own = |index: &usize| scene.nodes[*index].checkable && within(*index);
+        let index = Some(target)
+            .filter(own)
+            .or_else(|| (scene.modal..scene.nodes.len()).find(own))?;
+        let node = &scene.nodes[index];
+        let touched = if node.clickable() { index } else { target };
+        Some((node.checked, scene.nodes[touched].rect.center()))
+    }
+
+    /// Where a slider is that a description means: left and right end, and its height on the screen.
+    pub fn slider(&self, description: &str) -> Option<(f32, f32, f32)> {
+        let scene = self.scene();
+        let node = &scene.nodes[self.found(&scene, description)?];
+        node.slide.as_ref()?;
+        Some((node.rect.x, node.rect.right(), node.rect.center().1))
+    }
+
+    /// Whether the list in front can be scrolled to what is above and below.
+    pub fn can_scroll(&self) -> (bool, bool) {
+        let scene = self.scene();
+        let front = scene.nodes.get(scene.modal..).unwrap_or_default();
+        let lists = front.iter().filter_map(|node| Some((node.rect, node.scroll.as_ref()?)));
+        let largest = lists
+            .filter(|(_, scroll)| scroll.max > 0.5)
+            .max_by(|(a, _), (b, _)| (a.w * a.h).total_cmp(&(b.w * b.h)));
+        largest.map_or((false, false), |(_, scroll)| {
+            (scroll.offset > 0.5, scroll.offset < scroll.max - 0.5)
+        })
+    }
+
+    fn found(&self, scene: &Scene, description: &str) -> Option<usize> {
+        let Display { width, height, .. } = self.state().display;
+        scene.found(description, (width, height))
+    }
+}
+
+impl Scene {
+    /// [`Phone::find`] on what a screen of so many pixels showed.
+    pub fn find(&self, description: &str, size: (u32, u32)) -> Option<(f32, f32)> {
+        Some(self.nodes[self.found(description, size)?].rect.center())
+    }
+
+    fn found(&self, description: &str, (width, height): (u32, u32)) -> Option<usize> {
+        let (width, height) = (f64::from(width), f64::from(height));
         let all = words(description);
         let told: Vec<String> = all
             .iter()
             .filter(|word| !EMPTY.contains(&word.as_str()))
             .cloned()
             .collect();
-        let mut best: Vec<(f64, &Node)> = Vec::new();
-        let targets = targets(&scene);
+        let mut best: Vec<(f64, &Node, usize)> = Vec::new();
+        let targets = targets(self);
         for target in &targets {
             let (x, y) = target.node.rect.center();
             let (x, y) = (f64::from(x) / width, f64::from(y) / height);
@@ -163,15 +236,17 @@ impl Phone {
             } else {
                 0.0
             };
-            best.push((score, target.node));
+            best.push((score, target.node, target.index));
         }
         best.sort_by(|a, b| b.0.total_cmp(&a.0));
-        let (score, node) = *best.first()?;
-        let rivals = best.iter().skip(1).take_while(|(other, _)| score - other < CLOSE);
-        let same = |other: &Node| other.rect.contains(node.rect.center().0, node.rect.center().1);
-        if rivals.into_iter().any(|(_, other)| !same(other)) {
+        let (score, node, index) = *best.first()?;
+        let rivals = best.iter().skip(1).take_while(|(other, ..)| score - other < CLOSE);
+        // Two icons of one app are the same too: the drawer shows apps that were used last a second time.
+        let icon = |other: &Node| &*other.package == LAUNCHER && !node.text.is_empty() && other.text == node.text;
+        let same = |other: &Node| other.rect.contains(node.rect.center().0, node.rect.center().1) || icon(other);
+        if rivals.into_iter().any(|(_, other, _)| !same(other)) {
             return None;
         }
-        Some(node.rect.center())
+        Some(index)
     }
 }

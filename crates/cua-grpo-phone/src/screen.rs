@@ -52,8 +52,13 @@ pub fn scene(state: &State, engine: &mut TextEngine) -> Scene {
             .class("android.widget.FrameLayout")
             .id("android:id/content");
         ui.open();
-        if let Some(app) = apps::app(&package) {
-            app.build(state, &mut ui);
+        match apps::app(&package) {
+            Some(app) => app.build(state, &mut ui),
+            // An app that was installed has a name, and nothing to show.
+            None => {
+                let y = ui.top_bar(&state.label(&package), false);
+                ui.paragraph(y + 16.0, &package);
+            }
         }
         // A page that is dark whatever the theme has light symbols above it.
         if ui.theme.dark {

@@ -242,3 +242,115 @@ fn devices_tell_of_themselves() {
     phone.shell("cmd alarm set-timezone Asia/Tokyo");
     assert_eq!(phone.shell("getprop persist.sys.timezone").stdout, "Asia/Tokyo\n");
 }
+
+fn lines(phone: &mut Phone, commands: &[(&str, &str)]) {
+    for (command, wanted) in commands {
+        let output = phone.shell(command);
+        assert_eq!(
+            (output.stdout.trim(), output.exit_code),
+            (*wanted, 0),
+            "{command}: {}",
+            output.stderr
+        );
+    }
+}
+
+#[test]
+fn what_apps_keep_is_read_and_written() {
+    let mut phone = phone();
+    lines(
+        &mut phone,
+        &[
+            ("content delete --uri content://com.google.android.gm/mails", ""),
+            (
+                "content insert --uri content://com.google.android.gm/mails --bind who:s:Ada --bind subject:s:'A lamp'",
+                "",
+            ),
+            (
+                "content update --uri content://com.google.android.gm/mails --bind starred:i:1 --where who=Ada",
+                "",
+            ),
+            (
+                "content query --uri content://com.google.android.gm/mails --projection who:subject:starred:sent",
+                "Row: 0 who=Ada, subject=A lamp, starred=1, sent=0",
+            ),
+            (
+                "content insert --uri content://com.example.market/cart --bind name:s:Umbrella --bind count:i:2",
+                "",
+            ),
+            (
+                "content query --uri content://com.example.market/cart --projection name:count",
+                "Row: 0 name=Umbrella, count=2",
+            ),
+            ("content delete --uri content://com.example.market/cart", ""),
+            (
+                "content query --uri content://com.example.market/cart",
+                "No result found.",
+            ),
+            (
+                "content insert --uri content://com.android.chrome/bookmarks --bind url:s:a.example",
+                "",
+            ),
+            (
+                "content insert --uri content://com.android.chrome/bookmarks --bind url:s:b.example",
+                "",
+            ),
+            (
+                "content delete --uri content://com.android.chrome/bookmarks --where url=a.example",
+                "",
+            ),
+            (
+                "content query --uri content://com.android.chrome/bookmarks --projection url",
+                "Row: 0 url=b.example",
+            ),
+            (
+                "content insert --uri content://com.google.android.apps.youtube.music/playlists --bind name:s:'Late drive'",
+                "",
+            ),
+            (
+                "content query --uri content://com.google.android.apps.youtube.music/playlists --projection name:songs",
+                "Row: 0 name=Late drive, songs=",
+            ),
+        ],
+    );
+    let refused = phone.shell("content insert --uri content://com.example.market/cart --bind name:s:Moon");
+    assert!(refused.stderr.contains("the shop has no"), "{}", refused.stderr);
+}
+
+#[test]
+fn the_shell_counts_compares_and_dates_files() {
+    let mut phone = phone();
+    lines(
+        &mut phone,
+        &[
+            ("echo $((1 + 2 * 3)) \"$((1748908800 + 9*3600))000\"", "7 1748941200000"),
+            ("test 3 -lt 2 || echo more", "more"),
+            ("test on = on && echo same", "same"),
+            (
+                "echo x > /sdcard/DCIM/Camera/a.jpg && touch -d 2025-05-20T10:30:00 /sdcard/DCIM/Camera/a.jpg",
+                "",
+            ),
+            ("stat -c %Y /sdcard/DCIM/Camera/a.jpg", "1747737000"),
+            (
+                "content insert --uri content://com.android.contacts/raw_contacts --bind _id:i:9001",
+                "",
+            ),
+            (
+                "content query --uri content://com.android.contacts/raw_contacts --projection _id --where _id=9001",
+                "Row: 0 _id=9001",
+            ),
+            (
+                "locksettings verify --old 1234",
+                "Old password provided but user has no password",
+            ),
+            ("locksettings set-pin 1234", "Pin set to '1234'"),
+            ("locksettings verify --old 4321", "Old password '4321' didn't match"),
+            (
+                "locksettings verify --old 1234",
+                "Lock credential verified successfully",
+            ),
+        ],
+    );
+    assert_eq!(phone.shell("echo $((1 +))").exit_code, 2);
+    assert_eq!(phone.shell("touch -d noon /sdcard/DCIM/Camera/a.jpg").exit_code, 1);
+}

@@ -9,7 +9,7 @@ use cua_grpo_android::{
     TargetStyle,
     action::{Action, ButtonName, ClickOption, Direction, SwipePath, Target},
     names::{App, Page, Toggle},
-    tasks::{Goal, GoalError, GoalList},
+    tasks::{Goal, GoalError, GoalList, StepError},
 };
 use cua_grpo_core::Task;
 use rand::{Rng, SeedableRng, seq::IndexedRandom};
@@ -34,7 +34,9 @@ pub struct Skill {
 #[derive(Debug, thiserror::Error)]
 pub enum DemonstratorError {
     /// The task has no goal to read.
-    #[error("demonstrate task {0}: expected the tag \"goal\", got none; choose templates that have goals")]
+    #[error(
+        "demonstrate task {0}: expected goals or steps of an expert, got none; choose templates that have goals, or expert steps for the full phone"
+    )]
     NoGoal(String),
     /// The goal is not in the language of goals.
     #[error("demonstrate task {task}: {reason}")]
@@ -43,6 +45,14 @@ pub enum DemonstratorError {
         task: String,
         /// What is wrong.
         reason: GoalError,
+    },
+    /// A step is not in the language of steps.
+    #[error("demonstrate task {task}: {reason}")]
+    BadStep {
+        /// Id of the task.
+        task: String,
+        /// What is wrong.
+        reason: StepError,
     },
 }
 

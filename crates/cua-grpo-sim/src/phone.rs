@@ -139,6 +139,8 @@ pub struct Phone {
     pub(crate) draft: Draft,
     /// What [`Screen::Guest`] shows.
     pub(crate) guest: Option<Guest>,
+    /// What was copied.
+    pub(crate) clipboard: String,
 }
 
 impl Phone {
@@ -172,6 +174,7 @@ impl Phone {
                 focused: true,
             },
             guest: None,
+            clipboard: String::new(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! The phones of a run: simulated inside this process, or boxes of a service.
 
+use crate::device::PhoneSpec;
 use crate::server::{SimConfig, SimError, SimServer};
 use cua_grpo_gbox::{BoxPool, ClientConfig, Closed, GboxClient, GboxError, PoolConfig, PoolGuard};
 use std::time::Duration;
@@ -20,6 +21,8 @@ pub struct PhonesConfig<'a> {
     pub label: Option<String>,
     /// How long a service is waited for that takes no requests.
     pub outage_budget: Duration,
+    /// The phones, when they are simulated here.
+    pub phone: PhoneSpec,
 }
 
 /// Why there are no phones.
@@ -76,6 +79,7 @@ impl Phones {
         let (sim, mut client) = if config.base_url == HERE {
             let sim = SimServer::start(SimConfig {
                 quota: config.at_once,
+                phone: config.phone,
                 ..Default::default()
             })
             .await?;

@@ -1,20 +1,33 @@
 //! Proofs of templates on the simulated phone: there is something to do, idling and tapping about do not do it, and the
 //! demonstrator does.
 
-use crate::demonstrator::{Demonstrator, Skill};
-use crate::phone::{HEIGHT, Phone, WIDTH};
+use crate::demonstrator::Skill;
+use crate::device::{Device, PhoneSpec, Script, WORKING_FOLDER};
+use crate::player::Player;
+use crate::shell::ShellOutput;
+use cua_grpo_android::PhoneKind;
 use cua_grpo_android::action::Action;
 use cua_grpo_android::matches;
 use cua_grpo_android::tasks::{AnyTemplate, Check, TaskState};
 use cua_grpo_core::{Task, derive_seed};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 /// Instances that a proof plays by default.
 pub const PROOF_SEEDS: usize = 5;
-/// Attempts by random taps at each instance.
-const RANDOM_ATTEMPTS: usize = 40;
+/// Attempts by random taps at each instance. A tap on the full phone takes a hundred times as long.
+const fn random_attempts(phone: PhoneKind) -> u64 {
+    match phone {
+        PhoneKind::Small => 40,
+        PhoneKind::Pixel => 8,
+    }
+}
+
+/// Time that a command may sleep.
+const SLEEP: Duration = Duration::from_secs(30);
 /// Turns of an instance that sets no bound.
 const TURNS: usize = 15;
 
@@ -23,6 +36,8 @@ const TURNS: usize = 15;
 pub struct Proof {
     /// Name of the template.
     pub template: String,
+    /// The phone that it was played on.
+    pub phone: PhoneKind,
     /// Instances that were played.
     pub instances: usize,
     /// What is wrong with it, in words; empty where nothing is.
@@ -45,17 +60,24 @@ pub struct Expert {
 }
 
 impl Proof {
-    /// Plays `template` on the instances of `instances` seeds, and on as many phones.
-    pub fn of(template: &AnyTemplate, instances: usize) -> Self {
+    /// Plays `template` on the instances of `instances` seeds, and on as many phones of a kind.
+    pub fn of(template: &AnyTemplate, instances: usize, phone: PhoneKind) -> Self {
         let mut proof = Self {
             template: template.id().to_owned(),
+            phone,
             instances,
             problems: Vec::new(),
             random: (0, 0),
-            expert: template.has_goals().then(Expert::default),
+            expert: template.has_expert(phone).then(Expert::default),
         };
+        if !template.is_for(phone) {
+            let problem =
+                "it has steps of an expert and no goals, which is for the full phone: leave out --phone small";
+            proof.problems.push(problem.to_owned());
+            return proof;
+        }
         for number in 0..instances as u64 {
-            let task = template.instance(derive_seed(&[number, 0x9F]) >> 11);
+            let task = template.instance(derive_seed(&[number, 0x9F]) >> 11, phone);
             if let Err(problem) = proof.play(&task) {
                 proof
                     .problems
@@ -83,19 +105,21 @@ impl Proof {
     fn play(&mut self, task: &Task) -> Result<(), String> {
         let state: TaskState = task.payload().map_err(|fault| fault.to_string())?;
         let turns = task.max_turns.map_or(TURNS, |turns| turns.get());
-        let start = set_up(task, &state)?;
+        let start = set_up(task, &state, self.phone)?;
         if fulfilled(&mut start.clone(), &state.checks)? {
             return Err("it is fulfilled before the first turn; let the set-up leave something to do".to_owned());
         }
         idle(&start, &state, turns)?;
-        for attempt in 0..RANDOM_ATTEMPTS as u64 {
+        for attempt in 0..random_attempts(self.phone) {
             let mut rng = ChaCha8Rng::seed_from_u64(derive_seed(&[task.seed, attempt]));
             let mut phone = start.clone();
+            let (width, height) = phone.phone.size();
             for _ in 0..turns {
-                phone.tap(
-                    rng.random_range(0.0..f64::from(WIDTH)),
-                    rng.random_range(0.0..f64::from(HEIGHT)),
+                let (x, y) = (
+                    rng.random_range(0.0..f64::from(width)),
+                    rng.random_range(0.0..f64::from(height)),
                 );
+                phone.phone.tap(x, y);
             }
             self.random.0 += 1;
             self.random.1 += usize::from(fulfilled(&mut phone, &state.checks)?);
@@ -117,10 +141,10 @@ fn most_by_chance(difficulty: &str) -> f64 {
 }
 
 /// The phone of `task` after its set-up.
-fn set_up(task: &Task, state: &TaskState) -> Result<Phone, String> {
-    let mut phone = Phone::new(task.seed);
+fn set_up(task: &Task, state: &TaskState, phone: PhoneKind) -> Result<Device, String> {
+    let mut phone = Device::new(&PhoneSpec::from(phone), task.seed);
     for command in &state.setup {
-        let output = phone.shell(command);
+        let output = shell(&mut phone, command);
         if output.exit_code != 0 {
             let (code, why) = (output.exit_code, output.stderr.trim().to_owned());
             return Err(format!("the set-up `{command}` failed with exit code {code} ({why})"));
@@ -138,9 +162,20 @@ fn set_up(task: &Task, state: &TaskState) -> Result<Phone, String> {
     Ok(phone)
 }
 
+/// Runs a command as a box does.
+fn shell(phone: &mut Device, line: &str) -> ShellOutput {
+    let script = Script {
+        line,
+        variables: &BTreeMap::new(),
+        folder: WORKING_FOLDER,
+        budget: SLEEP,
+    };
+    phone.shell(&script).0
+}
+
 /// Whether a check holds, and what it found.
-fn answer(phone: &mut Phone, check: &Check) -> Result<(bool, String), String> {
-    let output = phone.shell(&check.command);
+fn answer(phone: &mut Device, check: &Check) -> Result<(bool, String), String> {
+    let output = shell(phone, &check.command);
     if output.exit_code != 0 {
         let (code, why) = (output.exit_code, output.stderr.trim().to_owned());
         return Err(format!(
@@ -153,7 +188,7 @@ fn answer(phone: &mut Phone, check: &Check) -> Result<(bool, String), String> {
 }
 
 /// Whether every check holds.
-fn fulfilled(phone: &mut Phone, checks: &[Check]) -> Result<bool, String> {
+fn fulfilled(phone: &mut Device, checks: &[Check]) -> Result<bool, String> {
     for check in checks {
         if !answer(phone, check)?.0 {
             return Ok(false);
@@ -162,8 +197,16 @@ fn fulfilled(phone: &mut Phone, checks: &[Check]) -> Result<bool, String> {
     Ok(!checks.is_empty())
 }
 
+/// Whether a report says what the task asks for.
+fn answered(state: &TaskState, message: &str) -> Result<bool, String> {
+    match state.report.as_ref().and_then(|report| report.expect.as_deref()) {
+        Some(expect) => matches(expect, message).map_err(|error| error.to_string()),
+        None => Ok(true),
+    }
+}
+
 /// Waiting until the turns are over, and reporting at once, must not do.
-fn idle(start: &Phone, state: &TaskState, turns: usize) -> Result<(), String> {
+fn idle(start: &Device, state: &TaskState, turns: usize) -> Result<(), String> {
     let wait = Action::Sleep { duration: 60.0 };
     let report = Action::Report {
         success: true,
@@ -172,11 +215,14 @@ fn idle(start: &Phone, state: &TaskState, turns: usize) -> Result<(), String> {
     for (action, times, words) in [(wait, turns, "doing nothing"), (report, 1, "reporting alone")] {
         let mut phone = start.clone();
         for _ in 0..times {
-            phone.perform(&action).map_err(|error| error.to_string())?;
+            phone.phone.perform(&action).map_err(|error| error.to_string())?;
         }
         if fulfilled(&mut phone, &state.checks)? {
             return Err(format!("{words} fulfils it"));
         }
+    }
+    if state.checks.is_empty() && answered(state, "")? {
+        return Err("a report that says nothing fulfils it".to_owned());
     }
     Ok(())
 }
@@ -186,19 +232,29 @@ fn demonstrate(
     expert: &mut Expert,
     task: &Task,
     state: &TaskState,
-    mut phone: Phone,
+    mut phone: Device,
     turns: usize,
 ) -> Result<(), String> {
-    let mut player = Demonstrator::new(task, Skill::default(), task.seed).map_err(|error| error.to_string())?;
+    let mut player = Player::new(task, Skill::default(), task.seed).map_err(|error| error.to_string())?;
     let mut log = Vec::new();
     for _ in 0..turns {
-        let action = player.next(&phone);
+        let action = player
+            .next(&phone.phone)
+            .map_err(|error| format!("the expert went wrong: {error}; it did: {}", log.join("; ")))?;
         log.push(action.to_string());
         phone
+            .phone
             .perform(&action)
             .map_err(|error| format!("the expert went wrong: {error}"))?;
-        if let Action::Report { .. } = action {
-            if !fulfilled(&mut phone, &state.checks)? {
+        if let Action::Report { message, .. } = &action {
+            if !answered(state, message.as_deref().unwrap_or_default())? {
+                return Err(format!(
+                    "the expert's report is not what `report` asks for: {}",
+                    log.join("; ")
+                ));
+            }
+            let asks_only = state.checks.is_empty() && state.report.is_some();
+            if !asks_only && !fulfilled(&mut phone, &state.checks)? {
                 return Err(format!(
                     "the expert believes it done and the checks do not: {}",
                     log.join("; ")
@@ -223,7 +279,7 @@ impl fmt::Display for Proof {
         match &self.expert {
             None => write!(
                 f,
-                "{:<28} {}: no expert (no goals)",
+                "{:<28} {}: no expert (no goals or steps)",
                 self.template,
                 if self.holds() { "not proved" } else { word }
             )?,

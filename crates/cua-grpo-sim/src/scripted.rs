@@ -1,6 +1,7 @@
 //! The demonstrator in the place of the policy: a sampler that plays by script, so demonstrations are ordinary rollouts.
 
-use crate::demonstrator::{Demonstrator, Skill};
+use crate::demonstrator::Skill;
+use crate::player::Player;
 use crate::server::PhoneAccess;
 use async_trait::async_trait;
 use cua_grpo_android::action::to_reply;
@@ -88,8 +89,8 @@ impl Sampler for ScriptedPolicy {
         let player = played.and_then(|seat| {
             let task = self.tasks.get(&seat.task);
             let task = task.ok_or_else(|| format!("no task {}", seat.task))?;
-            let demonstrator = Demonstrator::new(task, self.skill, seed).map_err(|error| error.to_string())?;
-            Ok((seat.device, demonstrator))
+            let player = Player::new(task, self.skill, seed).map_err(|error| error.to_string())?;
+            Ok((seat.device, player))
         });
         Box::new(Session {
             phones: self.phones.clone(),
@@ -107,16 +108,17 @@ struct Session {
     phones: PhoneAccess,
     renderer: Arc<dyn Renderer>,
     /// The phone and who plays on it, or why nobody does.
-    player: Result<(String, Demonstrator), String>,
+    player: Result<(String, Player), String>,
 }
 
 #[async_trait]
 impl SamplerSession for Session {
     async fn sample(&mut self, _prompt: &Prompt, _params: &SamplingParams) -> Result<Completion, Fault> {
         let fault = |message: String| Fault::new(FaultKind::Sampler, "demonstrate", message);
-        let (device, demonstrator) = self.player.as_mut().map_err(|message| fault(message.clone()))?;
-        let action = self.phones.with_phone(device, |phone| demonstrator.next(phone));
+        let (device, player) = self.player.as_mut().map_err(|message| fault(message.clone()))?;
+        let action = self.phones.with_handset(device, |phone| player.next(phone));
         let action = action.ok_or_else(|| fault(format!("no simulated phone {device}")))?;
+        let action = action.map_err(|error| fault(error.to_string()))?;
         let tokens = self.renderer.encode_reply(&to_reply(&action));
         let logprobs = vec![0.0; tokens.len()];
         Completion::new(tokens, logprobs, 0, StopReason::Stop).map_err(|error| fault(error.to_string()))

@@ -16,6 +16,11 @@ pub(crate) fn iso(time: SystemTime) -> String {
     )
 }
 
+/// [`iso`] of milliseconds since 1970.
+pub(crate) fn iso_ms(ms: i64) -> String {
+    iso(UNIX_EPOCH + std::time::Duration::from_millis(u64::try_from(ms).unwrap_or_default()))
+}
+
 /// Year, month and day of a number of days since 1970-01-01, in the Gregorian calendar.
 ///
 /// Counts in eras of 400 years (146,097 days) that begin on 1 March, so that the leap day is the last of its year.

@@ -100,7 +100,7 @@ async fn a_phone_on_which_the_precheck_does_not_hold_is_a_fault_of_the_set_up() 
             setup: vec!["settings put global wifi_on 0".to_owned()],
             precheck: vec![check(precheck)],
             checks: vec![check("1")],
-            ..Default::default()
+            ..TaskState::default()
         };
         state.into_task(Task::new("own/1", "Turn on Wi-Fi."))
     };

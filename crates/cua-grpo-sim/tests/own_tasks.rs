@@ -3,7 +3,7 @@
 
 use cua_grpo_android::tasks::{Catalogue, Split, TaskState, scaffold};
 use cua_grpo_core::TaskSource;
-use cua_grpo_sim::{PROOF_SEEDS, Proof};
+use cua_grpo_sim::{PROOF_SEEDS, PhoneKind, Proof};
 use std::path::{Path, PathBuf};
 
 fn shipped() -> PathBuf {
@@ -28,7 +28,7 @@ fn every_shipped_template_is_proved() {
         own.len()
     );
     for template in own {
-        let proof = Proof::of(template, PROOF_SEEDS);
+        let proof = Proof::of(template, PROOF_SEEDS, PhoneKind::Small);
         eprintln!("{proof}");
         let expert = proof.expert.unwrap();
         assert!(proof.holds() && expert.solved == PROOF_SEEDS, "{proof}");
@@ -39,7 +39,7 @@ fn every_shipped_template_is_proved() {
 fn the_built_in_templates_are_proved_too() {
     let (mut attempts, mut hits) = (0, 0);
     for template in Catalogue::built_in().templates() {
-        let proof = Proof::of(template, PROOF_SEEDS);
+        let proof = Proof::of(template, PROOF_SEEDS, PhoneKind::Small);
         eprintln!("{proof}");
         assert!(proof.holds(), "{proof}");
         if template.difficulty() != "easy" {
@@ -66,7 +66,7 @@ fn the_scaffold_is_proved_whatever_its_file_is_called() {
         let all = Catalogue::with_files(&[&file]).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(all.own().len(), 2, "{name}");
         for template in all.own() {
-            let proof = Proof::of(template, PROOF_SEEDS);
+            let proof = Proof::of(template, PROOF_SEEDS, PhoneKind::Small);
             assert!(proof.holds(), "{proof}");
         }
     }
@@ -110,7 +110,7 @@ fn what_is_wrong_with_a_template_is_found() {
         ),
     ];
     for (rest, words) in cases {
-        let proof = Proof::of(&catalogue(&with(rest)).own()[0], PROOF_SEEDS);
+        let proof = Proof::of(&catalogue(&with(rest)).own()[0], PROOF_SEEDS, PhoneKind::Small);
         assert!(!proof.holds() && proof.to_string().contains(words), "{words}: {proof}");
     }
 }
@@ -119,7 +119,7 @@ fn what_is_wrong_with_a_template_is_found() {
 fn own_checks_without_goals_are_not_proved() {
     let rest = "    setup: [settings put system volume_ring 3]\n    checks:\n      - {command: settings get system \
                 volume_ring, expect: '[5-7]'}\n";
-    let proof = Proof::of(&catalogue(&with(rest)).own()[0], 2);
+    let proof = Proof::of(&catalogue(&with(rest)).own()[0], 2, PhoneKind::Small);
     assert!(proof.holds() && proof.expert.is_none(), "{proof}");
     assert!(proof.to_string().contains("not proved: no expert"), "{proof}");
 }

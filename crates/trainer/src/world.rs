@@ -114,6 +114,7 @@ impl World {
             at_once: config.concurrency,
             label,
             outage_budget: config.outage_budget,
+            phone: Default::default(),
         })
         .await;
         let phones = phones.map_err(|error| match error.is_mendable() {

@@ -3,6 +3,7 @@
 use super::Template;
 use super::draw::instance;
 use super::file::FileTemplate;
+use crate::PhoneKind;
 use cua_grpo_core::Task;
 use std::sync::Arc;
 
@@ -54,11 +55,19 @@ impl AnyTemplate {
         }
     }
 
-    /// Whether the demonstrator can play it: its goals are known.
-    pub fn has_goals(&self) -> bool {
+    /// Whether the demonstrator can play it on a phone: its goals are known, or on the full one its steps.
+    pub fn has_expert(&self, phone: PhoneKind) -> bool {
         match self {
             Self::BuiltIn(_) => true,
-            Self::File(template) => template.has_goals(),
+            Self::File(template) => template.has_goals() || (phone == PhoneKind::Pixel && template.has_steps()),
+        }
+    }
+
+    /// Whether it can be played on a phone: one with `expert` and without `goals` speaks of the full one.
+    pub fn is_for(&self, phone: PhoneKind) -> bool {
+        match self {
+            Self::BuiltIn(_) => true,
+            Self::File(template) => phone == PhoneKind::Pixel || template.has_goals() || !template.has_steps(),
         }
     }
 
@@ -70,11 +79,11 @@ impl AnyTemplate {
         }
     }
 
-    /// The instance that follows from `seed`.
-    pub fn instance(&self, seed: u64) -> Task {
+    /// The instance on a phone that follows from `seed`.
+    pub fn instance(&self, seed: u64, phone: PhoneKind) -> Task {
         match self {
-            Self::BuiltIn(template) => instance(template, seed),
-            Self::File(template) => template.instance(seed),
+            Self::BuiltIn(template) => instance(template, seed, phone),
+            Self::File(template) => template.instance(seed, phone),
         }
     }
 }

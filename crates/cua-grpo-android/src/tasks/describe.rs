@@ -57,6 +57,7 @@ pub fn describe(task: &Task) -> Result<String, Fault> {
         ("setup", state.setup.clone()),
         ("precheck", checks(&state.precheck)),
         ("checks", checks(&state.checks)),
+        ("expert", state.expert.clone()),
     ] {
         for (index, line) in lines.iter().enumerate() {
             let _ = writeln!(text, "{:<12} {line}", if index == 0 { name } else { "" });

@@ -1,19 +1,20 @@
 //! Instances of the built-in templates, and the set-up that leaves something to do.
 
 use super::templates::spoken;
-use super::{Goal, GoalList, TaskState, Template};
+use super::{Goal, GoalList, Step, TaskState, Template};
+use crate::PhoneKind;
 use cua_grpo_core::Task;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeSet;
 
-/// The instance of `template` that follows from `seed`.
-pub(super) fn instance(template: &Template, seed: u64) -> Task {
+/// The instance of `template` on a phone that follows from `seed`.
+pub(super) fn instance(template: &Template, seed: u64, phone: PhoneKind) -> Task {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let goals = (template.goals)(&mut rng);
     let wording = template.instructions.choose(&mut rng).copied().unwrap_or_default();
-    let setup = set_up(&goals, &mut rng);
+    let setup = set_up(&goals, phone, &mut rng);
     let tags = [
         ("goal", GoalList(goals.clone()).to_string()),
         ("category", template.category.to_owned()),
@@ -22,7 +23,8 @@ pub(super) fn instance(template: &Template, seed: u64) -> Task {
     let state = TaskState {
         setup,
         precheck: Vec::new(),
-        checks: goals.iter().map(Goal::check).collect(),
+        checks: goals.iter().map(|goal| goal.check(phone)).collect(),
+        expert: expert(&goals, phone),
         ..Default::default()
     };
     let task = Task::new(format!("{}/{seed}", template.id), instruction(wording, &goals))
@@ -45,7 +47,7 @@ pub(super) fn with_apps(task: Task, goals: &[Goal], others: &[String]) -> Task {
 }
 
 /// Commands that leave at least one goal to do: all of them half of the time, else a random part.
-pub(super) fn set_up(goals: &[Goal], rng: &mut ChaCha8Rng) -> Vec<String> {
+pub(super) fn set_up(goals: &[Goal], phone: PhoneKind, rng: &mut ChaCha8Rng) -> Vec<String> {
     let kept = if goals.len() > 1 && rng.random_bool(0.5) {
         Some(rng.random_range(0..goals.len()))
     } else {
@@ -54,10 +56,22 @@ pub(super) fn set_up(goals: &[Goal], rng: &mut ChaCha8Rng) -> Vec<String> {
     let mut commands = Vec::new();
     for (i, goal) in goals.iter().enumerate() {
         let done = kept == Some(i);
-        let set = goal.set(done, rng).or_else(|| goal.set(false, rng));
+        let set = goal.set(done, phone, rng).or_else(|| goal.set(false, phone, rng));
         commands.extend(set.unwrap_or_default());
     }
     commands
+}
+
+/// The steps to goals, one after another. On the small phone the demonstrator reads the goals themselves.
+pub(super) fn expert(goals: &[Goal], phone: PhoneKind) -> Vec<String> {
+    match phone {
+        PhoneKind::Small => Vec::new(),
+        PhoneKind::Pixel => goals
+            .iter()
+            .flat_map(Goal::steps)
+            .map(|step: Step| step.to_string())
+            .collect(),
+    }
 }
 
 fn instruction(wording: &str, goals: &[Goal]) -> String {

@@ -2,6 +2,7 @@
 
 use super::any::AnyTemplate;
 use super::catalogue::ChooseError;
+use crate::PhoneKind;
 use cua_grpo_core::{Task, TaskSource, derive_seed};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -65,7 +66,8 @@ impl Reserve {
 
     /// Follows from the template alone; `None` where it has one instruction.
     fn of(template: &AnyTemplate, apart: &BTreeSet<String>) -> Option<Self> {
-        let drawn = (0..SAMPLED).map(|number| template.instance(derive_seed(&[number, 0x51DE]) >> 11));
+        let drawn =
+            (0..SAMPLED).map(|number| template.instance(derive_seed(&[number, 0x51DE]) >> 11, PhoneKind::default()));
         let known: BTreeSet<String> = drawn
             .filter(|task| !uses(task, apart))
             .map(|task| task.instruction)
@@ -103,6 +105,7 @@ pub(super) fn uses(task: &Task, apps: &BTreeSet<String>) -> bool {
 pub struct TemplateTasks {
     seed: u64,
     split: Split,
+    phone: PhoneKind,
     templates: Vec<AnyTemplate>,
     /// What evaluations have for themselves, one for each template.
     reserves: Vec<Reserve>,
@@ -112,10 +115,29 @@ pub struct TemplateTasks {
 
 impl TemplateTasks {
     /// A source over `templates`, of which there is at least one.
+    /// The same for a kind of phone: without it the tasks are those of the small one.
+    ///
+    /// # Errors
+    /// Words that name the templates that are for another kind.
+    pub fn on(mut self, phone: PhoneKind) -> Result<Self, String> {
+        let strange = self.templates.iter().filter(|template| !template.is_for(phone));
+        let ids: Vec<&str> = strange.map(AnyTemplate::id).collect();
+        if !ids.is_empty() {
+            let ids = ids.join(", ");
+            return Err(format!(
+                "templates with `expert` and without `goals` are for the full phone: {ids}; set phone=pixel, or choose \
+                 others by the key templates"
+            ));
+        }
+        self.phone = phone;
+        Ok(self)
+    }
+
     pub(super) fn all(seed: u64, split: Split, templates: Vec<AnyTemplate>) -> Self {
         Self {
             seed,
             split,
+            phone: PhoneKind::default(),
             reserves: vec![Reserve::Nothing; templates.len()],
             templates,
             held_out_apps: Arc::default(),
@@ -131,7 +153,9 @@ impl TemplateTasks {
         held_out_apps: Arc<BTreeSet<String>>,
     ) -> Option<Self> {
         if split == Split::Train && !held_out_apps.is_empty() {
-            templates.retain(|template| (0..SAMPLED).any(|seed| !uses(&template.instance(seed), &held_out_apps)));
+            templates.retain(|template| {
+                (0..SAMPLED).any(|seed| !uses(&template.instance(seed, PhoneKind::default()), &held_out_apps))
+            });
         }
         let tasks = Self::all(seed, split, templates);
         (!tasks.templates.is_empty()).then_some(Self { held_out_apps, ..tasks })
@@ -179,16 +203,19 @@ impl TemplateTasks {
     /// Whether the demonstrator can play all of them.
     ///
     /// # Errors
-    /// Words that name those without goals.
+    /// Words that name those that have no expert on this phone.
     pub fn demonstrable(&self) -> Result<(), String> {
-        let without = self.templates.iter().filter(|template| !template.has_goals());
+        let without = self
+            .templates
+            .iter()
+            .filter(|template| !template.has_expert(self.phone));
         let ids: Vec<&str> = without.map(AnyTemplate::id).collect();
         if ids.is_empty() {
             return Ok(());
         }
         let ids = ids.join(", ");
         Err(format!(
-            "templates without `goals` cannot be demonstrated: {ids}; choose others by the key templates"
+            "templates without `goals` or `expert` cannot be demonstrated: {ids}; choose others by the key templates"
         ))
     }
 
@@ -226,7 +253,7 @@ impl TaskSource for TemplateTasks {
         let instance = |draw: u64| {
             let mut parts = vec![self.seed, split, cursor, 1];
             parts.extend((draw > 0).then_some(draw));
-            self.templates[index].instance(derive_seed(&parts) >> 12 << 1 | split)
+            self.templates[index].instance(derive_seed(&parts) >> 12 << 1 | split, self.phone)
         };
         let drawn = (0..DRAWS).map(instance).find(|task| self.fits(index, task));
         let task = drawn.unwrap_or_else(|| instance(0));

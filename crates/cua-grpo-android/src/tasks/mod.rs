@@ -8,7 +8,9 @@ mod file;
 mod goal;
 mod instance;
 mod payload;
+mod pixel;
 mod state;
+mod step;
 mod templates;
 
 pub use any::AnyTemplate;
@@ -18,4 +20,5 @@ pub use file::{FileTemplate, TaskFileError, scaffold};
 pub use goal::{Goal, GoalError, GoalList};
 pub use instance::{InstanceSplit, Split, TemplateTasks};
 pub use payload::{Check, ReportCheck, TaskState};
+pub use step::{Step, StepError};
 pub use templates::{TEMPLATES, Template};

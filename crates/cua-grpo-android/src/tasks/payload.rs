@@ -32,6 +32,9 @@ pub struct TaskState {
     pub precheck: Vec<Check>,
     /// The task is done when every check holds. Before the first turn at least one must fail.
     pub checks: Vec<Check>,
+    /// How an expert does it on the full phone; see [`Step`](super::Step).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub expert: Vec<String>,
     /// What must be reported besides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<ReportCheck>,
@@ -47,6 +50,9 @@ impl TaskState {
         let mut payload = json!({ "setup": self.setup, "checks": self.checks });
         if !self.precheck.is_empty() {
             payload["precheck"] = json!(self.precheck);
+        }
+        if !self.expert.is_empty() {
+            payload["expert"] = json!(self.expert);
         }
         if let Some(report) = &self.report {
             payload["report"] = json!(report);

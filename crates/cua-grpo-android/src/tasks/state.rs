@@ -1,6 +1,8 @@
-//! Between goals and device state: the commands that make a goal true or false, and the check that tells.
+//! Between goals and device state: the commands that make a goal true or false, and the check that tells; here those of
+//! the small phone.
 
-use super::{Check, Goal};
+use super::{Check, Goal, Step, pixel};
+use crate::PhoneKind;
 use crate::names::{App, Level, Page};
 use rand::Rng;
 use rand::seq::IndexedRandom;
@@ -11,8 +13,30 @@ const FOCUS: &str = "dumpsys window | grep mCurrentFocus || dumpsys activity | g
 const LAUNCHER: &str = "com.android.launcher3";
 
 impl Goal {
-    /// The question to the device that tells whether the goal holds.
-    pub fn check(&self) -> Check {
+    /// The question to a phone that tells whether the goal holds.
+    pub fn check(&self, phone: PhoneKind) -> Check {
+        match phone {
+            PhoneKind::Small => self.small_check(),
+            PhoneKind::Pixel => pixel::check(self),
+        }
+    }
+
+    /// Commands after which the goal does not hold (`done` false) or holds (`done` true).
+    ///
+    /// `None` where only the policy can bring it about: a note cannot be written from the shell.
+    pub fn set(&self, done: bool, phone: PhoneKind, rng: &mut impl Rng) -> Option<Vec<String>> {
+        match phone {
+            PhoneKind::Small => self.small_set(done, rng),
+            PhoneKind::Pixel => pixel::set(self, done, rng),
+        }
+    }
+
+    /// How an expert brings it about on the full phone; on the small one the demonstrator reads the goal itself.
+    pub fn steps(&self) -> Vec<Step> {
+        pixel::steps(self)
+    }
+
+    fn small_check(&self) -> Check {
         let (command, expect) = match self {
             Self::Toggle { toggle, on } => (get(&toggle.setting()), toggle.pattern(*on).to_owned()),
             Self::Brightness(level) => (get("system screen_brightness"), level.pattern().to_owned()),
@@ -36,10 +60,7 @@ impl Goal {
         Check { command, expect }
     }
 
-    /// Commands after which the goal does not hold (`done` false) or holds (`done` true).
-    ///
-    /// `None` where only the policy can bring it about: a note cannot be written from the shell.
-    pub fn set(&self, done: bool, rng: &mut impl Rng) -> Option<Vec<String>> {
+    fn small_set(&self, done: bool, rng: &mut impl Rng) -> Option<Vec<String>> {
         let commands = match self {
             Self::Toggle { toggle, on } => vec![put(&toggle.setting(), toggle.value(*on == done))],
             Self::Brightness(level) => {

@@ -161,7 +161,12 @@ fn wifi() -> TaskState {
             "settings put global wifi_on 0".into(),
             "settings put system volume 3".into(),
         ],
-        checks: vec!["toggle:wifi=on".parse::<Goal>().unwrap().check()],
+        checks: vec![
+            "toggle:wifi=on"
+                .parse::<Goal>()
+                .unwrap()
+                .check(cua_grpo_android::PhoneKind::default()),
+        ],
         ..Default::default()
     }
 }
@@ -227,7 +232,7 @@ async fn an_answer_is_checked_by_the_text_of_the_report() {
         std::fs::write(&file, text).unwrap();
         Catalogue::with_files(&[&file])
     };
-    let task = load(text).unwrap().own()[0].instance(4);
+    let task = load(text).unwrap().own()[0].instance(4, cua_grpo_android::PhoneKind::default());
     let state: TaskState = task.payload().unwrap();
     assert!(describe(&task).unwrap().contains("report       says (?i)volume "));
     let volume = state.setup[0].rsplit_once(' ').unwrap().1.to_owned();
@@ -243,7 +248,10 @@ async fn an_answer_is_checked_by_the_text_of_the_report() {
         "{equals: \"volume {volume}\"}",
         "{expect: \"(?s).*\\\\b{volume}\\\\b.*\"}",
     );
-    let state: TaskState = load(&other).unwrap().own()[0].instance(4).payload().unwrap();
+    let state: TaskState = load(&other).unwrap().own()[0]
+        .instance(4, cua_grpo_android::PhoneKind::default())
+        .payload()
+        .unwrap();
     assert!(
         play(&state, config(), &[], Some((true, &format!("It is {volume}."))))
             .await

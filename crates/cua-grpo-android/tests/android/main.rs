@@ -4,6 +4,7 @@
 
 mod action;
 mod apart;
+mod experts;
 mod judged;
 mod task_files;
 mod tasks;

@@ -1,5 +1,6 @@
 //! Templates from files: what they make, that it never changes, and every mistake by file, line and column.
 
+use cua_grpo_android::PhoneKind;
 use cua_grpo_android::tasks::*;
 use cua_grpo_core::{Task, TaskSource};
 use std::collections::BTreeSet;
@@ -46,7 +47,9 @@ templates:
 
 fn instances(text: &str) -> Vec<Task> {
     let all = load(text).unwrap_or_else(|error| panic!("{error}"));
-    (0..2_000).map(|seed| all.own()[0].instance(seed)).collect()
+    (0..2_000)
+        .map(|seed| all.own()[0].instance(seed, PhoneKind::Small))
+        .collect()
 }
 
 #[test]
@@ -79,7 +82,14 @@ fn an_instance_has_all_that_its_template_says() {
         );
         assert_eq!(state.precheck[0].expect, n.replace('-', r"\-"));
         assert_eq!(state.checks[2].expect, format!("{early} .{{5}}|never"));
-        assert_eq!(state.checks[..2], goals.0.iter().map(Goal::check).collect::<Vec<_>>());
+        assert_eq!(
+            state.checks[..2],
+            goals
+                .0
+                .iter()
+                .map(|goal| goal.check(PhoneKind::Small))
+                .collect::<Vec<_>>()
+        );
         assert_eq!((task.tags["tags"].as_str(), task.max_turns.unwrap().get()), ("a b", 9));
         assert!(task.is_held_out() && task.template == "everything");
         seen.insert((task.tags["goal"].clone(), times.to_owned(), n.to_owned()));
@@ -99,7 +109,7 @@ fn draws_follow_from_the_seed_alone() {
     let short = "templates: [{id: t, category: own, difficulty: easy, max_turns: 5, instructions: ['{s} it', 'do {s}'], \
                  parameters: {s: {choice: [on, off]}}, goals: ['toggle:wifi={s}']}]";
     let drawn: Vec<(String, String)> = (0..4)
-        .map(|seed| load(short).unwrap().own()[0].instance(seed))
+        .map(|seed| load(short).unwrap().own()[0].instance(seed, PhoneKind::Small))
         .map(|task| (task.instruction, task.tags["goal"].clone()))
         .collect();
     // What a run has trained on must stay what it is: these are literal.
@@ -197,6 +207,12 @@ fn with(changes: &[(&str, &str)]) -> String {
 #[test]
 fn every_mistake_is_told_with_its_place_and_what_to_do() {
     load(&with(&[])).unwrap_or_else(|error| panic!("{error}"));
+    let found = [
+        ("hidden", "[s]"),
+        ("setup", "['echo {s}']"),
+        ("instructions", "['Turn it.']"),
+    ];
+    load(&with(&found)).unwrap_or_else(|error| panic!("what is found on the phone need not be said: {error}"));
     type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a str);
     let cases: &[Case] = &[
         (&[("id", "")], ":2:5:", "has no `id`"),
@@ -310,6 +326,12 @@ fn every_mistake_is_told_with_its_place_and_what_to_do() {
             "unknown key `says`",
         ),
         (&[("setup", "[\"a\\nb\"]")], ":9:13:", "one line"),
+        (&[("hidden", "[u]")], ":9:14:", "`u`, which is no parameter"),
+        (
+            &[("hidden", "[s]")],
+            ":2:5:",
+            "no command of `setup` puts it on the phone",
+        ),
         (&[("setup", "['']")], ":9:13:", "a text"),
         (&[("tags", "[One]")], ":9:12:", "a tag"),
         (&[("id", "t\n    id: u")], ":3:5:", "`id` stands there twice"),
@@ -378,7 +400,7 @@ fn lists_and_instances_are_shown() {
         assert!(line.contains(word), "{word}: {line}");
     }
     assert!(table.lines().nth(1).unwrap().contains("built in"));
-    let text = describe(&all.own()[0].instance(3)).unwrap();
+    let text = describe(&all.own()[0].instance(3, PhoneKind::Small)).unwrap();
     for word in [
         "everything/3",
         "instruction  Note",

@@ -1,8 +1,8 @@
 //! Tasks: reproducible, disjoint, and consistent with their own checks.
 
-use cua_grpo_android::matches;
 use cua_grpo_android::names::*;
 use cua_grpo_android::tasks::*;
+use cua_grpo_android::{PhoneKind, matches};
 use cua_grpo_core::{Task, TaskSource};
 use std::collections::{BTreeSet, HashMap};
 
@@ -77,7 +77,14 @@ fn setup_leaves_something_to_do_and_goals_agree_with_checks() {
         assert!(!task.instruction.contains(['{', '}']), "{}", task.instruction);
         let goals: GoalList = task.tags["goal"].parse().unwrap();
         let state: TaskState = task.payload().unwrap();
-        assert_eq!(goals.0.iter().map(Goal::check).collect::<Vec<_>>(), state.checks);
+        assert_eq!(
+            goals
+                .0
+                .iter()
+                .map(|goal| goal.check(PhoneKind::Small))
+                .collect::<Vec<_>>(),
+            state.checks
+        );
         assert!(!state.checks.is_empty());
         let settings = settings_after(&state.setup);
         let mut held = 0;
@@ -104,9 +111,9 @@ fn setting_a_goal_done_makes_its_check_hold() {
     let text = "toggle:wifi=on;toggle:dark_theme=off;toggle:dnd=on;toggle:location=on;slider:brightness=medium;\
                 choice:timeout=15000";
     for goal in text.parse::<GoalList>().unwrap().0 {
-        let check = goal.check();
+        let check = goal.check(PhoneKind::Small);
         for done in [true, false] {
-            let settings = settings_after(&goal.set(done, &mut rng).unwrap());
+            let settings = settings_after(&goal.set(done, PhoneKind::Small, &mut rng).unwrap());
             let key = check.command.strip_prefix("settings get ").unwrap();
             assert_eq!(
                 matches(&check.expect, &settings[key]).unwrap(),
@@ -179,7 +186,7 @@ fn focus_and_rows_are_matched_whole() {
         ),
     ];
     for (goal, output, expected) in table {
-        let check = goal.parse::<Goal>().unwrap().check();
+        let check = goal.parse::<Goal>().unwrap().check(PhoneKind::Small);
         assert_eq!(matches(&check.expect, &output).unwrap(), expected, "{goal}: {output}");
     }
 }

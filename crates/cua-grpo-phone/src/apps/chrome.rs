@@ -8,7 +8,8 @@ use crate::{
 };
 
 const ACTIVITY: &str = "com.google.android.apps.chrome.Main";
-const PACKAGE: &str = "com.android.chrome";
+/// Its package.
+pub const PACKAGE: &str = "com.android.chrome";
 
 /// Chrome.
 pub struct Chrome;

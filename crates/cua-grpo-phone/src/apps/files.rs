@@ -147,7 +147,7 @@ fn row(state: &State, ui: &mut Ui, y: f32, path: &str, file: &File, chosen: &[St
         }
         place.set("mode", list.join("\n"));
     };
-    let held = toggle.clone();
+    let (held, marked) = (toggle.clone(), toggle.clone());
     let node = ui.node(rect);
     node.class("android.widget.LinearLayout").id("item_root").select(on);
     node.tap(move |state| {
@@ -167,6 +167,11 @@ fn row(state: &State, ui: &mut Ui, y: f32, path: &str, file: &File, chosen: &[St
     node.long(held);
     ui.open();
     let square = Rect::new(area.x + 20.0, y + 16.0, 40.0, 40.0);
+    ui.node(square)
+        .class("android.widget.ImageView")
+        .id("icon_mime")
+        .desc(format!("Select {}", name(path)))
+        .tap(marked);
     let (icon, color) = icon(path, file);
     let color = if theme.dark {
         Color::hex(color).mix(Color::WHITE, 0.45)
@@ -353,10 +358,12 @@ fn menus(ui: &mut Ui, folder: &str, chosen: &[String]) {
             let take = |how: &'static str| {
                 let list = list.clone();
                 act(move |state: &mut State| {
+                    // The target is looked for from the top, as in the picker of the app.
+                    state.page_mut().set("mode", "");
+                    state.open(ROOT);
                     let place = state.page_mut();
                     place.set("moving", list.as_str());
                     place.set("how", how);
-                    place.set("mode", "");
                 })
             };
             let list = list.clone();

@@ -7,7 +7,8 @@ use crate::{
     ui::{Button, FieldLook, Row, Ui, Way, sp},
 };
 
-const PACKAGE: &str = "com.google.android.apps.maps";
+/// Its package.
+pub const PACKAGE: &str = "com.google.android.apps.maps";
 const ACTIVITY: &str = "com.google.android.maps.MapsActivity";
 
 /// Maps.

@@ -20,7 +20,11 @@ mod settings;
 mod shop;
 
 pub use calculator::compute;
+pub use chrome::PACKAGE as CHROME;
+pub use maps::PACKAGE as MAPS;
 pub use messages::threads;
+pub use music::{PACKAGE as MUSIC, SONGS};
+pub use shop::{PACKAGE as CART, THINGS};
 
 use crate::{
     app::{App, Icon, Layer},

@@ -10,13 +10,14 @@ use crate::{
     ui::{FieldLook, Ui, act, sp},
 };
 
-const PACKAGE: &str = "com.google.android.apps.youtube.music";
+/// Its package.
+pub const PACKAGE: &str = "com.google.android.apps.youtube.music";
 
 /// Music.
 pub struct Music;
 
 /// Songs: title, artist, seconds.
-const SONGS: [(&str, &str, u32); 10] = [
+pub const SONGS: [(&str, &str, u32); 10] = [
     ("Morning Walk", "The Larches", 201),
     ("Evening Rain", "The Larches", 187),
     ("Paper Boats", "Nina Falk", 214),

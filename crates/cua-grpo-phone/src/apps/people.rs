@@ -101,8 +101,12 @@ pub fn call(state: &mut State, number: &str) {
 /// Opens the conversation with a number.
 pub fn text(state: &mut State, number: &str) {
     let package = state.roles.get("SMS").cloned().unwrap_or_default();
-    let class = state.packages.get(&package).map_or("", |package| package.activity);
-    state.start(&package, Place::new(class, ""));
+    let class = state
+        .packages
+        .get(&package)
+        .map(|known| known.activity.clone())
+        .unwrap_or_default();
+    state.start(&package, Place::new(&class, ""));
     state.open("thread");
     state.page_mut().set("id", number);
 }

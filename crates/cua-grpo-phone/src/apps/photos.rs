@@ -51,10 +51,25 @@ impl App for Photos {
 
 /// Pictures, newest first.
 fn pictures(state: &State) -> Vec<(String, File)> {
-    let media = state.files.iter().filter(|(_, file)| file.picture.is_some());
-    let mut list: Vec<(String, File)> = media.map(|(path, file)| (path.clone(), file.clone())).collect();
+    let media = state.files.iter().filter_map(|(path, file)| {
+        let picture = scene(path, file)?;
+        let mut file = file.clone();
+        file.picture = Some(picture);
+        Some((path.clone(), file))
+    });
+    let mut list: Vec<(String, File)> = media.collect();
     list.sort_by_key(|(path, file)| (std::cmp::Reverse(file.changed), path.clone()));
     list
+}
+
+/// What a picture shows: that of another origin than the camera is drawn after its path.
+fn scene(path: &str, file: &File) -> Option<u32> {
+    let named = [".jpg", ".png", ".mp4"].iter().any(|end| path.ends_with(end)) && path.starts_with("/sdcard/");
+    let sum = || {
+        path.bytes()
+            .fold(7_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte)))
+    };
+    file.picture.or_else(|| (named && file.content.is_some()).then(sum))
 }
 
 /// Draws what a picture shows: sky, sun and land in colours of its own.
@@ -203,7 +218,7 @@ fn picture_page(state: &State, ui: &mut Ui) {
     ui.fill(ui.screen, 0.0, Color::hex(0x10_1114));
     let height = area.w * 1.32;
     let frame = Rect::new(area.x, area.y + (area.h - height) / 2.0, area.w, height);
-    draw(ui, frame, file.picture.unwrap_or(0));
+    draw(ui, frame, scene(&path, &file).unwrap_or(0));
     ui.node(frame).class("android.widget.ImageView").desc("Photo");
     ui.theme = crate::ui::Theme::new(true);
     ui.icon_button(

@@ -8,15 +8,17 @@ use crate::{
     ui::{Button, Ui, act, sp},
 };
 
-const PACKAGE: &str = "com.example.market";
+/// Its package.
+pub const PACKAGE: &str = "com.example.market";
 
 /// The shop.
 pub struct Shop;
 
 /// A thing: name, icon, price in cents, rating in tenths, text.
-type Thing = (&'static str, &'static str, u32, u32, &'static str);
+pub type Thing = (&'static str, &'static str, u32, u32, &'static str);
 
-const THINGS: [Thing; 12] = [
+/// What there is to buy.
+pub const THINGS: [Thing; 12] = [
     ("Desk lamp", "light", 2490, 45, "Warm light, three steps, metal arm."),
     (
         "Kettle 1.7 l",

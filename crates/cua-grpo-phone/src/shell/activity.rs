@@ -162,16 +162,19 @@ fn open(
                 ));
             };
             if class.is_empty()
-                || known.activity == class
+                || known.activity == *class
                 || (class.ends_with(".homepage.SettingsHomepageActivity") && intent.data.is_empty())
             {
                 // An intent to the first page that says no more brings the task as it is.
-                let activity = known.activity;
+                let activity = known.activity.clone();
                 let page = apps::app(package).and_then(|app| app.intent(state, intent));
                 return Ok(match page {
                     Some(place) => show(state, package, place),
-                    None => bring(state, package, activity),
+                    None => bring(state, package, &activity),
                 });
+            }
+            if known.classes.contains(class) {
+                return Ok(show(state, package, Place::new(class, "")));
             }
             package.clone()
         }
@@ -192,8 +195,8 @@ fn open(
                 "Error type 3\nError: Activity class {{{package}/{class}}} does not exist.\n"
             ));
         }
-        let activity = state.packages.get(&package).map_or("", |known| known.activity);
-        return Ok(bring(state, &package, activity));
+        let activity = state.packages.get(&package).map(|known| known.activity.clone());
+        return Ok(bring(state, &package, &activity.unwrap_or_default()));
     };
     Ok(show(state, &package, place))
 }
@@ -269,7 +272,7 @@ pub fn pm(phone: &mut Phone, arguments: &[&str]) -> ShellOutput {
                     continue;
                 }
                 if rest.contains(&"-f") {
-                    out.push_str(&format!("package:/data/app/~~h==/{name}-h==/base.apk={name}\n"));
+                    out.push_str(&format!("package:{}={name}\n", package.apk));
                 } else {
                     out.push_str(&format!("package:{name}\n"));
                 }
@@ -296,10 +299,10 @@ pub fn pm(phone: &mut Phone, arguments: &[&str]) -> ShellOutput {
                 )
             }
         }
-        ["path", package] if state.packages.contains_key(*package) => {
-            ShellOutput::ok(format!("package:/data/app/~~h==/{package}-h==/base.apk\n"))
-        }
-        ["path", _] => ShellOutput::fail(1, ""),
+        ["path", package] => match state.packages.get(*package) {
+            Some(known) => ShellOutput::ok(format!("package:{}\n", known.apk)),
+            None => ShellOutput::fail(1, ""),
+        },
         ["disable-user" | "disable" | "enable" | "uninstall" | "install", ..] => {
             ShellOutput::fail(255, "Error: apps of this phone are part of its system")
         }
@@ -324,11 +327,11 @@ pub fn package(phone: &mut Phone, arguments: &[&str]) -> ShellOutput {
                 None if home => Some(LAUNCHER.to_owned()),
                 None => resolver(state, &intent),
             };
-            let found = package.and_then(|package| Some((state.packages.get(&package)?.activity, package)));
+            let found = package.and_then(|package| Some((state.packages.get(&package)?.activity.clone(), package)));
             match found {
                 Some((activity, package)) => ShellOutput::ok(format!(
                     "priority=0 preferredOrder=0 match=0x108000 specificIndex=-1 isDefault=true\n{}\n",
-                    short(&package, activity)
+                    short(&package, &activity)
                 )),
                 None => ShellOutput::ok("No activity found\n"),
             }

@@ -270,8 +270,8 @@ fn package(state: &State, name: &str) -> ShellOutput {
         return ShellOutput::ok(format!("Unable to find package: {name}\n"));
     };
     let mut out = format!(
-        "Packages:\n  Package [{name}] (3f2a1c):\n    versionCode=340912 minSdk=28 targetSdk=34\n    versionName=14.2\n    User 0: installed=true stopped={} enabled=0\n      runtime permissions:\n",
-        package.stopped
+        "Packages:\n  Package [{name}] (3f2a1c):\n    versionCode=340912 minSdk=28 targetSdk=34\n    versionName={}\n    User 0: installed=true stopped={} enabled=0\n      runtime permissions:\n",
+        package.version, package.stopped
     );
     for (permission, allowed) in &package.permissions {
         let granted = *allowed == Some(true);

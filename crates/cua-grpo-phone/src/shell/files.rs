@@ -12,6 +12,7 @@ pub fn run(phone: &mut Phone, name: &str, arguments: &[&str], input: &str) -> Sh
         "echo" => ShellOutput::ok(arguments.join(" ") + "\n"),
         "true" | ":" | "sync" => ShellOutput::default(),
         "false" => ShellOutput::fail(1, ""),
+        "test" => tools::test(arguments),
         "getprop" => tools::getprop(phone.state(), arguments),
         "setprop" => {
             if let [key, value] = arguments {
@@ -68,18 +69,11 @@ pub fn write(state: &mut State, path: &str, text: &str, append: bool) -> Result<
         return Err(format!("can't create {path}: No such file or directory"));
     }
     let mut content = known
-        .and_then(|file| file.content.clone())
+        .and_then(|file| file.content.as_deref())
         .filter(|_| append)
-        .unwrap_or_default();
+        .map_or_else(Vec::new, <[u8]>::to_vec);
     content.extend_from_slice(text.as_bytes());
-    let file = File {
-        size: content.len() as u64,
-        content: Some(content),
-        changed: state.now,
-        picture: None,
-        favorite: false,
-    };
-    state.files.insert(path, file);
+    state.files.insert(path, File::new(content, state.now));
     Ok(())
 }
 
@@ -271,7 +265,7 @@ fn digest(state: &State, tool: &str, arguments: &[&str]) -> ShellOutput {
             return gone(tool, &path);
         };
         let mut hash = Sha256::new();
-        hash.update(content);
+        hash.update(&content[..]);
         if let Some(picture) = picture {
             hash.update(picture.to_le_bytes());
         }
@@ -306,19 +300,18 @@ fn change(state: &mut State, tool: &str, arguments: &[&str]) -> ShellOutput {
             }
         }
         ("touch", [_, ..]) => {
-            for path in &list {
+            let when = super::replies::flag(arguments, "-d");
+            let now = match when.map(|text| tools::moment(text).map(|local| local - state.local(0))) {
+                Some(None) => return ShellOutput::fail(1, format!("touch: bad '{}'", when.unwrap_or_default())),
+                Some(Some(when)) => when,
+                None => state.now,
+            };
+            for path in list.iter().filter(|path| when != Some(path.as_str())) {
                 let above = path.rsplit_once('/').map_or("", |(above, _)| above);
                 if !state.files.contains_key(above) {
                     return gone("touch", path);
                 }
-                let now = state.now;
-                let empty = File {
-                    content: Some(Vec::new()),
-                    size: 0,
-                    changed: now,
-                    picture: None,
-                    favorite: false,
-                };
+                let empty = File::new(Vec::new(), now);
                 state.files.entry(path.clone()).or_insert(empty).changed = now;
             }
         }

@@ -290,13 +290,7 @@ pub fn uiautomator(phone: &mut Phone, arguments: &[&str]) -> ShellOutput {
         return ShellOutput::ok(format!("{text}UI hierchary dumped to: {path}\n"));
     }
     let state = phone.state_mut();
-    let file = File {
-        size: text.len() as u64,
-        content: Some(text.into_bytes()),
-        changed: state.now,
-        picture: None,
-        favorite: false,
-    };
+    let file = File::new(text.into_bytes(), state.now);
     state.files.insert(super::files::full(path), file);
     ShellOutput::ok(format!("UI hierchary dumped to: {path}\n"))
 }

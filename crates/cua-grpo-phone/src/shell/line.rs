@@ -1,7 +1,7 @@
 //! The syntax of a POSIX shell, for whoever has commands: words with quotes and variables, pipes, `&&`, `||`, `;` and
 //! redirections.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 /// Longest command line with the values of its variables, in bytes: as long as Linux takes an argument.
 const LONGEST_LINE: usize = 128 * 1024;
@@ -272,7 +272,7 @@ fn tokens(line: &str, variables: &BTreeMap<String, String>) -> Result<Vec<Token>
                         Some('\\') if matches!(letters.peek(), Some('"' | '\\' | '$' | '`')) => {
                             target.extend(letters.next());
                         }
-                        Some('$') => target.push_str(variable(&mut letters, variables, &mut room)?),
+                        Some('$') => target.push_str(&expansion(&mut letters, variables, &mut room)?),
                         Some(inside) => target.push(inside),
                         None => return Err("a double quote is not closed".to_owned()),
                     }
@@ -280,8 +280,8 @@ fn tokens(line: &str, variables: &BTreeMap<String, String>) -> Result<Vec<Token>
             }
             '\\' => word.get_or_insert_default().extend(letters.next()),
             '$' => {
-                let value = variable(&mut letters, variables, &mut room)?;
-                word.get_or_insert_default().push_str(value);
+                let value = expansion(&mut letters, variables, &mut room)?;
+                word.get_or_insert_default().push_str(&value);
             }
             ';' | '\n' | '|' | '&' => {
                 tokens.extend(word.take().map(Token::Word));
@@ -336,6 +336,33 @@ fn redirection(letters: &mut std::iter::Peekable<std::str::Chars>, stream: u8) -
 
 fn too_long(what: &str) -> String {
     format!("{what} is longer than {LONGEST_LINE} bytes")
+}
+
+/// What stands for what follows a `$`: the value of `((1 + 2))`, or of a variable.
+fn expansion<'a>(
+    letters: &mut std::iter::Peekable<std::str::Chars>,
+    variables: &'a BTreeMap<String, String>,
+    room: &mut usize,
+) -> Result<Cow<'a, str>, String> {
+    let mut ahead = letters.clone();
+    if ahead.next() != Some('(') || ahead.next() != Some('(') {
+        return variable(letters, variables, room).map(Cow::Borrowed);
+    }
+    *letters = ahead;
+    let (mut inside, mut depth) = (String::new(), 0_usize);
+    for letter in letters.by_ref() {
+        match letter {
+            '(' => depth += 1,
+            ')' if depth == 0 => break,
+            ')' => depth -= 1,
+            _ => {}
+        }
+        inside.push(letter);
+    }
+    match letters.next() {
+        Some(')') => super::arithmetic::value(&inside).map(|value| Cow::Owned(value.to_string())),
+        _ => Err("$(( is not closed by ))".to_owned()),
+    }
 }
 
 /// The value of the variable whose name follows; an unknown one is empty, a lone `$` stands for itself. `room` is what

@@ -1,16 +1,19 @@
 //! The shell: the commands of Android that read and write the state.
 
 mod activity;
+mod arithmetic;
 mod cmd;
 mod content;
 mod dump;
 mod files;
 mod input;
 mod line;
+mod notes;
 mod people;
 mod replies;
 mod settings;
 mod sound;
+mod stores;
 mod tables;
 mod tools;
 

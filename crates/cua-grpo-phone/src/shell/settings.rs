@@ -89,7 +89,12 @@ pub fn lock(phone: &mut Phone, arguments: &[&str]) -> ShellOutput {
         [verb, "--old", old, rest @ ..] => (Some(old), [&[*verb], rest].concat()),
         other => (None, other.to_vec()),
     };
-    if !state.pin.is_empty() && old != Some(state.pin.as_str()) && matches!(words.first(), Some(&("set-pin" | "clear")))
+    if matches!(words.as_slice(), ["verify"]) && old.is_some() && state.pin.is_empty() {
+        return ShellOutput::ok("Old password provided but user has no password\n");
+    }
+    if !state.pin.is_empty()
+        && old != Some(state.pin.as_str())
+        && matches!(words.first(), Some(&("set-pin" | "clear" | "verify")))
     {
         return ShellOutput::ok(format!("Old password '{}' didn't match\n", old.unwrap_or("null")));
     }

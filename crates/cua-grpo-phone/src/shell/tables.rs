@@ -34,6 +34,12 @@ pub enum Kind {
     Reminders,
     /// Media: the word that paths have, or all.
     Media(&'static str),
+    /// Notes. Real phones have no provider for them.
+    Notes,
+    /// Alarms. On real phones only the clock itself and root read them.
+    Alarms,
+    /// What an app keeps for itself.
+    Store(super::stores::Store),
 }
 
 impl Kind {
@@ -65,7 +71,9 @@ impl Kind {
             "media/external/audio/media" => Self::Media("mp3 m4a wav"),
             "media/external/file" | "media/external_primary/file" => Self::Media(""),
             "media/external/downloads" => Self::Media("/Download/"),
-            _ => return None,
+            "com.google.android.keep/notes" => Self::Notes,
+            "com.google.android.deskclock/alarms" => Self::Alarms,
+            other => Self::Store(super::stores::Store::of(other)?),
         };
         Some((kind, id))
     }
@@ -124,6 +132,9 @@ impl Kind {
                 })
                 .collect(),
             Self::Media(words) => media(state, words),
+            Self::Notes => state.notes.iter().map(super::notes::note).collect(),
+            Self::Alarms => state.alarms.iter().map(super::notes::alarm).collect(),
+            Self::Store(store) => store.rows(state),
         }
     }
 
@@ -144,7 +155,10 @@ impl Kind {
                 state.settings.write(table, &name, &new);
             }
             Self::RawContacts if id.is_none() => {
-                let id = state.fresh_id();
+                // A number of one's own, where nobody has it, as the provider of Android takes it.
+                let own = number("_id").and_then(|own| u32::try_from(own).ok());
+                let free = own.filter(|own| state.contacts.iter().all(|contact| contact.id != *own));
+                let id = free.unwrap_or_else(|| state.fresh_id());
                 state.contacts.push(Contact {
                     id,
                     ..Contact::default()
@@ -221,6 +235,9 @@ impl Kind {
                     file.favorite = star != 0;
                 }
             }
+            Self::Notes => super::notes::write_note(state, id, &value),
+            Self::Alarms => return super::notes::write_alarm(state, id, &value),
+            Self::Store(store) => return store.write(state, id, &value),
             Self::Phones | Self::Calls | Self::Reminders => {
                 return Err("UnsupportedOperationException: this table is read only here".to_owned());
             }
@@ -264,6 +281,9 @@ impl Kind {
                     state.delete_file(&path);
                 }
             }
+            Self::Notes => state.notes.retain(|note| note.id != id),
+            Self::Alarms => state.alarms.retain(|alarm| alarm.id != id),
+            Self::Store(store) => store.delete(state, id),
             Self::Reminders => {}
         }
     }
@@ -313,13 +333,18 @@ fn event(event: &Event) -> Row {
     ]
 }
 
+/// Whether the media store knows a file: one of the shared storage.
+fn is_shared(path: &str, file: &crate::state::data::File) -> bool {
+    !file.is_folder() && path.starts_with("/sdcard/")
+}
+
 /// Paths of media with their numbers, which follow from the order of the paths.
 fn media(state: &State, words: &str) -> Vec<Row> {
     let mut rows = Vec::new();
     for (index, (path, file)) in state
         .files
         .iter()
-        .filter(|(_, file)| file.content.is_some())
+        .filter(|(path, file)| is_shared(path, file))
         .enumerate()
     {
         let end = path.rsplit('.').next().unwrap_or_default();
@@ -347,6 +372,6 @@ fn media(state: &State, words: &str) -> Vec<Row> {
 }
 
 fn media_path(state: &State, id: u32) -> Option<String> {
-    let list = state.files.iter().filter(|(_, file)| file.content.is_some());
+    let list = state.files.iter().filter(|(path, file)| is_shared(path, file));
     list.map(|(path, _)| path.clone()).nth((id as usize).checked_sub(1)?)
 }

@@ -136,3 +136,44 @@ pub fn ends(first: bool, arguments: &[&str], input: &str) -> ShellOutput {
     };
     ShellOutput::ok(part.iter().map(|line| format!("{line}\n")).collect::<String>())
 }
+
+/// `test A = B`, `test 1 -lt 2`, `test -n TEXT`.
+pub fn test(arguments: &[&str]) -> ShellOutput {
+    let number = |text: &str| text.parse::<i64>().ok();
+    let holds = match arguments {
+        ["-n", text] => !text.is_empty(),
+        ["-z", text] => text.is_empty(),
+        [a, "=" | "==", b] => a == b,
+        [a, "!=", b] => a != b,
+        [a, sign, b] => match (number(a), *sign, number(b)) {
+            (Some(a), "-eq", Some(b)) => a == b,
+            (Some(a), "-ne", Some(b)) => a != b,
+            (Some(a), "-lt", Some(b)) => a < b,
+            (Some(a), "-le", Some(b)) => a <= b,
+            (Some(a), "-gt", Some(b)) => a > b,
+            (Some(a), "-ge", Some(b)) => a >= b,
+            _ => return ShellOutput::fail(2, format!("test: {a} {sign} {b}: unexpected operator/operand")),
+        },
+        _ => return ShellOutput::fail(2, "test: expected TEXT = TEXT or NUMBER -lt NUMBER"),
+    };
+    ShellOutput {
+        exit_code: i32::from(!holds),
+        ..ShellOutput::default()
+    }
+}
+
+/// The milliseconds of `2025-05-20T10:00:00`.
+pub fn moment(text: &str) -> Option<i64> {
+    let (day, time) = text.split_once(['T', ' '])?;
+    let parts = |text: &str, sign: char| {
+        text.split(sign)
+            .map(|part| part.parse::<u32>().ok())
+            .collect::<Option<Vec<_>>>()
+    };
+    match (&parts(day, '-')?[..], &parts(time, ':')?[..]) {
+        ([year, month @ 1..=12, date @ 1..=31], [hour @ 0..=23, minute @ 0..=59, ..]) => {
+            Some(Civil::ms(i64::from(*year), *month, *date, *hour, *minute))
+        }
+        _ => None,
+    }
+}

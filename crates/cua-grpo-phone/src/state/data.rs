@@ -1,7 +1,9 @@
 //! What the phone keeps: people, messages, alarms, files and the like.
 
+pub use super::file::{Blob, File};
+
 use crate::draw::emblem::Icon;
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 /// Someone in the contacts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -185,21 +187,6 @@ pub struct Event {
     pub calendar: u32,
 }
 
-/// A file or folder under `/sdcard`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct File {
-    /// Its bytes; `None` for a folder. Pictures are drawn from `picture` and have a size only.
-    pub content: Option<Vec<u8>>,
-    /// Size in bytes.
-    pub size: u64,
-    /// When it was changed last.
-    pub changed: i64,
-    /// For a picture, what it shows.
-    pub picture: Option<u32>,
-    /// Whether it is a favourite.
-    pub favorite: bool,
-}
-
 /// A notification.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notification {
@@ -264,9 +251,15 @@ pub struct Battery {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Package {
     /// The name under its icon.
-    pub label: &'static str,
+    pub label: Cow<'static, str>,
     /// Full name of the class that the launcher starts; nothing where it starts none.
-    pub activity: &'static str,
+    pub activity: Cow<'static, str>,
+    /// Other classes that can be started, for an app that was installed.
+    pub classes: Vec<String>,
+    /// Its version.
+    pub version: String,
+    /// Where its package file is.
+    pub apk: String,
     /// Its icon.
     pub icon: Icon,
     /// Whether it belongs to the system.

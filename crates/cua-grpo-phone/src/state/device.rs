@@ -258,13 +258,17 @@ impl State {
         }
         self.shade = 0;
         self.heads_up = None;
-        let Some(class) = self.packages.get(&notification.package).map(|package| package.activity) else {
+        let class = self
+            .packages
+            .get(&notification.package)
+            .map(|package| package.activity.clone());
+        let Some(class) = class else {
             return;
         };
         if self.locked {
             self.unlock();
         }
-        let mut first = super::Place::new(class, "");
+        let mut first = super::Place::new(&class, "");
         if notification.page.is_empty() {
             self.launch(&notification.package);
             return;

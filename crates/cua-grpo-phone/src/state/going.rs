@@ -63,7 +63,7 @@ impl State {
 
     /// Brings an app to the front, as its icon does: where it was left.
     pub fn launch(&mut self, package: &str) {
-        let Some(class) = self.packages.get(package).map(|package| package.activity) else {
+        let Some(class) = self.packages.get(package).map(|package| package.activity.clone()) else {
             return;
         };
         if class.is_empty() {
@@ -82,7 +82,7 @@ impl State {
                 let task = self.tasks.remove(index);
                 self.tasks.push(task);
             }
-            None => self.add_task(package, Place::new(class, "")),
+            None => self.add_task(package, Place::new(&class, "")),
         }
         self.in_app = true;
     }
@@ -145,8 +145,12 @@ impl State {
         if let Some(task) = self.tasks.last_mut() {
             if task.places.len() > 1 {
                 task.places.pop();
-            } else {
-                self.in_app = false;
+                return;
+            }
+            self.in_app = false;
+            // What an intent opened is over; the first page stays, as the launcher left it.
+            if task.places.first().is_some_and(|place| !place.page.is_empty()) {
+                self.tasks.pop();
             }
         }
     }

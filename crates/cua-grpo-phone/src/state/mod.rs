@@ -4,6 +4,8 @@ pub mod data;
 mod device;
 mod dice;
 mod editing;
+mod file;
+pub mod files;
 mod going;
 pub mod place;
 mod seed;
@@ -16,8 +18,7 @@ pub mod time;
 
 use crate::draw::emblem::Icon;
 use data::{
-    Alarm, Battery, Call, Contact, Device, Event, File, Mail, Message, Network, Note, Notification, Package, Stopwatch,
-    Timer,
+    Alarm, Battery, Call, Contact, Device, Event, Mail, Message, Network, Note, Notification, Package, Stopwatch, Timer,
 };
 pub use device::{Stream, brightness_to_slider, slider_to_brightness};
 pub use place::{Field, Fling, Place, Task, Window};
@@ -25,6 +26,7 @@ pub use seed::birth;
 pub use settings::{Settings, Table, Toggle};
 use sha2::{Digest, Sha256};
 use std::{collections::BTreeMap, fmt::Write};
+pub use storage::NewApp;
 
 /// The home screen's package.
 pub const LAUNCHER: &str = "com.google.android.apps.nexuslauncher";
@@ -140,7 +142,7 @@ pub struct State {
     /// Events.
     pub events: Vec<Event>,
     /// Files by their full path.
-    pub files: BTreeMap<String, File>,
+    pub files: files::Files,
     /// What was copied.
     pub clipboard: String,
     /// Icons of the home screen, page by page, and of the dock at the end: packages.
@@ -255,8 +257,7 @@ impl State {
             other => self
                 .packages
                 .get(other)
-                .map_or(other, |package| package.label)
-                .to_owned(),
+                .map_or_else(|| other.to_owned(), |package| package.label.to_string()),
         }
     }
 

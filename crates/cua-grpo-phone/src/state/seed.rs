@@ -1,9 +1,9 @@
 //! A phone at birth: what it has inside follows from its seed.
 
 use super::{
-    Battery, Call, Contact, Device, Display, Event, File, LAUNCHER, Message, Network, Note, Notification, Package,
-    State, Stopwatch, Timer,
-    data::{Alarm, Info, Mail},
+    Battery, Call, Contact, Device, Display, Event, LAUNCHER, Message, Network, Note, Notification, Package, State,
+    Stopwatch, Timer,
+    data::{Alarm, File, Info, Mail},
     dice::Dice,
     seed_data::{COMPANIES, EVENTS, FILES, FIRST, LAST, MAILS, NETWORKS, NOTES, TALKS},
     seed_settings,
@@ -48,7 +48,7 @@ pub fn birth(seed: u64, display: Display, apps: &[(Info, Icon)]) -> State {
         notes: Vec::new(),
         calendars: vec![(1, "Personal".to_owned()), (2, "Work".to_owned())],
         events: Vec::new(),
-        files: BTreeMap::new(),
+        files: super::files::Files::default(),
         clipboard: String::new(),
         home: home(&mut dice, apps),
         pin: String::new(),
@@ -84,8 +84,11 @@ fn packages(dice: &mut Dice, apps: &[(Info, Icon)]) -> BTreeMap<String, Package>
                 .map(|permission| (*permission, Some(true)))
                 .collect();
             let package = Package {
-                label: info.label,
-                activity: info.activity,
+                label: info.label.into(),
+                activity: info.activity.into(),
+                classes: Vec::new(),
+                version: "14.2".to_owned(),
+                apk: format!("/data/app/~~h==/{0}-h==/base.apk", info.package),
                 icon: *icon,
                 system: true,
                 permissions,
@@ -293,13 +296,6 @@ fn things(dice: &mut Dice, state: &mut State) {
 }
 
 fn files(dice: &mut Dice, state: &mut State) {
-    let folder = |changed| File {
-        content: None,
-        size: 4096,
-        changed,
-        picture: None,
-        favorite: false,
-    };
     for name in [
         "",
         "/Alarms",
@@ -317,7 +313,7 @@ fn files(dice: &mut Dice, state: &mut State) {
         "/Android",
         "/Audiobooks",
     ] {
-        state.files.insert(format!("/sdcard{name}"), folder(state.booted));
+        state.files.insert(format!("/sdcard{name}"), File::folder(state.booted));
     }
     let mut list = FILES;
     dice.shuffle(&mut list);
@@ -330,7 +326,7 @@ fn files(dice: &mut Dice, state: &mut State) {
             text.len() as u64
         };
         let file = File {
-            content: Some(text.as_bytes().to_vec()),
+            content: Some(text.as_bytes().into()),
             size,
             changed,
             picture: None,
@@ -352,7 +348,7 @@ fn files(dice: &mut Dice, state: &mut State) {
             dice.below(1000)
         );
         let file = File {
-            content: Some(Vec::new()),
+            content: Some(Vec::new().into()),
             size: 1_200_000 + dice.below(4_000_000) as u64,
             changed,
             picture: Some(dice.below(1000) as u32),

@@ -1,6 +1,8 @@
 //! The clock, the data of apps, and files.
 
-use super::State;
+use super::{State, data::Package};
+use crate::draw::emblem::Icon;
+use std::collections::BTreeMap;
 
 impl State {
     /// Sets the clock; what runs goes on as if nothing happened.
@@ -47,6 +49,60 @@ impl State {
     }
 }
 
+/// An app that comes as a package file: it has a name and classes, and no screens of its own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NewApp {
+    /// Its package.
+    pub package: String,
+    /// The name under its icon.
+    pub label: String,
+    /// Its version.
+    pub version: String,
+    /// Full name of the class that the launcher starts; nothing where it starts none.
+    pub activity: String,
+    /// Other classes that can be started.
+    pub classes: Vec<String>,
+    /// Where its package file is.
+    pub apk: String,
+}
+
+impl State {
+    /// Installs an app, or replaces one that was installed.
+    pub fn install(&mut self, app: NewApp) {
+        let package = Package {
+            label: app.label.into(),
+            activity: app.activity.into(),
+            classes: app.classes,
+            version: app.version,
+            apk: app.apk,
+            icon: Icon::ROBOT,
+            system: false,
+            permissions: BTreeMap::new(),
+            notifies: true,
+            stopped: false,
+            size: (5_000_000, 0),
+            memory: BTreeMap::new(),
+        };
+        self.stop(&app.package);
+        self.packages.insert(app.package, package);
+    }
+
+    /// Takes an app out with all that shows it; `false` for one that is not there or belongs to the system.
+    pub fn uninstall(&mut self, package: &str) -> bool {
+        if self.packages.get(package).is_none_or(|known| known.system) {
+            return false;
+        }
+        self.stop(package);
+        self.packages.remove(package);
+        self.notifications.retain(|shown| shown.package != package);
+        self.roles.retain(|_, holder| holder != package);
+        for page in &mut self.home {
+            page.retain(|icon| icon != package);
+        }
+        true
+    }
+}
+
 impl State {
     /// Makes a folder; `false` where something has the name or the folder above is not there.
     pub fn make_folder(&mut self, path: &str) -> bool {
@@ -55,14 +111,7 @@ impl State {
         if !ready || self.files.contains_key(path) {
             return false;
         }
-        let folder = super::data::File {
-            content: None,
-            size: 4096,
-            changed: self.now,
-            picture: None,
-            favorite: false,
-        };
-        self.files.insert(path.to_owned(), folder);
+        self.files.insert(path.to_owned(), super::data::File::folder(self.now));
         true
     }
 
@@ -122,7 +171,7 @@ impl State {
             if video { "mp4" } else { "jpg" }
         );
         let file = super::data::File {
-            content: Some(Vec::new()),
+            content: Some(Vec::new().into()),
             size: 2_500_000 + u64::from(id) * 1013 % 900_000,
             changed: self.now,
             picture: Some(id),

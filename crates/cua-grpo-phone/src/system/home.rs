@@ -246,7 +246,7 @@ fn drawer(state: &State, ui: &mut Ui) {
         .packages
         .iter()
         .filter(|(name, package)| !package.activity.is_empty() && name.as_str() != LAUNCHER)
-        .map(|(name, package)| (package.label, name.as_str()))
+        .map(|(name, package)| (package.label.as_ref(), name.as_str()))
         .filter(|(label, _)| label.to_lowercase().contains(wanted.trim()))
         .collect();
     found.sort_unstable();

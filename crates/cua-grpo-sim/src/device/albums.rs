@@ -1,7 +1,6 @@
 //! Albums: the folders of pictures and films in the shared storage.
 
-use super::{Device, FileError, files::name};
-use crate::device::files::Entry;
+use super::{Device, File, FileError, file_name as name};
 
 /// Where albums are; new ones go into the first.
 const PLACES: [&str; 3] = ["/sdcard/DCIM", "/sdcard/Pictures", "/sdcard/Movies"];
@@ -21,7 +20,7 @@ pub(crate) enum MediaKind {
 #[derive(Debug)]
 pub(crate) struct Media<'a> {
     pub path: &'a str,
-    pub entry: &'a Entry,
+    pub entry: &'a File,
     pub kind: MediaKind,
 }
 
@@ -68,8 +67,8 @@ pub(crate) fn is_plain(text: &str) -> bool {
 
 impl Device {
     /// All albums: folders below the places of albums, by name of the place and then of the album.
-    pub fn albums(&self) -> Vec<(&str, &Entry)> {
-        let lists = PLACES.iter().filter_map(|place| self.files.list(place, 1).ok());
+    pub fn albums(&self) -> Vec<(&str, &File)> {
+        let lists = PLACES.iter().filter_map(|place| self.files().list(place, 1).ok());
         let folders = lists
             .flatten()
             .filter(|(path, entry)| entry.is_folder() && !name(path).starts_with('.'));
@@ -77,14 +76,14 @@ impl Device {
     }
 
     /// The folder of an album.
-    pub fn album(&self, album: &str) -> Option<(&str, &Entry)> {
+    pub fn album(&self, album: &str) -> Option<(&str, &File)> {
         self.albums().into_iter().find(|(path, _)| name(path) == album)
     }
 
     /// The pictures and films of an album, by name; `None` when there is no such album.
     pub fn media(&self, album: &str) -> Option<Vec<Media<'_>>> {
         let (folder, _) = self.album(album)?;
-        let list = self.files.list(folder, 1).ok()?;
+        let list = self.files().list(folder, 1).ok()?;
         let media = list.into_iter().filter(|(_, entry)| !entry.is_folder());
         Some(
             media
@@ -104,7 +103,7 @@ impl Device {
         if let Some((path, _)) = self.album(album) {
             return Err(FileError::Exists(path.to_owned()));
         }
-        self.files.make_folder(&format!("{}/{album}", PLACES[0]), true)
+        self.files_mut().make_folder(&format!("{}/{album}", PLACES[0]), true)
     }
 
     /// Puts a picture or film into an album; the name gets a number when it is taken.
@@ -117,7 +116,7 @@ impl Device {
         let (stem, ending) = file.rsplit_once('.').unwrap_or((file, ""));
         let numbered = (1..).map(|number| format!("{folder}/{stem} ({number}).{ending}"));
         let mut paths = std::iter::once(format!("{folder}/{file}")).chain(numbered);
-        let free = paths.find(|path| self.files.get(path).is_none());
-        free.map_or(Err(FileError::Full), |path| self.files.write(&path, bytes))
+        let free = paths.find(|path| self.files().get(path).is_none());
+        free.map_or(Err(FileError::Full), |path| self.files_mut().write(&path, bytes))
     }
 }

@@ -4,8 +4,9 @@ use super::{
     Device,
     launch::data_folders,
     packages::{Activity, Package, is_name},
+    saved::AppData,
 };
-use crate::phone::Alarm;
+use crate::{handset::Handset, phone::Alarm};
 use axum::body::Bytes;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use cua_grpo_android::names::App;
@@ -35,6 +36,9 @@ struct SavedApp {
     /// Times, and whether they ring.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     alarms: BTreeMap<String, bool>,
+    /// What an app of the full phone knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    data: Option<AppData>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -54,11 +58,11 @@ impl Device {
     }
 
     fn saved(&self, name: &str) -> Option<SavedApp> {
-        let package = self.packages.get(name)?;
+        let package = self.package(name)?;
         let mut files = BTreeMap::new();
         let own = (!package.system).then(|| package.apk.clone());
         for folder in data_folders(name) {
-            for (path, entry) in self.files.list(&folder, usize::MAX).unwrap_or_default() {
+            for (path, entry) in self.files().list(&folder, usize::MAX).unwrap_or_default() {
                 if !entry.is_folder() {
                     files.insert(path.to_owned(), String::new());
                 }
@@ -66,7 +70,7 @@ impl Device {
         }
         files.extend(own.map(|path| (path, String::new())));
         for (path, content) in &mut files {
-            *content = STANDARD.encode(self.files.read(path).unwrap_or_default());
+            *content = STANDARD.encode(self.read_file(path).unwrap_or_default());
         }
         let activity = |activity: &Activity| SavedActivity {
             class: activity.class.clone(),
@@ -74,7 +78,7 @@ impl Device {
             launcher: activity.launcher,
             main: activity.main,
         };
-        let is = |app: App| name == app.package();
+        let small = |app: App| self.phone.small().filter(|_| name == app.package());
         Some(SavedApp {
             package: package.name.clone(),
             label: package.label.clone(),
@@ -82,17 +86,12 @@ impl Device {
             system: package.system,
             activities: package.activities.iter().map(activity).collect(),
             files,
-            notes: if is(App::Notes) {
-                self.phone.notes.clone()
-            } else {
-                Vec::new()
-            },
-            alarms: if is(App::Clock) {
-                let alarms = self.phone.alarms.iter();
+            notes: small(App::Notes).map_or_else(Vec::new, |phone| phone.notes.clone()),
+            alarms: small(App::Clock).map_or_else(BTreeMap::new, |phone| {
+                let alarms = phone.alarms.iter();
                 alarms.map(|alarm| (alarm.time.clone(), alarm.enabled)).collect()
-            } else {
-                BTreeMap::new()
-            },
+            }),
+            data: self.phone.pixel().map(|phone| AppData::of(phone.phone().state(), name)),
         })
     }
 
@@ -107,7 +106,7 @@ impl Device {
             .ok_or_else(|| wrong("it begins otherwise".to_owned()))?;
         let backup: Backup = serde_json::from_slice(json).map_err(|error| wrong(error.to_string()))?;
         for app in &backup.apps {
-            let good = is_name(&app.package) || self.packages.get(&app.package).is_some();
+            let good = is_name(&app.package) || self.package(&app.package).is_some();
             let own = [format!("/data/app/{}-1/", app.package)];
             let folders = data_folders(&app.package).map(|folder| folder + "/");
             let inside = |path: &&String| own.iter().chain(&folders).any(|folder| path.starts_with(folder));
@@ -146,13 +145,22 @@ impl Device {
             self.install(package, apk)?;
         }
         for (path, bytes) in files {
-            self.files.write(&path, bytes).map_err(|error| error.to_string())?;
+            self.files_mut()
+                .write(&path, bytes)
+                .map_err(|error| error.to_string())?;
         }
-        if app.package == App::Notes.package() {
-            self.phone.notes = app.notes;
-        } else if app.package == App::Clock.package() {
-            let alarm = |(time, enabled)| Alarm { time, enabled };
-            self.phone.alarms = app.alarms.into_iter().map(alarm).collect();
+        match &mut self.phone {
+            Handset::Small(phone) if app.package == App::Notes.package() => phone.notes = app.notes,
+            Handset::Small(phone) if app.package == App::Clock.package() => {
+                let alarm = |(time, enabled)| Alarm { time, enabled };
+                phone.alarms = app.alarms.into_iter().map(alarm).collect();
+            }
+            Handset::Small(_) => {}
+            Handset::Pixel(phone) => {
+                if let Some(data) = app.data {
+                    data.bring_back(phone.phone_mut().state_mut(), &app.package);
+                }
+            }
         }
         Ok(())
     }
@@ -165,21 +173,18 @@ mod tests {
 
     #[test]
     fn apps_come_back_with_what_they_knew() {
-        let mut device = Device::new(4);
+        let mut device = Device::small(4);
         let package = super::super::from_url("https://example.com/org.own.apk").unwrap();
         device.install(package, Bytes::from_static(b"PK1")).unwrap();
-        device
-            .files
-            .write("/data/data/org.own/x", Bytes::from_static(b"\xff\0"))
-            .unwrap();
-        device.phone.notes = vec!["milk".to_owned()];
+        device.files_mut().write("/data/data/org.own/x", b"\xff\0").unwrap();
+        device.phone.small_mut().unwrap().notes = vec!["milk".to_owned()];
         let names = ["org.own", "com.android.notes", "com.android.deskclock", "none"].map(str::to_owned);
         let before = device.state();
         let backup = device.backup(&names);
         device.uninstall("org.own", false).unwrap();
-        device.phone.notes.clear();
-        device.phone.alarms.clear();
-        assert!(device.files.get("/data/data/org.own/x").is_none() && device.state() != before);
+        device.phone.small_mut().unwrap().notes.clear();
+        device.phone.small_mut().unwrap().alarms.clear();
+        assert!(device.files().get("/data/data/org.own/x").is_none() && device.state() != before);
         device.restore(&backup).unwrap();
         assert_eq!(device.state(), before);
         assert!(device.restore(b"else").is_err());

@@ -11,6 +11,8 @@ pub(crate) const SIDES: std::ops::RangeInclusive<u32> = 64..=4096;
 /// Size of the screen, and of its pictures in relation to it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Geometry {
+    /// Pixels that the phone draws, across and down.
+    pub drawn: (u32, u32),
     /// Pixels of the screen from left to right.
     pub width: u32,
     /// Pixels of the screen from top to bottom.
@@ -22,6 +24,7 @@ pub(crate) struct Geometry {
 impl Default for Geometry {
     fn default() -> Self {
         Self {
+            drawn: (WIDTH.unsigned_abs(), HEIGHT.unsigned_abs()),
             width: WIDTH.unsigned_abs(),
             height: HEIGHT.unsigned_abs(),
             scale: 1.0,
@@ -32,8 +35,8 @@ impl Default for Geometry {
 impl Geometry {
     /// Pixels of a picture for one that the phone draws, along both sides.
     fn factors(self) -> (f64, f64) {
-        let along = |side: u32, drawn: i32| f64::from(side) * self.scale / f64::from(drawn);
-        (along(self.width, WIDTH), along(self.height, HEIGHT))
+        let along = |side: u32, drawn: u32| f64::from(side) * self.scale / f64::from(drawn.max(1));
+        (along(self.width, self.drawn.0), along(self.height, self.drawn.1))
     }
 
     /// Size of a picture in pixels.
@@ -56,7 +59,7 @@ impl Geometry {
 
     /// Nodes with bounds in pixels of the screen, or of a picture.
     pub fn place(self, mut nodes: Vec<UiNode>) -> Vec<UiNode> {
-        if self != Self::default() {
+        if self.is_changed() {
             for node in &mut nodes {
                 let Rect { x, y, w, h } = node.bounds;
                 let (left, top) = self.to_picture((f64::from(x), f64::from(y)));
@@ -67,6 +70,11 @@ impl Geometry {
             }
         }
         nodes
+    }
+
+    /// Whether pictures have another size than what the phone draws.
+    pub fn is_changed(self) -> bool {
+        self.picture() != self.drawn
     }
 
     /// The same screen without a scale.
@@ -92,6 +100,7 @@ mod tests {
             width: 384,
             height: 1152,
             scale: 0.5,
+            ..plain
         };
         assert_eq!(large.to_picture((96.0, 384.0)), (96.0, 576.0));
         assert_eq!(large.to_phone(large.to_picture((13.0, 21.0))), (13.0, 21.0));

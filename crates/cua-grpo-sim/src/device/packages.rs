@@ -170,42 +170,43 @@ impl Packages {
         self.running.remove(name);
     }
 
-    /// Those that run and that a user has started.
-    pub fn running_apps(&self) -> Vec<String> {
-        let apps = self.all.values().filter(|package| package.launcher().is_some());
-        let running = apps.filter(|package| self.is_running(&package.name));
-        running.map(|package| package.name.clone()).collect()
-    }
-
     /// Adds a package, or replaces one that was installed.
     pub fn install(&mut self, package: Package) -> Result<(), String> {
-        match self.all.get(&package.name) {
-            Some(old) if old.system => Err(format!(
-                "Failure [INSTALL_FAILED_UPDATE_INCOMPATIBLE: {} is part of the system]",
-                package.name
-            )),
-            None if self.all.len() >= MOST => Err("Failure [INSTALL_FAILED_INSUFFICIENT_STORAGE]".to_owned()),
-            _ => {
-                self.all.insert(package.name.clone(), package);
-                Ok(())
-            }
-        }
+        let old = self.all.get(&package.name).map(|old| old.system);
+        may_install(&package.name, old, self.all.len())?;
+        self.all.insert(package.name.clone(), package);
+        Ok(())
     }
 
     /// Takes a package out that was installed.
     pub fn uninstall(&mut self, name: &str) -> Result<Package, String> {
-        match self.all.get(name) {
-            Some(package) if package.system => Err("Failure [DELETE_FAILED_INTERNAL_ERROR]".to_owned()),
-            Some(_) => {
-                self.stopped(name);
-                self.all.remove(name).ok_or_else(|| not_installed(name))
-            }
-            None => Err(not_installed(name)),
-        }
+        may_uninstall(name, self.get(name))?;
+        self.stopped(name);
+        self.all.remove(name).ok_or_else(|| not_installed(name))
     }
 }
 
-fn not_installed(name: &str) -> String {
+/// Whether a package may be installed, beside so many others and one of its name, which may belong to the system.
+pub(super) fn may_install(name: &str, old_is_system: Option<bool>, count: usize) -> Result<(), String> {
+    match old_is_system {
+        Some(true) => Err(format!(
+            "Failure [INSTALL_FAILED_UPDATE_INCOMPATIBLE: {name} is part of the system]"
+        )),
+        None if count >= MOST => Err("Failure [INSTALL_FAILED_INSUFFICIENT_STORAGE]".to_owned()),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a package may be taken out.
+pub(super) fn may_uninstall(name: &str, known: Option<&Package>) -> Result<(), String> {
+    match known {
+        Some(package) if package.system => Err("Failure [DELETE_FAILED_INTERNAL_ERROR]".to_owned()),
+        Some(_) => Ok(()),
+        None => Err(not_installed(name)),
+    }
+}
+
+pub(super) fn not_installed(name: &str) -> String {
     format!("Failure [not installed for 0: {name}]")
 }
 
@@ -241,7 +242,7 @@ mod tests {
         };
         packages.install(own.clone()).unwrap();
         packages.started("org.own");
-        assert_eq!(packages.running_apps(), ["org.own"]);
+        assert!(packages.is_running("org.own"));
         assert_eq!(packages.uninstall("org.own").unwrap(), own);
         assert_eq!(packages, Packages::new());
     }

@@ -1,8 +1,8 @@
 //! The shell of a box: what the phone's shell knows, and commands for files, packages, apps and the screen, on one state.
 
-use super::{Device, files::resolve, shell_apps, shell_files, shell_look};
+use super::{Device, resolve, shell_apps, shell_files, shell_look};
 use crate::shell::{Commands, ShellOutput, execute};
-use std::{collections::BTreeMap, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 /// The exit code of what ran out of time.
 const TIMED_OUT: i32 = 124;
@@ -33,6 +33,20 @@ impl Session<'_> {
         resolve(&self.folder, path)
     }
 
+    /// Arguments of a command that the phone itself carries out, which knows no folder that it runs in.
+    fn from_root<'a>(&self, name: &str, arguments: &[&'a str]) -> Vec<Cow<'a, str>> {
+        let paths = match name {
+            "find" => 1,
+            "md5sum" | "sha256sum" => usize::MAX,
+            _ => 0,
+        };
+        let resolved = arguments.iter().enumerate().map(|(index, argument)| {
+            let path = (index < paths && !argument.starts_with('-')).then(|| self.path(argument).ok());
+            path.flatten().map_or(Cow::Borrowed(*argument), Cow::Owned)
+        });
+        resolved.collect()
+    }
+
     fn sleep(&mut self, arguments: &[&str]) -> ShellOutput {
         let [text] = *arguments else {
             return ShellOutput::fail(1, "sleep: expected seconds");
@@ -48,7 +62,12 @@ impl Session<'_> {
         };
         match number.parse::<f64>() {
             Ok(count) if (0.0..1e9).contains(&count) => {
-                self.waited += Duration::from_secs_f64(count * seconds);
+                let slept = Duration::from_secs_f64(count * seconds);
+                self.waited += slept;
+                let slept = slept.min(self.budget);
+                self.device
+                    .phone
+                    .wait(i64::try_from(slept.as_millis()).unwrap_or_default());
                 ShellOutput::default()
             }
             _ => ShellOutput::fail(1, format!("sleep: expected seconds, got {text:?}")),
@@ -75,17 +94,21 @@ impl Commands for Session<'_> {
         let output = shell_files::run(self, name, arguments, input)
             .or_else(|| shell_apps::run(self, name, arguments))
             .or_else(|| shell_look::run(self, name, arguments));
-        let output = output.unwrap_or_else(|| self.device.phone.run(name, arguments, input));
-        self.device.packages.started(self.device.phone.package());
+        let output = output.unwrap_or_else(|| {
+            let arguments = self.from_root(name, arguments);
+            let arguments: Vec<&str> = arguments.iter().map(AsRef::as_ref).collect();
+            self.device.phone.command(name, &arguments, input)
+        });
+        self.device.note_front();
         output
     }
 
     fn write(&mut self, path: &str, text: &str, append: bool) -> Result<(), String> {
         let path = self.path(path).map_err(|error| error.to_string())?;
         let outcome = if append {
-            self.device.files.append(&path, text.as_bytes())
+            self.device.files_mut().append(&path, text.as_bytes())
         } else {
-            self.device.files.write(&path, text.as_bytes().to_vec().into())
+            self.device.files_mut().write(&path, text)
         };
         outcome.map_err(|error| format!("can't create {error}"))
     }
@@ -98,7 +121,7 @@ impl Commands for Session<'_> {
 impl Device {
     /// Runs a command line; gives how long it takes too, which the caller is to wait.
     pub fn shell(&mut self, script: &Script<'_>) -> (ShellOutput, Duration) {
-        match self.files.get(script.folder) {
+        match self.files().get(script.folder) {
             Some(entry) if entry.is_folder() => {}
             _ => {
                 let message = format!("sh: cd: {}: No such file or directory", script.folder);
@@ -141,7 +164,7 @@ mod tests {
 
     #[test]
     fn files_live_as_on_a_phone() {
-        let mut device = Device::new(1);
+        let mut device = Device::small(1);
         check(
             &mut device,
             &[
@@ -169,12 +192,12 @@ mod tests {
                 ("rm -rf / 2>/dev/null; ls -d /sdcard", 0, "/sdcard\n"),
             ],
         );
-        assert_eq!(device.state(), device.phone.state(), "nothing is left");
+        assert_eq!(device.state(), device.phone.number(), "nothing is left");
     }
 
     #[test]
     fn time_runs_out() {
-        let mut device = Device::new(1);
+        let mut device = Device::small(1);
         let mut run = |line| {
             let variables = BTreeMap::new();
             device.shell(&Script {
@@ -198,7 +221,7 @@ mod tests {
 
     #[test]
     fn apps_are_managed() {
-        let mut device = Device::new(1);
+        let mut device = Device::small(1);
         let package = super::super::from_url("https://example.com/org.own.apk").expect("a package");
         device.install(package, "PK".as_bytes().into()).expect("installed");
         check(
@@ -252,7 +275,10 @@ mod tests {
             ],
         );
         assert_eq!(
-            device.phone.guest().map(|guest| guest.label.as_str()),
+            device
+                .phone
+                .small()
+                .and_then(|phone| Some(phone.guest()?.label.as_str())),
             Some("example.com")
         );
     }

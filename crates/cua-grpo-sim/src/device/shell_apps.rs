@@ -1,21 +1,33 @@
 //! Commands of the shell for packages and apps: `pm`, `cmd package`, `am`, `monkey` and who runs.
 
 use super::{
-    apk,
-    files::name as file_name,
+    apk, file_name,
     packages::{BROWSER, Package},
     shell::Session,
 };
 use crate::shell::ShellOutput;
+use cua_grpo_android::PhoneKind;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Runs a command for apps; `None` when it is none, or one that the phone itself carries out.
 pub(super) fn run(session: &mut Session<'_>, name: &str, arguments: &[&str]) -> Option<ShellOutput> {
+    let full = session.device.phone.kind() == PhoneKind::Pixel;
     match (name, arguments) {
+        // Of these the full phone has its own, but it cannot read package files.
+        ("pm", ["install" | "uninstall", ..]) | ("cmd", ["package", "install" | "uninstall", ..]) if full => {
+            Some(manager(
+                session,
+                match arguments {
+                    ["package", rest @ ..] => rest,
+                    own => own,
+                },
+            ))
+        }
+        ("pm" | "cmd" | "am" | "monkey", _) if full => None,
         ("pm", arguments) | ("cmd", ["package", arguments @ ..]) => Some(manager(session, arguments)),
         ("am", ["force-stop" | "kill", package]) => Some(outcome(session.device.close(package), "")),
         ("am", ["kill-all"]) => {
-            for package in session.device.packages.running_apps() {
+            for package in session.device.running_apps() {
                 // Only what runs is ended, and all that runs is installed.
                 let _ = session.device.close(&package);
             }
@@ -31,7 +43,8 @@ pub(super) fn run(session: &mut Session<'_>, name: &str, arguments: &[&str]) -> 
             },
         }),
         ("ps", _) => {
-            let running = session.device.packages.iter().filter_map(|package| {
+            let all = session.device.packages();
+            let running = all.iter().filter_map(|package| {
                 let pid = pid(session, &package.name)?;
                 Some(format!("u0_a{:<8} {pid:>6} S {}\n", pid % 500, package.name))
             });
@@ -55,18 +68,14 @@ fn outcome(outcome: Result<(), String>, success: &str) -> ShellOutput {
 fn pid(session: &Session<'_>, name: &str) -> Option<u64> {
     let mut hasher = DefaultHasher::new();
     name.hash(&mut hasher);
-    session
-        .device
-        .packages
-        .is_running(name)
-        .then(|| 1000 + hasher.finish() % 30_000)
+    session.device.is_running(name).then(|| 1000 + hasher.finish() % 30_000)
 }
 
 fn manager(session: &mut Session<'_>, arguments: &[&str]) -> ShellOutput {
     let device = &mut session.device;
     match *arguments {
         ["list", "packages", ref rest @ ..] => list(session, rest),
-        ["path", name] => match device.packages.get(name) {
+        ["path", name] => match device.package(name) {
             Some(package) => ShellOutput::ok(format!("package:{}\n", package.apk)),
             None => ShellOutput {
                 exit_code: 1,
@@ -75,7 +84,7 @@ fn manager(session: &mut Session<'_>, arguments: &[&str]) -> ShellOutput {
         },
         ["install", .., path] => {
             let installed = session.path(path).and_then(|path| {
-                let bytes = session.device.files.read(&path)?;
+                let bytes = session.device.read_file(&path)?;
                 Ok((path, bytes))
             });
             match installed {
@@ -90,8 +99,11 @@ fn manager(session: &mut Session<'_>, arguments: &[&str]) -> ShellOutput {
         ["uninstall", "-k", name] => outcome(device.uninstall(name, true), "Success\n"),
         ["uninstall", name] => outcome(device.uninstall(name, false), "Success\n"),
         ["resolve-activity", "--brief", .., name] => {
-            let package = device.packages.get(name);
-            match package.and_then(|package| Some((package, package.launcher()?))) {
+            let package = device.package(name);
+            let first = package
+                .as_ref()
+                .and_then(|package| Some((package, package.launcher()?)));
+            match first {
                 Some((package, activity)) => {
                     ShellOutput::ok(format!("{}/{}\n", package.name, activity.short(&package.name)))
                 }
@@ -111,7 +123,7 @@ fn list(session: &Session<'_>, arguments: &[&str]) -> ShellOutput {
         .iter()
         .find(|argument| !argument.starts_with('-'))
         .unwrap_or(&"");
-    let shown = |package: &&Package| {
+    let shown = |package: &Package| {
         let kind = (!flag("-3") || !package.system) && (!flag("-s") || package.system);
         kind && package.name.contains(*filter)
     };
@@ -119,15 +131,9 @@ fn list(session: &Session<'_>, arguments: &[&str]) -> ShellOutput {
         true => format!("package:{}={}\n", package.apk, package.name),
         false => format!("package:{}\n", package.name),
     };
-    ShellOutput::ok(
-        session
-            .device
-            .packages
-            .iter()
-            .filter(shown)
-            .map(line)
-            .collect::<String>(),
-    )
+    let all = session.device.packages();
+    let shown = all.iter().map(AsRef::as_ref).filter(|package| shown(package));
+    ShellOutput::ok(shown.map(line).collect::<String>())
 }
 
 /// The value behind an option.
@@ -141,11 +147,11 @@ fn start(session: &mut Session<'_>, arguments: &[&str]) -> Option<ShellOutput> {
     let device = &mut session.device;
     if let Some(component) = after(arguments, "-n") {
         let (package, activity) = component.split_once('/')?;
-        let own = device.packages.get(package).is_some_and(|package| !package.system);
+        let own = device.package(package).is_some_and(|package| !package.system);
         if !own && package != BROWSER {
             // The phone knows its own components, and what to say of others.
             let plain = ["start", "-n", component];
-            return Some(crate::shell::Commands::run(&mut device.phone, "am", &plain, ""));
+            return Some(device.phone.command("am", &plain, ""));
         }
         let started = format!("Starting: Intent {{ cmp={component} }}\n");
         return Some(match device.open(package, Some(activity)) {
@@ -171,7 +177,7 @@ fn start(session: &mut Session<'_>, arguments: &[&str]) -> Option<ShellOutput> {
         });
     }
     let package = after(arguments, "-p").or_else(|| arguments.last().copied())?;
-    let known = device.packages.get(package).is_some();
+    let known = device.package(package).is_some();
     known.then(|| outcome(device.open(package, None), "Starting: Intent\n"))
 }
 

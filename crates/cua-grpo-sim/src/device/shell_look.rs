@@ -2,6 +2,7 @@
 
 use super::shell::Session;
 use crate::{shell::ShellOutput, time::iso};
+use cua_grpo_android::PhoneKind;
 use std::time::SystemTime;
 
 /// What `getprop` knows.
@@ -19,13 +20,16 @@ const PROPERTIES: [(&str, &str); 9] = [
 
 /// Runs a command for the screen; `None` when it is none, or one that the phone itself carries out.
 pub(super) fn run(session: &mut Session<'_>, name: &str, arguments: &[&str]) -> Option<ShellOutput> {
+    let full = session.device.phone.kind() == PhoneKind::Pixel;
     Some(match (name, arguments) {
+        // All else the full phone has itself.
+        (name, _) if full && name != "screencap" => return None,
         ("screencap", [.., path]) if !path.starts_with('-') => screencap(session, path),
         ("screencap", _) => ShellOutput::fail(1, "screencap: expected -p PATH, since output is text here"),
         ("uiautomator", ["dump"]) => dump(session, "/sdcard/window_dump.xml"),
         ("uiautomator", ["dump", path]) => dump(session, path),
         ("wm", ["size"]) => {
-            let (width, height) = session.device.geometry.unscaled().picture();
+            let (width, height) = session.device.geometry().unscaled().picture();
             let drawn = crate::device::Geometry::default();
             let over = if (width, height) == (drawn.width, drawn.height) {
                 String::new()
@@ -39,7 +43,7 @@ pub(super) fn run(session: &mut Session<'_>, name: &str, arguments: &[&str]) -> 
             let (Some(x), Some(y)) = (pixel(x), pixel(y)) else {
                 return Some(ShellOutput::fail(255, "input: expected tap X Y"));
             };
-            let at = session.device.geometry.unscaled().to_phone((x, y));
+            let at = session.device.geometry().unscaled().to_phone((x, y));
             session.device.phone.tap(at.0, at.1);
             ShellOutput::default()
         }
@@ -74,21 +78,21 @@ fn pixel(text: &str) -> Option<f64> {
 
 fn swipe(session: &mut Session<'_>, points: &[&str]) -> ShellOutput {
     let numbers: Option<Vec<f64>> = points.iter().map(|text| pixel(text)).collect();
-    let screen = session.device.geometry.unscaled();
+    let screen = session.device.geometry().unscaled();
     match numbers.as_deref() {
         Some([x, y, to_x, to_y] | [x, y, to_x, to_y, _]) => {
             let (from, to) = (screen.to_phone((*x, *y)), screen.to_phone((*to_x, *to_y)));
-            session.device.phone.swipe(from, to);
+            session.device.phone.swipe(from, to, 300);
             ShellOutput::default()
         }
         _ => ShellOutput::fail(255, "input: expected swipe X1 Y1 X2 Y2 [MILLISECONDS]"),
     }
 }
 
-fn write(session: &mut Session<'_>, path: &str, bytes: Vec<u8>, said: String) -> ShellOutput {
+fn write(session: &mut Session<'_>, path: &str, bytes: impl AsRef<[u8]>, said: String) -> ShellOutput {
     let written = session
         .path(path)
-        .and_then(|path| session.device.files.write(&path, bytes.into()));
+        .and_then(|path| session.device.files_mut().write(&path, bytes));
     match written {
         Ok(()) => ShellOutput::ok(said),
         Err(error) => ShellOutput::fail(1, error),
@@ -105,7 +109,7 @@ fn screencap(session: &mut Session<'_>, path: &str) -> ShellOutput {
 fn dump(session: &mut Session<'_>, path: &str) -> ShellOutput {
     let layout = session.device.layout();
     let said = format!("UI hierchary dumped to: {path}\n");
-    write(session, path, layout.into_bytes(), said)
+    write(session, path, layout, said)
 }
 
 /// The time of this machine; the phone shows a fixed one. `+FORMAT` with `%s`, `%Y-%m-%d` and `%H:%M:%S`.

@@ -14,14 +14,15 @@ use crate::{
 use axum::{
     Json,
     body::Bytes,
-    extract::{Path, State},
+    extract::{FromRequest, FromRequestParts, Path, Request, State},
+    response::{IntoResponse, Response},
 };
 use cua_grpo_gbox::wire::{
     ActionOptions, ActionResult, ActionScreenshots, Clip, OutputFormat, Phase, ScreenLayout, Screenshot,
     ScreenshotOption, ScreenshotOptions, ScreenshotRequest,
 };
 use image::imageops;
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::time::{Duration, SystemTime};
 
@@ -33,13 +34,41 @@ const LONGEST_DELAY: Duration = Duration::from_secs(30);
 const HIGHEST: f64 = 4000.0;
 const HIGHEST_AT_ALL: f64 = 10_000.0;
 
-/// An action as it was asked for.
+/// An action as it was asked for: on which box, by whom, and with what body.
 #[derive(Debug)]
-pub(super) struct Asked<'a> {
-    pub state: &'a Shared,
-    pub caller: &'a Caller,
-    pub id: &'a str,
-    pub body: &'a Bytes,
+pub(super) struct Asked {
+    state: Shared,
+    caller: Caller,
+    id: String,
+    body: Bytes,
+}
+
+impl FromRequest<Shared> for Asked {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, state: &Shared) -> Result<Self, Response> {
+        let (mut parts, body) = request.into_parts();
+        let Path(id) = Path::<String>::from_request_parts(&mut parts, state)
+            .await
+            .map_err(IntoResponse::into_response)?;
+        let Ok(caller) = Caller::from_request_parts(&mut parts, state).await;
+        let body = Bytes::from_request(Request::from_parts(parts, body), state)
+            .await
+            .map_err(IntoResponse::into_response)?;
+        Ok(Self {
+            state: state.clone(),
+            caller,
+            id,
+            body,
+        })
+    }
+}
+
+impl Asked {
+    /// The body as a request of this kind; `what` names it in errors.
+    pub fn read<T: DeserializeOwned>(&self, what: &str) -> Result<T, ApiError> {
+        read(what, &self.body)
+    }
 }
 
 /// What an action did.
@@ -73,8 +102,8 @@ struct Shots {
 }
 
 impl Shots {
-    fn of(options: Option<ActionOptions>, asked: &Asked<'_>) -> Result<Self, ApiError> {
-        let old: Deprecated = read("action", asked.body)?;
+    fn of(options: Option<ActionOptions>, asked: &Asked) -> Result<Self, ApiError> {
+        let old: Deprecated = asked.read("action")?;
         let options = options.unwrap_or_default();
         if let Some(model) = &options.model
             && !MODELS.contains(&model.as_str())
@@ -119,12 +148,12 @@ impl Shots {
 
 /// Carries out a gesture on a running box and takes the pictures asked for.
 pub(super) async fn act(
-    asked: Asked<'_>,
+    asked: Asked,
     options: Option<ActionOptions>,
     gesture: impl FnOnce(&mut Device) -> Result<Done, ApiError>,
 ) -> Result<Json<Value>, ApiError> {
-    let Asked { state, caller, id, .. } = asked;
     let shots = Shots::of(options, &asked)?;
+    let Asked { state, caller, id, .. } = &asked;
     let hand = Hand::new(state, caller, id, shots.format, shots.presigned_expires_in.as_deref())?;
     // Pictures are drawn from copies, so that other requests do not wait for the lock.
     let (before, done, mut after) = state.with_running(id, |device, _| {
@@ -231,10 +260,12 @@ fn save(device: &mut Device, picture: &Picture) -> Result<(), ApiError> {
     let png = picture.clone().unscaled().png().map_err(failed)?;
     let digits: String = iso(SystemTime::now()).chars().filter(char::is_ascii_digit).collect();
     if device.album(ALBUM).is_none() {
-        device.files.make_folder(&format!("/sdcard/Pictures/{ALBUM}"), true)?;
+        device
+            .files_mut()
+            .make_folder(&format!("/sdcard/Pictures/{ALBUM}"), true)?;
     }
     let name = format!("Screenshot_{}-{}.png", &digits[..8], &digits[8..14]);
-    Ok(device.add_media(ALBUM, &name, png.into())?)
+    Ok(device.add_media(ALBUM, &name, png)?)
 }
 
 fn pixels(clip: Clip, (whole_width, whole_height): (u32, u32)) -> Result<(u32, u32, u32, u32), ApiError> {

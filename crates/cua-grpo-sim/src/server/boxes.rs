@@ -129,7 +129,7 @@ pub(super) async fn display(State(state): State<Shared>, Path(id): Path<String>)
     state.with_running(&id, |device, _| {
         Ok(Json(Display {
             orientation: ORIENTATIONS[device.rotation()].to_owned(),
-            resolution: resolution(device.geometry),
+            resolution: resolution(device.geometry()),
         }))
     })
 }
@@ -157,12 +157,8 @@ pub(super) async fn set_resolution(
         return Err(ApiError::bad(message));
     }
     let geometry = state.with_running(&id, |device, _| {
-        device.geometry = Geometry {
-            width,
-            height,
-            ..device.geometry
-        };
-        Ok(device.geometry)
+        device.resize(width, height);
+        Ok(device.geometry())
     })?;
     state.resized(&id, geometry);
     Ok(Json(resolution(geometry)))
@@ -176,7 +172,7 @@ pub(super) struct Scale {
 pub(super) async fn settings(State(state): State<Shared>, Path(id): Path<String>) -> Result<Json<Scale>, ApiError> {
     state.with_running(&id, |device, _| {
         Ok(Json(Scale {
-            scale: device.geometry.scale,
+            scale: device.geometry().scale,
         }))
     })
 }
@@ -204,7 +200,7 @@ pub(super) async fn reset_settings(
 
 fn rescale(state: &Shared, id: &str, scale: f64) -> Result<Json<Scale>, ApiError> {
     state.with_running(id, |device, _| {
-        device.geometry.scale = scale;
+        device.rescale(scale);
         Ok(Json(Scale { scale }))
     })
 }
@@ -216,7 +212,7 @@ struct Clipboard {
 
 /// The clipboard as plain text.
 pub(super) async fn clipboard(State(state): State<Shared>, Path(id): Path<String>) -> Result<String, ApiError> {
-    state.with_running(&id, |device, _| Ok(device.clipboard.clone()))
+    state.with_running(&id, |device, _| Ok(device.clipboard().to_owned()))
 }
 
 pub(super) async fn set_clipboard(
@@ -231,7 +227,7 @@ pub(super) async fn set_clipboard(
         )));
     }
     state.with_running(&id, |device, _| {
-        device.clipboard = content;
+        device.set_clipboard(content);
         Ok(StatusCode::OK)
     })
 }

@@ -95,7 +95,7 @@ pub(super) async fn close_tab(
         if !device.browser.close(&tab) {
             return Err(no_tab(&tab));
         }
-        if device.phone.guest().is_some_and(|guest| guest.package == BROWSER) {
+        if device.phone.front() == BROWSER {
             device.show_tab();
         }
         Ok(Json(json!({ "message": format!("Tab {tab} closed") })))

@@ -1,5 +1,6 @@
 //! What a simulator is to be: address, key, quota, and how slow and unreliable it pretends to be.
 
+use crate::device::PhoneSpec;
 use cua_grpo_core::Secret;
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -22,6 +23,8 @@ pub struct SimConfig {
     pub faults: Faults,
     /// What a client may take of it.
     pub limits: Limits,
+    /// The phones of its boxes. Default: the small one.
+    pub phone: PhoneSpec,
 }
 
 impl Default for SimConfig {
@@ -33,6 +36,7 @@ impl Default for SimConfig {
             latency: Latency::default(),
             faults: Faults::default(),
             limits: Limits::default(),
+            phone: PhoneSpec::default(),
         }
     }
 }

@@ -6,8 +6,8 @@ use super::{
     state::Shared,
 };
 use crate::{
-    device::{Entry, WORKING_FOLDER, file_name, resolve},
-    time::iso,
+    device::{File, WORKING_FOLDER, file_name, resolve},
+    time::iso_ms,
 };
 use axum::{
     Json,
@@ -23,16 +23,16 @@ type Answer = Result<Json<Value>, ApiError>;
 const DEEPEST: u32 = 64;
 
 /// A file or folder on the wire.
-fn shown(path: &str, entry: &Entry) -> Value {
+fn shown(path: &str, entry: &File) -> Value {
     let mut value = json!({
         "type": if entry.is_folder() { "dir" } else { "file" },
         "name": file_name(path),
         "path": path,
         "mode": entry.mode(),
-        "lastModified": iso(entry.modified),
+        "lastModified": iso_ms(entry.changed),
     });
     if !entry.is_folder() {
-        value["size"] = format!("{}B", entry.size()).into();
+        value["size"] = format!("{}B", entry.length()).into();
     }
     value
 }
@@ -53,7 +53,7 @@ pub(super) async fn list(State(state): State<Shared>, Path(id): Path<String>, qu
         return Err(ApiError::bad(format!("depth: expected at most {DEEPEST}, got {depth}")));
     }
     state.with_running(&id, |device, _| {
-        let list = device.files.list(&path, depth as usize)?;
+        let list = device.files().list(&path, depth as usize)?;
         let data: Vec<Value> = list.into_iter().map(|(path, entry)| shown(path, entry)).collect();
         Ok(Json(json!({ "data": data })))
     })
@@ -62,13 +62,13 @@ pub(super) async fn list(State(state): State<Shared>, Path(id): Path<String>, qu
 /// The content as text; bytes that are none are replaced.
 pub(super) async fn read_file(State(state): State<Shared>, Path(id): Path<String>, query: Parameters) -> Answer {
     let path = asked(&query)?;
-    let bytes = state.with_running(&id, |device, _| Ok(device.files.read(&path)?))?;
+    let bytes = state.with_running(&id, |device, _| Ok(device.read_file(&path)?))?;
     Ok(Json(json!({ "content": String::from_utf8_lossy(&bytes) })))
 }
 
 pub(super) async fn info(State(state): State<Shared>, Path(id): Path<String>, query: Parameters) -> Answer {
     let path = asked(&query)?;
-    state.with_running(&id, |device, _| match device.files.get(&path) {
+    state.with_running(&id, |device, _| match device.files().get(&path) {
         Some(entry) => Ok(Json(shown(&path, entry))),
         None => Err(missing(&path)),
     })
@@ -83,9 +83,9 @@ pub(super) async fn write(State(state): State<Shared>, Path(id): Path<String>, f
     let path = full(form.required("path")?, form.text("workingDir")?)?;
     let content = form.bytes("content")?;
     state.with_running(&id, |device, _| {
-        device.files.write(&path, content)?;
+        device.files_mut().write(&path, content)?;
         let mut value = device
-            .files
+            .files()
             .get(&path)
             .map(|entry| shown(&path, entry))
             .unwrap_or_default();
@@ -106,7 +106,7 @@ pub(super) async fn exists(State(state): State<Shared>, Path(id): Path<String>, 
     let Asked { path, working_dir } = read("exists", &body)?;
     let path = full(&path, working_dir.as_deref())?;
     state.with_running(&id, |device, _| {
-        let entry = device.files.get(&path);
+        let entry = device.files().get(&path);
         let kind = entry.map(|entry| if entry.is_folder() { "dir" } else { "file" });
         Ok(Json(match kind {
             Some(kind) => json!({ "exists": true, "type": kind }),
@@ -128,8 +128,8 @@ pub(super) async fn rename(State(state): State<Shared>, Path(id): Path<String>, 
     let folder = request.working_dir.as_deref();
     let (old, new) = (full(&request.old_path, folder)?, full(&request.new_path, folder)?);
     state.with_running(&id, |device, _| {
-        device.files.rename(&old, &new)?;
-        let entry = device.files.get(&new).ok_or_else(|| missing(&new))?;
+        device.files_mut().rename(&old, &new)?;
+        let entry = device.files().get(&new).ok_or_else(|| missing(&new))?;
         Ok(Json(shown(&new, entry)))
     })
 }
@@ -138,7 +138,7 @@ pub(super) async fn remove(State(state): State<Shared>, Path(id): Path<String>, 
     let Asked { path, working_dir } = read("remove", &body)?;
     let path = full(&path, working_dir.as_deref())?;
     state.with_running(&id, |device, _| {
-        device.files.remove(&path)?;
+        device.files_mut().remove(&path)?;
         Ok(Json(json!({ "message": format!("{path} removed") })))
     })
 }

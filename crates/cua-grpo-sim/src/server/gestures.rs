@@ -2,37 +2,25 @@
 
 use super::{
     actions::{Asked, Done, act},
-    client::Caller,
     places::{FARTHEST, Xy, centre, described, lasting, on_earth, place, place_ref, point},
-    reply::{ApiError, read},
-    state::Shared,
+    reply::ApiError,
 };
 use crate::device::Device;
-use axum::{
-    Json,
-    body::Bytes,
-    extract::{Path, State},
-};
+use axum::Json;
 use cua_grpo_android::action::KEYS;
 use cua_grpo_gbox::wire::{Click, Direction, Distance, Drag, LongPress, MouseButton, Scroll, Swipe, Tap};
 use serde_json::{Value, json};
 
 type Answer = Result<Json<Value>, ApiError>;
 
-pub(super) async fn click(State(state): State<Shared>, Path(id): Path<String>, caller: Caller, body: Bytes) -> Answer {
-    let asked = Asked {
-        state: &state,
-        caller: &caller,
-        id: &id,
-        body: &body,
-    };
+pub(super) async fn click(asked: Asked) -> Answer {
     let Click {
         place: at,
         button,
         double,
         modifier_keys,
         options,
-    } = read("click", &body)?;
+    } = asked.read("click")?;
     if let Some(unknown) = modifier_keys.iter().find(|key| !KEYS.contains(&key.as_str())) {
         return Err(ApiError::bad(format!("modifierKeys: {unknown:?} is not a key")));
     }
@@ -52,14 +40,8 @@ pub(super) async fn click(State(state): State<Shared>, Path(id): Path<String>, c
     .await
 }
 
-pub(super) async fn tap(State(state): State<Shared>, Path(id): Path<String>, caller: Caller, body: Bytes) -> Answer {
-    let asked = Asked {
-        state: &state,
-        caller: &caller,
-        id: &id,
-        body: &body,
-    };
-    let Tap { place: at, options } = read("tap", &body)?;
+pub(super) async fn tap(asked: Asked) -> Answer {
+    let Tap { place: at, options } = asked.read("tap")?;
     act(asked, options, |device| {
         let (x, y) = place(device, &at)?;
         device.tap((x, y));
@@ -71,23 +53,12 @@ pub(super) async fn tap(State(state): State<Shared>, Path(id): Path<String>, cal
     .await
 }
 
-pub(super) async fn long_press(
-    State(state): State<Shared>,
-    Path(id): Path<String>,
-    caller: Caller,
-    body: Bytes,
-) -> Answer {
-    let asked = Asked {
-        state: &state,
-        caller: &caller,
-        id: &id,
-        body: &body,
-    };
+pub(super) async fn long_press(asked: Asked) -> Answer {
     let LongPress {
         place: at,
         duration: text,
         options,
-    } = read("long-press", &body)?;
+    } = asked.read("long-press")?;
     lasting(text.as_deref())?;
     act(asked, options, |device| {
         let (x, y) = place(device, &at)?;
@@ -118,7 +89,7 @@ fn step(direction: Direction) -> Xy {
 /// Pixels of a distance along a direction: words are shares of the picture's side, and without any it is `default` of it.
 fn pixels(device: &Device, distance: Option<&Distance>, direction: Direction, default: f64) -> Result<f64, ApiError> {
     let (dx, _) = step(direction);
-    let (width, height) = device.geometry.picture();
+    let (width, height) = device.geometry().picture();
     let side = f64::from(if dx == 0.0 { height } else { width });
     match distance {
         None => Ok(default * side),
@@ -140,8 +111,8 @@ fn pixels(device: &Device, distance: Option<&Distance>, direction: Direction, de
 
 /// Drags from one point to another.
 fn drag_between(device: &mut Device, start: Xy, end: Xy, text: Option<String>) -> Result<Done, ApiError> {
-    lasting(text.as_deref())?;
-    device.swipe(start, end);
+    let ms = lasting(text.as_deref())?;
+    device.swipe(start, end, ms);
     let duration = text.unwrap_or_else(|| "500ms".to_owned());
     let actual = json!({ "start": point(start), "end": point(end), "duration": duration });
     Ok(Done {
@@ -150,14 +121,8 @@ fn drag_between(device: &mut Device, start: Xy, end: Xy, text: Option<String>) -
     })
 }
 
-pub(super) async fn swipe(State(state): State<Shared>, Path(id): Path<String>, caller: Caller, body: Bytes) -> Answer {
-    let asked = Asked {
-        state: &state,
-        caller: &caller,
-        id: &id,
-        body: &body,
-    };
-    match read("swipe", &body)? {
+pub(super) async fn swipe(asked: Asked) -> Answer {
+    match asked.read("swipe")? {
         Swipe::Points(swipe) => {
             act(asked, swipe.options, |device| {
                 let (start, end) = (place_ref(device, &swipe.start)?, place_ref(device, &swipe.end)?);
@@ -174,7 +139,7 @@ pub(super) async fn swipe(State(state): State<Shared>, Path(id): Path<String>, c
                     Some(text) => (described(device, text)?, 1.0),
                 };
                 let length = pixels(device, swipe.distance.as_ref(), swipe.direction, default)?;
-                let (width, height) = device.geometry.picture();
+                let (width, height) = device.geometry().picture();
                 let end = (
                     (start.0 + dx * length).clamp(0.0, f64::from(width)),
                     (start.1 + dy * length).clamp(0.0, f64::from(height)),
@@ -186,14 +151,8 @@ pub(super) async fn swipe(State(state): State<Shared>, Path(id): Path<String>, c
     }
 }
 
-pub(super) async fn drag(State(state): State<Shared>, Path(id): Path<String>, caller: Caller, body: Bytes) -> Answer {
-    let asked = Asked {
-        state: &state,
-        caller: &caller,
-        id: &id,
-        body: &body,
-    };
-    match read("drag", &body)? {
+pub(super) async fn drag(asked: Asked) -> Answer {
+    match asked.read("drag")? {
         Drag::Points(drag) => {
             act(asked, drag.options, |device| {
                 let (start, end) = (place_ref(device, &drag.start)?, place_ref(device, &drag.end)?);
@@ -214,14 +173,8 @@ pub(super) async fn drag(State(state): State<Shared>, Path(id): Path<String>, ca
     }
 }
 
-pub(super) async fn scroll(State(state): State<Shared>, Path(id): Path<String>, caller: Caller, body: Bytes) -> Answer {
-    let asked = Asked {
-        state: &state,
-        caller: &caller,
-        id: &id,
-        body: &body,
-    };
-    match read("scroll", &body)? {
+pub(super) async fn scroll(asked: Asked) -> Answer {
+    match asked.read("scroll")? {
         Scroll::By(scroll) => {
             let (at, by) = (
                 on_earth(scroll.x, scroll.y)?,

@@ -2,18 +2,11 @@
 
 use super::{
     actions::{Asked, Done, act},
-    client::Caller,
-    reply::{ApiError, read},
-    state::Shared,
+    reply::ApiError,
 };
-use crate::phone::Key;
-use axum::{
-    Json,
-    body::Bytes,
-    extract::{Path, State},
-};
+use axum::Json;
 use cua_grpo_android::action::KEYS;
-use cua_grpo_gbox::wire::{Button, PressButton, PressKey, TypeMode, TypeText};
+use cua_grpo_gbox::wire::{PressButton, PressKey, TypeMode, TypeText};
 use serde_json::Value;
 
 type Answer = Result<Json<Value>, ApiError>;
@@ -21,60 +14,33 @@ type Answer = Result<Json<Value>, ApiError>;
 /// Keys that one request may press.
 const MOST_KEYS: usize = 100;
 
-pub(super) async fn type_text(
-    State(state): State<Shared>,
-    Path(id): Path<String>,
-    caller: Caller,
-    body: Bytes,
-) -> Answer {
+pub(super) async fn type_text(asked: Asked) -> Answer {
     let TypeText {
         text,
         mode,
         press_enter,
         options,
-    } = read("type", &body)?;
-    let asked = Asked {
-        state: &state,
-        caller: &caller,
-        id: &id,
-        body: &body,
-    };
+    } = asked.read("type")?;
     act(asked, options, |device| {
         device
             .phone
             .type_text(&text, mode.unwrap_or_default() == TypeMode::Replace);
         if press_enter.unwrap_or(false) {
-            device.phone.key(Key::Enter);
+            device.phone.press("enter");
         }
         Ok(Done::default())
     })
     .await
 }
 
-pub(super) async fn press_key(
-    State(state): State<Shared>,
-    Path(id): Path<String>,
-    caller: Caller,
-    body: Bytes,
-) -> Answer {
-    let request: PressKey = read("press-key", &body)?;
-    let asked = Asked {
-        state: &state,
-        caller: &caller,
-        id: &id,
-        body: &body,
-    };
+pub(super) async fn press_key(asked: Asked) -> Answer {
+    let request: PressKey = asked.read("press-key")?;
     press(asked, request).await
 }
 
 /// The old form of it: names as browsers have them, such as `Enter`, `ArrowUp` and `Control`, are taken too.
-pub(super) async fn press_old(
-    State(state): State<Shared>,
-    Path(id): Path<String>,
-    caller: Caller,
-    body: Bytes,
-) -> Answer {
-    let mut request: PressKey = read("press", &body)?;
+pub(super) async fn press_old(asked: Asked) -> Answer {
+    let mut request: PressKey = asked.read("press")?;
     for key in &mut request.keys {
         let known = KEYS.iter().find(|known| known.eq_ignore_ascii_case(key));
         let renamed = match key.to_ascii_lowercase().as_str() {
@@ -88,16 +54,10 @@ pub(super) async fn press_old(
             known.clone_into(key);
         }
     }
-    let asked = Asked {
-        state: &state,
-        caller: &caller,
-        id: &id,
-        body: &body,
-    };
     press(asked, request).await
 }
 
-async fn press(asked: Asked<'_>, request: PressKey) -> Answer {
+async fn press(asked: Asked, request: PressKey) -> Answer {
     let PressKey {
         keys,
         combination,
@@ -118,37 +78,22 @@ async fn press(asked: Asked<'_>, request: PressKey) -> Answer {
         if keys.len() == 1 || !combination.unwrap_or(false) {
             keys.iter().for_each(|key| device.phone.press(key));
         } else {
-            device.shortcut(&keys);
+            device.phone.shortcut(&keys);
         }
         Ok(Done::default())
     })
     .await
 }
 
-pub(super) async fn press_button(
-    State(state): State<Shared>,
-    Path(id): Path<String>,
-    caller: Caller,
-    body: Bytes,
-) -> Answer {
-    let PressButton { buttons, options } = read("press-button", &body)?;
+pub(super) async fn press_button(asked: Asked) -> Answer {
+    let PressButton { buttons, options } = asked.read("press-button")?;
     if !(1..=MOST_KEYS).contains(&buttons.len()) {
         let message = format!("buttons: expected 1 to {MOST_KEYS} buttons, got {}", buttons.len());
         return Err(ApiError::bad(message));
     }
-    let asked = Asked {
-        state: &state,
-        caller: &caller,
-        id: &id,
-        body: &body,
-    };
     act(asked, options, |device| {
         for button in buttons {
-            device.phone.key(match button {
-                Button::Back => Key::Back,
-                Button::Home => Key::Home,
-                _ => Key::Other,
-            });
+            device.phone.button(button);
         }
         Ok(Done::default())
     })

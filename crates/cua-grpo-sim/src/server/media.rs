@@ -3,7 +3,7 @@
 use super::{form::Form, reply::ApiError, state::Shared};
 use crate::{
     device::{Device, Media, MediaKind, PHOTO_ENDINGS, VIDEO_ENDINGS, file_name, is_plain, media_kind, mime},
-    time::iso,
+    time::iso_ms,
 };
 use axum::{
     Json,
@@ -23,14 +23,14 @@ fn no_album(album: &str) -> ApiError {
 fn album(device: &Device, name: &str) -> Result<Value, ApiError> {
     let (path, entry) = device.album(name).ok_or_else(|| no_album(name))?;
     let count = device.media(name).map_or(0, |media| media.len());
-    Ok(json!({ "name": name, "path": path, "mediaCount": count, "lastModified": iso(entry.modified) }))
+    Ok(json!({ "name": name, "path": path, "mediaCount": count, "lastModified": iso_ms(entry.changed) }))
 }
 
 fn shown(media: &Media<'_>) -> Value {
     json!({
         "type": if media.kind == MediaKind::Photo { "photo" } else { "video" },
         "name": file_name(media.path), "path": media.path, "mimeType": mime(media.path),
-        "size": format!("{}B", media.entry.size()), "lastModified": iso(media.entry.modified),
+        "size": format!("{}B", media.entry.length()), "lastModified": iso_ms(media.entry.changed),
     })
 }
 
@@ -126,7 +126,7 @@ pub(super) async fn delete_album(
 ) -> Result<StatusCode, ApiError> {
     state.with_running(&id, |device, _| {
         let folder = device.album(&name).map(|(path, _)| path.to_owned());
-        device.files.remove(&folder.ok_or_else(|| no_album(&name))?)?;
+        device.files_mut().remove(&folder.ok_or_else(|| no_album(&name))?)?;
         Ok(StatusCode::OK)
     })
 }
@@ -148,7 +148,7 @@ pub(super) async fn get(State(state): State<Shared>, Path((id, album, name)): It
 pub(super) async fn delete(State(state): State<Shared>, Path((id, album, name)): Item) -> Result<StatusCode, ApiError> {
     state.with_running(&id, |device, _| {
         let path = find(device, &album, &name)?.path.to_owned();
-        device.files.remove(&path)?;
+        device.files_mut().remove(&path)?;
         Ok(StatusCode::OK)
     })
 }
@@ -156,7 +156,7 @@ pub(super) async fn delete(State(state): State<Shared>, Path((id, album, name)):
 pub(super) async fn download(State(state): State<Shared>, Path((id, album, name)): Item) -> Result<Response, ApiError> {
     state.with_running(&id, |device, _| {
         let path = find(device, &album, &name)?.path.to_owned();
-        let bytes = device.files.read(&path)?;
+        let bytes = device.read_file(&path)?;
         Ok(([(header::CONTENT_TYPE, mime(&path))], bytes).into_response())
     })
 }

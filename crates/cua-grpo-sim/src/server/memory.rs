@@ -1,6 +1,6 @@
 //! Remembers what recently served screenshots showed, so that `/model` can find things on them.
 
-use crate::widget::UiNode;
+use crate::device::Sight;
 use std::{
     collections::{HashMap, VecDeque, hash_map::DefaultHasher},
     hash::{Hash, Hasher},
@@ -10,8 +10,11 @@ use std::{
 /// Screenshots that are remembered; the oldest is forgotten first.
 const CAPACITY: usize = 4096;
 
+/// Things on all of them together.
+const MOST_THINGS: usize = 200_000;
+
 /// What is on a picture, and its size.
-type Shown = (Arc<Vec<UiNode>>, (u32, u32));
+type Shown = (Arc<Sight>, (u32, u32));
 
 #[derive(Debug, Default)]
 pub(super) struct ScreenshotMemory {
@@ -22,6 +25,7 @@ pub(super) struct ScreenshotMemory {
 struct Inner {
     shown: HashMap<u64, Shown>,
     order: VecDeque<u64>,
+    things: usize,
 }
 
 fn key(png: &[u8]) -> u64 {
@@ -32,18 +36,19 @@ fn key(png: &[u8]) -> u64 {
 
 impl ScreenshotMemory {
     /// Notes what `png` shows.
-    pub fn remember(&self, png: &[u8], size: (u32, u32), nodes: impl FnOnce() -> Vec<UiNode>) {
+    pub fn remember(&self, png: &[u8], size: (u32, u32), sight: impl FnOnce() -> Sight) {
         let key = key(png);
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         if inner.shown.contains_key(&key) {
             return;
         }
-        inner.shown.insert(key, (Arc::new(nodes()), size));
+        let sight = sight();
+        inner.things += sight.things();
+        inner.shown.insert(key, (Arc::new(sight), size));
         inner.order.push_back(key);
-        if inner.order.len() > CAPACITY
-            && let Some(oldest) = inner.order.pop_front()
-        {
-            inner.shown.remove(&oldest);
+        while (inner.order.len() > CAPACITY || inner.things > MOST_THINGS) && inner.order.len() > 1 {
+            let oldest = inner.order.pop_front().and_then(|oldest| inner.shown.remove(&oldest));
+            inner.things -= oldest.map_or(0, |(sight, _)| sight.things());
         }
     }
 

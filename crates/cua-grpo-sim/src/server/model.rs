@@ -4,7 +4,7 @@ use super::{
     reply::{ApiError, read},
     state::Shared,
 };
-use crate::{ground, widget::UiNode};
+use crate::device::Sight;
 use axum::{Json, body::Bytes, extract::State};
 use cua_grpo_gbox::wire::{
     Direction, ModelAction, ModelRequest, ModelResponse, ModelResult, Point, ScrollPoint, decode_data_uri,
@@ -13,14 +13,8 @@ use cua_grpo_gbox::wire::{
 /// What the API answers for a thing that is not there.
 const NOT_FOUND: Point = Point { x: -1.0, y: -1.0 };
 
-fn locate(nodes: &[UiNode], text: &str) -> Point {
-    ground::find(nodes, text).map_or(NOT_FOUND, |node| {
-        let (x, y) = node.bounds.centre();
-        Point {
-            x: f64::from(x),
-            y: f64::from(y),
-        }
-    })
+fn locate(sight: &Sight, text: &str) -> Point {
+    sight.find(text).map_or(NOT_FOUND, |(x, y)| Point { x, y })
 }
 
 pub(super) async fn model(State(state): State<Shared>, body: Bytes) -> Result<Json<ModelResponse>, ApiError> {
@@ -41,18 +35,18 @@ pub(super) async fn model(State(state): State<Shared>, body: Bytes) -> Result<Js
             ));
         }
     };
-    let (nodes, (width, height)) = state.memory.recall(&png).ok_or_else(|| {
+    let (sight, (width, height)) = state.memory.recall(&png).ok_or_else(|| {
         ApiError::bad("screenshot: expected one that this simulator served recently, byte for byte, got another")
     })?;
     let half = (f64::from(width / 2), f64::from(height / 2));
     let response = match &request.action {
-        ModelAction::Click { target } => ModelResult::Click(locate(&nodes, target)),
+        ModelAction::Click { target } => ModelResult::Click(locate(&sight, target)),
         ModelAction::Drag { target, destination } => ModelResult::Drag {
-            target: locate(&nodes, target),
-            destination: locate(&nodes, destination),
+            target: locate(&sight, target),
+            destination: locate(&sight, destination),
         },
         ModelAction::Scroll { location, direction } => {
-            let at = locate(&nodes, location);
+            let at = locate(&sight, location);
             // Gesture-wise, as in the simple scroll: `up` reveals what is below. Half a screen.
             let (scroll_x, scroll_y) = match direction {
                 Direction::Up => (0.0, half.1),

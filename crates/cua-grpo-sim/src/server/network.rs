@@ -43,7 +43,7 @@ pub(super) struct Proxy {
 
 impl Proxy {
     fn of(device: &Device) -> Self {
-        let set = device.phone.settings.get(Namespace::Global, SETTING);
+        let set = device.setting(Namespace::Global, SETTING);
         let Some((host, port)) = set.and_then(|set| set.rsplit_once(':')) else {
             return Self::default();
         };
@@ -89,9 +89,9 @@ pub(super) async fn set(
         .get_or_insert_with(|| vec!["127.0.0.1".to_owned(), "localhost".to_owned()]);
     let excluded = excludes.join(",");
     state.with_running(&id, |device, _| {
-        let settings = &mut device.phone.settings;
-        settings.put(Namespace::Global, SETTING, format!("{}:{}", proxy.host, proxy.port));
-        settings.put(Namespace::Global, EXCLUDED, excluded);
+        let address = format!("{}:{}", proxy.host, proxy.port);
+        device.set_setting(Namespace::Global, SETTING, Some(address));
+        device.set_setting(Namespace::Global, EXCLUDED, Some(excluded));
         let auth = proxy.auth.as_ref();
         device.proxy = ProxyDetails {
             auth: auth.map(|auth| (auth.username.clone(), auth.password.clone())),
@@ -104,8 +104,8 @@ pub(super) async fn set(
 
 pub(super) async fn clear(State(state): State<Shared>, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
     state.with_running(&id, |device, _| {
-        device.phone.settings.delete(Namespace::Global, SETTING);
-        device.phone.settings.delete(Namespace::Global, EXCLUDED);
+        device.set_setting(Namespace::Global, SETTING, None);
+        device.set_setting(Namespace::Global, EXCLUDED, None);
         device.proxy = ProxyDetails::default();
         Ok(StatusCode::OK)
     })

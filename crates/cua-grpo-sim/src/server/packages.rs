@@ -15,6 +15,7 @@ use axum::{
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::borrow::Cow;
 
 type Answer = Result<Json<Value>, ApiError>;
 type BoxAndPackage = Path<(String, String)>;
@@ -39,7 +40,7 @@ fn shown(device: &Device, package: &Package) -> Value {
     let mut value = brief(package);
     value["name"] = package.label.clone().into();
     value["version"] = package.version.clone().into();
-    value["isRunning"] = device.packages.is_running(&package.name).into();
+    value["isRunning"] = device.is_running(&package.name).into();
     value
 }
 
@@ -56,8 +57,8 @@ fn unknown(name: &str) -> ApiError {
     ApiError::not_found(format!("package {name:?}: not installed"))
 }
 
-fn known<'a>(device: &'a Device, name: &str) -> Result<&'a Package, ApiError> {
-    device.packages.get(name).ok_or_else(|| unknown(name))
+fn known<'a>(device: &'a Device, name: &str) -> Result<Cow<'a, Package>, ApiError> {
+    device.package(name).ok_or_else(|| unknown(name))
 }
 
 /// `POST packages`: a file, or an address, which names the app and is not fetched.
@@ -75,36 +76,33 @@ pub(super) async fn install(State(state): State<Shared>, Path(id): Path<String>,
             device.open(&name, None).map_err(ApiError::bad)?;
         }
         let package = known(device, &name)?;
-        let mut value = brief(package);
-        value["activities"] = activities(package).into();
+        let mut value = brief(&package);
+        value["activities"] = activities(&package).into();
         Ok(Json(value))
     })
 }
 
 pub(super) async fn apps(State(state): State<Shared>, Path(id): Path<String>) -> Answer {
     state.with_running(&id, |device, _| {
-        let data: Vec<Value> = device
-            .packages
-            .iter()
-            .filter_map(|package| app(device, package))
-            .collect();
+        let all = device.packages();
+        let data: Vec<Value> = all.iter().filter_map(|package| app(device, package)).collect();
         Ok(Json(json!({ "data": data })))
     })
 }
 
 pub(super) async fn get_app(State(state): State<Shared>, Path((id, name)): BoxAndPackage) -> Answer {
     state.with_running(&id, |device, _| {
-        let app = app(device, known(device, &name)?);
+        let app = app(device, &*known(device, &name)?);
         app.map(Json)
             .ok_or_else(|| ApiError::not_found(format!("{name:?} has nothing that the launcher starts")))
     })
 }
 
 /// What a list of packages is to have: those that were installed, unless it says otherwise.
-fn wanted(query: &Parameters) -> Result<impl Fn(&&Package) -> bool + use<>, ApiError> {
+fn wanted(query: &Parameters) -> Result<impl Fn(&Package) -> bool + use<>, ApiError> {
     let kinds = query.words("pkgType", &KINDS)?.unwrap_or_else(|| vec!["thirdParty"]);
     let kinds: Vec<String> = kinds.into_iter().map(str::to_owned).collect();
-    Ok(move |package: &&Package| kinds.iter().any(|kind| kind == package.kind()))
+    Ok(move |package: &Package| kinds.iter().any(|kind| kind == package.kind()))
 }
 
 pub(super) async fn list(State(state): State<Shared>, Path(id): Path<String>, query: Parameters) -> Answer {
@@ -115,8 +113,9 @@ pub(super) async fn list(State(state): State<Shared>, Path(id): Path<String>, qu
         states.as_ref().is_none_or(|states| states.contains(&word))
     };
     state.with_running(&id, |device, _| {
-        let packages = device.packages.iter().filter(wanted);
-        let packages = packages.filter(|package| runs(device.packages.is_running(&package.name)));
+        let all = device.packages();
+        let packages = all.iter().filter(|package| wanted(package));
+        let packages = packages.filter(|package| runs(device.is_running(&package.name)));
         let data: Vec<Value> = packages.map(|package| shown(device, package)).collect();
         Ok(Json(json!({ "data": data })))
     })
@@ -125,18 +124,23 @@ pub(super) async fn list(State(state): State<Shared>, Path(id): Path<String>, qu
 pub(super) async fn list_simple(State(state): State<Shared>, Path(id): Path<String>, query: Parameters) -> Answer {
     let wanted = wanted(&query)?;
     state.with_running(&id, |device, _| {
-        let data: Vec<Value> = device.packages.iter().filter(wanted).map(brief).collect();
+        let all = device.packages();
+        let data: Vec<Value> = all
+            .iter()
+            .filter(|package| wanted(package))
+            .map(|package| brief(package))
+            .collect();
         Ok(Json(json!({ "data": data })))
     })
 }
 
 pub(super) async fn get(State(state): State<Shared>, Path((id, name)): BoxAndPackage) -> Answer {
-    state.with_running(&id, |device, _| Ok(Json(shown(device, known(device, &name)?))))
+    state.with_running(&id, |device, _| Ok(Json(shown(device, &*known(device, &name)?))))
 }
 
 pub(super) async fn list_activities(State(state): State<Shared>, Path((id, name)): BoxAndPackage) -> Answer {
     state.with_running(&id, |device, _| {
-        Ok(Json(json!({ "data": activities(known(device, &name)?) })))
+        Ok(Json(json!({ "data": activities(&*known(device, &name)?) })))
     })
 }
 
@@ -197,7 +201,7 @@ pub(super) async fn close(
 
 pub(super) async fn close_all(State(state): State<Shared>, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
     state.with_running(&id, |device, _| {
-        for name in device.packages.running_apps() {
+        for name in device.running_apps() {
             device.close(&name).map_err(ApiError::bad)?;
         }
         Ok(StatusCode::OK)
@@ -239,7 +243,8 @@ pub(super) async fn backup(State(state): State<Shared>, Path((id, name)): BoxAnd
 /// All that was installed, and the phone's own apps that remember something.
 pub(super) async fn backup_all(State(state): State<Shared>, Path(id): Path<String>) -> Result<Response, ApiError> {
     state.with_running(&id, |device, _| {
-        let apps = device.packages.iter().filter(|package| package.launcher().is_some());
+        let all = device.packages();
+        let apps = all.iter().filter(|package| package.launcher().is_some());
         let names: Vec<String> = apps.map(|package| package.name.clone()).collect();
         Ok(binary(device.backup(&names)))
     })

@@ -7,7 +7,7 @@ use super::{
     storage,
 };
 use crate::{device::Picture, render};
-use axum::http::StatusCode;
+use axum::{body::Bytes, http::StatusCode};
 use cua_grpo_gbox::wire::{OutputFormat, Screenshot, data_uri};
 use image::RgbImage;
 use std::time::Duration;
@@ -47,12 +47,12 @@ impl<'a> Hand<'a> {
         })
     }
 
-    fn give(&self, png: Vec<u8>, number: u64) -> Screenshot {
+    fn give(&self, png: Bytes, number: u64) -> Screenshot {
         let (uri, presigned_url) = match self.format {
             OutputFormat::Base64 => (data_uri("image/png", &png), None),
             OutputFormat::StorageKey => {
                 let kind = ("png", "image/png");
-                let (key, address) = self.state.keep(self.caller, self.box_id, kind, png.into(), self.life);
+                let (key, address) = self.state.keep(self.caller, self.box_id, kind, png, self.life);
                 (key, Some(address))
             }
         };
@@ -68,12 +68,12 @@ impl<'a> Hand<'a> {
         let png = picture.png().map_err(failed)?;
         self.state
             .memory
-            .remember(&png, picture.geometry.picture(), || picture.nodes());
+            .remember(&png, picture.geometry.picture(), || picture.sight());
         Ok(self.give(png, picture.state))
     }
 
     /// A picture that was worked on.
     pub fn image(&self, image: &RgbImage, number: u64) -> Result<Screenshot, ApiError> {
-        Ok(self.give(render::encode(image).map_err(failed)?, number))
+        Ok(self.give(render::encode(image).map_err(failed)?.into(), number))
     }
 }

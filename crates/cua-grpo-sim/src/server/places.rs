@@ -32,7 +32,7 @@ pub(super) fn on_earth(x: f64, y: f64) -> Result<Xy, ApiError> {
 
 /// The middle of the picture.
 pub(super) fn centre(device: &Device) -> Xy {
-    let (width, height) = device.geometry.picture();
+    let (width, height) = device.geometry().picture();
     (f64::from(width) / 2.0, f64::from(height) / 2.0)
 }
 
@@ -60,10 +60,11 @@ pub(super) fn point((x, y): Xy) -> Value {
     json!({ "x": x, "y": y })
 }
 
-/// Checks how long a gesture is to take; this phone takes no time for it.
-pub(super) fn lasting(text: Option<&str>) -> Result<(), ApiError> {
-    if duration("duration", text, Duration::ZERO)? > LONGEST {
+/// How long a gesture is to take, in ms; half a second where nothing is said.
+pub(super) fn lasting(text: Option<&str>) -> Result<i64, ApiError> {
+    let time = duration("duration", text, Duration::from_millis(500))?;
+    if time > LONGEST {
         return Err(ApiError::bad("duration: expected at most 1m"));
     }
-    Ok(())
+    Ok(i64::try_from(time.as_millis()).unwrap_or_default())
 }

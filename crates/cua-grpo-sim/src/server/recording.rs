@@ -41,7 +41,7 @@ pub(super) async fn stop(
     caller: Caller,
 ) -> Result<Json<Value>, ApiError> {
     let film = state.with_running(&id, |device, _| {
-        let size = device.geometry.unscaled().picture();
+        let size = device.geometry().unscaled().picture();
         Ok(device.recorder.stop(size))
     })?;
     let film = film.ok_or_else(|| ApiError::bad("recording: there is none; start one first"))?;
@@ -82,7 +82,7 @@ pub(super) async fn extract(
         return Err(ApiError::bad("duration: expected more than 0 and at most 5m"));
     }
     let film = state.with_running(&id, |device, _| {
-        let size = device.geometry.unscaled().picture();
+        let size = device.geometry().unscaled().picture();
         Ok(device.recorder.extract(length, size))
     })?;
     let film = film.ok_or_else(|| ApiError::bad("rewind: it is not enabled; enable it first"))?;

@@ -6,7 +6,7 @@ use super::{
     serve::serve,
     state::SimState,
 };
-use crate::phone::Phone;
+use crate::{handset::Handset, phone::Phone};
 use std::{
     net::SocketAddr,
     sync::{Arc, atomic::Ordering},
@@ -53,9 +53,13 @@ pub struct PhoneAccess {
 }
 
 impl PhoneAccess {
-    /// Does something with the phone of a box, e.g. asks a [`crate::Demonstrator`] for its next action on it. `None`
-    /// when there is no such box.
+    /// Does something with the small phone of a box. `None` when there is no such box, or it has another phone.
     pub fn with_phone<R>(&self, box_id: &str, work: impl FnOnce(&mut Phone) -> R) -> Option<R> {
+        self.state.peek(box_id, |device| device.phone.small_mut().map(work))?
+    }
+
+    /// The same with a phone of either kind.
+    pub fn with_handset<R>(&self, box_id: &str, work: impl FnOnce(&mut Handset) -> R) -> Option<R> {
         self.state.peek(box_id, |device| work(&mut device.phone))
     }
 }
@@ -114,7 +118,7 @@ impl SimServer {
 
     /// See [`PhoneAccess::with_phone`].
     pub fn with_phone<R>(&self, box_id: &str, work: impl FnOnce(&mut Phone) -> R) -> Option<R> {
-        self.state.peek(box_id, |device| work(&mut device.phone))
+        self.state.peek(box_id, |device| device.phone.small_mut().map(work))?
     }
 
     /// Counts since the start.

@@ -196,9 +196,9 @@ impl SimState {
         let left = self.draw(faults.deaths).then_some(faults.death_after);
         let device = match &config.snapshot_name {
             Some(name) => self.snapshots.device(name)?,
-            None => Device::new(seed),
+            None => Device::new(&self.config.phone, seed),
         };
-        let resolution = resolution(device.geometry);
+        let resolution = resolution(device.geometry());
 
         let mut boxes = self.boxes();
         let live = || boxes.by_id.values().filter(|entry| entry.live());

@@ -2,16 +2,11 @@
 
 use super::{
     actions::{Asked, Done, act},
-    client::Caller,
     places::{Xy, lasting, on_earth},
-    reply::{ApiError, read},
-    state::{Shared, duration},
+    reply::ApiError,
+    state::duration,
 };
-use axum::{
-    Json,
-    body::Bytes,
-    extract::{Path, State},
-};
+use axum::Json;
 use cua_grpo_gbox::wire::{ActionOptions, Point};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -33,15 +28,9 @@ struct Move {
 }
 
 /// A touch screen shows no pointer, so nothing happens but the pictures.
-pub(super) async fn hover(State(state): State<Shared>, Path(id): Path<String>, caller: Caller, body: Bytes) -> Answer {
-    let request: Move = read("move", &body)?;
+pub(super) async fn hover(asked: Asked) -> Answer {
+    let request: Move = asked.read("move")?;
     let at = on_earth(request.x, request.y)?;
-    let asked = Asked {
-        state: &state,
-        caller: &caller,
-        id: &id,
-        body: &body,
-    };
     act(asked, request.options, |_| {
         Ok(Done {
             actual: None,
@@ -81,14 +70,14 @@ enum Step {
 }
 
 impl Finger {
-    /// Where the finger goes up, and how long it waited.
-    fn path(&self) -> Result<(Xy, Xy, Duration), ApiError> {
+    /// Where the finger goes down and up, how long it waited, and how many ms it moved.
+    fn path(&self) -> Result<(Xy, Xy, Duration, i64), ApiError> {
         let start = on_earth(self.start.x, self.start.y)?;
-        let (mut end, mut waited) = (start, Duration::ZERO);
+        let (mut end, mut waited, mut moved) = (start, Duration::ZERO, 0);
         for step in &self.actions {
             match step {
                 Step::Move { x, y, duration } => {
-                    lasting(duration.as_deref())?;
+                    moved += lasting(duration.as_deref())?;
                     end = on_earth(*x, *y)?;
                 }
                 Step::Wait { duration: text } => {
@@ -97,13 +86,13 @@ impl Finger {
                 }
             }
         }
-        Ok((start, end, waited))
+        Ok((start, end, waited, moved))
     }
 }
 
 /// One finger taps, presses long or drags. Several at once do nothing: nothing on this phone is turned or pinched.
-pub(super) async fn touch(State(state): State<Shared>, Path(id): Path<String>, caller: Caller, body: Bytes) -> Answer {
-    let Touch { points, options } = read("touch", &body)?;
+pub(super) async fn touch(asked: Asked) -> Answer {
+    let Touch { points, options } = asked.read("touch")?;
     let steps: usize = points.iter().map(|finger| finger.actions.len()).sum();
     if !(1..=MOST_FINGERS).contains(&points.len()) || steps > MOST_STEPS {
         return Err(ApiError::bad(format!(
@@ -111,18 +100,12 @@ pub(super) async fn touch(State(state): State<Shared>, Path(id): Path<String>, c
             points.len()
         )));
     }
-    let paths: Vec<(Xy, Xy, Duration)> = points.iter().map(Finger::path).collect::<Result<_, _>>()?;
+    let paths: Vec<_> = points.iter().map(Finger::path).collect::<Result<_, _>>()?;
     let actual = json!({ "points": points });
-    let asked = Asked {
-        state: &state,
-        caller: &caller,
-        id: &id,
-        body: &body,
-    };
     act(asked, options, |device| {
-        if let [(start, end, waited)] = paths[..] {
+        if let [(start, end, waited, moved)] = paths[..] {
             if start != end {
-                device.swipe(start, end);
+                device.swipe(start, end, moved);
             } else if waited >= LONG {
                 device.long_press(start);
             } else {
@@ -131,7 +114,7 @@ pub(super) async fn touch(State(state): State<Shared>, Path(id): Path<String>, c
         }
         Ok(Done {
             actual: Some(actual),
-            points: paths.iter().flat_map(|(start, end, _)| [*start, *end]).collect(),
+            points: paths.iter().flat_map(|(start, end, ..)| [*start, *end]).collect(),
         })
     })
     .await
@@ -157,14 +140,8 @@ struct Rotation {
 }
 
 /// The settings and the display know how the phone is held. All its apps are made for portrait, so they look the same.
-pub(super) async fn rotate(State(state): State<Shared>, Path(id): Path<String>, caller: Caller, body: Bytes) -> Answer {
-    let Rotation { orientation, options } = read("screen-rotation", &body)?;
-    let asked = Asked {
-        state: &state,
-        caller: &caller,
-        id: &id,
-        body: &body,
-    };
+pub(super) async fn rotate(asked: Asked) -> Answer {
+    let Rotation { orientation, options } = asked.read("screen-rotation")?;
     act(asked, options, |device| {
         device.rotate(orientation as usize);
         Ok(Done::default())
@@ -181,7 +158,7 @@ mod tests {
         let text = r#"{"start":{"x":1,"y":2},"actions":[{"type":"wait","duration":"1s"},{"type":"move","x":5,"y":6}]}"#;
         let finger: Finger = serde_json::from_str(text).expect("a finger");
         let path = finger.path().expect("good steps");
-        assert_eq!(path, ((1.0, 2.0), (5.0, 6.0), Duration::from_secs(1)));
+        assert_eq!(path, ((1.0, 2.0), (5.0, 6.0), Duration::from_secs(1), 500));
         for text in [
             r#"{"start":{"x":1}}"#,
             r#"{"start":{"x":1,"y":2},"actions":[{"type":"jump"}]}"#,

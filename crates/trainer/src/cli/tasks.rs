@@ -17,12 +17,22 @@ pub enum TasksCommand {
         /// Which instance
         #[arg(long, value_name = "N", default_value_t = 1)]
         seed: u64,
+        /// small or pixel [default: pixel for templates with steps of an expert and no goals, else small]
+        #[arg(long, value_name = "KIND")]
+        phone: Option<cua_grpo_sim::PhoneKind>,
         /// Where it may be from
         #[command(flatten)]
         which: TaskFiles,
     },
-    /// Prove templates on the simulated phone: those of files, or the built-in ones
-    Check(TaskFiles),
+    /// Prove templates on a simulated phone: those of files, or the built-in ones
+    Check {
+        /// small or pixel [default: pixel for templates with steps of an expert and no goals, else small]
+        #[arg(long, value_name = "KIND")]
+        phone: Option<cua_grpo_sim::PhoneKind>,
+        /// Which
+        #[command(flatten)]
+        which: TaskFiles,
+    },
     /// Write a file with two templates to begin with
     New {
         /// The file, which must not exist

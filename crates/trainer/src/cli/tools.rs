@@ -29,9 +29,31 @@ pub struct SimArgs {
     /// unavailable-after, limited-after, hang, hang-after, drop, truncate, endless, huge, stuck
     #[arg(long, value_name = "KIND=FRACTION")]
     pub mishap: Vec<cua_grpo_sim::MishapShare>,
+    /// The phones of boxes: small (192x384, made for tiny models) or pixel (a full phone)
+    #[arg(long, value_name = "KIND", default_value_t = cua_grpo_sim::PhoneKind::Small)]
+    pub phone: cua_grpo_sim::PhoneKind,
+    /// Pixels of a full phone's screen [default: 540x1200]
+    #[arg(long, value_name = "WIDTHxHEIGHT", value_parser = size)]
+    pub size: Option<(u32, u32)>,
+    /// Dots per inch of a full phone's screen [default: as many as leave the layout of 1080x2400 at 420]
+    #[arg(long, value_name = "DPI", value_parser = RangedU64ValueParser::<u32>::new().range(72..=1000))]
+    pub density: Option<u32>,
+    /// Whether full phones have dark pages; without it each seed says
+    #[arg(long, value_name = "BOOL")]
+    pub dark: Option<bool>,
+    /// The language that full phones say they have, e.g. fr-FR; their texts are English
+    #[arg(long, value_name = "TAG")]
+    pub locale: Option<String>,
     /// Seed of the injected faults
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub seed: u64,
+}
+
+fn size(text: &str) -> Result<(u32, u32), String> {
+    let side = |text: &str| text.parse().ok().filter(|side| (200..=4096).contains(side));
+    let sides = text.split_once('x');
+    let sides = sides.and_then(|(width, height)| Some((side(width)?, side(height)?)));
+    sides.ok_or_else(|| "expected WIDTHxHEIGHT of 200 to 4096 pixels each, e.g. 1080x2400".to_owned())
 }
 
 fn fraction(text: &str) -> Result<f64, String> {

@@ -5,9 +5,24 @@ use crate::interrupt::{Interrupt, Notice};
 use crate::output;
 use anyhow::Result;
 use cua_grpo_core::Secret;
-use cua_grpo_sim::{Faults, Latency, SimConfig, SimServer};
+use cua_grpo_sim::{Faults, Latency, PhoneSpec, SimConfig, SimServer};
 use cua_grpo_train::Mendable;
 use std::time::Duration;
+
+/// The phones that the flags describe.
+fn phone(arguments: &SimArgs) -> PhoneSpec {
+    let mut phone = PhoneSpec::from(arguments.phone);
+    let display = &mut phone.looks.display;
+    if let Some((width, height)) = arguments.size {
+        // As many dp across as a Pixel has.
+        display.density = (width * display.density / display.width.max(1)).clamp(72, 1000);
+        (display.width, display.height) = (width, height);
+    }
+    display.density = arguments.density.unwrap_or(display.density);
+    phone.looks.dark = arguments.dark;
+    phone.looks.locale.clone_from(&arguments.locale);
+    phone
+}
 
 /// Serves simulated phones until a signal asks for the end.
 pub async fn sim(arguments: &SimArgs) -> Result<()> {
@@ -26,6 +41,7 @@ pub async fn sim(arguments: &SimArgs) -> Result<()> {
             seed: arguments.seed,
             ..Default::default()
         },
+        phone: phone(arguments),
         ..Default::default()
     };
     let interrupt = Interrupt::listen(Notice::SERVING);

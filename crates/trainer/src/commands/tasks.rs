@@ -4,7 +4,7 @@ use crate::cli::{TaskFiles, TasksCommand};
 use crate::world::catalogue;
 use crate::{hint, output};
 use cua_grpo_android::tasks::{AnyTemplate, Catalogue, describe, scaffold, table};
-use cua_grpo_sim::{PROOF_SEEDS, Proof};
+use cua_grpo_sim::{PROOF_SEEDS, PhoneKind, Proof};
 use cua_grpo_train::TrainError;
 
 /// Shows, proves or begins templates, on standard output.
@@ -15,20 +15,20 @@ pub fn tasks(command: &TasksCommand) -> Result<(), TrainError> {
     let usage = TrainError::Usage;
     match command {
         TasksCommand::List(which) => output::line(table(of(which)?.templates()).trim_end())?,
-        TasksCommand::Show { id, seed, which } => {
+        TasksCommand::Show { id, seed, phone, which } => {
             let all = of(which)?;
             let template = all.find(id).map_err(|error| usage(error.to_string()))?;
-            let task = template.instance(*seed);
+            let task = template.instance(*seed, phone.unwrap_or(fitting(template)));
             output::line(describe(&task).map_err(anyhow::Error::from)?.trim_end())?;
         }
-        TasksCommand::Check(which) => {
+        TasksCommand::Check { phone, which } => {
             let all = of(which)?;
             let templates = if all.own().is_empty() {
                 all.templates()
             } else {
                 all.own()
             };
-            prove(templates)?;
+            prove(templates, *phone)?;
         }
         TasksCommand::New { file } => {
             scaffold(file).map_err(|error| usage(error.to_string()))?;
@@ -46,10 +46,18 @@ fn of(which: &TaskFiles) -> Result<Catalogue, TrainError> {
     catalogue(&which.load()?)
 }
 
-fn prove(templates: &[AnyTemplate]) -> Result<(), TrainError> {
+/// The phone that a template is for: the small one where it can be.
+fn fitting(template: &AnyTemplate) -> PhoneKind {
+    match template.is_for(PhoneKind::Small) {
+        true => PhoneKind::Small,
+        false => PhoneKind::Pixel,
+    }
+}
+
+fn prove(templates: &[AnyTemplate], phone: Option<PhoneKind>) -> Result<(), TrainError> {
     let mut wrong = 0;
     for template in templates {
-        let proof = Proof::of(template, PROOF_SEEDS);
+        let proof = Proof::of(template, PROOF_SEEDS, phone.unwrap_or(fitting(template)));
         wrong += usize::from(!proof.holds());
         output::line(&proof.to_string())?;
     }

@@ -6,6 +6,7 @@ use super::fields::is_name;
 use super::read::templates;
 use super::template::FileTemplate;
 use super::yaml::Wrong;
+use crate::PhoneKind;
 use crate::names::App;
 use crate::tasks::instance::uses;
 use std::collections::BTreeSet;
@@ -85,7 +86,7 @@ fn hold_out(all: &mut [FileTemplate], apart: &[(PathBuf, HeldOut)]) -> Result<BT
             let what = "which apps it uses is not known, and some are held out; name them: `apps: [clock]`";
             return Err(TaskFileError::at(&template.path, Wrong::new(template.at, what)));
         }
-        template.held_out_app = (0..TOLD).all(|seed| uses(&template.instance(seed), &names));
+        template.held_out_app = (0..TOLD).all(|seed| uses(&template.instance(seed, PhoneKind::default()), &names));
     }
     Ok(names)
 }

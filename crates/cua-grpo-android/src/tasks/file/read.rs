@@ -5,9 +5,10 @@ use super::extra::{HeldOut, apps, held_out_apps, may_change, report};
 use super::fields::{Fields, NAME, is_name, list, map, name, one_of, text, time, whole};
 use super::parameter::{Domain, Parameter, Word};
 use super::pattern::Pattern;
-use super::template::{CheckPattern, FileTemplate};
+use super::template::{CheckPattern, FileTemplate, StepPattern};
 use super::verify::verify;
 use super::yaml::{Entry, Node, Value, Wrong, parse, shortened};
+use crate::tasks::step;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -21,7 +22,7 @@ const MOST_VALUES: u64 = 1_000_000_000;
 /// Largest number of an integer parameter.
 const LARGEST: i64 = 1_000_000_000;
 
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 19] = [
     "id",
     "category",
     "tags",
@@ -31,10 +32,12 @@ const KEYS: [&str; 17] = [
     "instructions",
     "parameters",
     "constraints",
+    "hidden",
     "goals",
     "setup",
     "precheck",
     "checks",
+    "expert",
     "apps",
     "report",
     "may_change",
@@ -113,6 +116,10 @@ fn template(node: &Node, path: &Path, lists: &Lists) -> Result<FileTemplate, Wro
                     whether it is done";
         return Err(Wrong::new(node.at, what));
     }
+    let expert = match fields.get("expert") {
+        Some(node) => expert(node, &parameters)?,
+        None => Vec::new(),
+    };
     let tags = match fields.get("tags") {
         Some(node) => {
             let items = list(node, "`tags`", 0, MOST_ITEMS)?.iter();
@@ -128,6 +135,10 @@ fn template(node: &Node, path: &Path, lists: &Lists) -> Result<FileTemplate, Wro
     let constraints_node = fields.get("constraints");
     let constraints = match constraints_node {
         Some(node) => constraints(node, &parameters)?,
+        None => Vec::new(),
+    };
+    let hidden = match fields.get("hidden") {
+        Some(node) => hidden(node, &parameters)?,
         None => Vec::new(),
     };
     let mut template = FileTemplate {
@@ -154,14 +165,34 @@ fn template(node: &Node, path: &Path, lists: &Lists) -> Result<FileTemplate, Wro
         instructions,
         parameters,
         constraints,
+        hidden,
         goals,
         setup,
         precheck,
         checks,
+        expert,
         fitting: Vec::new(),
     };
     verify(&mut template)?;
     Ok(template)
+}
+
+/// The steps of an expert. Their words are told apart before parameters are filled in, so that no value can make another
+/// step of one.
+fn expert(node: &Node, parameters: &[Parameter]) -> Result<Vec<StepPattern>, Wrong> {
+    let items = list(node, "`expert`", 1, MOST_ITEMS)?.iter();
+    let step = |item: &Node| {
+        let wrong = |error: step::StepError| Wrong::new(item.at, error.to_string());
+        let words = step::words(text(item, "`expert`")?).map_err(wrong)?;
+        let words = words
+            .into_iter()
+            .map(|word| Ok((Pattern::new(&word.text, item.at, parameters)?, word.quoted)));
+        Ok(StepPattern {
+            at: item.at,
+            words: words.collect::<Result<_, Wrong>>()?,
+        })
+    };
+    items.map(step).collect()
 }
 
 fn parameters(node: &Node, lists: &Lists) -> Result<Vec<Parameter>, Wrong> {
@@ -312,6 +343,16 @@ fn checks(node: &Node, key: &str, parameters: &[Parameter]) -> Result<Vec<CheckP
         .iter()
         .map(check)
         .collect()
+}
+
+/// Parameters that instructions need not say.
+fn hidden(node: &Node, parameters: &[Parameter]) -> Result<Vec<usize>, Wrong> {
+    let number = |item: &Node| {
+        let name = name(item, "a parameter")?;
+        let found = parameters.iter().position(|parameter| parameter.name == name);
+        found.ok_or_else(|| Wrong::new(item.at, format!("`hidden` names `{name}`, which is no parameter")))
+    };
+    list(node, "`hidden`", 1, MOST_ITEMS)?.iter().map(number).collect()
 }
 
 fn constraints(node: &Node, parameters: &[Parameter]) -> Result<Vec<Constraint>, Wrong> {

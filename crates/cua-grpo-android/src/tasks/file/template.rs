@@ -4,7 +4,9 @@ use super::constraint::Constraint;
 use super::parameter::{Parameter, Word};
 use super::pattern::Pattern;
 use super::yaml::Place;
-use crate::tasks::draw::{set_up, with_apps};
+use crate::PhoneKind;
+use crate::tasks::draw::{expert, set_up, with_apps};
+use crate::tasks::step::{Step, StepError, StepWord};
 use crate::tasks::{Check, Goal, GoalError, ReportCheck, TaskState};
 use cua_grpo_core::Task;
 use rand::seq::IndexedRandom;
@@ -45,16 +47,42 @@ pub struct FileTemplate {
     pub(super) instructions: Vec<Pattern>,
     pub(super) parameters: Vec<Parameter>,
     pub(super) constraints: Vec<Constraint>,
+    /// Numbers of parameters that the policy finds on the phone, so that instructions need not say them.
+    pub(super) hidden: Vec<usize>,
     pub(super) goals: Vec<Pattern>,
     pub(super) setup: Vec<Pattern>,
     pub(super) precheck: Vec<CheckPattern>,
     pub(super) checks: Vec<CheckPattern>,
+    pub(super) expert: Vec<StepPattern>,
     pub(super) report: Option<ReportPattern>,
     pub(super) may_change: Vec<String>,
     /// It says which apps it uses.
     pub(super) names_apps: bool,
     /// Numbers of values that fit the constraints.
     pub(super) fitting: Vec<u64>,
+}
+
+/// A step of the expert with parameters in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct StepPattern {
+    pub at: Place,
+    /// Its words, and whether each stood in quotes.
+    pub words: Vec<(Pattern, bool)>,
+}
+
+impl StepPattern {
+    /// The step, with parameters as a person says them: that is what a screen shows.
+    pub(super) fn step(&self, words: &[Word]) -> Result<Step, StepError> {
+        let filled: Vec<StepWord> = self
+            .words
+            .iter()
+            .map(|(pattern, quoted)| StepWord {
+                text: pattern.spoken(words),
+                quoted: *quoted,
+            })
+            .collect();
+        Step::of(&filled)
+    }
 }
 
 /// A check with parameters in it.
@@ -114,6 +142,11 @@ impl FileTemplate {
         !self.goals.is_empty()
     }
 
+    /// Whether it says how an expert does it on the full phone.
+    pub fn has_steps(&self) -> bool {
+        !self.expert.is_empty()
+    }
+
     /// Numbers of values, one for each parameter, whether they fit or not.
     pub(super) fn numbers(&self, rng: &mut ChaCha8Rng) -> Vec<u64> {
         let sizes = self.parameters.iter().map(|parameter| parameter.domain.size());
@@ -156,19 +189,31 @@ impl FileTemplate {
         (words, goals)
     }
 
-    /// The instance that follows from `seed`.
-    pub fn instance(&self, seed: u64) -> Task {
+    /// The instance on a phone that follows from `seed`.
+    pub fn instance(&self, seed: u64, phone: PhoneKind) -> Task {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let (words, goals) = self.draw(&mut rng);
         let wording = self.instructions.choose(&mut rng);
         let instruction = wording.map(|wording| wording.spoken(&words)).unwrap_or_default();
         let own = self.setup.iter().map(|command| command.values(&words));
-        let setup = own.chain(set_up(&goals, &mut rng)).collect();
+        let setup = own.chain(set_up(&goals, phone, &mut rng)).collect();
         let check = |checks: &[CheckPattern]| checks.iter().map(|check| check.check(&words)).collect::<Vec<_>>();
         let state = TaskState {
             setup,
             precheck: check(&self.precheck),
-            checks: goals.iter().map(Goal::check).chain(check(&self.checks)).collect(),
+            checks: goals
+                .iter()
+                .map(|goal| goal.check(phone))
+                .chain(check(&self.checks))
+                .collect(),
+            expert: match phone {
+                PhoneKind::Pixel if self.has_steps() => {
+                    // They were tried when the file was read.
+                    let steps = self.expert.iter().filter_map(|step| step.step(&words).ok());
+                    steps.map(|step| step.to_string()).collect()
+                }
+                _ => expert(&goals, phone),
+            },
             report: self.report.as_ref().map(|report| report.check(&words)),
             may_change: self.may_change.clone(),
         };

@@ -72,6 +72,8 @@ fn named(template: &FileTemplate) -> Result<(), Wrong> {
     used.extend(of(&template.setup));
     used.extend(in_checks(&template.precheck));
     used.extend(of(&template.instructions));
+    let steps = template.expert.iter().flat_map(|step| &step.words);
+    used.extend(steps.flat_map(|(pattern, _)| pattern.parameters()));
     // An answer is what the policy has to find, so no wording says it.
     let answer = template.report.as_ref().and_then(|report| report.pattern());
     used.extend(answer.into_iter().flat_map(Pattern::parameters));
@@ -81,6 +83,13 @@ fn named(template: &FileTemplate) -> Result<(), Wrong> {
             return Err(Wrong::new(template.at, what));
         }
     }
+    let put = of(&template.setup);
+    if let Some(index) = template.hidden.iter().find(|index| !put.contains(index)) {
+        let name = &template.parameters[*index].name;
+        let what = format!("`{name}` is hidden, and no command of `setup` puts it on the phone; nobody could find it");
+        return Err(Wrong::new(template.at, what));
+    }
+    judged.retain(|index| !template.hidden.contains(index));
     for wording in &template.instructions {
         let said: BTreeSet<usize> = wording.parameters().collect();
         if let Some(index) = judged
@@ -110,6 +119,10 @@ fn instance(template: &FileTemplate, words: &[Word], compile: bool) -> Result<()
     let goals = template
         .goals(words)
         .map_err(|(at, error)| Wrong::new(at, error.to_string()))?;
+    for step in &template.expert {
+        step.step(words)
+            .map_err(|error| Wrong::new(step.at, error.to_string()))?;
+    }
     let mut subjects = BTreeSet::new();
     for (goal, pattern) in goals.iter().zip(&template.goals) {
         if !subjects.insert(goal.subject()) {

@@ -147,6 +147,15 @@ fn card(state: &State, ui: &mut Ui, y: f32, alarm: &Alarm) -> f32 {
         22.0,
         theme.on_surface,
     );
+    let word = if open { "Collapse" } else { "Expand" };
+    ui.node(arrow)
+        .class("android.widget.ImageButton")
+        .id("arrow")
+        .desc(format!("{word} {time} alarm"))
+        .tap(move |state| {
+            let next = if open { String::new() } else { id.to_string() };
+            state.page_mut().set("open", next);
+        });
     let part = Rect::new(rect.right() - 76.0, low, 60.0, 40.0);
     ui.draw_switch(part, alarm.enabled, true);
     let node = ui.node(part);

@@ -160,7 +160,7 @@ pub fn all_notifications(state: &State, ui: &mut Ui, y: f32) -> f32 {
 pub fn notification_apps(state: &State, ui: &mut Ui, y: f32) -> f32 {
     visible(state).into_iter().fold(y, |y, (name, package)| {
         let (on, flipped) = (package.notifies, name.to_owned());
-        let row = Row::new(package.label)
+        let row = Row::new(&package.label)
             .end(End::Split(on))
             .tap(about_app("app_notifications", name));
         app_row(

@@ -18,7 +18,7 @@ pub fn visible(state: &State) -> Vec<(&str, &Package)> {
         .filter(|(_, package)| !package.activity.is_empty())
         .map(|(name, package)| (name.as_str(), package))
         .collect();
-    list.sort_by_key(|(_, package)| package.label);
+    list.sort_by(|(_, a), (_, b)| a.label.cmp(&b.label));
     list
 }
 
@@ -66,7 +66,9 @@ pub fn all(state: &State, ui: &mut Ui, y: f32) -> f32 {
             ui,
             y,
             name,
-            Row::new(package.label).summary(&total).tap(about_app("app_info", name)),
+            Row::new(&package.label)
+                .summary(&total)
+                .tap(about_app("app_info", name)),
         )
     })
 }
@@ -85,7 +87,7 @@ pub fn info(state: &State, ui: &mut Ui, y: f32) -> f32 {
         ui.area.w,
         sp(22.0).center(),
         theme.on_surface,
-        package.label,
+        &package.label,
     );
     let width = (ui.area.w - 48.0) / 3.0;
     let running = state.tasks.iter().any(|task| task.package == name);

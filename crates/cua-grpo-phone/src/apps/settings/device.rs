@@ -68,7 +68,7 @@ pub fn usage(state: &State, ui: &mut Ui, y: f32) -> f32 {
         .packages
         .values()
         .filter(|package| !package.activity.is_empty())
-        .map(|package| (package.label, 1 + package.size.1 % 23))
+        .map(|package| (package.label.as_ref(), 1 + package.size.1 % 23))
         .collect();
     list.sort_by_key(|(label, share)| (std::cmp::Reverse(*share), *label));
     let mut y = ui.category(y, "Usage for past 24 hr");

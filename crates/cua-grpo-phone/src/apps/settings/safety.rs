@@ -149,7 +149,7 @@ pub fn location(state: &State, ui: &mut Ui, y: f32) -> f32 {
             users += 1;
             y = ui.row(
                 y,
-                Row::new(package.label)
+                Row::new(&package.label)
                     .icon("location_on_o")
                     .summary(&format!("{} min. ago", users * 4))
                     .tap(super::kit::about_app("app_info", name)),
