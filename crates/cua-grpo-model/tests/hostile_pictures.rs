@@ -67,6 +67,17 @@ fn what_torchvision_reads_otherwise_is_told() {
         let (_, said) = common::logged::warnings(|| decode_rgb(&picture(name)).unwrap());
         assert!(said.iter().any(|line| line.contains(word)), "{name}: {said:?}");
     }
+    // Values that eight bits hold are told as well.
+    let mut low = std::io::Cursor::new(Vec::new());
+    let gray = image::ImageBuffer::from_fn(4, 4, |x, y| image::Luma([(x * 16 + y) as u16]));
+    image::DynamicImage::ImageLuma16(gray)
+        .write_to(&mut low, image::ImageFormat::Png)
+        .unwrap();
+    let (_, said) = common::logged::warnings(|| decode_rgb(low.get_ref()).unwrap());
+    assert!(
+        said.iter().any(|line| line.contains("a gray picture of 16 bits")),
+        "{said:?}"
+    );
     for name in ["lossless.webp", "rgb_t.png", "exif6.jpg"] {
         let (_, said) = common::logged::warnings(|| decode_rgb(&picture(name)).unwrap());
         assert!(
@@ -95,6 +106,28 @@ fn encode_for(model: &Path, dir: &Path, content: &Value) -> Result<usize, String
     encoded
         .map(|encoded| encoded.row.tokens.len())
         .map_err(|error| format!("{error:?}: {error}"))
+}
+
+#[test]
+fn what_a_part_asks_for_and_is_not_done_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("p.png"), picture("rgb_t.png")).unwrap();
+    let plain = json!([{"type": "image", "image": "p.png", "max_pixels": null}]);
+    let sized = json!([{"type": "image", "image": "p.png", "max_pixels": 4096, "resized_height": 28}]);
+    let (plain, said) = common::logged::warnings(|| encode(dir.path(), &plain).unwrap());
+    assert!(!said.iter().any(|line| line.contains("_pixels")), "{said:?}");
+    let (sized, said) = common::logged::warnings(|| encode(dir.path(), &sized).unwrap());
+    for key in ["`max_pixels` of the picture `p.png`", "`resized_height`"] {
+        assert!(said.iter().any(|line| line.contains(key)), "{key}: {said:?}");
+    }
+    assert_eq!(plain, sized);
+    let strange = json!([{"type": "audio", "audio": "a.wav"}, {"type": "text", "text": "hi"}]);
+    let (_, said) = common::logged::warnings(|| encode(dir.path(), &strange).unwrap());
+    assert!(
+        said.iter()
+            .any(|line| line.contains("a part of the type \"audio\" has no text")),
+        "{said:?}"
+    );
 }
 
 #[cfg(unix)]

@@ -74,6 +74,21 @@ fn what_takes_no_adapter_is_named_for_what_it_is() {
         let error = load_adapter(&mut model("a"), dir.path()).unwrap_err().to_string();
         assert!(error.contains(kind), "{error}");
     }
+    // Also where it is all that the adapter is for.
+    let dir = rewritten(|name, dtype, data| {
+        let own = "model.language_model.layers.0.mlp.up_proj.lora_A.weight";
+        Some((
+            name.replace(own, "model.visual.pos_embed.lora_embedding_A"),
+            dtype,
+            data,
+        ))
+    });
+    let config = dir.path().join("adapter_config.json");
+    let mut fields: serde_json::Value = serde_json::from_slice(&std::fs::read(&config).unwrap()).unwrap();
+    fields["target_modules"] = serde_json::json!(["pos_embed"]);
+    std::fs::write(&config, fields.to_string()).unwrap();
+    let error = load_adapter(&mut model("a"), dir.path()).unwrap_err().to_string();
+    assert!(error.contains("model.visual.pos_embed is an embedding"), "{error}");
     let dir = renamed(|_, key| Some(key.to_owned()));
     let (whole, pickled) = (
         dir.path().join("adapter_model.safetensors"),

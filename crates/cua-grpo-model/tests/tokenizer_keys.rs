@@ -65,6 +65,11 @@ fn parts_that_are_not_applied_are_told() {
             "{warning}"
         );
     }
+    let config = json!({"tokenizer_class": "Qwen2Tokenizer", "max_length": 4});
+    let (loaded, warning) = common::logged::warnings(|| load(|_| {}, Some(&config)));
+    loaded.unwrap();
+    let warning = warning.join("\n");
+    assert!(warning.contains("max_length 4 is not applied"), "{warning}");
     let neutral = json!({"dropout": 0.0, "continuing_subword_prefix": "", "end_of_word_suffix": "", "fuse_unk": false});
     assert_eq!(
         said(&|json| json["model"]

@@ -339,6 +339,12 @@ pub fn load_adapter(model: &mut Qwen3Vl, dir: &Path) -> Result<LoraConfig, Model
     let device = model.device();
     let named = named(model, &config).map_err(|error| ModelError::format(dir.join("adapter_config.json"), error))?;
     if named.is_empty() {
+        // Modules that PEFT adapts, and that take no adapter here.
+        let other = |key: &&String| without_adapter(key.split(".lora_").next().unwrap_or_default()).is_some();
+        let others: Vec<String> = keys.values().filter(other).map(|key| stranger(key)).collect();
+        if !others.is_empty() {
+            return Err(ModelError::Tensors(others));
+        }
         return Err(ModelError::format(
             dir.join("adapter_config.json"),
             "target_modules, exclude_modules and layers_to_transform leave no module of this model, so nothing of the \

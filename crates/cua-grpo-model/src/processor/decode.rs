@@ -136,11 +136,13 @@ fn opaque(image: DynamicImage, background: Option<[u8; 3]>) -> Vec<u8> {
         }
         DynamicImage::ImageLuma16(pixels) => {
             let gray = pixels.into_raw();
-            if gray.iter().any(|&value| value > 255) {
-                tracing::warn!(
-                    "a gray picture of 16 bits: values above 255 become white, as in Pillow; save it with 8 bits"
-                );
-            }
+            let above = match gray.iter().any(|&value| value > 255) {
+                true => ", and values above 255 become white",
+                false => "",
+            };
+            tracing::warn!(
+                "a gray picture of 16 bits: its values are those of 8 bits{above}, as in Pillow; transformers with torchvision takes them otherwise: save it with 8 bits"
+            );
             let cut = |value: u16| u8::try_from(value).unwrap_or(u8::MAX);
             gray.into_iter().flat_map(|value| [cut(value); 3]).collect()
         }

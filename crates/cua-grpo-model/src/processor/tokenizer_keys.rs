@@ -57,7 +57,13 @@ const CONFIG: &[Key] = &[
     ("spaces_between_special_tokens", Rule::Free),
     ("trim_offsets", Rule::Free),
     // Cutting and padding, which nothing here asks the tokenizer for.
-    ("max_length", Rule::Free),
+    (
+        "max_length",
+        Rule::Warn(
+            &[],
+            "transformers' processor cuts a conversation there, and nothing is cut here",
+        ),
+    ),
     ("model_max_length", Rule::Free),
     ("pad_to_multiple_of", Rule::Free),
     ("pad_token_id", Rule::Free),

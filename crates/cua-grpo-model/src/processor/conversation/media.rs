@@ -14,6 +14,9 @@ const MOST_TOKENS: usize = 1 << 18;
 /// Most pixels of the frames of a clip, which are held at once as they are.
 const MOST_FRAME_PIXELS: usize = 3 * MOST_PIXELS;
 
+/// Keys of qwen-vl-utils for the size of one picture, which transformers' processor does not look at.
+const SIZES: [&str; 4] = ["min_pixels", "max_pixels", "resized_height", "resized_width"];
+
 /// The pictures and clips of a conversation, in order.
 pub(super) struct Media<'a> {
     model: &'a Path,
@@ -65,6 +68,12 @@ impl<'a> Media<'a> {
             let source = keys.into_iter().find_map(named);
             let source = source
                 .ok_or("a picture without a file; write {\"type\": \"image\", \"image\": \"path\"}".to_owned())?;
+            for key in SIZES.into_iter().filter(|key| !part[key].is_null()) {
+                tracing::warn!(
+                    "`{key}` of the picture `{}` is not applied: sizes are those of the processor's file, as in transformers",
+                    shown(source)
+                );
+            }
             let bytes = self.bytes(source)?;
             let wrong = |error| format!("picture `{}`: {error}", shown(source));
             // Its head says how many tokens it has: what does not fit is not decoded.
@@ -79,6 +88,11 @@ impl<'a> Media<'a> {
             self.pixels.push(Arc::new(pixels));
         } else if part["type"] == "video" || has("video") {
             self.clip(part)?;
+        } else if !has("text") && part["type"] != "text" {
+            tracing::warn!(
+                "a part of the type {} has no text, picture or clip: the model sees only what the template writes for it",
+                part["type"]
+            );
         }
         Ok(())
     }

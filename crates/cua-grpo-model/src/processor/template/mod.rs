@@ -2,6 +2,7 @@
 
 mod aggregates;
 mod arithmetic;
+mod blocks;
 mod case;
 mod clock;
 mod compare;

@@ -6,12 +6,26 @@ use super::limits::{self, wrong};
 use super::parser::{METHODS, TUPLE};
 use super::value::{BigInteger, List, Range};
 use super::{arithmetic, formats, kinds};
-use minijinja::value::Rest;
+use minijinja::value::{Object, Rest};
 use minijinja::{Environment, Error, Value};
+
+/// An undefined value on its way into a macro, which takes the default of a parameter where nothing is given.
+#[derive(Debug)]
+struct Passed;
+
+impl Object for Passed {}
 
 /// Adds them to an environment.
 pub(super) fn add(environment: &mut Environment<'static>) {
     environment.add_filter("_as_is", |value: Value| value);
+    environment.add_filter("_passed", |value: Value| match value.is_undefined() {
+        true => Value::from_object(Passed),
+        false => value,
+    });
+    environment.add_filter("_given", |value: Value| match value.downcast_object_ref::<Passed>() {
+        Some(_) => Value::UNDEFINED,
+        None => value,
+    });
     environment.add_filter("_each", |value: Value| match value.as_str() {
         // Of a list a loop knows the length.
         Some(_) => kinds::items(&value).map(Value::from),

@@ -1,6 +1,7 @@
 //! A tag that is being read, and expressions as they are written for the engine.
 
 use super::lexer::Kind;
+use std::collections::BTreeSet;
 
 /// The function that stands for round brackets around several values.
 pub(super) const TUPLE: &str = "_tuple";
@@ -138,16 +139,19 @@ impl Piece {
 pub(super) struct Parser<'a> {
     tokens: std::vec::IntoIter<Kind<'a>>,
     depth: usize,
+    /// Macros that tell what is not given from what is undefined.
+    pub(super) macros: &'a BTreeSet<String>,
 }
 
 pub(super) type Read<T> = Result<T, String>;
 
 impl<'a> Parser<'a> {
     /// The last of the tokens is [`Kind::End`].
-    pub(super) fn new(tokens: Vec<Kind<'a>>) -> Self {
+    pub(super) fn new(tokens: Vec<Kind<'a>>, macros: &'a BTreeSet<String>) -> Self {
         Self {
             tokens: tokens.into_iter(),
             depth: 0,
+            macros,
         }
     }
 

@@ -5,11 +5,15 @@
 //! - `{% generation %}` marks the tokens of a training mask; it renders its body in a scope of its own;
 //! - a line end after `{% raw %}` is kept there;
 //! - expressions compute as Python does, so [`super::statements`] and [`super::grammar`] parse every tag and write it anew;
+//! - `filter`, a `set` without `=` and the `else` of a loop are scopes there, and a macro sets its parameters one after the
+//!   other ([`super::blocks`], [`super::statements`]);
 //! - what makes texts and lists, and long stretches of text, pay for it ([`super::limits`]).
 
+use super::blocks::Blocks;
 use super::lexer::opening;
 use super::limits::RAW;
 use super::statements;
+use std::collections::BTreeSet;
 
 /// Most bytes of a template: a hundred times the longest of a released model.
 const MOST: usize = 1 << 20;
@@ -29,8 +33,20 @@ pub(super) fn rewrite(source: &str) -> Result<String, String> {
         return Err(format!("expected at most {MOST} bytes, found {}", source.len()));
     }
     let source = source.replace("\r\n", "\n").replace('\r', "\n");
+    let none = BTreeSet::new();
+    let mut blocks = Blocks::new(&none);
+    let out = written(&source, &mut blocks)?;
+    let macros = blocks.into_found();
+    if macros.is_empty() {
+        return Ok(out);
+    }
+    // A macro may be called before the text comes to it.
+    written(&source, &mut Blocks::new(&macros))
+}
+
+fn written(source: &str, blocks: &mut Blocks<'_>) -> Result<String, String> {
     let mut out = String::with_capacity(source.len());
-    let mut rest = source.as_str();
+    let mut rest = source;
     while let Some(at) = rest.find('{') {
         text(&rest[..at], &mut out)?;
         rest = &rest[at..];
@@ -47,8 +63,8 @@ pub(super) fn rewrite(source: &str) -> Result<String, String> {
                 out.push_str(&rest[..length]);
                 length
             }
-            Some(b'{') => tag(rest, "}}", &mut out).map_err(line)?,
-            Some(b'%') => tag(rest, "%}", &mut out).map_err(line)?,
+            Some(b'{') => tag(rest, "}}", blocks, &mut out).map_err(line)?,
+            Some(b'%') => tag(rest, "%}", blocks, &mut out).map_err(line)?,
             _ => {
                 out.push('{');
                 1
@@ -87,11 +103,11 @@ fn text(text: &str, out: &mut String) -> Result<(), String> {
 }
 
 /// Writes one tag, with what belongs to it, and returns how long it was.
-fn tag(rest: &str, end: &str, out: &mut String) -> Result<usize, String> {
+fn tag(rest: &str, end: &str, blocks: &mut Blocks<'_>, out: &mut String) -> Result<usize, String> {
     if end == "%}" && name(rest) == "raw" {
         return raw(rest, out);
     }
-    let (written, length) = statements::tag(rest, end)?;
+    let (written, length) = statements::tag(rest, end, blocks)?;
     out.push_str(&written);
     Ok(length)
 }

@@ -1,21 +1,23 @@
 //! Tags: what each word that starts one may be followed by.
 
+use super::blocks::Blocks;
 use super::lexer::{Kind, opening, tokens};
-use super::parser::{Parser, Read};
+use super::parser::{Parser, Read, TUPLE};
 
 /// Most tokens of a tag.
 const MOST_TOKENS: usize = 4096;
 
-/// The tag `{{ ... }}` or `{% ... %}` that `source` starts with, written for the engine, and how many bytes it has.
+/// The tag `{{ ... }}` or `{% ... %}` that `source` starts with, written for the engine, and how many bytes it has. It stands
+/// inside `blocks`, and may open or close one.
 ///
 /// # Errors
 /// What is wrong with it.
-pub(super) fn tag(source: &str, end: &str) -> Read<(String, usize)> {
+pub(super) fn tag(source: &str, end: &str, blocks: &mut Blocks<'_>) -> Read<(String, usize)> {
     let (tokens, length) = tokens(source, end, MOST_TOKENS)?;
-    let mut parser = Parser::new(tokens);
+    let mut parser = Parser::new(tokens, blocks.macros());
     let written = match end {
         "}}" => parser.tuple(true)?.text,
-        _ => statement(&mut parser)?,
+        _ => statement(&mut parser, blocks)?,
     };
     let close = match parser.next() {
         Kind::End(close) => close,
@@ -27,19 +29,19 @@ pub(super) fn tag(source: &str, end: &str) -> Read<(String, usize)> {
     Ok((format!("{} {written}{space}{close}", opening(source)), length))
 }
 
-fn statement(parser: &mut Parser<'_>) -> Read<String> {
+fn statement(parser: &mut Parser<'_>, blocks: &mut Blocks<'_>) -> Read<String> {
     let word = parser.name()?;
     let written = match word {
         "if" | "elif" => format!("{word} {}", parser.tuple(false)?.text),
         "for" => each(parser)?,
-        "set" => set(parser)?,
+        "set" => set(parser, blocks)?,
         "macro" => {
             let name = parser.name()?;
-            format!("macro {name}{}", signature(parser)?)
+            format!("macro {name}{}", parameters(name, parser, blocks)?)
         }
         "call" => {
             let given = if parser.at_sign("(") {
-                signature(parser)?
+                signature(&declared(parser)?)
             } else {
                 String::new()
             };
@@ -65,7 +67,7 @@ fn statement(parser: &mut Parser<'_>) -> Read<String> {
         other => return Err(format!("a tag that is not known: `{other}`")),
     };
     match parser.peek() {
-        Kind::End(_) => Ok(written),
+        Kind::End(_) => blocks.pass(word, written),
         other => Err(format!("`{word}`: expected the end of the tag, found {other}")),
     }
 }
@@ -86,11 +88,12 @@ fn each(parser: &mut Parser<'_>) -> Read<String> {
     Ok(written)
 }
 
-fn set(parser: &mut Parser<'_>) -> Read<String> {
+fn set(parser: &mut Parser<'_>, blocks: &mut Blocks<'_>) -> Read<String> {
     let target = targets(parser)?;
     if parser.skip_sign("=") {
         return Ok(format!("set {target} = {}", parser.tuple(true)?.text));
     }
+    blocks.capture();
     Ok(match parser.skip_sign("|") {
         true => format!("set {target} | {}", parser.filters()?),
         false => format!("set {target}"),
@@ -125,28 +128,69 @@ fn target(parser: &mut Parser<'_>) -> Read<String> {
     })
 }
 
-/// Parameters with their defaults, in round brackets.
-fn signature(parser: &mut Parser<'_>) -> Read<String> {
+/// Parameters with their defaults.
+type Parameters = Vec<(String, Option<String>)>;
+
+fn declared(parser: &mut Parser<'_>) -> Read<Parameters> {
     parser.expect("(")?;
-    let parameters = parser.items(")", |parser| {
-        let name = parser.name()?;
-        Ok(match parser.skip_sign("=") {
-            true => format!("{name}={}", parser.expression()?.text),
-            false => name.to_owned(),
-        })
+    let mut parameters = Parameters::new();
+    parser.items(")", |parser| {
+        let name = parser.name()?.to_owned();
+        let default = match parser.skip_sign("=") {
+            true => Some(parser.expression()?.text),
+            false => None,
+        };
+        parameters.push((name, default));
+        Ok(String::new())
     })?;
-    Ok(format!("({parameters})"))
+    Ok(parameters)
 }
 
+/// Parameters as the engine takes them, in round brackets.
+fn signature(parameters: &[(String, Option<String>)]) -> String {
+    let parts = parameters.iter().map(|(name, default)| match default {
+        Some(default) => format!("{name}={default}"),
+        None => name.clone(),
+    });
+    format!("({})", parts.collect::<Vec<_>>().join(", "))
+}
+
+/// The parameters of a macro. Where one has a default, the body sets them in their order: a default may name those before it,
+/// and stands for what is not given, not for what is given and undefined.
+fn parameters(name: &str, parser: &mut Parser<'_>, blocks: &mut Blocks<'_>) -> Read<String> {
+    let parameters = declared(parser)?;
+    if parameters.iter().any(|(_, default)| default.is_some()) {
+        blocks.found(name);
+    }
+    if !blocks.macros().contains(name) {
+        return Ok(signature(&parameters));
+    }
+    let names: Vec<&str> = parameters.iter().map(|(name, _)| name.as_str()).collect();
+    let mut written = format!("({})", names.join(", "));
+    for (name, default) in &parameters {
+        let value = match default {
+            Some(default) => format!("({default}) if {name} is undefined else {name}|_given"),
+            None => format!("{name}|_given"),
+        };
+        written.push_str(&format!(" %}}{{% set {name} = {value}"));
+    }
+    Ok(written)
+}
+
+/// Targets with their values, which see none of the targets.
 fn with(parser: &mut Parser<'_>) -> Read<String> {
-    let mut parts = Vec::new();
+    let (mut targets, mut values) = (Vec::new(), Vec::new());
     while !matches!(parser.peek(), Kind::End(_)) {
-        if !parts.is_empty() {
+        if !targets.is_empty() {
             parser.expect(",")?;
         }
-        let target = target(parser)?;
+        targets.push(target(parser)?);
         parser.expect("=")?;
-        parts.push(format!("{target} = {}", parser.expression()?.text));
+        values.push(parser.expression()?.text);
     }
-    Ok(format!("with {}", parts.join(", ")))
+    Ok(match (targets.as_slice(), values.as_slice()) {
+        ([], _) => "with".to_owned(),
+        ([target], [value]) => format!("with {target} = {value}"),
+        _ => format!("with ({}) = {TUPLE}({})", targets.join(", "), values.join(", ")),
+    })
 }

@@ -68,7 +68,7 @@ impl Parser<'_> {
     }
 
     /// What `part` reads, with commas between, up to the sign `close`.
-    pub(super) fn items(&mut self, close: &str, part: impl Fn(&mut Self) -> Read<String>) -> Read<String> {
+    pub(super) fn items(&mut self, close: &str, mut part: impl FnMut(&mut Self) -> Read<String>) -> Read<String> {
         let mut items = Vec::new();
         while !self.skip_sign(close) {
             if !items.is_empty() {
@@ -84,6 +84,11 @@ impl Parser<'_> {
 
     /// What a call is given, in round brackets.
     pub(super) fn arguments(&mut self) -> Read<String> {
+        self.given(|piece| piece)
+    }
+
+    /// What stands in round brackets behind a name, each value written by `write`.
+    fn given(&mut self, write: fn(Piece) -> Piece) -> Read<String> {
         self.expect("(")?;
         self.items(")", |parser| {
             if parser.skip_sign("*") {
@@ -95,9 +100,9 @@ impl Parser<'_> {
             if let (Kind::Name(name), Kind::Sign("=")) = (parser.peek().clone(), parser.ahead(1)) {
                 parser.next();
                 parser.next();
-                return Ok(format!("{name}={}", parser.expression()?.text));
+                return Ok(format!("{name}={}", write(parser.expression()?).text));
             }
-            Ok(parser.expression()?.text)
+            Ok(write(parser.expression()?).text)
         })
     }
 
@@ -122,7 +127,10 @@ impl Parser<'_> {
             } else if self.skip_sign("[") {
                 self.subscript(value)?
             } else if self.at_sign("(") {
-                let given = self.arguments()?;
+                let given = match self.macros.contains(&value.text) {
+                    true => self.given(|piece| if piece.constant { piece } else { piece.filter("_passed") })?,
+                    false => self.arguments()?,
+                };
                 Piece::new(Level::Primary, format!("{}({given})", value.at(Level::Primary)))
             } else {
                 return Ok(value);
