@@ -147,7 +147,7 @@ fn declared(parser: &mut Parser<'_>) -> Read<Parameters> {
 }
 
 /// Parameters as the engine takes them, in round brackets.
-fn signature(parameters: &Parameters) -> String {
+fn signature(parameters: &[(String, Option<String>)]) -> String {
     let parts = parameters.iter().map(|(name, default)| match default {
         Some(default) => format!("{name}={default}"),
         None => name.clone(),
