@@ -198,7 +198,9 @@ mod tests {
     }
 
     fn task(goals: &[&str]) -> TaskState {
-        let checks = goals.iter().map(|goal| goal.parse::<Goal>().unwrap().check(crate::PhoneKind::default()));
+        let checks = goals
+            .iter()
+            .map(|goal| goal.parse::<Goal>().unwrap().check(crate::PhoneKind::default()));
         TaskState {
             checks: checks.collect(),
             ..Default::default()

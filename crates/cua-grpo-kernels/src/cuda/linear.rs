@@ -105,9 +105,10 @@ pub(super) fn linear(
 
 /// `residual +` [`linear`], added where the sums are in f32.
 ///
-/// An update is added to the residual first and rounded there; then the product comes onto it, as it comes onto the
+/// An update is added to the residual first and rounded there; then the product comes onto that, as it comes onto the
 /// residual alone where there is no update. So an update of zeros changes no bit: the reference, which has none, is the
-/// policy as long as the adapter is zero.
+/// policy as long as the adapter is zero. The sum of residual and update has memory of its own: onto a matrix in place the
+/// library rounds a bf16 product before it adds.
 pub(super) fn linear_onto(
     residual: CubeTensor,
     x: CubeTensor,
@@ -135,17 +136,21 @@ pub(super) fn linear_onto(
     };
     let (a, b) = (dense(a, dtype), dense(b, dtype));
     let r = rows_of(&a)[0];
-    let low = empty(&x, [m, r], dtype);
+    let (low, base) = (empty(&x, [m, r], dtype), empty(&x, [m, n], dtype));
     let update = Product {
         accumulate: true,
         ..Product::linear(m, n, r, element)
     };
-    let tensors = [&x, &weight, &residual, &out, bias.as_ref().unwrap_or(&x), &a, &b, &low];
-    section(tensors, move |cx, [px, pw, residual, pout, bias, pa, pb, plow]| {
-        cx.multiply(Product::linear(m, r, k, element), 1.0, px, pa, None, plow)?;
-        cx.multiply_onto(update, scaling, [plow, pb], None, residual, pout)?;
-        cx.multiply(product, 1.0, px, pw, Some(bias), pout)
-    });
+    let bias = bias.as_ref().unwrap_or(&x);
+    let tensors = [&x, &weight, &residual, &out, bias, &a, &b, &low, &base];
+    section(
+        tensors,
+        move |cx, [px, pw, residual, pout, bias, pa, pb, plow, base]| {
+            cx.multiply(Product::linear(m, r, k, element), 1.0, px, pa, None, plow)?;
+            cx.multiply_onto(update, scaling, [plow, pb], None, residual, base)?;
+            cx.multiply_onto(product, 1.0, [px, pw], Some(bias), base, pout)
+        },
+    );
     out
 }
 

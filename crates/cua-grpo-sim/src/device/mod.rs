@@ -38,7 +38,6 @@ pub(crate) use picture::Picture;
 pub(crate) use record::LONGEST_REWIND;
 pub(crate) use shell::Script;
 pub(crate) use sight::Sight;
-pub(crate) use tree::FilesMut;
 
 use crate::{
     Namespace,

@@ -5,7 +5,7 @@ use super::{
     state::{Shared, duration, resolution},
     touch::ORIENTATIONS,
 };
-use crate::device::{Geometry, SIDES};
+use crate::device::SIDES;
 use axum::{
     Json,
     body::Bytes,

@@ -1,7 +1,7 @@
 //! The turns of a run: its screen, and the text of its prompts in tokens.
 
 use crate::assemble::ModelFolder;
-use crate::world::tasks;
+use crate::world::{chosen, tasks};
 use cua_grpo_android::Prompts;
 use cua_grpo_android::tasks::Split;
 use cua_grpo_core::{Message, Role, TaskSource};
@@ -56,7 +56,7 @@ fn of(
         },
         config.max_turns,
     );
-    let drawn = tasks(config.seed, Split::Train, (&config.tasks, &config.templates))?;
+    let drawn = tasks(config.seed, Split::Train, chosen(config))?;
     let instructions = (0..LOOKED_AT).map(|cursor| drawn.task(cursor).instruction);
     let instruction = instructions.max_by_key(String::len).unwrap_or_default();
     let task = prompts.task(&instruction, most) + &prompts.turn(1, most, None);
