@@ -92,7 +92,7 @@ fn logits_of_text_and_images() {
 }
 
 /// Gives new values of a tensor from its name, values and shape.
-type Change = dyn Fn(&str, Vec<f32>, &[usize]) -> Vec<f32>;
+type Change<'a> = dyn Fn(&str, Vec<f32>, &[usize]) -> Vec<f32> + 'a;
 
 /// Mistakes that weights can be changed to make.
 #[test]
@@ -100,7 +100,7 @@ fn mistakes_are_far_from_the_logits() {
     let flipped = |values: Vec<f32>, width: usize| -> Vec<f32> {
         values.chunks(width).flat_map(|row| row.iter().rev().copied()).collect()
     };
-    let changed = |change: &Change| {
+    let changed = |change: &Change<'_>| {
         let mut model = model(SET);
         model.visit_mut(&mut |name, param| {
             let shape = param.dims();
