@@ -21,6 +21,7 @@ pub mod learner_thread;
 pub mod measured;
 pub mod metrics;
 mod parity;
+pub mod plain;
 pub mod plan;
 pub mod provenance;
 pub mod publish;

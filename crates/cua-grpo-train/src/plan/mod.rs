@@ -1,11 +1,13 @@
 //! What a run will need before it starts: the arithmetic is [`cua_grpo_model::memory`], here it is asked for a configuration.
 
 mod estimate;
+mod need;
 mod print;
 mod settings;
 mod turns;
 
 pub use estimate::{Parameters, Plan};
+pub use need::Need;
 pub use print::{gib, grouped};
 pub use settings::Setting;
 pub use turns::{REPLY, Text, Turns};

@@ -5,7 +5,6 @@
 //!   cannot fail and never panic: a closed pipe, a full disk or a terminal that is gone does not end a training run.
 
 mod log_file;
-mod plain;
 mod stdout;
 mod stream;
 mod terminal;

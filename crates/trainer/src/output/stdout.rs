@@ -1,9 +1,9 @@
 //! What a command prints or writes for other programs.
 
-use super::plain::{Form, plain};
 use anyhow::{Context, Result};
 use cua_grpo_train::TrainError;
 use cua_grpo_train::files::is_mendable;
+use cua_grpo_train::plain::{Form, plain};
 use serde::Serialize;
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};

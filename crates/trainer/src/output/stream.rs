@@ -1,8 +1,8 @@
 //! Lines for the user and the events of all crates, as text or as JSON, on standard error and in `log.txt`.
 
-use super::plain::{Form, plain};
 use super::{log_file, terminal};
 use clap::ValueEnum;
+use cua_grpo_train::plain::{Form, plain};
 use serde_json::json;
 use std::io::IsTerminal;
 use std::path::Path;

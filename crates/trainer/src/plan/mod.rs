@@ -4,7 +4,7 @@ mod before;
 mod find;
 mod turns;
 
-pub use before::{Need, before_run};
+pub use before::before_run;
 pub use find::{find_config, is_known};
 pub use turns::{turns, turns_by_name};
 

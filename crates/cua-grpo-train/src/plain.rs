@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 /// What a text is part of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
+pub enum Form {
     /// Lines for people.
     Text,
     /// Lines for people, in which colours stay.
@@ -17,7 +17,7 @@ pub(super) enum Form {
 
 /// The text with numbers (`\u{1b}`) in place of what a terminal would obey, but line breaks and tabs, and of what turns the
 /// direction of what follows.
-pub(super) fn plain(text: &str, form: Form) -> Cow<'_, str> {
+pub fn plain(text: &str, form: Form) -> Cow<'_, str> {
     if !text.contains(obeyed) {
         return text.into();
     }
