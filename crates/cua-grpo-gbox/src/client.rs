@@ -130,7 +130,7 @@ impl GboxClient {
         Err(GboxError::Answer {
             operation: "create box".to_owned(),
             expected: "a box whose id has letters, digits, `-` and `_` alone",
-            got: format!("{:?}", crate::body::printable(&object.id, 80)),
+            got: format!("{:?}", crate::printable::printable(&object.id, 80)),
         })
     }
 
@@ -147,7 +147,7 @@ impl GboxClient {
         Err(GboxError::Answer {
             operation: "get box".to_owned(),
             expected: "the box that was asked for",
-            got: format!("box {:?} for {id}", crate::body::printable(&object.id, 80)),
+            got: format!("box {:?} for {id}", crate::printable::printable(&object.id, 80)),
         })
     }
 

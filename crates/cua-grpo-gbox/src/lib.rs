@@ -13,6 +13,7 @@ mod error;
 mod patience;
 mod phone;
 mod pool;
+mod printable;
 mod retry;
 mod sweep;
 mod transport;

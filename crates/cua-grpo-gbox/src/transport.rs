@@ -1,8 +1,9 @@
 //! HTTP to the box service: bearer key, JSON, timeouts, statuses into errors, and tries as [`crate::retry`] decides.
 
-use crate::body::{self, BodyError, BodyLimits, printable};
+use crate::body::{self, BodyError, BodyLimits};
 use crate::error::GboxError;
 use crate::patience::{Patience, Queue};
+use crate::printable::printable;
 use crate::retry::{Remedy, RetryPolicy, Safety, remedy};
 use cua_grpo_core::Secret;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, LOCATION};

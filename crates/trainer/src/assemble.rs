@@ -1,80 +1,19 @@
 //! From a configuration to a model: its files, its weights, what turns messages into its tokens.
 
+use crate::model_folder::ModelFolder;
+use crate::output;
 use crate::plan::turns;
 use crate::world::device;
-use crate::{hub, output};
 use anyhow::{Context, Result};
-use burn::tensor::Device;
+use cua_grpo_model::Policy;
 use cua_grpo_model::batch::ImageCache;
 use cua_grpo_model::generate::GenerationConfig;
-use cua_grpo_model::placement::Placement;
 use cua_grpo_model::processor::ChatRenderer;
-use cua_grpo_model::{Policy, Qwen3Vl};
-use cua_grpo_train::config::{Environment, STARTER, TrainConfig};
+use cua_grpo_train::config::{Environment, TrainConfig};
 use cua_grpo_train::plan::Turns;
 use cua_grpo_train::{Mendable, TrainError};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-
-/// Files of the starter model, so that the quickstart works from any folder.
-const STARTER_FILES: &[(&str, &[u8])] = &[
-    ("config.json", include_bytes!("../starter/config.json")),
-    ("model.safetensors", include_bytes!("../starter/model.safetensors")),
-    ("tokenizer.json", include_bytes!("../starter/tokenizer.json")),
-    (
-        "tokenizer_config.json",
-        include_bytes!("../starter/tokenizer_config.json"),
-    ),
-    ("chat_template.jinja", include_bytes!("../starter/chat_template.jinja")),
-    (
-        "preprocessor_config.json",
-        include_bytes!("../starter/preprocessor_config.json"),
-    ),
-];
-
-/// The files of a model.
-#[derive(Debug)]
-pub struct ModelFolder {
-    path: PathBuf,
-    /// Where the starter model was unpacked; removed when this is dropped.
-    _unpacked: Option<tempfile::TempDir>,
-}
-
-impl ModelFolder {
-    /// The folder of the model `name`: [`STARTER`], a folder in the Hugging Face layout, or a name on the Hub, whose files
-    /// are fetched where the cache lacks them.
-    ///
-    /// # Errors
-    /// When there is no such folder and no such model; as [`hub::resolve`].
-    pub fn open(name: &str) -> Result<Self> {
-        if name == STARTER {
-            // Unpacked beside nothing of the user's.
-            let folder = tempfile::tempdir().context("cannot unpack the starter model")?;
-            for (name, bytes) in STARTER_FILES {
-                std::fs::write(folder.path().join(name), bytes).context("cannot unpack the starter model")?;
-            }
-            return Ok(Self {
-                path: folder.path().to_owned(),
-                _unpacked: Some(folder),
-            });
-        }
-        let path = hub::resolve(name)?;
-        Ok(Self { path, _unpacked: None })
-    }
-
-    /// Where the files are.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// The model on `device`, without adapter, laid out as `placement` says.
-    ///
-    /// # Errors
-    /// When a file is missing or wrong.
-    pub fn weights(&self, device: &Device, placement: &Placement) -> Result<Qwen3Vl> {
-        Ok(placement.load(&self.path, device)?)
-    }
-}
 
 /// A loaded policy and what turns messages into its tokens.
 pub struct Loaded {

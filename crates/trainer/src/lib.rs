@@ -7,6 +7,7 @@ pub mod error;
 pub mod hint;
 pub mod hub;
 pub mod interrupt;
+pub mod model_folder;
 pub mod output;
 pub mod plan;
 pub mod progress;

@@ -2,45 +2,12 @@
 
 use super::TEMPLATES;
 use super::any::AnyTemplate;
+use super::choose::ChooseError;
 use super::file::{TaskFileError, load};
 use super::instance::{Split, TemplateTasks};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
-
-/// Why no tasks can be drawn. The user can mend it.
-#[derive(Debug, thiserror::Error)]
-pub enum ChooseError {
-    /// A name that no template has.
-    #[error("choose templates: expected one of {known}, got {got:?}; remove or correct it")]
-    Unknown {
-        /// The name.
-        got: String,
-        /// The names of all templates.
-        known: String,
-    },
-    /// Every chosen template is held out.
-    #[error(
-        "choose templates: all of {ids} are `split: held_out`, or in apps of `held_out_apps`, so there is none to train on; \
-         choose others besides, or take that line out of their file"
-    )]
-    AllHeldOut {
-        /// Their names.
-        ids: String,
-    },
-    /// No template has two instructions, so what is trained on and what is measured cannot be told apart.
-    #[error(
-        "choose templates: {ids} have one instruction each, which training needs, so none is left to measure with; write \
-         more wordings or parameters, choose others besides, or set instance_split to seeds"
-    )]
-    Same {
-        /// Their names.
-        ids: String,
-    },
-    /// A file of tasks is wrong.
-    #[error(transparent)]
-    File(#[from] TaskFileError),
-}
 
 /// The built-in templates and those of files.
 #[derive(Debug, Clone)]

@@ -1,7 +1,7 @@
 //! An endless seeded source of task instances.
 
 use super::any::AnyTemplate;
-use super::catalogue::ChooseError;
+use super::choose::ChooseError;
 use crate::PhoneKind;
 use cua_grpo_core::{Task, TaskSource, derive_seed};
 use rand::SeedableRng;

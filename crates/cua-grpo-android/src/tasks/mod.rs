@@ -2,6 +2,7 @@
 
 mod any;
 mod catalogue;
+mod choose;
 mod describe;
 mod draw;
 mod file;
@@ -14,7 +15,8 @@ mod step;
 mod templates;
 
 pub use any::AnyTemplate;
-pub use catalogue::{Catalogue, ChooseError};
+pub use catalogue::Catalogue;
+pub use choose::ChooseError;
 pub use describe::{describe, table};
 pub use file::{FileTemplate, TaskFileError, scaffold};
 pub use goal::{Goal, GoalError, GoalList};

@@ -169,7 +169,7 @@ impl Inner {
             status: object.status.as_str().to_owned(),
             reason: object.reason.as_deref().map_or_else(
                 || "no reason given".to_owned(),
-                |reason| crate::body::printable(reason, crate::body::MOST_SHOWN),
+                |reason| crate::printable::printable(reason, crate::printable::MOST_SHOWN),
             ),
             box_id: object.id,
         })

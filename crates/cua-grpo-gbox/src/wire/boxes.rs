@@ -193,7 +193,7 @@ impl ListedBox {
         let text = |name: &str| {
             let text = value.get(name).and_then(Value::as_str)?;
             // These are shown: no control sequences, and no more than a line.
-            Some(crate::body::printable(text, 128))
+            Some(crate::printable::printable(text, 128))
         };
         let labels = value.get("config").and_then(|config| config.get("labels"));
         let labels = labels.and_then(Value::as_object).into_iter().flatten();

@@ -3,6 +3,7 @@
 mod attach;
 mod config;
 mod files;
+mod keys;
 mod pattern;
 mod resolve;
 mod targets;

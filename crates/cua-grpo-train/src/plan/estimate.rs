@@ -1,6 +1,5 @@
 //! The plan of one run: its sizes, its memory, and how far it could grow.
 
-use super::settings::{Setting, fitted, settings};
 use super::turns::Turns;
 use crate::config::TrainConfig;
 use crate::error::TrainError;
@@ -21,7 +20,18 @@ pub struct Plan {
     pub keys_from: String,
     /// How the weights are stored.
     pub weights_in: String,
-    /// Weights by component.
+    /// A key with the value to paste.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Setting {
+    /// The key.
+    pub key: &'static str,
+    /// Its value, as YAML.
+    pub value: String,
+    /// What was asked for, where that is another value.
+    pub instead_of: Option<String>,
+}
+
+/// Weights by component.
     pub parameters: Parameters,
     /// What is done at once.
     pub load: Load,
@@ -130,22 +140,6 @@ impl Plan {
             settings: Vec::new(),
             fitted: None,
         })
-    }
-
-    /// The plan of `config`, which `plan` makes, with the settings that fit.
-    ///
-    /// # Errors
-    /// Those of `plan`.
-    pub fn with_settings(
-        config: &TrainConfig,
-        plan: &dyn Fn(&TrainConfig) -> Result<Self, TrainError>,
-    ) -> Result<Self, TrainError> {
-        let mut asked = plan(config)?;
-        if let Some((now, found)) = fitted(config, plan)? {
-            asked.settings = settings(config, &now);
-            asked.fitted = Some(Box::new(found));
-        }
-        Ok(asked)
     }
 
     /// Sum of what is alive in `phase`, in bytes.

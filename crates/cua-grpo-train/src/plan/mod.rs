@@ -2,12 +2,12 @@
 
 mod estimate;
 mod need;
+mod numbers;
 mod print;
 mod settings;
 mod turns;
 
-pub use estimate::{Parameters, Plan};
+pub use estimate::{Parameters, Plan, Setting};
 pub use need::Need;
-pub use print::{gib, grouped};
-pub use settings::Setting;
+pub use numbers::{gib, grouped};
 pub use turns::{REPLY, Text, Turns};

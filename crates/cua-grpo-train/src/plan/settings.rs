@@ -1,22 +1,28 @@
 //! The settings with which a run fits: what is closest to what was asked for.
 
-use super::Plan;
+use super::{Plan, Setting};
 use crate::config::TrainConfig;
 use crate::error::TrainError;
-use serde::Serialize;
 
 /// Contexts are advised in multiples of this.
 const BLOCK: usize = 256;
 
-/// A key with the value to paste.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Setting {
-    /// The key.
-    pub key: &'static str,
-    /// Its value, as YAML.
-    pub value: String,
-    /// What was asked for, where that is another value.
-    pub instead_of: Option<String>,
+impl Plan {
+    /// The plan of `config`, which `plan` makes, with the settings that fit.
+    ///
+    /// # Errors
+    /// Those of `plan`.
+    pub fn with_settings(
+        config: &TrainConfig,
+        plan: &dyn Fn(&TrainConfig) -> Result<Self, TrainError>,
+    ) -> Result<Self, TrainError> {
+        let mut asked = plan(config)?;
+        if let Some((now, found)) = fitted(config, plan)? {
+            asked.settings = settings(config, &now);
+            asked.fitted = Some(Box::new(found));
+        }
+        Ok(asked)
+    }
 }
 
 /// The configuration nearest to `config` that fits and in which all turns fit, with its plan; `None` where none does, or where
@@ -25,7 +31,7 @@ pub struct Setting {
 ///
 /// # Errors
 /// Those of `plan`.
-pub(super) fn fitted(
+fn fitted(
     config: &TrainConfig,
     plan: &dyn Fn(&TrainConfig) -> Result<Plan, TrainError>,
 ) -> Result<Option<(TrainConfig, Plan)>, TrainError> {
@@ -69,7 +75,7 @@ pub(super) fn fitted(
 }
 
 /// The values of `now` that decide whether it fits, beside those of `asked`.
-pub(super) fn settings(asked: &TrainConfig, now: &TrainConfig) -> Vec<Setting> {
+fn settings(asked: &TrainConfig, now: &TrainConfig) -> Vec<Setting> {
     let pixels = |config: &TrainConfig| config.max_pixels.map_or("null".to_owned(), |pixels| pixels.to_string());
     let of = |config: &TrainConfig| {
         [

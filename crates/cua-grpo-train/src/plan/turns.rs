@@ -1,6 +1,6 @@
 //! How many turns of an episode a context holds, before one is played.
 
-use super::grouped;
+use super::numbers::grouped;
 use crate::config::TrainConfig;
 use crate::error::TrainError;
 use cua_grpo_core::{Fault, Message, Renderer, Role};

@@ -11,6 +11,8 @@ mod places;
 
 #[cfg(test)]
 mod deaths;
+#[cfg(all(test, unix))]
+mod linked;
 
 pub use identity::{Earlier, Identity, check_folder, check_metrics, check_name, copied_from, run_id};
 

@@ -1,7 +1,7 @@
 //! `trainer merge`: an adapter folded into the weights, as a model folder of its own.
 
-use crate::assemble::ModelFolder;
 use crate::cli::MergeArgs;
+use crate::model_folder::ModelFolder;
 use crate::output;
 use cua_grpo_model::checkpoint::{MergeError, MergeTarget, WeightDtype};
 use cua_grpo_model::hub::shown;

@@ -1,7 +1,7 @@
 //! What `score` and `generate` share: loading the model that the flags name.
 
-use crate::assemble::ModelFolder;
 use crate::cli::ModelArgs;
+use crate::model_folder::ModelFolder;
 use crate::output;
 use cua_grpo_model::Qwen3Vl;
 use cua_grpo_model::hub::shown;

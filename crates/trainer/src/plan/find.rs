@@ -1,6 +1,6 @@
 //! The configuration of the model that a name says, without a network.
 
-use crate::assemble::ModelFolder;
+use crate::model_folder::ModelFolder;
 use cua_grpo_model::{ModelConfig, PRESETS};
 use cua_grpo_train::TrainError;
 use cua_grpo_train::config::STARTER;

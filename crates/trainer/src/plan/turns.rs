@@ -1,6 +1,6 @@
 //! The turns of a run: its screen, and the text of its prompts in tokens.
 
-use crate::assemble::ModelFolder;
+use crate::model_folder::ModelFolder;
 use crate::world::{chosen, tasks};
 use cua_grpo_android::Prompts;
 use cua_grpo_android::tasks::Split;

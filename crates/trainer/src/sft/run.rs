@@ -1,8 +1,8 @@
 //! The imitation run: demonstrate, train every weight, measure, write the model folder.
 
 use super::fresh::{copy_processor, write_processor};
-use crate::assemble::ModelFolder;
 use crate::interrupt::{Interrupt, Notice};
+use crate::model_folder::ModelFolder;
 use crate::output;
 use crate::world::{World, WorldConfig, device, tasks};
 use anyhow::{Context, Result, bail};
