@@ -7,7 +7,7 @@ use crate::checkpoint::{TensorBytes, TensorFiles, write_safetensors};
 use crate::config::keys::Neutral::Text;
 use crate::config::keys::{Key, Rule, check, shown};
 use crate::nn::LoraPair;
-use crate::{Family, ModelError, Qwen3Vl};
+use crate::{ModelError, Qwen3Vl};
 use burn::tensor::{Tensor, TensorData};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};

@@ -20,18 +20,7 @@ pub struct Plan {
     pub keys_from: String,
     /// How the weights are stored.
     pub weights_in: String,
-    /// A key with the value to paste.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Setting {
-    /// The key.
-    pub key: &'static str,
-    /// Its value, as YAML.
-    pub value: String,
-    /// What was asked for, where that is another value.
-    pub instead_of: Option<String>,
-}
-
-/// Weights by component.
+    /// Weights by component.
     pub parameters: Parameters,
     /// What is done at once.
     pub load: Load,
@@ -55,6 +44,17 @@ pub struct Setting {
     pub settings: Vec<Setting>,
     /// The plan with those settings.
     pub fitted: Option<Box<Plan>>,
+}
+
+/// A key with the value to paste.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Setting {
+    /// The key.
+    pub key: &'static str,
+    /// Its value, as YAML.
+    pub value: String,
+    /// What was asked for, where that is another value.
+    pub instead_of: Option<String>,
 }
 
 /// Weights by component.
