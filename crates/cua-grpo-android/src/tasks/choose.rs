@@ -1,5 +1,7 @@
 //! Why no tasks can be drawn from the templates that were chosen.
 
+use super::file::TaskFileError;
+
 /// Why no tasks can be drawn. The user can mend it.
 #[derive(Debug, thiserror::Error)]
 pub enum ChooseError {

@@ -15,7 +15,7 @@ mod checker;
 #[path = "../common/mod.rs"]
 mod common;
 
-use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use checker::{Checker, Pair, everywhere};
 use common::lora;
 use cua_grpo_kernels::{self as kernels, Lora, Mask, Nf4, Weight, reference};

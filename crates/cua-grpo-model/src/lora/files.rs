@@ -2,7 +2,7 @@
 
 use super::config::LoraConfig;
 use super::keys::{PREFIX, plain_keys, stranger};
-use super::resolve::named;
+use super::resolve::{named, without_adapter};
 use crate::checkpoint::{TensorBytes, TensorFiles, write_safetensors};
 use crate::config::keys::Neutral::Text;
 use crate::config::keys::{Key, Rule, check, shown};
@@ -10,7 +10,7 @@ use crate::nn::LoraPair;
 use crate::{ModelError, Qwen3Vl};
 use burn::tensor::{Tensor, TensorData};
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// The file with the factors.

@@ -34,7 +34,7 @@ impl Session<'_> {
     }
 
     /// Arguments of a command that the phone itself carries out, which knows no folder that it runs in.
-    fn from_root<'a>(&self, name: &str, arguments: &[&'a str]) -> Vec<Cow<'a, str>> {
+    fn at_root<'a>(&self, name: &str, arguments: &[&'a str]) -> Vec<Cow<'a, str>> {
         let paths = match name {
             "find" => 1,
             "md5sum" | "sha256sum" => usize::MAX,
@@ -95,7 +95,7 @@ impl Commands for Session<'_> {
             .or_else(|| shell_apps::run(self, name, arguments))
             .or_else(|| shell_look::run(self, name, arguments));
         let output = output.unwrap_or_else(|| {
-            let arguments = self.from_root(name, arguments);
+            let arguments = self.at_root(name, arguments);
             let arguments: Vec<&str> = arguments.iter().map(AsRef::as_ref).collect();
             self.device.phone.command(name, &arguments, input)
         });

@@ -88,7 +88,7 @@ async fn what_is_lost_is_played_once_more_at_the_end() {
         [0, 1, 2, 3]
     );
     // The first episode alone keeps its tokens.
-    let kept = result.episodes.iter().map(|(_, episode)| episode.row.len() > 0);
+    let kept = result.episodes.iter().map(|(_, episode)| !episode.row.is_empty());
     assert_eq!(kept.collect::<Vec<_>>(), [true, false, false, false]);
 }
 
@@ -118,7 +118,7 @@ async fn several_attempts_are_sampled_and_counted_by_instance() {
     );
     // The third attempt at the second task is lost at first.
     let (venue, begun) = venue(|task, count| task == "task/1" && count == 3);
-    let says = |slot: usize| if slot % 4 == 0 { "yes" } else { "no" };
+    let says = |slot: usize| if slot.is_multiple_of(4) { "yes" } else { "no" };
     let result = play(&several, &venue, says).await;
     let event = &result.event;
     assert_eq!(
