@@ -101,7 +101,7 @@ fn a_run_within_limits_samples_trains_and_measures_by_them() {
     }
     let (other, said) = measure(&["--set=max_pixels=0"]);
     assert!(
-        said.contains("`max_pixels` is 0 (flag --set) in place of the run's 4608"),
+        said.contains("`max_pixels` is 0 (--set) in place of the run's 4608"),
         "{said}"
     );
     assert_ne!(other["task_set"], last["task_set"]);
