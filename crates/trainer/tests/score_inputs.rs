@@ -175,7 +175,7 @@ fn roles_that_the_template_does_not_write_are_errors() {
 fn what_a_terminal_would_obey_is_shown_as_its_number() {
     let folder = tempfile::tempdir().unwrap();
     let text = json!({"messages": [{"role": "\u{1b}[2J\u{202e}me", "content": "hi"}]}).to_string();
-    let (code, stderr, ids) = score(folder.path(), &fixture("a"), text.as_bytes());
+    let (code, stderr, ids) = score(folder.path(), Path::new("starter"), text.as_bytes());
     assert_eq!((code, ids), (2, None), "{stderr}");
     assert!(stderr.contains("`\\u{1b}[2J\\u{202e}me`"), "{stderr}");
     assert!(!stderr.contains(['\u{1b}', '\u{202e}']), "{stderr:?}");

@@ -85,7 +85,7 @@ fn what_is_wrong_is_exit_code_2_and_says_where() {
     std::fs::write(at("long.yaml"), unsolvable).unwrap();
     std::fs::write(at("own.yaml"), OWN).unwrap();
     let cases: &[(&[&str], &[&str])] = &[
-        (&["tasks", "check", "bad.yaml"], &["bad.yaml:16:13", "unknown switch"]),
+        (&["tasks", "check", "bad.yaml"], &["bad.yaml:17:13", "unknown switch"]),
         (&["tasks", "check", "long.yaml"], &["1 of 2 templates are not right"]),
         (&["tasks", "check", "none.yaml"], &["none.yaml", "name a *.yaml file"]),
         (&["tasks", "new", "own.yaml"], &["own.yaml", "not there yet"]),
@@ -93,9 +93,9 @@ fn what_is_wrong_is_exit_code_2_and_says_where() {
             &["tasks", "show", "nothing", "own.yaml"],
             &["\"nothing\"", "tried, kept"],
         ),
-        (&["--set=tasks=bad.yaml"], &["bad.yaml:16:13"]),
-        (&["eval", "--set=tasks=bad.yaml"], &["bad.yaml:16:13"]),
-        (&["sft", "--set=tasks=bad.yaml"], &["bad.yaml:16:13"]),
+        (&["--set=tasks=bad.yaml"], &["bad.yaml:17:13"]),
+        (&["eval", "--set=tasks=bad.yaml"], &["bad.yaml:17:13"]),
+        (&["sft", "--set=tasks=bad.yaml"], &["bad.yaml:17:13"]),
         (
             &["--set=tasks=own.yaml", "--set=templates=[kept]", "--output-dir=run"],
             &["kept", "held_out"],
