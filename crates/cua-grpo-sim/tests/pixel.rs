@@ -66,12 +66,10 @@ async fn screen_layout_shell_and_files_agree() {
     api.shell("svc wifi disable; am start -a android.settings.WIFI_SETTINGS")
         .await;
     let on = |layout: &str| {
-        let row = layout
-            .split("<node")
-            .find(|node| node.contains("Switch"))
-            .unwrap()
-            .to_owned();
-        row.contains("checked=\"true\"")
+        // The switch that comes after the title; the settings beside it are those of other pages.
+        let (_, row) = layout.split_once("text=\"Wi-Fi\"").unwrap();
+        let switch = row.split("<node").find(|node| node.contains("Switch")).unwrap();
+        switch.contains("checked=\"true\"")
     };
     let layout = |value: Value| value["content"].as_str().unwrap().to_owned();
     assert!(!on(&layout(api.get("actions/screen-layout").await)));

@@ -104,9 +104,9 @@ async fn a_run_that_gives_up_saves_first_and_goes_on_at_once_when_the_service_is
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_evaluation_that_fails_is_named_chooses_nothing_and_the_run_goes_on() {
+async fn what_an_evaluation_loses_is_played_once_more_and_the_run_goes_on() {
     let folder = tempfile::tempdir().unwrap();
-    // Room for the two episodes of a step, not for the four of an evaluation.
+    // Room for the two episodes of a step, not for the four of an evaluation at once.
     let sim = faulty(Default::default(), 2).await;
     let mut flags = at(&sim);
     flags.extend(words(&[
@@ -125,21 +125,11 @@ async fn an_evaluation_that_fails_is_named_chooses_nothing_and_the_run_goes_on()
     assert_eq!((steps(&run).len(), evals.len()), (2, 3), "{text}");
     for eval in &evals {
         assert!(
-            eval.failed.as_ref().unwrap().contains("2 of 4 episodes were lost"),
+            eval.failed.is_none() && (eval.episodes, eval.requested) == (4, Some(4)),
             "{eval:?}"
         );
     }
-    assert!(text.contains("The run goes on without its figures"), "{text}");
-    assert!(
-        text.contains("evaluations that failed, and are in no table: after step 0, 1, 2"),
-        "{text}"
-    );
-    assert!(
-        !text.contains("tasks solved") && !run.join("best_model").exists(),
-        "{text}"
-    );
-    let report = std::fs::read_to_string(run.join("report.html")).unwrap();
-    assert!(report.contains("3 failed and in no chart"));
+    assert!(!text.contains("evaluations that failed"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
