@@ -107,8 +107,8 @@ pub(super) fn linear(
 ///
 /// An update is added to the residual first and rounded there; then the product comes onto that, as it comes onto the
 /// residual alone where there is no update. So an update of zeros changes no bit: the reference, which has none, is the
-/// policy as long as the adapter is zero. The sum of residual and update has memory of its own: onto a matrix in place the
-/// library rounds a bf16 product before it adds.
+/// policy as long as the adapter is zero. The sum of residual and update has memory of its own: in place, a fifth of
+/// the bf16 results came out otherwise on an H200.
 pub(super) fn linear_onto(
     residual: CubeTensor,
     x: CubeTensor,
