@@ -262,10 +262,10 @@ fn limits(min_pixels: usize, max_pixels: usize) -> PixelLimits {
 #[test]
 fn limits_of_a_caller_are_those_of_a_file() {
     let mut asked = released();
-    (asked["min_pixels"], asked["max_pixels"]) = (json!(2048), json!(9000));
+    (asked["min_pixels"], asked["max_pixels"]) = (json!(2048), json!(2500));
     let want = ImageProcessorConfig::load(with(&[(FILE, &asked)]).path()).unwrap();
     let own = ImageProcessorConfig::load(with(&[(FILE, &released())]).path()).unwrap();
-    let got = own.clone().within(limits(2048, 9000)).unwrap();
+    let got = own.clone().within(limits(2048, 2500)).unwrap();
     assert_eq!(got, want);
     let picture = picture(200, 90);
     assert_eq!(
