@@ -86,7 +86,7 @@ fn what_is_wrong_is_exit_code_2_and_says_where() {
     std::fs::write(at("own.yaml"), OWN).unwrap();
     let cases: &[(&[&str], &[&str])] = &[
         (&["tasks", "check", "bad.yaml"], &["bad.yaml:17:13", "unknown switch"]),
-        (&["tasks", "check", "long.yaml"], &["1 of 2 templates are not right"]),
+        (&["tasks", "check", "long.yaml"], &["1 of 3 templates are not right"]),
         (&["tasks", "check", "none.yaml"], &["none.yaml", "name a *.yaml file"]),
         (&["tasks", "new", "own.yaml"], &["own.yaml", "not there yet"]),
         (
