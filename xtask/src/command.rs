@@ -17,6 +17,28 @@ pub fn cargo() -> String {
     std::env::var("CARGO").unwrap_or_else(|_| "cargo".into())
 }
 
+/// What cargo tells the program it runs, us, about its package. Build scripts watch some of these (that of `ring`): a cargo
+/// that we start and one that a person starts have to see the same, or each builds anew what the other has built.
+const OF_OUR_PACKAGE: &[&str] = &[
+    "CARGO_MANIFEST_DIR",
+    "CARGO_MANIFEST_PATH",
+    "CARGO_MANIFEST_LINKS",
+    "CARGO_PKG_",
+];
+
+/// A program that is started as a person starts it, from the root of the repository.
+fn command(program: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os() {
+        let ours = |of: &&str| name.to_str().is_some_and(|name| name.starts_with(*of));
+        if OF_OUR_PACKAGE.iter().any(|of| ours(&of)) {
+            command.env_remove(&name);
+        }
+    }
+    command.args(arguments).current_dir(root());
+    command
+}
+
 /// Runs a program, its output going to ours.
 pub fn run(program: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Outcome {
     let shown = format!(
@@ -24,11 +46,7 @@ pub fn run(program: &str, arguments: &[&str], environment: &[(&str, &str)]) -> O
         program.rsplit('/').next().unwrap_or(program),
         arguments.join(" ")
     );
-    let status = Command::new(program)
-        .args(arguments)
-        .envs(environment.iter().copied())
-        .current_dir(root())
-        .status();
+    let status = command(program, arguments).envs(environment.iter().copied()).status();
     match status {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(format!("`{shown}` failed ({status})")),
@@ -39,11 +57,7 @@ pub fn run(program: &str, arguments: &[&str], environment: &[(&str, &str)]) -> O
 /// Runs a program and returns what it writes to standard output.
 pub fn output(program: &str, arguments: &[&str]) -> Result<String, String> {
     let shown = format!("{program} {}", arguments.join(" "));
-    let result = Command::new(program)
-        .args(arguments)
-        .current_dir(root())
-        .stderr(Stdio::inherit())
-        .output();
+    let result = command(program, arguments).stderr(Stdio::inherit()).output();
     match result {
         Ok(output) if output.status.success() => Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned()),
         Ok(output) => Err(format!("`{shown}` failed ({})", output.status)),

@@ -58,6 +58,7 @@ mod row;
 mod secret;
 mod seed;
 mod task;
+mod terminal;
 #[cfg(feature = "testing")]
 pub mod testing;
 
@@ -74,6 +75,7 @@ pub use row::Row;
 pub use secret::Secret;
 pub use seed::derive_seed;
 pub use task::{Novelty, Task, TaskSource};
+pub use terminal::obeyed;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -243,6 +243,13 @@ fn other_shapes_are_legal() {
         shared_expert_intermediate_size: Some(24),
     });
     mixture.text.intermediate_size = 64;
+    let mut twice: Value = mixture.to_json(480, 482);
+    twice["text_config"]["num_local_experts"] = json!(7);
+    let error = ModelConfig::from_json(&twice).unwrap_err();
+    assert!(
+        error.contains("num_experts 5 and num_local_experts 7 differ"),
+        "{error}"
+    );
     for (name, config) in [("heads", heads), ("mixture", mixture)] {
         let model = Qwen3Vl::init(&config, 11, &device());
         assert_eq!(config.parameter_count().total(), model.num_params() as u64, "{name}");

@@ -44,7 +44,7 @@ impl Measured {
         let run = adapter.config()?;
         let asked = sources.file.is_some();
         if !asked {
-            sources.file = adapter.config_file();
+            (sources.file, sources.saved) = (adapter.config_file(), true);
             let base = match (&run, &adapter.provenance) {
                 (Some(config), Some(provenance)) => moved(config, &provenance.base),
                 (Some(_), None) => None,

@@ -40,11 +40,7 @@ pub fn plain(text: &str, form: Form) -> Cow<'_, str> {
 }
 
 fn obeyed(character: char) -> bool {
-    match character {
-        '\n' | '\t' => false,
-        '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => true,
-        _ => character.is_control(),
-    }
+    !matches!(character, '\n' | '\t') && cua_grpo_core::obeyed(character)
 }
 
 /// The length of the sequence that sets a colour, where `text` begins with one.

@@ -216,6 +216,7 @@ mod tests {
     fn resolved(environment: &[(&str, &str)], flags: &[&str]) -> Resolved<TrainConfig> {
         resolve(&Sources {
             file: None,
+            saved: false,
             environment: environment
                 .iter()
                 .map(|(name, value)| Variable::new(name, value))

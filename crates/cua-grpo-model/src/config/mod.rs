@@ -2,6 +2,7 @@
 
 mod count;
 mod dialect;
+mod experts;
 mod families;
 mod file;
 pub(crate) mod keys;

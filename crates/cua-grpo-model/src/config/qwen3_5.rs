@@ -1,6 +1,7 @@
 //! What a `config.json` of Qwen3.5 says in its own way.
 
 use super::dialect::{Dialect, Family};
+use super::experts::experts;
 use super::keys::Neutral::{Empty, False, Number, Text, True};
 use super::keys::{Key, Rule};
 use super::model::{HybridConfig, ModelConfig, MoeConfig};
@@ -141,19 +142,10 @@ fn full_attention(text: &Value, layers: usize) -> Result<Vec<bool>, String> {
 
 /// The mixture of experts: every layer has one.
 fn moe(text: &Value) -> Result<MoeConfig, String> {
-    let experts = match maybe_size(text, "num_experts")? {
-        Some(experts) => experts,
-        None => size(text, "num_local_experts")?,
-    };
-    let chosen = size(text, "num_experts_per_tok")?;
-    if chosen == 0 || chosen > experts {
-        return Err(format!(
-            "num_experts_per_tok: expected 1 to {experts} (the experts), found {chosen}"
-        ));
-    }
+    let (num_experts, num_experts_per_tok) = experts(text)?;
     Ok(MoeConfig {
-        num_experts: experts,
-        num_experts_per_tok: chosen,
+        num_experts,
+        num_experts_per_tok,
         moe_intermediate_size: size(text, "moe_intermediate_size")?,
         decoder_sparse_step: 1,
         mlp_only_layers: Vec::new(),

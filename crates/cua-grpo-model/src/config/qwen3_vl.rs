@@ -1,10 +1,11 @@
 //! What a `config.json` of Qwen3-VL says in its own way.
 
 use super::dialect::{Dialect, Family};
+use super::experts::experts;
 use super::keys::Neutral::{Each, Empty, Number};
 use super::keys::{Key, Rule};
 use super::model::{ModelConfig, MoeConfig};
-use super::read::{maybe_size, size, usizes};
+use super::read::{size, usizes};
 use super::tables::{FULL, OTHER_FAMILY};
 use serde_json::{Value, json};
 
@@ -76,20 +77,7 @@ const DENSE_KEYS: &[Key] = &[
 
 /// The keys of the mixture of experts.
 fn moe(text: &Value) -> Result<MoeConfig, String> {
-    // 4.57 writes num_experts, 5.x num_local_experts.
-    let (new, old) = (maybe_size(text, "num_local_experts")?, maybe_size(text, "num_experts")?);
-    if let (Some(new), Some(old)) = (new, old)
-        && new != old
-    {
-        return Err(format!(
-            "num_experts {old} and num_local_experts {new} differ; they name one number"
-        ));
-    }
-    let experts = if old.is_some() {
-        "num_experts"
-    } else {
-        "num_local_experts"
-    };
+    let (num_experts, num_experts_per_tok) = experts(text)?;
     let layers = match text.get("mlp_only_layers") {
         None | Some(Value::Null) => Vec::new(),
         Some(_) => usizes(text, "mlp_only_layers")?,
@@ -102,19 +90,13 @@ fn moe(text: &Value) -> Result<MoeConfig, String> {
         return Err("norm_topk_prob: expected true, as transformers computes".to_owned());
     }
     let config = MoeConfig {
-        num_experts: size(text, experts)?,
-        num_experts_per_tok: size(text, "num_experts_per_tok")?,
+        num_experts,
+        num_experts_per_tok,
         moe_intermediate_size: size(text, "moe_intermediate_size")?,
         decoder_sparse_step: size(text, "decoder_sparse_step")?,
         mlp_only_layers: layers,
         shared_expert_intermediate_size: None,
     };
-    if config.num_experts_per_tok == 0 || config.num_experts_per_tok > config.num_experts {
-        return Err(format!(
-            "num_experts_per_tok: expected 1 to {} (the experts), found {}",
-            config.num_experts, config.num_experts_per_tok
-        ));
-    }
     if config.decoder_sparse_step == 0 {
         return Err("decoder_sparse_step: expected at least 1, found 0".to_owned());
     }

@@ -95,6 +95,10 @@ pub trait Configuration: Serialize + DeserializeOwned + Default + Clone + Partia
     /// Pairs of keys: where the first is set by a stronger source than the second, the second falls back to its default.
     const REPLACES: &'static [(&'static str, &'static str)] = &[];
 
+    /// YAML of keys that came after some saved configurations, with the values that runs had before. A saved configuration
+    /// is whole: where it lacks such a key, the run is older than the key.
+    const BEFORE: &'static str = "";
+
     /// All keys, in the order of the documentation.
     fn keys() -> &'static [Key];
 

@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 pub struct Sources {
     /// The file named by `--config`; without it the compiled-in file holds.
     pub file: Option<PathBuf>,
+    /// Whether the file is what a run saved ([`Configuration::BEFORE`]).
+    pub saved: bool,
     /// Environment variables.
     pub environment: Vec<Variable>,
     /// Values of a run or an adapter that is used: stronger than the file, weaker than what the user gives.
@@ -76,13 +78,17 @@ pub fn resolve_over<C: Configuration>(
     name: &str,
     built_in: &str,
 ) -> Result<Resolved<C>, ConfigError> {
-    let mut layers = vec![match &sources.file {
+    let mut layers = Vec::new();
+    match &sources.file {
         Some(path) => {
             let origin = Origin::new(OriginKind::File, path.display().to_string());
-            Layer::yaml::<C>(&read(path)?, origin)?
+            if sources.saved {
+                layers.push(Layer::yaml::<C>(C::BEFORE, origin.clone())?);
+            }
+            layers.push(Layer::yaml::<C>(&read(path)?, origin)?);
         }
-        None => Layer::yaml::<C>(built_in, Origin::new(OriginKind::BuiltIn, name))?,
-    }];
+        None => layers.push(Layer::yaml::<C>(built_in, Origin::new(OriginKind::BuiltIn, name))?),
+    }
     for flag in &sources.given {
         layers.push(Layer::given::<C>(flag)?);
     }
@@ -149,7 +155,7 @@ pub fn load_process<C: Configuration>(file: Option<PathBuf>, flags: Vec<Flag>) -
     load(&Sources::process(file, flags))
 }
 
-/// Reads a saved configuration: the file over the defaults, nothing else.
+/// Reads a saved configuration: the file over what held before its keys came, and over the defaults; nothing else.
 ///
 /// # Errors
 /// Also when the file is empty: a configuration is never saved empty, so it was lost.
@@ -167,6 +173,7 @@ pub fn read_yaml<C: Configuration>(path: &Path) -> Result<C, ConfigError> {
     }
     load(&Sources {
         file: Some(path.into()),
+        saved: true,
         ..Sources::default()
     })
 }

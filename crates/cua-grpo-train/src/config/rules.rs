@@ -19,6 +19,8 @@ impl Configuration for TrainConfig {
         ("tasks", "success_requires"),
     ];
 
+    const BEFORE: &'static str = "instance_split: seeds\nsuccess_requires: state\n";
+
     const VARIABLES: &'static [(&'static str, &'static str)] = VARIABLES;
 
     fn keys() -> &'static [Key] {

@@ -52,6 +52,7 @@ fn own_tasks_take_the_place_of_templates_that_a_weaker_source_names() {
         }
         let resolved: Resolved<TrainConfig> = resolve(&Sources {
             file: file.map(|_| path),
+            saved: false,
             environment: environment
                 .iter()
                 .map(|(name, value)| Variable::new(name, value))
@@ -209,6 +210,32 @@ fn what_is_saved_is_read_back_equal() {
     assert_eq!(read_yaml::<TrainConfig>(&path).unwrap(), config);
     std::fs::write(&path, to_yaml(&SftConfig::default()).unwrap()).unwrap();
     assert_eq!(read_yaml::<SftConfig>(&path).unwrap(), SftConfig::default());
+}
+
+#[test]
+fn a_run_keeps_what_held_before_a_key_came() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.yaml");
+    let old = |text: &str, saved| {
+        std::fs::write(&path, text).unwrap();
+        let sources = Sources {
+            file: Some(path.clone()),
+            saved,
+            ..Sources::default()
+        };
+        let config: TrainConfig = load(&sources).unwrap();
+        (config.instance_split, config.success_requires)
+    };
+    let (before, now) = (
+        (InstanceSplit::Seeds, SuccessRequires::State),
+        (InstanceSplit::Instructions, SuccessRequires::StateAndReport),
+    );
+    assert_eq!(old("seed: 1\n", true), before);
+    assert_eq!(old("seed: 1\n", false), now);
+    let said = "instance_split: instructions\nsuccess_requires: state_and_report\n";
+    assert_eq!(old(said, true), now);
+    std::fs::write(&path, "seed: 1\n").unwrap();
+    assert_eq!(read_yaml::<TrainConfig>(&path).unwrap().instance_split, before.0);
 }
 
 #[test]

@@ -20,10 +20,9 @@ impl Plan {
     /// # Errors
     /// [`TrainError::Usage`] when the weights alone, or one conversation beside them, need more than is free.
     pub fn need(&self, config: &TrainConfig) -> Result<Need, TrainError> {
-        let plan = self;
-        let needed = gib(plan.peak_bytes);
-        let (Some(available), Some(fit)) = (&plan.available, &plan.fit) else {
-            let reason = plan.unknown.as_deref().unwrap_or("unknown");
+        let needed = gib(self.peak_bytes);
+        let (Some(available), Some(fit)) = (&self.available, &self.fit) else {
+            let reason = self.unknown.as_deref().unwrap_or("unknown");
             return Ok(Need {
                 line: format!("needs {needed}; what is free is not known ({reason})"),
                 warning: None,
@@ -31,7 +30,7 @@ impl Plan {
         };
         let place = match available.source {
             Source::Host => "this machine".to_owned(),
-            Source::Gpu => plan.device.clone(),
+            Source::Gpu => self.device.clone(),
             Source::Flag => "--memory".to_owned(),
         };
         let free = gib(available.free);
@@ -42,9 +41,9 @@ impl Plan {
                 warning: None,
             });
         }
-        let weights = plan.components.first().map_or(0, |weights| weights.bytes);
+        let weights = self.components.first().map_or(0, |weights| weights.bytes);
         let mut advice = Vec::new();
-        let four_bits = plan.four_bits_bytes.filter(|bytes| *bytes < plan.peak_bytes);
+        let four_bits = self.four_bits_bytes.filter(|bytes| *bytes < self.peak_bytes);
         if let Some(bytes) = four_bits {
             advice.push(format!("--load-in-4bit needs {}", gib(bytes)));
         }
@@ -57,23 +56,23 @@ impl Plan {
                 advice.push(format!("{key} up to {} would fit alone", grouped(most)));
             }
         }
-        if plan.device == "cpu" && config.model_name != STARTER {
+        if self.device == "cpu" && config.model_name != STARTER {
             advice.push("--device cuda uses a GPU".to_owned());
         }
         advice.push("`trainer plan` with the same flags shows the parts".to_owned());
         let advice = advice.join("; ");
         let why = match fit.max_conversations {
             _ if weights > available.free => format!("its weights alone take {}", gib(weights)),
-            0 => format!("with one conversation of {} tokens it takes more", plan.load.context),
+            0 => format!("with one conversation of {} tokens it takes more", self.load.context),
             _ => String::new(),
         };
         if !why.is_empty() {
             return Err(TrainError::Usage(format!(
                 "{} does not fit: {why}, and {free} are free on {} ({place}). {advice}",
-                plan.model, plan.device
+                self.model, self.device
             )));
         }
-        let short = match plan.load.batch > fit.max_conversations {
+        let short = match self.load.batch > fit.max_conversations {
             true => format!(
                 "; there is room for {most} conversations at once, and concurrency is {}",
                 config.concurrency

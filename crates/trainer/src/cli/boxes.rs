@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use cua_grpo_train::TrainError;
-use cua_grpo_train::config::{Flag, Resolved, TrainConfig, resolve_process};
+use cua_grpo_train::config::{Flag, Resolved, Sources, TrainConfig, resolve};
 use cua_grpo_train::layout::CONFIG;
 use cua_grpo_train::resume::{ResumeError, ResumePoint};
 use cua_grpo_train::run_dir::{copied_from, run_id};
@@ -75,7 +75,11 @@ impl Which {
         let run = point.map_err(no_run)?.map(|point| point.run_dir);
         let flags = Flag::assignments(&self.set)?;
         let file = run.as_deref().map(|run| run.join(CONFIG));
-        Ok((resolve_process(file, flags)?, run))
+        let sources = Sources {
+            saved: true,
+            ..Sources::process(file, flags)
+        };
+        Ok((resolve(&sources)?, run))
     }
 
     /// The label, where one run is meant. Boxes with it are to be ended where it `ends`.

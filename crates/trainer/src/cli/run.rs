@@ -4,7 +4,7 @@ use super::keys::{Also, KeyFlags, Offer};
 use clap::Args;
 use cua_grpo_train::TrainError;
 use cua_grpo_train::config::{
-    ConfigError, Configuration, Flag, Resolved, SftConfig, Sources, TrainConfig, read_yaml, resolve_over,
+    ConfigError, Configuration, Flag, Resolved, SftConfig, Sources, TrainConfig, read_yaml, resolve, resolve_over,
     resolve_process,
 };
 use cua_grpo_train::measured::Measured;
@@ -148,7 +148,7 @@ impl TrainArgs {
     /// that run unless `--config` names another, and the run folder stays the same unless `--output-dir` is given.
     pub fn load(&self) -> Result<(Resolved<TrainConfig>, Option<ResumePoint>), TrainError> {
         let resume = self.resume.as_deref().map(ResumePoint::find).transpose()?;
-        let mut file = self.config.clone();
+        let (mut file, mut saved) = (self.config.clone(), false);
         let mut flags = Vec::new();
         if let Some(point) = &resume {
             let (own, note) = point.config_file();
@@ -159,6 +159,7 @@ impl TrainArgs {
                 // Defaults in its place would be another run.
                 read_yaml::<TrainConfig>(&own)?;
             }
+            saved = file.is_none();
             file = file.or(Some(own));
             let value = point.run_dir.display().to_string();
             flags.push(Flag {
@@ -168,7 +169,11 @@ impl TrainArgs {
             });
         }
         flags.extend(self.flags()?);
-        Ok((resolve_process(file, flags)?, resume))
+        let sources = Sources {
+            saved,
+            ..Sources::process(file, flags)
+        };
+        Ok((resolve(&sources)?, resume))
     }
 
     /// The keys that were set by flags; `--set` wins over named flags. A project of Weights & Biases turns them on.
