@@ -1,7 +1,7 @@
 //! `cargo xtask ci`: everything that has to hold, cheapest checks first.
 
 use crate::command::{self, Outcome, cargo};
-use crate::{sdk_check, setup_cuda, tidy};
+use crate::{kernels, sdk_check, setup_cuda, tidy};
 use std::time::Instant;
 
 /// A named check.
@@ -22,6 +22,7 @@ const CHECKS: &[Check] = &[
     ("clippy with cuda", clippy_with_cuda),
     ("tests", || command::run(&cargo(), &["test", "--workspace"], &[])),
     ("official SDKs", sdk_check::in_ci),
+    ("kernels", kernels::in_ci),
     ("docs", || {
         let arguments = ["doc", "--workspace", "--no-deps", "--document-private-items"];
         command::run(

@@ -6,6 +6,8 @@ mod ci;
 mod circles;
 mod command;
 mod dependencies;
+mod fetched;
+mod kernels;
 mod licence;
 mod paths;
 mod sdk_check;
@@ -22,6 +24,7 @@ usage: cargo xtask TASK
   tidy            house rules: headers, file sizes, import circles, crate arrows, licences, duplicate versions
   setup-cuda      prepare a Debian machine for building with the cargo feature `cuda` [--dry-run]
   sdk-check       the official SDKs (PyPI, npm) call every method of an Android box on the simulator
+  kernels         the CUDA texts compile for every supported card (NVRTC from PyPI, no card needed)
   unify           write workspace-hack/Cargo.toml, by which all commands share one build of foreign crates
   bench-model     build and run the model benches, with the feature `cuda` for `--device cuda`; arguments are passed on
   bench-rollout   build and run the rollout benches; arguments are passed on";
@@ -34,6 +37,7 @@ fn main() -> ExitCode {
         Some("tidy") => tidy::run(),
         Some("unify") => unify::run(),
         Some("sdk-check") => sdk_check::run(rest),
+        Some("kernels") => kernels::run(),
         Some("setup-cuda") => setup_cuda::run(rest),
         Some(bench @ ("bench-rollout" | "bench-model")) => command::bench(bench, rest),
         other => {

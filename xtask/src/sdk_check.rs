@@ -2,6 +2,7 @@
 //! simulator. Their versions are pinned, and they lie in a cache under the target directory.
 
 use crate::command::{self, Outcome, cargo, root};
+use crate::fetched;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -54,49 +55,18 @@ pub fn in_ci() -> Outcome {
     }
 }
 
-/// The folder that cargo builds into.
-fn target() -> PathBuf {
-    let asked = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    root().join(asked.unwrap_or_else(|| "target".into()))
-}
-
 fn set_up() -> Result<Vec<Language>, String> {
-    let cache = target().join("sdk-check");
-    let wrong = |error: std::io::Error| format!("sdk-check: cannot use {}: {error}", cache.display());
-    std::fs::create_dir_all(&cache).map_err(wrong)?;
+    let cache = fetched::cache("sdk-check")?;
     Ok(vec![python(&cache)?, node(&cache)?])
 }
 
 /// The Python SDK in an environment of its own.
 fn python(cache: &Path) -> Result<Language, String> {
-    let folder = cache.join(PYTHON_SDK.replace("==", "-python-"));
-    let program = folder.join("bin/python");
-    if !folder.join("ready").exists() {
-        clear(&folder)?;
-        let shown = folder.display().to_string();
-        let make = || command::output("python3", &["-m", "venv", &shown]);
-        if make().is_err() {
-            // Debian has the module apart from the interpreter.
-            clear(&folder)?;
-            install(&["python3", "python3-venv"])?;
-            make().map_err(|error| format!("sdk-check: Python 3 with its module venv is missing: {error}"))?;
-        }
-        let pip = [
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            PYTHON_SDK,
-        ];
-        command::output(&program.display().to_string(), &pip)
-            .map_err(|error| format!("sdk-check: {PYTHON_SDK} cannot be had from PyPI: {error}"))?;
-        mark(&folder)?;
-    }
+    let folder = fetched::python("sdk-check", cache, PYTHON_SDK)?;
     Ok(Language {
         name: "Python",
         sdk: PYTHON_SDK,
-        program,
+        program: folder.join("bin/python"),
         folder,
         script: "xtask/sdk/check.py",
     })
@@ -106,11 +76,11 @@ fn python(cache: &Path) -> Result<Language, String> {
 fn node(cache: &Path) -> Result<Language, String> {
     let has = |name: &str| command::output(name, &["--version"]).is_ok();
     if !has("node") || !has("npm") {
-        install(&["nodejs", "npm"])?;
+        fetched::install("sdk-check", &["nodejs", "npm"])?;
     }
     let folder = cache.join(NODE_SDK.replace('@', "-node-"));
     if !folder.join("ready").exists() {
-        clear(&folder)?;
+        fetched::clear(&folder)?;
         let wrong = |error: std::io::Error| format!("sdk-check: cannot write {}: {error}", folder.display());
         std::fs::create_dir_all(&folder).map_err(wrong)?;
         std::fs::write(folder.join("package.json"), "{\"private\":true}\n").map_err(wrong)?;
@@ -127,7 +97,7 @@ fn node(cache: &Path) -> Result<Language, String> {
         ];
         command::output("npm", &npm)
             .map_err(|error| format!("sdk-check: {NODE_SDK} cannot be had from the npm registry: {error}"))?;
-        mark(&folder)?;
+        fetched::mark(&folder)?;
     }
     Ok(Language {
         name: "JavaScript",
@@ -136,34 +106,6 @@ fn node(cache: &Path) -> Result<Language, String> {
         folder,
         script: "xtask/sdk/check.mjs",
     })
-}
-
-/// Installs packages of Debian.
-fn install(packages: &[&str]) -> Outcome {
-    let missing = |error: String| {
-        let names = packages.join(" and ");
-        format!("sdk-check: {names} cannot be installed; install them yourself and run this again: {error}")
-    };
-    eprintln!("sdk-check: apt-get install {}", packages.join(" "));
-    // Old lists name packages that are gone; where they cannot be fetched, the installation tells.
-    let _ = command::as_root("apt-get", &["update", "-qq"]);
-    let arguments: Vec<&str> = ["install", "-y", "-qq", "--no-install-recommends"]
-        .into_iter()
-        .chain(packages.iter().copied())
-        .collect();
-    command::as_root("apt-get", &arguments).map_err(missing)
-}
-
-/// Removes what an earlier attempt has left.
-fn clear(folder: &Path) -> Outcome {
-    if folder.exists() {
-        std::fs::remove_dir_all(folder).map_err(|error| format!("cannot remove {}: {error}", folder.display()))?;
-    }
-    Ok(())
-}
-
-fn mark(folder: &Path) -> Outcome {
-    std::fs::write(folder.join("ready"), "").map_err(|error| format!("cannot write {}: {error}", folder.display()))
 }
 
 /// A simulator that ends with its standard input, and at the latest when this is dropped.
@@ -176,7 +118,7 @@ impl Simulator {
     fn start() -> Result<Self, String> {
         let build = ["build", "--quiet", "--package", "cua-grpo-sim", "--example", "serve"];
         command::run(&cargo(), &build, &[])?;
-        let program = target().join("debug/examples/serve");
+        let program = fetched::target().join("debug/examples/serve");
         let wrong = |error: std::io::Error| format!("sdk-check: cannot start {}: {error}", program.display());
         let child = Command::new(&program)
             .stdin(Stdio::piped())

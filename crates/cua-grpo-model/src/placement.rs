@@ -178,7 +178,8 @@ pub enum Decoding {
 }
 
 impl Decoding {
-    /// What decodes for `model`: the graph for plain dense layers in bf16 with heads of 64 or 128, on Hopper or newer.
+    /// What decodes for `model`: the graph for plain dense layers in bf16 with heads of 64 or 128, on a card of compute
+    /// capability 8.0 or newer.
     /// `plain`: tokens are drawn without rules, which only the host knows.
     pub fn of(model: &Qwen3Vl, plain: bool) -> Self {
         let device = model.device();

@@ -4,7 +4,9 @@ use crate::batch::ImageCache;
 use crate::model::Trainable;
 use crate::score::{RowScores, ScoreTape, score_rows_by_blocks_with, score_rows_with};
 use crate::{ModelError, Qwen3Vl};
+use burn::tensor::Tensor;
 use cua_grpo_core::Row;
+use cua_grpo_kernels::Kept;
 use std::sync::Arc;
 
 /// The policy and its reference, which is the same weights without the adapter.
@@ -13,6 +15,7 @@ pub struct Policy {
     model: Qwen3Vl,
     images: Arc<ImageCache>,
     entropy_gradient: bool,
+    keep: fn(&Tensor<2>) -> Kept,
 }
 
 impl Policy {
@@ -22,7 +25,14 @@ impl Policy {
             model,
             images,
             entropy_gradient: false,
+            keep: Kept::here,
         }
+    }
+
+    /// Where the inputs of blocks wait for the backward pass of [`Policy::score_by_blocks`]: in the memory of the host, or
+    /// on the card. No bit of a result depends on it.
+    pub fn offload_activations(&mut self, wanted: bool) {
+        self.keep = if wanted { Kept::offloaded } else { Kept::here };
     }
 
     /// A copy whose scores have a gradient of the entropies too, where `wanted`; it costs the memory of the logits.
@@ -89,6 +99,7 @@ impl Policy {
     /// # Errors
     /// As [`score_rows_with`].
     pub fn score_by_blocks(&self, rows: &[&Row], temperature: f32) -> Result<(RowScores, ScoreTape), ModelError> {
-        score_rows_by_blocks_with(&self.model, &self.images, rows, temperature, self.entropy_gradient)
+        let gradient = self.entropy_gradient;
+        score_rows_by_blocks_with(&self.model, &self.images, rows, temperature, gradient, self.keep)
     }
 }

@@ -9,7 +9,7 @@ use crate::vision::TowerTape;
 use crate::{ModelError, Qwen3Vl};
 use burn::tensor::{Int, Tensor};
 use cua_grpo_core::Row;
-use cua_grpo_kernels::{self as kernels, TokenScores, token_scores, token_scores_with_entropy};
+use cua_grpo_kernels::{self as kernels, Kept, TokenScores, token_scores, token_scores_with_entropy};
 
 /// Rows of logits that are held at once.
 pub(crate) const CHUNK_ROWS: usize = 2048;
@@ -76,11 +76,11 @@ pub fn score_rows_by_blocks(
     rows: &[&Row],
     temperature: f32,
 ) -> Result<(RowScores, ScoreTape), ModelError> {
-    score_rows_by_blocks_with(model, images, rows, temperature, false)
+    score_rows_by_blocks_with(model, images, rows, temperature, false, Kept::here)
 }
 
 /// As [`score_rows_by_blocks`]; [`ScoreTape::backward_with`] takes a gradient of the entropies where `entropy_gradient`
-/// says so.
+/// says so, and `keep` says where the inputs of the blocks wait: [`Kept::here`] or [`Kept::offloaded`].
 ///
 /// # Errors
 /// As [`score_rows`].
@@ -90,6 +90,7 @@ pub fn score_rows_by_blocks_with(
     rows: &[&Row],
     temperature: f32,
     entropy_gradient: bool,
+    keep: fn(&Tensor<2>) -> Kept,
 ) -> Result<(RowScores, ScoreTape), ModelError> {
     let batch = assemble(model, images, rows)?;
     let targets = Targets::of(model, rows, &batch)?;
@@ -97,11 +98,11 @@ pub fn score_rows_by_blocks_with(
     let mut tower = None;
     if let Some(index) = &batch.visual {
         let images: Vec<&Pixels> = batch.pixels.iter().map(AsRef::as_ref).collect();
-        let (features, tape) = model.visual.forward_blocks(&images);
+        let (features, tape) = model.visual.forward_blocks(&images, keep);
         input.vision = Some((features, index.clone()));
         tower = Some(tape);
     }
-    let (last, decoder) = model.language_model.forward_blocks(input);
+    let (last, decoder) = model.language_model.forward_blocks(input, keep);
     let last = last.select(0, targets.before.clone()).autodiff().require_grad();
     let hidden = model.language_model.finish(last.clone());
     let RowScores { logprobs, entropies } = targets.score(model, hidden, temperature, entropy_gradient);

@@ -157,7 +157,8 @@ fn gradients_of_entropies_are_the_same_by_blocks() {
         }
     });
 
-    let (scores, tape) = score_rows_by_blocks_with(&model, &images(set), &rows, 1.0, true).unwrap();
+    let (scores, tape) =
+        score_rows_by_blocks_with(&model, &images(set), &rows, 1.0, true, cua_grpo_kernels::Kept::here).unwrap();
     let [logprobs, entropies] = [scores.logprobs, scores.entropies].map(|tensor| tensor.autodiff().require_grad());
     let found = loss(logprobs.clone(), entropies.clone()).backward();
     let [of_logprobs, of_entropies] = [logprobs, entropies].map(|leaf| leaf.grad(&found).unwrap());

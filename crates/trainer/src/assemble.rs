@@ -52,8 +52,10 @@ pub fn load(
     let model = folder.weights(&device, &config.placement()).mendable(&what)?;
     let images = config.batches().episodes() * (config.max_staleness + 1) * config.max_turns;
     let images = ImageCache::new(renderer.images().clone(), images.max(256));
+    let mut policy = Policy::new(model, Arc::new(images));
+    policy.offload_activations(config.activation_offloading);
     Ok(Loaded {
-        policy: Policy::new(model, Arc::new(images)),
+        policy,
         renderer: Arc::new(renderer),
     })
 }

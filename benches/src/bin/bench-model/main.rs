@@ -61,6 +61,12 @@ struct Arguments {
     /// Training shapes: rows x text tokens
     #[arg(long, value_delimiter = ',', default_values = ["1x7000", "4x2048"])]
     train_shapes: Vec<String>,
+    /// Steps of a training shape that are measured, after one that is not
+    #[arg(long, default_value_t = 3)]
+    train_steps: usize,
+    /// Keep the inputs of blocks in the host's memory until the backward pass of training
+    #[arg(long)]
+    activation_offloading: bool,
     /// Turns of a conversation, for `--mode turns`
     #[arg(long, default_value_t = 4)]
     turns: usize,
@@ -163,7 +169,8 @@ fn main() -> Result<()> {
         if arguments.lora_rank == 0 {
             train::adapters(&mut model, 16)?;
         }
-        train::measure(&model, &what, &arguments.train_shapes)?;
+        let (shapes, offload) = (&arguments.train_shapes, arguments.activation_offloading);
+        train::measure(&model, &what, shapes, offload, arguments.train_steps)?;
     }
     Ok(())
 }

@@ -11,9 +11,6 @@ use cua_grpo_model::{Policy, Qwen3Vl, Trainable};
 use cua_grpo_train::learner::Learner;
 use std::time::Instant;
 
-/// Steps of a measurement; the median of all but the first counts.
-const STEPS: usize = 4;
-
 /// Attaches fresh adapters of rank `rank` to every linear map of both towers.
 pub fn adapters(model: &mut Qwen3Vl, rank: usize) -> Result<()> {
     let config = LoraConfig::new(rank, 2.0 * rank as f64, Targets::Pattern("all-linear".to_owned()));
@@ -21,26 +18,28 @@ pub fn adapters(model: &mut Qwen3Vl, rank: usize) -> Result<()> {
     Ok(())
 }
 
-/// Measures each shape `ROWSxTEXT`.
-pub fn measure(model: &Qwen3Vl, what: &Workload, shapes: &[String]) -> Result<()> {
-    let policy = Policy::new(model.clone(), what.images.clone());
+/// Measures each shape `ROWSxTEXT`, with the inputs of blocks in the memory of the host where they are to `offload`: the
+/// median of `steps` after one that is not counted.
+pub fn measure(model: &Qwen3Vl, what: &Workload, shapes: &[String], offload: bool, steps: usize) -> Result<()> {
+    let mut policy = Policy::new(model.clone(), what.images.clone());
+    policy.offload_activations(offload);
     let mut learner = Learner::new(policy, Trainable::Adapter, AdamWConfig::default(), 1.0)?;
     for shape in shapes {
         let sides = shape.split_once('x').map(|(rows, text)| (rows.parse(), text.parse()));
         let Some((Ok(rows), Ok(text))) = sides else {
             bail!("--train-shapes {shape}: expected ROWSxTEXT, as 4x2048");
         };
-        one(&mut learner, what, rows, text)?;
+        one(&mut learner, what, rows, text, steps)?;
     }
     Ok(())
 }
 
-fn one(learner: &mut Learner, what: &Workload, count: usize, text: usize) -> Result<()> {
+fn one(learner: &mut Learner, what: &Workload, count: usize, text: usize, steps: usize) -> Result<()> {
     let device = learner.policy.model().device();
     let rows: Vec<Row> = (0..count).map(|number| what.row(text, number)).collect();
     let rows: Vec<&Row> = rows.iter().collect();
     let mut seconds = Vec::new();
-    for _ in 0..STEPS {
+    for _ in 0..=steps {
         device.sync()?;
         let start = Instant::now();
         let (scores, tape) = learner.policy.score_by_blocks(&rows, 1.0)?;

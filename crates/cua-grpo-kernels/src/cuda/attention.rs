@@ -2,9 +2,8 @@
 
 use super::error::CudaError;
 use super::heads::{Heads, heads_first};
-use super::module::Source;
 use super::section::{Address, Arguments, Section, section};
-use super::source;
+use super::source::{self, Source};
 use super::tensor::empty;
 use burn::tensor::DType;
 use burn_cubecl::kernel::cast;

@@ -27,10 +27,10 @@ pub fn memory(device: &Device) -> Result<(usize, usize), CudaError> {
     })
 }
 
-/// Whether `device` is a card that runs a [`super::Decoder`]: its draw needs clusters of blocks, compute capability 9.0.
+/// Whether `device` is a card that runs our kernels, a [`super::Decoder`] among them: compute capability 8.0 and newer.
 pub fn decodes(device: &Device) -> bool {
     let Ok(probe) = primitive(&Tensor::<1>::zeros([1], device)) else {
         return false;
     };
-    try_section(&probe.client, |cx| Ok(cx.gpu.chains)).unwrap_or(false)
+    try_section(&probe.client, |_| Ok(())).is_ok()
 }

@@ -165,7 +165,7 @@ pub(super) fn backward(grad: CubeTensor, saved: &Saved) -> CubeTensor {
             if narrowed {
                 let count = chunk.rows * vocab;
                 let mut arguments = Arguments::default().address(pnarrow).address(pbuffer).long(count);
-                let blocks = count.div_ceil(256 * 8).min(8 * cx.gpu.multiprocessors);
+                let blocks = count.div_ceil(256 * 8).min(8 * cx.gpu.card.multiprocessors);
                 let kernel = source::pointwise(DType::BF16);
                 cx.launch(kernel, "cast_f32_to_bf16", [blocks, 1, 1], 256, 0, &mut arguments)?;
                 d_logits = pnarrow;

@@ -20,7 +20,7 @@ fn expanded(weight: &Weight<Cube>, dtype: DType) -> CubeTensor {
             let count = shape[0] * shape[1];
             section([&out, codes, absmax], move |cx, addresses| {
                 let mut arguments = Arguments::addresses(addresses).long(count);
-                let blocks = count.div_ceil(256 * 8).min(16 * cx.gpu.multiprocessors);
+                let blocks = count.div_ceil(256 * 8).min(16 * cx.gpu.card.multiprocessors);
                 let kernel = source::nf4(dtype);
                 cx.launch(kernel, "nf4_dequantise", [blocks, 1, 1], 256, 0, &mut arguments)
             });

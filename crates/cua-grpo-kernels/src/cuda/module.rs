@@ -1,38 +1,14 @@
 //! CUDA C++ texts to loaded kernels: compiled with NVRTC when first used, the machine code kept in a cache folder.
 
+use super::capability::Capability;
 use super::error::{CudaError, Named};
+use super::source::Source;
 use cudarc::driver::{result as driver, sys as cu};
 use cudarc::nvrtc::{result as nvrtc, sys as nv};
 use std::collections::HashMap;
 use std::ffi::{CString, c_void};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
-
-/// A text of this crate with the macros it is compiled with.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Source {
-    /// File name, for messages.
-    pub name: &'static str,
-    /// CUDA C++.
-    pub text: &'static str,
-    /// Options such as `-DT_BF16`.
-    pub options: &'static [&'static str],
-}
-
-/// Each name belongs to one text, so that a lookup at every launch need not read it.
-impl PartialEq for Source {
-    fn eq(&self, other: &Self) -> bool {
-        (self.name, self.options) == (other.name, other.options)
-    }
-}
-
-impl Eq for Source {}
-
-impl Hash for Source {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        (self.name, self.options).hash(state);
-    }
-}
 
 /// A kernel, and what it was told so far.
 #[derive(Clone, Copy)]
@@ -45,13 +21,22 @@ struct Function {
 }
 
 /// The kernels that were loaded so far.
-#[derive(Default)]
 pub(crate) struct Modules {
+    card: Capability,
     modules: HashMap<Source, cu::CUmodule>,
     functions: HashMap<(Source, &'static str), Function>,
 }
 
 impl Modules {
+    /// None yet, for this card.
+    pub fn new(card: Capability) -> Self {
+        Self {
+            card,
+            modules: HashMap::new(),
+            functions: HashMap::new(),
+        }
+    }
+
     /// The kernel `name` of `source`. With more than 48 KiB of shared memory the kernel is told so. A `link` of a chain of
     /// launches prefers shared memory: two kernels run on a multiprocessor at once only if they want it divided alike.
     pub fn function(
@@ -68,8 +53,8 @@ impl Modules {
         let module = match self.modules.get(&source) {
             Some(&module) => module,
             None => {
-                let image = machine_code(source)?;
-                // SAFETY: the image is a cubin as the compiler gave it; loading copies it.
+                let image = image(source, &self.card)?;
+                // SAFETY: the image is as the compiler gave it, its text ends in 0; loading copies it.
                 let module = unsafe { driver::module::load_data(image.as_ptr().cast::<c_void>()) };
                 let module = module.named(&format!("load {}", source.name))?;
                 self.modules.insert(source, module);
@@ -108,10 +93,10 @@ const WITHOUT_ASKING: usize = 48 << 10;
 // SAFETY: modules and functions are handles of the context, valid on every thread where it is current.
 unsafe impl Send for Modules {}
 
-/// The machine code of `source` for the current card, from the cache where it is there.
-fn machine_code(source: Source) -> Result<Vec<u8>, CudaError> {
+/// What the driver loads of `source`, from the cache where it is there.
+fn image(source: Source, card: &Capability) -> Result<Vec<u8>, CudaError> {
     let mut options = vec![
-        format!("--gpu-architecture={}", architecture()?),
+        format!("--gpu-architecture={}", card.architecture()),
         "-std=c++17".to_owned(),
     ];
     options.extend(source.options.iter().map(|option| (*option).to_owned()));
@@ -126,7 +111,7 @@ fn machine_code(source: Source) -> Result<Vec<u8>, CudaError> {
     if let Some(image) = file.as_ref().and_then(|file| std::fs::read(file).ok()) {
         return Ok(image);
     }
-    let image = compile(source, &options)?;
+    let image = compile(source, &options, card.translates())?;
     if let Some(file) = file {
         // The cache only saves time: a folder that cannot be written costs the compilation at the next start.
         let partial = file.with_extension(format!("partial-{}", std::process::id()));
@@ -136,7 +121,7 @@ fn machine_code(source: Source) -> Result<Vec<u8>, CudaError> {
     Ok(image)
 }
 
-fn compile(source: Source, options: &[String]) -> Result<Vec<u8>, CudaError> {
+fn compile(source: Source, options: &[String], translates: bool) -> Result<Vec<u8>, CudaError> {
     let text = CString::new(source.text).named("kernel text")?;
     let name = CString::new(source.name).named("kernel name")?;
     let program = nvrtc::create_program(&text, Some(&name)).named("nvrtcCreateProgram")?;
@@ -149,47 +134,21 @@ fn compile(source: Source, options: &[String]) -> Result<Vec<u8>, CudaError> {
             let call = format!("compile {}: {}", source.name, String::from_utf8_lossy(&log));
             return Err(CudaError::new(call, error));
         }
+        let (size_of, copy): (unsafe fn(_, _) -> _, unsafe fn(_, _) -> _) = match translates {
+            true => (nv::nvrtcGetPTXSize, nv::nvrtcGetPTX),
+            false => (nv::nvrtcGetCUBINSize, nv::nvrtcGetCUBIN),
+        };
         let mut size = 0usize;
-        nv::nvrtcGetCUBINSize(program, &mut size)
+        size_of(program, &mut size)
             .result()
-            .named("nvrtcGetCUBINSize")?;
+            .named("size of the compiled kernels")?;
         let mut image = vec![0u8; size];
-        nv::nvrtcGetCUBIN(program, image.as_mut_ptr().cast())
+        copy(program, image.as_mut_ptr().cast())
             .result()
-            .named("nvrtcGetCUBIN")?;
+            .named("compiled kernels")?;
         nvrtc::destroy_program(program).named("nvrtcDestroyProgram")?;
         Ok(image)
     }
-}
-
-/// `sm_90a` on Hopper (whose own instructions need the `a`), `sm_XY` elsewhere.
-fn architecture() -> Result<String, CudaError> {
-    let mut device = 0;
-    let (mut major, mut minor) = (0, 0);
-    use cu::CUdevice_attribute_enum::{
-        CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR as MAJOR, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR as MINOR,
-    };
-    // SAFETY: a context is current on the device thread, and all pointers are valid.
-    unsafe {
-        cu::cuCtxGetDevice(&mut device).result().named("cuCtxGetDevice")?;
-        cu::cuDeviceGetAttribute(&mut major, MAJOR, device)
-            .result()
-            .named("compute capability")?;
-        cu::cuDeviceGetAttribute(&mut minor, MINOR, device)
-            .result()
-            .named("compute capability")?;
-    }
-    if major < 8 {
-        return Err(CudaError::new(
-            "the CUDA kernels need compute capability 8.0 (bf16 matrix units)",
-            format!("{major}.{minor}"),
-        ));
-    }
-    Ok(if major == 9 {
-        "sm_90a".to_owned()
-    } else {
-        format!("sm_{major}{minor}")
-    })
 }
 
 /// `CUA_GRPO_KERNEL_CACHE`, or a folder below the user's cache folder.

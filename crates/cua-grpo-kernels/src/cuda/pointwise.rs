@@ -21,7 +21,7 @@ fn over(
     mut arguments: Arguments,
 ) -> Result<(), CudaError> {
     let per_thread = 16 / dtype.size();
-    let blocks = count.div_ceil(BLOCK * per_thread).min(8 * cx.gpu.multiprocessors);
+    let blocks = count.div_ceil(BLOCK * per_thread).min(8 * cx.gpu.card.multiprocessors);
     cx.launch(source::pointwise(dtype), name, [blocks, 1, 1], BLOCK, 0, &mut arguments)
 }
 

@@ -1,7 +1,7 @@
 //! Element types, conversions, 16-byte accesses and reductions shared by the kernels beside this file.
 //
 // Not compiled alone: the text of this file goes in front of the text of norm.cu, pointwise.cu, rotary.cu, sample.cu,
-// scores.cu, lora.cu or nf4.cu, and NVRTC compiles the two as one (`-std=c++17 --gpu-architecture=sm_90a`; no include
+// scores.cu, lora.cu or nf4.cu, and NVRTC compiles the two as one (`-std=c++17`, for the card that there is; no include
 // path: nothing is included). Everything that is PTX is here, so that the other files are plain C++.
 //
 // Macros:
@@ -99,7 +99,10 @@ __device__ __forceinline__ void barrier_wait(int id, int threads) {
     asm volatile("barrier.cta.sync %0, %1;" ::"r"(id), "r"(threads) : "memory");
 }
 
-// ---- thread block clusters ----
+// ---- thread block clusters; where the card has none, a block is alone in its cluster ----
+
+#if __CUDA_ARCH__ >= 900
+#define CLUSTERS 1
 
 /// Number of this block in its cluster.
 __device__ __forceinline__ u32 cluster_rank() {
@@ -119,6 +122,13 @@ __device__ __forceinline__ void cluster_store(float *slot, u32 rank, float value
     asm volatile("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(there) : "r"(here), "r"(rank));
     asm volatile("st.shared::cluster.f32 [%0], %1;" ::"r"(there), "f"(value) : "memory");
 }
+#else
+#define CLUSTERS 0
+
+__device__ __forceinline__ u32 cluster_rank() { return 0; }
+__device__ __forceinline__ void cluster_sync() { __syncthreads(); }
+__device__ __forceinline__ void cluster_store(float *slot, u32, float value) { *slot = value; }
+#endif
 
 // ---- a chain of launches: the next kernel starts while this one runs, and waits for its results itself ----
 

@@ -14,10 +14,10 @@
 //     ..._bf16: maps.weight is [n, k] in bf16, k a multiple of 64.
 //     ..._far reads x where it lies (no norm then); the others keep it in shared memory.
 //     All addresses but those of adapters 16-byte aligned.
-//     n is a multiple of 16. Grid: min(tiles, 2 multiprocessors), once the multiprocessors where a block has more than 115712
-//     bytes; the tiles are n / 16 a map, n / 8 in mode 2. With an adapter the blocks wait for the first half of them.
+//     n is a multiple of 16. Grid: min(tiles, 2 multiprocessors), once the multiprocessors where two blocks find no room on
+//     one; the tiles are n / 16 a map, n / 8 in mode 2. With an adapter the blocks wait for the first half of them.
 //     Block 320. Dynamic shared memory, in bytes:
-//     (nf4 88064, bf16 65536) + (far 0, else m (2 k + 16)) + (norm 2 k) + 1024 m + 384 + 4 ranks m, at most 232448.
+//     (nf4 88064, bf16 65536) + (far 0, else m (2 k + 16)) + (norm 2 k) + 1024 m + 384 + 4 ranks m.
 // Two launches on the same input give the same bits.
 
 /// Copies x to shared memory, normalised where there is a norm. All threads; ends with a barrier.

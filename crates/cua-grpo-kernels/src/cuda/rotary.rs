@@ -40,7 +40,7 @@ impl Rotation {
             .float(self.sign)
             .int(0);
         let count = batch * heads * time * width;
-        let blocks = count.div_ceil(BLOCK * 8).min(8 * cx.gpu.multiprocessors);
+        let blocks = count.div_ceil(BLOCK * 8).min(8 * cx.gpu.card.multiprocessors);
         let kernel = source::rotary(self.dtype);
         cx.launch(kernel, "rotary", [blocks, 1, 1], BLOCK, 0, &mut arguments)
     }

@@ -1,7 +1,8 @@
 //! Which calls of the crate's functions the CUDA bodies take: `None` leaves a call to the other bodies.
 
-use super::tensor::{cube, dispatched, primitive};
-use super::{attention, linear, rotary};
+use super::park::Parked;
+use super::tensor::{cube, dense, dispatched, primitive};
+use super::{attention, linear, park, rotary};
 use crate::mask::Mask;
 use crate::ops::{self, Gelu, Op};
 use crate::route::heads_fit;
@@ -145,6 +146,17 @@ pub(crate) fn attention(q: &Tensor<4>, parts: &[(Tensor<4>, Tensor<4>)], mask: &
         }
         .run()
     })
+}
+
+/// Copies `x` to the host, see [`crate::Kept`]. What stays on the card is one element, which tells the device.
+pub(crate) fn park(x: &Tensor<2>) -> Option<Parked> {
+    if !takes(x) {
+        return None;
+    }
+    let plain = x.clone().without_autodiff();
+    let dense = dense(primitive(&plain).ok()?, x.dtype());
+    let like = Tensor::<2>::zeros([1, 1], (&plain.device(), x.dtype()));
+    Some(park::park(&dense, x.dims(), like))
 }
 
 /// The product of the last two axes, in f32.

@@ -5,8 +5,9 @@
 // sample(int *token, float *logprob_kept, float *logprob_tempered, float *logprob_plain, float *kept_mass,
 //        const T *logits, i64 row_stride, int vocab, const float *temperature, const int *top_k, const float *top_p,
 //        const u64 *seed, const int *step)
-//     A cluster of 8 blocks serves a row: grid 8 * rows, block 512, dynamic shared memory 0, compute capability 9.0.
-//     vocab <= 8 * 512 * SAMPLE_SLOTS (163840 as it stands; a larger one makes the kernel trap).
+//     From compute capability 9.0 on a cluster of 8 blocks serves a row and holds its logits in registers: grid 8 * rows,
+//     block 512, vocab <= 8 * 512 * SAMPLE_SLOTS (163840 as it stands; a larger one makes the kernel trap). Below it one
+//     block serves a row and reads the logits in every round: grid rows, block 1024, any vocab. Dynamic shared memory 0.
 //     All arrays but logits have one entry a row and are read on the device, so a captured launch can be replayed:
 //     temperature <= 0: the first of the largest logits; top_k <= 0: no limit; top_p >= 1: no limit. The order is
 //     temperature, top-k, top-p over what top-k kept. A token is kept when fewer than top_k tokens have a larger logit
@@ -31,19 +32,93 @@
 //     finished row write that column again and again: it is behind the row's tokens, but for 3. active[0] = rows that go on.
 
 #ifndef SAMPLE_SLOTS
-#define SAMPLE_SLOTS 40
+#define SAMPLE_SLOTS 40 // logits a thread holds
 #endif
 
+constexpr float LOG2E = 1.4426950408889634f;
+
+#if CLUSTERS
 constexpr int SAMPLE_THREADS = 512;
-constexpr int SAMPLE_WARPS = SAMPLE_THREADS / 32;
 constexpr int SAMPLE_CLUSTER = 8;
-constexpr int SLOTS = SAMPLE_SLOTS; // logits a thread holds
+constexpr int TRIES = 3; // keys that a round of the search tries
+#define SAMPLE_CLUSTERED __cluster_dims__(8, 1, 1)
+#else
+constexpr int SAMPLE_THREADS = 1024;
+constexpr int SAMPLE_CLUSTER = 1;
+constexpr int TRIES = 7; // a round reads all logits: fewer rounds, more work in each
+#define SAMPLE_CLUSTERED
+#endif
+constexpr int SAMPLE_WARPS = SAMPLE_THREADS / 32;
 
 /// What the blocks of a cluster hand each other; two copies of `slots`, so that one barrier a round is enough.
 struct SampleShared {
-    float warps[3][SAMPLE_WARPS];
-    float slots[2][3][SAMPLE_CLUSTER];
+    float warps[TRIES][SAMPLE_WARPS];
+    float slots[2][TRIES][SAMPLE_CLUSTER];
     u64 warp_mass[SAMPLE_WARPS];
+};
+
+/// Pack number `pack` of a thread: where it starts in the row. Pack p of a row belongs to thread p % (all threads of the row).
+__device__ __forceinline__ int pack_start(int pack) {
+    return ((pack * SAMPLE_CLUSTER + (int)cluster_rank()) * SAMPLE_THREADS + (int)threadIdx.x) * PACK;
+}
+
+/// The logits of a row that are this thread's, and their weights relative to the largest.
+struct Logits {
+    const T *from;
+    int vocab;
+    bool wide;
+
+    __device__ __forceinline__ void read(int start, float (&value)[PACK]) const {
+        if (wide && start + PACK <= vocab) {
+            load<PACK>(from + start, value);
+        } else {
+#pragma unroll
+            for (int i = 0; i < PACK; i++) value[i] = start + i < vocab ? to_float(from[start + i]) : minus_infinity();
+        }
+    }
+
+#if CLUSTERS
+    static constexpr int SLOTS = SAMPLE_SLOTS;
+    float logit[SLOTS], weight[SLOTS];
+
+    __device__ __forceinline__ Logits(const T *from, int vocab, bool wide) : from(from), vocab(vocab), wide(wide) {
+        if (vocab > SAMPLE_CLUSTER * SAMPLE_THREADS * SLOTS) __trap();
+#pragma unroll
+        for (int s = 0; s < SLOTS; s += PACK) {
+            float value[PACK];
+            read(pack_start(s / PACK), value);
+#pragma unroll
+            for (int i = 0; i < PACK; i++) logit[s + i] = value[i];
+        }
+    }
+
+    __device__ __forceinline__ void weigh(float best, float scale) {
+#pragma unroll
+        for (int s = 0; s < SLOTS; s++) weight[s] = exp2_fast((logit[s] - best) * scale * LOG2E);
+    }
+
+    /// f(logit, weight, place in the row), in the order of the places; weights once `weigh` was called.
+    template <class F> __device__ __forceinline__ void each(F f) const {
+#pragma unroll
+        for (int s = 0; s < SLOTS; s++) f(logit[s], weight[s], pack_start(s / PACK) + s % PACK);
+    }
+#else
+    float best, scale;
+
+    __device__ __forceinline__ Logits(const T *from, int vocab, bool wide) : from(from), vocab(vocab), wide(wide), best(0.0f), scale(0.0f) {}
+
+    __device__ __forceinline__ void weigh(float largest, float inverse) { best = largest, scale = inverse; }
+
+    template <class F> __device__ __forceinline__ void each(F f) const {
+#pragma unroll 4
+        for (int start = pack_start(0); start < vocab; start += SAMPLE_THREADS * PACK) {
+            float value[PACK];
+            read(start, value);
+#pragma unroll
+            for (int i = 0; i < PACK; i++) f(value[i], exp2_fast((value[i] - best) * scale * LOG2E), start + i);
+        }
+    }
+#endif
 };
 
 /// Sums each of `x` over the cluster; every thread gets the same bits.
@@ -87,32 +162,31 @@ __device__ __forceinline__ float key_to_float(u32 key) {
 }
 
 /// The smallest key above `low` whose larger logits count (or, MASS, weigh) less than `limit`; `high` is known to be one.
-/// Three keys are tried a round, which divides the interval by four.
+/// TRIES keys are tried a round, which divides the interval by one more.
 template <bool MASS>
-__device__ __forceinline__ u32 smallest_kept(const float (&logit)[SLOTS], const float (&weight)[SLOTS], u32 low, u32 high,
-                                             float limit, SampleShared &shared, int &round) {
+__device__ __forceinline__ u32 smallest_kept(const Logits &logits, u32 low, u32 high, float limit, SampleShared &shared,
+                                             int &round) {
     while (high - low > 1) {
-        u32 key[3];
-        float above[3] = {0.0f, 0.0f, 0.0f}, value[3];
+        u32 key[TRIES];
+        float above[TRIES] = {}, value[TRIES];
 #pragma unroll
-        for (int i = 0; i < 3; i++) {
-            u32 step = (u32)((u64)(high - low) * (i + 1) / 4);
+        for (int i = 0; i < TRIES; i++) {
+            u32 step = (u32)((u64)(high - low) * (i + 1) / (TRIES + 1));
             key[i] = low + (step > 0 ? step : 1);
             value[i] = key_to_float(key[i]);
         }
+        logits.each([&](float logit, float weight, int) {
 #pragma unroll
-        for (int s = 0; s < SLOTS; s++) {
-#pragma unroll
-            for (int i = 0; i < 3; i++)
-                if (logit[s] > value[i]) above[i] += MASS ? weight[s] : 1.0f;
-        }
-        cluster_sums<3>(above, shared, round);
+            for (int i = 0; i < TRIES; i++)
+                if (logit > value[i]) above[i] += MASS ? weight : 1.0f;
+        });
+        cluster_sums<TRIES>(above, shared, round);
         u32 next_low = low, next_high = high;
 #pragma unroll
-        for (int i = 2; i >= 0; i--)
+        for (int i = TRIES - 1; i >= 0; i--)
             if (above[i] < limit) next_high = key[i];
 #pragma unroll
-        for (int i = 0; i < 3; i++)
+        for (int i = 0; i < TRIES; i++)
             if (!(above[i] < limit)) next_low = key[i];
         low = next_low, high = next_high;
     }
@@ -135,40 +209,24 @@ __device__ __forceinline__ u64 philox(u64 key, u32 counter) {
 /// A weight in 0 .. 1 as a whole number of 2^-40: sums of these are exact in any order.
 __device__ __forceinline__ u64 fixed_point(float weight) { return (u64)(weight * 1099511627776.0f); }
 
-extern "C" __global__ void __launch_bounds__(SAMPLE_THREADS, 1) __cluster_dims__(8, 1, 1)
+extern "C" __global__ void __launch_bounds__(SAMPLE_THREADS, 1) SAMPLE_CLUSTERED
     sample(int *token, float *logprob_kept, float *logprob_tempered, float *logprob_plain, float *kept_mass,
-           const T *logits, i64 row_stride, int vocab, const float *temperature, const int *top_k, const float *top_p,
+           const T *all, i64 row_stride, int vocab, const float *temperature, const int *top_k, const float *top_p,
            const u64 *seed, const int *step) {
     __shared__ SampleShared shared;
     let_next_start();
     wait_for_previous();
-    if (vocab > SAMPLE_CLUSTER * SAMPLE_THREADS * SLOTS) __trap();
     int row = blockIdx.x / SAMPLE_CLUSTER, block = cluster_rank(), round = 0;
     int thread = threadIdx.x, lane = thread & 31, warp = thread >> 5;
-    const T *from = logits + row * row_stride;
     cluster_sync(); // every block has started before the first remote store
 
-    // 1. The thread's logits: pack p of the row belongs to thread p % 4096 of the cluster; the largest, and where.
-    float logit[SLOTS], weight[SLOTS];
-    bool wide = aligned16(logits) && packs(row_stride);
+    // 1. The thread's logits; the largest, and where.
+    Logits logits(all + row * row_stride, vocab, aligned16(all) && packs(row_stride));
     float best = minus_infinity();
     int best_index = vocab;
-#pragma unroll
-    for (int s = 0; s < SLOTS; s += PACK) {
-        int start = ((s / PACK * SAMPLE_CLUSTER + block) * SAMPLE_THREADS + thread) * PACK;
-        float value[PACK];
-        if (wide && start + PACK <= vocab) {
-            load<PACK>(from + start, value);
-        } else {
-#pragma unroll
-            for (int i = 0; i < PACK; i++) value[i] = start + i < vocab ? to_float(from[start + i]) : minus_infinity();
-        }
-#pragma unroll
-        for (int i = 0; i < PACK; i++) {
-            logit[s + i] = value[i];
-            if (value[i] > best) best = value[i], best_index = start + i;
-        }
-    }
+    logits.each([&](float logit, float, int place) {
+        if (logit > best) best = logit, best_index = place;
+    });
 #pragma unroll
     for (int stride = 16; stride > 0; stride >>= 1) {
         float other = __shfl_xor_sync(FULL_WARP, best, stride);
@@ -198,16 +256,14 @@ extern "C" __global__ void __launch_bounds__(SAMPLE_THREADS, 1) __cluster_dims__
     round ^= 1;
 
     // 2. Weights relative to the largest, and both normalisers.
-    const float log2e = 1.4426950408889634f;
     bool greedy = !(temperature[row] > 0.0f);
     float inverse = greedy ? 1.0f : 1.0f / temperature[row];
     float total[2] = {0.0f, 0.0f}; // at the temperature, at 1
-#pragma unroll
-    for (int s = 0; s < SLOTS; s++) {
-        weight[s] = exp2_fast((logit[s] - best) * inverse * log2e);
-        total[0] += weight[s];
-        total[1] += exp2_fast((logit[s] - best) * log2e);
-    }
+    logits.weigh(best, inverse);
+    logits.each([&](float logit, float weight, int) {
+        total[0] += weight;
+        total[1] += exp2_fast((logit - best) * LOG2E);
+    });
     cluster_sums<2>(total, shared, round);
     if (greedy) {
         if (block == 0 && thread == 0) {
@@ -222,23 +278,23 @@ extern "C" __global__ void __launch_bounds__(SAMPLE_THREADS, 1) __cluster_dims__
     // 3. The smallest logit that is kept.
     u32 low = float_to_key(minus_infinity()) - 1, high = float_to_key(best), lowest = low + 1;
     if (top_k[row] > 0 && top_k[row] < vocab)
-        lowest = smallest_kept<false>(logit, weight, low, high, (float)top_k[row], shared, round);
+        lowest = smallest_kept<false>(logits, low, high, (float)top_k[row], shared, round);
     if (top_p[row] < 1.0f) {
         float inside[1] = {0.0f};
         float edge = key_to_float(lowest);
-#pragma unroll
-        for (int s = 0; s < SLOTS; s++)
-            if (logit[s] >= edge) inside[0] += weight[s];
+        logits.each([&](float logit, float weight, int) {
+            if (logit >= edge) inside[0] += weight;
+        });
         cluster_sums<1>(inside, shared, round);
-        lowest = smallest_kept<true>(logit, weight, lowest - 1, high, top_p[row] * inside[0], shared, round);
+        lowest = smallest_kept<true>(logits, lowest - 1, high, top_p[row] * inside[0], shared, round);
     }
     float edge = key_to_float(lowest);
 
     // 4. Cumulated mass over (block, thread, slot), in whole numbers, and the thread where the draw falls.
     u64 mine = 0;
-#pragma unroll
-    for (int s = 0; s < SLOTS; s++)
-        if (logit[s] >= edge) mine += fixed_point(weight[s]);
+    logits.each([&](float logit, float weight, int) {
+        if (logit >= edge) mine += fixed_point(weight);
+    });
     u64 upto = mine;
 #pragma unroll
     for (int stride = 1; stride < 32; stride <<= 1) {
@@ -269,16 +325,12 @@ extern "C" __global__ void __launch_bounds__(SAMPLE_THREADS, 1) __cluster_dims__
         int drawn = best_index < vocab ? best_index : 0;
         float value = quiet_nan();
         bool found = nothing;
-#pragma unroll
-        for (int s = 0; s < SLOTS; s++) {
-            if (!found && logit[s] >= edge) {
-                start += fixed_point(weight[s]);
-                if (target < start) {
-                    found = true, value = logit[s];
-                    drawn = ((s / PACK * SAMPLE_CLUSTER + block) * SAMPLE_THREADS + thread) * PACK + s % PACK;
-                }
+        logits.each([&](float logit, float weight, int place) {
+            if (!found && logit >= edge) {
+                start += fixed_point(weight);
+                if (target < start) found = true, value = logit, drawn = place;
             }
-        }
+        });
         float share = (float)kept * 9.094947017729282e-13f; // 2^-40
         token[row] = drawn;
         logprob_kept[row] = (value - best) * inverse - logf(share);

@@ -1,7 +1,33 @@
 //! The texts of the kernels, with the macros that choose a number format or a head size.
 
-use super::module::Source;
 use burn::tensor::DType;
+use std::hash::{Hash, Hasher};
+
+/// A text of this crate with the macros it is compiled with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Source {
+    /// File name, for messages.
+    pub name: &'static str,
+    /// CUDA C++.
+    pub text: &'static str,
+    /// Options such as `-DT_BF16`.
+    pub options: &'static [&'static str],
+}
+
+/// Each name belongs to one text, so that a lookup at every launch need not read it.
+impl PartialEq for Source {
+    fn eq(&self, other: &Self) -> bool {
+        (self.name, self.options) == (other.name, other.options)
+    }
+}
+
+impl Eq for Source {}
+
+impl Hash for Source {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.name, self.options).hash(state);
+    }
+}
 
 const BF16: &[&str] = &["-DT_BF16=1"];
 const F32: &[&str] = &["-DT_BF16=0"];
@@ -22,6 +48,11 @@ macro_rules! texts {
                 }
             }
         )*
+
+        /// All of these, for `tests/nvrtc.rs`.
+        #[cfg(test)]
+        #[allow(dead_code)]
+        pub(super) const OF_A_FORMAT: &[fn(DType) -> Source] = &[$($function),*];
     };
 }
 
@@ -84,6 +115,11 @@ macro_rules! heads {
                 Some(Source { name: $file, text, options })
             }
         )*
+
+        /// All of these, for `tests/nvrtc.rs`.
+        #[cfg(test)]
+        #[allow(dead_code)]
+        pub(super) const OF_HEADS: &[fn(usize) -> Option<Source>] = &[$($function),*];
     };
 }
 

@@ -12,7 +12,7 @@
 //! | KV cache | `2 kv C B s (L + 1)`, `L` those with attention: one layer is joined at a time; of every recurrent layer, and once more, its state in f32 and the window of its convolution | `text::LayerCache::settle`, `text::DeltaState` |
 //! | prompt | one layer over `B` prompts: `P (2h + 2q + 4kv + 3I) s`, scores `3 heads P C s`, and the vision tower | `text::TextLayer::forward`, `kernels::attention` with a bias |
 //! | logits of sampling | `3 B V 4` | `generate::Generator::logits` |
-//! | activations | `T s` times `4h + 4q + 3kv + 3I` and the ranks, what the backward pass reads of a layer: of all layers and once more for its gradients; with recomputation `2h` of every layer and two layers | the `Saved` types of `kernels` |
+//! | activations | `T s` times `4h + 4q + 3kv + 3I` and the ranks, what the backward pass reads of a layer: of all layers and once more for its gradients; with recomputation `2h` of every layer (of one, where inputs wait in the host's memory) and two layers | the `Saved` types of `kernels` |
 //! | vision activations | the same with `10h + 2I` over 4 patches a token where the vision tower has adapters, else one block | `vision::VisionBlock::forward` |
 //! | logits of training | `2 N V 4` for `N` trained tokens, and 3 chunks of at most 2048 rows; on a card one chunk, `V (4 + 2)` a row | `kernels::token_scores` |
 //!
@@ -65,6 +65,8 @@ pub struct Memory {
     pub cpu: bool,
     /// The backward pass computes each layer again from its input.
     pub recompute: bool,
+    /// Those inputs wait in the memory of the host.
+    pub offload: bool,
 }
 
 /// When a component is alive.
@@ -98,7 +100,30 @@ impl Memory {
             four_bits: placement.four_bits,
             cpu: placement.device == DeviceSpec::Cpu,
             recompute: placement.by_blocks(Trainable::Adapter),
+            offload: false,
         }
+    }
+
+    /// The same with the inputs of blocks in the memory of the host, where blocks are computed again on a card.
+    #[must_use]
+    pub fn offloading(self, wanted: bool) -> Self {
+        Self {
+            offload: wanted && self.recompute && !self.cpu,
+            ..self
+        }
+    }
+
+    /// Bytes of pinned memory of the host while the adapter is updated.
+    pub fn host(&self, sizes: &ModelSizes, load: &Load) -> u64 {
+        if !self.offload {
+            return 0;
+        }
+        let here = Self {
+            offload: false,
+            ..*self
+        };
+        let saved = |memory: &Self| memory.text_saved(sizes, load) + memory.vision_saved(sizes, load);
+        saved(&here) - saved(self)
     }
 
     /// Bytes of what the process holds beside tensors, where that lies in the same memory as they do.
@@ -214,7 +239,9 @@ impl Memory {
 
     /// Values a row that `layers` layers keep, of which each has `layer` and halves with inputs of `input`.
     fn saved(&self, layers: u64, layer: u64, input: u64) -> u64 {
-        if self.recompute {
+        if self.offload {
+            2 * input + 2 * layer
+        } else if self.recompute {
             2 * layers * input + 2 * layer
         } else {
             (layers + 1) * layer
@@ -287,6 +314,7 @@ mod tests {
         four_bits: false,
         cpu: true,
         recompute: false,
+        offload: false,
     };
 
     const LOAD: Load = Load {
@@ -364,6 +392,14 @@ mod tests {
         let layer = 4 * 4096 + 4 * 4096 + 3 * 1024 + 3 * 12288;
         assert_eq!(all, 4096 * 37 * layer * 4);
         assert_eq!(inputs, 4096 * (2 * 36 * 4096 + 2 * layer) * 4);
+        assert_eq!(again.offloading(true), again, "a CPU has one memory");
+        let card = Memory { cpu: false, ..again };
+        let away = card.offloading(true);
+        let text = card.text_saved(&sizes, &LOAD) - away.text_saved(&sizes, &LOAD);
+        assert_eq!(text, 4096 * 2 * 35 * 4096 * 2);
+        let vision = card.vision_saved(&sizes, &LOAD) - away.vision_saved(&sizes, &LOAD);
+        assert_eq!(away.host(&sizes, &LOAD), text + vision);
+        assert_eq!(card.host(&sizes, &LOAD), 0);
     }
 
     #[test]

@@ -6,19 +6,21 @@ use crate::blocks::AdapterGradients;
 use crate::nn::join;
 use crate::vision::VisionFeatures;
 use burn::tensor::Tensor;
+use cua_grpo_kernels::Kept;
 
 /// What the backward pass of the decoder reads.
 pub struct DecoderTape {
     input: DecoderInput,
     /// The input of each layer, followed by what its first half gave.
-    states: Vec<Tensor<2>>,
+    states: Vec<Kept>,
 }
 
 impl TextDecoder {
-    /// The output of the last layer, before the final norm, keeping what [`TextDecoder::backward_blocks`] needs.
-    pub(crate) fn forward_blocks(&self, input: DecoderInput) -> (Tensor<2>, DecoderTape) {
+    /// The output of the last layer, before the final norm, keeping by `keep` what
+    /// [`TextDecoder::backward_blocks`] needs.
+    pub(crate) fn forward_blocks(&self, input: DecoderInput, keep: fn(&Tensor<2>) -> Kept) -> (Tensor<2>, DecoderTape) {
         let mut states = Vec::with_capacity(2 * self.num_layers());
-        let x = self.run(&input, None, |x| states.push(x.clone()));
+        let x = self.run(&input, None, |x| states.push(keep(x)));
         (x, DecoderTape { input, states })
     }
 
@@ -37,6 +39,7 @@ impl TextDecoder {
             let (Some(middle), Some(state)) = (states.pop(), states.pop()) else {
                 break;
             };
+            let (middle, state) = (middle.restore(), state.restore());
             if let Some((features, index)) = &input.vision
                 && number < features.deepstack.len()
             {

@@ -6,6 +6,7 @@ use crate::blocks::{AdapterGradients, pull};
 use crate::nn::join;
 use crate::processor::Pixels;
 use burn::tensor::Tensor;
+use cua_grpo_kernels::Kept;
 
 /// What the backward pass of the tower reads.
 pub struct TowerTape {
@@ -17,18 +18,22 @@ pub struct TowerTape {
 struct GroupTape {
     tables: FrameTables,
     /// The input of each block, followed by what its first half gave, and last the output of the last one.
-    states: Vec<Tensor<2>>,
+    states: Vec<Kept>,
 }
 
 impl VisionTower {
-    /// As [`VisionTower::forward`], keeping what [`VisionTower::backward_blocks`] needs.
-    pub(crate) fn forward_blocks(&self, images: &[&Pixels]) -> (VisionFeatures, TowerTape) {
+    /// As [`VisionTower::forward`], keeping by `keep` what [`VisionTower::backward_blocks`] needs.
+    pub(crate) fn forward_blocks(
+        &self,
+        images: &[&Pixels],
+        keep: fn(&Tensor<2>) -> Kept,
+    ) -> (VisionFeatures, TowerTape) {
         let groups = self.group(images);
         let mut tapes = Vec::new();
         let mut features = Vec::new();
         for members in &groups.members {
             let mut states = Vec::with_capacity(2 * self.blocks.len() + 1);
-            let (found, tables) = self.run(members, |x| states.push(x.clone()));
+            let (found, tables) = self.run(members, |x| states.push(keep(x)));
             features.push(found);
             tapes.push(GroupTape { tables, states });
         }
@@ -52,7 +57,8 @@ impl VisionTower {
             .map(|rows| tape.order.split(rows))
             .collect();
         for (number, (mut group, merged)) in tape.groups.into_iter().zip(merged).enumerate() {
-            let Some(mut output) = group.states.pop() else { continue };
+            let Some(output) = group.states.pop() else { continue };
+            let mut output = output.restore();
             let (mut grad, found) = pull(&output, merged, |x| self.merger.forward(x));
             let merger = join(path, "merger");
             self.merger
@@ -68,6 +74,7 @@ impl VisionTower {
                 let (Some(middle), Some(input)) = (group.states.pop(), group.states.pop()) else {
                     break;
                 };
+                let (middle, input) = (middle.restore(), input.restore());
                 let path = join(path, &format!("blocks.{block}"));
                 grad = self.blocks[block].pull(&path, [&input, &middle], grad, &group.tables, gradients);
                 output = input;

@@ -14,10 +14,10 @@ mod workload;
 
 use burn::tensor::{DType, Device, Distribution, Tensor};
 use cua_grpo_core::Row;
-use cua_grpo_kernels as kernels;
+use cua_grpo_kernels::{self as kernels, Kept};
 use cua_grpo_model::generate::Generator;
 use cua_grpo_model::lora::{LoraConfig, Targets, attach};
-use cua_grpo_model::score::{score_rows, score_rows_by_blocks};
+use cua_grpo_model::score::{score_rows, score_rows_by_blocks, score_rows_by_blocks_with};
 use cua_grpo_model::{ModelConfig, Qwen3Vl, Trainable};
 use sampled::Apart;
 use std::sync::{Mutex, PoisonError};
@@ -99,7 +99,7 @@ fn scores_and_gradients_by_blocks_are_those_of_the_whole_graph() {
     let (host, what) = small();
     let rows: Vec<Row> = [(60, 0), (40, 1)].map(|(text, number)| what.row(text, number)).into();
     let rows: Vec<&Row> = rows.iter().collect();
-    let (want, want_gradients) = scores_and_gradients(&host, &what, &rows);
+    let (want, want_gradients) = scores_and_gradients(&host, &what, &rows, Kept::here);
     everywhere(|device| {
         let formats: &[DType] = match *device == Device::flex() {
             true => &[DType::F32],
@@ -109,7 +109,12 @@ fn scores_and_gradients_by_blocks_are_those_of_the_whole_graph() {
             let mut model = host.clone();
             workload::move_to(&mut model, device, dtype);
             let plain = kernels::host(score_rows(&model, &what.images, &rows, 1.0).unwrap().logprobs);
-            let (blocks, gradients) = scores_and_gradients(&model, &what, &rows);
+            let (blocks, gradients) = scores_and_gradients(&model, &what, &rows, Kept::here);
+            let offloaded = scores_and_gradients(&model, &what, &rows, Kept::offloaded);
+            assert!(
+                offloaded == (blocks.clone(), gradients.clone()),
+                "on {device:?} in {dtype:?}: inputs of blocks that waited in the host's memory changed a bit"
+            );
             let (apart, by_blocks) = (mean_distance(&plain, &want), mean_distance(&plain, &blocks));
             let gradient = relative(&gradients, &want_gradients);
             let (mean, most) = match dtype {
@@ -351,8 +356,13 @@ fn a_released_size_by_two_paths() {
 }
 
 /// Log-probs and all adapter gradients of their mean, by blocks.
-fn scores_and_gradients(model: &Qwen3Vl, what: &Workload, rows: &[&Row]) -> (Vec<f32>, Vec<f32>) {
-    let (scores, tape) = score_rows_by_blocks(model, &what.images, rows, 1.0).unwrap();
+fn scores_and_gradients(
+    model: &Qwen3Vl,
+    what: &Workload,
+    rows: &[&Row],
+    keep: fn(&Tensor<2>) -> Kept,
+) -> (Vec<f32>, Vec<f32>) {
+    let (scores, tape) = score_rows_by_blocks_with(model, &what.images, rows, 1.0, false, keep).unwrap();
     let grad = scores.logprobs.ones_like() / 100.0;
     let mut leaves = model.trainable(Trainable::Adapter);
     let mut gradients = tape.backward(&mut leaves, grad);

@@ -359,6 +359,10 @@ configuration! {
         /// Most padded tokens in one forward pass of training; longer batches are split.
         #[resume = Free]
         micro_batch_tokens: usize [at_least(1.0).at_most(16_777_216.0)] = 16384,
+        /// On a card: keep the inputs of blocks in the host's memory until the backward pass. Long rows need less memory of
+        /// the card and a little more time; no figure changes.
+        #[resume = Free]
+        activation_offloading: bool = false,
         /// Decoupled weight decay of AdamW.
         #[resume = Warned]
         weight_decay: f64 [at_least(0.0).at_most(10.0)] = 0.01,

@@ -30,6 +30,10 @@ pub struct Plan {
     pub peak_bytes: u64,
     /// Bytes that are needed at once with the weights in four bits; `None` when they are already.
     pub four_bits_bytes: Option<u64>,
+    /// The peak with `activation_offloading`, where that is something else.
+    pub offloaded_bytes: Option<u64>,
+    /// Pinned memory of the host, with `activation_offloading`.
+    pub host_bytes: u64,
     /// Bytes of `trainer score` on a conversation of 64 tokens.
     pub score_bytes: u64,
     /// Memory of the device; `None` when it is not known.
@@ -98,7 +102,7 @@ impl Plan {
         let lora = config.use_lora.then(|| config.lora());
         let sizes = ModelSizes::of(model, lora.as_ref()).map_err(|error| TrainError::Usage(error.to_string()))?;
         let placement = config.placement();
-        let storage = Memory::of(&placement);
+        let storage = Memory::of(&placement).offloading(config.activation_offloading);
         let demand = demand(config);
         let load = demand.load();
         let process = storage.process();
@@ -132,6 +136,9 @@ impl Plan {
                 };
                 storage.peak(&sizes, &load) + process
             }),
+            offloaded_bytes: (storage.offloading(true) != storage)
+                .then(|| storage.offloading(true).peak(&sizes, &load) + process),
+            host_bytes: storage.host(&sizes, &load),
             score_bytes: storage.weights(&sizes) + storage.scoring(&sizes, SCORED) + process,
             available,
             unknown,

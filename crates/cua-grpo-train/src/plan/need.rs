@@ -47,6 +47,9 @@ impl Plan {
         if let Some(bytes) = four_bits {
             advice.push(format!("--load-in-4bit needs {}", gib(bytes)));
         }
+        if let Some(bytes) = self.offloaded_bytes.filter(|bytes| *bytes < self.peak_bytes) {
+            advice.push(format!("--set activation_offloading=true needs {}", gib(bytes)));
+        }
         for (key, most) in [
             ("concurrency", fit.max_conversations),
             ("max_seq_length", fit.context),

@@ -48,6 +48,14 @@ impl fmt::Display for Plan {
             writeln!(f, "  {:<22}{:>18}", format!("at once, {name}"), gib(self.phase(phase)))?;
         }
         writeln!(f, "  {:<22}{:>18}", "needed", gib(self.peak_bytes))?;
+        if self.host_bytes > 0 {
+            let host = gib(self.host_bytes);
+            writeln!(
+                f,
+                "  {:<22}{host:>18}  pinned, of the host (activation_offloading)",
+                "offloaded"
+            )?;
+        }
         writeln!(
             f,
             "  {:<22}{:>18}  for a conversation of {SCORED} tokens",

@@ -125,8 +125,8 @@ impl Buffers {
         };
         let mlp = first.gate_up[0].shape()[0];
         // Two waves of blocks over the card; more than eight parts cost more to combine than they gain.
-        let (multiprocessors, chains) = try_section(&like.client, |cx| Ok((cx.gpu.multiprocessors, cx.gpu.chains)))?;
-        let splits = (2 * multiprocessors / (model.kv_heads * rows)).clamp(1, 8);
+        let card = try_section(&like.client, |cx| Ok(cx.gpu.card))?;
+        let splits = (2 * card.multiprocessors / (model.kv_heads * rows)).clamp(1, 8);
         let sizes = Sizes {
             rows,
             hidden,
@@ -156,7 +156,7 @@ impl Buffers {
             width / 2 * 4,
             LOW * 4,
             groups(model) * 4,
-            wide_scratch(chains, model, rows) * 4,
+            wide_scratch(&card, model, rows) * 4,
         ]
         .map(|bytes| plan.take(bytes));
         let state = [4, 4, 4, 12, 4, 4, 4, 4, 4, 4, 4, 8, 4, 4, 4, 4].map(|bytes| plan.take(bytes * rows));

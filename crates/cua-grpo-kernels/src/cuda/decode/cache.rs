@@ -91,7 +91,7 @@ impl Fresh {
             .long(max_len);
         let blocks = (batch * heads * time * width)
             .div_ceil(256 * 4)
-            .min(16 * cx.gpu.multiprocessors);
+            .min(16 * cx.gpu.card.multiprocessors);
         let kernel = source::cache(DType::BF16);
         cx.launch(kernel, "cache_store", [blocks, 1, 1], 256, 0, &mut arguments)
     }

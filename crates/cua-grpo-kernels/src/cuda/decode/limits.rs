@@ -1,6 +1,7 @@
 //! What the kernels of a decode step take: rows, ranks and shared memory, and the scratch that follows from them.
 
 use super::model::{DecodeLayer, DecodeLinear, DecodeModel};
+use crate::cuda::capability::Capability;
 
 /// Largest rank of an adapter.
 pub(super) const MOST_RANK: usize = 256;
@@ -9,8 +10,6 @@ pub(super) const MOST_STOP_IDS: usize = 16;
 
 /// Most rows of the products that take along what stands around them (`product.cu`).
 const FEW_ROWS: usize = 8;
-/// Shared memory that a block may have, and that one of two blocks of a multiprocessor may have.
-pub(super) const SHARED: [usize; 2] = [232_448, 115_712];
 /// Floats of scratch for `x A^T` of a group.
 pub(super) const LOW: usize = 8 * 3 * MOST_RANK * FEW_ROWS;
 
@@ -27,9 +26,8 @@ pub(super) fn groups(model: &DecodeModel) -> usize {
     4 * model.layers.len() + 1
 }
 
-/// Whether all maps of `model` can be multiplied with `rows` rows by the products for few rows. `chains` tells that
-/// launches of the card may overlap.
-pub(super) fn suits_few(chains: bool, model: &DecodeModel, rows: usize) -> bool {
+/// Whether all maps of `model` can be multiplied with `rows` rows by the products for few rows on `card`.
+pub(super) fn suits_few(card: &Capability, model: &DecodeModel, rows: usize) -> bool {
     let group = |maps: &[DecodeLinear], normed: bool, gated: bool| {
         let [_, k] = maps[0].shape();
         let four = maps[0].is_four_bits();
@@ -39,15 +37,15 @@ pub(super) fn suits_few(chains: bool, model: &DecodeModel, rows: usize) -> bool 
             let same = map.is_four_bits() == four && width == k;
             same && n % 16 == 0 && map.rank() <= MOST_RANK && (!gated || n == maps[0].shape()[0])
         });
-        let far = !normed && shared_bytes(four, false, normed, rows, k, ranks) > SHARED[1];
-        let fits = shared_bytes(four, far, normed, rows, k, ranks) <= SHARED[0];
+        let far = !normed && shared_bytes(four, false, normed, rows, k, ranks) > card.shared[1];
+        let fits = shared_bytes(four, far, normed, rows, k, ranks) <= card.shared[0];
         alike && fits && k % if four { 256 } else { 64 } == 0
     };
     let layers = model.layers.iter().all(|layer| {
         let [qkv, o, gate_up, down] = layer.groups();
         group(qkv, true, false) && group(o, false, false) && group(gate_up, true, true) && group(down, false, false)
     });
-    chains && rows <= FEW_ROWS && layers && group(&[model.head_map()], true, false)
+    rows <= FEW_ROWS && layers && group(&[model.head_map()], true, false)
 }
 
 /// Shared memory of a product for few rows: `four` bits or bf16, the input `far` (in global memory) or near, `normed`
@@ -58,19 +56,26 @@ pub(super) fn shared_bytes(four: bool, far: bool, normed: bool, rows: usize, k: 
     weights + x + if normed { 2 * k } else { 0 } + 1024 * rows + 384 + 4 * ranks * rows
 }
 
+/// Shared memory of the wide four-bit product with `rows` rows.
+pub(super) fn wide_bytes(rows: usize) -> usize {
+    143_360 + 2064 * rows
+}
+
 /// Whether maps that read the same input of `width` columns can be multiplied with `rows` rows by the wide four-bit
-/// product.
-pub(super) fn suits_wide(chains: bool, maps: &[DecodeLinear], width: usize, rows: usize) -> bool {
+/// product
+/// on `card`.
+pub(super) fn suits_wide(card: &Capability, maps: &[DecodeLinear], width: usize, rows: usize) -> bool {
     let fits = |map: &DecodeLinear| map.is_four_bits() && map.shape()[0].is_multiple_of(16) && map.shape()[1] == width;
-    chains && rows > FEW_ROWS && width.is_multiple_of(256) && maps.len() <= 3 && maps.iter().all(fits)
+    let room = wide_bytes(rows.min(FOUR_BIT_ROWS)) <= card.shared[0];
+    room && rows > FEW_ROWS && width.is_multiple_of(256) && maps.len() <= 3 && maps.iter().all(fits)
 }
 
 /// Floats of scratch for the parts of the largest group of `model`, or 0 where no group is multiplied in parts.
-pub(super) fn wide_scratch(chains: bool, model: &DecodeModel, rows: usize) -> usize {
+pub(super) fn wide_scratch(card: &Capability, model: &DecodeModel, rows: usize) -> usize {
     let group = |maps: &[DecodeLinear]| {
         let width = maps[0].shape()[1];
         let outputs: usize = maps.iter().map(|map| map.shape()[0]).sum();
-        match suits_wide(chains, maps, width, rows) {
+        match suits_wide(card, maps, width, rows) {
             true => width.div_ceil(PART) * rows.min(FOUR_BIT_ROWS) * outputs,
             false => 0,
         }

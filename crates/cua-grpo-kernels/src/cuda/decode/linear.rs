@@ -36,7 +36,7 @@ pub(super) fn linears(
     outputs: &[Output],
 ) -> Result<(), CudaError> {
     let rows = buffers.sizes.rows;
-    if suits_wide(cx.gpu.chains, maps, width, rows) {
+    if suits_wide(&cx.gpu.card, maps, width, rows) {
         wide(cx, buffers, maps, x, width, outputs[0])?;
         return adapters(cx, buffers, maps, x, width, outputs);
     }
@@ -101,7 +101,7 @@ fn four_bits(
             .int(k)
             .long(k)
             .long(output.row);
-        let blocks = n.div_ceil(16).min(cx.gpu.multiprocessors);
+        let blocks = n.div_ceil(16).min(cx.gpu.card.multiprocessors);
         cx.link(
             source::nf4(DType::BF16),
             name,

@@ -2,7 +2,7 @@
 //! the residual or the gate after it. The blocks are in `product.cu`.
 
 use super::buffers::Buffers;
-use super::limits::{SHARED, shared_bytes};
+use super::limits::shared_bytes;
 use super::model::DecodeLinear;
 use crate::cuda::error::CudaError;
 use crate::cuda::section::{Address, Arguments, Section};
@@ -67,7 +67,7 @@ pub(super) fn product(cx: &mut Section<'_>, buffers: &Buffers, group: &Group<'_>
     words.resize(18, 0);
     let normed = group.norm.is_some();
     let near = shared_bytes(four, false, normed, rows, k, ranks);
-    let far = !normed && near > SHARED[1];
+    let far = !normed && near > cx.gpu.card.shared[1];
     let name = match (four, far) {
         (true, false) => "product_nf4",
         (true, true) => "product_nf4_far",
@@ -93,7 +93,7 @@ pub(super) fn product(cx: &mut Section<'_>, buffers: &Buffers, group: &Group<'_>
         .address(buffers.ready + 4 * group.number as u64)
         .int(ranks);
     let shared = shared_bytes(four, far, normed, rows, k, ranks);
-    let two = shared <= SHARED[1];
-    let blocks = tiles.min(cx.gpu.multiprocessors << usize::from(two));
+    let two = shared <= cx.gpu.card.shared[1];
+    let blocks = tiles.min(cx.gpu.card.multiprocessors << usize::from(two));
     cx.link(source::product(), name, [blocks, 1, 1], 320, shared, &mut arguments)
 }

@@ -44,7 +44,8 @@ pub(super) fn step(
         0,
         &mut arguments,
     )?;
-    if suits_few(cx.gpu.chains, model, rows) {
+    cx.chained = suits_few(&cx.gpu.card, model, rows);
+    if cx.chained {
         few_rows(cx, model, cache, buffers)
     } else {
         many_rows(cx, model, cache, buffers)
@@ -165,7 +166,7 @@ fn many_rows(
             .long(2 * mlp)
             .long(2 * mlp)
             .long(mlp);
-        let blocks = (rows * mlp).div_ceil(256 * 8).min(8 * cx.gpu.multiprocessors);
+        let blocks = (rows * mlp).div_ceil(256 * 8).min(8 * cx.gpu.card.multiprocessors);
         cx.link(
             source::pointwise(DType::BF16),
             "swiglu_forward",
@@ -222,7 +223,11 @@ fn sample(cx: &mut Section<'_>, buffers: &Buffers) -> Result<(), CudaError> {
         .address(buffers.top_p)
         .address(buffers.seed)
         .address(buffers.step);
-    cx.link(kernel, "sample", [8 * rows, 1, 1], 512, 0, &mut arguments)?;
+    let (blocks, threads) = match cx.gpu.card.is_hopper_or_newer() {
+        true => (8 * rows, 512),
+        false => (rows, 1024),
+    };
+    cx.link(kernel, "sample", [blocks, 1, 1], threads, 0, &mut arguments)?;
     let mut arguments = Arguments::default().address(buffers.token);
     for score in buffers.scores {
         arguments = arguments.address(score);

@@ -2,7 +2,7 @@
 //! columns, then their sum. The kernels are in `product_wide.cu`.
 
 use super::buffers::Buffers;
-use super::limits::{FOUR_BIT_ROWS, PART};
+use super::limits::{FOUR_BIT_ROWS, PART, wide_bytes};
 use super::model::DecodeLinear;
 use crate::cuda::error::CudaError;
 use crate::cuda::section::{Address, Arguments, Section};
@@ -50,15 +50,8 @@ pub(super) fn wide(
             .int(count)
             .int(width);
         let name = if count <= 16 { "wide_nf4_16" } else { "wide_nf4_32" };
-        let blocks = (cx.gpu.multiprocessors / parts).max(1) * parts;
-        cx.link(
-            kernels,
-            name,
-            [blocks, 1, 1],
-            512,
-            143_360 + 2064 * count,
-            &mut arguments,
-        )?;
+        let blocks = (cx.gpu.card.multiprocessors / parts).max(1) * parts;
+        cx.link(kernels, name, [blocks, 1, 1], 512, wide_bytes(count), &mut arguments)?;
         let mut arguments = Arguments::default()
             .address(output.at + (start * output.row * 2) as u64)
             .long(output.row)
@@ -66,7 +59,7 @@ pub(super) fn wide(
             .int(parts)
             .int(count)
             .int(outputs);
-        let blocks = (count * outputs).div_ceil(1024).min(4 * cx.gpu.multiprocessors);
+        let blocks = (count * outputs).div_ceil(1024).min(4 * cx.gpu.card.multiprocessors);
         cx.link(kernels, "wide_sum", [blocks, 1, 1], 256, 0, &mut arguments)?;
     }
     Ok(())
