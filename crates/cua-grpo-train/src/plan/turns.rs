@@ -256,6 +256,7 @@ mod tests {
     const TEXT: Text = Text {
         first: 1000,
         later: 30,
+        dropped: 20,
         counted: true,
     };
 
@@ -305,6 +306,38 @@ mod tests {
         let mut allowed = config;
         allowed.allow_fewer_turns = true;
         own.check(&allowed).unwrap();
+    }
+
+    #[test]
+    fn a_context_that_is_cut_back_holds_more_turns_and_its_largest_is_counted_turn_by_turn() {
+        for keep in 0..6 {
+            let turns = turns_of(&|config| config.keep_screenshots = keep);
+            let (mut shown, mut dropped, mut largest) = (0, 0, 0);
+            for turn in 1..40 {
+                shown += 1;
+                if keep > 0 && shown > 2 * keep {
+                    (dropped, shown) = (dropped + shown - keep, keep);
+                }
+                let text = 1000 + (turn - 1) * 30 + turn * 128 + dropped * 20;
+                largest = largest.max(text + shown * 2550);
+                assert_eq!(turns.needs(turn, 128), largest, "K = {keep}, turn {turn}");
+            }
+        }
+        let one = turns_of(&|config| config.keep_screenshots = 1);
+        assert!(
+            one.fit == 14 && one.line().contains("2,550 (at most 2 of them are shown)"),
+            "{}",
+            one.line()
+        );
+        // Each advice is enough, and what is a little less is not.
+        for extra in [0, 1] {
+            let longer =
+                turns_of(&|config| (config.max_seq_length, config.keep_screenshots) = (one.needed() - extra, 1));
+            assert_eq!(longer.too_few(), extra == 1);
+            let screenshot = one.max_pixels(one.context).unwrap() / 1024 + extra;
+            let smaller = Turns { screenshot, ..one };
+            assert_eq!(smaller.holds(one.reply) < 15, extra == 1);
+        }
     }
 
     #[test]
