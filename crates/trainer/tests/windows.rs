@@ -95,7 +95,7 @@ fn the_ratio_is_one_under_every_number_of_screenshots_and_a_run_goes_on_and_is_l
 #[test]
 fn a_number_that_no_episode_reaches_changes_nothing() {
     let home = tempfile::tempdir().unwrap();
-    let few = ["--max-steps=1", "--batch-size=1", "--set=eval_steps=0"];
+    let few = ["--max-steps=1", "--set=eval_steps=0"];
     succeed(home.path(), &with(&[&few[..], &["--output-dir=all"]].concat()));
     let large = ["--set=keep_screenshots=4", "--output-dir=large"];
     succeed(home.path(), &with(&[&few[..], &large].concat()));

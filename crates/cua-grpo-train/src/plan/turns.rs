@@ -325,7 +325,7 @@ mod tests {
         }
         let one = turns_of(&|config| config.keep_screenshots = 1);
         assert!(
-            one.fit == 14 && one.line().contains("2,550 (at most 2 of them are shown)"),
+            one.fit == 13 && one.line().contains("2,550 (at most 2 of them are shown)"),
             "{}",
             one.line()
         );
