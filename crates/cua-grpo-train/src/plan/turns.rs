@@ -228,7 +228,11 @@ impl Turns {
             0 => String::new(),
             turns => format!(", or max_turns to {turns}"),
         };
-        format!("set {pixels}{} to at least {}{fewer}", self.bound, self.needed())
+        let kept = (1..self.asked)
+            .rev()
+            .find(|&keep| Self { keep, ..*self }.needed() <= self.context);
+        let kept = kept.map_or(String::new(), |keep| format!(", or keep_screenshots to at most {keep}"));
+        format!("set {pixels}{} to at least {}{kept}{fewer}", self.bound, self.needed())
     }
 
     /// That all turns fit that are asked for, or that fewer are allowed.
@@ -323,6 +327,13 @@ mod tests {
                 assert_eq!(turns.needs(turn, 128), largest, "K = {keep}, turn {turn}");
             }
         }
+        let all = turns_of(&|config| config.max_seq_length = 14_000);
+        assert!(
+            all.too_few()
+                && all
+                    .advice()
+                    .contains(", or keep_screenshots to at most 2, or max_turns to 4")
+        );
         let one = turns_of(&|config| config.keep_screenshots = 1);
         assert!(
             one.fit == 13 && one.line().contains("2,550 (at most 2 of them are shown)"),
