@@ -10,6 +10,10 @@
 //! | `token_mean` | `sum q m / max(tokens, 1)` | DAPO, CISPO, VESPO |
 //! | `sequence_sum` | `sum q m / rows` | LUSPO |
 //!
+//! A sequence that was cut into several rows counts once: `rows` are sequences ([`Totals::rows`]), and in `sequence_mean` a
+//! row is weighed by its part of the tokens of its sequence ([`crate::LossInputs::share`]), which makes its `n_i` those of
+//! the sequence.
+//!
 //! A loss may be aggregated in another way than its own ([`crate::LossConfig::aggregation`]). verl calls them `token-mean`,
 //! `seq-mean-token-mean`, `seq-mean-token-sum` and `seq-mean-token-sum-norm`; the last divides by a number of tokens
 //! alone, so it is `constant` times the rows.
@@ -42,7 +46,7 @@ pub enum Aggregation {
 /// What one optimiser step holds, over all its micro-batches.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Totals {
-    /// Rows.
+    /// Rows; where sequences were cut into several, the sum of their shares.
     pub rows: f64,
     /// Tokens that enter the loss.
     pub tokens: f64,

@@ -151,6 +151,43 @@ fn cutting_a_step_into_micro_batches_changes_nothing() {
 }
 
 #[test]
+fn a_sequence_in_two_rows_counts_once() {
+    use LossKind::{Cispo, Dapo, DrGrpo, Grpo, Sapo};
+    for kind in [Grpo, DrGrpo, Dapo, Cispo, Sapo] {
+        let (mut case, config) = (
+            random_case(33, 3, 7),
+            LossConfig {
+                beta: 0.1,
+                ..LossConfig::new(kind)
+            },
+        );
+        case.mask[1] = vec![1.0, 1.0, 1.0, 0.0, 1.0, 1.0, 0.0];
+        let (whole, gradient, stats) = case.evaluate(&config, &case.totals());
+        // The second row in two: its first two tokens, and the three others.
+        let (before, after) = (case.rows(0..2), case.rows(1..3));
+        let mut parts = Case {
+            new: [before.new, after.new].concat(),
+            old: [before.old, after.old].concat(),
+            sampler: [before.sampler, after.sampler].concat(),
+            reference: [before.reference, after.reference].concat(),
+            entropies: [before.entropies, after.entropies].concat(),
+            mask: [before.mask, after.mask].concat(),
+            advantages: [before.advantages, after.advantages].concat(),
+            ..case.clone()
+        };
+        parts.mask[1] = vec![1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0];
+        parts.mask[2][..2].fill(0.0);
+        let inputs = parts.inputs().with_shares(&[1.0, 0.4, 0.6, 1.0]);
+        let (loss, found, counted) = evaluate(&config, &inputs, &case.totals());
+        assert!((loss - whole).abs() < 1e-7, "{kind:?}: {loss} {whole}");
+        let joined = found[1].iter().zip(&found[2]).map(|(a, b)| a + b).collect();
+        let found = vec![found[0].clone(), joined, found[3].clone()];
+        assert_close(&format!("{kind:?}"), &found, &gradient, 1e-7);
+        assert!(counted.tokens == stats.tokens && (counted.ratio_mean - stats.ratio_mean).abs() < 1e-6);
+    }
+}
+
+#[test]
 fn twice_the_rows_in_the_step_is_half_the_loss() {
     let case = Case::golden();
     let (one, _, _) = case.evaluate(&LossConfig::new(LossKind::Grpo), &case.totals());

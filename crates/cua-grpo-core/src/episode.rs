@@ -15,20 +15,23 @@ pub struct Turn {
     pub reply: String,
     /// What the reply did.
     pub action: ActionRecord,
-    /// Range of the reply's tokens in the episode's row.
+    /// Number of the episode's row in which the reply was sampled, see [`Episode::rows`].
+    pub row: usize,
+    /// Range of the reply's tokens in that row.
     pub tokens: Range<usize>,
     /// Why the reply ended; anything but [`StopReason::Stop`] means that it was cut off.
     pub stop: StopReason,
 }
 
 impl Turn {
-    /// A reply, what it did, where its tokens stand in the episode's row, and why it ended.
+    /// A reply, what it did, where its tokens stand in the episode's first row, and why it ended.
     pub fn new(reply: impl Into<String>, action: ActionRecord, tokens: Range<usize>, stop: StopReason) -> Self {
         Self {
             screenshot: None,
             state: None,
             reply: reply.into(),
             action,
+            row: 0,
             tokens,
             stop,
         }
@@ -38,6 +41,12 @@ impl Turn {
     #[must_use]
     pub fn with_screenshot(self, screenshot: Option<Image>) -> Self {
         Self { screenshot, ..self }
+    }
+
+    /// The same turn with the number of the row in which its tokens stand.
+    #[must_use]
+    pub fn with_row(self, row: usize) -> Self {
+        Self { row, ..self }
     }
 
     /// The same turn with a number of the state that the environment was in before it.
@@ -63,8 +72,10 @@ pub struct Episode {
     pub facts: Facts,
     /// The number the reward made of the facts.
     pub reward: f32,
-    /// All tokens and images of the conversation, as sampled.
+    /// All tokens and images of the conversation, as sampled: up to where its context was cut back first, if it was.
     pub row: Row,
+    /// A row for each time that the context was cut back, in order.
+    pub later_rows: Vec<Row>,
     /// Wall-clock seconds, start to finish.
     pub seconds: f64,
 }
@@ -80,8 +91,25 @@ impl Episode {
             facts,
             reward: 0.0,
             row,
+            later_rows: Vec::new(),
             seconds: 0.0,
         }
+    }
+
+    /// The same attempt with the rows that came after the first.
+    #[must_use]
+    pub fn with_later_rows(self, later_rows: Vec<Row>) -> Self {
+        Self { later_rows, ..self }
+    }
+
+    /// All rows, in order. A token that was sampled is trained on in one of them.
+    pub fn rows(&self) -> impl Iterator<Item = &Row> {
+        std::iter::once(&self.row).chain(&self.later_rows)
+    }
+
+    /// Number of tokens that enter the loss, over all rows.
+    pub fn trained_tokens(&self) -> usize {
+        self.rows().map(Row::trained_tokens).sum()
     }
 
     /// The same attempt with its turns.

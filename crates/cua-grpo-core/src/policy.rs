@@ -3,6 +3,7 @@
 use crate::{Fault, Image};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 
 /// An index into the vocabulary.
 pub type TokenId = u32;
@@ -18,6 +19,9 @@ pub struct Prompt {
     pub tokens: Vec<TokenId>,
     /// One image per run of image-pad ids.
     pub images: Vec<Image>,
+    /// Which of the tokens the policy sampled earlier in the episode: replies that stand again in a context that was cut
+    /// back. An image-pad id among them is text.
+    pub sampled: Vec<Range<usize>>,
 }
 
 impl Prompt {
@@ -26,6 +30,7 @@ impl Prompt {
         Self {
             tokens,
             images: Vec::new(),
+            sampled: Vec::new(),
         }
     }
 
@@ -33,6 +38,33 @@ impl Prompt {
     #[must_use]
     pub fn with_images(self, images: Vec<Image>) -> Self {
         Self { images, ..self }
+    }
+
+    /// Appends another prompt.
+    pub fn push(&mut self, other: &Self) {
+        let start = self.tokens.len();
+        self.tokens.extend_from_slice(&other.tokens);
+        self.images.extend(other.images.iter().cloned());
+        let shifted = other.sampled.iter().map(|range| range.start + start..range.end + start);
+        self.sampled.extend(shifted);
+    }
+
+    /// Appends tokens that the policy sampled.
+    pub fn push_sampled(&mut self, tokens: &[TokenId]) {
+        let start = self.tokens.len();
+        self.tokens.extend_from_slice(tokens);
+        self.sampled.push(start..self.tokens.len());
+    }
+
+    /// For each token whether the policy sampled it earlier.
+    pub fn marks(&self) -> Vec<bool> {
+        let mut marks = vec![false; self.tokens.len()];
+        for range in &self.sampled {
+            if let Some(sampled) = marks.get_mut(range.clone()) {
+                sampled.fill(true);
+            }
+        }
+        marks
     }
 }
 
@@ -231,6 +263,10 @@ pub trait Sampler: Send + Sync {
 pub trait SamplerSession: Send {
     /// Appends `prompt` to the conversation, samples, and appends what was sampled.
     async fn sample(&mut self, prompt: &Prompt, params: &SamplingParams) -> Result<Completion, Fault>;
+
+    /// Takes the conversation back to its start: the next prompt is all of it. Whoever cuts a context back says so by this;
+    /// what is cached of the conversation is given up. A session that reads no prompts has nothing to do.
+    fn forget(&mut self);
 }
 
 #[cfg(test)]

@@ -5,6 +5,9 @@ use std::ops::Range;
 
 /// One conversation as a flat sequence: prompts, screenshots (as pad ids) and replies.
 ///
+/// Where the context of an episode is cut back, a row of its own begins: with the whole context as it is then, earlier
+/// replies included. Those were trained on in their own row, and are context here.
+///
 /// A row only grows, by [`Row::push_prompt`] and [`Row::push_completion`], so its lists always have one entry for each
 /// token. All its log-probs were taken at one temperature.
 ///
@@ -21,6 +24,7 @@ use std::ops::Range;
 pub struct Row {
     tokens: Vec<TokenId>,
     trained: Vec<bool>,
+    sampled: Vec<bool>,
     logprobs: Vec<f32>,
     kept_mass: Vec<f32>,
     versions: Vec<PolicyVersion>,
@@ -34,6 +38,7 @@ impl Row {
         Self {
             tokens: Vec::new(),
             trained: Vec::new(),
+            sampled: Vec::new(),
             logprobs: Vec::new(),
             kept_mass: Vec::new(),
             versions: Vec::new(),
@@ -42,11 +47,12 @@ impl Row {
         }
     }
 
-    /// Appends tokens that were given, not sampled.
+    /// Appends tokens that are not trained on here: they were given, or sampled before this row ([`Prompt::sampled`]).
     pub fn push_prompt(&mut self, prompt: &Prompt) {
         let length = self.tokens.len() + prompt.tokens.len();
         self.tokens.extend_from_slice(&prompt.tokens);
         self.trained.resize(length, false);
+        self.sampled.extend(prompt.marks());
         self.logprobs.resize(length, 0.0);
         self.kept_mass.resize(length, 1.0);
         self.versions.resize(length, 0);
@@ -62,6 +68,7 @@ impl Row {
         let start = self.tokens.len();
         self.tokens.extend_from_slice(&completion.tokens);
         self.trained.resize(self.tokens.len(), true);
+        self.sampled.resize(self.tokens.len(), true);
         self.logprobs.extend_from_slice(&completion.logprobs);
         self.kept_mass.extend_from_slice(&completion.kept_mass);
         self.versions.extend_from_slice(&completion.versions);
@@ -83,9 +90,14 @@ impl Row {
         &self.tokens
     }
 
-    /// True where the policy sampled the token: only these enter the loss.
+    /// True where the policy sampled the token in this row: only these enter the loss.
     pub fn trained(&self) -> &[bool] {
         &self.trained
+    }
+
+    /// True where the policy sampled the token, in this row or in an earlier one of the episode.
+    pub fn sampled(&self) -> &[bool] {
+        &self.sampled
     }
 
     /// The sampler's log-prob of each sampled token under the full vocabulary, 0 elsewhere.

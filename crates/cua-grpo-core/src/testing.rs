@@ -97,6 +97,9 @@ impl<F: Fn(usize, usize) -> Result<String, Fault> + Send + Sync> SamplerSession 
         Completion::new(tokens, logprobs, self.version, stop)
             .map_err(|error| Fault::from_error(FaultKind::Sampler, "sample", error))
     }
+
+    /// The script knows turns, not tokens.
+    fn forget(&mut self) {}
 }
 
 /// A world that is done when the policy says the secret word; `stop` ends the episode.

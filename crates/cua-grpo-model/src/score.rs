@@ -176,7 +176,7 @@ fn assemble(model: &Qwen3Vl, images: &ImageCache, rows: &[&Row]) -> Result<Batch
         inputs.push(RowInput {
             tokens: row.tokens().to_vec(),
             pixels,
-            sampled: row.trained().to_vec(),
+            sampled: row.sampled().to_vec(),
         });
     }
     if model.packs_rows() {

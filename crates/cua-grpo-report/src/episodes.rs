@@ -177,15 +177,22 @@ pub(super) fn played(
         escape(&meta(episode)),
         why(episode),
     );
+    let mut row = 0;
     for (number, turn) in episode.turns.iter().enumerate() {
+        let cut = std::mem::replace(&mut row, turn.row) < turn.row;
         let alt = format!("Screen before: {}", turn.summary);
         let picture = picture(folder, turn.screenshot.as_deref(), &turn.points, &alt, pictures)?;
         let reported = episode.ending == Ending::Reported && number + 1 == episode.turns.len();
         let _ = write!(
             html,
-            "<figure class=\"turn\">{picture}<figcaption><span class=\"number\">{}</span>{}{}{}</figcaption></figure>",
+            "<figure class=\"turn\">{picture}<figcaption><span class=\"number\">{}</span>{}{}{}{}</figcaption></figure>",
             number + 1,
             escape(&turn.summary),
+            if cut {
+                "<span class=\"final\">from here on without the older screenshots</span>"
+            } else {
+                ""
+            },
             if reported && episode.last_screenshot.is_none() {
                 "<span class=\"final\">the screen at the end</span>"
             } else {

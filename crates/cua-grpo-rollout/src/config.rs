@@ -18,6 +18,9 @@ pub struct RolloutConfig {
     pub max_context_tokens: usize,
     /// Upper bound of tokens in one reply.
     pub max_new_tokens: usize,
+    /// Pictures that stay when a context is cut back, which it is before it would hold more than twice as many; 0 never cuts.
+    /// An episode then has a row for each stretch between two cuts.
+    pub keep_screenshots: usize,
     /// Divides the logits; 0 means greedy.
     pub temperature: f32,
     /// Keep the smallest set of tokens whose mass reaches this; 1 keeps all.
@@ -53,6 +56,7 @@ impl Default for RolloutConfig {
             max_turns: 15,
             max_context_tokens: 8192,
             max_new_tokens: 1024,
+            keep_screenshots: 0,
             temperature: 0.7,
             top_p: 0.9,
             top_k: 0,

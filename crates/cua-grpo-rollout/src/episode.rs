@@ -2,13 +2,15 @@
 
 use crate::RolloutConfig;
 use crate::caught::caught;
+use crate::context::{Context, Next};
 use crate::stats::{Board, ProgressEvent, Span};
 use cua_grpo_core::{
     ActionRecord, Completion, Ending, Environment, EnvironmentFactory, Episode, Facts, Fault, FaultKind, Image,
-    Message, Observation, Prompt, Renderer, Reward, Role, Row, Sampler, SamplerSession, SamplingParams, StopReason,
-    Task, Turn,
+    Message, Observation, Prompt, Renderer, Reward, Row, Sampler, SamplerSession, SamplingParams, StopReason, Task,
+    Turn,
 };
 use std::future::Future;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -80,24 +82,38 @@ pub(crate) struct Collector {
 
 /// The conversation so far.
 struct Talk {
-    history: Vec<Message>,
+    context: Context,
+    /// Rows that ended where the context was cut back.
+    ended: Vec<Row>,
+    /// The row that grows.
     row: Row,
     turns: Vec<Turn>,
-    /// The last reply lacks its stop token.
-    open: bool,
     /// The picture that came after the last action.
     last: Option<Image>,
 }
 
 impl Talk {
-    fn new(temperature: f32) -> Self {
+    fn new(config: &RolloutConfig) -> Self {
         Self {
-            history: Vec::new(),
-            row: Row::new(temperature),
+            context: Context::new(config.keep_screenshots),
+            ended: Vec::new(),
+            row: Row::new(config.logprob_temperature()),
             turns: Vec::new(),
-            open: false,
             last: None,
         }
+    }
+
+    /// Appends what was asked and the reply to it: to a new row where the context was cut back.
+    fn push(&mut self, next: Next, text: String, reply: &Completion) -> Result<Range<usize>, Fault> {
+        if next.begins_anew() {
+            let row = Row::new(self.row.temperature());
+            self.ended.push(std::mem::replace(&mut self.row, row));
+        }
+        self.row.push_prompt(next.prompt());
+        let tokens = self.row.push_completion(reply);
+        let tokens = tokens.map_err(|error| Fault::from_error(FaultKind::Sampler, "sample", error))?;
+        self.context.push(next, text, reply);
+        Ok(tokens)
     }
 }
 
@@ -156,7 +172,7 @@ impl Collector {
             observation,
             since,
         } = started;
-        let mut talk = Talk::new(self.config.logprob_temperature());
+        let mut talk = Talk::new(&self.config);
         let turns = self.turns(slot, environment.as_mut(), observation, session, &mut talk);
         let ending = match caught("play", turns).await {
             Ok(ending) => ending,
@@ -167,7 +183,10 @@ impl Collector {
         };
         let facts = self.finish(&mut *environment, ending).await?;
         let seconds = since.elapsed().as_secs_f64();
-        Ok(Episode::new(slot.attempt, ending, facts, talk.row)
+        let mut rows = talk.ended.into_iter().chain([talk.row]);
+        let first = rows.next().unwrap_or_else(|| unreachable!("there is a row that grows"));
+        Ok(Episode::new(slot.attempt, ending, facts, first)
+            .with_later_rows(rows.collect())
             .with_turns(talk.turns)
             .with_last_screenshot(talk.last)
             .with_seconds(seconds))
@@ -193,8 +212,11 @@ impl Collector {
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return Ok(Ending::MaxTime);
             }
-            let prompt = self.render(talk, &new).await?;
-            let used = talk.row.len() + prompt.tokens.len();
+            let screenshot = new.iter().flat_map(Message::images).last().cloned();
+            let next = self.render(talk, new).await?;
+            let prompt = next.prompt();
+            let before = if next.begins_anew() { 0 } else { talk.row.len() };
+            let used = before + prompt.tokens.len();
             let room = self.config.max_context_tokens.saturating_sub(used);
             if room == 0 && turn == 0 {
                 let limit = self.config.max_context_tokens;
@@ -212,9 +234,12 @@ impl Collector {
             };
             let room = room.min(self.config.max_new_tokens);
             let params = self.config.sampling(slot.stream, slot.plays, turn, room);
+            if next.begins_anew() {
+                asked.forget();
+            }
             let completion = tokio::select! {
                 biased;
-                sampled = self.sample(asked.as_mut(), &prompt, &params) => sampled?,
+                sampled = self.sample(asked.as_mut(), prompt, &params) => sampled?,
                 () = slot.stop.cancelled() => return Err(Lost::Cancelled),
                 () = until(deadline) => return Ok(Ending::MaxTime),
             };
@@ -223,12 +248,8 @@ impl Collector {
                 session = None;
             }
 
-            talk.row.push_prompt(&prompt);
-            let tokens = talk
-                .row
-                .push_completion(&completion)
-                .map_err(|error| Fault::from_error(FaultKind::Sampler, "sample", error))?;
             let reply = self.seams.renderer.decode(&completion.tokens);
+            let tokens = talk.push(next, reply.clone(), &completion)?;
             let since = Instant::now();
             let limit_of_step = self.config.turn_timeout;
             let step = within(limit_of_step, "step", "turn_timeout", environment.step(&reply)).await?;
@@ -241,11 +262,7 @@ impl Collector {
                 action: describe(&step.action),
             });
 
-            let screenshot = new.iter().flat_map(Message::images).last().cloned();
-            talk.history.append(&mut new);
-            talk.history.push(Message::text(Role::Assistant, reply.clone()));
-            talk.open = completion.stop != StopReason::Stop;
-            let turn = Turn::new(reply, step.action, tokens, completion.stop);
+            let turn = Turn::new(reply, step.action, tokens, completion.stop).with_row(talk.ended.len());
             talk.turns.push(turn.with_screenshot(screenshot).with_state(state));
             talk.last = None;
             match step.observation {
@@ -258,13 +275,13 @@ impl Collector {
     }
 
     /// Renders off the runtime's threads: images are decoded and resized here.
-    async fn render(&self, talk: &mut Talk, new: &[Message]) -> Result<Prompt, Lost> {
+    async fn render(&self, talk: &mut Talk, new: Vec<Message>) -> Result<Next, Lost> {
         let renderer = self.seams.renderer.clone();
-        let (history, new, closed) = (std::mem::take(&mut talk.history), new.to_vec(), !talk.open);
-        let rendered = tokio::task::spawn_blocking(move || (renderer.render(&history, &new, closed), history)).await;
-        let (prompt, history) = rendered.map_err(|error| Fault::from_error(FaultKind::Renderer, "render", error))?;
-        talk.history = history;
-        Ok(prompt?)
+        let mut context = std::mem::take(&mut talk.context);
+        let rendered = tokio::task::spawn_blocking(move || (context.next(&*renderer, new), context)).await;
+        let (next, context) = rendered.map_err(|error| Fault::from_error(FaultKind::Renderer, "render", error))?;
+        talk.context = context;
+        Ok(next?)
     }
 
     /// Samples one reply.

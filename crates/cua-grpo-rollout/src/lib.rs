@@ -19,6 +19,8 @@
 //! 11. A stream with `max_staleness` 0 gives what collections give, to the last bit.
 //! 12. An environment that does not answer within `turn_timeout` is a fault; a policy that is out of `episode_timeout`
 //!     has ended its episode.
+//! 13. With `keep_screenshots: K` a context never holds more than `2K` pictures, each sampled token is trained on in one row
+//!     of its episode, and every row holds what the sampler was given, to the token (`tests/windows.rs`).
 //!
 //! | file | subject |
 //! |---|---|
@@ -26,6 +28,7 @@
 //! | `caught.rs` | panics as faults |
 //! | `collect.rs` | a collection, each slot on its own or in lockstep |
 //! | `config.rs` | what bounds an episode; batches and the seeds that follow from them |
+//! | `context.rs` | the conversation as the policy sees it, and where it is cut back |
 //! | `engine.rs` | the engine and its collections |
 //! | `episode.rs` | one attempt, from `start` to `finish` |
 //! | `gauge.rs` | counts over time |
@@ -40,6 +43,7 @@ mod attempts;
 mod caught;
 mod collect;
 mod config;
+mod context;
 mod engine;
 mod episode;
 mod error;
@@ -53,6 +57,7 @@ mod tasks;
 mod worker;
 
 pub use config::{Batches, RolloutConfig, StreamConfig};
+pub use context::DROPPED_SCREENSHOT;
 pub use engine::{Collection, GroupRequest, RolloutEngine};
 pub use error::EngineError;
 pub use stats::{FaultCounts, Progress, ProgressEvent, RolloutStats};

@@ -209,6 +209,8 @@ impl SamplerSession for UnsoundSession {
         completion.kept_mass = kept_mass;
         Ok(completion)
     }
+
+    fn forget(&mut self) {}
 }
 
 #[tokio::test]

@@ -61,10 +61,10 @@ impl SamplerSession for SlowSession {
             tokio::time::sleep(Duration::from_millis(100)).await;
             versions.push(self.0.version());
         }
-        let logprobs = vec![-0.5; tokens.len()];
-        let completion = Completion::new(tokens, logprobs, 0, StopReason::Stop).unwrap();
-        Ok(completion.with_versions(versions).unwrap())
+        let completion = Completion::new(tokens.clone(), vec![-0.5; tokens.len()], 0, StopReason::Stop);
+        Ok(completion.unwrap().with_versions(versions).unwrap())
     }
+    fn forget(&mut self) {}
 }
 
 const BATCHES: Batches = Batches {

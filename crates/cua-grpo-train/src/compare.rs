@@ -54,6 +54,8 @@ pub fn task_set_of(config: &TrainConfig, tasks: &dyn TaskSource) -> String {
         let pixels = config.pixels();
         let limits = serde_json::json!({ "pixels": [pixels.min_pixels, pixels.max_pixels] });
         name(!pixels.is_own(), limits);
+        let keep = config.keep_screenshots;
+        name(keep > 0, serde_json::json!({ "keep_screenshots": keep }));
     }
     let mut text = format!("{:x}", Sha256::digest(made_of.to_string()));
     text.truncate(12);

@@ -103,6 +103,14 @@ pub struct TurnRecord {
     /// The reply was cut off before the policy stopped.
     #[serde(default)]
     pub truncated: bool,
+    /// Number of the episode's row that the reply stands in: above 0 where the context was cut back before.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub row: usize,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_first(row: &usize) -> bool {
+    *row == 0
 }
 
 /// Where the episodes of a step are.
@@ -179,6 +187,7 @@ pub fn save_episode(
             points: turn.action.points.clone(),
             error: turn.action.error.clone(),
             truncated: turn.stop != StopReason::Stop,
+            row: turn.row,
         });
     }
     let last = episode.last_screenshot.as_ref();

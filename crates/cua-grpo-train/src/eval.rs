@@ -37,6 +37,8 @@ pub struct Evaluation {
     pub max_new_tokens: usize,
     /// Most tokens of a context.
     pub max_context_tokens: usize,
+    /// Screenshots that stay when a context is cut back; 0 keeps all.
+    pub keep_screenshots: usize,
     /// Episodes at once.
     pub concurrency: usize,
     /// New attempts after faults.
@@ -61,6 +63,7 @@ impl Evaluation {
             max_turns: config.max_turns,
             max_new_tokens: config.max_new_tokens,
             max_context_tokens: config.context_limit(),
+            keep_screenshots: config.keep_screenshots,
             concurrency: config.concurrency,
             max_retries: config.max_retries,
             task_set: task_set_of(config, tasks),
@@ -79,6 +82,7 @@ impl Evaluation {
             concurrency: self.concurrency,
             max_turns: self.max_turns,
             max_context_tokens: self.max_context_tokens,
+            keep_screenshots: self.keep_screenshots,
             max_new_tokens: self.max_new_tokens,
             temperature: temperature as f32,
             top_p: top_p as f32,
@@ -223,6 +227,7 @@ impl Evaluation {
 /// Takes the tokens and pictures from an episode that is only counted.
 fn forget(episode: &mut Episode) {
     episode.row = Row::new(episode.row.temperature());
+    episode.later_rows.clear();
     for turn in &mut episode.turns {
         turn.screenshot = None;
     }

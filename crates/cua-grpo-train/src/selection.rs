@@ -9,11 +9,14 @@ use cua_grpo_algo::{
 };
 use cua_grpo_core::{Episode, Group, Row, StopReason, Task, Turn};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::Range;
 
 /// Rows that are trained on, with their advantages.
 pub struct Selection<'a> {
     /// The rows of the groups that are kept.
     pub rows: Vec<&'a Row>,
+    /// Of each row its episode, by number among `episodes`, and which of the episode's rows it is.
+    pub places: Vec<(usize, usize)>,
     /// What each episode or turn was worth.
     pub credit: Credit,
     /// Which of the trained tokens of each row enter the loss; absent means all.
@@ -46,7 +49,7 @@ impl<'a> Selection<'a> {
     /// Up to `count` episodes that show what a step learnt from: those with the largest advantages by size, the first
     /// of equal ones. Where nothing was kept, the first episodes of the step, without advantages.
     pub fn telling(&self, groups: &'a [Group], count: usize) -> Vec<(&'a Task, &'a Episode, Option<f32>)> {
-        let mut kept: Vec<_> = self.episodes.iter().zip(&self.credit.rows).collect();
+        let mut kept: Vec<_> = self.episodes.iter().zip(self.worth()).collect();
         kept.sort_by(|(_, a), (_, b)| b.abs().total_cmp(&a.abs()));
         if kept.is_empty() {
             let all = groups
@@ -55,21 +58,56 @@ impl<'a> Selection<'a> {
             return all.take(count).collect();
         }
         let kept = kept.into_iter().take(count);
-        kept.map(|((task, episode), advantage)| (*task, *episode, Some(*advantage)))
+        kept.map(|((task, episode), advantage)| (*task, *episode, Some(advantage)))
             .collect()
     }
 
-    /// The advantages when each row has lost its entry of `penalties`.
+    /// The advantage of each episode: that of its row, the mean over its tokens where it has several.
+    fn worth(&self) -> Vec<f32> {
+        let mut worth = vec![0.0; self.episodes.len()];
+        let mut tokens = vec![0; self.episodes.len()];
+        for ((&(episode, number), row), advantage) in self.places.iter().zip(&self.rows).zip(&self.credit.rows) {
+            let (own, before) = (row.trained_tokens(), tokens[episode]);
+            let mean = (worth[episode] * before as f32 + advantage * own as f32) / (before + own).max(1) as f32;
+            worth[episode] = if number == 0 { *advantage } else { mean };
+            tokens[episode] = before + own;
+        }
+        worth
+    }
+
+    /// Which part of its episode each row is, by the tokens that enter the loss; `None` where every episode is one row.
+    pub fn shares(&self) -> Option<Vec<f64>> {
+        if self.rows.len() == self.episodes.len() {
+            return None;
+        }
+        let mut tokens = vec![0; self.episodes.len()];
+        let mut rows = vec![0; self.episodes.len()];
+        for (row, &(episode, _)) in self.places.iter().enumerate() {
+            tokens[episode] += self.tokens_of(row);
+            rows[episode] += 1;
+        }
+        let share = |(row, &(episode, _)): (usize, &(usize, usize))| match tokens[episode] {
+            0 => 1.0 / f64::from(rows[episode]),
+            all => self.tokens_of(row) as f64 / all as f64,
+        };
+        Some(self.places.iter().enumerate().map(share).collect())
+    }
+
+    /// The advantages when the episode of each row has lost the row's entry of `penalties`.
     ///
     /// # Errors
     /// When a penalty is not finite.
     pub fn penalised(&self, config: &TrainConfig, penalties: &[f64]) -> Result<Credit> {
         let mut rewards = self.rewards.clone();
+        let mut lost = vec![0.0; self.episodes.len()];
+        for (&(episode, _), penalty) in self.places.iter().zip(penalties) {
+            lost[episode] += penalty;
+        }
         let places = self.chosen.iter().flat_map(|&number| {
             let episodes = 0..self.groups[number].episodes.len();
             episodes.map(move |index| (number, index))
         });
-        for ((number, index), penalty) in places.zip(penalties) {
+        for ((number, index), penalty) in places.zip(lost) {
             rewards[number][index] -= penalty;
         }
         self.credit_of(config, &rewards)
@@ -109,19 +147,25 @@ impl<'a> Selection<'a> {
         let chosen: Vec<&Vec<f64>> = self.chosen.iter().map(|&number| &of_episodes[number]).collect();
         let flat: Vec<f64> = chosen.iter().copied().flatten().copied().collect();
         let turns = self.of_turns(config, scale, rewards, &chosen)?;
+        let whole = |&(episode, _): &(usize, usize)| flat[episode];
         let mut credit = Credit {
-            rows: flat.iter().map(|advantage| *advantage as f32).collect(),
+            rows: self.places.iter().map(|place| whole(place) as f32).collect(),
             tokens: None,
         };
         let mut tokens: Option<Vec<Vec<f64>>> = turns.map(|turns| {
-            let each = self.episodes.iter().zip(&flat).zip(&turns);
-            each.map(|(((_, episode), whole), turns)| spread(episode, *whole, turns))
-                .collect()
+            let each = self.rows.iter().zip(&self.places);
+            each.map(|(row, place @ &(number, _))| {
+                let own = self.turns_of(place).map(|(turn, tokens)| (tokens, turns[number][turn]));
+                spread(row, whole(place), own)
+            })
+            .collect()
         });
         if config.whiten_advantages {
-            let rows = self.rows.iter().zip(&flat);
-            let mut all =
-                tokens.unwrap_or_else(|| rows.map(|(row, whole)| vec![*whole; row.trained_tokens()]).collect());
+            let rows = self.rows.iter().zip(&self.places);
+            let mut all = tokens.unwrap_or_else(|| {
+                rows.map(|(row, place)| vec![whole(place); row.trained_tokens()])
+                    .collect()
+            });
             let every = || all.iter().map(|row| vec![true; row.len()]).collect();
             let entering = self.entering.clone().unwrap_or_else(every);
             whiten(&mut all, &entering);
@@ -136,7 +180,15 @@ impl<'a> Selection<'a> {
         Ok(credit)
     }
 
-    /// Advantages of the turns of each row, where they have their own.
+    /// The turns whose replies stand in the row at a place, by number, each with the tokens of its reply there.
+    fn turns_of(&self, &(episode, row): &(usize, usize)) -> impl Iterator<Item = (usize, Range<usize>)> {
+        let turns = self.episodes[episode].1.turns.iter().enumerate();
+        turns
+            .filter(move |(_, turn)| turn.row == row)
+            .map(|(number, turn)| (number, turn.tokens.clone()))
+    }
+
+    /// Advantages of the turns of each episode, where they have their own.
     fn of_turns(
         &self,
         config: &TrainConfig,
@@ -177,30 +229,15 @@ fn state_of(turn: &Turn) -> Option<u64> {
     turn.state.or_else(of_screenshot)
 }
 
-/// The advantage of each trained token: that of its turn, or that of the `whole` episode where it belongs to none.
-fn spread(episode: &Episode, whole: f64, turns: &[f64]) -> Vec<f64> {
-    let mut all = vec![whole; episode.row.len()];
-    for (turn, advantage) in episode.turns.iter().zip(turns) {
-        if let Some(tokens) = all.get_mut(turn.tokens.clone()) {
-            tokens.fill(*advantage);
+/// A value for each trained token of a row: that of the reply that it stands in, or `other` where it stands in none.
+fn spread<T: Copy>(row: &Row, other: T, replies: impl Iterator<Item = (Range<usize>, T)>) -> Vec<T> {
+    let mut all = vec![other; row.len()];
+    for (tokens, value) in replies {
+        if let Some(tokens) = all.get_mut(tokens) {
+            tokens.fill(value);
         }
     }
-    let tokens = all.into_iter().zip(episode.row.trained());
-    tokens
-        .filter(|(_, trained)| **trained)
-        .map(|(value, _)| value)
-        .collect()
-}
-
-/// Whether each trained token belongs to a reply that ended by itself.
-fn uncut(episode: &Episode) -> Vec<bool> {
-    let mut all = vec![true; episode.row.len()];
-    for turn in episode.turns.iter().filter(|turn| turn.stop != StopReason::Stop) {
-        if let Some(tokens) = all.get_mut(turn.tokens.clone()) {
-            tokens.fill(false);
-        }
-    }
-    let tokens = all.into_iter().zip(episode.row.trained());
+    let tokens = all.into_iter().zip(row.trained());
     tokens
         .filter(|(_, trained)| **trained)
         .map(|(value, _)| value)
@@ -234,6 +271,7 @@ pub fn select<'a>(config: &TrainConfig, groups: &'a [Group]) -> Result<Selection
     let kept = advantages_f64(&rewards, config.advantages())?;
     let mut selection = Selection {
         rows: Vec::new(),
+        places: Vec::new(),
         credit: Credit::default(),
         entering: None,
         episodes: Vec::new(),
@@ -252,14 +290,25 @@ pub fn select<'a>(config: &TrainConfig, groups: &'a [Group]) -> Result<Selection
                 selection.kept += 1;
                 selection.chosen.push(number);
                 for episode in &group.episodes {
-                    selection.rows.push(&episode.row);
+                    for (row, tokens) in episode.rows().enumerate() {
+                        selection.rows.push(tokens);
+                        selection.places.push((selection.episodes.len(), row));
+                    }
                     selection.episodes.push((&group.task, episode));
                 }
             }
         }
     }
     if config.mask_truncated_completions {
-        selection.entering = Some(selection.episodes.iter().map(|(_, episode)| uncut(episode)).collect());
+        // The tokens of replies that did not end by themselves stay out.
+        let uncut = |(row, place): (&&Row, &(usize, usize))| {
+            let turns = &selection.episodes[place.0].1.turns;
+            let cut = selection
+                .turns_of(place)
+                .filter(|(turn, _)| turns[*turn].stop != StopReason::Stop);
+            spread(row, true, cut.map(|(_, tokens)| (tokens, false)))
+        };
+        selection.entering = Some(selection.rows.iter().zip(&selection.places).map(uncut).collect());
     }
     selection.credit = selection.credit_of(config, &rewards)?;
     selection.rewards = rewards;

@@ -93,6 +93,8 @@ pub struct Updates<'a> {
     /// The version of the policy before the step.
     version: u64,
     before: Before,
+    /// Which part of its episode each row is, where any is cut.
+    share: Option<Vec<f64>>,
     /// Updates that were begun.
     begun: usize,
     /// The order of the rows in this pass over them.
@@ -117,6 +119,7 @@ impl<'a> Updates<'a> {
                 known: vec![Known::default(); rows],
                 ..Before::default()
             },
+            share: selection.shares(),
             begun: 0,
             order: (0..rows).collect(),
             bad: vec![false; rows],
@@ -251,6 +254,9 @@ impl<'a> Updates<'a> {
         let mut totals = Totals::of_rows(rows, micro_batches, self.config.completion_limit());
         let entering = |row: usize| self.selection.tokens_of(row);
         totals.tokens = members.iter().map(|&row| entering(row)).sum::<usize>() as f64;
+        if let Some(share) = &self.share {
+            totals.rows = members.iter().map(|&row| share[row]).sum();
+        }
         let kept = |row: usize| self.before.kept(self.selection, row);
         totals.kept = members.iter().map(|&row| kept(row)).sum::<usize>() as f64;
         totals
@@ -301,6 +307,10 @@ impl<'a> Updates<'a> {
         }
         if let Some(keep) = &before.keep {
             inputs.keep = Some(mask(members.iter().map(|&row| &*keep[row]), &logprobs));
+        }
+        if let Some(share) = &self.share {
+            let shares: Vec<f32> = members.iter().map(|&row| share[row] as f32).collect();
+            inputs = inputs.with_shares(&shares);
         }
         if config.correct_kept_mass {
             inputs = inputs.with_kept_mass(&rows);
@@ -410,8 +420,14 @@ impl<'a> Updates<'a> {
     }
 
     fn name(&self, row: usize) -> String {
-        let (task, episode) = self.selection.episodes[row];
-        format!("task {} episode {}", task.id, episode.attempt)
+        let (episode, number) = self.selection.places[row];
+        let (task, episode) = self.selection.episodes[episode];
+        let later = if number > 0 {
+            format!(" row {number}")
+        } else {
+            String::new()
+        };
+        format!("task {} episode {}{later}", task.id, episode.attempt)
     }
 
     /// Tokens that enter the loss of the updates of one pass over the rows.

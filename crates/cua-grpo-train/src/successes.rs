@@ -122,9 +122,9 @@ impl Successes {
 }
 
 fn positive(task: &Task, episode: Arc<Episode>, won: Won) -> Positive<(Task, Arc<Episode>)> {
-    let row = &episode.row;
-    let tokens = row.versions().iter().zip(row.trained());
-    let oldest = tokens
+    let rows = episode.rows();
+    let oldest = rows
+        .flat_map(|row| row.versions().iter().zip(row.trained()))
         .filter(|(_, trained)| **trained)
         .map(|(version, _)| *version)
         .min();

@@ -1,5 +1,6 @@
 //! The figures that follow from episodes alone: rewards, endings, replies, staleness.
 
+use crate::config::TrainConfig;
 use crate::metrics::{Behaviour, Conduct, TemplateCount, TrainEvent};
 use cua_grpo_core::{Ending, Episode, Group, StopReason, Task};
 use cua_grpo_rollout::RolloutStats;
@@ -57,6 +58,14 @@ pub fn by_template(episodes: &[(Task, Episode)]) -> BTreeMap<String, TemplateCou
     counts
 }
 
+/// Rows of an episode, in the mean; `None` where contexts are not cut back.
+pub fn rows_mean(config: &TrainConfig, groups: &[Group]) -> Option<f64> {
+    let episodes = || groups.iter().flat_map(|group| &group.episodes);
+    let rows: usize = episodes().map(|episode| episode.rows().count()).sum();
+    let wanted = config.keep_screenshots > 0 && rows > 0;
+    wanted.then(|| rows as f64 / episodes().count() as f64)
+}
+
 /// A step's line without what its updates add: its groups, and what they cost. `version` is the policy's before them.
 pub fn summarise(groups: &[Group], stats: &RolloutStats, version: u64) -> TrainEvent {
     let rewards: Vec<f64> = groups.iter().flat_map(Group::rewards).map(f64::from).collect();
@@ -64,11 +73,7 @@ pub fn summarise(groups: &[Group], stats: &RolloutStats, version: u64) -> TrainE
     let mean = rewards.iter().sum::<f64>() / count;
     let variance = rewards.iter().map(|reward| (reward - mean).powi(2)).sum::<f64>() / count;
     let (mut gaps, mut tokens, mut largest) = (0u64, 0u64, 0u64);
-    for row in groups
-        .iter()
-        .flat_map(|group| &group.episodes)
-        .map(|episode| &episode.row)
-    {
+    for row in groups.iter().flat_map(|group| &group.episodes).flat_map(Episode::rows) {
         for (sampled_by, _) in row
             .versions()
             .iter()

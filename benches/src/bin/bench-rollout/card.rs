@@ -260,4 +260,6 @@ impl SamplerSession for Session {
         self.card.asks.send(ask).map_err(|_| gone(()))?;
         answer.await.map_err(|_| gone(()))
     }
+
+    fn forget(&mut self) {}
 }

@@ -27,6 +27,9 @@ pub struct LossInputs {
     pub mask: Tensor<2>,
     /// 1 where the token enters the surrogate, 0 where only the divergence does; absent means all. Shape `[rows, time]`.
     pub keep: Option<Tensor<2>>,
+    /// Which part of its sequence each row is, where sequences were cut into several rows: those of a sequence add up to 1.
+    /// A mean over sequences weighs rows by it; absent means that each row is a sequence. Shape `[rows, 1]`.
+    pub share: Option<Tensor<2>>,
     /// Entropies of the policy now in nats, with a gradient. Needed by an entropy bonus. Shape `[rows, time]`.
     pub entropies: Option<Tensor<2>>,
     /// One advantage a row, `[rows, 1]`, or one a token, `[rows, time]`.
@@ -94,6 +97,7 @@ impl LossInputs {
             behaviour: None,
             reference: None,
             keep: None,
+            share: None,
             entropies: None,
             mask,
             advantages,
@@ -124,12 +128,27 @@ impl LossInputs {
         }
     }
 
+    /// The same inputs of rows that are parts of longer sequences, see [`LossInputs::share`].
+    ///
+    /// # Shapes
+    /// One share a row.
+    #[must_use]
+    pub fn with_shares(self, shares: &[f32]) -> Self {
+        let place = (&self.mask.device(), self.mask.dtype());
+        let share = TensorData::new(shares.to_vec(), [shares.len(), 1]);
+        let share = Some(Tensor::from_data(share, place));
+        Self { share, ..self }
+    }
+
     pub(super) fn validate(&self) -> Result<(), AlgoError> {
         let shape = self.logprobs.dims();
         let operation = "policy loss";
         expect_shape(operation, "mask", &self.mask, shape)?;
         if self.advantages.dims() != shape {
             expect_shape(operation, "advantages", &self.advantages, [shape[0], 1])?;
+        }
+        if let Some(share) = &self.share {
+            expect_shape(operation, "share", share, [shape[0], 1])?;
         }
         let optional = [
             ("old", &self.old),

@@ -122,6 +122,9 @@ pub fn policy_loss(config: &LossConfig, inputs: &LossInputs, totals: &Totals) ->
         divergence = Some(config.kl.tensor(logprobs.clone().detach(), reference));
     }
 
+    if let (Some(share), Aggregation::SequenceMean) = (&inputs.share, config.aggregation()) {
+        losses = losses * share.clone();
+    }
     let mut loss = aggregate(config.aggregation(), losses, mask, totals);
     if config.entropy_coef != 0.0 {
         let entropies = inputs.entropies.clone();

@@ -116,6 +116,7 @@ impl Case {
             reference: Some(self.tensor(&self.reference)),
             mask: self.tensor(&self.mask),
             keep: self.keep.as_ref().map(|keep| self.tensor(keep)),
+            share: None,
             entropies: Some(self.tensor(&self.entropies).require_grad()),
             advantages: self.tensor(&self.advantages),
         }

@@ -126,6 +126,19 @@ impl Generator {
         self.state.conversations.insert(session, Conversation::default());
     }
 
+    /// Takes an open conversation back to its start: what was said is forgotten, and its place in the cache is given up. States
+    /// of recurrent layers begin anew with it.
+    pub fn forget(&mut self, session: u64) {
+        // Nobody wants what was drawn; a card that failed says so at the next call.
+        let _ = self.release(session);
+        if let Some(conversation) = self.state.conversations.get_mut(&session) {
+            *conversation = Conversation::default();
+        }
+        if let Some(decode) = &mut self.decode {
+            decode.close(session);
+        }
+    }
+
     /// Closes a conversation, admitted or not; its place in the cache is given up when the next one is admitted. The
     /// last one to close frees the cache.
     pub fn close(&mut self, session: u64) {
@@ -178,14 +191,14 @@ impl Generator {
         }
         requests.iter().try_for_each(|request| self.check(request))?;
         let whole: Vec<Request> = requests.iter().map(|request| self.whole(request)).collect();
-        let inputs = whole.iter().map(|request| self.input(request));
+        let inputs = whole.iter().map(|request| self.state.input(request));
         let inputs: Vec<RowInput> = inputs.collect::<Result<_, _>>()?;
         let Self { state, decode, .. } = self;
         let decode = decode.get_or_insert_with(|| suitable(state));
         decode.admit(state, &whole, &inputs)?;
         for request in requests {
             if let Some(conversation) = state.conversations.get_mut(&request.session) {
-                conversation.said.prompt(&request.prompt);
+                conversation.said.push(&request.prompt);
                 conversation.stale = false;
             }
         }
@@ -202,25 +215,14 @@ impl Generator {
         let mut whole = request.clone();
         let conversation = self.state.conversations.get_mut(&request.session);
         if let Some(conversation) = conversation.filter(|conversation| conversation.stale) {
-            whole.prompt = conversation.said.before(&request.prompt);
+            whole.prompt = conversation.said.clone();
+            whole.prompt.push(&request.prompt);
             conversation.rewind();
             if let Some(decode) = &mut self.decode {
                 decode.close(request.session);
             }
         }
         whole
-    }
-
-    /// The tokens of a request of [`Generator::whole`], each with whether the policy sampled it.
-    fn input(&self, request: &Request) -> Result<RowInput, ModelError> {
-        let conversation = self.state.conversation(request.session)?;
-        let mut input = self.state.unplaced(request)?;
-        if conversation.stale {
-            let said = &conversation.said.sampled;
-            input.sampled[..said.len()].copy_from_slice(said);
-        }
-        input.place(&self.state.model.config, conversation.positions)?;
-        Ok(input)
     }
 
     /// Draws on for all that are admitted and not finished: a token each, or a few.
@@ -260,7 +262,7 @@ impl Generator {
             got: format!("session {session}"),
         })?;
         if let Some(conversation) = self.state.conversations.get_mut(&session) {
-            conversation.said.reply(&reply.tokens);
+            conversation.said.push_sampled(&reply.tokens);
         }
         Ok(reply)
     }

@@ -54,6 +54,9 @@ enum Command {
     Close {
         session: u64,
     },
+    Forget {
+        session: u64,
+    },
     Sample {
         request: Request,
         reply: oneshot::Sender<Result<Completion, Fault>>,
@@ -148,6 +151,11 @@ impl SamplerSession for Session {
             .send(Command::Sample { request, reply })
             .map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
+    }
+
+    fn forget(&mut self) {
+        // A closed channel shows at the next request, with a fault.
+        let _ = self.commands.send(Command::Forget { session: self.session });
     }
 }
 
@@ -246,6 +254,7 @@ impl Worker {
                 self.drawing.remove(&session);
                 self.generator.close(session);
             }
+            Command::Forget { session } => self.generator.forget(session),
             Command::Sample { request, reply } => self.waiting.push((request, reply)),
             Command::SetModel { model, version } => match self.on_update {
                 OnUpdate::Finish | OnUpdate::Refill if !self.drawing.is_empty() => self.next = Some((model, version)),

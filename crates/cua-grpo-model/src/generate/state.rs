@@ -5,7 +5,7 @@ use super::rules::LogitRules;
 use crate::batch::{ImageCache, RowInput};
 use crate::processor::PositionState;
 use crate::{ModelError, Qwen3Vl};
-use cua_grpo_core::{Image, PolicyVersion, Prompt, SamplingParams, TokenId};
+use cua_grpo_core::{PolicyVersion, Prompt, SamplingParams, TokenId};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -42,41 +42,10 @@ pub(super) struct Conversation {
     pub length: usize,
     /// Those tokens, where rules read them.
     pub seen: Vec<TokenId>,
-    /// All that was said, to be fed again.
-    pub said: Said,
+    /// All that was said, to be fed again. Pictures are kept as they came: their pixels are many times as large.
+    pub said: Prompt,
     /// What is in the cache is of older weights, and is fed again before the next reply.
     pub stale: bool,
-}
-
-/// What was said in a conversation. Pictures are kept as they came: their pixels are many times as large.
-#[derive(Default)]
-pub(super) struct Said {
-    pub tokens: Vec<TokenId>,
-    /// Which of the tokens the policy sampled.
-    pub sampled: Vec<bool>,
-    pub images: Vec<Image>,
-}
-
-impl Said {
-    /// Appends a prompt.
-    pub fn prompt(&mut self, prompt: &Prompt) {
-        self.tokens.extend_from_slice(&prompt.tokens);
-        self.sampled.resize(self.tokens.len(), false);
-        self.images.extend(prompt.images.iter().cloned());
-    }
-
-    /// Appends a reply.
-    pub fn reply(&mut self, tokens: &[TokenId]) {
-        self.tokens.extend_from_slice(tokens);
-        self.sampled.resize(self.tokens.len(), true);
-    }
-
-    /// All of it and `prompt`, as one prompt.
-    pub fn before(&self, prompt: &Prompt) -> Prompt {
-        let tokens = [&self.tokens[..], &prompt.tokens].concat();
-        let images = self.images.iter().chain(&prompt.images).cloned();
-        Prompt::new(tokens).with_images(images.collect())
-    }
 }
 
 impl Conversation {
@@ -116,13 +85,6 @@ pub(super) struct State {
 impl State {
     /// What a request feeds: the token that is pending, then its prompt.
     pub fn input(&self, request: &Request) -> Result<RowInput, ModelError> {
-        let input = self.unplaced(request)?;
-        input.place(&self.model.config, self.conversation(request.session)?.positions)?;
-        Ok(input)
-    }
-
-    /// [`State::input`], whose pictures are not yet held against its tokens.
-    pub fn unplaced(&self, request: &Request) -> Result<RowInput, ModelError> {
         let conversation = self.conversation(request.session)?;
         self.model.check_tokens(&request.prompt.tokens)?;
         let length = conversation.length + request.prompt.tokens.len();
@@ -136,10 +98,11 @@ impl State {
         let images = request.prompt.images.iter();
         let mut input = RowInput::sampled(conversation.pending.clone());
         input.tokens.extend_from_slice(&request.prompt.tokens);
-        input.sampled.resize(input.tokens.len(), false);
+        input.sampled.extend(request.prompt.marks());
         input.pixels = images
             .map(|image| self.images.pixels(image))
             .collect::<Result<_, _>>()?;
+        input.place(&self.model.config, conversation.positions)?;
         Ok(input)
     }
 

@@ -17,6 +17,8 @@ pub struct Demand {
     pub context: u64,
     /// Most turns of a conversation.
     pub turns: u64,
+    /// A turn may feed a whole context, because contexts are cut back.
+    pub cuts: bool,
     /// Most tokens of a reply.
     pub reply: u64,
     /// Tokens of a micro-batch.
@@ -36,7 +38,7 @@ impl Demand {
             batch: self.concurrency.min(self.episodes * (self.ahead + 1)).max(1),
             beside: self.ahead > 0,
             context,
-            turn: context.div_ceil(turns),
+            turn: if self.cuts { context } else { context.div_ceil(turns) },
             micro_batch,
             trained: micro_batch * replies / context.max(1),
         }
@@ -119,6 +121,7 @@ mod tests {
         concurrency: 8,
         context: 4096,
         turns: 10,
+        cuts: false,
         reply: 100,
         micro_batch: 8192,
         ahead: 0,
@@ -128,6 +131,8 @@ mod tests {
     fn a_conversation_fills_its_context_and_a_long_row_stands_alone() {
         let load = DEMAND.load();
         assert_eq!((load.batch, load.context, load.turn), (8, 4096, 410));
+        // Where contexts are cut back, a turn may feed a whole one.
+        assert_eq!(Demand { cuts: true, ..DEMAND }.load().turn, 4096);
         // 10 replies of 100 tokens in 4096.
         assert_eq!((load.micro_batch, load.trained), (8192, 2000));
         let long = Demand {

@@ -223,6 +223,8 @@ impl SamplerSession for Voice {
         let completion = Completion::new(tokens, logprobs, 7, stop).unwrap();
         Ok(completion.with_kept_mass(kept_mass).unwrap())
     }
+
+    fn forget(&mut self) {}
 }
 
 pub fn task(id: &str) -> Task {

@@ -66,7 +66,7 @@ pub(super) const ALIASES: &[Alias] = &[
     a("max_model_len", "vLLM", "max_seq_length", "tokens of the whole conversation"),
     a("vllm_max_model_length", "TRL", "max_seq_length", "tokens of the whole conversation"),
     a("context_length", "AReaL", "max_seq_length", "tokens of the whole conversation"),
-    a("context_window", "the original", "keep_screenshots", "latest screenshots that stay in the context; values other than 0 come later"),
+    a("context_window", "the original", "keep_screenshots", "newest screenshots that stay when the context is cut back, which it is before it would hold more than twice as many"),
     a("max_num_seqs", "vLLM", "concurrency", "conversations that are sampled together"),
     a("max_num_batched_tokens", "vLLM", "micro_batch_tokens", "of training; sampling has no such bound"),
     a("max_concurrent_rollouts", "AReaL", "concurrency", "episodes that run at the same time"),

@@ -75,9 +75,12 @@ impl TrainConfig {
     /// Most tokens that the policy can sample in one episode, for `dr_grpo`: as many as all turns allow, never more than
     /// a context holds. It depends on the configuration alone, not on what was sampled, so it adds no length bias.
     pub fn completion_limit(&self) -> usize {
-        self.max_new_tokens
-            .saturating_mul(self.max_turns)
-            .min(self.context_limit())
+        let replies = self.max_new_tokens.saturating_mul(self.max_turns);
+        // The replies of an episode whose context is cut back are not in one context.
+        match self.keep_screenshots {
+            0 => replies.min(self.context_limit()),
+            _ => replies,
+        }
     }
 
     /// That the keys of the loss fit together, and that none is set that the loss does not use.

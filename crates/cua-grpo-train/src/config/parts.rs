@@ -82,6 +82,7 @@ impl TrainConfig {
             concurrency: self.concurrency,
             max_turns: self.max_turns,
             max_context_tokens: self.context_limit(),
+            keep_screenshots: self.keep_screenshots,
             max_new_tokens: self.max_new_tokens,
             temperature: self.temperature as f32,
             top_p: self.top_p as f32,

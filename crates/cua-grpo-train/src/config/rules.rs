@@ -88,15 +88,6 @@ impl Configuration for TrainConfig {
             self.enable_wandb,
             ["enable_wandb", "true", "logging to Weights & Biases"],
             "Leave it out; every figure is in metrics.jsonl and report.html of the run folder.",
-        )?;
-        check.later(
-            self.keep_screenshots != 0,
-            [
-                "keep_screenshots",
-                &self.keep_screenshots.to_string(),
-                "dropping old screenshots",
-            ],
-            "Set keep_screenshots to 0, and max_turns so that the context suffices.",
         )
     }
 }

@@ -387,7 +387,8 @@ configuration! {
         /// Parts into which the episodes of a step are shuffled, each with an update of its own, `num_updates` times.
         #[resume = Warned]
         num_minibatches: usize [at_least(1.0).at_most(16_384.0)] = 1,
-        /// Latest screenshots that stay in the context; 0 keeps all (other values come later).
+        /// Newest screenshots that stay when the context of an episode is cut back, which it is before it would hold more than
+        /// twice as many: older ones become a line of text, and a new row begins (ALGORITHM.md). 0 keeps all.
         #[resume = Warned]
         keep_screenshots: usize [at_least(0.0).at_most(1000.0)] = 0,
         /// Start all episodes of a step before the first token, so that equal seeds give equal runs.

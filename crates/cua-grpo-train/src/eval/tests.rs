@@ -48,6 +48,7 @@ fn evaluation(episodes: usize, attempts: usize) -> Evaluation {
         max_turns: 3,
         max_new_tokens: 64,
         max_context_tokens: 4096,
+        keep_screenshots: 0,
         concurrency: 2,
         max_retries: 0,
         task_set: "set".into(),

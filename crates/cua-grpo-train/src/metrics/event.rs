@@ -271,6 +271,9 @@ pub struct TrainEvent {
     /// Mean number of turns.
     #[serde(default)]
     pub turns_mean: Option<f64>,
+    /// Mean number of rows of an episode; left out without `keep_screenshots`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows_mean: Option<f64>,
     /// Endings and replies; absent in files of older versions.
     #[serde(flatten)]
     pub behaviour: Option<Behaviour>,

@@ -180,6 +180,7 @@ fn demand(config: &TrainConfig) -> Demand {
         concurrency: config.concurrency as u64,
         context: config.context_limit() as u64,
         turns: config.max_turns as u64,
+        cuts: (1..config.max_turns).contains(&(2 * config.keep_screenshots)),
         reply: config.max_new_tokens as u64,
         micro_batch: config.micro_batch_tokens as u64,
         ahead: config.max_staleness as u64,

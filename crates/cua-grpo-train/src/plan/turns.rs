@@ -5,6 +5,7 @@ use crate::config::TrainConfig;
 use crate::error::TrainError;
 use cua_grpo_core::{Fault, Message, Renderer, Role};
 use cua_grpo_model::processor::{ImageProcessorConfig, ProcessorError};
+use cua_grpo_rollout::DROPPED_SCREENSHOT;
 use serde::Serialize;
 
 /// Tokens of a reply that turns are counted with, where `max_new_tokens` is not less: a tool call of the shipped prompts takes
@@ -26,6 +27,8 @@ pub struct Text {
     pub first: usize,
     /// Between one reply and the next.
     pub later: usize,
+    /// Of the line that stands for a screenshot which is no longer shown.
+    pub dropped: usize,
     /// Whether they were counted by the model's tokenizer, and not estimated from bytes.
     pub counted: bool,
 }
@@ -41,9 +44,13 @@ impl Text {
             Ok::<usize, Fault>(prompt.tokens.len() + AROUND)
         };
         let played = [first, &[Message::text(Role::Assistant, "x")]].concat();
+        let with = [later, &[Message::text(Role::User, DROPPED_SCREENSHOT)]].concat();
+        let between = count(&played, later)?;
         Ok(Self {
             first: count(&[], first)?,
-            later: count(&played, later)?,
+            later: between,
+            // With a message of its own, which is more than the line takes.
+            dropped: count(&played, &with)?.saturating_sub(between),
             counted: true,
         })
     }
@@ -57,6 +64,7 @@ impl Text {
         Self {
             first: count(first),
             later: count(later),
+            dropped: DROPPED_SCREENSHOT.len().div_ceil(BYTES),
             counted: false,
         }
     }
@@ -79,6 +87,8 @@ pub struct Turns {
     pub context: usize,
     /// `max_turns`.
     pub asked: usize,
+    /// `keep_screenshots`; 0 keeps all.
+    pub keep: usize,
     /// Turns that fit.
     pub fit: usize,
     /// Turns that fit with the longest replies.
@@ -115,6 +125,7 @@ impl Turns {
             longest_reply: config.max_new_tokens,
             context: config.context_limit(),
             asked: config.max_turns,
+            keep: config.keep_screenshots,
             fit: 0,
             fit_longest: 0,
             token_pixels: images.factor().pow(2),
@@ -132,9 +143,32 @@ impl Turns {
             .count()
     }
 
-    /// Tokens of a context with so many turns and replies of `reply` tokens.
+    /// Tokens of the largest context in so many turns with replies of `reply` tokens.
     fn needs(&self, turns: usize, reply: usize) -> usize {
-        self.text.first + turns.saturating_sub(1) * self.text.later + turns * (self.screenshot + reply)
+        let tokens = |turn| self.around(turn, reply) + self.shown(turn) * self.screenshot;
+        self.largest(turns).map(tokens).into_iter().max().unwrap_or(0)
+    }
+
+    /// The turns whose contexts may be the largest of so many: the last one, and the last one before a cut.
+    fn largest(&self, turns: usize) -> [usize; 2] {
+        match turns.checked_sub(2 * self.keep) {
+            Some(more) if self.keep > 0 => [turns, turns - more % (self.keep + 1)],
+            _ => [turns; 2],
+        }
+    }
+
+    /// Screenshots in the context of a turn, which is numbered from 1.
+    fn shown(&self, turn: usize) -> usize {
+        match turn.checked_sub(2 * self.keep + 1) {
+            Some(more) if self.keep > 0 => self.keep + more % (self.keep + 1),
+            _ => turn,
+        }
+    }
+
+    /// Tokens of that context, its screenshots not counted.
+    fn around(&self, turn: usize, reply: usize) -> usize {
+        let dropped = (turn - self.shown(turn)) * self.text.dropped;
+        self.text.first + turn.saturating_sub(1) * self.text.later + turn * reply + dropped
     }
 
     /// The context that holds all turns that are asked for.
@@ -145,8 +179,11 @@ impl Turns {
     /// The largest `max_pixels` with which the turns that are asked for fit into `context` tokens; `None` where no screenshot
     /// is small enough.
     pub fn max_pixels(&self, context: usize) -> Option<usize> {
-        let rest = Self { screenshot: 0, ..*self };
-        let left = context.checked_sub(rest.needed())? / self.asked.max(1);
+        let each = self.largest(self.asked).map(|turn| {
+            let left = context.checked_sub(self.around(turn, self.reply));
+            left.map_or(0, |left| left / self.shown(turn).max(1))
+        });
+        let left = each.into_iter().min().unwrap_or(0);
         (left > 0).then_some(left * self.token_pixels)
     }
 
@@ -165,8 +202,13 @@ impl Turns {
             ),
             false => String::new(),
         };
+        let kept = match self.keep {
+            0 => String::new(),
+            keep => format!(" (at most {} of them are shown)", 2 * keep),
+        };
         format!(
-            "{} of {} fit in {} tokens: a screenshot of {width}x{height} is {}, text {}{} and {} a turn, a reply {}{longest}",
+            "{} of {} fit in {} tokens: a screenshot of {width}x{height} is {}{kept}, text {}{} and {} a turn, a reply \
+             {}{longest}",
             self.fit.min(self.asked),
             self.asked,
             grouped(self.context as u64),
@@ -186,7 +228,11 @@ impl Turns {
             0 => String::new(),
             turns => format!(", or max_turns to {turns}"),
         };
-        format!("set {pixels}{} to at least {}{fewer}", self.bound, self.needed())
+        let kept = (1..self.asked)
+            .rev()
+            .find(|&keep| Self { keep, ..*self }.needed() <= self.context);
+        let kept = kept.map_or(String::new(), |keep| format!(", or keep_screenshots to at most {keep}"));
+        format!("set {pixels}{} to at least {}{kept}{fewer}", self.bound, self.needed())
     }
 
     /// That all turns fit that are asked for, or that fewer are allowed.
@@ -214,6 +260,7 @@ mod tests {
     const TEXT: Text = Text {
         first: 1000,
         later: 30,
+        dropped: 20,
         counted: true,
     };
 
@@ -263,6 +310,45 @@ mod tests {
         let mut allowed = config;
         allowed.allow_fewer_turns = true;
         own.check(&allowed).unwrap();
+    }
+
+    #[test]
+    fn a_context_that_is_cut_back_holds_more_turns_and_its_largest_is_counted_turn_by_turn() {
+        for keep in 0..6 {
+            let turns = turns_of(&|config| config.keep_screenshots = keep);
+            let (mut shown, mut dropped, mut largest) = (0, 0, 0);
+            for turn in 1..40 {
+                shown += 1;
+                if keep > 0 && shown > 2 * keep {
+                    (dropped, shown) = (dropped + shown - keep, keep);
+                }
+                let text = 1000 + (turn - 1) * 30 + turn * 128 + dropped * 20;
+                largest = largest.max(text + shown * 2550);
+                assert_eq!(turns.needs(turn, 128), largest, "K = {keep}, turn {turn}");
+            }
+        }
+        let all = turns_of(&|config| config.max_seq_length = 14_000);
+        assert!(
+            all.too_few()
+                && all
+                    .advice()
+                    .contains(", or keep_screenshots to at most 2, or max_turns to 4")
+        );
+        let one = turns_of(&|config| config.keep_screenshots = 1);
+        assert!(
+            one.fit == 13 && one.line().contains("2,550 (at most 2 of them are shown)"),
+            "{}",
+            one.line()
+        );
+        // Each advice is enough, and what is a little less is not.
+        for extra in [0, 1] {
+            let longer =
+                turns_of(&|config| (config.max_seq_length, config.keep_screenshots) = (one.needed() - extra, 1));
+            assert_eq!(longer.too_few(), extra == 1);
+            let screenshot = one.max_pixels(one.context).unwrap() / 1024 + extra;
+            let smaller = Turns { screenshot, ..one };
+            assert_eq!(smaller.holds(one.reply) < 15, extra == 1);
+        }
     }
 
     #[test]

@@ -9,7 +9,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// Version of the format.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
+/// Versions that are read: 1 has one row for each episode.
+pub(super) const READ: std::ops::RangeInclusive<u32> = 1..=FORMAT;
 /// Name of the lines.
 pub(super) const LINES: &str = "step.jsonl";
 /// Name of the tensors.
@@ -95,13 +97,23 @@ pub(super) struct EpisodeLine {
     pub facts: Facts,
     pub reward: f32,
     pub temperature: f32,
-    /// Tokens of the row.
+    /// Tokens of the first row.
     pub tokens: usize,
     pub turns: Vec<TurnLine>,
-    /// Hashes of the row's pictures, in order.
+    /// Hashes of the first row's pictures, in order.
     pub pictures: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub later_rows: Vec<RowLine>,
     pub last_screenshot: Option<String>,
     pub seconds: f64,
+}
+
+/// A row after the first.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct RowLine {
+    pub tokens: usize,
+    /// Hashes of its pictures, in order.
+    pub pictures: Vec<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -110,6 +122,14 @@ pub(super) struct TurnLine {
     pub state: Option<u64>,
     pub reply: String,
     pub action: ActionRecord,
+    /// Number of the row in which its tokens stand.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub row: usize,
     pub tokens: Range<usize>,
     pub stop: StopReason,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_first(row: &usize) -> bool {
+    *row == 0
 }

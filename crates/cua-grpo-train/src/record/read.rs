@@ -1,6 +1,6 @@
 //! Reading the record of a step, which may be anyone's: every size is bounded, and what does not fit together is damage.
 
-use super::lines::{EpisodeLine, FORMAT, GroupLine, Head, LINES, Line, PICTURE, ROWS, StepRecord, TurnLine};
+use super::lines::{EpisodeLine, FORMAT, GroupLine, Head, LINES, Line, PICTURE, READ, ROWS, StepRecord, TurnLine};
 use crate::error::TrainError;
 use crate::files::{CHECKSUMS, Limit, read_bytes, verify};
 use cua_grpo_core::{Completion, Episode, Group, Image, Prompt, Row, StopReason, Turn};
@@ -77,9 +77,9 @@ fn lines(folder: &Path) -> Result<Vec<Line>, TrainError> {
 
 fn head(folder: &Path, line: Option<Line>) -> Result<Head, TrainError> {
     match line {
-        Some(Line::Step(head)) if head.format == FORMAT => Ok(head),
+        Some(Line::Step(head)) if READ.contains(&head.format) => Ok(head),
         Some(Line::Step(head)) => Err(TrainError::Usage(format!(
-            "the record {} has format {}, and this version reads {FORMAT}; replay it with the version that wrote it",
+            "the record {} has format {}, and this version reads up to {FORMAT}; replay it with the version that wrote it",
             folder.display(),
             head.format
         ))),
@@ -102,12 +102,23 @@ fn group(line: GroupLine, lines: &mut impl Iterator<Item = Line>, rows: &mut Row
 
 fn episode(line: EpisodeLine, rows: &mut Rows) -> Result<Episode, String> {
     let row = rows.next(line.tokens, line.temperature, &line.pictures)?;
+    let later = line.later_rows.iter();
+    let later: Vec<Row> = later
+        .map(|row| rows.next(row.tokens, line.temperature, &row.pictures))
+        .collect::<Result<_, _>>()?;
     let mut turns = Vec::new();
     for turn in line.turns {
-        turns.push(self::turn(turn, &row, rows)?);
+        let own = if turn.row == 0 {
+            Some(&row)
+        } else {
+            later.get(turn.row - 1)
+        };
+        let own = own.ok_or_else(|| format!("a turn in row {} of {}", turn.row, later.len() + 1))?;
+        turns.push(self::turn(turn, own, rows)?);
     }
     let last = line.last_screenshot.map(|hash| rows.picture(&hash)).transpose()?;
     Ok(Episode::new(line.attempt, line.ending, line.facts, row)
+        .with_later_rows(later)
         .with_turns(turns)
         .with_last_screenshot(last)
         .with_reward(line.reward)
@@ -121,6 +132,7 @@ fn turn(line: TurnLine, row: &Row, rows: &mut Rows) -> Result<Turn, String> {
     }
     let screenshot = line.screenshot.map(|hash| rows.picture(&hash)).transpose()?;
     Ok(Turn::new(line.reply, line.action, start..end, line.stop)
+        .with_row(line.row)
         .with_screenshot(screenshot)
         .with_state(line.state))
 }
@@ -194,8 +206,13 @@ impl Rows {
             let part = self.start..self.start + run;
             self.start = part.end;
             let tokens = self.tokens[part.clone()].to_vec();
-            if trained == 0 {
-                row.push_prompt(&Prompt::new(tokens));
+            if trained != 1 {
+                let mut prompt = Prompt::default();
+                match trained {
+                    0 => prompt.tokens = tokens,
+                    _ => prompt.push_sampled(&tokens),
+                }
+                row.push_prompt(&prompt);
                 continue;
             }
             let reply = Completion::new(tokens, self.logprobs[part.clone()].to_vec(), 0, StopReason::Stop)

@@ -19,6 +19,7 @@ const PLAYING: &[&str] = &[
     "num_rollouts",
     "gradient_accumulation_steps",
     "max_turns",
+    "keep_screenshots",
     "top_p",
     "top_k",
     "target",

@@ -35,6 +35,21 @@ fn episode(attempt: u64) -> Episode {
         .with_seconds(2.0)
 }
 
+/// The same episode with a second row, behind a cut of its context, and a turn there.
+fn cut(episode: Episode) -> Episode {
+    let picture = Image::new(vec![2; 40]);
+    let mut prompt = Prompt::new(vec![1, 7, 7]);
+    prompt.push_sampled(&[9, 8]);
+    prompt.push(&Prompt::new(vec![5; 2]).with_images(vec![picture]));
+    let mut row = Row::new(0.7);
+    row.push_prompt(&prompt);
+    let reply = Completion::new(vec![3, 4, 6], vec![-0.5; 3], 4, StopReason::Stop).unwrap();
+    let tokens = row.push_completion(&reply).unwrap();
+    let turn = Turn::new("again", ActionRecord::new("wait"), tokens, StopReason::Stop).with_row(1);
+    let turns = [episode.turns.clone(), vec![turn]].concat();
+    episode.with_turns(turns).with_later_rows(vec![row])
+}
+
 fn record() -> StepRecord {
     let base = Base {
         name: "starter".into(),
@@ -46,7 +61,7 @@ fn record() -> StepRecord {
     let task = Task::new("wifi/1", "Turn it on.").with_payload(serde_json::json!({"a": [1, 2]}));
     let groups = vec![
         Group::new(task)
-            .with_episodes(vec![episode(0), episode(1)])
+            .with_episodes(vec![episode(0), cut(episode(1))])
             .with_faults(vec![fault]),
         Group::new(Task::new("clock/2", "")),
     ];
@@ -100,9 +115,25 @@ fn changed(change: impl Fn(&str) -> String) -> String {
 }
 
 #[test]
+fn a_record_of_the_first_format_is_read() {
+    let mut old = record();
+    old.head.format = 1;
+    let groups = Arc::make_mut(&mut old.groups);
+    groups[0].episodes[1] = episode(1);
+    let folder = tempfile::tempdir().unwrap();
+    write_record(folder.path(), &old).unwrap();
+    let text = std::fs::read_to_string(folder.path().join(LINES)).unwrap();
+    assert!(text.contains("\"format\":1,") && !text.contains("row\":") && !text.contains("later_rows"));
+    assert_eq!(read_step(folder.path()).unwrap(), old);
+}
+
+#[test]
 fn what_does_not_fit_together_is_damage() {
     for (from, to, word) in [
-        ("\"format\":1", "\"format\":2", "format 2"),
+        ("\"format\":2", "\"format\":3", "format 3"),
+        ("\"row\":1", "\"row\":2", "a turn in row 2 of 2"),
+        ("\"row\":1,", "", "a turn of the tokens 7 to 10"),
+        ("{\"tokens\":10", "{\"tokens\":11", "for its row"),
         ("\"groups\":2", "\"groups\":3", "do not fit together"),
         ("\"tokens\":9", "\"tokens\":8", "do not fit together"),
         ("\"tokens\":9", "\"tokens\":18446744073709551615", "for its row"),

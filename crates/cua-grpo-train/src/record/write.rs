@@ -1,6 +1,6 @@
 //! Writing the record of a step.
 
-use super::lines::{EpisodeLine, GroupLine, LINES, Line, PICTURE, ROWS, StepRecord, TurnLine};
+use super::lines::{EpisodeLine, GroupLine, LINES, Line, PICTURE, ROWS, RowLine, StepRecord, TurnLine};
 use crate::files::{ops, seal};
 use anyhow::{Context, Result};
 use cua_grpo_core::{Episode, Image, Row, Turn};
@@ -83,18 +83,19 @@ struct Columns {
 
 impl Columns {
     fn episode(&mut self, episode: &Episode) -> EpisodeLine {
-        self.row(&episode.row);
+        let RowLine { tokens, pictures } = self.row(&episode.row);
+        let later_rows = episode.later_rows.iter().map(|row| self.row(row)).collect();
         let turns = episode.turns.iter().map(|turn| self.turn(turn)).collect();
-        let pictures = episode.row.images().iter().map(|image| self.picture(image)).collect();
         EpisodeLine {
             attempt: episode.attempt,
             ending: episode.ending,
             facts: episode.facts.clone(),
             reward: episode.reward,
             temperature: episode.row.temperature(),
-            tokens: episode.row.len(),
+            tokens,
             turns,
             pictures,
+            later_rows,
             last_screenshot: episode.last_screenshot.as_ref().map(|image| self.picture(image)),
             seconds: episode.seconds,
         }
@@ -106,22 +107,31 @@ impl Columns {
             state: turn.state,
             reply: turn.reply.clone(),
             action: turn.action.clone(),
+            row: turn.row,
             tokens: turn.tokens.clone(),
             stop: turn.stop,
         }
     }
 
-    fn row(&mut self, row: &Row) {
+    fn row(&mut self, row: &Row) -> RowLine {
         let bytes = row.tokens().iter().flat_map(|id| id.to_le_bytes());
         self.tokens.extend(bytes);
-        self.trained
-            .extend(row.trained().iter().map(|&trained| u8::from(trained)));
+        let marks = row.trained().iter().zip(row.sampled());
+        self.trained.extend(marks.map(|mark| match mark {
+            (true, _) => 1,
+            (false, true) => 2,
+            (false, false) => 0,
+        }));
         let bytes = row.logprobs().iter().flat_map(|value| value.to_le_bytes());
         self.logprobs.extend(bytes);
         let bytes = row.kept_mass().iter().flat_map(|value| value.to_le_bytes());
         self.kept_mass.extend(bytes);
         let bytes = row.versions().iter().flat_map(|version| version.to_le_bytes());
         self.versions.extend(bytes);
+        RowLine {
+            tokens: row.len(),
+            pictures: row.images().iter().map(|image| self.picture(image)).collect(),
+        }
     }
 
     /// The hash of a picture, which is kept once.

@@ -7,7 +7,7 @@ use crate::faults::{FaultFigures, TooMany, check_lost, first_fault};
 use crate::metrics::TrainEvent;
 use crate::record::{Head, StepRecord};
 use crate::sink::Event;
-use crate::summary::summarise;
+use crate::summary::{rows_mean, summarise};
 use anyhow::Result;
 use cua_grpo_rollout::Collection;
 use std::sync::Arc;
@@ -94,6 +94,7 @@ impl Run {
         event.groups_refilled = Some(refilled);
         event.episodes_dropped = Some(made.dropped);
         event.successes_replayed = self.successes.is_some().then_some(made.replayed);
+        event.rows_mean = rows_mean(&self.config, &groups);
         event.rollout_s = rollout_s;
         event.train_s = train_s;
         event.step_s = Some(started.elapsed().as_secs_f64());

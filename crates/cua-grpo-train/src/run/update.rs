@@ -111,8 +111,8 @@ impl Work {
 /// are. The engine keeps the bound; a sampler that lags behind what was published does not.
 pub(super) fn fresh(groups: &[Group], version: u64, limit: u64) -> (Cow<'_, [Group]>, usize) {
     let too_old = |episode: &Episode| {
-        let row = &episode.row;
-        let mut sampled = row.versions().iter().zip(row.trained());
+        let rows = episode.rows();
+        let mut sampled = rows.flat_map(|row| row.versions().iter().zip(row.trained()));
         sampled.any(|(&by, &trained)| trained && version.saturating_sub(by) > limit)
     };
     let dropped = groups.iter().flat_map(|group| &group.episodes);

@@ -265,7 +265,7 @@ impl RunDir {
                     "claimed": episode.facts.claimed,
                     "side_effects": episode.facts.side_effects,
                     "ending": episode.ending,
-                    "tokens": episode.row.trained_tokens(),
+                    "tokens": episode.trained_tokens(),
                     "actions": actions,
                 });
                 lines.push_str(&format!("{line}\n"));

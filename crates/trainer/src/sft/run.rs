@@ -138,6 +138,7 @@ pub async fn run(config: &SftConfig) -> Result<()> {
             max_turns: config.max_turns,
             max_new_tokens: 96,
             max_context_tokens: 4096,
+            keep_screenshots: 0,
             concurrency: CONCURRENCY,
             max_retries: 2,
             task_set: "starter".into(),
@@ -266,7 +267,7 @@ async fn demonstrations(
                 .groups
                 .into_iter()
                 .flat_map(|group| group.episodes)
-                .map(|episode| episode.row),
+                .flat_map(|episode| std::iter::once(episode.row).chain(episode.later_rows)),
         );
     }
     Ok(rows)

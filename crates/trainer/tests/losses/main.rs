@@ -9,3 +9,4 @@ mod keys;
 mod made;
 mod step;
 mod updates;
+mod windows;
