@@ -2,9 +2,9 @@
 //! demonstrator does.
 
 use crate::demonstrator::Skill;
-use crate::device::{Device, PhoneSpec, Script, WORKING_FOLDER};
+use crate::device::Device;
 use crate::player::Player;
-use crate::shell::ShellOutput;
+use crate::rehearse::{answer, first_seed, set_up};
 use cua_grpo_android::PhoneKind;
 use cua_grpo_android::action::Action;
 use cua_grpo_android::matches;
@@ -12,9 +12,7 @@ use cua_grpo_android::tasks::{AnyTemplate, Check, TaskState};
 use cua_grpo_core::{Task, derive_seed};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use std::collections::BTreeMap;
 use std::fmt;
-use std::time::Duration;
 
 /// Instances that a proof plays by default.
 pub const PROOF_SEEDS: usize = 5;
@@ -26,8 +24,6 @@ const fn random_attempts(phone: PhoneKind) -> u64 {
     }
 }
 
-/// Time that a command may sleep.
-const SLEEP: Duration = Duration::from_secs(30);
 /// Turns of an instance that sets no bound.
 const TURNS: usize = 15;
 
@@ -77,7 +73,7 @@ impl Proof {
             return proof;
         }
         for number in 0..instances as u64 {
-            let task = template.instance(derive_seed(&[number, 0x9F]) >> 11, phone);
+            let task = template.instance(first_seed(number), phone);
             if let Err(problem) = proof.play(&task) {
                 proof
                     .problems
@@ -138,53 +134,6 @@ fn most_by_chance(difficulty: &str) -> f64 {
         "medium" => 0.15,
         _ => 0.05,
     }
-}
-
-/// The phone of `task` after its set-up.
-fn set_up(task: &Task, state: &TaskState, phone: PhoneKind) -> Result<Device, String> {
-    let mut phone = Device::new(&PhoneSpec::from(phone), task.seed);
-    for command in &state.setup {
-        let output = shell(&mut phone, command);
-        if output.exit_code != 0 {
-            let (code, why) = (output.exit_code, output.stderr.trim().to_owned());
-            return Err(format!("the set-up `{command}` failed with exit code {code} ({why})"));
-        }
-    }
-    for check in &state.precheck {
-        let (held, found) = answer(&mut phone, check)?;
-        if !held {
-            return Err(format!(
-                "the precheck `{}` expects {:?} and found {found:?}",
-                check.command, check.expect
-            ));
-        }
-    }
-    Ok(phone)
-}
-
-/// Runs a command as a box does.
-fn shell(phone: &mut Device, line: &str) -> ShellOutput {
-    let script = Script {
-        line,
-        variables: &BTreeMap::new(),
-        folder: WORKING_FOLDER,
-        budget: SLEEP,
-    };
-    phone.shell(&script).0
-}
-
-/// Whether a check holds, and what it found.
-fn answer(phone: &mut Device, check: &Check) -> Result<(bool, String), String> {
-    let output = shell(phone, &check.command);
-    if output.exit_code != 0 {
-        let (code, why) = (output.exit_code, output.stderr.trim().to_owned());
-        return Err(format!(
-            "the check `{}` failed with exit code {code} ({why})",
-            check.command
-        ));
-    }
-    let held = matches(&check.expect, &output.stdout).map_err(|error| error.to_string())?;
-    Ok((held, output.stdout.trim().to_owned()))
 }
 
 /// Whether every check holds.

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use cua_grpo_train::TrainError;
-use cua_grpo_train::config::{Flag, Resolved, TrainConfig, resolve_process};
+use cua_grpo_train::config::{Flag, PhoneKind, Resolved, TrainConfig, resolve_process};
 use std::path::PathBuf;
 
 /// What to do with tasks.
@@ -19,7 +19,7 @@ pub enum TasksCommand {
         seed: u64,
         /// small or pixel [default: pixel for templates with steps of an expert and no goals, else small]
         #[arg(long, value_name = "KIND")]
-        phone: Option<cua_grpo_sim::PhoneKind>,
+        phone: Option<PhoneKind>,
         /// Where it may be from
         #[command(flatten)]
         which: TaskFiles,
@@ -28,7 +28,7 @@ pub enum TasksCommand {
     Check {
         /// small or pixel [default: pixel for templates with steps of an expert and no goals, else small]
         #[arg(long, value_name = "KIND")]
-        phone: Option<cua_grpo_sim::PhoneKind>,
+        phone: Option<PhoneKind>,
         /// Which
         #[command(flatten)]
         which: TaskFiles,
@@ -52,14 +52,15 @@ pub struct TaskFiles {
 }
 
 impl TaskFiles {
-    /// The files that are named, or else those of the key `tasks`.
-    pub fn load(&self) -> Result<Vec<String>, TrainError> {
+    /// The files that are named, or else those of the key `tasks`; and the phone, where the key `phone` says it.
+    pub fn load(&self) -> Result<(Vec<String>, Option<PhoneKind>), TrainError> {
         let flags = Flag::assignments(&self.set)?;
         let resolved: Resolved<TrainConfig> = resolve_process(None, flags)?;
-        Ok(if self.files.is_empty() {
-            resolved.config.tasks
-        } else {
-            self.files.clone()
-        })
+        let phone = resolved.origin("phone").is_chosen().then_some(resolved.config.phone);
+        let files = match self.files.is_empty() {
+            true => resolved.config.tasks,
+            false => self.files.clone(),
+        };
+        Ok((files, phone))
     }
 }

@@ -14,21 +14,21 @@ use cua_grpo_train::TrainError;
 pub fn tasks(command: &TasksCommand) -> Result<(), TrainError> {
     let usage = TrainError::Usage;
     match command {
-        TasksCommand::List(which) => output::line(table(of(which)?.templates()).trim_end())?,
+        TasksCommand::List(which) => output::line(table(of(which)?.0.templates()).trim_end())?,
         TasksCommand::Show { id, seed, phone, which } => {
-            let all = of(which)?;
+            let (all, key) = of(which)?;
             let template = all.find(id).map_err(|error| usage(error.to_string()))?;
-            let task = template.instance(*seed, phone.unwrap_or(fitting(template)));
+            let task = template.instance(*seed, phone.or(key).unwrap_or(fitting(template)));
             output::line(describe(&task).map_err(anyhow::Error::from)?.trim_end())?;
         }
         TasksCommand::Check { phone, which } => {
-            let all = of(which)?;
+            let (all, key) = of(which)?;
             let templates = if all.own().is_empty() {
                 all.templates()
             } else {
                 all.own()
             };
-            prove(templates, *phone)?;
+            prove(templates, phone.or(key))?;
         }
         TasksCommand::New { file } => {
             scaffold(file).map_err(|error| usage(error.to_string()))?;
@@ -42,8 +42,10 @@ pub fn tasks(command: &TasksCommand) -> Result<(), TrainError> {
     Ok(())
 }
 
-fn of(which: &TaskFiles) -> Result<Catalogue, TrainError> {
-    catalogue(&which.load()?)
+/// The templates, and the phone where a key names it.
+fn of(which: &TaskFiles) -> Result<(Catalogue, Option<PhoneKind>), TrainError> {
+    let (files, phone) = which.load()?;
+    Ok((catalogue(&files)?, phone))
 }
 
 /// The phone that a template is for: the small one where it can be.
