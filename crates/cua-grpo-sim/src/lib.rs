@@ -39,9 +39,12 @@ pub use phones::{HERE, Phones, PhonesConfig, PhonesError};
 pub use pixel::{Pixel, PixelLooks};
 pub use player::{Player, StepFailed, StepPlayer};
 pub use proof::{Expert, PROOF_SEEDS, Proof};
-pub use rehearse::{Played, Unplayable, demonstrate, expert_turns, rehearse};
+pub use rehearse::{Played, Unplayable, demonstrate, expert_turns, rehearse, side_effects};
 pub use scripted::{Roster, ScriptedPolicy};
-pub use server::{Faults, Latency, Limits, Mishap, MishapShare, PhoneAccess, SimConfig, SimError, SimServer, SimStats};
+pub use server::{
+    Faults, Latency, Limits, Mishap, MishapShare, PhoneAccess, PlayError, PlayServer, SimConfig, SimError, SimServer,
+    SimStats,
+};
 pub use settings::{Settings, TIMEOUTS};
 pub use shell::ShellOutput;
 pub use widget::{NodeKind, Rect, UiNode};

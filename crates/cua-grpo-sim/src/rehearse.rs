@@ -6,7 +6,7 @@ use crate::player::Player;
 use crate::shell::ShellOutput;
 use cua_grpo_android::action::Action;
 use cua_grpo_android::tasks::{AnyTemplate, Check, TaskState};
-use cua_grpo_android::{PhoneKind, matches};
+use cua_grpo_android::{PhoneKind, Snapshot, matches};
 use cua_grpo_core::{Task, derive_seed};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -109,6 +109,26 @@ pub fn expert_turns(task: &Task, phone: PhoneKind) -> Option<usize> {
     played.reported.then_some(played.actions.len())
 }
 
+/// What the expert of a template changes at one instance although no check asks for it; nothing where it has no expert.
+pub fn side_effects(template: &AnyTemplate, phone: PhoneKind) -> Vec<String> {
+    let task = template.instance(first_seed(0), phone);
+    let state: TaskState = task.payload().unwrap_or_default();
+    let changed = || {
+        let mut device = set_up(&task, &state, phone).ok()?;
+        let before = look(&mut device)?;
+        let mut expert = Player::new(&task, Skill::default(), task.seed).ok()?;
+        for _ in 0..task.max_turns?.get() {
+            let action = expert.next(&device.phone).ok()?;
+            device.phone.perform(&action).ok()?;
+            if matches!(action, Action::Report { .. }) {
+                break;
+            }
+        }
+        Some(before.unasked(&look(&mut device)?, &state))
+    };
+    changed().unwrap_or_default()
+}
+
 /// The phone of `task` after its set-up, on which the precheck holds.
 pub(crate) fn set_up(task: &Task, state: &TaskState, phone: PhoneKind) -> Result<Device, String> {
     let mut device = Device::new(&PhoneSpec::from(phone), task.seed);
@@ -137,6 +157,12 @@ pub(crate) fn prepare(device: &mut Device, state: &TaskState) -> Result<(), Stri
     Ok(())
 }
 
+/// What there is on the phone, for telling what has changed.
+pub(crate) fn look(device: &mut Device) -> Option<Snapshot> {
+    let phone = device.phone.kind();
+    Snapshot::read(&shell(device, &Snapshot::command(phone)).stdout, phone)
+}
+
 /// Runs a command as a box does.
 fn shell(device: &mut Device, line: &str) -> ShellOutput {
     let script = Script {
@@ -160,4 +186,12 @@ pub(crate) fn answer(device: &mut Device, check: &Check) -> Result<(bool, String
     }
     let held = matches(&check.expect, &output.stdout).map_err(|error| error.to_string())?;
     Ok((held, output.stdout.trim().to_owned()))
+}
+
+/// Whether a report says what the task asks for.
+pub(crate) fn answered(state: &TaskState, message: &str) -> Result<bool, String> {
+    match state.report.as_ref().and_then(|report| report.expect.as_deref()) {
+        Some(expect) => matches(expect, message).map_err(|error| error.to_string()),
+        None => Ok(true),
+    }
 }

@@ -33,6 +33,23 @@ pub enum TasksCommand {
         #[command(flatten)]
         which: TaskFiles,
     },
+    /// Open an instance on a simulated phone, to try it in a browser
+    Play {
+        /// The template
+        id: String,
+        /// Which instance
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        seed: u64,
+        /// small or pixel [default: pixel for templates with steps of an expert and no goals, else small]
+        #[arg(long, value_name = "KIND")]
+        phone: Option<PhoneKind>,
+        /// Port of 127.0.0.1 to serve the page at; 0 picks a free one
+        #[arg(long, value_name = "PORT", default_value_t = 0)]
+        port: u16,
+        /// Where it may be from
+        #[command(flatten)]
+        which: TaskFiles,
+    },
     /// Write a file with two templates to begin with
     New {
         /// The file, which must not exist
