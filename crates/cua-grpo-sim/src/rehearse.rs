@@ -109,24 +109,21 @@ pub fn expert_turns(task: &Task, phone: PhoneKind) -> Option<usize> {
     played.reported.then_some(played.actions.len())
 }
 
-/// What the expert of a template changes at one instance although no check asks for it; nothing where it has no expert.
-pub fn side_effects(template: &AnyTemplate, phone: PhoneKind) -> Vec<String> {
+/// What the expert of a template changes at one instance although no check asks for it; `None` where it comes to no report.
+pub fn side_effects(template: &AnyTemplate, phone: PhoneKind) -> Option<Vec<String>> {
     let task = template.instance(first_seed(0), phone);
     let state: TaskState = task.payload().unwrap_or_default();
-    let changed = || {
-        let mut device = set_up(&task, &state, phone).ok()?;
-        let before = look(&mut device)?;
-        let mut expert = Player::new(&task, Skill::default(), task.seed).ok()?;
-        for _ in 0..task.max_turns?.get() {
-            let action = expert.next(&device.phone).ok()?;
-            device.phone.perform(&action).ok()?;
-            if matches!(action, Action::Report { .. }) {
-                break;
-            }
+    let mut device = set_up(&task, &state, phone).ok()?;
+    let before = look(&mut device)?;
+    let mut expert = Player::new(&task, Skill::default(), task.seed).ok()?;
+    for _ in 0..task.max_turns?.get() {
+        let action = expert.next(&device.phone).ok()?;
+        device.phone.perform(&action).ok()?;
+        if matches!(action, Action::Report { .. }) {
+            return Some(before.unasked(&look(&mut device)?, &state));
         }
-        Some(before.unasked(&look(&mut device)?, &state))
-    };
-    changed().unwrap_or_default()
+    }
+    None
 }
 
 /// The phone of `task` after its set-up, on which the precheck holds.

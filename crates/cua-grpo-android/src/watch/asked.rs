@@ -18,13 +18,13 @@ pub(super) fn is_asked(look: &Look, before: Option<&Cells>, after: Option<&Cells
     let plain = check.expect.replace('\\', "");
     let rows = || before.into_iter().chain(after);
     if !look.is_read_by(&check.command) {
-        return rows().any(|row| named(look, row).any(|word| check.command.contains(&word) || plain.contains(&word)));
+        return rows().any(|row| mentioned(look, row, check, &plain));
     }
     if check.command.contains("wc -l") {
         return true;
     }
     if let Some(condition) = condition(&check.command) {
-        return rows().any(|row| holds(condition, row));
+        return rows().any(|row| holds(condition, row) || mentioned(look, row, check, &plain));
     }
     let columns = projection(look, &check.command);
     let text = |row: &Cells| -> Option<String> {
@@ -45,6 +45,25 @@ pub(super) fn is_asked(look: &Look, before: Option<&Cells>, after: Option<&Cells
         (Some(old), None) => whole && !has(&plain, &old),
         (None, None) => true,
     }
+}
+
+/// Whether a check names a row by one of its words.
+fn mentioned(look: &Look, row: &Cells, check: &Check, plain: &str) -> bool {
+    named(look, row).any(|word| check.command.contains(&word) || plain.contains(&word))
+}
+
+/// Whether `check` finds a file: it names it, or looks through its folder for names like its own.
+pub(super) fn is_found(path: &str, check: &Check) -> bool {
+    let Some(folder) = flag(&check.command, "find") else {
+        return false;
+    };
+    let within = path.strip_prefix(folder.trim_end_matches('/'));
+    let pattern = flag(&check.command, "-name").unwrap_or("*");
+    let fits = match pattern.strip_prefix('*') {
+        Some(end) => path.ends_with(end),
+        None => path.rsplit('/').next() == Some(pattern),
+    };
+    within.is_some_and(|rest| rest.starts_with('/')) && fits
 }
 
 /// Whether a text has a row, and not a longer one that begins so.

@@ -17,8 +17,19 @@ const MOST: usize = 50;
 /// Characters of a value that is told.
 const LONGEST: usize = 80;
 
-/// Settings that follow from others, so that who asks for the first asks for these too.
-const FOLLOWS: [(&str, &[&str]); 6] = [
+/// Settings that follow from others, so that who asks for the first asks for these too; the first may be a command that
+/// reads it.
+const FOLLOWS: [(&str, &[&str]); 16] = [
+    ("cmd uimode night", &["secure ui_night_mode", "secure dark_"]),
+    ("volume --stream 0", &["system volume_voice"]),
+    ("volume --stream 1", &["system volume_system"]),
+    ("volume --stream 2", &["system volume_ring"]),
+    ("volume --stream 3", &["system volume_music"]),
+    ("volume --stream 4", &["system volume_alarm"]),
+    ("volume --stream 5", &["system volume_notification"]),
+    ("getprop persist.sys.timezone", &["global auto_time_zone"]),
+    ("getprop persist.sys.locale", &["system system_locales"]),
+    ("global device_name", &["secure bluetooth_name"]),
     (
         "global airplane_mode_on",
         &[
@@ -158,7 +169,8 @@ impl Change<'_> {
     fn is_what(&self, check: &Check) -> bool {
         if self.look.columns.is_empty() {
             let plain = check.expect.replace('\\', "");
-            return check.command.contains(self.name) || plain.contains(self.name);
+            let found = self.look.kind == "file" && asked::is_found(self.name, check);
+            return found || check.command.contains(self.name) || plain.contains(self.name);
         }
         let cells = |value: Option<&str>| value.map(|value| self.look.cells(self.name, value));
         let (before, after) = (cells(self.before), cells(self.after));
