@@ -39,7 +39,7 @@ pub use phones::{HERE, Phones, PhonesConfig, PhonesError};
 pub use pixel::{Pixel, PixelLooks};
 pub use player::{Player, StepFailed, StepPlayer};
 pub use proof::{Expert, PROOF_SEEDS, Proof};
-pub use rehearse::{Played, Unplayable, demonstrate, expert_turns, rehearse, side_effects};
+pub use rehearse::{Played, Unplayable, demonstrate, expert_turns, rehearse, side_effects, too_long};
 pub use scripted::{Roster, ScriptedPolicy};
 pub use server::{
     Faults, Latency, Limits, Mishap, MishapShare, PhoneAccess, PlayError, PlayServer, SimConfig, SimError, SimServer,

@@ -46,7 +46,7 @@ pub fn of_eval(resolved: &Resolved<TrainConfig>, show: &mut dyn FnMut(String)) -
     let config = &resolved.config;
     check_phone(resolved)?;
     tasks(config.seed, Split::Eval, config)?;
-    let words = Chosen::from(config).tried()?;
+    let (words, note) = Chosen::from(config).tried(config.max_turns)?;
     let chosen = |key: &str, hint: &str| {
         let origin = resolved.origin(key);
         let hint = if origin.is_chosen() { "" } else { hint };
@@ -78,6 +78,7 @@ pub fn of_eval(resolved: &Resolved<TrainConfig>, show: &mut dyn FnMut(String)) -
         "templates"
     };
     show(format!("tasks    {words} {}", chosen(by, "")));
+    note.into_iter().for_each(&mut *show);
     device(config.device)?;
     Ok(())
 }
@@ -90,7 +91,7 @@ pub fn of_sft(resolved: &Resolved<SftConfig>, show: &mut dyn FnMut(String)) -> R
     let config = &resolved.config;
     let demonstrable = tasks(config.seed, Split::Train, config)?.demonstrable();
     demonstrable.map_err(TrainError::Usage)?;
-    let words = Chosen::from(config).tried()?;
+    let (words, note) = Chosen::from(config).tried(config.max_turns)?;
     let chosen = |key: &str| format!("({})", resolved.origin(key).chosen_by());
     let model = config.init_from.as_deref().unwrap_or("new, with random weights");
     show(format!("model    {model} {}", chosen("init_from")));
@@ -105,6 +106,7 @@ pub fn of_sft(resolved: &Resolved<SftConfig>, show: &mut dyn FnMut(String)) -> R
         "templates"
     };
     show(format!("tasks    {words} {}", chosen(by)));
+    note.into_iter().for_each(&mut *show);
     device(config.device)?;
     let origin = resolved.origin("output_dir").to_string();
     check_usable(Path::new(&config.output_dir), &format!("output_dir ({origin})"), |_| {

@@ -8,7 +8,7 @@ use cua_grpo_android::tasks::{Catalogue, ChooseError, InstanceSplit, Split, Temp
 use cua_grpo_android::{AndroidEnvironmentFactory, EnvConfig, SuccessRequires};
 use cua_grpo_core::{Task, TaskSource};
 use cua_grpo_gbox::{BoxPool, RUN_LABEL};
-use cua_grpo_sim::{Phones, PhonesConfig, Roster, expert_turns, rehearse};
+use cua_grpo_sim::{Phones, PhonesConfig, Roster, expert_turns, rehearse, too_long};
 use cua_grpo_train::TrainError;
 use cua_grpo_train::config::{DeviceSpec, Environment, PhoneKind, PromptStyle, SftConfig, TargetStyle, TrainConfig};
 use cua_grpo_train::eval::Venue;
@@ -235,11 +235,12 @@ impl<'a> From<&'a SftConfig> for Chosen<'a> {
 }
 
 impl Chosen<'_> {
-    /// Tries each template on the phone where it is simulated here, and says in words which are chosen.
+    /// Tries each template on the phone where it is simulated here, and says in words which are chosen, and which of them
+    /// take more than `turns`.
     ///
     /// # Errors
     /// [`TrainError::Usage`] when a template is unknown or for another phone, or cannot be set up.
-    pub fn tried(self) -> Result<String, TrainError> {
+    pub fn tried(self, turns: usize) -> Result<(String, Option<String>), TrainError> {
         let tasks = tasks(
             0,
             Split::Eval,
@@ -251,7 +252,18 @@ impl Chosen<'_> {
         if self.here {
             rehearse(tasks.templates(), self.phone).map_err(|error| TrainError::Usage(error.to_string()))?;
         }
-        Ok(catalogue(self.files)?.words(self.names))
+        let long = match self.here {
+            true => too_long(tasks.templates(), self.phone, turns),
+            false => Vec::new(),
+        };
+        let note = long.iter().max_by_key(|(_, taken)| *taken).map(|(id, taken)| {
+            let (count, all) = (long.len(), tasks.templates().len());
+            format!(
+                "note: at {count} of {all} templates an expert takes more than max_turns={turns}, {taken} at {id}: raise it \
+                 with --max-turns"
+            )
+        });
+        Ok((catalogue(self.files)?.words(self.names), note))
     }
 }
 

@@ -54,6 +54,9 @@ pub enum TasksCommand {
     New {
         /// The file, which must not exist
         file: PathBuf,
+        /// small or pixel
+        #[arg(long, value_name = "KIND", default_value_t = PhoneKind::Small)]
+        phone: PhoneKind,
     },
 }
 

@@ -44,8 +44,8 @@ pub async fn tasks(command: &TasksCommand) -> Result<(), TrainError> {
             let phone = phone.or(key).unwrap_or(fitting(template));
             play(&template.instance(*seed, phone), phone, *port).await?;
         }
-        TasksCommand::New { file } => {
-            scaffold(file).map_err(|error| usage(error.to_string()))?;
+        TasksCommand::New { file, phone } => {
+            scaffold(file, *phone).map_err(|error| usage(error.to_string()))?;
             let path = hint::path(file);
             output::say(format!(
                 "wrote {path}; next: {}",

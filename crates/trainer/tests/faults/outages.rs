@@ -136,7 +136,7 @@ async fn what_an_evaluation_loses_is_played_once_more_and_the_run_goes_on() {
 async fn an_evaluation_without_a_service_is_named_after_its_checkpoint_and_the_run_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     // A request takes longer than it takes to see here what has been written.
-    let sim = slow(60).await;
+    let sim = slow(40).await;
     let mut flags = at(&sim);
     flags.extend(words(&[
         "--max-steps=2",
