@@ -227,7 +227,7 @@ fn the_full_phone_is_trained_on_measured_resumed_and_replayed() {
     ];
     let said = succeed(
         folder.path(),
-        &with(&[&own[..], &["--max-steps=1", "--max-turns=3", "--output-dir=run"]].concat()),
+        &with(&[&own[..], &["--max-steps=1", "--output-dir=run"]].concat()),
     );
     for words in [
         "simulated, the full one",
