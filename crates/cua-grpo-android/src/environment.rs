@@ -1,5 +1,6 @@
 //! The environment: one attempt at one task on one phone. The only file that knows core's seams.
 
+use crate::PhoneKind;
 use crate::action::{Action, parse_reply};
 use crate::device::{Device, DeviceError, DeviceSource, LeaseRequest};
 use crate::perform::{ActError, LiveDevice};
@@ -52,6 +53,8 @@ pub struct EnvConfig {
     pub success: SuccessRequires,
     /// Look at the state before and after, to tell what changed without being asked for. Default no.
     pub side_effects: bool,
+    /// The kind of phone that tasks speak of and that is looked at. Default small.
+    pub phone: PhoneKind,
 }
 
 impl Default for EnvConfig {
@@ -65,6 +68,7 @@ impl Default for EnvConfig {
             command_timeout: Duration::from_secs(30),
             success: SuccessRequires::default(),
             side_effects: false,
+            phone: PhoneKind::default(),
         }
     }
 }
@@ -314,7 +318,7 @@ impl Environment for AndroidEnvironment {
         };
         let mut device = device;
         if self.config.side_effects {
-            self.before = Snapshot::take(device.as_mut(), self.config.command_timeout).await;
+            self.before = Snapshot::take(device.as_mut(), self.config.phone, self.config.command_timeout).await;
         }
         match LiveDevice::open(device, self.config.settle).await {
             Ok(device) => {
@@ -370,7 +374,7 @@ impl Environment for AndroidEnvironment {
         let limit = self.config.command_timeout;
         let verdict = validate(device.as_mut(), &self.state.checks, limit).await;
         if let Some(before) = &self.before {
-            let after = Snapshot::take(device.as_mut(), limit).await;
+            let after = Snapshot::take(device.as_mut(), self.config.phone, limit).await;
             self.facts.side_effects = after.map(|after| before.unasked(&after, &self.state));
         }
         // A release that fails is counted by the source; what the validator saw stays true.

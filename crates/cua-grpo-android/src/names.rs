@@ -1,35 +1,5 @@
 //! The things of a phone that tasks, the simulated phone and its demonstrator speak of: switches, levels, apps, pages.
 
-/// A table of the settings provider.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Namespace {
-    /// Device-wide settings.
-    Global,
-    /// Preferences of the user.
-    System,
-    /// Preferences that apps may only read.
-    Secure,
-}
-
-impl Namespace {
-    /// All tables.
-    pub const ALL: [Self; 3] = [Self::Global, Self::System, Self::Secure];
-
-    /// The name that the `settings` command uses.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Global => "global",
-            Self::System => "system",
-            Self::Secure => "secure",
-        }
-    }
-
-    /// Reads the name that the `settings` command uses.
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|table| table.name() == name)
-    }
-}
-
 /// An on/off setting that has a switch on a page of the settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Toggle {
@@ -91,25 +61,25 @@ impl Toggle {
         }
     }
 
-    /// Where the state is kept: table, key, value for off, value for on.
-    pub fn entry(self) -> (Namespace, &'static str, &'static str, &'static str) {
+    /// Where the state is kept: table as the `settings` command names it, key, value for off, value for on.
+    pub fn entry(self) -> (&'static str, &'static str, &'static str, &'static str) {
         match self {
-            Self::Wifi => (Namespace::Global, "wifi_on", "0", "1"),
-            Self::Bluetooth => (Namespace::Global, "bluetooth_on", "0", "1"),
-            Self::Airplane => (Namespace::Global, "airplane_mode_on", "0", "1"),
-            Self::MobileData => (Namespace::Global, "mobile_data", "0", "1"),
-            Self::DarkTheme => (Namespace::Secure, "ui_night_mode", "1", "2"),
-            Self::AutoRotate => (Namespace::System, "accelerometer_rotation", "0", "1"),
-            Self::DoNotDisturb => (Namespace::Global, "zen_mode", "0", "1"),
-            Self::BatterySaver => (Namespace::Global, "low_power", "0", "1"),
-            Self::Location => (Namespace::Secure, "location_mode", "0", "3"),
+            Self::Wifi => ("global", "wifi_on", "0", "1"),
+            Self::Bluetooth => ("global", "bluetooth_on", "0", "1"),
+            Self::Airplane => ("global", "airplane_mode_on", "0", "1"),
+            Self::MobileData => ("global", "mobile_data", "0", "1"),
+            Self::DarkTheme => ("secure", "ui_night_mode", "1", "2"),
+            Self::AutoRotate => ("system", "accelerometer_rotation", "0", "1"),
+            Self::DoNotDisturb => ("global", "zen_mode", "0", "1"),
+            Self::BatterySaver => ("global", "low_power", "0", "1"),
+            Self::Location => ("secure", "location_mode", "0", "3"),
         }
     }
 
     /// Table and key as the `settings` command takes them, e.g. `global wifi_on`.
     pub fn setting(self) -> String {
         let (table, key, ..) = self.entry();
-        format!("{} {key}", table.name())
+        format!("{table} {key}")
     }
 
     /// The value that `settings put` takes for on or off.

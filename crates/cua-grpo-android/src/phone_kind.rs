@@ -1,10 +1,12 @@
 //! The kinds of phones whose commands and names tasks speak.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
 /// Which phone a task is for: its apps have other names, and its shell takes other commands.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum PhoneKind {
     /// The small simulated phone.
     #[default]

@@ -1,5 +1,8 @@
 //! What the shell reads and what a screen shows cannot disagree.
 
+mod common;
+
+use common::tap;
 use cua_grpo_phone::{
     Key, Phone,
     state::{Display, Place, Table, Toggle, place::Window},
@@ -346,17 +349,4 @@ fn a_device_ignores_writes_to_radios() {
     phone.shell("svc wifi disable");
     assert_eq!(phone.state().settings.get(Table::Global, "wifi_on"), Some("0"));
     assert!(!phone.state().on(Toggle::Wifi));
-}
-
-fn tap(phone: &mut Phone, words: &str) {
-    let scene = phone.scene();
-    let found = scene.nodes[scene.modal..]
-        .iter()
-        .rev()
-        .find(|node| (node.text == words || node.desc == words) && node.clickable());
-    let (x, y) = found
-        .unwrap_or_else(|| panic!("no {words:?} on the screen"))
-        .rect
-        .center();
-    phone.tap(x, y);
 }

@@ -1,5 +1,8 @@
 //! Scrolling, flings, back stack, keyboard, shade, recents, lock screen.
 
+mod common;
+
+use common::tap;
 use cua_grpo_phone::{
     Key, Phone,
     state::{Display, Window},
@@ -154,17 +157,4 @@ fn time_rings_and_turns_the_screen_off() {
     assert!(phone.state().awake);
     phone.advance(2000);
     assert!(!phone.state().awake && phone.state().locked);
-}
-
-fn tap(phone: &mut Phone, words: &str) {
-    let scene = phone.scene();
-    let found = scene.nodes[scene.modal..]
-        .iter()
-        .rev()
-        .find(|node| (node.text == words || node.desc == words) && node.clickable());
-    let (x, y) = found
-        .unwrap_or_else(|| panic!("no {words:?} on the screen"))
-        .rect
-        .center();
-    phone.tap(x, y);
 }

@@ -5,7 +5,7 @@ use crate::invocation::Invocation;
 use crate::text::distances;
 use cua_grpo_train::compare::{first_and_last, lost, requested, task_set};
 use cua_grpo_train::episodes::EpisodeRecord;
-use cua_grpo_train::interval::{in_words, wilson, words};
+use cua_grpo_train::interval::words;
 use cua_grpo_train::metrics::{Conduct, EvalEvent, TemplateCount, TrainEvent};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -254,6 +254,15 @@ pub(super) fn tiles(trains: &[&TrainEvent], evals: &[&EvalEvent]) -> String {
 /// Outcomes by template.
 pub(super) type Templates = BTreeMap<String, TemplateCount>;
 
+/// A column of the table of templates.
+pub(super) struct Column {
+    /// The step of the evaluation.
+    pub step: usize,
+    pub counts: Templates,
+    /// Attempts at each instance, where there are several.
+    pub attempts: Option<usize>,
+}
+
 /// Counts the outcomes of saved episodes: what there is of evaluations whose line has no counts.
 pub(super) fn count_saved<'a>(episodes: impl IntoIterator<Item = &'a EpisodeRecord>) -> Templates {
     let mut counts = Templates::new();
@@ -266,15 +275,15 @@ pub(super) fn count_saved<'a>(episodes: impl IntoIterator<Item = &'a EpisodeReco
 }
 
 /// The table of success by template: a column for the first evaluation, one for the last.
-pub(super) fn templates(columns: &[(usize, Templates)]) -> String {
-    let mut names: Vec<&String> = columns.iter().flat_map(|(_, counts)| counts.keys()).collect();
+pub(super) fn templates(columns: &[Column]) -> String {
+    let mut names: Vec<&String> = columns.iter().flat_map(|column| column.counts.keys()).collect();
     names.sort();
     names.dedup();
     if names.is_empty() {
         return "<p class=\"empty\">No evaluation has counts by template.</p>".into();
     }
     let mut html = "<table class=\"templates\"><thead><tr><th>template</th>".to_owned();
-    for (index, (step, _)) in columns.iter().enumerate() {
+    for (index, Column { step, .. }) in columns.iter().enumerate() {
         let word = if index == 0 {
             "first evaluation"
         } else {
@@ -285,11 +294,9 @@ pub(super) fn templates(columns: &[(usize, Templates)]) -> String {
     html += "</tr></thead><tbody>";
     for name in names {
         let _ = write!(html, "<tr><td>{}</td>", escape(name));
-        for (index, (_, counts)) in columns.iter().enumerate() {
-            html += &cell(
-                counts.get(name).copied().unwrap_or_default(),
-                index + 1 == columns.len(),
-            );
+        for (index, column) in columns.iter().enumerate() {
+            let count = column.counts.get(name).copied().unwrap_or_default();
+            html += &cell(count, column.attempts, index + 1 == columns.len());
         }
         html += "</tr>";
     }
@@ -297,7 +304,7 @@ pub(super) fn templates(columns: &[(usize, Templates)]) -> String {
             instances it is wide, and a change within it may be chance.</p>"
 }
 
-fn cell(count: TemplateCount, last: bool) -> String {
+fn cell(count: TemplateCount, attempts: Option<usize>, last: bool) -> String {
     if count.episodes == 0 {
         return "<td><span class=\"interval\">not played</span></td>".into();
     }
@@ -308,7 +315,7 @@ fn cell(count: TemplateCount, last: bool) -> String {
          style=\"width:{width:.2}%\"></i>{}</span><span class=\"interval\">{}</span></td>",
         count.solved,
         count.episodes,
-        whisker(wilson(count.solved, count.episodes)),
-        in_words(count.solved, count.episodes)
+        whisker(count.interval(attempts)),
+        words(count.interval(attempts))
     )
 }

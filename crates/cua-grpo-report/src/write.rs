@@ -5,7 +5,7 @@ use crate::error::ReportError;
 use crate::figures::charts;
 use crate::html::escape;
 use crate::invocation::read_invocations;
-use crate::overview::{compared, count_saved, failures, hero, started, templates, tiles};
+use crate::overview::{Column, compared, count_saved, failures, hero, started, templates, tiles};
 use crate::training::training;
 use cua_grpo_train::adapter::other_configuration;
 use cua_grpo_train::episodes::Saved as Kind;
@@ -147,9 +147,14 @@ fn evaluated(run: &OfRun<'_>, evals: &[&EvalEvent]) -> Result<Evaluated, ReportE
             event.templates.clone()
         }
     };
-    let mut columns = vec![(last.step, counts(&last, &episodes))];
+    let column = |event: &EvalEvent, saved: &[Saved]| Column {
+        step: event.step,
+        counts: counts(event, saved),
+        attempts: event.attempts,
+    };
+    let mut columns = vec![column(&last, &episodes)];
     if first.step != last.step {
-        columns.insert(0, (first.step, counts(&first, &before)));
+        columns.insert(0, column(&first, &before));
     }
     let before = before.into_iter().map(|saved| (saved.1.task.clone(), saved)).collect();
     Ok(Evaluated {

@@ -15,6 +15,7 @@ mod phones;
 mod pixel;
 mod player;
 mod proof;
+mod rehearse;
 mod render;
 mod screens;
 mod scripted;
@@ -27,7 +28,8 @@ mod widget;
 
 pub use act::UnknownTarget;
 pub use cua_grpo_android::PhoneKind;
-pub use cua_grpo_android::names::{App, Namespace, Page, Toggle};
+pub use cua_grpo_android::names::{App, Page, Toggle};
+pub use cua_grpo_phone::state::Table;
 pub use demonstrator::{Demonstrator, DemonstratorError, Skill};
 pub use device::PhoneSpec;
 pub use guest::Guest;
@@ -37,8 +39,12 @@ pub use phones::{HERE, Phones, PhonesConfig, PhonesError};
 pub use pixel::{Pixel, PixelLooks};
 pub use player::{Player, StepFailed, StepPlayer};
 pub use proof::{Expert, PROOF_SEEDS, Proof};
+pub use rehearse::{Played, Unplayable, demonstrate, expert_turns, rehearse, side_effects, too_long};
 pub use scripted::{Roster, ScriptedPolicy};
-pub use server::{Faults, Latency, Limits, Mishap, MishapShare, PhoneAccess, SimConfig, SimError, SimServer, SimStats};
+pub use server::{
+    Faults, Latency, Limits, Mishap, MishapShare, PhoneAccess, PlayError, PlayServer, SimConfig, SimError, SimServer,
+    SimStats,
+};
 pub use settings::{Settings, TIMEOUTS};
 pub use shell::ShellOutput;
 pub use widget::{NodeKind, Rect, UiNode};

@@ -4,7 +4,8 @@ use crate::{
     phone::{Alarm, Screen, Startup},
     settings::{Settings, TIMEOUTS},
 };
-use cua_grpo_android::names::{App, Namespace, Page, Toggle};
+use cua_grpo_android::names::{App, Page, Toggle};
+use cua_grpo_phone::state::Table;
 use rand::{Rng, SeedableRng, seq::IndexedRandom, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
@@ -141,12 +142,12 @@ fn settings(rng: &mut ChaCha8Rng) -> Settings {
         settings.set(toggle, rng.random_bool(0.5));
     }
     settings.put(
-        Namespace::System,
+        Table::System,
         "screen_brightness",
         rng.random_range(10..=245).to_string(),
     );
     settings.put(
-        Namespace::System,
+        Table::System,
         "screen_off_timeout",
         TIMEOUTS[rng.random_range(0..TIMEOUTS.len())].0.to_string(),
     );

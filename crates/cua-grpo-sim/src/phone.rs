@@ -8,7 +8,8 @@ use crate::{
     settings::Settings,
     widget::{Effect, UiNode, Widget},
 };
-use cua_grpo_android::names::{App, Namespace, Page};
+use cua_grpo_android::names::{App, Page};
+use cua_grpo_phone::state::Table;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Width of the screen in pixels.
@@ -385,13 +386,11 @@ impl Phone {
             Effect::Flip(toggle) => self.settings.set(toggle, !self.settings.is_on(toggle)),
             Effect::Brightness => {
                 let level = screens::brightness_at(x);
-                self.settings
-                    .put(Namespace::System, "screen_brightness", level.to_string());
+                self.settings.put(Table::System, "screen_brightness", level.to_string());
             }
             Effect::ChooseTimeout => self.choosing_timeout = true,
             Effect::SetTimeout(ms) => {
-                self.settings
-                    .put(Namespace::System, "screen_off_timeout", ms.to_string());
+                self.settings.put(Table::System, "screen_off_timeout", ms.to_string());
                 self.choosing_timeout = false;
             }
             Effect::FlipAlarm(index) => {

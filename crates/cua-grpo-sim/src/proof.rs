@@ -2,19 +2,17 @@
 //! demonstrator does.
 
 use crate::demonstrator::Skill;
-use crate::device::{Device, PhoneSpec, Script, WORKING_FOLDER};
+use crate::device::Device;
 use crate::player::Player;
-use crate::shell::ShellOutput;
+use crate::rehearse::{answer, answered, first_seed, look, set_up};
 use cua_grpo_android::PhoneKind;
 use cua_grpo_android::action::Action;
-use cua_grpo_android::matches;
 use cua_grpo_android::tasks::{AnyTemplate, Check, TaskState};
 use cua_grpo_core::{Task, derive_seed};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fmt;
-use std::time::Duration;
 
 /// Instances that a proof plays by default.
 pub const PROOF_SEEDS: usize = 5;
@@ -26,8 +24,8 @@ const fn random_attempts(phone: PhoneKind) -> u64 {
     }
 }
 
-/// Time that a command may sleep.
-const SLEEP: Duration = Duration::from_secs(30);
+/// Side effects that are told.
+const TOLD: usize = 3;
 /// Turns of an instance that sets no bound.
 const TURNS: usize = 15;
 
@@ -46,6 +44,8 @@ pub struct Proof {
     pub random: (usize, usize),
     /// Turns of the demonstrator over the instances that it solved; `None` where it knows no goals.
     pub expert: Option<Expert>,
+    /// What the demonstrator changed and no check asks for; each would count as a side effect.
+    pub side_effects: BTreeSet<String>,
 }
 
 /// How the demonstrator did.
@@ -69,6 +69,7 @@ impl Proof {
             problems: Vec::new(),
             random: (0, 0),
             expert: template.has_expert(phone).then(Expert::default),
+            side_effects: BTreeSet::new(),
         };
         if !template.is_for(phone) {
             let problem =
@@ -77,7 +78,7 @@ impl Proof {
             return proof;
         }
         for number in 0..instances as u64 {
-            let task = template.instance(derive_seed(&[number, 0x9F]) >> 11, phone);
+            let task = template.instance(first_seed(number), phone);
             if let Err(problem) = proof.play(&task) {
                 proof
                     .problems
@@ -125,7 +126,7 @@ impl Proof {
             self.random.1 += usize::from(fulfilled(&mut phone, &state.checks)?);
         }
         match &mut self.expert {
-            Some(expert) => demonstrate(expert, task, &state, start, turns),
+            Some(expert) => demonstrate((expert, &mut self.side_effects), task, &state, start, turns),
             None => Ok(()),
         }
     }
@@ -140,53 +141,6 @@ fn most_by_chance(difficulty: &str) -> f64 {
     }
 }
 
-/// The phone of `task` after its set-up.
-fn set_up(task: &Task, state: &TaskState, phone: PhoneKind) -> Result<Device, String> {
-    let mut phone = Device::new(&PhoneSpec::from(phone), task.seed);
-    for command in &state.setup {
-        let output = shell(&mut phone, command);
-        if output.exit_code != 0 {
-            let (code, why) = (output.exit_code, output.stderr.trim().to_owned());
-            return Err(format!("the set-up `{command}` failed with exit code {code} ({why})"));
-        }
-    }
-    for check in &state.precheck {
-        let (held, found) = answer(&mut phone, check)?;
-        if !held {
-            return Err(format!(
-                "the precheck `{}` expects {:?} and found {found:?}",
-                check.command, check.expect
-            ));
-        }
-    }
-    Ok(phone)
-}
-
-/// Runs a command as a box does.
-fn shell(phone: &mut Device, line: &str) -> ShellOutput {
-    let script = Script {
-        line,
-        variables: &BTreeMap::new(),
-        folder: WORKING_FOLDER,
-        budget: SLEEP,
-    };
-    phone.shell(&script).0
-}
-
-/// Whether a check holds, and what it found.
-fn answer(phone: &mut Device, check: &Check) -> Result<(bool, String), String> {
-    let output = shell(phone, &check.command);
-    if output.exit_code != 0 {
-        let (code, why) = (output.exit_code, output.stderr.trim().to_owned());
-        return Err(format!(
-            "the check `{}` failed with exit code {code} ({why})",
-            check.command
-        ));
-    }
-    let held = matches(&check.expect, &output.stdout).map_err(|error| error.to_string())?;
-    Ok((held, output.stdout.trim().to_owned()))
-}
-
 /// Whether every check holds.
 fn fulfilled(phone: &mut Device, checks: &[Check]) -> Result<bool, String> {
     for check in checks {
@@ -195,14 +149,6 @@ fn fulfilled(phone: &mut Device, checks: &[Check]) -> Result<bool, String> {
         }
     }
     Ok(!checks.is_empty())
-}
-
-/// Whether a report says what the task asks for.
-fn answered(state: &TaskState, message: &str) -> Result<bool, String> {
-    match state.report.as_ref().and_then(|report| report.expect.as_deref()) {
-        Some(expect) => matches(expect, message).map_err(|error| error.to_string()),
-        None => Ok(true),
-    }
 }
 
 /// Waiting until the turns are over, and reporting at once, must not do.
@@ -229,13 +175,14 @@ fn idle(start: &Device, state: &TaskState, turns: usize) -> Result<(), String> {
 
 /// Lets the demonstrator play.
 fn demonstrate(
-    expert: &mut Expert,
+    (expert, side_effects): (&mut Expert, &mut BTreeSet<String>),
     task: &Task,
     state: &TaskState,
     mut phone: Device,
     turns: usize,
 ) -> Result<(), String> {
     let mut player = Player::new(task, Skill::default(), task.seed).map_err(|error| error.to_string())?;
+    let before = look(&mut phone);
     let mut log = Vec::new();
     for _ in 0..turns {
         let action = player
@@ -259,6 +206,9 @@ fn demonstrate(
                     "the expert believes it done and the checks do not: {}",
                     log.join("; ")
                 ));
+            }
+            if let (Some(before), Some(after)) = (before, look(&mut phone)) {
+                side_effects.extend(before.unasked(&after, state));
             }
             expert.solved += 1;
             expert.turns += log.len();
@@ -293,6 +243,17 @@ impl fmt::Display for Proof {
             }
         }
         write!(f, "; random taps {hit} of {attempts}")?;
+        let mut unasked = self.side_effects.iter();
+        for change in unasked.by_ref().take(TOLD) {
+            write!(
+                f,
+                "\n  note: the expert changes what no check asks for; name it under may_change: {change}"
+            )?;
+        }
+        let more = unasked.count();
+        if more > 0 {
+            write!(f, "\n  note: and {more} more such changes")?;
+        }
         for problem in &self.problems {
             write!(f, "\n  {problem}")?;
         }

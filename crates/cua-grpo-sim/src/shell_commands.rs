@@ -4,7 +4,8 @@ use crate::{
     phone::{Alarm, Key, Phone, Screen},
     shell::ShellOutput,
 };
-use cua_grpo_android::names::{App, Namespace, Page};
+use cua_grpo_android::names::{App, Page};
+use cua_grpo_phone::state::Table;
 
 /// Runs one command with its arguments and what was piped into it.
 pub(crate) fn run(phone: &mut Phone, name: &str, arguments: &[&str], input: &str) -> ShellOutput {
@@ -27,23 +28,23 @@ fn settings(phone: &mut Phone, arguments: &[&str]) -> ShellOutput {
             "settings: expected get|put|delete|list global|system|secure [KEY [VALUE]]",
         )
     };
-    let Some(namespace) = arguments.get(1).and_then(|name| Namespace::parse(name)) else {
+    let Some(table) = arguments.get(1).and_then(|name| Table::parse(name)) else {
         return usage();
     };
     match *arguments {
-        ["get", _, key] => ShellOutput::ok(format!("{}\n", phone.settings.get(namespace, key).unwrap_or("null"))),
+        ["get", _, key] => ShellOutput::ok(format!("{}\n", phone.settings.get(table, key).unwrap_or("null"))),
         ["put", _, key, value] if !phone.settings.has_room(key.len() + value.len()) => {
             ShellOutput::fail(1, "settings: database or disk is full")
         }
         ["put", _, key, value] => {
-            phone.settings.put(namespace, key, value);
+            phone.settings.put(table, key, value);
             ShellOutput::default()
         }
         ["delete", _, key] => {
-            let count = u8::from(phone.settings.delete(namespace, key));
+            let count = u8::from(phone.settings.delete(table, key));
             ShellOutput::ok(format!("Deleted {count} rows\n"))
         }
-        ["list", _] => ShellOutput::ok(phone.settings.list(namespace)),
+        ["list", _] => ShellOutput::ok(phone.settings.list(table)),
         _ => usage(),
     }
 }

@@ -1,7 +1,7 @@
 //! What a box has beside its screen: one state behind files, shell, packages and pictures, and the bounds of each.
 #![allow(clippy::unwrap_used)]
 
-use cua_grpo_sim::{Limits, SimConfig, SimServer};
+use cua_grpo_sim::{Limits, PhoneKind, SimConfig, SimServer};
 use reqwest::{Method, StatusCode, header};
 use serde_json::{Value, json};
 
@@ -25,6 +25,15 @@ impl Api {
             .unwrap()
             .to_owned();
         api
+    }
+
+    /// A box with a phone of a kind.
+    async fn on(phone: PhoneKind) -> Self {
+        Self::new(SimConfig {
+            phone: phone.into(),
+            ..SimConfig::default()
+        })
+        .await
     }
 
     fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
@@ -64,9 +73,16 @@ impl Api {
 
 #[tokio::test]
 async fn requests_and_the_shell_share_one_state() {
-    let api = Api::new(SimConfig::default()).await;
+    for phone in PhoneKind::ALL {
+        share_one_state(phone).await;
+    }
+}
+
+async fn share_one_state(phone: PhoneKind) {
+    let api = Api::on(phone).await;
     let fresh = api.state().await;
-    assert_eq!(fresh, api.server.with_phone(&api.id, |phone| phone.state()).unwrap());
+    let number = |phone: &mut cua_grpo_sim::Handset| phone.number();
+    assert_eq!(Some(fresh), api.server.phones().with_handset(&api.id, number));
 
     api.post("ID/fs/write", json!({ "path": "a/b.txt", "content": "one\n" }))
         .await;
@@ -104,7 +120,12 @@ async fn requests_and_the_shell_share_one_state() {
 
 #[tokio::test]
 async fn a_snapshot_is_an_exact_copy_that_goes_its_own_way() {
-    let api = Api::new(SimConfig::default()).await;
+    for phone in PhoneKind::ALL {
+        a_copy_goes_its_own_way(&Api::on(phone).await).await;
+    }
+}
+
+async fn a_copy_goes_its_own_way(api: &Api) {
     api.shell("echo a > f.txt; settings put global wifi_on 0").await;
     let state = api.state().await;
     assert_eq!(

@@ -7,7 +7,7 @@
 )]
 
 use cua_grpo_core::testing::fuzz::run;
-use cua_grpo_sim::{SimConfig, SimServer};
+use cua_grpo_sim::{PhoneKind, SimConfig, SimServer};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -214,10 +214,14 @@ struct Client {
 }
 
 impl Client {
-    fn start() -> Self {
+    fn start(phone: PhoneKind) -> Self {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         let runtime = builder.enable_all().worker_threads(2).build().unwrap();
-        let server = runtime.block_on(SimServer::start(SimConfig::default())).unwrap();
+        let config = SimConfig {
+            phone: phone.into(),
+            ..SimConfig::default()
+        };
+        let server = runtime.block_on(SimServer::start(config)).unwrap();
         let http = reqwest::Client::builder().timeout(PATIENCE).build().unwrap();
         let mut client = Self {
             runtime,
@@ -301,7 +305,11 @@ impl Client {
 
 #[test]
 fn bodies_and_paths() {
-    let mut client = Client::start();
+    PhoneKind::ALL.into_iter().for_each(bodies_and_paths_on);
+}
+
+fn bodies_and_paths_on(phone: PhoneKind) {
+    let mut client = Client::start(phone);
     let requests = requests();
     for (method, path, body) in &requests {
         client.put(format!("{method} {path}\n{body}").as_bytes());
@@ -336,7 +344,11 @@ fn bodies_and_paths() {
 
 #[test]
 fn connections() {
-    let mut client = Client::start();
+    PhoneKind::ALL.into_iter().for_each(connections_on);
+}
+
+fn connections_on(phone: PhoneKind) {
+    let mut client = Client::start(phone);
     let requests = requests();
     let inputs = run(
         "connections",

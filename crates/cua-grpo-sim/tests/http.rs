@@ -6,7 +6,7 @@ use cua_grpo_gbox::wire::{
     CreateBoxConfig, Display, ErrorBody, ModelAction, ModelRequest, ModelResponse, ModelResult, Place, Point,
     PressButton, ScreenLayout, Screenshot, decode_data_uri,
 };
-use cua_grpo_sim::{Faults, SimConfig, SimServer};
+use cua_grpo_sim::{Faults, PhoneKind, SimConfig, SimServer};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -175,25 +175,40 @@ async fn one_episode() {
 
 #[tokio::test]
 async fn every_action_form_is_taken() {
-    let api = Api::new(SimConfig::default()).await;
+    // What can be named on the home screen of each phone.
+    for (phone, named) in [(PhoneKind::Small, "Home"), (PhoneKind::Pixel, "Chrome")] {
+        every_action_form_is_taken_by(phone, named).await;
+    }
+}
+
+async fn every_action_form_is_taken_by(phone: PhoneKind, named: &str) {
+    let api = Api::new(SimConfig {
+        phone: phone.into(),
+        ..SimConfig::default()
+    })
+    .await;
     let id = api.create(1).await.id;
+    let home = PressButton {
+        buttons: vec![cua_grpo_gbox::wire::Button::Home],
+        options: None,
+    };
     let table = [
         ("click", json!({ "x": 5.5, "y": 7 })),
-        ("click", json!({ "target": "Home", "button": "right", "double": true })),
-        ("tap", json!({ "target": "Back" })),
+        ("click", json!({ "target": named, "button": "right", "double": true })),
+        ("tap", json!({ "target": named })),
         ("long-press", json!({ "x": 1, "y": 2, "duration": "1s" })),
         ("swipe", json!({ "direction": "left" })),
         (
             "swipe",
-            json!({ "direction": "upLeft", "distance": "short", "location": "Home" }),
+            json!({ "direction": "upLeft", "distance": "short", "location": named }),
         ),
         (
             "swipe",
-            json!({ "start": { "x": 1, "y": 2 }, "end": "Home", "duration": "300ms" }),
+            json!({ "start": { "x": 1, "y": 2 }, "end": named, "duration": "300ms" }),
         ),
         ("scroll", json!({ "x": 96, "y": 192, "scrollX": 0, "scrollY": 100 })),
         ("scroll", json!({ "direction": "up", "distance": 64 })),
-        ("drag", json!({ "start": "Back", "end": { "x": 3, "y": 4 } })),
+        ("drag", json!({ "start": named, "end": { "x": 3, "y": 4 } })),
         ("drag", json!({ "path": [{ "x": 1, "y": 2 }, { "x": 3, "y": 4 }] })),
         (
             "type",
@@ -207,6 +222,7 @@ async fn every_action_form_is_taken() {
         ),
     ];
     for (name, body) in table {
+        ok::<ActionResult>(api.post(&format!("/boxes/{id}/actions/press-button"), &home).await).await;
         let result: ActionResult = ok(api.post(&format!("/boxes/{id}/actions/{name}"), &body).await).await;
         assert!(result.action_id.is_some(), "{name} {body}");
         assert_eq!(result.screenshot.is_some(), body.get("options").is_some());
@@ -227,7 +243,7 @@ async fn every_action_form_is_taken() {
         ),
         (
             "screenshot",
-            json!({ "clip": { "x": 0, "y": 0, "width": 500, "height": 1 } }),
+            json!({ "clip": { "x": 0, "y": 0, "width": 5000, "height": 1 } }),
         ),
     ];
     for (name, body) in wrong {

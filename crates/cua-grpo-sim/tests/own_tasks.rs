@@ -56,18 +56,25 @@ fn the_built_in_templates_are_proved_too() {
 #[test]
 fn the_scaffold_is_proved_whatever_its_file_is_called() {
     let folder = tempfile::tempdir().unwrap();
-    for name in ["mine.yaml", "My Tasks 2.yaml", "2nd.yml", "ö.yaml", ".yaml"] {
+    for (index, name) in ["mine.yaml", "My Tasks 2.yaml", "2nd.yml", "ö.yaml", ".yaml"]
+        .into_iter()
+        .enumerate()
+    {
         let file = folder.path().join(name);
-        scaffold(&file).unwrap();
+        let phone = PhoneKind::ALL[index % 2];
+        scaffold(&file, phone).unwrap();
         assert!(
-            scaffold(&file).unwrap_err().to_string().contains("not there yet"),
+            scaffold(&file, phone)
+                .unwrap_err()
+                .to_string()
+                .contains("not there yet"),
             "{name}"
         );
         let all = Catalogue::with_files(&[&file]).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(all.own().len(), 2, "{name}");
         for template in all.own() {
-            let proof = Proof::of(template, PROOF_SEEDS, PhoneKind::Small);
-            assert!(proof.holds(), "{proof}");
+            let proof = Proof::of(template, PROOF_SEEDS, phone);
+            assert!(proof.holds() && proof.side_effects.is_empty(), "{proof}");
         }
     }
     // All of them together: their ids differ, but for those whose names differ in signs alone.

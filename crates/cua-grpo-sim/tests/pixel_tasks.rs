@@ -26,7 +26,7 @@ fn there_are_a_hundred_templates_with_experts_and_some_are_held_out() {
 fn every_eighth_template_is_proved_at_one_instance() {
     for template in templates().iter().step_by(8) {
         let proof = Proof::of(template, 1, PhoneKind::Pixel);
-        assert!(proof.holds(), "{proof}");
+        assert!(proof.holds() && proof.side_effects.is_empty(), "{proof}");
     }
 }
 
@@ -41,7 +41,7 @@ fn every_template_is_proved() {
         if template.difficulty() != "easy" {
             (attempts, hits) = (attempts + proof.random.0, hits + proof.random.1);
         }
-        if !proof.holds() {
+        if !proof.holds() || !proof.side_effects.is_empty() {
             wrong.push(template.id().to_owned());
         }
     }
@@ -56,4 +56,28 @@ fn every_template_is_proved() {
         20 * hits < attempts,
         "a random agent solves under 5 % of medium and hard ones"
     );
+}
+
+/// What the experts change is what the checks ask for: `cargo test -p cua-grpo-sim --test pixel_tasks side -- --nocapture`.
+#[test]
+fn experts_have_no_side_effects() {
+    let all = templates().into_iter().map(|template| (template, PhoneKind::Pixel));
+    let built_in = Catalogue::built_in();
+    let built_in = PhoneKind::ALL.map(|phone| {
+        built_in
+            .templates()
+            .iter()
+            .cloned()
+            .map(move |template| (template, phone))
+    });
+    let mut wrong = Vec::new();
+    for (template, phone) in all.chain(built_in.into_iter().flatten()) {
+        let changed = cua_grpo_sim::side_effects(&template, phone);
+        let changed = changed.unwrap_or_else(|| panic!("{phone} {} is not solved", template.id()));
+        if !changed.is_empty() {
+            println!("{phone} {}: {changed:#?}", template.id());
+            wrong.push(template.id().to_owned());
+        }
+    }
+    assert!(wrong.is_empty(), "{} templates: {}", wrong.len(), wrong.join(", "));
 }

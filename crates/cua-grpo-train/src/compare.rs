@@ -1,6 +1,6 @@
 //! Which evaluations can be compared: those of one task set, on the instances that neither has lost.
 
-use crate::config::{SuccessRequires, TrainConfig, WeightDtype};
+use crate::config::{PhoneKind, SuccessRequires, TrainConfig, WeightDtype};
 use crate::instances::Instances;
 use crate::metrics::EvalEvent;
 use cua_grpo_core::{Novelty, TaskSource};
@@ -50,6 +50,8 @@ pub fn task_set_of(config: &TrainConfig, tasks: &dyn TaskSource) -> String {
         name(!apps.is_empty(), serde_json::json!({ "held_out_apps": apps }));
         name(!state_alone, serde_json::json!({ "success": config.success_requires }));
         name(sampled.is_some(), serde_json::json!({ "attempts": sampled }));
+        let phone = config.phone;
+        name(phone != PhoneKind::Small, serde_json::json!({ "phone": phone }));
         // Pictures of another size are other pictures.
         let pixels = config.pixels();
         let limits = serde_json::json!({ "pixels": [pixels.min_pixels, pixels.max_pixels] });
@@ -288,7 +290,7 @@ mod tests {
             load_in_4bit: false,
             ..Default::default()
         };
-        let changes: [&dyn Fn(&mut TrainConfig); 15] = [
+        let changes: [&dyn Fn(&mut TrainConfig); 16] = [
             &|config| config.eval_seed += 1,
             &|config| config.eval_episodes += 1,
             &|config| config.templates = vec!["wifi".into()],
@@ -304,6 +306,7 @@ mod tests {
             &|config| config.device = DeviceSpec::Cuda(0),
             &|config| config.max_pixels = Some(9216),
             &|config| config.min_pixels = Some(9216),
+            &|config| config.phone = PhoneKind::Pixel,
         ];
         let mut names = vec![task_set_of(&base, &Say("do"))];
         for change in changes {

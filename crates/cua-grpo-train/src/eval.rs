@@ -4,7 +4,7 @@ use crate::compare::{describe, task_set_of};
 use crate::config::TrainConfig;
 use crate::faults::{Counter, DeviceCounts, FaultFigures, TooMany, check_lost, first_fault};
 use crate::instances::Instances;
-use crate::interval::{wilson_of, words};
+use crate::interval::words;
 use crate::metrics::{EvalEvent, TemplateCount};
 use crate::summary::{behaviour, by_template, conduct};
 use anyhow::Result;
@@ -246,10 +246,9 @@ impl EvalResult {
     pub fn by_template(&self) -> String {
         let templates = self.event.templates.iter();
         templates
-            .map(|(template, TemplateCount { solved, episodes })| {
-                // Attempts at one instance are alike: the instances count.
-                let count = episodes.div_ceil(self.event.attempts.unwrap_or(1));
-                let interval = words(wilson_of(*solved as f64 / *episodes as f64, count));
+            .map(|(template, count)| {
+                let TemplateCount { solved, episodes } = count;
+                let interval = words(count.interval(self.event.attempts));
                 format!("  {template:<28} {solved:>3} of {episodes:<3}  {interval:>14}\n")
             })
             .collect()

@@ -109,7 +109,7 @@ fn run(command: Command) -> Result<(), TrainError> {
         Command::Merge(arguments) => trainer::commands::merge(&arguments),
         Command::Sim(arguments) => Ok(runtime()?.block_on(trainer::commands::sim(&arguments))?),
         Command::Boxes(arguments) => Ok(runtime()?.block_on(trainer::commands::boxes(&arguments))?),
-        Command::Tasks { command } => trainer::commands::tasks(&command),
+        Command::Tasks { command } => runtime()?.block_on(trainer::commands::tasks(&command)),
         Command::Score(arguments) => trainer::commands::score(&arguments),
     }
 }

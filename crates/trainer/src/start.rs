@@ -1,14 +1,11 @@
 //! The start of a run, before anything is loaded: what it is on and who chose that, and what cannot be.
 
 use crate::plan::before_run;
-use crate::world::{catalogue, chosen, device, tasks};
+use crate::world::{Chosen, device, tasks};
 use cua_grpo_android::tasks::Split;
 use cua_grpo_train::TrainError;
-use cua_grpo_train::config::{Resolved, STARTER, SftConfig, TrainConfig};
-use cua_grpo_train::files::LOCK;
-use cua_grpo_train::layout::{CONFIG, LOG, RUN};
-use cua_grpo_train::metrics::METRICS;
-use cua_grpo_train::run_dir::check_name;
+use cua_grpo_train::config::{PhoneKind, Resolved, STARTER, SftConfig, TrainConfig};
+use cua_grpo_train::run_dir::{check_name, check_usable, is_run};
 use std::path::Path;
 
 /// Address of the GBox service.
@@ -25,7 +22,7 @@ pub fn of_run(resolved: &Resolved<TrainConfig>, fresh: bool, show: &mut dyn FnMu
     if fresh {
         let origin = resolved.origin("output_dir").to_string();
         let (path, what) = (Path::new(&resolved.config.output_dir), format!("output_dir ({origin})"));
-        check_folder(path, &what, is_run)?;
+        check_usable(path, &what, is_run)?;
         check_name(path)
             .map_err(|why| TrainError::Usage(format!("{what}: `{}` {why}; choose another", path.display())))?;
     }
@@ -48,7 +45,8 @@ pub fn of_run(resolved: &Resolved<TrainConfig>, fresh: bool, show: &mut dyn FnMu
 pub fn of_eval(resolved: &Resolved<TrainConfig>, show: &mut dyn FnMut(String)) -> Result<(), TrainError> {
     let config = &resolved.config;
     check_phone(resolved)?;
-    tasks(config.seed, Split::Eval, chosen(config))?;
+    tasks(config.seed, Split::Eval, config)?;
+    let (words, note) = Chosen::from(config).tried(config.max_turns)?;
     let chosen = |key: &str, hint: &str| {
         let origin = resolved.origin(key);
         let hint = if origin.is_chosen() { "" } else { hint };
@@ -69,10 +67,9 @@ pub fn of_eval(resolved: &Resolved<TrainConfig>, show: &mut dyn FnMut(String)) -
     show(format!("device   {} {}", config.device, chosen("device", hint)));
     let hint = format!("; real phones: --set gbox_base_url={GBOX}");
     let hint = if real { hint.as_str() } else { "" };
-    let phone = if config.simulated() {
-        "simulated, inside this process"
-    } else {
-        &config.gbox_base_url
+    let phone = match config.simulated() {
+        true => format!("{}, inside this process", simulated(config.phone)),
+        false => config.gbox_base_url.clone(),
     };
     show(format!("phone    {phone} {}", chosen("gbox_base_url", hint)));
     let by = if config.templates.is_empty() && !config.tasks.is_empty() {
@@ -80,11 +77,8 @@ pub fn of_eval(resolved: &Resolved<TrainConfig>, show: &mut dyn FnMut(String)) -
     } else {
         "templates"
     };
-    show(format!(
-        "tasks    {} {}",
-        catalogue(&config.tasks)?.words(&config.templates),
-        chosen(by, "")
-    ));
+    show(format!("tasks    {words} {}", chosen(by, "")));
+    note.into_iter().for_each(&mut *show);
     device(config.device)?;
     Ok(())
 }
@@ -95,33 +89,37 @@ pub fn of_eval(resolved: &Resolved<TrainConfig>, show: &mut dyn FnMut(String)) -
 /// [`TrainError::Usage`] when a template or the device does not exist, or the folder cannot be used.
 pub fn of_sft(resolved: &Resolved<SftConfig>, show: &mut dyn FnMut(String)) -> Result<(), TrainError> {
     let config = &resolved.config;
-    tasks(
-        config.seed,
-        Split::Train,
-        (&config.tasks, &config.templates, config.instance_split),
-    )?
-    .demonstrable()
-    .map_err(TrainError::Usage)?;
+    let demonstrable = tasks(config.seed, Split::Train, config)?.demonstrable();
+    demonstrable.map_err(TrainError::Usage)?;
+    let (words, note) = Chosen::from(config).tried(config.max_turns)?;
     let chosen = |key: &str| format!("({})", resolved.origin(key).chosen_by());
     let model = config.init_from.as_deref().unwrap_or("new, with random weights");
     show(format!("model    {model} {}", chosen("init_from")));
     show(format!("device   {} {}", config.device, chosen("device")));
-    show("phone    simulated, inside this process (the demonstrator plays on no other)".to_owned());
+    show(format!(
+        "phone    {}, inside this process (the demonstrator plays on no other)",
+        simulated(config.phone)
+    ));
     let by = if config.templates.is_empty() && !config.tasks.is_empty() {
         "tasks"
     } else {
         "templates"
     };
-    show(format!(
-        "tasks    {} {}",
-        catalogue(&config.tasks)?.words(&config.templates),
-        chosen(by)
-    ));
+    show(format!("tasks    {words} {}", chosen(by)));
+    note.into_iter().for_each(&mut *show);
     device(config.device)?;
     let origin = resolved.origin("output_dir").to_string();
-    check_folder(Path::new(&config.output_dir), &format!("output_dir ({origin})"), |_| {
+    check_usable(Path::new(&config.output_dir), &format!("output_dir ({origin})"), |_| {
         false
     })
+}
+
+/// The words for a simulated phone.
+fn simulated(phone: PhoneKind) -> &'static str {
+    match phone {
+        PhoneKind::Small => "simulated",
+        PhoneKind::Pixel => "simulated, the full one (phone=pixel)",
+    }
 }
 
 /// A key without an address may be meant for real phones or be there by accident: who has one says which.
@@ -137,75 +135,6 @@ fn check_phone(resolved: &Resolved<TrainConfig>) -> Result<(), TrainError> {
          in a file",
         resolved.origin("gbox_api_key")
     )))
-}
-
-/// Whether the folder is that of a run, maybe of one that begins at this moment; a new run then takes another name
-/// beside it.
-fn is_run(path: &Path) -> bool {
-    let begun = || {
-        let entries = std::fs::read_dir(path).into_iter().flatten();
-        let names: Vec<String> = entries
-            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-            .collect();
-        let partials = [format!(".{CONFIG}."), format!(".{RUN}.")];
-        let ours = |name: &String| {
-            [LOCK, LOG, RUN, "episodes"].contains(&name.as_str())
-                || partials.iter().any(|partial| name.starts_with(partial))
-        };
-        names.iter().any(|name| name != LOG) && names.iter().all(ours)
-    };
-    path.join(METRICS).is_file() || (path.join(CONFIG).is_file() && path.join("episodes").is_dir()) || begun()
-}
-
-/// Checks that a folder can be made at `path`, or is there and empty, or is one of `ours`.
-///
-/// # Errors
-/// [`TrainError::Usage`] that says what the path is and what to choose; `what` names the key and its origin.
-pub fn check_folder(path: &Path, what: &str, ours: fn(&Path) -> bool) -> Result<(), TrainError> {
-    let refuse = |reason: &str| {
-        Err(TrainError::Usage(format!(
-            "{what}: `{}` {reason}; choose a new folder with --output-dir, e.g. --output-dir outputs/mine",
-            path.display()
-        )))
-    };
-    let full = path.canonicalize();
-    let here = std::env::current_dir().and_then(|folder| folder.canonicalize());
-    if let (Ok(full), Ok(here)) = (&full, &here)
-        && here.starts_with(full)
-    {
-        return refuse("is the current folder or one above it");
-    }
-    let home = std::env::var_os("HOME").map(std::path::PathBuf::from);
-    let home = home.and_then(|home| home.canonicalize().ok());
-    if let (Ok(full), Some(home)) = (&full, &home)
-        && home.starts_with(full)
-    {
-        return refuse("is the home folder or one above it");
-    }
-    if path.file_name().is_none() {
-        return refuse("has no name of its own");
-    }
-    match std::fs::read_dir(path) {
-        Ok(mut entries) => {
-            if entries.next().is_some() && !ours(path) {
-                return refuse("is not empty, and this program does not write over files that it does not know");
-            }
-            Ok(())
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::InvalidFilename => {
-            refuse("has a name that is too long for a file system")
-        }
-        Err(_) if path.symlink_metadata().is_ok() => refuse("is no folder that can be read"),
-        Err(_) => {
-            let mut above = path.ancestors().skip(1);
-            let nearest = above.find(|folder| folder.symlink_metadata().is_ok());
-            match nearest.map(Path::metadata) {
-                Some(Ok(data)) if data.is_dir() && !data.permissions().readonly() => Ok(()),
-                None => Ok(()),
-                Some(_) => refuse("cannot be made: what stands above it is no folder that can be written to"),
-            }
-        }
-    }
 }
 
 #[cfg(test)]
@@ -284,31 +213,5 @@ mod tests {
             "{}",
             lines[3]
         );
-    }
-
-    #[test]
-    fn folders_of_others_are_refused_and_those_of_runs_are_not() {
-        let folder = tempfile::tempdir().unwrap();
-        let at = |name: &str| folder.path().join(name);
-        for name in ["full", "run", "empty", "begun", "begun/episodes", "logs"] {
-            std::fs::create_dir(at(name)).unwrap();
-        }
-        std::fs::write(at("full/photo.jpg"), "").unwrap();
-        std::fs::write(at("run/metrics.jsonl"), "").unwrap();
-        std::fs::write(at("begun/.lock"), "").unwrap();
-        std::fs::write(at("begun/.config.yaml.17.partial"), "").unwrap();
-        std::fs::write(at("logs/log.txt"), "").unwrap();
-        std::fs::write(at("file"), "").unwrap();
-        let check = |path: &Path| check_folder(path, "output_dir (--output-dir)", is_run);
-        for good in ["run", "empty", "begun", "new", "new/deep"] {
-            check(&at(good)).unwrap();
-        }
-        let bad = ["full", "logs", "file", "file/below", "full/.."].map(at);
-        let fixed = ["/", ".", "..", "./"].map(std::path::PathBuf::from);
-        for bad in bad.iter().chain(&fixed) {
-            let error = check(bad).unwrap_err();
-            assert_eq!(crate::error::exit_code(&error), 2);
-            assert!(error.to_string().contains("choose a new folder"), "{error}");
-        }
     }
 }

@@ -4,14 +4,13 @@ use crate::interrupt::Interrupt;
 use crate::{hint, output};
 use anyhow::Result;
 use burn::tensor::Device;
-use cua_grpo_android::action::Action;
-use cua_grpo_android::tasks::{Catalogue, ChooseError, InstanceSplit, Split, TaskState, TemplateTasks};
+use cua_grpo_android::tasks::{Catalogue, ChooseError, InstanceSplit, Split, TemplateTasks};
 use cua_grpo_android::{AndroidEnvironmentFactory, EnvConfig, SuccessRequires};
 use cua_grpo_core::{Task, TaskSource};
 use cua_grpo_gbox::{BoxPool, RUN_LABEL};
-use cua_grpo_sim::{Demonstrator, Phone, Phones, PhonesConfig, Roster, Skill};
+use cua_grpo_sim::{Phones, PhonesConfig, Roster, expert_turns, rehearse, too_long};
 use cua_grpo_train::TrainError;
-use cua_grpo_train::config::{DeviceSpec, PromptStyle, TargetStyle, TrainConfig};
+use cua_grpo_train::config::{DeviceSpec, Environment, PhoneKind, PromptStyle, SftConfig, TargetStyle, TrainConfig};
 use cua_grpo_train::eval::Venue;
 use cua_grpo_train::faults::{Counter, DeviceCounts};
 use std::sync::Arc;
@@ -25,6 +24,7 @@ pub struct World {
     pub phones: Phones,
     /// Which box each slot has, for scripted policies.
     pub roster: Roster,
+    kind: PhoneKind,
 }
 
 /// What a world is made from; a subset of both configurations.
@@ -33,6 +33,8 @@ pub struct WorldConfig<'a> {
     pub base_url: &'a str,
     /// Key of the service.
     pub api_key: Option<&'a str>,
+    /// Which phone is simulated.
+    pub phone: PhoneKind,
     /// Boxes at once.
     pub concurrency: usize,
     /// Most turns.
@@ -55,6 +57,7 @@ impl<'a> WorldConfig<'a> {
         Self {
             base_url: &config.gbox_base_url,
             api_key: config.gbox_api_key.as_ref().map(|key| key.reveal()),
+            phone: config.phone,
             concurrency: config.concurrency,
             max_turns: config.max_turns,
             target: config.target,
@@ -79,7 +82,7 @@ impl World {
     /// Where what training never sees is played: with the turns of the demonstrator, where it can play here too.
     pub fn unseen(&self, tasks: Arc<TemplateTasks>) -> Venue {
         match self.phones.sim {
-            Some(_) => self.venue(Arc::new(WithExpert(tasks))),
+            Some(_) => self.venue(Arc::new(WithExpert(tasks, self.kind))),
             None => self.venue(tasks),
         }
     }
@@ -114,7 +117,7 @@ impl World {
             at_once: config.concurrency,
             label,
             outage_budget: config.outage_budget,
-            phone: Default::default(),
+            phone: config.phone.into(),
         })
         .await;
         let phones = phones.map_err(|error| match error.is_mendable() {
@@ -136,6 +139,7 @@ impl World {
             max_turns: config.max_turns,
             success: config.success,
             side_effects: config.side_effects,
+            phone: config.phone,
             settle: if simulated {
                 Duration::ZERO
             } else {
@@ -149,6 +153,7 @@ impl World {
             factory: Arc::new(AndroidEnvironmentFactory::new(source, environment)),
             phones,
             roster,
+            kind: config.phone,
         })
     }
 
@@ -194,46 +199,100 @@ pub fn catalogue(files: &[String]) -> Result<Catalogue, TrainError> {
     Catalogue::with_files(files).map_err(|error| TrainError::Usage(error.to_string()))
 }
 
-/// Which tasks are drawn: files, names of templates, and what keeps evaluations apart from training.
-pub type Chosen<'a> = (&'a [String], &'a [String], InstanceSplit);
-
-/// The tasks of a training run.
-pub fn chosen(config: &TrainConfig) -> Chosen<'_> {
-    (&config.tasks, &config.templates, config.instance_split)
+/// Which tasks are drawn, and for which phone.
+#[derive(Clone, Copy)]
+pub struct Chosen<'a> {
+    files: &'a [String],
+    names: &'a [String],
+    by: InstanceSplit,
+    phone: PhoneKind,
+    /// Whether that phone is simulated here.
+    here: bool,
 }
 
-/// Tasks of the named templates: without names those of `files`, and without both all built-in ones.
-pub fn tasks(seed: u64, split: Split, (files, names, by): Chosen<'_>) -> Result<Arc<TemplateTasks>> {
-    let tasks = catalogue(files)?.tasks(seed, split, names);
-    let tasks = tasks.and_then(|tasks| tasks.apart(by));
-    let unusable = |error: ChooseError| TrainError::Usage(error.to_string());
-    Ok(Arc::new(tasks.map_err(unusable)?))
-}
-
-/// Tasks of the simulated phone, each with the turns that the demonstrator takes, where it solves them.
-pub struct WithExpert(pub Arc<TemplateTasks>);
-
-impl TaskSource for WithExpert {
-    fn task(&self, cursor: u64) -> Task {
-        let task = self.0.task(cursor);
-        match task.expert_turns().or_else(|| expert_turns(&task)) {
-            Some(turns) => task.with_expert_turns(turns),
-            None => task,
+impl<'a> From<&'a TrainConfig> for Chosen<'a> {
+    fn from(config: &'a TrainConfig) -> Self {
+        Self {
+            files: &config.tasks,
+            names: &config.templates,
+            by: config.instance_split,
+            phone: config.phone,
+            here: config.simulated() && config.environment == Environment::Phone,
         }
     }
 }
 
-/// Plays a task on a phone of its own.
-fn expert_turns(task: &Task) -> Option<usize> {
-    let state: TaskState = task.payload().ok()?;
-    let mut phone = Phone::new(task.seed);
-    state.setup.iter().for_each(|command| _ = phone.shell(command));
-    let mut expert = Demonstrator::new(task, Skill::default(), task.seed).ok()?;
-    (1..=task.max_turns?.get()).find(|_| {
-        let action = expert.next(&phone);
-        let reported = matches!(action, Action::Report { .. });
-        reported || phone.perform(&action).is_err()
-    })
+impl<'a> From<&'a SftConfig> for Chosen<'a> {
+    fn from(config: &'a SftConfig) -> Self {
+        Self {
+            files: &config.tasks,
+            names: &config.templates,
+            by: config.instance_split,
+            phone: config.phone,
+            here: true,
+        }
+    }
+}
+
+impl Chosen<'_> {
+    /// Tries each template on the phone where it is simulated here, and says in words which are chosen, and which of them
+    /// take more than `turns`.
+    ///
+    /// # Errors
+    /// [`TrainError::Usage`] when a template is unknown or for another phone, or cannot be set up.
+    pub fn tried(self, turns: usize) -> Result<(String, Option<String>), TrainError> {
+        let tasks = tasks(
+            0,
+            Split::Eval,
+            Self {
+                by: InstanceSplit::Seeds,
+                ..self
+            },
+        )?;
+        if self.here {
+            rehearse(tasks.templates(), self.phone).map_err(|error| TrainError::Usage(error.to_string()))?;
+        }
+        let long = match self.here {
+            true => too_long(tasks.templates(), self.phone, turns),
+            false => Vec::new(),
+        };
+        let note = long.iter().max_by_key(|(_, taken)| *taken).map(|(id, taken)| {
+            let (count, all) = (long.len(), tasks.templates().len());
+            format!(
+                "note: at {count} of {all} templates an expert takes more than max_turns={turns}, {taken} at {id}: raise it \
+                 with --max-turns"
+            )
+        });
+        Ok((catalogue(self.files)?.words(self.names), note))
+    }
+}
+
+/// Tasks of the named templates: without names those of `files`, and without both all built-in ones.
+pub fn tasks<'a>(seed: u64, split: Split, chosen: impl Into<Chosen<'a>>) -> Result<Arc<TemplateTasks>, TrainError> {
+    let Chosen {
+        files,
+        names,
+        by,
+        phone,
+        ..
+    } = chosen.into();
+    let tasks = catalogue(files)?.tasks(seed, split, names);
+    let tasks = tasks.and_then(|tasks| tasks.on(phone)?.apart(by));
+    let unusable = |error: ChooseError| TrainError::Usage(error.to_string());
+    Ok(Arc::new(tasks.map_err(unusable)?))
+}
+
+/// Tasks of a simulated phone, each with the turns that the demonstrator takes, where it solves them.
+pub struct WithExpert(pub Arc<TemplateTasks>, pub PhoneKind);
+
+impl TaskSource for WithExpert {
+    fn task(&self, cursor: u64) -> Task {
+        let task = self.0.task(cursor);
+        match task.expert_turns().or_else(|| expert_turns(&task, self.1)) {
+            Some(turns) => task.with_expert_turns(turns),
+            None => task,
+        }
+    }
 }
 
 /// The device that a configuration names.

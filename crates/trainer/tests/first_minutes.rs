@@ -44,7 +44,7 @@ fn the_first_lines_name_model_device_phone_tasks_and_who_chose_them() {
     let arguments = [TINY, &["--config=my.yaml", "--device=cpu", "--output-dir=run"]].concat();
     let (code, _, stderr) = trainer(folder.path(), &arguments, &[("CUA_TEMPLATES", "wifi,go_home")]);
     assert_eq!(code, 0, "{stderr}");
-    let lines: Vec<&str> = stderr.lines().take(5).collect();
+    let lines: Vec<&str> = stderr.lines().take(6).collect();
     assert_eq!(lines[0], "model    starter in float32 (file my.yaml)");
     assert_eq!(lines[1], "device   cpu (flag --device)");
     assert_eq!(lines[2], "phone    simulated, inside this process (default)");
@@ -53,10 +53,11 @@ fn the_first_lines_name_model_device_phone_tasks_and_who_chose_them() {
         "{}",
         lines[3]
     );
+    assert!(lines[4].starts_with("note: at 2 of 2 templates an expert takes more than max_turns=1, "));
     assert!(
-        lines[4].starts_with("memory   needs ") && lines[4].contains("this machine"),
+        lines[5].starts_with("memory   needs ") && lines[5].contains("this machine"),
         "{}",
-        lines[4]
+        lines[5]
     );
     assert!(
         stderr.lines().any(|line| line.starts_with("step 1/1  reward ")),

@@ -105,6 +105,31 @@ fn what_is_wrong_is_exit_code_2_and_says_where() {
     for (arguments, words) in cases {
         refused(folder.path(), arguments, words);
     }
+    // The phone: an unknown one, and tasks that are for the other.
+    let old =
+        "setup: [\"content insert --uri content://alarms --bind time:s:07:30\"]\n    goals: [\"toggle:wifi={s}\"]";
+    std::fs::write(at("old.yaml"), OWN.replace("goals: [\"toggle:wifi={s}\"]", old)).unwrap();
+    let steps = "checks: [{command: settings get global wifi_on, equals: 7}]\n    expert: [home]";
+    std::fs::write(
+        at("new.yaml"),
+        OWN.replace("goals: [\"app:maps\"]", &format!("apps: [maps]\n    {steps}")),
+    )
+    .unwrap();
+    for command in ["train", "eval", "sft"] {
+        let wrong: [(&str, &str, &[&str]); 3] = [
+            ("own.yaml", "pixle", &["`phone` is `pixle`", "one of small, pixel"]),
+            (
+                "old.yaml",
+                "pixel",
+                &["tried: the set-up `content insert", "provider", "phone=small"],
+            ),
+            ("new.yaml", "small", &["away", "phone=pixel"]),
+        ];
+        for (file, phone, words) in wrong {
+            let (tasks, phone) = (format!("--set=tasks={file}"), format!("--set=phone={phone}"));
+            refused(folder.path(), &[command, &tasks, &phone, "--set=templates=[]"], words);
+        }
+    }
     let output = trainer(folder.path(), &["tasks", "check", "long.yaml"]);
     let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(
@@ -187,6 +212,67 @@ fn unseen_templates_and_apps_have_figures_of_their_own() {
     assert!(
         stderr.contains("unseen templates, unseen apps: none played") && stderr.contains("pass@3"),
         "{stderr}"
+    );
+}
+
+#[test]
+fn the_full_phone_is_trained_on_measured_resumed_and_replayed() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("own.yaml"), OWN).unwrap();
+    let own = [
+        "--set=tasks=own.yaml",
+        "--set=templates=[]",
+        "--set=phone=pixel",
+        "--set=record=1",
+    ];
+    let said = succeed(
+        folder.path(),
+        &with(&[&own[..], &["--max-steps=1", "--output-dir=run"]].concat()),
+    );
+    for words in [
+        "simulated, the full one",
+        "a screenshot of 540x1200",
+        "note: at ",
+        "raise it with --max-turns",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    let run = folder.path().join("run");
+    let prompts = std::fs::read_to_string(run.join("episodes/train.jsonl")).unwrap();
+    assert!(prompts.contains("tried/"), "{prompts}");
+    let said = succeed(folder.path(), &["--resume=run", "--max-steps=2"]);
+    assert!(said.contains("simulated, the full one (phone=pixel)"), "{said}");
+    let again = ["--set=environment=replay:run", "--max-steps=1", "--output-dir=again"];
+    let said = succeed(folder.path(), &with(&[&own[..3], &again[..]].concat()));
+    assert!(!said.contains("`phone` is"), "{said}");
+    // Tasks without anything that tells the phones apart are another set on the other phone.
+    let measured = |phone: &str| {
+        let (code, stdout, stderr) = trainer_in(
+            folder.path(),
+            &["eval", "--set=tasks=own.yaml", phone, "--episodes=3", "--max-turns=2"],
+            &[],
+        );
+        assert_eq!(code, 0, "{stderr}");
+        assert!(
+            stderr.contains("unseen apps: ") && stderr.contains("unseen templates: "),
+            "{stderr}"
+        );
+        let eval: serde_json::Value = serde_json::from_str(stdout.trim()).unwrap();
+        eval["task_set"].as_str().unwrap().to_owned()
+    };
+    assert_ne!(measured("--set=phone=pixel"), measured("--set=phone=small"));
+    let sft = [
+        "sft",
+        "--set=tasks=own.yaml",
+        "--set=templates=[tried]",
+        "--set=phone=pixel",
+        "--max-steps=1",
+    ];
+    let more = ["--set=demonstrations=4", "--set=eval_episodes=1", "--output-dir=made"];
+    let said = succeed(folder.path(), &[&sft[..], &more[..]].concat());
+    assert!(
+        said.contains("4 demonstrations") && said.contains("the full one"),
+        "{said}"
     );
 }
 

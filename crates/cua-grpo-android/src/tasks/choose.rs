@@ -31,6 +31,15 @@ pub enum ChooseError {
         /// Their names.
         ids: String,
     },
+    /// Templates that are for another kind of phone.
+    #[error(
+        "choose templates: {ids} have `expert` and no `goals`, which is for the full phone; set phone=pixel, or choose others \
+         by the key templates"
+    )]
+    OtherPhone {
+        /// Their names; of many the first ones and the number of the others.
+        ids: String,
+    },
     /// A file of tasks is wrong.
     #[error(transparent)]
     File(#[from] TaskFileError),

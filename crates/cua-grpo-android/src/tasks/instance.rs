@@ -89,6 +89,16 @@ const SAMPLED: u64 = 64;
 /// Draws until an instance is on the right side.
 const DRAWS: u64 = 10_000;
 
+/// Names of a message; of many the first ones and the number of the others.
+fn first(names: &[&str]) -> String {
+    /// Names that are told.
+    const TOLD: usize = 3;
+    match names.get(TOLD..) {
+        Some(rest @ [_, ..]) => format!("{} and {} others", names[..TOLD].join(", "), rest.len()),
+        _ => names.join(", "),
+    }
+}
+
 fn hash(text: &str) -> u64 {
     derive_seed(&text.bytes().map(u64::from).collect::<Vec<_>>())
 }
@@ -114,25 +124,21 @@ pub struct TemplateTasks {
 }
 
 impl TemplateTasks {
-    /// A source over `templates`, of which there is at least one.
     /// The same for a kind of phone: without it the tasks are those of the small one.
     ///
     /// # Errors
-    /// Words that name the templates that are for another kind.
-    pub fn on(mut self, phone: PhoneKind) -> Result<Self, String> {
+    /// [`ChooseError::OtherPhone`] with the templates that are for another kind.
+    pub fn on(mut self, phone: PhoneKind) -> Result<Self, ChooseError> {
         let strange = self.templates.iter().filter(|template| !template.is_for(phone));
         let ids: Vec<&str> = strange.map(AnyTemplate::id).collect();
         if !ids.is_empty() {
-            let ids = ids.join(", ");
-            return Err(format!(
-                "templates with `expert` and without `goals` are for the full phone: {ids}; set phone=pixel, or choose \
-                 others by the key templates"
-            ));
+            return Err(ChooseError::OtherPhone { ids: first(&ids) });
         }
         self.phone = phone;
         Ok(self)
     }
 
+    /// A source over `templates`, of which there is at least one.
     pub(super) fn all(seed: u64, split: Split, templates: Vec<AnyTemplate>) -> Self {
         Self {
             seed,

@@ -59,7 +59,7 @@ fn steps_are_filled_with_what_is_said() {
         );
     }
     let refused = all.tasks::<&str>(1, Split::Train, &[]).unwrap().on(PhoneKind::Small);
-    assert!(refused.unwrap_err().contains("call_it"));
+    assert!(refused.unwrap_err().to_string().contains("call_it"));
 }
 
 #[test]

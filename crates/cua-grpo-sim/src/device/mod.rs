@@ -40,7 +40,6 @@ pub(crate) use shell::Script;
 pub(crate) use sight::Sight;
 
 use crate::{
-    Namespace,
     handset::Handset,
     phone::Phone,
     pixel::{Pixel, PixelLooks},
@@ -74,6 +73,14 @@ impl PhoneSpec {
             PhoneKind::Pixel => Handset::Pixel(Box::new(Pixel::new(seed, &self.looks))),
         }
     }
+
+    /// Pixels of its screen, across and down.
+    pub fn size(&self) -> (u32, u32) {
+        match self.kind {
+            PhoneKind::Small => Geometry::default().drawn,
+            PhoneKind::Pixel => (self.looks.display.width, self.looks.display.height),
+        }
+    }
 }
 
 impl From<PhoneKind> for PhoneSpec {
@@ -82,15 +89,6 @@ impl From<PhoneKind> for PhoneSpec {
             kind,
             looks: PixelLooks::default(),
         }
-    }
-}
-
-/// The table of the full phone.
-fn full(table: Namespace) -> Table {
-    match table {
-        Namespace::Global => Table::Global,
-        Namespace::System => Table::System,
-        Namespace::Secure => Table::Secure,
     }
 }
 
@@ -247,22 +245,22 @@ impl Device {
     }
 
     /// A setting.
-    pub fn setting(&self, table: Namespace, key: &str) -> Option<&str> {
+    pub fn setting(&self, table: Table, key: &str) -> Option<&str> {
         match &self.phone {
             Handset::Small(phone) => phone.settings.get(table, key),
-            Handset::Pixel(phone) => phone.phone().state().settings.get(full(table), key),
+            Handset::Pixel(phone) => phone.phone().state().settings.get(table, key),
         }
     }
 
     /// Writes a setting, or deletes it.
-    pub fn set_setting(&mut self, table: Namespace, key: &str, value: Option<String>) {
+    pub fn set_setting(&mut self, table: Table, key: &str, value: Option<String>) {
         match (&mut self.phone, value) {
             (Handset::Small(phone), Some(value)) => phone.settings.put(table, key, value),
             (Handset::Small(phone), None) => _ = phone.settings.delete(table, key),
             (Handset::Pixel(phone), Some(value)) => {
-                phone.phone_mut().state_mut().settings.put(full(table), key, value);
+                phone.phone_mut().state_mut().settings.put(table, key, value);
             }
-            (Handset::Pixel(phone), None) => _ = phone.phone_mut().state_mut().settings.delete(full(table), key),
+            (Handset::Pixel(phone), None) => _ = phone.phone_mut().state_mut().settings.delete(table, key),
         }
     }
 
@@ -298,7 +296,7 @@ impl Device {
 
     /// How the phone is held: the settings have it as quarter turns to the left.
     pub fn rotation(&self) -> usize {
-        let turns = self.setting(Namespace::System, "user_rotation");
+        let turns = self.setting(Table::System, "user_rotation");
         turns
             .and_then(|turns| turns.trim().parse().ok())
             .filter(|turns| *turns < 4)
@@ -307,7 +305,7 @@ impl Device {
 
     /// Holds the phone otherwise.
     pub fn rotate(&mut self, turns: usize) {
-        self.set_setting(Namespace::System, "user_rotation", Some(turns.to_string()));
+        self.set_setting(Table::System, "user_rotation", Some(turns.to_string()));
     }
 
     /// The layout dump, in pixels of the screen.

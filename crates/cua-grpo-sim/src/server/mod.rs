@@ -23,6 +23,7 @@ mod network;
 mod packages;
 mod pictures;
 mod places;
+mod play;
 mod recording;
 mod reply;
 mod serve;
@@ -34,4 +35,5 @@ mod storage;
 mod touch;
 
 pub use config::{Faults, Latency, Limits, Mishap, MishapShare, SimConfig};
+pub use play::{PlayError, PlayServer};
 pub use start::{PhoneAccess, SimError, SimServer, SimStats};

@@ -4,16 +4,14 @@ use super::{
     reply::{ApiError, read},
     state::Shared,
 };
-use crate::{
-    Namespace,
-    device::{Device, ProxyDetails},
-};
+use crate::device::{Device, ProxyDetails};
 use axum::{
     Json,
     body::Bytes,
     extract::{Path, State},
     http::StatusCode,
 };
+use cua_grpo_phone::state::Table;
 use serde::{Deserialize, Serialize};
 
 /// The setting, as `HOST:PORT`.
@@ -43,7 +41,7 @@ pub(super) struct Proxy {
 
 impl Proxy {
     fn of(device: &Device) -> Self {
-        let set = device.setting(Namespace::Global, SETTING);
+        let set = device.setting(Table::Global, SETTING);
         let Some((host, port)) = set.and_then(|set| set.rsplit_once(':')) else {
             return Self::default();
         };
@@ -90,8 +88,8 @@ pub(super) async fn set(
     let excluded = excludes.join(",");
     state.with_running(&id, |device, _| {
         let address = format!("{}:{}", proxy.host, proxy.port);
-        device.set_setting(Namespace::Global, SETTING, Some(address));
-        device.set_setting(Namespace::Global, EXCLUDED, Some(excluded));
+        device.set_setting(Table::Global, SETTING, Some(address));
+        device.set_setting(Table::Global, EXCLUDED, Some(excluded));
         let auth = proxy.auth.as_ref();
         device.proxy = ProxyDetails {
             auth: auth.map(|auth| (auth.username.clone(), auth.password.clone())),
@@ -104,8 +102,8 @@ pub(super) async fn set(
 
 pub(super) async fn clear(State(state): State<Shared>, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
     state.with_running(&id, |device, _| {
-        device.set_setting(Namespace::Global, SETTING, None);
-        device.set_setting(Namespace::Global, EXCLUDED, None);
+        device.set_setting(Table::Global, SETTING, None);
+        device.set_setting(Table::Global, EXCLUDED, None);
         device.proxy = ProxyDetails::default();
         Ok(StatusCode::OK)
     })

@@ -59,6 +59,7 @@ choice_of!(
     cua_grpo_algo::LossKind,
     cua_grpo_algo::Proximal,
     cua_grpo_algo::StepCredit,
+    cua_grpo_android::PhoneKind,
     cua_grpo_android::PromptStyle,
     cua_grpo_android::SuccessRequires,
     cua_grpo_android::TargetStyle,

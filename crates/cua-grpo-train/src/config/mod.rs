@@ -36,7 +36,7 @@ pub use choices::{RewardAggregation, RewardKind};
 pub use correction::{CorrectionMode, RejectionMode};
 pub use cua_grpo_algo::Decay;
 pub use cua_grpo_android::tasks::InstanceSplit;
-pub use cua_grpo_android::{PromptStyle, SuccessRequires, TargetStyle};
+pub use cua_grpo_android::{PhoneKind, PromptStyle, SuccessRequires, TargetStyle};
 pub use cua_grpo_core::Secret;
 pub use cua_grpo_model::checkpoint::WeightDtype;
 pub use cua_grpo_model::generate::OnUpdate;

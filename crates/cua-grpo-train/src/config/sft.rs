@@ -1,7 +1,9 @@
 //! Configuration of `trainer sft`: a tiny Qwen3-VL imitates scripted demonstrations and becomes the starter model.
 
 use super::validate::Checker;
-use super::{ConfigError, Configuration, Decay, DeviceSpec, InstanceSplit, Key, PromptStyle, TargetStyle, at_least};
+use super::{
+    ConfigError, Configuration, Decay, DeviceSpec, InstanceSplit, Key, PhoneKind, PromptStyle, TargetStyle, at_least,
+};
 use cua_grpo_model::memory::Available;
 use cua_grpo_model::processor::{PixelLimits, Tokenizer};
 use cua_grpo_model::{ModelConfig, TextConfig, VisionConfig};
@@ -71,6 +73,8 @@ configuration! {
         templates: Vec<String> = Vec::new(),
         /// What keeps the instances that are measured apart from those that are demonstrated, as the key of a run.
         instance_split: InstanceSplit = InstanceSplit::Instructions,
+        /// The simulated phone that is demonstrated on, as the key of a run.
+        phone: PhoneKind = PhoneKind::Small,
         /// How the demonstrator names a place on the screen.
         target: TargetStyle = TargetStyle::Description,
         /// How much the system prompt says.

@@ -1,7 +1,7 @@
 //! Configuration of `trainer train` and `trainer eval`: the keys and defaults of the original, and ours.
 
 use super::{
-    CorrectionMode, Decay, DeviceSpec, Environment, InstanceSplit, OnUpdate, PromptStyle, RejectionMode,
+    CorrectionMode, Decay, DeviceSpec, Environment, InstanceSplit, OnUpdate, PhoneKind, PromptStyle, RejectionMode,
     RewardAggregation, RewardKind, RewardWeights, Secret, SuccessRequires, TargetStyle, WeightDtype, above, at_least,
 };
 use cua_grpo_algo::{AdvantageScale, Aggregation, KlEstimator, LossKind, Proximal, StepCredit};
@@ -333,6 +333,10 @@ configuration! {
         /// recorded (`record`), and learns from them without a phone, without sampling and without evaluations.
         #[resume = Warned]
         environment: Environment = Environment::Phone,
+        /// The phone that tasks speak of and that is simulated here: `small`, on which the starter has learnt, or `pixel`, which
+        /// has the apps and commands of a Pixel. The boxes of a service have to be of that kind.
+        #[resume = Warned]
+        phone: PhoneKind = PhoneKind::Small,
         /// Address of the GBox service; `sim` is the simulated phone inside this process.
         #[resume = Warned]
         gbox_base_url: String = "sim".into(),

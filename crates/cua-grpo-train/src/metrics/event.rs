@@ -77,6 +77,14 @@ pub struct TemplateCount {
     pub episodes: usize,
 }
 
+impl TemplateCount {
+    /// The 95 % interval of the rate. Attempts at one instance are alike: of several the instances count.
+    pub fn interval(&self, attempts: Option<usize>) -> Option<(f64, f64)> {
+        let rate = self.solved as f64 / self.episodes.max(1) as f64;
+        wilson_of(rate, self.episodes.div_ceil(attempts.unwrap_or(1).max(1)))
+    }
+}
+
 /// Episodes on task instances that training never sees; greedy, with one attempt at each.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct EvalEvent {

@@ -25,6 +25,7 @@ const PLAYING: &[&str] = &[
     "target",
     "prompt_style",
     "templates",
+    "phone",
     "gbox_base_url",
     "lockstep",
     "on_update",

@@ -8,6 +8,7 @@ mod aside;
 mod claim;
 mod identity;
 mod places;
+mod usable;
 
 #[cfg(test)]
 mod deaths;
@@ -15,6 +16,7 @@ mod deaths;
 mod linked;
 
 pub use identity::{Earlier, Identity, check_folder, check_metrics, check_name, copied_from, run_id};
+pub use usable::{check_usable, is_run};
 
 use crate::checkpoint::TrainingState;
 use crate::config::{TrainConfig, to_yaml};

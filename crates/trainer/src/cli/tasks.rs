@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use cua_grpo_train::TrainError;
-use cua_grpo_train::config::{Flag, Resolved, TrainConfig, resolve_process};
+use cua_grpo_train::config::{Flag, PhoneKind, Resolved, TrainConfig, resolve_process};
 use std::path::PathBuf;
 
 /// What to do with tasks.
@@ -19,7 +19,7 @@ pub enum TasksCommand {
         seed: u64,
         /// small or pixel [default: pixel for templates with steps of an expert and no goals, else small]
         #[arg(long, value_name = "KIND")]
-        phone: Option<cua_grpo_sim::PhoneKind>,
+        phone: Option<PhoneKind>,
         /// Where it may be from
         #[command(flatten)]
         which: TaskFiles,
@@ -28,8 +28,25 @@ pub enum TasksCommand {
     Check {
         /// small or pixel [default: pixel for templates with steps of an expert and no goals, else small]
         #[arg(long, value_name = "KIND")]
-        phone: Option<cua_grpo_sim::PhoneKind>,
+        phone: Option<PhoneKind>,
         /// Which
+        #[command(flatten)]
+        which: TaskFiles,
+    },
+    /// Open an instance on a simulated phone, to try it in a browser
+    Play {
+        /// The template
+        id: String,
+        /// Which instance
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        seed: u64,
+        /// small or pixel [default: pixel for templates with steps of an expert and no goals, else small]
+        #[arg(long, value_name = "KIND")]
+        phone: Option<PhoneKind>,
+        /// Port of 127.0.0.1 to serve the page at; 0 picks a free one
+        #[arg(long, value_name = "PORT", default_value_t = 0)]
+        port: u16,
+        /// Where it may be from
         #[command(flatten)]
         which: TaskFiles,
     },
@@ -37,6 +54,9 @@ pub enum TasksCommand {
     New {
         /// The file, which must not exist
         file: PathBuf,
+        /// small or pixel
+        #[arg(long, value_name = "KIND", default_value_t = PhoneKind::Small)]
+        phone: PhoneKind,
     },
 }
 
@@ -52,14 +72,15 @@ pub struct TaskFiles {
 }
 
 impl TaskFiles {
-    /// The files that are named, or else those of the key `tasks`.
-    pub fn load(&self) -> Result<Vec<String>, TrainError> {
+    /// The files that are named, or else those of the key `tasks`; and the phone, where the key `phone` says it.
+    pub fn load(&self) -> Result<(Vec<String>, Option<PhoneKind>), TrainError> {
         let flags = Flag::assignments(&self.set)?;
         let resolved: Resolved<TrainConfig> = resolve_process(None, flags)?;
-        Ok(if self.files.is_empty() {
-            resolved.config.tasks
-        } else {
-            self.files.clone()
-        })
+        let phone = resolved.origin("phone").is_chosen().then_some(resolved.config.phone);
+        let files = match self.files.is_empty() {
+            true => resolved.config.tasks,
+            false => self.files.clone(),
+        };
+        Ok((files, phone))
     }
 }

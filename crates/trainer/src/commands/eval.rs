@@ -4,7 +4,7 @@ use crate::assemble::{self, Loaded};
 use crate::interrupt::{Interrupt, Notice};
 use crate::output;
 use crate::progress::Progress;
-use crate::world::{World, WorldConfig, chosen, tasks};
+use crate::world::{World, WorldConfig, tasks};
 use anyhow::Result;
 use cua_grpo_android::tasks::Split;
 use cua_grpo_model::lora::load_adapter;
@@ -40,7 +40,7 @@ pub async fn eval(measured: &Measured) -> Result<()> {
     let world = interrupt
         .or(World::open(WorldConfig::of(config), None, &interrupt))
         .await??;
-    let unseen = tasks(config.eval_seed, Split::Eval, chosen(config))?;
+    let unseen = tasks(config.eval_seed, Split::Eval, config)?;
     let evaluation = Evaluation::of(config, &*unseen);
     let venue = world.unseen(unseen);
     let provenance = measured

@@ -5,7 +5,7 @@ use crate::assemble::{self, Loaded};
 use crate::interrupt::{Interrupt, Notice};
 use crate::progress::Progress;
 use crate::refresh::Refresh;
-use crate::world::{World, WorldConfig, chosen, tasks};
+use crate::world::{World, WorldConfig, tasks};
 use crate::{hint, output};
 use anyhow::Result;
 use cua_grpo_android::tasks::{Split, TemplateTasks};
@@ -31,8 +31,8 @@ use std::sync::Arc;
 pub async fn train(config: TrainConfig, resume: Option<ResumePoint>) -> Result<()> {
     let interrupt = Interrupt::listen(Notice::TRAINING);
     // Tasks first: an unknown template is told before anything is made.
-    let training = tasks(config.seed, Split::Train, chosen(&config))?;
-    let unseen = tasks(config.eval_seed, Split::Eval, chosen(&config))?;
+    let training = tasks(config.seed, Split::Train, &config)?;
+    let unseen = tasks(config.eval_seed, Split::Eval, &config)?;
     said_twice(&config, &training, &unseen);
     let folder = assemble::open(&config)?;
     let base = Base::of(&config.model_name, folder.path())?;

@@ -1,12 +1,12 @@
 //! The turns of a run: its screen, and the text of its prompts in tokens.
 
 use crate::model_folder::ModelFolder;
-use crate::world::{chosen, tasks};
+use crate::world::tasks;
 use cua_grpo_android::Prompts;
 use cua_grpo_android::tasks::Split;
 use cua_grpo_core::{Message, Role, TaskSource};
 use cua_grpo_model::processor::{ChatRenderer, ImageProcessorConfig};
-use cua_grpo_sim::{HEIGHT, WIDTH};
+use cua_grpo_sim::PhoneSpec;
 use cua_grpo_train::TrainError;
 use cua_grpo_train::config::{STARTER, TrainConfig};
 use cua_grpo_train::plan::{Text, Turns};
@@ -45,8 +45,9 @@ fn of(
     images: &ImageProcessorConfig,
     renderer: Option<&ChatRenderer>,
 ) -> Result<Turns, TrainError> {
+    let (width, height) = PhoneSpec::from(config.phone).size();
     let screen = match config.simulated() {
-        true => [WIDTH.unsigned_abs() as usize, HEIGHT.unsigned_abs() as usize],
+        true => [width as usize, height as usize],
         false => [config.screen_width, config.screen_height],
     };
     let (prompts, most) = (
@@ -56,7 +57,7 @@ fn of(
         },
         config.max_turns,
     );
-    let drawn = tasks(config.seed, Split::Train, chosen(config))?;
+    let drawn = tasks(config.seed, Split::Train, config)?;
     let instructions = (0..LOOKED_AT).map(|cursor| drawn.task(cursor).instruction);
     let instruction = instructions.max_by_key(String::len).unwrap_or_default();
     let task = prompts.task(&instruction, most) + &prompts.turn(1, most, None);

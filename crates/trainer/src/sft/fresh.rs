@@ -2,11 +2,11 @@
 
 use anyhow::{Context, Result};
 use cua_grpo_android::Prompts;
-use cua_grpo_android::action::{Action, to_reply};
-use cua_grpo_android::tasks::{Split, TaskState};
+use cua_grpo_android::action::to_reply;
+use cua_grpo_android::tasks::Split;
 use cua_grpo_core::TaskSource;
 use cua_grpo_model::processor::{ImageProcessorConfig, PixelBudget, train_tokenizer};
-use cua_grpo_sim::{Demonstrator, Phone, Skill};
+use cua_grpo_sim::{Skill, demonstrate};
 use cua_grpo_train::config::SftConfig;
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -35,11 +35,7 @@ pub fn copy_processor(from: &Path, dir: &Path) -> Result<()> {
 ///
 /// Replies weigh most in the choice of merges, because every one of their tokens is sampled.
 fn corpus(config: &SftConfig, prompts: Prompts) -> Result<Vec<String>> {
-    let tasks = crate::world::tasks(
-        config.seed,
-        Split::Train,
-        (&config.tasks, &config.templates, config.instance_split),
-    )?;
+    let tasks = crate::world::tasks(config.seed, Split::Train, config)?;
     let mut texts = vec![format!("system\n{}", prompts.system())];
     let turns = config.max_turns;
     texts.extend((1..=turns).map(|turn| format!("user\n{}", prompts.turn(turn, turns, None))));
@@ -50,19 +46,10 @@ fn corpus(config: &SftConfig, prompts: Prompts) -> Result<Vec<String>> {
     for cursor in 0..CORPUS_TASKS {
         let task = tasks.task(cursor);
         texts.push(format!("user\n{}", prompts.task(&task.instruction, turns)));
-        let mut phone = Phone::new(task.seed);
-        let state: TaskState = task.payload()?;
-        for command in &state.setup {
-            phone.shell(command);
-        }
-        let mut demonstrator = Demonstrator::new(&task, skill, cursor)?;
-        for _ in 0..task.max_turns.map_or(config.max_turns, NonZeroUsize::get) {
-            let action = demonstrator.next(&phone);
-            texts.push(format!("assistant\n{}", to_reply(&action)));
-            if matches!(action, Action::Report { .. }) || phone.perform(&action).is_err() {
-                break;
-            }
-        }
+        let most = task.max_turns.map_or(config.max_turns, NonZeroUsize::get);
+        let played = demonstrate(&task, config.phone, (skill, cursor), most)?;
+        let replies = played.actions.iter().map(to_reply);
+        texts.extend(replies.map(|reply| format!("assistant\n{reply}")));
     }
     Ok(texts)
 }

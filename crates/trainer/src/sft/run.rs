@@ -53,6 +53,7 @@ pub async fn run(config: &SftConfig) -> Result<()> {
     let phones = WorldConfig {
         base_url: HERE,
         api_key: None,
+        phone: config.phone,
         concurrency: CONCURRENCY,
         max_turns: config.max_turns,
         target: config.target,
@@ -145,11 +146,7 @@ pub async fn run(config: &SftConfig) -> Result<()> {
             max_lost_share: MAX_LOST_SHARE,
             saved: 0,
         };
-        let venue = world.venue(tasks(
-            evaluation.seed,
-            Split::Eval,
-            (&config.tasks, &config.templates, config.instance_split),
-        )?);
+        let venue = world.venue(tasks(evaluation.seed, Split::Eval, config)?);
         let candidate = Candidate {
             policy: &policy,
             renderer,
@@ -212,14 +209,7 @@ async fn demonstrations(
         blunder: config.skill_blunder,
         target: config.target,
     };
-    let mut cursor = TaskCursor::new(
-        tasks(
-            config.seed,
-            Split::Train,
-            (&config.tasks, &config.templates, config.instance_split),
-        )?,
-        0,
-    );
+    let mut cursor = TaskCursor::new(tasks(config.seed, Split::Train, config)?, 0);
     let mut rows = Vec::new();
     while rows.len() < config.demonstrations {
         let wanted = CHUNK.min(config.demonstrations - rows.len());

@@ -133,6 +133,48 @@ async fn what_an_evaluation_loses_is_played_once_more_and_the_run_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_evaluation_without_a_service_is_named_after_its_checkpoint_and_the_run_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    // A request takes longer than it takes to see here what has been written.
+    let sim = slow(40).await;
+    let mut flags = at(&sim);
+    flags.extend(words(&[
+        "--max-steps=2",
+        "--output-dir=run",
+        "--set=outage_budget=0",
+        "--set=max_retries=0",
+        "--set=eval_steps=1",
+        "--set=save_steps=1",
+    ]));
+    let child = command(folder.path(), SMALL, &flags).spawn().unwrap();
+    let run = folder.path().join("run");
+    let saved = run.join("checkpoints/checkpoint-1");
+    until("the checkpoint before the evaluation", || saved.is_dir()).await;
+    assert_eq!(evals(&run).len(), 1, "the evaluation after step 1 is still to come");
+    all(&sim, Mishap::Unavailable);
+    until("its line", || evals(&run).len() == 2).await;
+    sim.set_mishaps([]);
+    let output = end(child).await;
+    let text = said(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    let failed: Vec<Option<String>> = evals(&run).into_iter().map(|eval| eval.failed).collect();
+    let [None, Some(failed), None] = &failed[..] else {
+        panic!("{failed:?}: {text}")
+    };
+    assert!(failed.contains("4 of 4 episodes were lost"), "{failed}");
+    let named = text
+        .lines()
+        .filter(|line| line.contains("The run goes on without its figures"));
+    assert_eq!(named.count(), 1, "{text}");
+    let told = "evaluations that failed, and are in no table: after step 1";
+    assert!(text.contains(told), "{text}");
+    assert_eq!(steps(&run).len(), 2, "{text}");
+    assert!(saved.join("adapter_model.safetensors").is_file() && run.join("best_model").is_dir());
+    let report = std::fs::read_to_string(run.join("report.html")).unwrap();
+    assert!(report.contains("1 failed and in no chart"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_signal_ends_a_run_in_bounded_time_also_when_the_service_hangs() {
     let folder = tempfile::tempdir().unwrap();
     let sim = slow(10).await;

@@ -135,20 +135,21 @@ fn read(path: &Path) -> std::io::Result<String> {
     Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
 
-/// Writes a commented file with two templates to begin with, whose ids begin with the file's name.
+/// Writes a commented file with two templates for a kind of phone to begin with, whose ids begin with the file's name.
 ///
 /// # Errors
 /// [`TaskFileError::Write`] when the file is there already, or cannot be made.
-pub fn scaffold(path: &Path) -> Result<(), TaskFileError> {
+pub fn scaffold(path: &Path, phone: PhoneKind) -> Result<(), TaskFileError> {
     let unwritable = |reason| TaskFileError::Write {
         path: path.into(),
         reason,
     };
     let mut file = File::create_new(path).map_err(unwritable)?;
-    file.write_all(scaffold_text(path).as_bytes()).map_err(unwritable)
+    file.write_all(scaffold_text(path, phone).as_bytes())
+        .map_err(unwritable)
 }
 
-fn scaffold_text(path: &Path) -> String {
+fn scaffold_text(path: &Path, phone: PhoneKind) -> String {
     let stem = path
         .file_stem()
         .map(|stem| stem.to_string_lossy().to_lowercase())
@@ -159,5 +160,9 @@ fn scaffold_text(path: &Path) -> String {
         .take(40)
         .collect();
     let prefix = if is_name(&clean) { clean } else { format!("my_{clean}") };
-    include_str!("scaffold.yaml").replace("PREFIX", &prefix)
+    let text = match phone {
+        PhoneKind::Small => include_str!("scaffold.yaml"),
+        PhoneKind::Pixel => include_str!("scaffold_pixel.yaml"),
+    };
+    text.replace("PREFIX", &prefix)
 }

@@ -1,22 +1,15 @@
 //! What an episode changed although its task did not ask for it: the phone's state is looked at before and after.
 
+mod asked;
+mod looks;
+
+use crate::PhoneKind;
 use crate::device::Device;
 use crate::tasks::{Check, TaskState};
-use crate::validate::matches;
+use looks::{Look, entries, looks};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// What is looked at: the name of a kind of things, and the command that lists them, a thing a line. A phone that does not
-/// know a command lists nothing, before and after.
-const LOOKS: [(&str, &str); 7] = [
-    ("setting system", "settings list system"),
-    ("setting secure", "settings list secure"),
-    ("setting global", "settings list global"),
-    ("package", "pm list packages"),
-    ("alarm", "content query --uri content://alarms"),
-    ("note", "content query --uri content://notes"),
-    ("file", "find /sdcard -type f"),
-];
 /// What stands before each list, and after the last.
 const MARK: &str = "=== ";
 /// Changes that are told of one episode.
@@ -24,8 +17,19 @@ const MOST: usize = 50;
 /// Characters of a value that is told.
 const LONGEST: usize = 80;
 
-/// Settings that follow from others, so that who asks for the first asks for these too.
-const FOLLOWS: [(&str, &[&str]); 6] = [
+/// Settings that follow from others, so that who asks for the first asks for these too; the first may be a command that
+/// reads it.
+const FOLLOWS: [(&str, &[&str]); 16] = [
+    ("cmd uimode night", &["secure ui_night_mode", "secure dark_"]),
+    ("volume --stream 0", &["system volume_voice"]),
+    ("volume --stream 1", &["system volume_system"]),
+    ("volume --stream 2", &["system volume_ring"]),
+    ("volume --stream 3", &["system volume_music"]),
+    ("volume --stream 4", &["system volume_alarm"]),
+    ("volume --stream 5", &["system volume_notification"]),
+    ("getprop persist.sys.timezone", &["global auto_time_zone"]),
+    ("getprop persist.sys.locale", &["system system_locales"]),
+    ("global device_name", &["secure bluetooth_name"]),
     (
         "global airplane_mode_on",
         &[
@@ -58,42 +62,57 @@ const RESTLESS: [&str; 8] = [
 
 /// The state of a phone: what there is of each kind, by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Snapshot(BTreeMap<(&'static str, String), String>);
+pub struct Snapshot {
+    phone: PhoneKind,
+    things: BTreeMap<(&'static str, String), String>,
+}
 
 impl Snapshot {
-    /// Looks at a phone, by one command. `None` where it cannot tell.
-    pub async fn take(device: &mut dyn Device, limit: Duration) -> Option<Self> {
-        let lists = LOOKS.map(|(kind, command)| format!("echo '{MARK}{kind}'; {command} 2>/dev/null; "));
-        let command = format!("{}echo '{MARK}end'", lists.concat());
-        let output = device.query(&command, limit).await.ok()?;
-        (output.exit_code == 0).then(|| Self::read(&output.stdout)).flatten()
+    /// Looks at a phone of a kind, by one command. `None` where it cannot tell.
+    pub async fn take(device: &mut dyn Device, phone: PhoneKind, limit: Duration) -> Option<Self> {
+        let output = device.query(&Self::command(phone), limit).await.ok()?;
+        let whole = (output.exit_code == 0).then(|| Self::read(&output.stdout, phone));
+        whole.flatten()
     }
 
-    fn read(text: &str) -> Option<Self> {
-        let (mut things, mut kind, mut whole) = (BTreeMap::new(), None, false);
-        for line in text.lines() {
-            if let Some(name) = line.strip_prefix(MARK) {
-                kind = LOOKS.iter().map(|(kind, _)| *kind).find(|kind| *kind == name.trim());
-                whole = name.trim() == "end";
-            } else if let (Some(kind), false) = (kind, line.trim().is_empty()) {
-                let (name, value) = thing(kind, line);
-                things.insert((kind, name), value);
+    /// The command by which it looks. A phone that does not know a part of it lists nothing there, before and after.
+    pub fn command(phone: PhoneKind) -> String {
+        let list = |look: &Look| format!("echo '{MARK}{}'; {} 2>/dev/null; ", look.kind, look.command(phone));
+        let lists: String = looks(phone).map(list).collect();
+        format!("{lists}echo '{MARK}end'")
+    }
+
+    /// Reads what the command printed; `None` where the end is missing.
+    pub fn read(text: &str, phone: PhoneKind) -> Option<Self> {
+        let mut things = BTreeMap::new();
+        let mark = format!("\n{MARK}");
+        let (mut parts, mut whole) = (text.split(&mark), false);
+        let first = parts.next().and_then(|part| part.strip_prefix(MARK));
+        for part in first.into_iter().chain(parts) {
+            let (name, list) = part.split_once('\n').unwrap_or((part, ""));
+            whole = name.trim() == "end";
+            let Some(look) = looks(phone).find(|look| look.kind == name.trim()) else {
+                continue;
+            };
+            for entry in entries(look, list.lines()) {
+                let (name, value) = look.thing(&entry);
+                things.insert((look.kind, name), value);
             }
         }
-        whole.then_some(Self(things))
+        whole.then_some(Self { phone, things })
     }
 
     /// What is otherwise `after`, and is not what `task` asks for: `setting global wifi_on: 1 -> 0`.
     pub fn unasked(&self, after: &Self, task: &TaskState) -> Vec<String> {
-        let mut names: Vec<&(&str, String)> = self.0.keys().chain(after.0.keys()).collect();
+        let mut names: Vec<&(&str, String)> = self.things.keys().chain(after.things.keys()).collect();
         names.sort();
         names.dedup();
         let changes = names.into_iter().filter_map(|key| {
             let change = Change {
-                kind: key.0,
+                look: looks(self.phone).find(|look| look.kind == key.0)?,
                 name: &key.1,
-                before: self.0.get(key).map(String::as_str),
-                after: after.0.get(key).map(String::as_str),
+                before: self.things.get(key).map(String::as_str),
+                after: after.things.get(key).map(String::as_str),
             };
             (change.before != change.after && !change.is_asked(task)).then(|| change.words())
         });
@@ -101,21 +120,8 @@ impl Snapshot {
     }
 }
 
-/// Name and value of a line of a list.
-fn thing(kind: &str, line: &str) -> (String, String) {
-    let line = line.trim();
-    let row = line.strip_prefix("Row: ").and_then(|rest| rest.split_once(' '));
-    let (text, split) = match row {
-        Some((_, row)) => (row, ", "),
-        None if kind.starts_with("setting") => (line, "="),
-        None => (line.strip_prefix("package:").unwrap_or(line), "\n"),
-    };
-    let (name, value) = text.split_once(split).unwrap_or((text, ""));
-    (name.to_owned(), value.to_owned())
-}
-
 struct Change<'a> {
-    kind: &'static str,
+    look: &'static Look,
     name: &'a str,
     before: Option<&'a str>,
     after: Option<&'a str>,
@@ -133,7 +139,7 @@ impl Change<'_> {
 
     /// `setting global wifi_on`, `package com.example`.
     fn subject(&self) -> String {
-        format!("{} {}", self.kind, self.name)
+        format!("{} {}", self.look.kind, self.name)
     }
 
     fn is_asked(&self, task: &TaskState) -> bool {
@@ -141,7 +147,7 @@ impl Change<'_> {
         if task.may_change.iter().any(|begin| subject.starts_with(begin.as_str())) {
             return true;
         }
-        match self.kind.strip_prefix("setting ") {
+        match self.look.kind.strip_prefix("setting ") {
             Some(table) => {
                 let setting = format!("{table} {}", self.name);
                 let follows = |check: &Check| {
@@ -159,21 +165,16 @@ impl Change<'_> {
         }
     }
 
-    /// Whether a check asks for this thing: it names it, or the new row is what it expects of the same list.
+    /// Whether a check asks for this thing.
     fn is_what(&self, check: &Check) -> bool {
-        let command = LOOKS
-            .iter()
-            .find(|(kind, _)| *kind == self.kind)
-            .map(|(_, command)| *command);
-        if command != Some(check.command.as_str()) {
+        if self.look.columns.is_empty() {
             let plain = check.expect.replace('\\', "");
-            return check.command.contains(self.name) || plain.contains(self.name);
+            let found = self.look.kind == "file" && asked::is_found(self.name, check);
+            return found || check.command.contains(self.name) || plain.contains(self.name);
         }
-        let row = self.after.map(|value| match value {
-            "" => format!("Row: 0 {}", self.name),
-            value => format!("Row: 0 {}, {value}", self.name),
-        });
-        row.is_some_and(|row| matches(&check.expect, &row).unwrap_or(false))
+        let cells = |value: Option<&str>| value.map(|value| self.look.cells(self.name, value));
+        let (before, after) = (cells(self.before), cells(self.after));
+        asked::is_asked(self.look, before.as_ref(), after.as_ref(), check)
     }
 }
 
@@ -191,10 +192,8 @@ mod tests {
     use crate::tasks::Goal;
 
     fn snapshot(settings: &str, rows: &str) -> Snapshot {
-        Snapshot::read(&format!(
-            "=== setting global\n{settings}=== package\npackage:com.a\n{rows}=== end\n"
-        ))
-        .unwrap()
+        let text = format!("=== setting global\n{settings}=== package\npackage:com.a\n{rows}=== end\n");
+        Snapshot::read(&text, PhoneKind::Small).unwrap()
     }
 
     fn task(goals: &[&str]) -> TaskState {
@@ -250,6 +249,9 @@ mod tests {
     fn names_are_whole_and_a_torn_answer_tells_nothing() {
         assert!(names("settings get global wifi_on", "global wifi_on"));
         assert!(!names("settings get global wifi_only", "global wifi_on"));
-        assert_eq!(Snapshot::read("=== setting global\nwifi_on=1\n"), None);
+        assert_eq!(
+            Snapshot::read("=== setting global\nwifi_on=1\n", PhoneKind::Small),
+            None
+        );
     }
 }
