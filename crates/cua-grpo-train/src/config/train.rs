@@ -1,15 +1,12 @@
 //! Configuration of `trainer train` and `trainer eval`: the keys and defaults of the original, and ours.
 
+use super::parts::names;
 use super::{
     CorrectionMode, Decay, DeviceSpec, Environment, InstanceSplit, OnUpdate, PhoneKind, PromptStyle, RejectionMode,
     RewardAggregation, RewardKind, RewardWeights, Secret, SuccessRequires, TargetStyle, WeightDtype, above, at_least,
 };
 use cua_grpo_algo::{AdvantageScale, Aggregation, KlEstimator, LossKind, Proximal, StepCredit};
 use cua_grpo_model::lora::{Patterns, Targets};
-
-fn names(list: &[&str]) -> Targets {
-    Targets::Names(list.iter().map(|&name| name.to_owned()).collect())
-}
 
 /// Name of the tiny model that comes with the program.
 pub const STARTER: &str = "starter";
