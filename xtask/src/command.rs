@@ -6,9 +6,10 @@ use std::process::{Command, Stdio};
 /// What a task returns; the error is for the user.
 pub type Outcome = Result<(), String>;
 
-/// The root of the repository.
+/// The root of the repository that cargo runs us for: clones may share a build folder, and this program with it.
 pub fn root() -> PathBuf {
-    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let here = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    let here = PathBuf::from(here);
     here.parent().map(PathBuf::from).unwrap_or(here)
 }
 

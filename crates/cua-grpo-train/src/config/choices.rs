@@ -2,9 +2,15 @@
 
 use super::Setting;
 use cua_grpo_core::Secret;
+use cua_grpo_model::lora::Targets;
 use cua_grpo_model::placement::DeviceSpec;
 use serde::{Deserialize, Serialize};
 use serde_yaml_ng::Value;
+
+/// Adapter targets by name.
+pub(super) fn names(list: &[&str]) -> Targets {
+    Targets::Names(list.iter().map(|&name| name.to_owned()).collect())
+}
 
 /// Declares an enum written in lower case with underscores, and reads it without regard to case.
 macro_rules! choice {

@@ -10,11 +10,6 @@ use cua_grpo_model::processor::PixelLimits;
 use cua_grpo_rollout::{Batches, RolloutConfig};
 use std::time::Duration;
 
-/// Adapter targets by name.
-pub(super) fn names(list: &[&str]) -> Targets {
-    Targets::Names(list.iter().map(|&name| name.to_owned()).collect())
-}
-
 impl TrainConfig {
     /// Most tokens of an episode's context.
     pub fn context_limit(&self) -> usize {

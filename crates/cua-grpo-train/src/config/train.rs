@@ -1,6 +1,6 @@
 //! Configuration of `trainer train` and `trainer eval`: the keys and defaults of the original, and ours.
 
-use super::parts::names;
+use super::choices::names;
 use super::{
     CorrectionMode, Decay, DeviceSpec, Environment, InstanceSplit, OnUpdate, PhoneKind, PromptStyle, RejectionMode,
     RewardAggregation, RewardKind, RewardWeights, Secret, SuccessRequires, TargetStyle, WeightDtype, above, at_least,
