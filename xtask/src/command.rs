@@ -31,8 +31,8 @@ const OF_OUR_PACKAGE: &[&str] = &[
 fn command(program: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
-        let ours = |of: &&str| name.to_str().is_some_and(|name| name.starts_with(*of));
-        if OF_OUR_PACKAGE.iter().any(|of| ours(&of)) {
+        let name_of = |beginning: &&str| name.to_str().is_some_and(|name| name.starts_with(beginning));
+        if OF_OUR_PACKAGE.iter().any(name_of) {
             command.env_remove(&name);
         }
     }

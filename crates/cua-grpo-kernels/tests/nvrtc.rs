@@ -2,6 +2,7 @@
 //! each takes and what of them it had to keep in memory. `cargo xtask kernels` fetches NVRTC and runs this.
 
 #![allow(unsafe_code)] // Calls of a library in C.
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 #[allow(dead_code, reason = "the launches that use the rest are in the crate")]
 #[path = "../src/cuda/source.rs"]
