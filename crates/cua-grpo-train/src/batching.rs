@@ -29,6 +29,15 @@ pub fn micro_batches(rows: &[&Row], max_tokens: usize, packed: bool) -> Vec<Vec<
     batches
 }
 
+/// [`micro_batches`] of those `rows` that are `members`, by their numbers among all.
+pub fn micro_batches_of(rows: &[&Row], members: Vec<usize>, max_tokens: usize, packed: bool) -> Vec<Vec<usize>> {
+    let chosen: Vec<&Row> = members.iter().map(|&row| rows[row]).collect();
+    let batches = micro_batches(&chosen, max_tokens, packed).into_iter();
+    batches
+        .map(|batch| batch.into_iter().map(|place| members[place]).collect())
+        .collect()
+}
+
 /// What some rows add to an update.
 pub trait Part {
     /// The sum of two parts, `self` being the one of earlier rows.

@@ -1,7 +1,7 @@
 //! What is known of the rows of a step before its first update: log-probs that stay the same in all of them, and which
 //! tokens the policy loss is taken of.
 
-use crate::batching::micro_batches;
+use crate::batching::micro_batches_of;
 use crate::config::TrainConfig;
 use crate::learner::Learner;
 use crate::selection::{Credit, Selection};
@@ -40,7 +40,9 @@ impl Before {
         let packed = learner.policy.model().packs_rows();
         let mut known = vec![Known::default(); selection.rows.len()];
         let mut entropies = vec![Vec::new(); selection.rows.len()];
-        for members in micro_batches(&selection.rows, config.micro_batch_tokens, packed) {
+        let sampled = |&number: &usize| selection.rows[number].trained_tokens() > 0;
+        let sampled: Vec<usize> = (0..selection.rows.len()).filter(sampled).collect();
+        for members in micro_batches_of(&selection.rows, sampled, config.micro_batch_tokens, packed) {
             let rows: Vec<&Row> = members.iter().map(|&number| selection.rows[number]).collect();
             let scores = learner.policy.score(&rows, temperature, true)?;
             let reference = match config.beta > 0.0 {

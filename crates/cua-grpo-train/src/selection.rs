@@ -118,6 +118,18 @@ impl<'a> Selection<'a> {
         self.entering.as_ref().is_none_or(|entering| entering[row][token])
     }
 
+    /// The row in a message.
+    pub(crate) fn name(&self, row: usize) -> String {
+        let (episode, number) = self.places[row];
+        let (task, episode) = self.episodes[episode];
+        let later = if number > 0 {
+            format!(" row {number}")
+        } else {
+            String::new()
+        };
+        format!("task {} episode {}{later}", task.id, episode.attempt)
+    }
+
     /// Trained tokens of a row that enter the loss.
     pub fn tokens_of(&self, row: usize) -> usize {
         match &self.entering {

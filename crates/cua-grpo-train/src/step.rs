@@ -1,6 +1,6 @@
 //! The updates of one step: rows with advantages become gradients.
 
-use crate::batching::{self, accumulate, micro_batches, read_sum};
+use crate::batching::{self, accumulate, micro_batches_of, read_sum};
 use crate::config::TrainConfig;
 use crate::known::{Before, Known, host, mask, padded};
 use crate::learner::Learner;
@@ -61,6 +61,8 @@ pub fn micro_batch_loss(
 pub enum Update {
     /// It was made.
     Made,
+    /// None of its rows has a token that enters the loss: nothing was changed, and there is no figure.
+    Empty,
     /// The gradient was not finite, for more than half of the rows: nothing was changed. Says where that came from.
     Skipped(String),
 }
@@ -152,6 +154,9 @@ impl<'a> Updates<'a> {
     /// masks for the old log-probs as well unless `disable_dropout` is set; verl computes them in evaluation mode, as
     /// here.)
     ///
+    /// Rows without a token that enters the loss (the time of their episode was over before its first reply, or they were
+    /// cut and are masked) are not scored. They count in means over sequences as they always do.
+    ///
     /// Rows whose gradient is not finite are named, counted and left out of this update and the later ones; where they
     /// are more than half of the rows, the update is skipped.
     ///
@@ -166,6 +171,9 @@ impl<'a> Updates<'a> {
         if members.is_empty() {
             return Ok(Update::Skipped("no row is left whose gradient is finite".to_owned()));
         }
+        if members.iter().all(|&row| self.selection.tokens_of(row) == 0) {
+            return Ok(Update::Empty);
+        }
         let Err(bad) = self.update(learner, learning_rate, &members)? else {
             return Ok(Update::Made);
         };
@@ -173,7 +181,7 @@ impl<'a> Updates<'a> {
             let sum = "each row's gradient is finite, their sum is not";
             return Ok(Update::Skipped(sum.to_owned()));
         }
-        let names: Vec<String> = bad.iter().map(|&row| self.name(row)).collect();
+        let names: Vec<String> = bad.iter().map(|&row| self.selection.name(row)).collect();
         if 2 * bad.len() > members.len() {
             return Ok(Update::Skipped(named(&names)));
         }
@@ -181,9 +189,14 @@ impl<'a> Updates<'a> {
         self.skipped_rows.extend(names);
         bad.iter().for_each(|&row| self.bad[row] = true);
         let left: Vec<usize> = members.into_iter().filter(|&row| !self.bad[row]).collect();
+        if left.iter().all(|&row| self.selection.tokens_of(row) == 0) {
+            return Ok(Update::Skipped(named(&self.skipped_rows)));
+        }
         Ok(match self.update(learner, learning_rate, &left)? {
             Ok(()) => Update::Made,
-            Err(bad) => Update::Skipped(named(&bad.iter().map(|&row| self.name(row)).collect::<Vec<_>>())),
+            Err(bad) => Update::Skipped(named(
+                &bad.iter().map(|&row| self.selection.name(row)).collect::<Vec<_>>(),
+            )),
         })
     }
 
@@ -207,12 +220,10 @@ impl<'a> Updates<'a> {
         learning_rate: f64,
         members: &[usize],
     ) -> Result<Result<(), Vec<usize>>> {
-        let rows: Vec<&Row> = members.iter().map(|&row| self.selection.rows[row]).collect();
+        let scored = members.iter().filter(|&&row| self.selection.tokens_of(row) > 0);
         let packed = learner.policy.model().packs_rows();
-        let batches: Vec<Vec<usize>> = micro_batches(&rows, self.config.micro_batch_tokens, packed)
-            .into_iter()
-            .map(|batch| batch.into_iter().map(|place| members[place]).collect())
-            .collect();
+        let (rows, most) = (&self.selection.rows, self.config.micro_batch_tokens);
+        let batches = micro_batches_of(rows, scored.copied().collect(), most, packed);
         let totals = self.totals(members, batches.len());
         let mut found = Vec::new();
         let whole = accumulate(&batches, |number, members| {
@@ -408,7 +419,7 @@ impl<'a> Updates<'a> {
     /// Which of `members` have a gradient that is not finite: each is taken alone, once more.
     fn culprits(&self, learner: &Learner, totals: &Totals, members: &[usize]) -> Result<Vec<usize>> {
         let mut found = Vec::new();
-        for &row in members {
+        for &row in members.iter().filter(|&&row| self.selection.tokens_of(row) > 0) {
             let (alone, _) = self.part(learner, totals, row, &[row])?;
             let square = alone.gradient.square().sum().into_scalar::<f32>();
             if !square.is_finite() {
@@ -417,17 +428,6 @@ impl<'a> Updates<'a> {
         }
         found.sort_unstable();
         Ok(found)
-    }
-
-    fn name(&self, row: usize) -> String {
-        let (episode, number) = self.selection.places[row];
-        let (task, episode) = self.selection.episodes[episode];
-        let later = if number > 0 {
-            format!(" row {number}")
-        } else {
-            String::new()
-        };
-        format!("task {} episode {}{later}", task.id, episode.attempt)
     }
 
     /// Tokens that enter the loss of the updates of one pass over the rows.

@@ -30,7 +30,7 @@ pub(super) struct Made {
     pub figures: Vec<UpdateFigures>,
     /// Updates left out because their gradient was not finite.
     pub skipped: usize,
-    /// How many of them came after the last that was made.
+    /// How many were tried in vain after the last that was made.
     pub skipped_last: usize,
     /// Rows left out because their gradient was not finite.
     pub rows_skipped: usize,
@@ -60,9 +60,10 @@ impl Work {
         let selection = select(&self.config, &groups)?;
         let mut updates = Updates::new(&self.config, &selection).at_version(self.version);
         let (mut skipped, mut skipped_last) = (0, 0);
-        for _ in 0..updates.count() {
+        for left in (0..updates.count()).rev() {
             match updates.make(learner, self.learning_rate)? {
                 Update::Made => skipped_last = 0,
+                Update::Empty => (),
                 Update::Skipped(rows) => {
                     skipped += 1;
                     skipped_last += 1;
@@ -70,6 +71,7 @@ impl Work {
                     tracing::warn!(step, rows, "an update was skipped: its gradient is not finite");
                     if self.config.num_minibatches == 1 {
                         // The weights are as they were, and so would be the next gradient.
+                        skipped += left;
                         break;
                     }
                 }

@@ -228,3 +228,64 @@ fn a_row_that_is_not_finite_is_left_out_named_and_counted() {
         "{names}"
     );
 }
+
+/// Four rows, of which the second ends before its first reply.
+fn one_without_a_reply() -> [Group; 1] {
+    let mut groups = four();
+    let mut empty = Row::new(1.0);
+    empty.push_prompt(&Prompt::new(vec![1; 7]));
+    groups[0].episodes[1].row = empty;
+    groups
+}
+
+#[test]
+fn rows_without_a_reply_are_not_scored() {
+    let groups = one_without_a_reply();
+    for keys in [
+        &["loss_type=grpo"][..],
+        &["loss_type=dapo", "num_updates=2"],
+        &["loss_type=grpo", "num_updates=2", "kl_in_reward=true"],
+        &["loss_type=grpo", "m2po_threshold=0.04"],
+    ] {
+        let together = figures(&small(keys), &groups);
+        // Each row stands alone, that one too.
+        let alone = figures(&small(&[keys, &["micro_batch_tokens=1"]].concat()), &groups);
+        assert_eq!(together.len(), alone.len());
+        for (one, other) in together.iter().zip(&alone) {
+            let (one, other) = (one.loss.unwrap(), other.loss.unwrap());
+            assert!(
+                (one - other).abs() < 1e-5 * one.abs().max(1.0),
+                "{keys:?}: {one} {other}"
+            );
+        }
+    }
+}
+
+#[test]
+fn an_update_without_a_token_is_none() {
+    let config = small(&["num_minibatches=4"]);
+    let groups = one_without_a_reply();
+    let selection = select(&config, &groups).unwrap();
+    let (mut updates, mut learner) = (Updates::new(&config, &selection), self::learner(&config));
+    let made: Vec<Update> = (0..4).map(|_| updates.make(&mut learner, 0.01).unwrap()).collect();
+    assert_eq!(made.iter().filter(|one| **one == Update::Empty).count(), 1, "{made:?}");
+    assert_eq!((updates.figures.len(), learner.adamw.steps()), (3, 3));
+    // All replies were cut, and are masked: the step has no figures, and the weights stay.
+    let (config, groups) = (small(&["num_updates=2"]), four());
+    let mut selection = select(&config, &groups).unwrap();
+    selection.entering = Some(
+        selection
+            .rows
+            .iter()
+            .map(|row| vec![false; row.trained_tokens()])
+            .collect(),
+    );
+    let (mut updates, mut learner) = (Updates::new(&config, &selection), self::learner(&config));
+    for _ in 0..2 {
+        assert_eq!(updates.make(&mut learner, 0.01).unwrap(), Update::Empty);
+    }
+    assert_eq!(
+        (updates.figures.len(), updates.tokens(), learner.adamw.steps()),
+        (0, 0, 0)
+    );
+}
