@@ -100,11 +100,10 @@ fn named<'a>(look: &'a Look, row: &'a Cells) -> impl Iterator<Item = String> + '
 fn flag<'a>(command: &'a str, name: &str) -> Option<&'a str> {
     let (_, rest) = command.split_once(&format!("{name} "))?;
     let quote = rest.chars().next().filter(|first| ['\'', '"'].contains(first));
-    let found = match quote {
+    match quote {
         Some(quote) => rest[1..].split(quote).next(),
         None => rest.split(' ').next(),
-    };
-    found
+    }
 }
 
 fn projection<'a>(look: &Look, command: &'a str) -> Vec<&'a str>
