@@ -1,7 +1,7 @@
 // Calls every method of an Android box through the official JavaScript SDK of the npm registry (0.1, of before the API had
 // its present form), against the simulator.
 //
-// Usage: node check.mjs BASE_URL. Prints one line a call, "PASSED NAME" or "FAILED NAME: WHY", and leaves with 1 when one
+// Usage: node check.mjs BASE_URL [small|pixel]. Prints one line a call, "PASSED NAME" or "FAILED NAME: WHY", and leaves with 1 when one
 // has failed.
 import { File } from "node:buffer";
 import { createRequire } from "node:module";
@@ -35,7 +35,8 @@ function watch(object) {
   }
 }
 
-const baseURL = process.argv[2];
+const [baseURL, phone = "small"] = process.argv.slice(2);
+const width = phone === "small" ? 192 : 540;
 const sdk = new GboxSDK({ apiKey: "any", baseURL });
 const raw = new GboxClient({ apiKey: "any", baseURL });
 let failed = 0;
@@ -69,7 +70,7 @@ async function refused(name, status, work) {
 
 const isPicture = (uri) => {
   const start = "data:image/png;base64,";
-  return uri.startsWith(start) && Buffer.from(uri.slice(start.length), "base64").readUInt32BE(16) === 192;
+  return uri.startsWith(start) && Buffer.from(uri.slice(start.length), "base64").readUInt32BE(16) === width;
 };
 // The old API gives pictures with every action.
 const acted = ({ screenshot }) => isPicture(screenshot.before.uri) && isPicture(screenshot.after.uri) && isPicture(screenshot.highlight.uri);
@@ -79,7 +80,7 @@ const config = { labels: { suite: "check-js" }, envs: { CUA_SIM_SEED: "3", WORD:
 const box = await check(
   "sdk.create",
   () => sdk.create({ type: "android", config, wait: true, timeout: "60s" }),
-  (box) => box.type === "android" && box.status === "running" && box.config.resolution.width === 192 && box.config.workingDir,
+  (box) => box.type === "android" && box.status === "running" && box.config.resolution.width === width && box.config.workingDir,
 );
 if (!box) process.exit(1);
 const { boxes } = raw.v1;

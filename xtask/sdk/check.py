@@ -1,6 +1,6 @@
 """Calls every method of an Android box through the official Python SDK, against the simulator.
 
-Usage: check.py BASE_URL. Prints one line a call, "PASSED NAME", "FAILED NAME: WHY" or "ABSENT NAME: WHY", and leaves
+Usage: check.py BASE_URL [small|pixel]. Prints one line a call, "PASSED NAME", "FAILED NAME: WHY" or "ABSENT NAME: WHY", and leaves
 with 1 when one has failed.
 """
 
@@ -59,6 +59,15 @@ def watch_all():
 watch_all()
 
 base_url = sys.argv[1]
+PHONE = sys.argv[2] if len(sys.argv) > 2 else "small"
+SMALL = PHONE == "small"
+WIDTH, HEIGHT = SIZE = (192, 384) if SMALL else (540, 1200)
+# What the shell says; the SDK knows no box of 14.
+VERSION = "13" if SMALL else "14"
+# What can be named on the home screen, and two things on the first page of the settings. The small phone shows its
+# buttons everywhere.
+ON_HOME = "Home" if SMALL else "Chrome"
+FIRST, SECOND = ("Home", "Back") if SMALL else ("Network & internet", "Connected devices")
 sdk = GboxSDK(api_key="any", base_url=base_url)
 v1 = sdk.client.v1
 failed = 0
@@ -165,7 +174,7 @@ check("sdk.list_info by pages", lambda: sdk.list_info(page=2, page_size=1), lamb
 check("list of another status", lambda: sdk.list_info(status=["terminated"], labels={"suite": label}), lambda page: page.data == [])
 check("box.start", lambda: box.start(wait=True), lambda box: box.data.status == "running")
 check("box.stop", lambda: box.stop(wait=True), lambda box: box.data.id == box_id)
-check("box.display", box.display, lambda display: display.orientation == "portrait" and display.resolution.width == 192)
+check("box.display", box.display, lambda display: display.orientation == "portrait" and display.resolution.width == WIDTH)
 refused("a box that is not there", 404, lambda: sdk.get("nobody"))
 refused("a wrong kind of device", 400, lambda: sdk.create(type="android", config={"deviceType": "toaster"}))
 refused("a wrong duration", 400, lambda: sdk.create(type="android", config={"expiresIn": "soon"}))
@@ -214,13 +223,24 @@ action = box.action
 every = {"screenshot": {"phases": ["before", "after", "trace"], "output_format": "base64", "delay": "10ms"}}
 
 
+def at(place, x):
+    """Whether a place is on the screen, and on the small phone, which draws the same everywhere, at this `x`."""
+    return place["x"] == x if SMALL else 0 < place["x"] < WIDTH and 0 < place["y"] < HEIGHT
+
+
+def home():
+    """To where things are that can be named: on a full phone a tap leads away."""
+    if not SMALL:
+        action.press_button(buttons=["home"])
+
+
 def acted(result):
     return result.action_id and result.message and getattr(result, "screenshot", None) is None
 
 
 def pictured(result):
     shots = result.screenshot
-    return all(size(picture(shot.uri)) == (192, 384) for shot in (shots.before, shots.after, shots.trace))
+    return all(size(picture(shot.uri)) == SIZE for shot in (shots.before, shots.after, shots.trace))
 
 
 check("click", lambda: action.click(x=1, y=1, button="left", double=True), acted)
@@ -228,7 +248,8 @@ check("click with pictures", lambda: action.click(x=1.5, y=1, options=every), pi
 check("click with all pictures", lambda: action.click(x=1, y=1, options={"screenshot": True}), pictured)
 check("click with a picture after", lambda: action.click(x=1, y=1, options={"screenshot": {"phases": ["after"]}}),
       lambda result: result.screenshot.after.uri and result.screenshot.before is None)
-check("click on a description", lambda: action.click(target="the Home button", options={"model": "ui-tars"}), acted)
+home()
+check("click on a description", lambda: action.click(target=f"the {ON_HOME} button", options={"model": "ui-tars"}), acted)
 check(
     "the deprecated options",
     lambda: v1.boxes.actions.click(
@@ -237,15 +258,19 @@ check(
     lambda result: result.screenshot.after.uri.startswith("storage://") and result.screenshot.trace.uri,
 )
 check("tap", lambda: action.tap(x=1, y=1), acted)
-check("tap on a description", lambda: action.tap(target="Home"), acted)
+home()
+check("tap on a description", lambda: action.tap(target=ON_HOME), acted)
 check("long_press", lambda: action.long_press(x=2, y=2, duration="1s"), acted)
-check("long_press on a description", lambda: action.long_press(target="Home"), acted)
+home()
+check("long_press on a description", lambda: action.long_press(target=ON_HOME), acted)
 check("move", lambda: action.move(x=5, y=5), acted)
 check("drag between points", lambda: action.drag(start={"x": 1, "y": 60}, end={"x": 1, "y": 70}, duration="300ms"), acted)
-check("drag to a description", lambda: action.drag(start={"x": 1, "y": 60}, end="Home"), acted)
+home()
+check("drag to a description", lambda: action.drag(start={"x": 1, "y": 60}, end=ON_HOME), acted)
 check("drag along a path", lambda: action.drag(path=[{"x": 1, "y": 60}, {"x": 2, "y": 70}], duration="50ms"), acted)
 check("swipe towards", lambda: action.swipe(direction="upLeft", distance="short", duration="100ms"), acted)
-check("swipe from a description", lambda: action.swipe(direction="up", distance=40, location="Home"), acted)
+home()
+check("swipe from a description", lambda: action.swipe(direction="up", distance=40, location=ON_HOME), acted)
 check("swipe between points", lambda: action.swipe(start={"x": 9, "y": 99}, end={"x": 9, "y": 60}, duration="300ms"), acted)
 check("scroll by pixels", lambda: action.scroll(x=96, y=190, scroll_x=0, scroll_y=64), acted)
 check("scroll towards", lambda: action.scroll(direction="up", distance="medium", duration="500ms"), acted)
@@ -257,6 +282,9 @@ check("type", lambda: action.type(text="hello", mode="replace", press_enter=Fals
 check("press_key", lambda: action.press_key(keys=["enter"], combination=False), acted)
 check("press_key together", lambda: action.press_key(keys=["control", "a"], combination=True), acted)
 check("press_button", lambda: action.press_button(buttons=["volumeUp", "power", "appSwitch", "menu", "home"]), acted)
+if not SMALL:
+    # The power button has put it to sleep.
+    shell("input keyevent KEYCODE_WAKEUP; wm dismiss-keyguard")
 for name, call in {
     "click without a place": lambda: sdk.client.post(f"/boxes/{box_id}/actions/click", cast_to=object, body={"x": 1}),
     "click with a wrong button": lambda: action.click(x=1, y=1, button="double"),
@@ -276,7 +304,7 @@ for name, call in {
     refused(name, 400, call)
 
 # ── Screenshots and what is on them ────────────────────────────────────────────────────────────────────────────────
-shot = check("screenshot", action.screenshot, lambda shot: size(picture(shot.uri)) == (192, 384))
+shot = check("screenshot", action.screenshot, lambda shot: size(picture(shot.uri)) == SIZE)
 with tempfile.TemporaryDirectory() as folder:
     path = os.path.join(folder, "shots", "one.png")
     check("screenshot into a file", lambda: action.screenshot(path=path), lambda _: os.path.getsize(path) > 100)
@@ -288,7 +316,7 @@ stored = check(
     lambda shot: shot.uri.startswith("storage://") and fetch(shot.presigned_url)[0] == "image/png",
 )
 check("storage.create_presigned_url", lambda: box.storage.create_presigned_url(stored.uri, expires_in="1h"),
-      lambda url: url.startswith("http") and size(fetch(url)[1]) == (192, 384))
+      lambda url: url.startswith("http") and size(fetch(url)[1]) == SIZE)
 refused("a key that is not there", 404, lambda: box.storage.create_presigned_url("storage://none"))
 refused("an address for too long", 400, lambda: box.storage.create_presigned_url(stored.uri, expires_in="7h"))
 
@@ -308,7 +336,7 @@ shell("am start -n com.android.settings/.Settings")
 check(
     "screenshot of a whole list",
     lambda: v1.boxes.actions.screenshot(box_id, scroll_capture={"max_height": 4000, "scroll_back": True}),
-    lambda shot: size(picture(shot.uri))[1] >= 384,
+    lambda shot: size(picture(shot.uri))[1] >= HEIGHT,
 )
 check("screen_layout", action.screen_layout,
       lambda layout: layout.content.startswith("<?xml") and "<hierarchy rotation=\"0\">" in layout.content
@@ -329,26 +357,26 @@ check("extract", lambda: action.extract(instruction="What is on the screen?"), l
 check(
     "extract by a schema",
     lambda: action.extract(instruction="Read it", schema={"type": "object", "properties": {"all": {"type": "array"}}}),
-    lambda got: "Back" in got.data["all"],
+    lambda got: SECOND in got.data["all"],
 )
 found = check(
     "model: click",
-    lambda: sdk.client.post("/model", cast_to=object, body={"screenshot": action.screenshot().uri, "action": {"type": "click", "target": "Home"}}),
-    lambda answer: answer["response"]["type"] == "click" and answer["response"]["coordinates"]["x"] == 144,
+    lambda: sdk.client.post("/model", cast_to=object, body={"screenshot": action.screenshot().uri, "action": {"type": "click", "target": FIRST}}),
+    lambda answer: answer["response"]["type"] == "click" and at(answer["response"]["coordinates"], 144),
 )
 check(
     "model: drag on a stored picture",
     lambda: sdk.client.post("/model", cast_to=object, body={
         "model": "gbox-handy-1", "screenshot": action.screenshot(output_format="storageKey").presigned_url,
-        "action": {"type": "drag", "target": "Back", "destination": "a purple giraffe"}}),
+        "action": {"type": "drag", "target": SECOND, "destination": "a purple giraffe"}}),
     lambda answer: answer["response"]["coordinates"]["destination"] == {"x": -1, "y": -1}
-    and answer["response"]["coordinates"]["target"]["x"] == 48,
+    and at(answer["response"]["coordinates"]["target"], 48),
 )
 check(
     "model: scroll",
     lambda: sdk.client.post("/model", cast_to=object, body={
-        "screenshot": action.screenshot().uri, "action": {"type": "scroll", "location": "Back", "direction": "up"}}),
-    lambda answer: answer["response"]["coordinates"]["scrollY"] == 192,
+        "screenshot": action.screenshot().uri, "action": {"type": "scroll", "location": SECOND, "direction": "up"}}),
+    lambda answer: answer["response"]["coordinates"]["scrollY"] == HEIGHT / 2,
 )
 refused("a picture of nobody", 400, lambda: sdk.client.post("/model", cast_to=object, body={
     "screenshot": "data:image/png;base64,AAAA", "action": {"type": "click", "target": "x"}}))
@@ -356,8 +384,9 @@ refused("a picture of nobody", 400, lambda: sdk.client.post("/model", cast_to=ob
 # ── Settings of actions, clipboard, rotation, resolution ───────────────────────────────────────────────────────────
 check("get_settings", action.get_settings, lambda settings: settings.scale == 1)
 check("update_settings", lambda: action.update_settings(0.5), lambda settings: settings.scale == 0.5)
-check("a smaller picture", action.screenshot, lambda shot: size(picture(shot.uri)) == (96, 192))
-check("a smaller place", lambda: action.tap(target="Home"), lambda result: result.actual == {"x": 72.0, "y": 184.0})
+check("a smaller picture", action.screenshot, lambda shot: size(picture(shot.uri)) == (WIDTH // 2, HEIGHT // 2))
+check("a smaller place", lambda: action.tap(target=FIRST),
+      lambda result: result.actual == {"x": 72.0, "y": 184.0} if SMALL else at(result.actual, None))
 check("reset_settings", action.reset_settings, lambda settings: settings.scale == 1)
 refused("a scale too large", 400, lambda: action.update_settings(1.5))
 check("clipboard.set", lambda: action.clipboard.set("some text"), lambda result: result is None)
@@ -369,7 +398,7 @@ action.screen_rotation(orientation="portrait")
 check("resolution.set", lambda: box.resolution.set(width=384, height=800), lambda size: (size.width, size.height) == (384, 800))
 check("the picture after it", action.screenshot, lambda shot: size(picture(shot.uri)) == (384, 800))
 check("the shell after it", lambda: shell("wm size"), lambda text: "Override size: 384x800" in text)
-box.resolution.set(width=192, height=384)
+box.resolution.set(width=WIDTH, height=HEIGHT)
 refused("a resolution of nothing", 400, lambda: box.resolution.set(width=0, height=1))
 
 # ── Films ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -438,7 +467,9 @@ with tempfile.TemporaryDirectory() as folder:
     check("app.install of a file address", lambda: box.app.install(apk=f"file://{path}"), lambda app: app.data.package_name == name)
     check("pkg.install of a file", lambda: box.pkg.install(apk=path), lambda got: got.package_name == name and len(got.activities) == 2)
 check("the shell sees it", lambda: shell("pm list packages -3"), lambda text: text == f"package:{name}\n")
-check("it is in front", lambda: shell("dumpsys window | grep mCurrentFocus"), lambda text: f"{name}/{name}.Main" in text)
+# Installing it once more ends it on the full phone, as Android does.
+in_front = f"{name}/{name}.Main" if SMALL else "com.google.android.apps.nexuslauncher"
+check("what is in front", lambda: shell("dumpsys window | grep mCurrentFocus"), lambda text: in_front in text)
 check("app.install of an address", lambda: box.app.install(apk="https://example.com/com.example.other.apk"),
       lambda app: app.data.package_name == "com.example.other")
 check("pkg.install of bytes", lambda: box.pkg.install(apk=("split.zip", archive("org.checked.second"))), lambda got: got.pkg_type == "thirdParty")
@@ -530,7 +561,7 @@ check("browser.list_tabs", browser.list_tabs, lambda list: [t.data.active for t 
 check("browser.list_tab_info", browser.list_tab_info, lambda list: len(list.data) == 2)
 check("browser.switch_tab", lambda: browser.switch_tab(tab.id), lambda got: got.active)
 check("browser.update_tab", lambda: browser.update_tab(tab_id=tab.id, url="https://example.net/b"), lambda got: got.url == "https://example.net/b")
-check("the screen shows it", action.screen_layout, lambda layout: 'text="example.net"' in layout.content)
+check("the screen shows it", action.screen_layout, lambda layout: 'text="example.net' in layout.content)
 check("browser.close_tab", lambda: browser.close_tab(other.id), lambda got: got.message)
 operator = browser.list_tabs()[0]
 check("tab.update", lambda: operator.update("https://example.com/c"), lambda got: got.url.endswith("/c"))
@@ -551,7 +582,7 @@ check("proxy.clear", box.proxy.clear)
 check("proxy.get of none", box.proxy.get, lambda proxy: proxy.host == "")
 refused("a wrong port", 400, lambda: box.proxy.set(host="a", port=0))
 check("live_view", lambda: box.live_view(expires_in="1m"),
-      lambda view: fetch(view.url)[0] == "text/html" and size(fetch(view.raw_url)[1]) == (192, 384))
+      lambda view: fetch(view.url)[0] == "text/html" and size(fetch(view.raw_url)[1]) == SIZE)
 check("web_terminal", lambda: box.web_terminal(expires_in="1m"), lambda view: fetch(view.url)[0] == "text/html")
 devices = check("devices.list", lambda: v1.devices.list(x_device_ap="any", page=1, page_size=5),
                 lambda list: len(list.data) == 5 and not list.data[0].is_idle and list.total > 5)
@@ -584,7 +615,7 @@ def debug(address):
         wire.sendall(message(b"OPEN", 7, 0, b"shell,v2,raw:getprop ro.build.version.release\0"))
         assert answer()[0] == b"OKAY"
         kind, data = answer()
-        return kind == b"WRTE" and data == b"\x01\x03\0\0\x0013\n\x03\x01\0\0\0\0"
+        return kind == b"WRTE" and data == b"\x01\x03\0\0\0" + VERSION.encode() + b"\n\x03\x01\0\0\0\0"
 
 
 check("get_connect_address", box.get_connect_address, debug)

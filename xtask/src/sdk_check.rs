@@ -1,5 +1,5 @@
 //! `cargo xtask sdk-check`: the official SDKs of the service, unmodified, call every method of an Android box on the
-//! simulator. Their versions are pinned, and they lie in a cache under the target directory.
+//! simulator, with each of its phones. Their versions are pinned, and they lie in a cache under the target directory.
 
 use crate::command::{self, Outcome, cargo, root};
 use crate::fetched;
@@ -10,6 +10,8 @@ use std::process::{Child, Command, Stdio};
 /// The newest versions of the registries.
 const PYTHON_SDK: &str = "gbox-sdk==0.1.0a41";
 const NODE_SDK: &str = "gbox-sdk@0.1.1";
+/// The phones of the simulator.
+const PHONES: [&str; 2] = ["small", "pixel"];
 
 /// What calls of a language came to.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -115,12 +117,13 @@ struct Simulator {
 }
 
 impl Simulator {
-    fn start() -> Result<Self, String> {
+    fn start(phone: &str) -> Result<Self, String> {
         let build = ["build", "--quiet", "--package", "cua-grpo-sim", "--example", "serve"];
         command::run(&cargo(), &build, &[])?;
         let program = fetched::target().join("debug/examples/serve");
         let wrong = |error: std::io::Error| format!("sdk-check: cannot start {}: {error}", program.display());
         let child = Command::new(&program)
+            .arg(phone)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn();
@@ -148,31 +151,33 @@ impl Drop for Simulator {
 }
 
 fn check(languages: &[Language]) -> Outcome {
-    let simulator = Simulator::start()?;
     let mut rows = Vec::new();
-    for language in languages {
-        rows.push((language, call(language, &simulator.address)?));
+    for phone in PHONES {
+        let simulator = Simulator::start(phone)?;
+        for language in languages {
+            rows.push((language, phone, call(language, &simulator.address, phone)?));
+        }
     }
     eprintln!(
-        "{:<12} {:<24} {:>6} {:>6} {:>11}",
-        "language", "SDK", "passed", "failed", "not offered"
+        "{:<12} {:<24} {:<6} {:>6} {:>6} {:>11}",
+        "language", "SDK", "phone", "passed", "failed", "not offered"
     );
-    for (language, tally) in &rows {
+    for (language, phone, tally) in &rows {
         let (failed, absent) = (tally.failed.len(), tally.absent.len());
         eprintln!(
-            "{:<12} {:<24} {:>6} {failed:>6} {absent:>11}",
+            "{:<12} {:<24} {phone:<6} {:>6} {failed:>6} {absent:>11}",
             language.name, language.sdk, tally.passed
         );
     }
-    for (language, tally) in &rows {
+    for (language, phone, tally) in &rows {
         for line in &tally.absent {
-            eprintln!("not offered: {}: {line}", language.name);
+            eprintln!("not offered: {}, {phone}: {line}", language.name);
         }
         for line in &tally.failed {
-            eprintln!("failed: {}: {line}", language.name);
+            eprintln!("failed: {}, {phone}: {line}", language.name);
         }
     }
-    let sum = |count: fn(&Tally) -> usize| rows.iter().map(|(_, tally)| count(tally)).sum::<usize>();
+    let sum = |count: fn(&Tally) -> usize| rows.iter().map(|(.., tally)| count(tally)).sum::<usize>();
     let (passed, failed) = (sum(|tally| tally.passed), sum(|tally| tally.failed.len()));
     let absent = sum(|tally| tally.absent.len());
     eprintln!("sdk-check: {passed} passed, {failed} failed, {absent} skipped");
@@ -183,11 +188,12 @@ fn check(languages: &[Language]) -> Outcome {
 }
 
 /// Runs the script of a language and reads what it says.
-fn call(language: &Language, address: &str) -> Result<Tally, String> {
+fn call(language: &Language, address: &str, phone: &str) -> Result<Tally, String> {
     let script = root().join(language.script);
     let result = Command::new(&language.program)
         .arg(&script)
         .arg(address)
+        .arg(phone)
         .current_dir(&language.folder)
         // Proxies and a key of whoever runs this are not for the simulator.
         .env("NO_PROXY", "127.0.0.1")
@@ -247,11 +253,11 @@ mod tests {
             folder: root(),
             script: "xtask/sdk/check.py",
         };
-        assert_eq!(call(&language, "nowhere").unwrap().failed.len(), 1);
+        assert_eq!(call(&language, "nowhere", "small").unwrap().failed.len(), 1);
         let language = Language {
             program: "true".into(),
             ..language
         };
-        assert!(call(&language, "nowhere").unwrap().failed[0].contains("called nothing"));
+        assert!(call(&language, "nowhere", "small").unwrap().failed[0].contains("called nothing"));
     }
 }

@@ -394,3 +394,23 @@ fn a_saved_episode_is_read_back() {
     );
     assert_eq!((record.checks.len(), &*record.checks[1].found), (2, "0"));
 }
+
+#[test]
+fn attempts_at_one_instance_make_no_interval_narrower() {
+    let column = |attempts| crate::overview::Column {
+        step: 3,
+        counts: BTreeMap::from([(
+            "made_up".to_owned(),
+            TemplateCount {
+                solved: 20,
+                episodes: 40,
+            },
+        )]),
+        attempts,
+    };
+    let one = crate::overview::templates(&[column(None)]);
+    let eight = crate::overview::templates(&[column(Some(8))]);
+    assert!(one.contains("20 of 40") && one.contains("35 % to 65 %"), "{one}");
+    // As of five instances.
+    assert!(eight.contains("20 of 40") && eight.contains("17 % to 83 %"), "{eight}");
+}
