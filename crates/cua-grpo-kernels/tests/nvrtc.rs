@@ -22,10 +22,11 @@ const CARDS: &[&str] = &["sm_80", "sm_86", "sm_89", "sm_90a", "sm_100", "sm_120"
 /// Kernels that may keep bytes of a thread in memory, and how many at most on any card. Others none.
 const SPILLS: &[(&str, usize)] = &[
     ("attention_backward_keys_causal", 32),
+    ("attention_backward_keys_full", 32),
     ("norm_rotary", 32),
     ("norm_rotary_backward", 32),
     ("nf4_gemm_8", 16),
-    ("nf4_gemm_16", 16),
+    ("nf4_gemm_16", 48),
     ("nf4_gemm_32", 96),
     ("product_nf4", 16),
     ("product_nf4_far", 48),
