@@ -209,7 +209,7 @@ pub fn figures(event: &TrainEvent) -> String {
     parts.extend(event.kl.map(|kl| format!("KL {kl:.4}")));
     parts.extend(event.ratio_mean.map(|ratio| format!("ratio {ratio:.3}")));
     parts.push(groups(event));
-    parts.push(format!("{:.0} tok/s", event.tokens_per_s()));
+    parts.extend(event.tokens_per_s().map(|rate| format!("{rate:.0} tok/s")));
     parts.join("  ")
 }
 
@@ -381,6 +381,19 @@ mod tests {
         };
         let expected = "reward 0.500  success 50 %  loss -0.0100  KL 0.0020  ratio 1.000  groups 3/8  150 tok/s";
         assert_eq!(figures(&event), expected);
+        // A step of a stream hardly waits for its batch.
+        let beside = TrainEvent {
+            rollout_s: 1e-6,
+            step_s: Some(10.0),
+            sampler_busy_s: Some(4.0),
+            ..event.clone()
+        };
+        assert!(figures(&beside).ends_with("  30 tok/s"), "{}", figures(&beside));
+        let replayed = TrainEvent {
+            sampler_busy_s: Some(0.0),
+            ..beside
+        };
+        assert!(figures(&replayed).ends_with("  groups 3/8"), "{}", figures(&replayed));
     }
 
     #[test]
@@ -391,7 +404,7 @@ mod tests {
             groups_lost: Some(1),
             ..Default::default()
         };
-        let expected = "reward 0.000  success 0 %  groups 0/2 (1 lost to faults): no update  0 tok/s";
+        let expected = "reward 0.000  success 0 %  groups 0/2 (1 lost to faults): no update";
         assert_eq!(figures(&event), expected);
         let flat = TrainEvent {
             updates: Some(0),
@@ -405,9 +418,9 @@ mod tests {
             groups_kept: 2,
             ..Default::default()
         };
-        assert!(figures(&skipped).contains("  groups 2/2: update skipped  "));
+        assert!(figures(&skipped).ends_with("  groups 2/2: update skipped"));
         assert!(
-            figures(&flat).contains("  groups 0/2: no update  "),
+            figures(&flat).ends_with("  groups 0/2: no update"),
             "{}",
             figures(&flat)
         );

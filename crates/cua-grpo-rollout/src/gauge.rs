@@ -9,6 +9,8 @@ pub(crate) struct Gauge {
     since: Instant,
     busy: f64,
     area: f64,
+    /// What `busy` and `area` were when it was measured anew.
+    before: [f64; 2],
 }
 
 impl Gauge {
@@ -19,6 +21,7 @@ impl Gauge {
             since: now,
             busy: 0.0,
             area: 0.0,
+            before: [0.0; 2],
         }
     }
 
@@ -36,14 +39,19 @@ impl Gauge {
 
     /// Seconds in which anything was under way, and the sum of the seconds of each, until `now`.
     pub fn read(&mut self, now: Instant) -> [f64; 2] {
+        let [busy, area] = self.total(now);
+        [busy - self.before[0], area - self.before[1]]
+    }
+
+    /// The same since the gauge was made, whenever it was measured anew.
+    pub fn total(&mut self, now: Instant) -> [f64; 2] {
         self.settle(now);
         [self.busy, self.area]
     }
 
     /// Begins to measure anew; what is under way goes on.
     pub fn reset(&mut self, now: Instant) {
-        self.settle(now);
-        (self.busy, self.area) = (0.0, 0.0);
+        self.before = self.total(now);
     }
 
     fn settle(&mut self, now: Instant) {
@@ -74,5 +82,6 @@ mod tests {
         gauge.up(at(12));
         gauge.reset(at(13));
         assert_eq!(gauge.read(at(15)), [2.0, 2.0], "what is under way goes on");
+        assert_eq!(gauge.total(at(16)), [7.0 + 4.0, 8.0 + 4.0], "all of it");
     }
 }

@@ -60,7 +60,7 @@ pub use config::{Batches, RolloutConfig, StreamConfig};
 pub use context::DROPPED_SCREENSHOT;
 pub use engine::{Collection, GroupRequest, RolloutEngine};
 pub use error::EngineError;
-pub use stats::{FaultCounts, Progress, ProgressEvent, RolloutStats};
+pub use stats::{Busy, FaultCounts, Progress, ProgressEvent, RolloutStats};
 pub use stream::{Batch, GroupStream};
 pub use tasks::TaskCursor;
 pub use tokio_util::sync::CancellationToken;

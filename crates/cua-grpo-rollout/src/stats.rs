@@ -165,6 +165,25 @@ fn action_errors(episode: &Episode) -> usize {
     episode.turns.iter().filter(|turn| turn.action.error.is_some()).count()
 }
 
+/// Seconds since a stream began, with what is under way. What a while cost is the difference between its ends.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Busy {
+    /// Seconds that places for environments were taken, summed over places.
+    pub places: f64,
+    /// Seconds in which any episode waited for the sampler.
+    pub sampler: f64,
+}
+
+impl Busy {
+    /// What came after `earlier`.
+    pub fn since(self, earlier: Self) -> Self {
+        Self {
+            places: self.places - earlier.places,
+            sampler: self.sampler - earlier.sampler,
+        }
+    }
+}
+
 /// How far a collection is. Given to the progress callback after each episode, turn and fault.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Progress {
@@ -322,6 +341,14 @@ impl Board {
     /// The counts now.
     pub(crate) fn stats(&self) -> RolloutStats {
         self.lock().read()
+    }
+
+    /// Seconds since the beginning, over all that was turned over.
+    pub(crate) fn busy(&self) -> Busy {
+        let mut inner = self.lock();
+        let now = Instant::now();
+        let ([_, places], [sampler, _]) = (inner.places.total(now), inner.asking.total(now));
+        Busy { places, sampler }
     }
 
     /// The counts now; what happens from here on is counted anew.

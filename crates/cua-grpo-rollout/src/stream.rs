@@ -2,7 +2,7 @@
 
 use crate::episode::Collector;
 use crate::worker::{Command, Worker};
-use crate::{CancellationToken, EngineError, RolloutEngine, RolloutStats, StreamConfig, TaskCursor};
+use crate::{Busy, CancellationToken, EngineError, RolloutEngine, RolloutStats, StreamConfig, TaskCursor};
 use cua_grpo_core::Group;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -95,6 +95,12 @@ impl GroupStream {
         let mut stats = self.run.board.turn_over();
         stats.count_groups(groups.iter().map(|(_, group)| group));
         Ok(Batch { groups, refused, stats })
+    }
+
+    /// Seconds that this stream was busy until now, what is under way included. The figures of a [`Batch`] are those of the
+    /// time since the batch before, which is not that of a step.
+    pub fn busy(&self) -> Busy {
+        self.run.board.busy()
     }
 
     /// A step was made with the batch that was taken last: the stream may run further ahead.

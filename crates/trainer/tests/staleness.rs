@@ -66,7 +66,11 @@ fn episodes_are_played_beside_training_and_never_get_too_old() {
         assert!(event.staleness_max <= 2, "{}", event.staleness_max);
         assert_eq!(event.episodes_dropped, Some(0));
         assert!(event.updates == Some(1) && event.loss.unwrap().is_finite());
-        assert!(event.sampler_gap_max.unwrap() >= event.sampler_gap.unwrap() && event.mismatch_kl.unwrap() > -1e-6);
+        assert!(event.sampler_gap_max.unwrap() >= event.sampler_gap.unwrap() && event.mismatch_kl.unwrap() >= 0.0);
+        let (seconds, sampler) = (event.step_s.unwrap(), event.sampler_busy_s.unwrap());
+        assert!((0.0..=seconds).contains(&sampler), "{sampler} of {seconds} s");
+        let slots = event.slots_busy_s.unwrap();
+        assert!((0.0..=8.0 * seconds).contains(&slots), "{slots} of {seconds} s");
     }
     assert!(
         events.iter().any(|event| event.staleness_max > 0),

@@ -44,7 +44,7 @@ struct Arguments {
     #[arg(long, value_enum, default_value_t = Mode::All)]
     mode: Mode,
     /// Conversations at once
-    #[arg(long, value_delimiter = ',', default_values_t = [1, 8, 32])]
+    #[arg(long, value_delimiter = ',', default_value = "1,8,32")]
     batch: Vec<usize>,
     /// Text tokens of a prompt
     #[arg(long, default_value_t = 512)]
@@ -83,7 +83,7 @@ struct Arguments {
     #[arg(long, default_value_t = f64::INFINITY)]
     most_seconds: f64,
     /// For `--mode async`: what is measured, so that two cards can share the work; `updates` needs `rollouts`
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [beside::Phase::Rollouts, beside::Phase::Updates, beside::Phase::Both])]
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "rollouts,updates,both")]
     phases: Vec<beside::Phase>,
     /// For `--mode async`: how much faster phones are than rented ones
     #[arg(long, default_value_t = 1.0)]

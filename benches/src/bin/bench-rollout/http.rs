@@ -19,7 +19,7 @@ pub struct Http {
     #[arg(long, default_value_t = 200)]
     episodes: usize,
     /// Episodes at once
-    #[arg(long, value_delimiter = ',', default_values_t = [1, 8, 32])]
+    #[arg(long, value_delimiter = ',', default_value = "1,8,32")]
     concurrency: Vec<usize>,
     /// Milliseconds that every request takes on top
     #[arg(long, default_value_t = 0)]

@@ -30,13 +30,13 @@ struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
     /// Phones, and so episodes at once
-    #[arg(long, value_delimiter = ',', default_values_t = [32])]
+    #[arg(long, value_delimiter = ',', default_value = "32")]
     phones: Vec<usize>,
     /// Cards that sample and train
-    #[arg(long, value_delimiter = ',', default_values_t = [1])]
+    #[arg(long, value_delimiter = ',', default_value = "1")]
     cards: Vec<usize>,
     /// Ways to play: lockstep, free, or a staleness, with an oversampling behind it or without
-    #[arg(long, value_delimiter = ',', default_values = ["lockstep", "free", "1", "2", "4", "2x1.125"])]
+    #[arg(long, value_delimiter = ',', default_value = "lockstep,free,1,2,4,2x1.125")]
     modes: Vec<Mode>,
     /// Episodes of a group; a step has as many groups as fill the phones once
     #[arg(long, default_value_t = 8)]
@@ -97,4 +97,24 @@ fn main() -> Result<()> {
         }
     }
     arguments.check.map_or(Ok(()), |file| baseline::check(&file, &lines))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn a_default_is_shown_as_it_is_typed() {
+        let shown = "lockstep,free,1,2,4,2x1.125";
+        assert!(
+            Arguments::command()
+                .render_help()
+                .to_string()
+                .contains(&format!("[default: {shown}]"))
+        );
+        let typed = Arguments::parse_from(["bench-rollout", "--modes", shown]);
+        assert_eq!(Arguments::parse_from(["bench-rollout"]).modes, typed.modes);
+        assert_eq!((typed.modes.len(), typed.phones, typed.cards), (6, vec![32], vec![1]));
+    }
 }

@@ -1,6 +1,6 @@
 //! One declaration per key: the struct field, its default, its bounds, its documentation and how its text is read.
 
-use super::{Bounds, ConfigError};
+use super::{Bounds, ConfigError, Origin};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_yaml_ng::Value;
 
@@ -104,6 +104,12 @@ pub trait Configuration: Serialize + DeserializeOwned + Default + Clone + Partia
 
     /// Checks combinations of values, each of which is within the bounds of its key. `origin` tells where the value of a key came from.
     fn validate(&self, origin: &dyn Fn(&str) -> String) -> Result<(), ConfigError>;
+
+    /// Checks that no value is set that can do nothing. Runs of older versions may have saved such values: what is from a
+    /// saved configuration is let be.
+    fn idle(&self, _origin: &dyn Fn(&str) -> Origin) -> Result<(), ConfigError> {
+        Ok(())
+    }
 }
 
 /// Declares a configuration struct with its defaults, and the table of its keys. After its documentation a key says

@@ -190,10 +190,17 @@ impl TrainConfig {
         )?;
         let (low, constant) = (self.min_learning_rate, super::Decay::Constant);
         check.require(
-            low <= self.learning_rate && (low == 0.0 || self.lr_scheduler != constant),
+            low == 0.0 || self.lr_scheduler != constant,
             "min_learning_rate",
             low,
-            "at most learning_rate, and 0 with lr_scheduler constant, which does not fall",
+            "0 with lr_scheduler constant, which does not fall",
+        )?;
+        let peak = self.learning_rate;
+        check.require(
+            low <= peak,
+            "min_learning_rate",
+            low,
+            &format!("at most learning_rate, which is {peak}"),
         )
     }
 }

@@ -13,6 +13,7 @@ mod correction;
 mod dotenv;
 mod environment;
 mod error;
+mod idle;
 mod layer;
 mod load;
 mod loss;

@@ -2,7 +2,7 @@
 
 use super::validate::Checker;
 use super::variables::VARIABLES;
-use super::{ConfigError, Configuration, Key, TrainConfig};
+use super::{ConfigError, Configuration, Key, Origin, TrainConfig};
 use cua_grpo_model::lora::Targets;
 
 /// Most episodes of one step.
@@ -89,5 +89,10 @@ impl Configuration for TrainConfig {
             ["enable_wandb", "true", "logging to Weights & Biases"],
             "Leave it out; every figure is in metrics.jsonl and report.html of the run folder.",
         )
+    }
+
+    fn idle(&self, origin: &dyn Fn(&str) -> Origin) -> Result<(), ConfigError> {
+        let name = |key: &str| origin(key).to_string();
+        self.check_idle(&Checker { origin: &name }, &|key| origin(key).kind)
     }
 }

@@ -245,7 +245,13 @@ fn keys_of_the_adapter_take_lists_patterns_and_maps() {
 #[test]
 fn every_file_in_configs_is_valid() {
     for name in ["quickstart.yaml", "grpo.yaml", "grpo_single_gpu.yaml"] {
-        read_yaml::<TrainConfig>(&root().join("configs").join(name)).unwrap();
+        let path = root().join("configs").join(name);
+        read_yaml::<TrainConfig>(&path).unwrap();
+        load::<TrainConfig>(&Sources {
+            file: Some(path),
+            ..Sources::default()
+        })
+        .unwrap();
     }
     read_yaml::<SftConfig>(&root().join("configs/starter.yaml")).unwrap();
     load::<TrainConfig>(&Sources::default()).unwrap();

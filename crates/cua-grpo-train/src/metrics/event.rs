@@ -350,13 +350,12 @@ pub struct UpdateFigures {
 }
 
 impl TrainEvent {
-    /// Sampled tokens a second of rollout.
-    pub fn tokens_per_s(&self) -> f64 {
-        if self.rollout_s > 0.0 {
-            self.tokens_sampled as f64 / self.rollout_s
-        } else {
-            0.0
-        }
+    /// Sampled tokens a second of the step, or of its rollout in files of older versions, which lack the former. `None`
+    /// where nothing was sampled in the step, as in a replay.
+    pub fn tokens_per_s(&self) -> Option<f64> {
+        let seconds = self.step_s.unwrap_or(self.rollout_s);
+        let sampled = seconds > 0.0 && self.tokens_sampled > 0 && self.sampler_busy_s != Some(0.0);
+        sampled.then(|| self.tokens_sampled as f64 / seconds)
     }
 
     /// `seconds` as a share of the step's.

@@ -9,7 +9,7 @@ use crate::record::{Head, StepRecord};
 use crate::sink::Event;
 use crate::summary::{rows_mean, summarise};
 use anyhow::Result;
-use cua_grpo_rollout::Collection;
+use cua_grpo_rollout::{Busy, Collection, GroupStream};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -17,12 +17,13 @@ impl Run {
     /// One step; `None` when the user interrupted it.
     pub(super) async fn step(&mut self) -> Result<Option<TrainEvent>> {
         let (started, mark) = (Instant::now(), (self.training.counter)());
+        let busy = self.busy().unwrap_or_default();
         let step = self.state.global_step + 1;
         let Some(taken) = self.take(step).await? else {
             return Ok(None);
         };
         let Taken {
-            collection: Collection { groups, stats },
+            collection: Collection { groups, mut stats },
             cursors,
             refilled,
             recorded,
@@ -80,6 +81,11 @@ impl Run {
         if let Some(successes) = &mut self.successes {
             successes.observe(&groups, version);
         }
+        // A batch of a stream was begun long before its step.
+        if let Some(now) = self.busy() {
+            let busy = now.since(busy);
+            (stats.busy_seconds, stats.sampler_seconds) = (busy.places, busy.sampler);
+        }
         let mut event = summarise(&groups, &stats, version);
         event.step = step;
         event.set_updates(&made.figures);
@@ -119,6 +125,11 @@ impl Run {
         let telling = telling.map(|(task, episode, advantage)| (task, episode, *advantage));
         self.dir.save_training(step, telling);
         Ok(Some(event))
+    }
+
+    /// How long the stream was busy until now; `None` without one.
+    fn busy(&self) -> Option<Busy> {
+        self.stream.as_ref().map(GroupStream::busy)
     }
 
     /// An error where sampler and trainer, with the same weights, disagree by more than `max_sampler_gap`.

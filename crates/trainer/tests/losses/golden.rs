@@ -43,13 +43,18 @@ impl Golden {
 
     /// A configuration with the clip range of the inputs.
     fn case(&self, keys: &[&str]) -> TrainConfig {
-        let high = match keys.contains(&"loss_type=cispo") {
-            true => self.key("clip_epsilon_high", "cispo_eps_high"),
-            false => self.key("clip_epsilon_high", "eps_high"),
+        let (low, high) = (
+            self.key("clip_epsilon", "eps"),
+            self.key("clip_epsilon_high", "eps_high"),
+        );
+        let cap = self.key("clip_epsilon_high", "cispo_eps_high");
+        let range = match keys.iter().find_map(|key| key.strip_prefix("loss_type=")) {
+            Some("cispo") => vec![&*cap],
+            Some("sapo" | "vespo") => Vec::new(),
+            _ => vec![&*low, &*high],
         };
         let limit = self.key("max_new_tokens", "max_completion_length");
-        let low = self.key("clip_epsilon", "eps");
-        configured(&[&["beta=0", "max_turns=1", &limit, &low, &high], keys].concat()).unwrap()
+        configured(&[&["beta=0", "max_turns=1", &*limit], &*range, keys].concat()).unwrap()
     }
 
     fn input(&self, name: &str) -> Matrix {

@@ -155,10 +155,68 @@ fn keys_that_the_loss_would_not_use_are_refused() {
         (&["min_learning_rate=1e-6"], &["min_learning_rate", "constant"]),
         (
             &["lr_scheduler=cosine", "min_learning_rate=1"],
-            &["min_learning_rate", "at most learning_rate"],
+            &["min_learning_rate", "at most learning_rate, which is 0.002"],
+        ),
+        (&["loss_type=sapo", "clip_epsilon=0.3"], &["clip_epsilon", "sapo"]),
+        (&["loss_type=cispo", "clip_epsilon=0.3"], &["clip_epsilon", "cispo"]),
+        (
+            &["loss_type=vespo", "clip_epsilon_high=0.3"],
+            &["clip_epsilon_high", "null", "vespo"],
+        ),
+        (
+            &["rejection_sampling_mode=token_k3", "rejection_sampling_max=-1"],
+            &["rejection_sampling_max", "0 or more", "token_k3"],
+        ),
+        (
+            &[
+                "rejection_sampling_mode=sequence_mean_ratio",
+                "rejection_sampling_max=0",
+            ],
+            &["rejection_sampling_max", "more than 0", "sequence_mean_ratio"],
+        ),
+        (
+            &["rejection_sampling_mode=token_k2", "rejection_sampling_min=0"],
+            &["rejection_sampling_min", "null"],
+        ),
+        (
+            &["importance_sampling_mode=token_mask", "importance_sampling_clip_min=0"],
+            &["importance_sampling_clip_min", "null"],
+        ),
+        (&["on_update=refill"], &["on_update", "keep", "max_staleness"]),
+        (&["max_refills=3", "min_group_std=0"], &["max_refills", "min_group_std"]),
+        (
+            &["importance_sampling_mode=token_truncate", "recompute_logprob=false"],
+            &["recompute_logprob", "importance_sampling_mode"],
+        ),
+        (
+            &["prox_logp_method=loglinear"],
+            &["prox_logp_method", "recompute", "max_staleness"],
         ),
     ] {
         let text = configured(keys).unwrap_err().to_string();
         assert!(words.iter().all(|word| text.contains(word)), "{keys:?}: {text}");
+    }
+}
+
+#[test]
+fn keys_that_the_loss_uses_are_taken() {
+    let older = ["lockstep=false", "max_staleness=2"];
+    for keys in [
+        &["loss_type=cispo", "clip_epsilon_high=3"][..],
+        &["loss_type=sapo", "clip_epsilon=0.2"],
+        &["rejection_sampling_mode=token_k3", "rejection_sampling_max=0"],
+        &["rejection_sampling_mode=sequence_sum_k1", "rejection_sampling_max=-1"],
+        &["max_refills=3"],
+        &["prox_logp_method=loglinear", older[0], older[1]],
+        &[
+            "prox_logp_method=loglinear",
+            "positive_replay=1",
+            "importance_sampling_mode=token_mask",
+        ],
+        &["on_update=finish", older[0], older[1]],
+        &["importance_sampling_mode=token_truncate", "recompute_logprob=true"],
+    ] {
+        let taken = configured(keys);
+        assert!(taken.is_ok(), "{keys:?}: {taken:?}");
     }
 }

@@ -141,7 +141,7 @@ fn tokens_are_left_out_by_their_entropy_and_by_their_drift() {
 fn the_proximal_policy_lies_between_sampler_and_policy_by_age() {
     // Version 3 trains on what version 0 sampled: two thirds of the way, so the ratio is exp of the last third.
     let groups = four();
-    let config = small(&["prox_logp_method=loglinear"]);
+    let config = small(&["prox_logp_method=loglinear", "lockstep=false", "max_staleness=3"]);
     let selection = select(&config, &groups).unwrap();
     let learner = learner(&config);
     let now = scored(&learner, &selection.rows, true)

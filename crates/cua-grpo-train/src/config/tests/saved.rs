@@ -51,3 +51,32 @@ fn a_run_keeps_what_held_before_a_key_came() {
     std::fs::write(&path, "seed: 1\n").unwrap();
     assert_eq!(read_yaml::<TrainConfig>(&path).unwrap().instance_split, before.0);
 }
+
+#[test]
+fn what_can_do_nothing_is_let_be_where_a_run_saved_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.yaml");
+    let read = |text: &str, saved, flags: &[&str]| {
+        std::fs::write(&path, text).unwrap();
+        load::<TrainConfig>(&Sources {
+            file: Some(path.clone()),
+            saved,
+            flags: flags.iter().map(|text| Flag::assignment(text).unwrap()).collect(),
+            ..Sources::default()
+        })
+    };
+    let old = "loss_type: sapo\nclip_epsilon: 0.3\n";
+    assert_eq!(read(old, true, &[]).unwrap().clip_epsilon, 0.3);
+    for result in [
+        read(old, false, &[]),
+        read("loss_type: sapo\n", true, &["clip_epsilon=0.3"]),
+    ] {
+        let text = message(result);
+        assert!(text.contains("`clip_epsilon`") && text.contains("sapo"), "{text}");
+    }
+    // What a run saves has every key, those too that say what is so anyway.
+    let config = with("", &[], &["importance_sampling_mode=token_truncate", "loss_type=vespo"]).unwrap();
+    let text = to_yaml(&config).unwrap();
+    assert!(text.contains("recompute_logprob: false"), "{text}");
+    assert_eq!(read(&text, false, &[]).unwrap(), config);
+}

@@ -1,0 +1,101 @@
+//! Values that could do nothing: set in vain, they are refused. [`Configuration::idle`](super::Configuration::idle) says
+//! where they are let be.
+
+use super::choices::written;
+use super::validate::Checker;
+use super::{ConfigError, OriginKind, TrainConfig};
+use cua_grpo_algo::{LossKind, Proximal, RejectionMetric};
+use cua_grpo_model::generate::OnUpdate;
+
+impl TrainConfig {
+    /// That no key is set in vain; `kind` tells what kind of place the value of a key is from.
+    pub(super) fn check_idle(&self, check: &Checker<'_>, kind: &dyn Fn(&str) -> OriginKind) -> Result<(), ConfigError> {
+        self.check_clips(check)?;
+        self.check_never(check)?;
+        self.check_ages(check)?;
+        check.require(
+            self.max_refills == 0 || self.min_group_std > 0.0,
+            "max_refills",
+            self.max_refills,
+            "0 where min_group_std is 0: no group is flat then",
+        )?;
+        // A file may be one that a run saved, which has every key.
+        let said = kind("recompute_logprob") > OriginKind::File && !self.recompute_logprob;
+        let needs = self.recomputes_logprobs() && self.prox_logp_method == Proximal::Recompute;
+        check.require(
+            !(said && needs),
+            "recompute_logprob",
+            false,
+            "true or unset with importance_sampling_mode, rejection_sampling_mode or m2po_threshold, which need the \
+             log-probs before the step; prox_logp_method has some without a forward pass",
+        )
+    }
+
+    /// The clipping range.
+    fn check_clips(&self, check: &Checker<'_>) -> Result<(), ConfigError> {
+        let (loss, default) = (self.loss_type, Self::default().clip_epsilon);
+        let name = written(loss);
+        let uses = !matches!(loss, LossKind::Cispo | LossKind::Sapo | LossKind::Vespo);
+        check.require(
+            uses || self.clip_epsilon == default,
+            "clip_epsilon",
+            self.clip_epsilon,
+            &format!("{default} with loss_type {name}, which does not use it"),
+        )?;
+        let high = self.clip_epsilon_high;
+        check.require(
+            uses || loss == LossKind::Cispo || high.is_none(),
+            "clip_epsilon_high",
+            high.unwrap_or_default(),
+            &format!("null with loss_type {name}, which does not use it"),
+        )
+    }
+
+    /// Bounds that nothing is ever within, or never outside of.
+    fn check_never(&self, check: &Checker<'_>) -> Result<(), ConfigError> {
+        let least = self.importance_sampling_clip_min;
+        check.require(
+            least != Some(0.0),
+            "importance_sampling_clip_min",
+            0,
+            "more than 0, or null: no weight is below 0",
+        )?;
+        let Some(mode) = self.rejection_sampling_mode else {
+            return Ok(());
+        };
+        let max = self.rejection_sampling_max;
+        let (holds, expected) = match mode.metric {
+            RejectionMetric::K1 => return Ok(()),
+            RejectionMetric::Ratio => (max > 0.0, "more than 0"),
+            RejectionMetric::K2 | RejectionMetric::K3 => (max >= 0.0, "0 or more"),
+        };
+        let expected = format!("{expected} with rejection_sampling_mode {mode}: else everything is left out");
+        check.require(holds, "rejection_sampling_max", max, &expected)?;
+        let min = self.rejection_sampling_min;
+        check.require(
+            min.is_none_or(|min| min > 0.0),
+            "rejection_sampling_min",
+            min.unwrap_or_default(),
+            &format!("more than 0 with rejection_sampling_mode {mode}, or null: nothing is below 0"),
+        )
+    }
+
+    /// What only tokens of older policies are touched by.
+    fn check_ages(&self, check: &Checker<'_>) -> Result<(), ConfigError> {
+        check.require(
+            self.on_update == OnUpdate::Keep || self.max_staleness > 0,
+            "on_update",
+            written(self.on_update),
+            "keep where max_staleness is 0: no reply is under way when the policy is updated",
+        )?;
+        // A token that is at most one version old has the sampler's own log-prob by any method (`algo/src/proximal.rs`).
+        let older = self.max_staleness > 1 || self.positive_replay > 0;
+        check.require(
+            self.prox_logp_method == Proximal::Recompute || older || self.correct_kept_mass,
+            "prox_logp_method",
+            written(self.prox_logp_method),
+            "recompute where max_staleness is 0 or 1 and positive_replay is 0: only what is older lies between sampler and \
+             policy",
+        )
+    }
+}
