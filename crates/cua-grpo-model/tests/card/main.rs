@@ -186,6 +186,20 @@ fn the_engine_and_scoring_agree_over_turns() {
     });
 }
 
+#[test]
+fn a_conversation_that_is_cut_back_goes_on_as_it_is_trained() {
+    let (host, what) = small();
+    everywhere(|device| {
+        let Apart { mean, largest, tokens } = sampled::cut_back(&on(device, &host), &what);
+        let bound = bound(device);
+        println!("{tokens} tokens: mean {mean:.2e}, largest {largest:.2e}");
+        assert!(
+            tokens > 20 && mean < bound && largest < 10.0 * bound,
+            "on {device:?}: {tokens} tokens, mean {mean:.2e}, largest {largest:.2e}; expected less than {bound}"
+        );
+    });
+}
+
 /// A conversation that is admitted while others draw changes nothing for them; who is released early has what was drawn.
 #[test]
 fn conversations_come_and_go_at_any_token() {

@@ -64,6 +64,35 @@ pub fn turns(model: &Qwen3Vl, what: &Workload, turns: &[&[u64]]) -> Apart {
     apart(model, what, &rows)
 }
 
+/// Turns of two conversations. The second is cut back between its turns: its context goes on in a row of its own, which
+/// repeats a reply as what was sampled.
+pub fn cut_back(model: &Qwen3Vl, what: &Workload) -> Apart {
+    let mut generator = generator(model, what);
+    let mut rows = vec![Row::new(TEMPERATURE); 3];
+    (0..2).for_each(|session| generator.open(session));
+    let first: Vec<Request> = (0..2).map(|session| request(what, session, 0)).collect();
+    let replies = generator.generate(&first).unwrap();
+    for (row, (request, reply)) in rows.iter_mut().zip(first.iter().zip(&replies)) {
+        row.push_prompt(&request.prompt);
+        row.push_completion(reply).unwrap();
+    }
+    generator.forget(1);
+    let mut whole = Prompt::new(what.tokens(12, 40)).with_images(vec![what.image.clone()]);
+    whole.push_sampled(&replies[1].tokens);
+    whole.push(&request(what, 1, 1).prompt);
+    let anew = Request {
+        prompt: whole,
+        ..request(what, 1, 1)
+    };
+    let second = [request(what, 0, 1), anew];
+    let replies = generator.generate(&second).unwrap();
+    for (row, (request, reply)) in [0, 2].into_iter().zip(second.iter().zip(&replies)) {
+        rows[row].push_prompt(&request.prompt);
+        rows[row].push_completion(reply).unwrap();
+    }
+    apart(model, what, &rows)
+}
+
 /// Scores what was sampled in `rows` again.
 pub fn apart(model: &Qwen3Vl, what: &Workload, rows: &[Row]) -> Apart {
     let (mut sum, mut tokens, mut largest) = (0.0, 0, 0.0f32);
