@@ -13,17 +13,9 @@ pub fn run() -> Outcome {
     check(&set_up()?)
 }
 
-/// The check as a part of the whole: a machine without the registry passes it over with a line, unless
-/// `KERNEL_CHECK=required` says that it is the one that has to find out.
+/// The check as a part of the whole, see [`fetched::in_ci`].
 pub fn in_ci() -> Outcome {
-    match set_up() {
-        Ok(library) => check(&library),
-        Err(reason) if std::env::var("KERNEL_CHECK").as_deref() != Ok("required") => {
-            eprintln!("ci: SKIPPED kernels: {reason}");
-            Ok(())
-        }
-        Err(reason) => Err(reason),
-    }
+    fetched::in_ci("kernels", "KERNEL_CHECK", set_up(), |library| check(&library))
 }
 
 fn set_up() -> Result<PathBuf, String> {

@@ -44,17 +44,9 @@ pub fn run(arguments: &[String]) -> Outcome {
     check(&set_up()?)
 }
 
-/// The check as a part of the whole: a machine without the registries passes it over with a line, unless
-/// `SDK_CHECK=required` says that it is the one that has to find out.
+/// The check as a part of the whole, see [`fetched::in_ci`].
 pub fn in_ci() -> Outcome {
-    match set_up() {
-        Ok(languages) => check(&languages),
-        Err(reason) if std::env::var("SDK_CHECK").as_deref() != Ok("required") => {
-            eprintln!("ci: SKIPPED sdk-check: {reason}");
-            Ok(())
-        }
-        Err(reason) => Err(reason),
-    }
+    fetched::in_ci("sdk-check", "SDK_CHECK", set_up(), |languages| check(&languages))
 }
 
 fn set_up() -> Result<Vec<Language>, String> {

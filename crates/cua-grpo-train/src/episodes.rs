@@ -108,8 +108,9 @@ pub struct TurnRecord {
     pub row: usize,
 }
 
+/// Whether a turn stands in the first row of its episode, which is not written: files from before there were more have none.
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
-fn is_first(row: &usize) -> bool {
+pub(crate) fn is_first(row: &usize) -> bool {
     *row == 0
 }
 

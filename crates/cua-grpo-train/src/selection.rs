@@ -118,8 +118,12 @@ impl<'a> Selection<'a> {
         self.entering.as_ref().is_none_or(|entering| entering[row][token])
     }
 
-    /// The row in a message.
-    pub(crate) fn name(&self, row: usize) -> String {
+    /// The rows in a message.
+    pub(crate) fn names(&self, rows: &[usize]) -> Vec<String> {
+        rows.iter().map(|&row| self.name(row)).collect()
+    }
+
+    fn name(&self, row: usize) -> String {
         let (episode, number) = self.places[row];
         let (task, episode) = self.episodes[episode];
         let later = if number > 0 {

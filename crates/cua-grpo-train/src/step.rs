@@ -181,7 +181,7 @@ impl<'a> Updates<'a> {
             let sum = "each row's gradient is finite, their sum is not";
             return Ok(Update::Skipped(sum.to_owned()));
         }
-        let names: Vec<String> = bad.iter().map(|&row| self.selection.name(row)).collect();
+        let names = self.selection.names(&bad);
         if 2 * bad.len() > members.len() {
             return Ok(Update::Skipped(named(&names)));
         }
@@ -194,9 +194,7 @@ impl<'a> Updates<'a> {
         }
         Ok(match self.update(learner, learning_rate, &left)? {
             Ok(()) => Update::Made,
-            Err(bad) => Update::Skipped(named(
-                &bad.iter().map(|&row| self.selection.name(row)).collect::<Vec<_>>(),
-            )),
+            Err(bad) => Update::Skipped(named(&self.selection.names(&bad))),
         })
     }
 

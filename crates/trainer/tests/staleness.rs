@@ -4,10 +4,10 @@
 
 mod common;
 
-use common::runs::{order, refused, succeed};
+use common::runs::{order, refused, steps, succeed};
 use common::{command, trainer};
 use cua_grpo_train::checkpoint::{TrainingState, read_state};
-use cua_grpo_train::metrics::{Line, TrainEvent, read_metrics};
+
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -25,16 +25,6 @@ const SMALL: &[&str] = &[
 ];
 /// Played beside training; flat groups are trained on as well.
 const BESIDE: &[&str] = &["--set=lockstep=false", "--set=max_staleness=2", "--set=min_group_std=0"];
-
-fn steps(run: &Path) -> Vec<TrainEvent> {
-    let lines = read_metrics(run).unwrap().into_iter();
-    lines
-        .filter_map(|line| match line {
-            Line::Train(event) => Some(event),
-            Line::Eval(_) => None,
-        })
-        .collect()
-}
 
 fn state(run: &Path, step: usize) -> TrainingState {
     read_state(&run.join(format!("checkpoints/checkpoint-{step}"))).unwrap()

@@ -5,8 +5,8 @@
 
 mod common;
 
-use common::runs::{adapter, lines, log, succeed};
-use cua_grpo_train::metrics::{Line, TrainEvent, read_metrics};
+use common::runs::{adapter, lines, log, steps, succeed};
+use cua_grpo_train::metrics::TrainEvent;
 use std::path::Path;
 
 /// Small enough for a test; a policy that is drawn at this temperature seldom reports before its turns are over.
@@ -28,16 +28,6 @@ const SMALL: &[&str] = &[
 
 fn with<'a>(rest: &[&'a str]) -> Vec<&'a str> {
     SMALL.iter().copied().chain(rest.iter().copied()).collect()
-}
-
-fn steps(run: &Path) -> Vec<TrainEvent> {
-    let lines = read_metrics(run).unwrap().into_iter();
-    lines
-        .filter_map(|line| match line {
-            Line::Train(event) => Some(event),
-            Line::Eval(_) => None,
-        })
-        .collect()
 }
 
 /// Sampling and training agree, as they do where contexts are whole.

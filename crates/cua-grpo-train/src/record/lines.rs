@@ -123,13 +123,8 @@ pub(super) struct TurnLine {
     pub reply: String,
     pub action: ActionRecord,
     /// Number of the row in which its tokens stand.
-    #[serde(default, skip_serializing_if = "is_first")]
+    #[serde(default, skip_serializing_if = "crate::episodes::is_first")]
     pub row: usize,
     pub tokens: Range<usize>,
     pub stop: StopReason,
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
-fn is_first(row: &usize) -> bool {
-    *row == 0
 }

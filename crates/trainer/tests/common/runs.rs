@@ -1,7 +1,7 @@
 //! Small runs through the real binary, and what their folders hold.
 
 use super::trainer;
-use cua_grpo_train::metrics::{Line, deterministic, read_metrics};
+use cua_grpo_train::metrics::{Line, TrainEvent, deterministic, read_metrics};
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
@@ -19,6 +19,17 @@ pub const SMALL: &[&str] = &[
     "--set=save_episodes=1",
     "--set=templates=[wifi, bluetooth]",
 ];
+
+/// The steps of a run, from its `metrics.jsonl`.
+pub fn steps(run: &Path) -> Vec<TrainEvent> {
+    let lines = read_metrics(run).unwrap().into_iter();
+    lines
+        .filter_map(|line| match line {
+            Line::Train(event) => Some(event),
+            Line::Eval(_) => None,
+        })
+        .collect()
+}
 
 /// What it said.
 pub fn text(output: &Output) -> String {

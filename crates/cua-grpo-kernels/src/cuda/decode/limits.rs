@@ -62,8 +62,7 @@ pub(super) fn wide_bytes(rows: usize) -> usize {
 }
 
 /// Whether maps that read the same input of `width` columns can be multiplied with `rows` rows by the wide four-bit
-/// product
-/// on `card`.
+/// product on `card`.
 pub(super) fn suits_wide(card: &Capability, maps: &[DecodeLinear], width: usize, rows: usize) -> bool {
     let fits = |map: &DecodeLinear| map.is_four_bits() && map.shape()[0].is_multiple_of(16) && map.shape()[1] == width;
     let room = wide_bytes(rows.min(FOUR_BIT_ROWS)) <= card.shared[0];
