@@ -125,11 +125,15 @@ impl Patience {
     }
 
     /// Waits until the service has taken no request of any kind for `budget`, and says how long it has been.
+    ///
+    /// A request must have been refused during this wait: where nobody has asked since an outage, nothing says that it
+    /// goes on.
     pub async fn exhausted(&self, budget: Duration) -> Duration {
+        let begun = Instant::now();
         loop {
             let now = Instant::now();
             let refused = self.state().refused[Queue::Asking as usize];
-            let refused = refused.filter(|refused| now - refused.last < STALE);
+            let refused = refused.filter(|refused| refused.last >= begun && now - refused.last < STALE);
             if let Some(waited) = refused.map(|refused| now - refused.since)
                 && waited > budget
             {
@@ -250,5 +254,28 @@ mod tests {
         waiting.next(&policy, busy()).unwrap();
         drop(waiting);
         assert_eq!(patience.now(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn refusals_from_before_a_wait_do_not_end_it() {
+        let (patience, budget) = (Patience::default(), Duration::from_secs(10));
+        patience.refused(Queue::Asking, Instant::now());
+        tokio::time::advance(Duration::from_secs(60)).await;
+        let minute = Duration::from_secs(60);
+        let wait = tokio::time::timeout(minute, patience.exhausted(budget)).await;
+        assert!(wait.is_err(), "nobody has asked since: {wait:?}");
+        let again = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            patience.refused(Queue::Asking, Instant::now());
+            std::future::pending::<()>().await
+        };
+        let told = tokio::select! {
+            waited = patience.exhausted(budget) => waited,
+            () = again => unreachable!(),
+        };
+        assert!(
+            told > 2 * minute,
+            "the outage goes on since its first refusal: {told:?}"
+        );
     }
 }

@@ -105,9 +105,9 @@ pub trait Configuration: Serialize + DeserializeOwned + Default + Clone + Partia
     /// Checks combinations of values, each of which is within the bounds of its key. `origin` tells where the value of a key came from.
     fn validate(&self, origin: &dyn Fn(&str) -> String) -> Result<(), ConfigError>;
 
-    /// Checks that no value is set that can do nothing. Runs of older versions may have saved such values: what is from a
-    /// saved configuration is let be.
-    fn idle(&self, _origin: &dyn Fn(&str) -> Origin) -> Result<(), ConfigError> {
+    /// Checks that no value is set that can do nothing. Runs of older versions may have saved such values: keys whose value
+    /// is `saved` are let be.
+    fn idle(&self, _origin: &dyn Fn(&str) -> Origin, _saved: &dyn Fn(&str) -> bool) -> Result<(), ConfigError> {
         Ok(())
     }
 }

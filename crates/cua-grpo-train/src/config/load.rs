@@ -109,12 +109,10 @@ pub fn resolve_over<C: Configuration>(
     let config: C = figment.extract().map_err(merged)?;
     let resolved = Resolved { config, origins };
     resolved.config.validate(&|key| resolved.origin(key).to_string())?;
-    let idle = resolved.config.idle(&|key| resolved.origin(key));
-    let old = |key: &str| sources.saved && resolved.origin(key).kind <= OriginKind::File;
-    match idle {
-        Err(ConfigError::Value { ref key, .. }) if old(key) => Ok(resolved),
-        idle => idle.map(|()| resolved),
-    }
+    let origin = |key: &str| resolved.origin(key);
+    let saved = |key: &str| sources.saved && resolved.origin(key).kind <= OriginKind::File;
+    resolved.config.idle(&origin, &saved)?;
+    Ok(resolved)
 }
 
 /// The keys that fall back to their defaults, see [`Configuration::REPLACES`]; nobody has set them any more.

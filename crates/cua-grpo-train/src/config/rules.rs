@@ -28,7 +28,7 @@ impl Configuration for TrainConfig {
     }
 
     fn validate(&self, origin: &dyn Fn(&str) -> String) -> Result<(), ConfigError> {
-        let check = Checker { origin };
+        let check = Checker::new(origin);
         let group = self.batch_size * self.num_rollouts * self.gradient_accumulation_steps;
         check.require(
             group <= MOST_EPISODES,
@@ -91,8 +91,8 @@ impl Configuration for TrainConfig {
         )
     }
 
-    fn idle(&self, origin: &dyn Fn(&str) -> Origin) -> Result<(), ConfigError> {
+    fn idle(&self, origin: &dyn Fn(&str) -> Origin, saved: &dyn Fn(&str) -> bool) -> Result<(), ConfigError> {
         let name = |key: &str| origin(key).to_string();
-        self.check_idle(&Checker { origin: &name }, &|key| origin(key).kind)
+        self.check_idle(&Checker::new(&name).sparing(saved), &|key| origin(key).kind)
     }
 }

@@ -183,7 +183,7 @@ impl Configuration for SftConfig {
     }
 
     fn validate(&self, origin: &dyn Fn(&str) -> String) -> Result<(), ConfigError> {
-        let check = Checker { origin };
+        let check = Checker::new(origin);
         let (heads, kv_heads) = (self.text_num_attention_heads, self.text_num_key_value_heads);
         let whole = heads.is_multiple_of(kv_heads);
         check.require(

@@ -2,13 +2,27 @@
 
 use super::ConfigError;
 
-/// Checks values; `origin` tells where the value of a key came from.
+/// Checks values.
 pub(super) struct Checker<'a> {
-    pub(super) origin: &'a dyn Fn(&str) -> String,
+    /// Where the value of a key came from.
+    origin: &'a dyn Fn(&str) -> String,
+    /// Keys whose values are let be.
+    spared: &'a dyn Fn(&str) -> bool,
 }
 
-impl Checker<'_> {
-    /// An error unless `holds`.
+impl<'a> Checker<'a> {
+    /// Checks every key; `origin` tells where the value of a key came from.
+    pub(super) fn new(origin: &'a dyn Fn(&str) -> String) -> Self {
+        let spared = &|_: &str| false;
+        Self { origin, spared }
+    }
+
+    /// Lets the values of keys be for which `spared` holds.
+    pub(super) fn sparing(self, spared: &'a dyn Fn(&str) -> bool) -> Self {
+        Self { spared, ..self }
+    }
+
+    /// An error unless `holds`, or `key` is spared.
     pub(super) fn require(
         &self,
         holds: bool,
@@ -16,7 +30,7 @@ impl Checker<'_> {
         value: impl ToString,
         expected: &str,
     ) -> Result<(), ConfigError> {
-        if holds {
+        if holds || (self.spared)(key) {
             return Ok(());
         }
         Err(ConfigError::Value {

@@ -133,7 +133,6 @@ async fn what_an_evaluation_loses_is_played_once_more_and_the_run_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "on a busy machine the run gives up after the outage: Patience::exhausted counts refusals from before its wait began"]
 async fn an_evaluation_without_a_service_is_named_after_its_checkpoint_and_the_run_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     // A request takes longer than it takes to see here what has been written.

@@ -74,6 +74,9 @@ fn what_can_do_nothing_is_let_be_where_a_run_saved_it() {
         let text = message(result);
         assert!(text.contains("`clip_epsilon`") && text.contains("sapo"), "{text}");
     }
+    // What the run saved does not hide what is set in vain beside it.
+    let beside = read(old, true, &["min_group_std=0", "max_refills=2"]);
+    assert!(message(beside).contains("`max_refills`"));
     // What a run saves has every key, those too that say what is so anyway.
     let config = with("", &[], &["importance_sampling_mode=token_truncate", "loss_type=vespo"]).unwrap();
     let text = to_yaml(&config).unwrap();
