@@ -205,7 +205,6 @@ impl<B: Backend, C: CheckpointStrategy> Op<Autodiff<B, C>> {
                 a: input(a),
                 b: input(b),
             },
-            #[cfg(feature = "cuda")]
             Self::TokenScores {
                 hidden,
                 weight,
@@ -214,7 +213,7 @@ impl<B: Backend, C: CheckpointStrategy> Op<Autodiff<B, C>> {
                 chunk_rows,
             } => Op::TokenScores {
                 hidden: input(hidden),
-                weight: plain(weight),
+                weight: input(weight),
                 targets,
                 temperature,
                 chunk_rows,

@@ -26,6 +26,8 @@ pub mod ops;
 mod quantise;
 mod rotary;
 mod route;
+mod sequence;
+mod softmax;
 mod weight;
 
 pub use activation::{gelu_erf, gelu_tanh, swiglu};
@@ -41,6 +43,8 @@ pub use offload::Kept;
 pub use quantise::{NESTED_BLOCK, Scales, dequantise_scales, dynamic_map, mean, quantise, quantise_scales};
 pub use rotary::{rms_norm_rotate, rotate};
 pub use route::{compute, compute_dtype};
+pub use sequence::{KeyValues, attention_cached};
+pub use softmax::Softmax;
 pub use weight::{BLOCK, CODE, LinearGradients, Lora, Nf4, Nf4Error, Weight};
 
 /// The bodies in plain tensor operations: what every backend can run, and what tests compare with.

@@ -97,12 +97,7 @@ pub fn head(x: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
     if let Some(output) = crate::cuda::route::logits(&x, &weight) {
         return output;
     }
-    if x.dtype() == weight.dtype() {
-        // The plain product shares few rows of input among all threads.
-        x.matmul(weight.transpose())
-    } else {
-        linear(x, &weight.into(), None, None)
-    }
+    linear(x, &weight.into(), None, None)
 }
 
 /// The same in plain tensor operations.

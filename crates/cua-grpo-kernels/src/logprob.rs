@@ -1,6 +1,8 @@
 //! Final head, log-probs of given tokens and entropies, in chunks: the logits of a long batch are never held at once.
 
 use crate::linear::head;
+use crate::ops::Op;
+use crate::route::{is_fused, is_fused_weight};
 use burn::tensor::{Int, Tensor, activation};
 
 /// Scores of given tokens.
@@ -28,7 +30,23 @@ pub fn token_scores(
         let [logprobs, entropies] = scores;
         return TokenScores { logprobs, entropies };
     }
-    reference(hidden, weight, targets, temperature, chunk_rows, false)
+    let rows = hidden.dims()[0];
+    if rows == 0 || !is_fused(&hidden) || !is_fused_weight(&weight.clone().into()) {
+        return reference(hidden, weight, targets, temperature, chunk_rows, false);
+    }
+    let scores: Tensor<2> = Op::TokenScores {
+        hidden: hidden.into_dispatch(),
+        weight: weight.into_dispatch(),
+        targets: targets.into_dispatch(),
+        temperature: f64::from(temperature),
+        chunk_rows,
+    }
+    .run();
+    let row = |number: usize| scores.clone().narrow(0, number, 1).reshape([rows]);
+    TokenScores {
+        logprobs: row(0),
+        entropies: row(1).without_autodiff(),
+    }
 }
 
 /// As [`token_scores`], with a gradient of the entropies too. It takes plain tensor operations on every device, and keeps

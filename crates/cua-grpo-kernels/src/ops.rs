@@ -161,9 +161,8 @@ pub enum Op<B: Backend> {
     /// Product of the last two axes of `[batch, heads, m, k]` and `[batch, heads, k, n]` in f32
     #[cfg(feature = "cuda")]
     Matmul { a: FloatTensor<B>, b: FloatTensor<B> },
-    /// [`crate::token_scores`], as log-probs and entropies `[2, rows]` in f32; a gradient flows from the log-probs to
-    /// `hidden`
-    #[cfg(feature = "cuda")]
+    /// [`crate::token_scores`], as log-probs and entropies `[2, rows]` in f32; a gradient flows from the log-probs alone, on
+    /// a card to `hidden` alone
     TokenScores {
         hidden: FloatTensor<B>,
         weight: FloatTensor<B>,

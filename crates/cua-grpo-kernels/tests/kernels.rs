@@ -3,7 +3,7 @@
 
 mod common;
 
-use burn::tensor::Tensor;
+use burn::tensor::{Int, Tensor};
 use common::*;
 use cua_grpo_kernels as fused;
 use cua_grpo_kernels::{Mask, reference};
@@ -255,7 +255,16 @@ fn a_row_does_not_depend_on_its_batch() {
 fn a_row_of_a_linear_map_does_not_depend_on_the_rows_beside_it() {
     const MANY: usize = 200;
     let mut numbers = Numbers(11);
-    for (width, depth, rank) in [(128, 128, 16), (256, 128, 8), (33, 70, 4), (16, 512, 16), (3, 5, 2)] {
+    for (width, depth, rank) in [
+        (128, 128, 16),
+        (256, 128, 8),
+        (2050, 96, 4),
+        (33, 70, 4),
+        (16, 512, 16),
+        (16, 1300, 16),
+        (300, 1300, 8),
+        (3, 5, 2),
+    ] {
         let x = numbers.tensor::<2>([MANY, depth], &plain());
         let weight = numbers.tensor::<2>([width, depth], &plain()).into();
         let bias = numbers.tensor::<1>([width], &plain());
@@ -309,4 +318,33 @@ fn gradients_repeat_bitwise() {
     let norm = |[x, w]: [Tensor<2>; 2]| fused::rms_norm(x, w.flatten(0, 1), 1e-6);
     let first = run(&[x.clone(), w.clone()], [true; 2], 3, &norm);
     assert_eq!(run(&[x, w], [true; 2], 3, &norm), first);
+}
+
+#[test]
+fn token_scores_follow_from_the_distributions() {
+    let targets = || Tensor::<1, Int>::from_ints([0, 6, 3, 3, 1, 69, 12], &plain());
+    for (temperature, chunk_rows) in [(1.0, 3), (0.7, 64)] {
+        let mut numbers = Numbers(12);
+        let inputs = [
+            numbers.tensor::<2>([7, 40], &plain()),
+            numbers.tensor([70, 40], &plain()),
+        ];
+        compare(
+            &format!("log-probs at {temperature}"),
+            inputs.clone(),
+            &|[x, w]| {
+                fused::token_scores(x, w, targets(), temperature, chunk_rows)
+                    .logprobs
+                    .unsqueeze_dim(1)
+            },
+            &|[x, w]| {
+                let scores = fused::token_scores_with_entropy(x, w, targets(), temperature, chunk_rows);
+                scores.logprobs.unsqueeze_dim(1)
+            },
+        );
+        let [x, w] = inputs;
+        let got = fused::token_scores(x.clone(), w.clone(), targets(), temperature, chunk_rows);
+        let want = fused::token_scores_with_entropy(x, w, targets(), temperature, chunk_rows);
+        close("entropies", &values(got.entropies), &values(want.entropies), 1e-5);
+    }
 }

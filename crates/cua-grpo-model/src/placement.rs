@@ -6,7 +6,7 @@
 //! | training of adapters | the whole graph is kept | by blocks, which are computed again ([`by_blocks`]) |
 //! | rows of a batch | padded to the longest | one after the other in bf16 ([`Qwen3Vl::packs_rows`]) |
 //! | projections of one input | apart | side by side in memory, multiplied as one |
-//! | decoding | layer by layer | by a graph, for what the graph computes; else layer by layer ([`Decoding`]) |
+//! | decoding | layer by layer, a cache for each conversation | by a graph, for what the graph computes; else layer by layer ([`Decoding`]) |
 //!
 //! What a kernel does on a device is the business of `cua-grpo-kernels`, not of this file.
 
@@ -171,8 +171,10 @@ impl Qwen3Vl {
 /// What decodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decoding {
-    /// Layer by layer, on any device.
+    /// Layer by layer, on any device, over one cache for all.
     Layers,
+    /// Layer by layer on the CPU, over a cache for each conversation.
+    Conversations,
     /// The graph of a card, which draws tokens there.
     Graph,
 }
@@ -186,6 +188,8 @@ impl Decoding {
         let format = model.language_model.embed_tokens.dtype();
         if plain && is_card(&device) && graph_takes(&model.config.text, format) && graph_runs(&device) {
             Self::Graph
+        } else if !is_card(&device) {
+            Self::Conversations
         } else {
             Self::Layers
         }

@@ -66,7 +66,7 @@ fn episodes_are_played_beside_training_and_never_get_too_old() {
         events.iter().any(|event| event.staleness_max > 0),
         "some episodes are of an older policy"
     );
-    assert!(events[0].staleness_max == 0 && events[0].sampler_gap_max.unwrap() < 1e-3);
+    assert!(events[0].staleness_max == 0 && events[0].sampler_gap_max == Some(0.0));
     assert_eq!(done(&state(&run, 4)), 8);
 
     refused(
@@ -112,6 +112,37 @@ fn a_run_that_dies_midway_goes_on_and_trains_on_every_task_once() {
     assert_eq!(state(&run, 6).task_cursor, 6, "nothing is left behind at the end");
     let episodes: usize = steps(&run).iter().map(|event| event.episodes).sum();
     assert_eq!(episodes, 24);
+}
+
+#[test]
+fn without_lockstep_a_run_learns_the_same_to_the_last_bit() {
+    let rest = [
+        "--max-steps=2",
+        "--batch-size=2",
+        "--set=eval_steps=0",
+        "--set=min_group_std=0",
+    ];
+    let learnt = |places: &str, lockstep: &str| {
+        let home = tempfile::tempdir().unwrap();
+        succeed(home.path(), &[SMALL, &rest, &[places, lockstep]].concat());
+        let run = home.path().join("run");
+        let figures = steps(&run).into_iter().map(|event| {
+            assert_eq!((event.sampler_gap, event.sampler_gap_max), (Some(0.0), Some(0.0)));
+            assert_eq!(event.mismatch_kl, Some(0.0));
+            (event.loss, event.kl, event.grad_norm, event.reward_mean)
+        });
+        let figures: Vec<_> = figures.collect();
+        (
+            figures,
+            std::fs::read(run.join("final/adapter_model.safetensors")).unwrap(),
+        )
+    };
+    let (figures, adapter) = learnt("--set=concurrency=8", "--set=lockstep=true");
+    for places in ["--set=concurrency=8", "--set=concurrency=3"] {
+        let (others, other) = learnt(places, "--set=lockstep=false");
+        assert_eq!(others, figures, "{places}");
+        assert!(other == adapter, "{places}: the adapters differ");
+    }
 }
 
 #[test]

@@ -3,6 +3,9 @@
 //! One piece of work is a key-value head of a row of the batch. The forward pass keeps `log sum exp` of each row of
 //! scores, from which the backward pass has the weights `P` in one pass (as FlashAttention 2, Dao 2023, does):
 //! `dV = P^T dO`, `dP = dO V^T`, `dS = P * (dP - rowsum(dO * O))`, `dQ = dS K / sqrt d`, `dK = dS^T Q / sqrt d`.
+//!
+//! What a query gives follows from the query and from the keys and values that it sees, to the last bit: neither other
+//! queries nor keys that are hidden change it. So a token has in a decoder what it has in training.
 
 use super::buffer::{Fresh, Heads, each, time_major};
 use super::gemm::{Matrix, gemm};
@@ -12,6 +15,12 @@ use rayon::prelude::*;
 
 /// Queries of one block.
 const BLOCK: usize = 64;
+
+/// Values are summed in pieces of so many columns: a longer sum is split by `gemm` at places that depend on its length.
+const COLUMNS: usize = 256;
+
+/// The shortest sum that `gemm` has no routine of its own for.
+const FEWEST: usize = 3;
 
 /// What the backward pass reads.
 #[derive(Debug, Clone)]
@@ -25,35 +34,76 @@ pub(crate) struct Saved {
     causal: bool,
 }
 
+/// Which keys the queries of a head see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sees {
+    /// All of them.
+    All,
+    /// Query `i` sees so many keys, and `i + 1` more.
+    UpToItself(usize),
+}
+
+impl Sees {
+    fn of(causal: bool) -> Self {
+        if causal { Self::UpToItself(0) } else { Self::All }
+    }
+}
+
 /// A block of queries and the keys that it may see.
 struct Block {
     start: usize,
     rows: usize,
     columns: usize,
-    causal: bool,
+    sees: Sees,
 }
 
 impl Block {
     /// The blocks of `time` queries over `columns` keys.
-    fn all(time: usize, columns: usize, causal: bool) -> impl Iterator<Item = Self> {
+    fn all(time: usize, columns: usize, sees: Sees) -> impl Iterator<Item = Self> {
         (0..time).step_by(BLOCK).map(move |start| {
             let rows = BLOCK.min(time - start);
             Self {
                 start,
                 rows,
-                columns: if causal { start + rows } else { columns },
-                causal,
+                columns: match sees {
+                    Sees::All => columns,
+                    Sees::UpToItself(before) => before + start + rows,
+                },
+                sees,
             }
         })
     }
 
     /// How many keys query 0 of the block sees, and how many more each following one.
     fn visible(&self) -> (usize, usize) {
-        if self.causal {
-            (self.start + 1, 1)
-        } else {
-            (self.columns, 0)
+        match self.sees {
+            Sees::All => (self.columns, 0),
+            Sees::UpToItself(before) => (before + self.start + 1, 1),
         }
+    }
+}
+
+/// The rows of one head, `stride` apart.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Head<'a> {
+    pub(super) data: &'a [f32],
+    pub(super) stride: usize,
+    pub(super) dim: usize,
+}
+
+impl<'a> Head<'a> {
+    fn of(heads: &'a Heads, row: usize, number: usize) -> Self {
+        Self {
+            data: heads.from(row, number),
+            stride: heads.strides[2],
+            dim: heads.sizes[3],
+        }
+    }
+
+    /// Rows `start..start + count`.
+    fn rows(self, start: usize, count: usize) -> Matrix<'a> {
+        let from = self.data.get(start * self.stride..).unwrap_or_default();
+        Matrix::new(from, count, self.dim, self.stride)
     }
 }
 
@@ -114,15 +164,34 @@ simd! {
     }
 }
 
-/// Rows `start..start + count` of a head.
-fn rows<'a>(head: &'a Heads, row: usize, number: usize, start: usize, count: usize) -> Matrix<'a> {
-    let stride = head.strides[2];
-    let from = head.from(row, number).get(start * stride..).unwrap_or_default();
-    Matrix::new(from, count, head.sizes[3], stride)
+/// `out = weights values`, of `rows` rows of weights.
+fn weigh(out: &mut [f32], weights: &[f32], [rows, columns]: [usize; 2], values: Head<'_>) {
+    let dim = values.dim;
+    for start in (0..columns).step_by(COLUMNS) {
+        let count = COLUMNS.min(columns - start);
+        let weights = &weights[start..];
+        if count >= FEWEST {
+            let weights = Matrix::new(weights, rows, count, columns);
+            gemm(out, start > 0, 1.0, weights, values.rows(start, count));
+            continue;
+        }
+        // Columns of zeros besides.
+        let mut few = vec![0.0f32; FEWEST * (rows + dim)];
+        let (few_weights, few_values) = few.split_at_mut(FEWEST * rows);
+        for (few, row) in few_weights.chunks_exact_mut(FEWEST).zip(weights.chunks(columns)) {
+            few[..count].copy_from_slice(&row[..count]);
+        }
+        for (number, few) in few_values.chunks_exact_mut(dim).take(count).enumerate() {
+            let from = (start + number) * values.stride;
+            few.copy_from_slice(&values.data[from..from + dim]);
+        }
+        let weights = Matrix::new(few_weights, rows, FEWEST, FEWEST);
+        gemm(out, start > 0, 1.0, weights, Matrix::new(few_values, FEWEST, dim, dim));
+    }
 }
 
 /// Copies `[time, dim]` of one head into `[time, heads, dim]`.
-fn place(all: &mut [f32], head: &[f32], number: usize, heads: usize, dim: usize) {
+pub(super) fn place(all: &mut [f32], head: &[f32], number: usize, heads: usize, dim: usize) {
     for (all, head) in all.chunks_exact_mut(heads * dim).zip(head.chunks_exact(dim)) {
         all[number * dim..(number + 1) * dim].copy_from_slice(head);
     }
@@ -136,6 +205,8 @@ fn scale(dim: usize) -> f32 {
 pub(crate) fn attention(q: FlexTensor, k: FlexTensor, v: FlexTensor, causal: bool) -> (FlexTensor, Saved) {
     let (q, k, v) = (Heads::new(q), Heads::new(k), Heads::new(v));
     let shape @ [batch, heads, time, dim] = q.sizes;
+    let [_, kv_heads, columns, _] = k.sizes;
+    let group = heads / kv_heads.max(1);
     let mut out = Fresh::new(batch * heads * time * dim);
     let mut lse = vec![0.0f32; batch * heads * time];
     let pieces = out
@@ -145,7 +216,10 @@ pub(crate) fn attention(q: FlexTensor, k: FlexTensor, v: FlexTensor, causal: boo
         let done: Vec<Vec<f32>> = lse
             .par_chunks_mut(time.max(1))
             .enumerate()
-            .map(|(head, lse)| forward_head(&q, &k, &v, (row, head), causal, lse))
+            .map(|(head, lse)| {
+                let kv = [&k, &v].map(|all| Head::of(all, row, head / group));
+                forward_head(Head::of(&q, row, head), kv, columns, Sees::of(causal), lse)
+            })
             .collect();
         for (head, done) in done.iter().enumerate() {
             place(out, done, head, heads, dim);
@@ -163,48 +237,44 @@ pub(crate) fn attention(q: FlexTensor, k: FlexTensor, v: FlexTensor, causal: boo
     (out, saved)
 }
 
-/// One query head: its output `[time, dim]`.
-fn forward_head(
-    q: &Heads,
-    k: &Heads,
-    v: &Heads,
-    (row, head): (usize, usize),
-    causal: bool,
+/// One query head of `lse.len()` queries over `columns` keys: its output `[time, dim]`, and `log sum exp` of its scores.
+pub(super) fn forward_head(
+    q: Head<'_>,
+    [k, v]: [Head<'_>; 2],
+    columns: usize,
+    sees: Sees,
     lse: &mut [f32],
 ) -> Vec<f32> {
-    let [_, heads, time, dim] = q.sizes;
-    let [_, kv_heads, columns, _] = k.sizes;
-    let kv = head / (heads / kv_heads);
-    let mut out = vec![0.0f32; time * dim];
-    let mut scores = vec![0.0f32; BLOCK.min(time) * columns];
+    let (time, dim) = (lse.len(), q.dim);
+    // A single query is computed with a row of zeros behind it: `gemm` has a routine of its own for a single row.
+    let widest = BLOCK.min(time).max(2);
+    let mut out = vec![0.0f32; (time + 1) * dim];
+    let mut scores = vec![0.0f32; widest * columns];
     let mut inverse = [0.0f32; BLOCK];
-    for block in Block::all(time, columns, causal) {
+    for block in Block::all(time, columns, sees) {
         let Block {
             start,
             rows: count,
             columns,
             ..
         } = block;
-        let scores = &mut scores[..count * columns];
-        let keys = rows(k, row, kv, 0, columns).transpose();
-        gemm(scores, false, scale(dim), rows(q, row, head, start, count), keys);
-        soften(
-            scores,
-            columns,
-            block.visible(),
-            &mut inverse[..count],
-            &mut lse[start..start + count],
-        );
-        let out = &mut out[start * dim..(start + count) * dim];
+        let seen = &mut scores[..count * columns];
         gemm(
-            out,
+            seen,
             false,
-            1.0,
-            Matrix::new(scores, count, columns, columns),
-            rows(v, row, kv, 0, columns),
+            scale(dim),
+            q.rows(start, count),
+            k.rows(0, columns).transpose(),
         );
-        scale_rows(out, dim, &inverse[..count]);
+        let lse = &mut lse[start..start + count];
+        soften(seen, columns, block.visible(), &mut inverse[..count], lse);
+        let rows = count.max(2);
+        let out = &mut out[start * dim..(start + rows) * dim];
+        scores[count * columns..rows * columns].fill(0.0);
+        weigh(out, &scores[..rows * columns], [rows, columns], v);
+        scale_rows(&mut out[..count * dim], dim, &inverse[..count]);
     }
+    out.truncate(time * dim);
     out
 }
 
@@ -281,7 +351,7 @@ fn backward_head(grad: &Heads, saved: &Saved, row: usize, kv: usize) -> HeadGrad
             out.from(row, head),
             out.strides[2],
         );
-        for block in Block::all(time, columns, *causal) {
+        for block in Block::all(time, columns, Sees::of(*causal)) {
             let Block {
                 start,
                 rows: count,
@@ -289,8 +359,8 @@ fn backward_head(grad: &Heads, saved: &Saved, row: usize, kv: usize) -> HeadGrad
                 ..
             } = block;
             let (p, d_s) = (&mut scores[..count * columns], &mut d_weights[..count * columns]);
-            let (queries, d_out) = (rows(q, row, head, start, count), rows(grad, row, head, start, count));
-            let (keys, values) = (rows(k, row, kv, 0, columns), rows(v, row, kv, 0, columns));
+            let [queries, d_out] = [q, grad].map(|all| Head::of(all, row, head).rows(start, count));
+            let [keys, values] = [k, v].map(|all| Head::of(all, row, kv).rows(0, columns));
             gemm(p, false, scale(dim), queries, keys.transpose());
             gemm(d_s, false, 1.0, d_out, values.transpose());
             let range = start..start + count;

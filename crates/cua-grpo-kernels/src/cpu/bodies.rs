@@ -1,6 +1,6 @@
 //! The operations on the CPU backend.
 
-use super::{activation, attention, delta, linear, norm, rotary};
+use super::{activation, attention, delta, linear, norm, rotary, score};
 use crate::ops::{Bodies, Gelu, Op};
 use burn::backend::flex::FlexTensor;
 use burn::backend::ops::FloatTensorOps;
@@ -18,6 +18,7 @@ pub(crate) enum Saved {
     Linear(linear::Saved),
     Attention(attention::Saved),
     Delta(delta::Saved),
+    TokenScores(score::Saved),
     Cotangent(FlexTensor),
 }
 
@@ -77,6 +78,16 @@ impl Bodies for Flex {
                 });
                 (output, Saved::Delta(saved))
             }
+            Op::TokenScores {
+                hidden,
+                weight,
+                targets,
+                temperature,
+                chunk_rows,
+            } => {
+                let (output, saved) = score::scores(hidden, weight, targets, temperature, chunk_rows);
+                (output, Saved::TokenScores(saved))
+            }
             Op::Cotangent { output, grad } => {
                 let nothing = Self::float_zeros([1].into(), &output.device(), output.dtype().into());
                 (nothing, Saved::Cotangent(grad))
@@ -106,6 +117,7 @@ impl Bodies for Flex {
             Saved::Linear(saved) => linear::linear_backward(grad, &saved, wanted),
             Saved::Attention(saved) => attention::attention_backward(grad, &saved).map(Some).into(),
             Saved::Delta(saved) => delta::delta_rule_backward(grad, &saved),
+            Saved::TokenScores(saved) => score::backward(grad, &saved, wanted),
             Saved::Cotangent(grad) => vec![Some(grad)],
         }
     }

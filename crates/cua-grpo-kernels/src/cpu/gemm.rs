@@ -34,6 +34,20 @@ impl<'a> Matrix<'a> {
         }
     }
 
+    /// Columns `start..start + count`, which must be among its own.
+    fn columns_from(self, start: usize, count: usize) -> Self {
+        Self {
+            data: self.data.get(start * self.column_stride..).unwrap_or_default(),
+            columns: count,
+            ..self
+        }
+    }
+
+    /// Rows `start..start + count`, which must be among its own.
+    fn rows_from(self, start: usize, count: usize) -> Self {
+        self.transpose().columns_from(start, count).transpose()
+    }
+
     /// The transpose.
     pub(super) fn transpose(self) -> Self {
         let Self {
@@ -112,15 +126,38 @@ fn product(out: &mut Block<'_>, add: bool, factor: f32, a: Matrix<'_>, b: Matrix
     out.copy_from(&result[..a.rows * columns]);
 }
 
-#[allow(unsafe_code)]
+/// Longer sums are made of pieces of so many products: `gemm` would split them at places that depend on how many rows and
+/// columns there are.
+const DEPTH: usize = 512;
+
 fn multiply(out: &mut Block<'_>, add: bool, factor: f32, a: Matrix<'_>, b: Matrix<'_>, threads: Parallelism) {
-    let (m, n, k) = (a.rows, b.columns, a.columns);
     assert!(
-        k == b.rows && out.rows() == m && out.columns() == n,
+        a.columns == b.rows && out.rows() == a.rows && out.columns() == b.columns,
         "matrix product: expected matching sizes"
     );
-    // SAFETY: `Matrix` is only made over slices that hold all its elements (a transpose spans the same ones); the
-    // destination owns `m` rows of `n` elements, so it does not overlap `a` or `b`.
+    let (mut add, mut start) = (add, 0);
+    loop {
+        let count = DEPTH.min(a.columns - start);
+        piece(
+            out,
+            add,
+            factor,
+            a.columns_from(start, count),
+            b.rows_from(start, count),
+            threads,
+        );
+        (add, start) = (true, start + count);
+        if start == a.columns {
+            return;
+        }
+    }
+}
+
+#[allow(unsafe_code)]
+fn piece(out: &mut Block<'_>, add: bool, factor: f32, a: Matrix<'_>, b: Matrix<'_>, threads: Parallelism) {
+    let (m, n, k) = (a.rows, b.columns, a.columns);
+    // SAFETY: `Matrix` is only made over slices that hold all its elements (a transpose spans the same ones, a part fewer);
+    // the destination owns `m` rows of `n` elements, so it does not overlap `a` or `b`.
     unsafe {
         ::gemm::gemm(
             m,

@@ -1,7 +1,7 @@
 //! Linear maps by blocks: bias, product and low-rank update meet in a core's cache.
 //!
-//! A weight in f32 is read in place, for one block of rows of the result after the other. A [`Packed`] weight is widened
-//! panel by panel instead, each into one block of columns of the result, so that it is widened once and never as a whole.
+//! A weight in f32 is read in place, for one block of rows of the result after the other; where there is one such block
+//! only, for blocks of columns. A [`Packed`] weight is widened panel by panel instead, each into one block of columns of the result, so that it is widened once and never as a whole.
 
 use super::buffer::{Fresh, chunk_rows, dense, each, elements, tensor};
 use super::columns::Block;
@@ -85,6 +85,15 @@ struct LowRank {
     scaling: f32,
 }
 
+impl LowRank {
+    /// Adds the update to a block of columns of all rows, which begins at column `start`.
+    fn add_to(&self, out: &mut Block<'_>, start: usize) {
+        let (rank, count) = (self.a.rows(), out.columns());
+        let inner = Matrix::new(&self.inner, out.rows(), rank, rank);
+        gemm_columns(out, true, self.scaling, inner, self.b.part(start, count).transpose());
+    }
+}
+
 /// A weight `[out, in]`, as products read it.
 #[derive(Debug, Clone)]
 enum Stored {
@@ -158,7 +167,10 @@ pub(crate) fn linear(
         }
     });
     let out = match &weight {
-        Stored::Plane(weight) => by_rows(&x, weight, bias, low.as_ref()),
+        Stored::Plane(weight) => match shared_columns(rows, weight) {
+            Some(many) => by_shared_columns(&x, weight, bias, low.as_ref(), many),
+            None => by_rows(&x, weight, bias, low.as_ref()),
+        },
         Stored::Packed(weight) => by_columns(&x, weight, bias, low.as_ref()),
     };
     let has_bias = bias.is_some();
@@ -190,6 +202,43 @@ fn by_rows(x: &Plane, weight: &Plane, bias: Option<&[f32]>, low: Option<&LowRank
     tensor(out.finish(), &[rows, width])
 }
 
+/// How many columns of the result one thread computes, where few rows meet a large weight in f32.
+fn shared_columns(rows: usize, weight: &Plane) -> Option<usize> {
+    /// Products that are worth more than handing work over.
+    const LARGE: usize = 1 << 20;
+    /// Columns of one block: whole vectors, and work enough.
+    const UNIT: usize = 32;
+    let (width, depth) = (weight.rows(), weight.columns());
+    let threads = rayon::current_num_threads();
+    let worth = threads > 1 && rows <= block_rows(rows, width) && rows * width * depth >= LARGE;
+    worth.then(|| width.div_ceil(2 * threads).next_multiple_of(UNIT))
+}
+
+/// The result of few rows, by blocks of columns.
+fn by_shared_columns(
+    x: &Plane,
+    weight: &Plane,
+    bias: Option<&[f32]>,
+    low: Option<&LowRank>,
+    many: usize,
+) -> FlexTensor {
+    let (rows, width) = (x.rows(), weight.rows());
+    let mut out = vec![0.0f32; rows * width];
+    let blocks = Block::all(&mut out, rows, width).split(many);
+    each(blocks.into_par_iter().enumerate(), |(number, mut out)| {
+        let (start, count) = (number * many, out.columns());
+        if let Some(bias) = bias {
+            out.fill_rows(&bias[start..start + count]);
+        }
+        let weight = weight.part(start, count).transpose();
+        gemm_columns(&mut out, bias.is_some(), 1.0, x.all(), weight);
+        if let Some(low) = low {
+            low.add_to(&mut out, start);
+        }
+    });
+    tensor(out, &[rows, width])
+}
+
 /// The result with a packed weight, by blocks of columns: each of them is one panel of rows of the weight.
 fn by_columns(x: &Plane, weight: &Packed, bias: Option<&[f32]>, low: Option<&LowRank>) -> FlexTensor {
     let (rows, [width, depth]) = (x.rows(), weight.shape());
@@ -205,9 +254,8 @@ fn by_columns(x: &Plane, weight: &Packed, bias: Option<&[f32]>, low: Option<&Low
             let panel = Matrix::new(panel, count, depth, depth);
             gemm_columns(&mut out, bias.is_some(), 1.0, x.all(), panel.transpose());
         });
-        if let Some(LowRank { a, b, inner, scaling }) = low {
-            let inner = Matrix::new(inner, rows, a.rows(), a.rows());
-            gemm_columns(&mut out, true, *scaling, inner, b.part(start, count).transpose());
+        if let Some(low) = low {
+            low.add_to(&mut out, start);
         }
     });
     tensor(out, &[rows, width])

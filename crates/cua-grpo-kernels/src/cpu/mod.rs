@@ -11,4 +11,6 @@ mod linear;
 mod norm;
 mod packed;
 mod rotary;
+mod score;
+pub(crate) mod sequence;
 mod simd;

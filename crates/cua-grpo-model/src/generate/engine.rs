@@ -2,7 +2,9 @@
 
 use super::decode::Decode;
 use super::host::Host;
+use super::own::Own;
 use super::rules::LogitRules;
+use super::shared::Shared;
 use super::state::{Conversation, Prefilled, Request, State};
 use crate::batch::{ImageCache, RowInput};
 use crate::placement::Decoding;
@@ -48,7 +50,6 @@ impl Generator {
             conversations: HashMap::new(),
             prefilled: Prefilled::default(),
             apart: false,
-            packs: false,
         };
         Self {
             state,
@@ -86,14 +87,6 @@ impl Generator {
     #[must_use]
     pub fn apart(mut self) -> Self {
         self.state.apart = true;
-        self
-    }
-
-    /// For conversations that come and go at any token: the cache of the host is kept dense, and idle conversations cost
-    /// nothing. The last digits then depend on who came and went before.
-    #[must_use]
-    pub fn packed(mut self) -> Self {
-        self.state.packs = true;
         self
     }
 
@@ -291,9 +284,11 @@ impl Generator {
 
 /// The decoding that suits the model, its device and the rules.
 fn suitable(state: &State) -> Box<dyn Decode> {
+    let layers = state.model.language_model.num_layers();
     match Decoding::of(&state.model, state.rules.is_neutral()) {
         #[cfg(feature = "cuda")]
         Decoding::Graph => Box::new(super::card::Card::default()),
-        _ => Box::new(Host::new(state.model.language_model.num_layers())),
+        Decoding::Conversations => Box::new(Host::new(Box::new(Own::new(layers)))),
+        _ => Box::new(Host::new(Box::new(Shared::new(layers)))),
     }
 }

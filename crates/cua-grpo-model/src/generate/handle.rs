@@ -184,10 +184,6 @@ struct Worker {
 
 impl Worker {
     fn new(generator: Generator, batching: Batching, on_update: OnUpdate) -> Self {
-        let generator = match batching {
-            Batching::Lockstep => generator,
-            Batching::Eager => generator.packed(),
-        };
         Self {
             generator,
             batching,

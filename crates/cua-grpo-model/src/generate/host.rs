@@ -1,41 +1,70 @@
-//! Decoding layer by layer on any device, by one shared cache.
+//! Decoding layer by layer on any device: tokens are drawn here, and a [`Cache`] keeps what was said.
 //!
-//! - Rows of the cache are conversations, columns are moments: all rows append the same number of columns, and a row
-//!   hides the columns that are padding for it. So appending is one concatenation, whatever the lengths of the rows.
-//! - What was sampled last is not in the cache yet: it is fed with the next token, or at the start of the next turn.
-//! - Results are a pure function of the requests and their order; nothing depends on time.
+//! What was sampled last is not in the cache yet: it is fed with the next token, or at the start of the next turn.
 
 use super::decode::Decode;
-use super::reuse::{alike, borrow, give_back};
+use super::reuse::{borrow, give_back};
 use super::rules::Moment;
 use super::sampling::{Draw, draw};
 use super::state::{Request, State};
 use super::warp::draw_by_rules;
 use crate::ModelError;
-use crate::batch::{Batch, Prefix, RowInput};
-use crate::nn::ints;
-use crate::processor::PositionState;
-use crate::text::{LayerCache, Rows};
+use crate::batch::RowInput;
 use burn::tensor::Tensor;
 use cua_grpo_core::{Completion, SamplingParams, StopReason, TokenId};
 use cua_grpo_kernels as kernels;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use std::collections::HashMap;
-use std::iter::repeat_n;
 
-/// Columns that a packed cache may have besides, so that small ones are not moved all the time.
-const SLACK: usize = 32;
+/// What a conversation takes over from another one: whose, and how many tokens.
+pub(super) type Loan = Option<(u64, usize)>;
 
-/// The cache, and who draws.
+/// Keeps what conversations have said, in every layer.
+pub(super) trait Cache: Send {
+    /// Whether it has something of a conversation.
+    fn has(&self, session: u64) -> bool;
+
+    /// Makes room for `sessions`, new ones or not, beside those that are `admitted`. A new one begins with its loan.
+    fn place(&mut self, state: &State, admitted: &[u64], sessions: &[u64], loans: &[Loan]);
+
+    /// Feeds what conversations append that are placed; those that are equal are computed once. Gives the state of the
+    /// last token of each.
+    ///
+    /// # Errors
+    /// When the model refuses an input. Nothing is changed then.
+    fn feed(&mut self, state: &mut State, sessions: &[u64], inputs: &[RowInput]) -> Result<Tensor<2>, ModelError>;
+
+    /// Feeds a token to each of `sessions` that has one. Gives the states of these tokens, in that order.
+    ///
+    /// # Errors
+    /// As `feed`.
+    fn step(
+        &mut self,
+        state: &mut State,
+        sessions: &[u64],
+        tokens: &[Option<TokenId>],
+    ) -> Result<Tensor<2>, ModelError>;
+
+    /// Nobody draws any more.
+    fn settle(&mut self) {}
+
+    /// Gives up what it has of a conversation.
+    fn close(&mut self, session: u64);
+}
+
+/// A cache, and who draws.
 pub(super) struct Host {
-    cache: Vec<LayerCache>,
-    /// The conversation of each row of the cache; none where it was closed.
-    owners: Vec<Option<u64>>,
-    /// For each row of the cache, which columns it sees.
-    visible: Vec<Vec<bool>>,
+    cache: Box<dyn Cache>,
     /// Who is admitted.
     seats: Vec<Seat>,
+}
+
+impl Host {
+    /// Nobody draws yet.
+    pub fn new(cache: Box<dyn Cache>) -> Self {
+        let seats = Vec::new();
+        Self { cache, seats }
+    }
 }
 
 /// A completion in the making.
@@ -121,16 +150,17 @@ impl Decode for Host {
         let borrowed = if state.apart {
             vec![None; sessions.len()]
         } else {
-            borrow(state, &sessions, &mut inputs, &|session| self.row(session).is_some())?
+            borrow(state, &sessions, &mut inputs, &|session| self.cache.has(session))?
         };
-        self.place(state, &sessions, &borrowed);
-        let hidden = self.feed(state, &sessions, &inputs).inspect_err(|_| {
+        let admitted: Vec<u64> = self.seats.iter().map(|seat| seat.session).collect();
+        self.cache.place(state, &admitted, &sessions, &borrowed);
+        let hidden = self.cache.feed(state, &sessions, &inputs).inspect_err(|_| {
             give_back(state, &sessions, &borrowed);
             sessions
                 .iter()
                 .zip(&borrowed)
                 .filter(|(_, loan)| loan.is_some())
-                .for_each(|(session, _)| self.close(*session));
+                .for_each(|(session, _)| self.cache.close(*session));
         })?;
         let logits = logits(state, hidden);
         let seats = requests.iter().zip(&logits).map(|(request, logits)| {
@@ -147,17 +177,13 @@ impl Decode for Host {
         if self.seats.iter().all(|seat| seat.done) {
             return Ok(());
         }
-        // Who is finished keeps its row until it is released: the sums of the others do not depend on when that is.
         let sessions: Vec<u64> = self.seats.iter().map(|seat| seat.session).collect();
         let next = |seat: &Seat| seat.completion.tokens.last().copied().filter(|_| !seat.done);
-        let inputs = self.seats.iter().map(next);
-        let inputs: Vec<RowInput> = inputs
-            .map(|token| RowInput::sampled(token.into_iter().collect()))
-            .collect();
-        let hidden = self.step(state, &sessions, &inputs)?;
+        let tokens: Vec<Option<TokenId>> = self.seats.iter().map(next).collect();
+        let hidden = self.cache.step(state, &sessions, &tokens)?;
         let logits = logits(state, hidden);
-        let seats = self.seats.iter_mut().zip(&logits);
-        for (seat, logits) in seats.filter(|(seat, _)| !seat.done) {
+        let seats = self.seats.iter_mut().filter(|seat| !seat.done);
+        for (seat, logits) in seats.zip(&logits) {
             seat.extend(state, logits)?;
         }
         Ok(())
@@ -187,255 +213,16 @@ impl Decode for Host {
             }
         }
         if self.seats.is_empty() {
-            self.settle();
+            self.cache.settle();
         }
         Ok(Some(seat.completion))
     }
 
     fn close(&mut self, session: u64) {
-        if let Some(row) = self.row(session) {
-            self.owners[row] = None;
-        }
+        self.cache.close(session);
     }
 
     fn refresh(&mut self) {}
-}
-
-impl Host {
-    /// An empty cache for a decoder of `layers` layers.
-    pub fn new(layers: usize) -> Self {
-        Self {
-            cache: vec![LayerCache::default(); layers],
-            owners: Vec::new(),
-            visible: Vec::new(),
-            seats: Vec::new(),
-        }
-    }
-
-    /// The row of a conversation, where it has one.
-    fn row(&self, session: u64) -> Option<usize> {
-        self.owners.iter().position(|owner| *owner == Some(session))
-    }
-
-    fn settle(&mut self) {
-        for layer in &mut self.cache {
-            layer.settle();
-        }
-    }
-
-    /// Orders the rows of the cache: who is admitted, then `sessions` as they stand, with rows of their own for new
-    /// conversations, then those that are open but do not ask. Rows of closed conversations go. A new conversation sees
-    /// the tokens that it borrowed, in the columns of whom it has them from.
-    fn place(&mut self, state: &State, sessions: &[u64], borrowed: &[Option<(u64, usize)>]) {
-        if !self.seats.is_empty() {
-            self.settle();
-        }
-        let mut order: Vec<u64> = self.seats.iter().map(|seat| seat.session).collect();
-        order.extend(sessions);
-        // Idle rows are fed padding: allowed, but a deterministic caller never leaves any.
-        let owners = self.owners.iter().flatten().copied();
-        let mut idle: Vec<u64> = owners.filter(|session| !order.contains(session)).collect();
-        idle.sort_unstable();
-        order.extend(idle);
-        let columns = self.visible.first().map_or(0, Vec::len);
-        let loans: HashMap<u64, (u64, usize)> = sessions
-            .iter()
-            .copied()
-            .zip(borrowed.iter().copied())
-            .filter_map(|(session, loan)| Some((session, loan?)))
-            .collect();
-        // For each row the one that it goes on with, and which of its columns it sees.
-        let (old, visible): (Vec<Option<usize>>, Vec<Vec<bool>>) = order
-            .iter()
-            .map(|session| match (self.row(*session), loans.get(session)) {
-                (_, Some((from, count))) => {
-                    let from = self.row(*from);
-                    (
-                        from,
-                        from.map_or_else(|| vec![false; columns], |row| first_of(&self.visible[row], *count)),
-                    )
-                }
-                (Some(row), None) => (Some(row), self.visible[row].clone()),
-                (None, None) => (None, vec![false; columns]),
-            })
-            .unzip();
-        let unchanged = old.len() == self.visible.len() && old.iter().enumerate().all(|(new, old)| *old == Some(new));
-        if columns > 0 && !unchanged {
-            let rows = Rows::new(old, &state.model.device());
-            for layer in &mut self.cache {
-                layer.select_rows(&rows);
-            }
-        }
-        (self.owners, self.visible) = (order.into_iter().map(Some).collect(), visible);
-        self.drop_hidden_columns(state);
-        if state.packs {
-            self.pack(state);
-        }
-    }
-
-    /// Drops columns that no row sees, once they are a quarter of the cache.
-    fn drop_hidden_columns(&mut self, state: &State) {
-        let columns = self.visible.first().map_or(0, Vec::len);
-        let kept: Vec<usize> = (0..columns)
-            .filter(|&column| self.visible.iter().any(|row| row[column]))
-            .collect();
-        if kept.is_empty() {
-            self.cache.fill(LayerCache::default());
-            self.visible.iter_mut().for_each(Vec::clear);
-        } else if kept.len() * 4 <= columns * 3 {
-            let index = kept.iter().map(|&column| column as i64).collect();
-            let index = ints(index, &state.model.device());
-            for layer in &mut self.cache {
-                layer.select_columns(&index);
-            }
-            for row in &mut self.visible {
-                *row = kept.iter().map(|&column| row[column]).collect();
-            }
-        }
-    }
-
-    /// Moves what each row sees to its left, once the columns are half as many again as the longest row needs: rows that
-    /// draw at different times leave gaps in all others.
-    fn pack(&mut self, state: &State) {
-        let columns = self.visible.first().map_or(0, Vec::len);
-        let seen: Vec<Vec<i64>> = self
-            .visible
-            .iter()
-            .map(|row| (0..).zip(row).filter_map(|(at, &seen)| seen.then_some(at)).collect())
-            .collect();
-        let longest = seen.iter().map(Vec::len).max().unwrap_or(0);
-        if longest == 0 || columns <= longest + longest / 2 + SLACK {
-            return;
-        }
-        let places = seen
-            .iter()
-            .flat_map(|row| row.iter().copied().chain(repeat_n(0, longest - row.len())));
-        let places = ints(places.collect(), &state.model.device()).reshape([seen.len(), longest]);
-        self.settle();
-        for layer in &mut self.cache {
-            layer.pack(&places);
-        }
-        for (row, seen) in self.visible.iter_mut().zip(&seen) {
-            *row = (0..longest).map(|column| column < seen.len()).collect();
-        }
-    }
-
-    /// Feeds what conversations append that are admitted; those that are equal are computed once. Gives the state of the
-    /// last token of each.
-    fn feed(&mut self, state: &mut State, sessions: &[u64], inputs: &[RowInput]) -> Result<Tensor<2>, ModelError> {
-        let places: Vec<usize> = sessions.iter().filter_map(|session| self.row(*session)).collect();
-        let see_alike = |a: usize, b: usize| !state.apart && self.visible[places[a]] == self.visible[places[b]];
-        let first = alike(state, sessions, inputs, &see_alike);
-        let computed: Vec<usize> = (0..sessions.len()).filter(|&number| first[number] == number).collect();
-        let prefix = Prefix {
-            visible: computed
-                .iter()
-                .map(|&number| self.visible[places[number]].clone())
-                .collect(),
-            positions: computed
-                .iter()
-                .map(|&number| state.positions(sessions[number]))
-                .collect(),
-        };
-        let rows: Vec<RowInput> = computed.iter().map(|&number| inputs[number].clone()).collect();
-        let batch = Batch::assemble(&state.model, &rows, &prefix)?;
-        // For each session the row of the batch that has what it needs.
-        let row_of = |number: usize| computed.binary_search(&first[number]).unwrap_or_default();
-        let device = state.model.device();
-        // A state for each session, also of equal ones: products of few rows round in another way than those of many.
-        let last = (0..sessions.len()).map(|number| batch.starts[row_of(number)] + inputs[number].tokens.len() - 1);
-        let last = ints(last.map(|token| token as i64).collect(), &device);
-        let hidden = if computed.len() == self.visible.len() {
-            batch.hidden_at(&state.model, Some(&mut self.cache), last)
-        } else {
-            let from = computed.iter().map(|&number| Some(places[number])).collect();
-            let from = Rows::new(from, &device);
-            let mut part: Vec<LayerCache> = self.cache.iter().map(|layer| layer.of_rows(&from)).collect();
-            let hidden = batch.hidden_at(&state.model, Some(&mut part), last);
-            let mut rows = vec![None; self.visible.len()];
-            for (number, &place) in places.iter().enumerate() {
-                rows[place] = Some(row_of(number));
-            }
-            let rows = Rows::new(rows, &device);
-            for (layer, part) in self.cache.iter_mut().zip(part) {
-                layer.append_rows(part, &rows);
-            }
-            hidden
-        };
-        self.show(places.iter().copied().zip(inputs), batch.time);
-        if state.packs {
-            // Tokens are drawn for the rows that draw alone.
-            self.settle();
-        }
-        state.prefilled.computed += rows.iter().map(|row| row.tokens.len() as u64).sum::<u64>();
-        for (number, (&session, input)) in sessions.iter().zip(inputs).enumerate() {
-            state.fed(session, input, batch.positions[row_of(number)])?;
-        }
-        Ok(hidden)
-    }
-
-    /// Feeds a token, or none, of each of `sessions`; rows among and, in lockstep, behind them get hidden padding. Gives the
-    /// state of the token of each (any state for one that has none).
-    fn step(&mut self, state: &mut State, sessions: &[u64], inputs: &[RowInput]) -> Result<Tensor<2>, ModelError> {
-        let places: Vec<usize> = sessions.iter().filter_map(|session| self.row(*session)).collect();
-        let all = self.visible.len();
-        let some = match self.cache.iter().find_map(LayerCache::rows_of_tail) {
-            _ if !state.packs => all,
-            Some(rows) => rows,
-            None => places.iter().max().map_or(all, |last| last + 1),
-        };
-        let mut rows = vec![RowInput::default(); some];
-        let mut positions = vec![PositionState::default(); rows.len()];
-        for ((&row, session), input) in places.iter().zip(sessions).zip(inputs) {
-            rows[row] = input.clone();
-            positions[row] = state.positions(*session);
-        }
-        let prefix = Prefix {
-            visible: self.visible[..some].to_vec(),
-            positions,
-        };
-        let batch = Batch::assemble(&state.model, &rows, &prefix)?;
-        let last = places.iter().map(|&row| batch.starts[row] as i64).collect();
-        let last = ints(last, &state.model.device());
-        let hidden = if some == all {
-            batch.hidden_at(&state.model, Some(&mut self.cache), last)
-        } else {
-            let mut part: Vec<LayerCache> = self.cache.iter().map(|layer| layer.first_rows(some)).collect();
-            let hidden = batch.hidden_at(&state.model, Some(&mut part), last);
-            self.cache
-                .iter_mut()
-                .zip(part)
-                .for_each(|(layer, part)| layer.take_tail(part));
-            hidden
-        };
-        self.show(places.iter().copied().zip(inputs), batch.time);
-        for ((&row, &session), input) in places.iter().zip(sessions).zip(inputs) {
-            state.fed(session, input, batch.positions[row])?;
-        }
-        Ok(hidden)
-    }
-
-    /// Counts `time` new columns: each of `rows` sees those of its new tokens, the others see none.
-    fn show<'a>(&mut self, rows: impl Iterator<Item = (usize, &'a RowInput)>, time: usize) {
-        let columns = self.visible.first().map_or(0, Vec::len);
-        for (row, input) in rows {
-            self.visible[row].resize(columns + input.tokens.len(), true);
-        }
-        for row in &mut self.visible {
-            row.resize(columns + time, false);
-        }
-    }
-}
-
-/// The first `count` of the columns that are seen.
-fn first_of(visible: &[bool], count: usize) -> Vec<bool> {
-    let mut left = count;
-    let seen = visible.iter().map(|&seen| {
-        let kept = seen && left > 0;
-        left -= usize::from(kept);
-        kept
-    });
-    seen.collect()
 }
 
 /// Logits of hidden states `[rows, hidden]`, on the host.

@@ -1,4 +1,4 @@
-//! The generation engine: conversations that share a cache, on a thread of their own.
+//! The generation engine: conversations that draw together, on a thread of their own.
 
 #[cfg(feature = "cuda")]
 mod card;
@@ -11,9 +11,11 @@ mod handle;
 mod history;
 mod host;
 mod keys;
+mod own;
 mod reuse;
 mod rules;
 mod sampling;
+mod shared;
 mod state;
 mod warp;
 

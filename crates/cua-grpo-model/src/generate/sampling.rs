@@ -1,6 +1,7 @@
 //! Drawing one token from logits: temperature, top-k, top-p, on the host in f64.
 
 use cua_grpo_core::SamplingParams;
+use cua_grpo_kernels::Softmax;
 use rand::Rng;
 
 /// One drawn token.
@@ -20,12 +21,11 @@ pub struct Draw {
 pub fn draw(logits: &[f32], params: &SamplingParams, rng: &mut impl Rng) -> Draw {
     let greedy = params.temperature <= 0.0;
     let temperature = if greedy { 1.0 } else { f64::from(params.temperature) };
-    let scaled: Vec<f64> = logits.iter().map(|&logit| f64::from(logit) / temperature).collect();
-    let best = (0..scaled.len()).fold(0, |best, index| if scaled[index] > scaled[best] { index } else { best });
-    let top = scaled[best];
-    let weights: Vec<f64> = scaled.iter().map(|&value| (value - top).exp()).collect();
-    let total: f64 = weights.iter().sum();
-    let logprob = |token: usize| (scaled[token] - top - total.ln()) as f32;
+    let best = (0..logits.len()).fold(0, |best, index| if logits[index] > logits[best] { index } else { best });
+    let softmax = Softmax::of(logits, temperature);
+    let weights: Vec<f64> = logits.iter().map(|&logit| softmax.weight(logit)).collect();
+    let total = softmax.total();
+    let logprob = |token: usize| softmax.logprob(logits[token]);
     if greedy {
         return Draw {
             token: best as u32,

@@ -77,9 +77,6 @@ pub(super) struct State {
     pub prefilled: Prefilled,
     /// On a CPU nothing is taken over from others.
     pub apart: bool,
-    /// Rows of the host's cache are moved together, and only those that draw are computed: for conversations that come and
-    /// go at any token.
-    pub packs: bool,
 }
 
 impl State {

@@ -9,12 +9,12 @@
 //! | weights | matrices in `dtype`, linear maps `1/2 + 4/64` a weight in four bits, the small rest 4 | `checkpoint::LoadOptions`, `kernels::Nf4` |
 //! | adapter | `4 n` | `lora::attach` |
 //! | gradient and optimiser | `4 n (2 + 4)`: moments; gradient, its clipped copy, flat weights, new weights | `learner::Learner::update`, `algo::AdamW` |
-//! | KV cache | `2 kv C B s (L + 1)`, `L` those with attention: one layer is joined at a time; of every recurrent layer, and once more, its state in f32 and the window of its convolution | `text::LayerCache::settle`, `text::DeltaState` |
-//! | prompt | one layer over `B` prompts: `P (2h + 2q + 4kv + 3I) s`, scores `3 heads P C s`, and the vision tower | `text::TextLayer::forward`, `kernels::attention` with a bias |
+//! | KV cache | `2 kv C B s (L + 1)`, `L` those with attention: one layer is joined at a time, on the CPU one grows; of every recurrent layer, and once more, its state in f32 and the window of its convolution | `text::LayerCache::settle`, `kernels::KeyValues`, `text::DeltaState` |
+//! | prompt | one layer over `B` prompts: `P (2h + 2q + 4kv + 3I) s`, scores `3 heads P C s`, on the CPU `64 heads C s`, and the vision tower | `text::TextLayer::forward`, `kernels::attention` with a bias, `kernels::attention_cached` |
 //! | logits of sampling | `3 B V 4` | `generate::Generator::logits` |
 //! | activations | `T s` times `4h + 4q + 3kv + 3I` and the ranks, what the backward pass reads of a layer: of all layers and once more for its gradients; with recomputation `2h` of every layer (of one, where inputs wait in the host's memory) and two layers | the `Saved` types of `kernels` |
 //! | vision activations | the same with `10h + 2I` over 4 patches a token where the vision tower has adapters, else one block | `vision::VisionBlock::forward` |
-//! | logits of training | `2 N V 4` for `N` trained tokens, and 3 chunks of at most 2048 rows; on a card one chunk, `V (4 + 2)` a row | `kernels::token_scores` |
+//! | logits of training | one chunk of at most 2048 trained tokens, `V (4 + 4)` a row, on a card `V (4 + 2)` | `kernels::token_scores` |
 //!
 //! `trainer score` needs the weights, one layer and 3 chunks of logits. On a model of the 2B sizes with random weights the
 //! plan was 1 % below the peak resident memory of the process for 64 tokens in bf16 (4368 MiB) and in four bits (1853
@@ -203,8 +203,10 @@ impl Memory {
     /// The new tokens of all conversations in one layer, with the scores against the whole context.
     fn prompt(&self, sizes: &ModelSizes, load: &Load) -> u64 {
         let tokens = load.turn * load.batch;
-        let scores = 3 * sizes.config.text.num_attention_heads as u64 * load.context * self.activation();
-        tokens * (self.layer_transient(sizes) + scores)
+        let scores = sizes.config.text.num_attention_heads as u64 * load.context * self.activation();
+        // The CPU has the scores of one block of queries at a time.
+        let alive = if self.cpu { 64 } else { 3 * tokens };
+        tokens * self.layer_transient(sizes) + alive * scores
     }
 
     /// Bytes a token while one layer (or vision block, 4 patches a token) is computed without gradient.
@@ -248,14 +250,12 @@ impl Memory {
         }
     }
 
-    /// Distributions over the vocabulary that the backward pass reads, and the chunk in the making. On a card a chunk is
-    /// computed again in the backward pass: its logits in f32, and their gradient in the type of the weights.
+    /// A chunk of distributions over the vocabulary, which is computed again in the backward pass: its logits in f32, and
+    /// their gradient, on a card in the type of the weights.
     fn training_logits(&self, sizes: &ModelSizes, load: &Load) -> u64 {
         let row = 4 * sizes.config.text.vocab_size as u64;
-        if !self.cpu {
-            return load.trained.min(CHUNK_ROWS as u64) * (row + row / 2);
-        }
-        (2 * load.trained + LOGIT_COPIES * load.trained.min(CHUNK_ROWS as u64)) * row
+        let gradient = if self.cpu { row } else { row / 2 };
+        load.trained.min(CHUNK_ROWS as u64) * (row + gradient)
     }
 }
 
@@ -376,8 +376,10 @@ mod tests {
     }
 
     #[test]
-    fn a_card_holds_one_chunk_of_logits_however_many_tokens_are_trained() {
+    fn one_chunk_of_logits_is_held_however_many_tokens_are_trained() {
         let sizes = sizes("8b");
+        let on_cpu = |trained| CPU.training_logits(&sizes, &Load { trained, ..LOAD });
+        assert_eq!((on_cpu(100), on_cpu(50_000)), (100 * 151_936 * 8, 2048 * 151_936 * 8));
         let card = Memory { cpu: false, ..CPU };
         let of = |trained| card.training_logits(&sizes, &Load { trained, ..LOAD });
         assert_eq!(of(100), 100 * 151_936 * 6);

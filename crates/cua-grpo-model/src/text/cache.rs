@@ -9,7 +9,7 @@ use cua_grpo_kernels::{self as kernels, Mask};
 /// recurrent one.
 ///
 /// Both parts are `[batch, kv_heads, columns, head_dim]`. Appending copies only the tail; [`LayerCache::settle`] joins
-/// the two. The tail may be that of the first rows alone.
+/// the two.
 #[derive(Debug, Clone, Default)]
 pub struct LayerCache {
     prefix: Option<(Tensor<4>, Tensor<4>)>,
@@ -46,18 +46,9 @@ impl LayerCache {
         self.prefix.iter().cloned().chain([tail]).collect()
     }
 
-    /// Joins the tail to the prefix. Rows that have no tail get zeros.
+    /// Joins the tail to the prefix.
     pub fn settle(&mut self) {
-        let join = |prefix: Tensor<4>, tail: Tensor<4>| {
-            let ([rows, ..], [some, heads, columns, width]) = (prefix.dims(), tail.dims());
-            let tail = if some < rows {
-                let nothing = Tensor::zeros([rows - some, heads, columns, width], (&tail.device(), tail.dtype()));
-                Tensor::cat(vec![tail, nothing], 0)
-            } else {
-                tail
-            };
-            Tensor::cat(vec![prefix, tail], 2)
-        };
+        let join = |prefix: Tensor<4>, tail: Tensor<4>| Tensor::cat(vec![prefix, tail], 2);
         self.prefix = match (self.prefix.take(), self.tail.take()) {
             (Some((k, v)), Some((tail_k, tail_v))) => Some((join(k, tail_k), join(v, tail_v))),
             (prefix, tail) => prefix.or(tail),
@@ -72,49 +63,6 @@ impl LayerCache {
             }
         }
         self.state = self.state.take().map(|state| state.rows(&rows.rows));
-    }
-
-    /// How many rows have a tail.
-    pub(crate) fn rows_of_tail(&self) -> Option<usize> {
-        self.tail.as_ref().map(|(k, _)| k.dims()[0])
-    }
-
-    /// A cache of the first `rows` rows, whose tail is that of this one.
-    pub(crate) fn first_rows(&self, rows: usize) -> Self {
-        let first = |tensor: &Tensor<4>| tensor.clone().narrow(0, 0, rows);
-        Self {
-            prefix: self.prefix.as_ref().map(|(k, v)| (first(k), first(v))),
-            tail: self.tail.clone(),
-            state: self.state.as_ref().map(|state| state.between(0, rows)),
-        }
-    }
-
-    /// Takes the tail of `part`, which [`LayerCache::first_rows`] made, and the states of its rows.
-    pub(crate) fn take_tail(&mut self, part: Self) {
-        self.tail = part.tail;
-        self.state = match (self.state.take(), part.state) {
-            (Some(all), Some(first)) if first.len() < all.len() => {
-                let (from, end) = (first.len(), all.len());
-                Some(first.followed_by(all.between(from, end)))
-            }
-            (all, first) => first.or(all),
-        };
-    }
-
-    /// Row `i` keeps the columns `columns[i]`, in that order. Call [`LayerCache::settle`] first.
-    ///
-    /// # Shapes
-    /// - columns: `[batch, count]`
-    pub(crate) fn pack(&mut self, columns: &Tensor<2, Int>) {
-        let [rows, count] = columns.dims();
-        if let Some((k, v)) = self.prefix.take() {
-            let [_, heads, _, width] = k.dims();
-            let index = columns
-                .clone()
-                .reshape([rows, 1, count, 1])
-                .expand([rows, heads, count, width]);
-            self.prefix = Some((k.gather(2, index.clone()), v.gather(2, index)));
-        }
     }
 
     /// A cache of the rows `rows` of this one, in that order. Call [`LayerCache::settle`] first.

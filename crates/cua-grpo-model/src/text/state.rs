@@ -60,9 +60,4 @@ impl DeltaState {
             memory: Tensor::cat(vec![self.memory, other.memory], 0),
         }
     }
-
-    /// Number of rows.
-    pub(crate) fn len(&self) -> usize {
-        self.window.dims()[0]
-    }
 }

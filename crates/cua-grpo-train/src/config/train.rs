@@ -392,7 +392,7 @@ configuration! {
         /// twice as many: older ones become a line of text, and a new row begins (ALGORITHM.md). 0 keeps all.
         #[resume = Warned]
         keep_screenshots: usize [at_least(0.0).at_most(1000.0)] = 0,
-        /// Start all episodes of a step before the first token, so that equal seeds give equal runs.
+        /// Start all episodes of a step before the first token, so that equal seeds give equal runs on a card; on a CPU they do anyway.
         #[resume = Warned]
         lockstep: bool = true,
         /// Steps that may be made between the beginning of an episode and the step that trains on it: above 0, episodes
