@@ -10,7 +10,7 @@
 //! | adapter | `4 n` | `lora::attach` |
 //! | gradient and optimiser | `4 n (2 + 4)`: moments; gradient, its clipped copy, flat weights, new weights | `learner::Learner::update`, `algo::AdamW` |
 //! | KV cache | `2 kv C B s (L + 1)`, `L` those with attention: one layer is joined at a time, on the CPU one grows; of every recurrent layer, and once more, its state in f32 and the window of its convolution | `text::LayerCache::settle`, `kernels::KeyValues`, `text::DeltaState` |
-//! | prompt | one layer over `B` prompts: `P (2h + 2q + 4kv + 3I) s`, scores `3 heads P C s`, on the CPU `64 heads C s`, and the vision tower | `text::TextLayer::forward`, `kernels::attention` with a bias, `kernels::attention_cached` |
+//! | prompt | one layer over `B` prompts: `P (2h + 2q + 4kv + 3I) s`, scores `3 heads P C s`, on the CPU `64 heads C s`, on a card in bf16 none, and the vision tower | `text::TextLayer::forward`, `kernels::attention` with a bias, `kernels::attention_cached` |
 //! | logits of sampling | `3 B V 4` | `generate::Generator::logits` |
 //! | activations | `T s` times `4h + 4q + 3kv + 3I` and the ranks, what the backward pass reads of a layer: of all layers and once more for its gradients; with recomputation `2h` of every layer (of one, where inputs wait in the host's memory) and two layers | the `Saved` types of `kernels` |
 //! | vision activations | the same with `10h + 2I` over 4 patches a token where the vision tower has adapters, else one block | `vision::VisionBlock::forward` |
@@ -204,8 +204,13 @@ impl Memory {
     fn prompt(&self, sizes: &ModelSizes, load: &Load) -> u64 {
         let tokens = load.turn * load.batch;
         let scores = sizes.config.text.num_attention_heads as u64 * load.context * self.activation();
-        // The CPU has the scores of one block of queries at a time.
-        let alive = if self.cpu { 64 } else { 3 * tokens };
+        let alive = match (self.cpu, self.dtype) {
+            // One block of queries at a time.
+            (true, _) => 64,
+            // The kernels of a card keep scores in registers.
+            (false, WeightDtype::Bf16) => 0,
+            (false, _) => 3 * tokens,
+        };
         tokens * self.layer_transient(sizes) + alive * scores
     }
 
