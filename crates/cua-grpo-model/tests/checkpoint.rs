@@ -62,6 +62,18 @@ fn missing_tensors_and_wrong_shapes_are_all_named() {
 }
 
 #[test]
+fn a_convolution_with_its_axes_in_another_order_is_refused() {
+    // Channels last, frames before channels, one axis for all: as many values, of which a model would be made that answers.
+    for axes in [[24, 2, 16, 16, 3], [24, 2, 3, 16, 16], [24, 3, 16, 16, 2]] {
+        let name = "model.visual.patch_embed.proj.weight";
+        let dir = changed(|tensors| tensors.get_mut(name).unwrap().1 = axes.to_vec());
+        let error = error(dir.path());
+        let expected = format!("{name}: expected shape [24, 3, 2, 16, 16], found {axes:?}");
+        assert!(error.contains(&expected), "{error}");
+    }
+}
+
+#[test]
 fn integer_weights_are_refused_by_name() {
     let name = "model.language_model.norm.weight";
     let dir = changed(|tensors| tensors.get_mut(name).unwrap().0 = Dtype::I32);

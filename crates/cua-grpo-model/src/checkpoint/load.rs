@@ -143,15 +143,25 @@ fn check_tensors(model: &Qwen3Vl, files: &TensorFiles, dir: &Path) -> Result<(),
                 expected.clone()
             }
         };
+        let mut apart = None;
         let fits = match expected[..] {
             [experts, input, out] => ExpertLayout::find(files, &stored, experts, [out, input], family).is_some(),
-            // Convolutions are stored with the axes of their kernels apart.
-            [rows, columns] if name.ends_with("patch_embed.proj.weight") || name.ends_with(".conv1d.weight") => {
-                found.first() == Some(&rows) && found.iter().skip(1).product::<usize>() == columns
+            // Convolutions are stored with the axes of their kernels apart, in this order and no other: a file with channels
+            // last has as many values.
+            [rows, _] if name.ends_with("patch_embed.proj.weight") => {
+                let vision = &model.config.vision;
+                let (frames, side) = (vision.temporal_patch_size, vision.patch_size);
+                apart = Some(vec![rows, vision.in_channels, frames, side, side]);
+                apart.as_ref() == Some(&found)
+            }
+            [rows, width] if name.ends_with(".conv1d.weight") => {
+                apart = Some(vec![rows, 1, width]);
+                apart.as_ref() == Some(&found)
             }
             _ => found == expected,
         };
         if !fits {
+            let expected = apart.unwrap_or(expected);
             problems.push(format!("{name}: expected shape {expected:?}, found {found:?}"));
         }
         used.insert(stored);
