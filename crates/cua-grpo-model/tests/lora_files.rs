@@ -341,6 +341,20 @@ fn tensors_of_modules_that_the_configuration_leaves_out_are_not_applied() {
         load_adapter(&mut model, changed(&config, |_| true).path()).unwrap();
         assert_eq!(with_factors(&mut model), want, "{config}");
     }
+    // Words of our configuration mean nothing in a file of PEFT, but for `all-linear` in the place of the targets.
+    for (config, want) in [
+        (json!({"exclude_modules": ["merger", "vision"]}), all.clone()),
+        (json!({"exclude_modules": "all-linear"}), all.clone()),
+        (json!({"target_modules": ["language", "q_proj"]}), only("q_proj")),
+        (
+            json!({"target_modules": ["merger", "all-linear", "down_proj"]}),
+            only("down_proj"),
+        ),
+        (json!({"target_modules": "All-linear"}), all.clone()),
+    ] {
+        load_adapter(&mut model, changed(&config, |_| true).path()).unwrap();
+        assert_eq!(with_factors(&mut model), want, "{config}");
+    }
     // A module without tensors stays as in the base.
     load_adapter(&mut model, changed(&json!({}), |name| !name.contains("q_proj")).path()).unwrap();
     assert_eq!(with_factors(&mut model), without("q_proj"));
@@ -384,4 +398,29 @@ fn what_would_apply_nothing_and_starts_that_peft_does_not_know_are_refused() {
         changed(&json!({"init_lora_weights": "Gaussian"}), |_| true).path(),
     )
     .unwrap();
+}
+
+#[test]
+fn groups_of_a_pattern_count_as_in_peft() {
+    // PEFT puts the pattern behind two groups of its own, so the first of the pattern is the third.
+    let path = "model.language_model.layers.0.self_attn.q_proj";
+    for (pattern, scaling) in [
+        (r"(l)ayers\.0\.se\3f_attn\.q_proj", 8.0),
+        (r"(?P<letter>l)ayers\.0\.se(?P=letter)f_attn\.q_proj", 8.0),
+        (r"(l)ayers\.0\.se\1f_attn\.q_proj", 2.0),
+    ] {
+        let mut model = model("a");
+        load_adapter(
+            &mut model,
+            changed(&json!({"alpha_pattern": {pattern: 32}}), |_| true).path(),
+        )
+        .unwrap();
+        let mut found = None;
+        model.visit_linear_mut(&mut |at, linear| {
+            if at == path {
+                found = linear.lora.as_ref().map(|pair| pair.scaling);
+            }
+        });
+        assert_eq!(found, Some(scaling), "{pattern}");
+    }
 }

@@ -33,8 +33,14 @@ impl Regex {
         Self::compile(key, text, &format!(r"\A(?:{pattern})\Z"))
     }
 
-    /// A pattern of the path's end, from its start or after a dot: PEFT's `(.*\.)?(PATTERN)$`.
+    /// A pattern of the path's end, from its start or after a dot: PEFT's `(.*\.)?(PATTERN)$`, whose groups count: the first
+    /// group of the pattern is the third.
     pub(super) fn end(key: &str, pattern: &str) -> Result<Self, ModelError> {
+        Self::compile(key, pattern, &format!(r"\A(.*\.)?({pattern})\Z"))
+    }
+
+    /// A pattern of what stands before the number of a layer, from the start of the path or after a dot.
+    pub(super) fn list(key: &str, pattern: &str) -> Result<Self, ModelError> {
         Self::compile(key, pattern, &format!(r"\A(?:.*\.)?(?:{pattern})\Z"))
     }
 
@@ -45,7 +51,7 @@ impl Regex {
                 text.chars().count()
             )));
         }
-        let regex = onig::Regex::with_options(anchored, RegexOptions::REGEX_OPTION_NONE, Syntax::python());
+        let regex = onig::Regex::with_options(anchored, RegexOptions::REGEX_OPTION_CAPTURE_GROUP, Syntax::python());
         let regex = regex
             .map_err(|error| ModelError::Config(format!("{key}: `{text}` is no pattern: {}", error.description())))?;
         Ok(Self {

@@ -84,9 +84,9 @@ pub fn resolve(model: &Qwen3Vl, config: &LoraConfig) -> Result<Vec<Adapted>, Mod
 /// # Errors
 /// When a pattern is none, or layers are given beside a pattern of whole paths.
 pub(super) fn named(model: &Qwen3Vl, config: &LoraConfig) -> Result<BTreeSet<String>, ModelError> {
-    let targets = Entry::all("target_modules", &config.target_modules)?;
+    let targets = Entry::saved("target_modules", &config.target_modules, true)?;
     let excluded = config.exclude_modules.as_ref();
-    let excluded = excluded.map_or(Ok(Vec::new()), |names| Entry::all("exclude_modules", names))?;
+    let excluded = excluded.map_or(Ok(Vec::new()), |names| Entry::saved("exclude_modules", names, false))?;
     let layers = Layers::of(config)?;
     let mut paths = BTreeSet::new();
     model.visit_linear(&mut |path, _| {
@@ -145,7 +145,7 @@ impl Layers {
         let before = config.layers_pattern.as_ref().map_or(&[][..], OneOrMany::values);
         let before: Vec<Regex> = before
             .iter()
-            .map(|name| Regex::end("lora_layers_pattern", name))
+            .map(|name| Regex::list("lora_layers_pattern", name))
             .collect::<Result<_, _>>()?;
         let pattern =
             matches!(&config.target_modules, Targets::Pattern(text) if super::targets::shorthand(text).is_none());

@@ -66,17 +66,39 @@ impl Entry {
         }
     }
 
+    /// As [`Entry::all`] with what an adapter's file says, where PEFT has no words but `all-linear` in the place of a list
+    /// of targets.
+    pub fn saved(key: &'static str, targets: &Targets, words: bool) -> Result<Vec<Self>, ModelError> {
+        match targets {
+            Targets::Pattern(word) if words && word.eq_ignore_ascii_case("all-linear") => {
+                Ok(vec![Self::new(key, "all-linear", true)?])
+            }
+            Targets::Pattern(pattern) => Ok(vec![Self::literal(key, pattern, true)?]),
+            Targets::Names(names) => names.iter().map(|name| Self::literal(key, name, false)).collect(),
+        }
+    }
+
     fn new(key: &'static str, text: &str, pattern: bool) -> Result<Self, ModelError> {
         let word = shorthand(text);
-        let regex = match word.or(pattern.then_some(text)) {
-            None => None,
-            Some(pattern) => Some(Regex::whole(key, text, pattern)?),
-        };
+        match word {
+            None => Self::literal(key, text, pattern),
+            Some(word) => Ok(Self {
+                key,
+                text: text.to_owned(),
+                regex: Some(Regex::whole(key, text, word)?),
+                shorthand: true,
+            }),
+        }
+    }
+
+    /// A pattern of whole paths, or the end of a path.
+    fn literal(key: &'static str, text: &str, pattern: bool) -> Result<Self, ModelError> {
+        let regex = pattern.then(|| Regex::whole(key, text, text)).transpose()?;
         Ok(Self {
             key,
             text: text.to_owned(),
             regex,
-            shorthand: word.is_some(),
+            shorthand: false,
         })
     }
 
