@@ -68,15 +68,17 @@ fn last(value: &Value) -> Result<Value, Error> {
 fn length(value: &Value) -> Result<usize, Error> {
     match (kind(value), value.len()) {
         (Kind::Undefined, _) => Ok(0),
-        (Kind::None | Kind::Number(_) | Kind::Big | Kind::Generator, _) | (_, None) => Err(wrong(format!(
-            "length: a value of the type {} has none{}",
-            name(value),
-            if matches!(kind(value), Kind::Generator) {
-                "; put `|list` before it"
-            } else {
-                ""
-            }
-        ))),
+        (Kind::None | Kind::Number(_) | Kind::Big | Kind::Generator | Kind::Other, _) | (_, None) => {
+            Err(wrong(format!(
+                "length: a value of the type {} has none{}",
+                name(value),
+                if matches!(kind(value), Kind::Generator) {
+                    "; put `|list` before it"
+                } else {
+                    ""
+                }
+            )))
+        }
         (_, Some(length)) => Ok(length),
     }
 }
@@ -205,7 +207,11 @@ fn round(value: &Value, precision: Given<'_>, method: Given<'_>, options: Kwargs
             )));
         }
     };
-    Ok(Value::from(whole / 10_f64.powi(places)))
+    if !whole.is_finite() {
+        return Err(wrong(format!("round: {} is no whole number", short(value))));
+    }
+    // Under Python it is a whole number here, and so has no 0 with a sign.
+    Ok(Value::from((whole + 0.0) / 10_f64.powi(places)))
 }
 
 /// `join(d='', attribute=None)`: texts of the items, or of one attribute of each.

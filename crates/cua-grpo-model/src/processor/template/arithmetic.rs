@@ -89,7 +89,10 @@ fn floor(one: Number, other: Number) -> Result<Value, Error> {
         _ if other.float() == 0.0 => Err(by_zero()),
         _ => {
             let (one, other) = (one.float(), other.float());
-            let quotient = (one - rest_of(one, other)) / other;
+            // As Python's `divmod`: the rest as it is, and one less where its sign is not the divisor's.
+            let rest = one % other;
+            let less = rest != 0.0 && (rest < 0.0) != (other < 0.0);
+            let quotient = (one - rest) / other - f64::from(u8::from(less));
             let floor = quotient.floor();
             let near = if quotient - floor > 0.5 { floor + 1.0 } else { floor };
             Ok(Value::from(if near == 0.0 {

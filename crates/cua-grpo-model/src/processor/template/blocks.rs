@@ -19,6 +19,8 @@ pub(super) struct Blocks<'m> {
 enum Open {
     Condition,
     Loop,
+    /// One with a `continue` in it.
+    Continued,
     /// Behind the `else` of a loop.
     Otherwise,
     /// The engine does not leave it by `break` and `continue`.
@@ -72,6 +74,13 @@ impl<'m> Blocks<'m> {
             "call" => Open::Scope("call"),
             "block" => Open::Scope("block"),
             "else" => {
+                if self.open.last() == Some(&Open::Continued) {
+                    return Err(
+                        "`else` of a loop with `continue`: Jinja renders it where no round came to its end, which is not done \
+                         here; write an `if` around what `continue` passes over"
+                            .to_owned(),
+                    );
+                }
                 let last = self.open.last_mut().filter(|last| **last == Open::Loop);
                 return Ok(match last {
                     Some(last) => {
@@ -101,10 +110,14 @@ impl<'m> Blocks<'m> {
     }
 
     /// That the engine can leave the loop from here.
-    fn leave(&self, word: &str) -> Result<(), String> {
-        let inside = self.open.iter().rev().find(|open| **open != Open::Condition);
+    fn leave(&mut self, word: &str) -> Result<(), String> {
+        let inside = self.open.iter_mut().rev().find(|open| **open != Open::Condition);
         let inside = match inside {
-            None | Some(Open::Loop) => return Ok(()),
+            Some(open @ Open::Loop) if word == "continue" => {
+                *open = Open::Continued;
+                return Ok(());
+            }
+            None | Some(Open::Loop | Open::Continued) => return Ok(()),
             Some(Open::Otherwise) => "else",
             Some(Open::Scope(scope)) => scope,
             Some(Open::Condition) => "if",

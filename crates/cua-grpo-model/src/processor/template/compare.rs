@@ -92,9 +92,19 @@ pub(super) fn equal(a: &Value, b: &Value) -> Result<bool, Error> {
     })
 }
 
-/// The entry of a dictionary.
-fn entry(dict: &Value, key: &Value) -> Option<Value> {
-    dict.as_object().and_then(|object| object.get_value(key))
+/// The entry of a dictionary. `1`, `1.0` and `true` are one key under Python.
+pub(super) fn entry(dict: &Value, key: &Value) -> Option<Value> {
+    let object = dict.as_object()?;
+    let number = |key: &Value| match kind(key) {
+        Kind::Number(number) => Some(number),
+        _ => None,
+    };
+    object.get_value(key).or_else(|| {
+        let wanted = number(key)?;
+        let same = |key: &Value| number(key).is_some_and(|found| compare(found, wanted) == Some(Ordering::Equal));
+        let key = dict.try_iter().ok()?.find(same)?;
+        object.get_value(&key)
+    })
 }
 
 fn compare(a: Number, b: Number) -> Option<Ordering> {

@@ -128,7 +128,7 @@ fn write(value: &Value, layout: &Layout, depth: usize, out: &mut String) -> Resu
                 write(item, layout, depth + 1, out)
             })?;
         }
-        ValueKind::Map => {
+        ValueKind::Map if matches!(kind(value), Kind::Dict) => {
             let mut fields = Vec::new();
             for key in value.try_iter()? {
                 let item = value.get_item(&key)?;

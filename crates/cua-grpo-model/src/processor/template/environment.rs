@@ -4,7 +4,9 @@
 use super::kinds::{self, Kind, Number};
 use super::lazy::Generator;
 use super::value::{BigInteger, List, Range};
-use super::{aggregates, arithmetic, clock, compare, dumps, filters, limits, methods, operators, python};
+use super::{
+    aggregates, arithmetic, clock, compare, dumps, filters, letters, limits, methods, numbers, operators, python,
+};
 use minijinja::value::{Kwargs, Rest, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, State, Value};
 
@@ -39,9 +41,16 @@ pub(super) fn environment() -> Environment<'static> {
 }
 
 fn add_filters(environment: &mut Environment<'static>) {
-    environment.add_filter("string", |value: &Value| limits::text(kinds::text(value)?));
-    environment.add_filter("int", int);
-    environment.add_filter("float", float);
+    environment.add_filter("string", |value: &Value| match value.is_safe() {
+        true => Ok(value.clone()),
+        false => limits::text(kinds::text(value)?).map(Value::from),
+    });
+    environment.add_filter("safe", |value: &Value| match value.is_safe() {
+        true => Ok(value.clone()),
+        false => limits::text(kinds::text(value)?).map(Value::from_safe_string),
+    });
+    environment.add_filter("int", numbers::int);
+    environment.add_filter("float", numbers::float);
     environment.add_filter("abs", |value: &Value| match kinds::kind(value) {
         Kind::Number(Number::Whole(whole)) => Ok(Value::from(whole.saturating_abs())),
         Kind::Number(Number::Float(float)) => Ok(Value::from(float.abs())),
@@ -71,7 +80,9 @@ fn add_filters(environment: &mut Environment<'static>) {
             let pairs: Result<Vec<String>, Error> = value.try_iter()?.map(pair).collect();
             limits::text(pairs?.join("&"))
         }
-        Kind::List | Kind::Tuple => Err(wrong("urlencode: expected a text or a dictionary".to_owned())),
+        Kind::List | Kind::Tuple | Kind::Range | Kind::View | Kind::Generator => {
+            Err(wrong("urlencode: expected a text or a dictionary".to_owned()))
+        }
         _ => limits::text(url_encode(&python::str(value))),
     });
     environment.add_filter("items", |state: &State, value: &Value| match value.is_undefined() {
@@ -89,7 +100,7 @@ fn add_filters(environment: &mut Environment<'static>) {
     environment.add_filter("wordcount", |value: &Value| {
         let words = python::str(value);
         words
-            .split(|character: char| !character.is_alphanumeric() && character != '_')
+            .split(|character: char| !letters::is_alnum(character) && character != '_')
             .filter(|word| !word.is_empty())
             .count()
     });
@@ -97,11 +108,12 @@ fn add_filters(environment: &mut Environment<'static>) {
 
 fn add_tests(environment: &mut Environment<'static>) {
     let iterable = |value: &Value| {
-        matches!(
-            value.kind(),
-            ValueKind::String | ValueKind::Seq | ValueKind::Map | ValueKind::Iterable | ValueKind::Undefined
+        !matches!(
+            kinds::kind(value),
+            Kind::None | Kind::Number(_) | Kind::Big | Kind::Other
         )
     };
+    environment.add_test("mapping", |value: &Value| matches!(kinds::kind(value), Kind::Dict));
     environment.add_test("iterable", iterable);
     environment.add_test("sequence", move |value: &Value| {
         iterable(value) && !matches!(kinds::kind(value), Kind::Generator | Kind::View)
@@ -129,7 +141,9 @@ fn add_tests(environment: &mut Environment<'static>) {
     environment.add_test("integer", move |value: &Value| value.is_integer() || big(value));
     environment.add_test("callable", |value: &Value| {
         // What is undefined can be called in Jinja, which is an error then.
-        value.is_undefined() || value.kind() == ValueKind::Plain && value.as_object().is_some()
+        let object = value.as_object();
+        let a_macro = object.is_some_and(|object| object.type_name().contains("Macro"));
+        value.is_undefined() || a_macro || value.kind() == ValueKind::Plain && object.is_some()
     });
 }
 
@@ -142,55 +156,6 @@ fn remains(value: &Value, by: &Value, rest: i128) -> Result<bool, Error> {
             kinds::name(value)
         ))),
     }
-}
-
-/// `int(default=0, base=10)`: what is no number becomes the default.
-fn int(value: &Value, default: Option<Value>, base: Option<u32>, options: Kwargs) -> Result<Value, Error> {
-    let default = default.or(options.get("default")?).unwrap_or_else(|| Value::from(0));
-    let base = base.or(options.get("base")?).unwrap_or(10);
-    options.assert_all_used()?;
-    if value.is_undefined() {
-        return Err(wrong("int: an undefined value".to_owned()));
-    }
-    if !(2..=36).contains(&base) {
-        return Err(wrong(format!("int: expected a base of 2 to 36, found {base}")));
-    }
-    if value.is_integer() || value.downcast_object_ref::<BigInteger>().is_some() {
-        return Ok(value.clone());
-    }
-    if let Some(text) = value.as_str() {
-        let text = text.trim().replace('_', "");
-        let text = match base {
-            16 => text.trim_start_matches("0x"),
-            8 => text.trim_start_matches("0o"),
-            2 => text.trim_start_matches("0b"),
-            _ => text.as_str(),
-        };
-        let whole = i128::from_str_radix(text, base).ok();
-        let float = || text.parse::<f64>().ok().filter(|number| number.is_finite());
-        return Ok(whole
-            .map(Value::from)
-            .or_else(|| float().map(arithmetic::cut))
-            .unwrap_or(default));
-    }
-    let number = f64::try_from(value.clone()).ok().filter(|number| number.is_finite());
-    Ok(match (value.kind(), number) {
-        (ValueKind::Bool, _) => Value::from(i64::from(value.is_true())),
-        (_, Some(number)) => arithmetic::cut(number),
-        _ => default,
-    })
-}
-
-/// `float(default=0.0)`: what is no number becomes the default.
-fn float(value: &Value, default: Option<Value>, options: Kwargs) -> Result<Value, Error> {
-    let default = default.or(options.get("default")?).unwrap_or_else(|| Value::from(0.0));
-    options.assert_all_used()?;
-    let text = || value.as_str()?.trim().replace('_', "").parse::<f64>().ok();
-    Ok(match kinds::kind(value) {
-        Kind::Undefined => return Err(wrong("float: an undefined value".to_owned())),
-        Kind::Number(number) => Value::from(number.float()),
-        _ => text().map_or(default, Value::from),
-    })
 }
 
 /// `dictsort(case_sensitive=False, by='key', reverse=False)`: pairs in order.
@@ -226,19 +191,21 @@ fn dict_sort(
         let item = value.get_item(&key)?;
         pairs.push([key, item]);
     }
-    let rank = |pair: &[Value; 2]| match pair[at].as_str() {
-        Some(text) if !cased => Value::from(text.to_lowercase()),
-        _ => pair[at].clone(),
+    let ranked = |pair: [Value; 2]| {
+        let rank = match pair[at].as_str() {
+            Some(text) if !cased => Value::from(text.to_lowercase()),
+            _ => pair[at].clone(),
+        };
+        (rank, List::tuple(pair.to_vec()))
     };
-    pairs.sort_by(|a, b| match reverse {
-        false => rank(a).cmp(&rank(b)),
-        true => rank(b).cmp(&rank(a)),
-    });
-    Ok(pairs.into_iter().map(|pair| List::tuple(pair.to_vec())).collect())
+    compare::sorted(pairs.into_iter().map(ranked).collect(), reverse).map(Value::from)
 }
 
 /// `attr(name)`: an attribute as Python has it, so not the entry of a dictionary.
 fn attribute(value: &Value, name: &str) -> Result<Value, Error> {
+    if value.is_undefined() {
+        return Err(wrong("attr: an undefined value".to_owned()));
+    }
     let plain = match value.kind() {
         ValueKind::Map => {
             let name = value.as_object().map(|object| object.type_name()).unwrap_or_default();
@@ -272,6 +239,7 @@ fn sorted(value: &Value) -> Result<Value, Error> {
     let _level = limits::Level::down().ok_or_else(|| wrong("pprint: a value that is nested too deeply".to_owned()))?;
     limits::spend(limits::VISIT)?;
     match value.kind() {
+        _ if matches!(kinds::kind(value), Kind::Range | Kind::Other) => Ok(value.clone()),
         ValueKind::Map => {
             let mut keys: Vec<Value> = value.try_iter()?.collect();
             keys.sort();

@@ -2,7 +2,7 @@
 
 use super::lazy::Generator;
 use super::value::List;
-use super::{formats, kinds, limits, methods, python};
+use super::{formats, groups, kinds, limits, methods, python};
 use minijinja::value::{Kwargs, Rest, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, State, Value, filters};
 use std::borrow::Cow;
@@ -12,12 +12,7 @@ const MOST: usize = 10_000;
 
 /// Puts them in the place of the engine's.
 pub(super) fn add(environment: &mut Environment<'static>) {
-    environment.add_filter(
-        "groupby",
-        |state: &State, value: Value, by: Option<&str>, options: Kwargs| {
-            paid(state, value, |_, value| filters::groupby(value, by, options))
-        },
-    );
+    environment.add_filter("groupby", groups::group);
     environment.add_filter(
         "batch",
         |state: &State, value: Value, count: usize, fill: Option<Value>| {
@@ -127,7 +122,7 @@ pub(super) fn few(filter: &str, count: usize) -> Result<(), Error> {
 }
 
 /// Jinja's `escape`, which a template calls by name: nothing is escaped by itself.
-fn escape(value: &Value) -> Result<Value, Error> {
+pub(super) fn escape(value: &Value) -> Result<Value, Error> {
     if value.is_safe() {
         return Ok(value.clone());
     }

@@ -70,7 +70,7 @@ pub(super) fn kind(value: &Value) -> Kind {
         ValueKind::Iterable => Kind::List,
         ValueKind::Map => {
             let name = value.as_object().map(|object| object.type_name()).unwrap_or_default();
-            match ["Namespace", "Loop"].iter().any(|kind| name.contains(kind)) {
+            match ["Namespace", "Loop", "Macro"].iter().any(|kind| name.contains(kind)) {
                 true => Kind::Other,
                 false => Kind::Dict,
             }

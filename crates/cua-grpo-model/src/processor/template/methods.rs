@@ -4,7 +4,7 @@ use super::kinds::{Kind, kind};
 use super::lazy::View;
 use super::python::{self, is_space};
 use super::value::List;
-use super::{case, formats, limits};
+use super::{case, formats, letters, limits};
 use minijinja::value::{Kwargs, Rest, ValueKind, from_args};
 use minijinja::{Error, ErrorKind, State, Value};
 
@@ -166,9 +166,11 @@ fn text_method(text: &str, method: &str, args: &[Value]) -> Result<Option<Value>
             limits::length(width.saturating_mul(fill.len()))?;
             Value::from(justify(text, method, width, fill))
         }
-        "isdigit" | "isdecimal" | "isnumeric" => truth(text.chars().all(char::is_numeric)),
-        "isalpha" => truth(text.chars().all(char::is_alphabetic)),
-        "isalnum" => truth(text.chars().all(char::is_alphanumeric)),
+        "isdigit" => truth(text.chars().all(letters::is_digit)),
+        "isdecimal" => truth(text.chars().all(letters::is_decimal)),
+        "isnumeric" => truth(text.chars().all(letters::is_numeric)),
+        "isalpha" => truth(text.chars().all(letters::is_alpha)),
+        "isalnum" => truth(text.chars().all(letters::is_alnum)),
         "isspace" => truth(text.chars().all(is_space)),
         "isupper" => truth(text.chars().any(char::is_uppercase) && !text.chars().any(char::is_lowercase)),
         "islower" => truth(text.chars().any(char::is_lowercase) && !text.chars().any(char::is_uppercase)),

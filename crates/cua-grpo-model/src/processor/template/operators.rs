@@ -3,9 +3,9 @@
 use super::kinds::{Kind, Number, each, kind, name};
 use super::lazy::Method;
 use super::limits::{self, wrong};
-use super::parser::{METHODS, TUPLE};
+use super::parser::{DICT, METHODS, TUPLE};
 use super::value::{BigInteger, List, Range};
-use super::{arithmetic, formats, kinds};
+use super::{arithmetic, compare, filters, formats, kinds};
 use minijinja::value::{Object, Rest};
 use minijinja::{Environment, Error, Value};
 
@@ -64,9 +64,34 @@ pub(super) fn add(environment: &mut Environment<'static>) {
     environment.add_filter("_whole", |digits: &str| Value::from_object(BigInteger::new(digits)));
     environment.add_filter("_item", item);
     environment.add_filter("_attribute", attribute);
+    environment.add_function(DICT, dict);
     environment.add_function(TUPLE, |items: Rest<Value>| {
         limits::spend_items(items.len()).map(|()| List::tuple(items.0))
     });
+}
+
+/// A dictionary of keys and values in turns. Of keys that are equal under Python (`1` and `true`) the first stays, with the
+/// last of the values.
+fn dict(parts: Rest<Value>) -> Result<Value, Error> {
+    limits::spend_items(parts.len())?;
+    let mut pairs: Vec<(Value, Value)> = Vec::new();
+    for part in parts.chunks_exact(2) {
+        let [key, value] = part else { continue };
+        if matches!(kind(key), Kind::List | Kind::Dict) {
+            return Err(wrong(format!("a key of the type {}", name(key))));
+        }
+        let mut known = None;
+        for (at, (other, _)) in pairs.iter().enumerate() {
+            if compare::equal(key, other)? {
+                known = Some(at);
+            }
+        }
+        match known {
+            Some(at) => pairs[at].1 = value.clone(),
+            None => pairs.push((key.clone(), value.clone())),
+        }
+    }
+    Ok(pairs.into_iter().collect())
 }
 
 fn unsupported(sign: &str, left: &Value, right: &Value) -> Error {
@@ -84,6 +109,12 @@ fn unsupported(sign: &str, left: &Value, right: &Value) -> Error {
 pub(super) fn sum(left: &Value, right: &Value) -> Result<Value, Error> {
     match (kind(left), kind(right)) {
         (Kind::Number(one), Kind::Number(other)) => arithmetic::sum(one, other),
+        (Kind::Text, Kind::Text) if left.is_safe() || right.is_safe() => {
+            // Markup escapes what is added to it.
+            let (one, other) = (filters::escape(left)?, filters::escape(right)?);
+            let both = [one.as_str().unwrap_or_default(), other.as_str().unwrap_or_default()].concat();
+            limits::text(both).map(Value::from_safe_string)
+        }
         (Kind::Text, Kind::Text) => {
             let (one, other) = (left.as_str().unwrap_or_default(), right.as_str().unwrap_or_default());
             limits::length(one.len() + other.len())?;
@@ -179,7 +210,7 @@ fn slice(value: &Value, start: &Value, stop: Option<&Value>, step: Option<&Value
     let stride = step.unsigned_abs().min(u128::from(u64::MAX)) as i128;
     let count = (distance + stride - 1) / stride;
     if let Some(range) = value.downcast_object_ref::<Range>() {
-        return range.slice(start, step, count);
+        return range.slice((start, stop), step, count);
     }
     let places = (0..count).map(|index| (start + index * step) as usize);
     match value.as_str() {
@@ -230,6 +261,7 @@ fn item(value: &Value, key: &Value) -> Result<Value, Error> {
                 _ => Ok(found),
             }
         }
+        (Kind::Dict, Kind::Number(_)) => Ok(compare::entry(value, key).unwrap_or_default()),
         _ => value.get_item(key),
     }
 }

@@ -6,6 +6,9 @@ use std::collections::BTreeSet;
 /// The function that stands for round brackets around several values.
 pub(super) const TUPLE: &str = "_tuple";
 
+/// The function that stands for a dictionary whose keys are not all texts.
+pub(super) const DICT: &str = "_dict";
+
 /// Methods of dictionaries, lists, tuples and texts, which are found before entries of the same name.
 pub(super) const METHODS: [&str; 63] = [
     "append",

@@ -42,7 +42,9 @@ impl Spec {
         let mut letters = text.chars();
         let (first, second) = (letters.next(), letters.next());
         let is_align = |letter: Option<char>| letter.is_some_and(|letter| "<>^=".contains(letter));
+        let mut filled = false;
         if let (Some(fill), true) = (first, is_align(second)) {
+            filled = true;
             spec.fill = fill;
             spec.align = second;
             rest = &rest[fill.len_utf8() + 1..];
@@ -59,10 +61,10 @@ impl Spec {
             rest = after;
         }
         if let Some(after) = rest.strip_prefix('0') {
-            if spec.align.is_none() {
+            if !filled {
                 spec.fill = '0';
-                spec.align = Some('=');
             }
+            spec.align = spec.align.or(Some('='));
             rest = after;
         }
         (spec.width, rest) = digits(rest);
@@ -128,13 +130,19 @@ impl Spec {
             {
                 self.whole(whole)
             }
+            (Kind::Number(Number::Whole(_)), None) => wrong_form(),
             (Kind::Number(number), None | Some('e' | 'E' | 'f' | 'F' | 'g' | 'G' | '%')) => {
                 Ok(self.float(number.float()))
             }
             (Kind::Text | Kind::Number(_), _) => wrong_form(),
-            _ if self.form.is_none() && self.width == 0 && self.align.is_none() => kinds::text(value),
+            _ if self.is_plain() => kinds::text(value),
             _ => wrong_form(),
         }
+    }
+
+    fn is_plain(&self) -> bool {
+        let numbers = self.sign.is_some() || self.alternate || self.grouping.is_some() || self.precision.is_some();
+        !numbers && self.form.is_none() && self.width == 0 && self.align.is_none()
     }
 
     fn sign_of(&self, negative: bool) -> String {
@@ -215,12 +223,16 @@ fn digits(text: &str) -> (usize, &str) {
 /// A float that is not below 0, in a form of Python's.
 pub(super) fn float(number: f64, form: Option<char>, precision: Option<usize>, alternate: bool) -> String {
     let capital = form.is_some_and(char::is_uppercase);
+    // The other form has a point where nothing follows it, too.
+    let point = if alternate && precision == Some(0) { "." } else { "" };
     let text = match form.map(|form| form.to_ascii_lowercase()) {
         _ if number.is_nan() => "nan".to_owned(),
         _ if number.is_infinite() => "inf".to_owned() + if form == Some('%') { "%" } else { "" },
-        Some('f') => format!("{number:.*}", precision.unwrap_or(6)),
-        Some('%') => format!("{:.*}%", precision.unwrap_or(6), number * 100.0),
-        Some('e') => scientific(number, precision.unwrap_or(6)).0,
+        Some('f') => format!("{number:.*}{point}", precision.unwrap_or(6)),
+        Some('%') => format!("{:.*}{point}%", precision.unwrap_or(6), number * 100.0),
+        Some('e') => scientific(number, precision.unwrap_or(6))
+            .0
+            .replace('e', &format!("{point}e")),
         Some('g') => general(number, precision.unwrap_or(6).max(1), 0, alternate),
         _ => match precision {
             None => super::python::float(number),

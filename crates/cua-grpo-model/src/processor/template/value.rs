@@ -113,8 +113,8 @@ impl Range {
         }))
     }
 
-    /// `count` of its numbers from the one at `start` on, so many places apart.
-    pub(super) fn slice(&self, start: i128, step: i128, count: i128) -> Result<Value, Error> {
+    /// `count` of its numbers from the one at `start` on, so many places apart, before the one at `stop`.
+    pub(super) fn slice(&self, (start, stop): (i128, i128), step: i128, count: i128) -> Result<Value, Error> {
         let number = |place: i128| i128::from(self.start) + i128::from(self.step) * place;
         let wide = |number: i128| {
             let message = "range: a slice with a step that is too large";
@@ -123,7 +123,7 @@ impl Range {
         let step = i128::from(self.step).saturating_mul(step);
         Ok(Value::from_object(Self {
             start: wide(number(start))?,
-            stop: wide(step.saturating_mul(count).saturating_add(number(start)))?,
+            stop: wide(number(stop))?,
             step: wide(step)?,
             length: usize::try_from(count).unwrap_or(0),
         }))

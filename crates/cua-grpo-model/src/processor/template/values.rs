@@ -2,7 +2,7 @@
 
 use super::lexer::Kind;
 use super::limits::HELD;
-use super::parser::{Level, METHODS, Parser, Piece, Read, TUPLE, long};
+use super::parser::{DICT, Level, METHODS, Parser, Piece, Read, TUPLE, long};
 
 /// Bytes from which on a text in quotes pays each time.
 const LONG: usize = 256;
@@ -55,13 +55,20 @@ impl Parser<'_> {
                 Ok(Piece::constant(format!("[{items}]")))
             }
             Kind::Sign("{") => {
+                let (mut texts, mut parts) = (true, Vec::new());
                 let items = self.items("}", |parser| {
                     let key = parser.expression()?;
                     parser.expect(":")?;
-                    Ok(format!("{}: {}", key.text, parser.expression()?.text))
+                    let value = parser.expression()?;
+                    texts &= key.constant && key.text.starts_with('\'');
+                    parts.push(format!("{}, {}", key.text, value.text));
+                    Ok(format!("{}: {}", key.text, value.text))
                 })?;
                 // Two brackets on end would be the end of a tag.
-                Ok(Piece::constant(format!("{{{items} }}")))
+                Ok(match texts {
+                    true => Piece::constant(format!("{{{items} }}")),
+                    false => Piece::new(Level::Primary, format!("{DICT}({})", parts.join(", "))),
+                })
             }
             other => Err(format!("expected a value, found {other}")),
         }
