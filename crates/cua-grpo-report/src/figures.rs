@@ -208,7 +208,7 @@ impl Figures<'_> {
             },
             Chart {
                 title: "Turns an episode",
-                note: "Mean over episodes; training samples, evaluation is greedy.",
+                note: "Mean over episodes. Training samples, and so does an evaluation of several attempts at each instance; one of a single attempt is greedy.",
                 scale: Scale::Number,
                 reference: None,
                 series: {

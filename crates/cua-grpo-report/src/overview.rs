@@ -300,8 +300,14 @@ pub(super) fn templates(columns: &[Column]) -> String {
         }
         html += "</tr>";
     }
-    html + "</tbody></table><p class=\"note\">Solved instances, and the 95 % Wilson interval of the rate: with few \
-            instances it is wide, and a change within it may be chance.</p>"
+    let solved = match columns.iter().any(|column| column.attempts.is_some()) {
+        true => {
+            "Solved attempts, several at each instance, and the 95 % Wilson interval of the rate, for which the instances count"
+        }
+        false => "Solved instances, and the 95 % Wilson interval of the rate",
+    };
+    let wide = "with few instances it is wide, and a change within it may be chance";
+    html + &format!("</tbody></table><p class=\"note\">{solved}: {wide}.</p>")
 }
 
 fn cell(count: TemplateCount, attempts: Option<usize>, last: bool) -> String {

@@ -257,6 +257,10 @@ fn a_run_becomes_one_file_with_everything_in_it() {
         html.contains("turn on &lt;Wi-Fi&gt; &amp;") && !html.contains("turn on <Wi-Fi>"),
         "escaped"
     );
+    assert!(
+        !html.contains("evaluation is greedy") && html.contains("one of a single attempt is greedy"),
+        "an evaluation of several attempts samples"
+    );
     for external in ["http://", "https://", "src=\"/", "@import", "<link"] {
         assert!(!html.contains(external), "{external} would need a network");
     }
@@ -413,4 +417,10 @@ fn attempts_at_one_instance_make_no_interval_narrower() {
     assert!(one.contains("20 of 40") && one.contains("35 % to 65 %"), "{one}");
     // As of five instances.
     assert!(eight.contains("20 of 40") && eight.contains("17 % to 83 %"), "{eight}");
+    // What is counted has its name.
+    assert!(one.contains("Solved instances") && !one.contains("attempts"), "{one}");
+    assert!(
+        eight.contains("Solved attempts") && !eight.contains("Solved instances"),
+        "{eight}"
+    );
 }
