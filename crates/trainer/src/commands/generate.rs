@@ -196,6 +196,12 @@ impl Wishes {
         } else if !file.eos_token_id.is_empty() {
             file.eos_token_id
         } else {
+            // Transformers ends no reply then.
+            if model.join("generation_config.json").is_file() {
+                output::say(
+                    "generation_config.json names no eos_token_id: until <|im_end|> or <|endoftext|>; --ignore-eos goes on",
+                );
+            }
             vec![special.im_end, special.endoftext]
         };
         let temperature = arguments
