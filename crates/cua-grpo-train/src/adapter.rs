@@ -4,7 +4,7 @@ use crate::checkpoint::not_verified;
 use crate::config::{Change, Resume, STARTER, TrainConfig, changes, read_yaml};
 use crate::error::TrainError;
 use crate::files::{CHECKSUMS, Limit, read_bytes, verify};
-use crate::layout::{CHECKPOINTS, CONFIG, list};
+use crate::layout::{CHECKPOINTS, CONFIG, checkpoint_step, list};
 use crate::metrics::METRICS;
 use crate::provenance::{Base, Provenance};
 use crate::run_dir::check_folder;
@@ -84,6 +84,17 @@ impl Adapter {
             check_folder(run, &folder).map_err(&wrong)?;
         }
         let provenance = Provenance::read(&folder).map_err(|error| wrong(format!("{error:#}")))?;
+        // The name is in no list of checksums, and in a run it says which policy this is.
+        let named = run.as_ref().and_then(|_| checkpoint_step(&folder));
+        if let Some((_, step)) = named
+            .zip(provenance.as_ref().map(|provenance| provenance.step))
+            .filter(|(named, step)| named != step)
+        {
+            return Err(wrong(format!(
+                "{} is of step {step}, so the folder was called checkpoint-{step}; give it this name again, or move it out of the run",
+                folder.display()
+            )));
+        }
         // PEFT writes no list; a run does.
         if run.is_some() || provenance.is_some() {
             for line in not_verified(&folder) {

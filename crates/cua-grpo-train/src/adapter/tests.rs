@@ -72,3 +72,42 @@ fn the_configuration_beside_an_adapter_counts_and_another_in_the_run_folder_is_t
     seal(&home.path().join("final")).unwrap();
     assert_eq!(Adapter::find(home.path()).unwrap().config_file().unwrap(), run);
 }
+
+#[test]
+fn a_checkpoint_under_the_name_of_another_step_is_refused() {
+    let (home, _) = run();
+    let provenance = |step| Provenance {
+        step,
+        run: None,
+        base: Base {
+            name: "starter".into(),
+            path: None,
+            fingerprint: "f".into(),
+            files: Default::default(),
+        },
+    };
+    let last = home.path().join("final");
+    provenance(2).write(&last).unwrap();
+    seal(&last).unwrap();
+    let folder = home.path().join(CHECKPOINTS).join("checkpoint-3");
+    std::fs::create_dir_all(folder.parent().unwrap()).unwrap();
+    std::fs::rename(&last, &folder).unwrap();
+    for path in [home.path(), folder.as_path()] {
+        let error = Adapter::find(path).unwrap_err();
+        assert!(
+            error.is_mendable()
+                && error
+                    .to_string()
+                    .contains("is of step 2, so the folder was called checkpoint-2"),
+            "{error}"
+        );
+    }
+    // Under its own name, and outside of a run, it is what it is.
+    let own = folder.with_file_name("checkpoint-2");
+    std::fs::rename(&folder, &own).unwrap();
+    assert_eq!(Adapter::find(home.path()).unwrap().folder, own);
+    let away = tempfile::tempdir().unwrap();
+    let away = away.path().join("checkpoint-9");
+    std::fs::rename(&own, &away).unwrap();
+    Adapter::find(&away).unwrap();
+}

@@ -4,6 +4,7 @@
 //! one, and so does one that goes on in a folder of its own. Adapters, saved episodes and the lines of `metrics.jsonl` and
 //! `train.jsonl` tell theirs, so that a checkpoint, a file or a line of another run is noticed.
 
+use super::places::{made, number};
 use crate::error::TrainError;
 use crate::files::{Limit, read_text, write};
 use crate::layout::{CHECKPOINTS, CONFIG, RUN, checkpoint_step, list};
@@ -36,6 +37,9 @@ pub struct Identity {
     /// The folder that the file was written in, by its number in the file system: a copy of the folder has another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folder: Option<u64>,
+    /// When that folder was made, in nanoseconds of Unix time: folders of two file systems may have one number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made: Option<u64>,
 }
 
 impl Identity {
@@ -47,6 +51,7 @@ impl Identity {
             id,
             earlier: Vec::new(),
             folder: None,
+            made: None,
         }
     }
 
@@ -65,6 +70,7 @@ impl Identity {
                 id,
                 earlier: known(run_dir)?,
                 folder: None,
+                made: None,
             });
         };
         Ok(match found.is_of_another_folder(run_dir) {
@@ -75,8 +81,8 @@ impl Identity {
 
     /// Whether the file was written in another folder than `run_dir`, of which that one is a copy then.
     fn is_of_another_folder(&self, run_dir: &Path) -> bool {
-        let here = number(run_dir);
-        self.folder.is_some() && here.is_some() && self.folder != here
+        let other = |then: Option<u64>, now: Option<u64>| then.zip(now).is_some_and(|(then, now)| then != now);
+        other(self.folder, number(run_dir)) || other(self.made, made(run_dir))
     }
 
     /// What the file of `run_dir` says; `None` where there is none.
@@ -109,7 +115,7 @@ impl Identity {
         let mut other = self.clone();
         other.turn(step);
         other.id.clone_from(&other.timeline);
-        other.folder = None;
+        (other.folder, other.made) = (None, None);
         other
     }
 
@@ -127,7 +133,7 @@ impl Identity {
     /// # Errors
     /// When the file system refuses.
     pub fn write(&mut self, run_dir: &Path) -> Result<()> {
-        self.folder = number(run_dir);
+        (self.folder, self.made) = (number(run_dir), made(run_dir));
         let text = serde_json::to_string_pretty(self)?;
         write(&run_dir.join(RUN), format!("{text}\n").as_bytes())
     }
@@ -245,20 +251,6 @@ pub fn check_name(path: &Path) -> Result<(), String> {
         ));
     }
     Ok(())
-}
-
-/// The number of a folder in the file system, which it keeps when it is moved and a copy does not have.
-fn number(folder: &Path) -> Option<u64> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt;
-        folder.metadata().ok().map(|data| data.ino())
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = folder;
-        None
-    }
 }
 
 fn random() -> String {
@@ -401,6 +393,11 @@ mod tests {
         std::fs::copy(moved.join(RUN), copy.path().join(RUN)).unwrap();
         let found = Identity::of(copy.path()).unwrap();
         assert!(found.id != identity.id && found.has(Some(&identity.timeline), 2));
+        assert_eq!(copied_from(copy.path()).as_ref(), Some(&identity.id));
+        // Two file systems number their folders alike.
+        let mut alike = Identity::read(copy.path()).unwrap().unwrap();
+        alike.folder = number(copy.path());
+        std::fs::write(copy.path().join(RUN), serde_json::to_string(&alike).unwrap()).unwrap();
         assert_eq!(copied_from(copy.path()), Some(identity.id));
         // Once it goes on it is a run like others.
         Identity::of(copy.path()).unwrap().write(copy.path()).unwrap();

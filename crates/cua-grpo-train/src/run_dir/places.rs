@@ -26,6 +26,28 @@ pub fn check_places(run_dir: &Path) -> Result<(), TrainError> {
     FILES.iter().try_for_each(|name| check(name, check_file))
 }
 
+/// The number of a folder in the file system, which it keeps when it is moved and a copy does not have.
+pub(super) fn number(folder: &Path) -> Option<u64> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        folder.metadata().ok().map(|data| data.ino())
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = folder;
+        None
+    }
+}
+
+/// When a folder was made, which stays when it is moved and is another moment for a copy; none where the file system does
+/// not tell.
+pub(super) fn made(folder: &Path) -> Option<u64> {
+    let made = folder.metadata().ok()?.created().ok()?;
+    let since = made.duration_since(std::time::UNIX_EPOCH).ok()?;
+    since.as_nanos().try_into().ok()
+}
+
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
