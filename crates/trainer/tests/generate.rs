@@ -130,6 +130,27 @@ fn the_starter_model_answers() {
 }
 
 #[test]
+fn a_file_that_names_no_stop_token_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("model");
+    std::fs::create_dir(&model).unwrap();
+    for entry in std::fs::read_dir(fixture("a")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            std::fs::copy(&path, model.join(path.file_name().unwrap())).unwrap();
+        }
+    }
+    let said = |text: &str| {
+        std::fs::write(model.join("generation_config.json"), text).unwrap();
+        let flags = ["generate", "--model=model", "--prompt=Hi", "--max-new-tokens=2"];
+        succeed(folder.path(), &flags).1
+    };
+    let words = "names no eos_token_id";
+    assert!(said(r#"{"do_sample": false}"#).contains(words));
+    assert!(!said(r#"{"do_sample": false, "eos_token_id": 482}"#).contains(words));
+}
+
+#[test]
 fn wrong_flags_exit_with_2() {
     let folder = tempfile::tempdir().unwrap();
     for (flags, words) in [
