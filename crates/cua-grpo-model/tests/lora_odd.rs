@@ -64,7 +64,12 @@ fn values_that_are_no_numbers_are_refused() {
             Some((name.to_owned(), dtype, data))
         });
         let text = load_adapter(&mut model("a"), odd.path()).unwrap_err().to_string();
-        for words in ["adapter_model.safetensors", "infinite ones or NaN", "lora_B.weight (1 of", "earlier checkpoint"] {
+        for words in [
+            "adapter_model.safetensors",
+            "infinite ones or NaN",
+            "lora_B.weight (1 of",
+            "earlier checkpoint",
+        ] {
             assert!(text.contains(words), "{words}: {text}");
         }
         // It is no question of the model, nor of tensors that are missing.

@@ -43,8 +43,14 @@ fn bounded(text: &str, form: Form) -> Cow<'_, str> {
             Err(_) => text.into(),
         };
     }
-    let lines: Vec<_> = text.split('\n').map(|line| without_middle(line, MOST_OF_LINE)).collect();
-    without_middle(&lines.join("\n"), MOST_OF_MESSAGE).into_owned().into()
+    let lines: Vec<_> = text
+        .split('\n')
+        .map(|line| without_middle(line, MOST_OF_LINE))
+        .collect();
+    match lines.join("\n") {
+        short if short == text => without_middle(text, MOST_OF_MESSAGE),
+        short => without_middle(&short, MOST_OF_MESSAGE).into_owned().into(),
+    }
 }
 
 /// Bounds every text of `value`.
@@ -66,7 +72,12 @@ pub fn without_middle(text: &str, most: usize) -> Cow<'_, str> {
     let at = |number: usize| text.char_indices().nth(number).map_or(text.len(), |(at, _)| at);
     let (head, tail) = (at(most - most / 3), at(count - most / 3));
     let left_out = count - most;
-    format!("{} … ({left_out} characters left out) … {}", &text[..head], &text[tail..]).into()
+    format!(
+        "{} … ({left_out} characters left out) … {}",
+        &text[..head],
+        &text[tail..]
+    )
+    .into()
 }
 
 /// The text with numbers (`\u{1b}`) in place of what a terminal would obey, but line breaks and tabs, and of what turns the
@@ -113,7 +124,10 @@ mod tests {
         let value = "xä".repeat(100_000);
         let told = message(&format!("error: `a` is {value}: expected a number"), Form::Text).into_owned();
         assert!(told.chars().count() < MOST_OF_LINE + 50, "{}", told.len());
-        assert!(told.starts_with("error: `a` is xä") && told.ends_with("ä: expected a number"), "{told}");
+        assert!(
+            told.starts_with("error: `a` is xä") && told.ends_with("ä: expected a number"),
+            "{told}"
+        );
         assert!(told.contains(" … (198"), "{told}");
         let lines = "a line that is no news\n".repeat(100_000);
         let told = message(&lines, Form::Text);
@@ -125,7 +139,10 @@ mod tests {
         let line = serde_json::json!({"level": "ERROR", "message": value, "more": [value, 7]}).to_string();
         let told = message(&line, Form::Json);
         let read: Value = serde_json::from_str(&told).unwrap();
-        assert!(told.len() < 3 * 3 * MOST_OF_LINE && told.ends_with('\n') && read["more"][1] == 7, "{told}");
+        assert!(
+            told.len() < 3 * 3 * MOST_OF_LINE && told.ends_with('\n') && read["more"][1] == 7,
+            "{told}"
+        );
         assert!(matches!(message("short\n", Form::Json), Cow::Borrowed(_)));
     }
 

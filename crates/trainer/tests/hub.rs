@@ -108,7 +108,10 @@ fn content_that_drips_ends_and_what_has_arrived_is_kept() {
     let (hub, site, folder) = hub();
     for file in ["tokenizer.json", "model-00001-of-00002.safetensors"] {
         site.lock().unwrap().drips = Some((file.to_owned(), Duration::from_millis(15)));
-        site.lock().unwrap().files.insert("tokenizer.json".into(), vec![b' '; 1000]);
+        site.lock()
+            .unwrap()
+            .files
+            .insert("tokenizer.json".into(), vec![b' '; 1000]);
         let hub = Hub {
             retries: 1,
             patience: Duration::from_millis(400),
@@ -145,9 +148,15 @@ fn weights_that_have_no_room_are_told_before_the_first_of_them_is_fetched() {
         );
         assert_eq!(code, 2);
         let begun = asked(&site).into_iter().filter(|line| line.contains("-of-"));
-        assert!(begun.clone().all(|line| line.ends_with("bytes=0-0")), "{:?}", begun.collect::<Vec<_>>());
+        assert!(
+            begun.clone().all(|line| line.ends_with("bytes=0-0")),
+            "{:?}",
+            begun.collect::<Vec<_>>()
+        );
         let blobs = std::fs::read_dir(folder.path().join("models--org--tiny/blobs")).unwrap();
-        let parts = blobs.flatten().filter(|entry| entry.file_name().to_string_lossy().contains("-of-"));
+        let parts = blobs
+            .flatten()
+            .filter(|entry| entry.file_name().to_string_lossy().contains("-of-"));
         assert_eq!(parts.count(), 0);
     }
 }
@@ -223,6 +232,17 @@ fn a_download_goes_on_where_it_was_cut() {
         .parse()
         .unwrap();
     assert!(start > 0 && start <= WEIGHTS / 2, "{content}");
+    assert!(std::fs::read(dir.join(shard)).unwrap() == site.lock().unwrap().files[shard]);
+
+    // Another part than that which was asked for is not put behind what is there.
+    std::fs::remove_dir_all(folder.path().join("models--org--tiny")).unwrap();
+    site.lock().unwrap().cut = Some(shard.to_owned());
+    fetch(&hub, "org/tiny").unwrap_err();
+    site.lock().unwrap().shifted = Some(7);
+    let error = format!("{:#}", fetch(&hub, "org/tiny").unwrap_err());
+    assert!(error.contains("found others (Some(\"bytes 7-"), "{error}");
+    site.lock().unwrap().shifted = None;
+    let dir = fetch(&hub, "org/tiny").unwrap();
     assert!(std::fs::read(dir.join(shard)).unwrap() == site.lock().unwrap().files[shard]);
 
     // With retries the first call succeeds.

@@ -130,7 +130,11 @@ impl Client {
 
     fn continue_download(&self, found: &Found, blob: &Blob, watch: &mut dyn Transfer) -> Result<(), Failure> {
         let disk = Failure::of_disk;
-        let mut part = OpenOptions::new().append(true).create(true).open(blob.part()).map_err(disk)?;
+        let mut part = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(blob.part())
+            .map_err(disk)?;
         let mut there = part.metadata().map_err(disk)?.len();
         if there > found.size {
             part.set_len(0).map_err(disk)?;
@@ -148,6 +152,12 @@ impl Client {
             part.set_len(0).map_err(disk)?;
             watch.start(&found.name, found.size);
             there = 0;
+        }
+        if response.status() == 206 && begin(&response) != Some(there) {
+            return Err(Failure::Unusable(format!(
+                "expected its bytes from {there} on, found others ({:?})",
+                response.headers().get(header::CONTENT_RANGE)
+            )));
         }
         let mut content = response.into_body().into_reader();
         let mut piece = vec![0; 1 << 16];
@@ -244,6 +254,13 @@ fn target(address: &Uri, location: &str) -> Result<Uri, String> {
     let mut parts = address.clone().into_parts();
     parts.path_and_query = to.into_parts().path_and_query;
     Uri::from_parts(parts).map_err(|error| error.to_string())
+}
+
+/// Where the part of a content begins that is in an answer.
+fn begin(response: &Response<Body>) -> Option<u64> {
+    let range = response.headers().get(header::CONTENT_RANGE)?.to_str().ok()?;
+    let begin = range.trim().strip_prefix("bytes")?.trim().split('-').next()?;
+    begin.parse().ok()
 }
 
 /// The length of the whole content.

@@ -6,6 +6,9 @@ use super::{
 };
 use crate::output::LogFormat;
 use clap::{Parser, Subcommand};
+use cua_grpo_train::plain::{Form, message, without_middle};
+use std::borrow::Cow;
+use std::ffi::OsString;
 
 /// GRPO training of a computer-use agent on an Android phone, real or simulated.
 ///
@@ -31,7 +34,30 @@ pub struct Cli {
     pub train: TrainArgs,
 }
 
+/// Longest name of a flag that is looked for among ours: it is compared with each, which takes the square of its length.
+const LONGEST_FLAG: usize = 200;
+
 impl Cli {
+    /// The command line of this process. What is wrong with it ends the process, in bounded time and words.
+    pub fn of_process() -> Self {
+        let brief = |word: OsString| match word.to_str() {
+            Some(text)
+                if text.starts_with("--") && text.split('=').next().is_some_and(|name| name.len() > LONGEST_FLAG) =>
+            {
+                without_middle(text, LONGEST_FLAG).into_owned().into()
+            }
+            _ => word,
+        };
+        let parsed = Self::try_parse_from(std::env::args_os().map(brief));
+        parsed.unwrap_or_else(|error| {
+            let told = error.render().to_string();
+            match message(&told, Form::Text) {
+                Cow::Borrowed(_) => error.exit(),
+                Cow::Owned(short) => clap::Error::raw(error.kind(), short.trim_start_matches("error: ")).exit(),
+            }
+        })
+    }
+
     /// The command, with `train` filled in when none was named.
     pub fn into_command(self) -> Command {
         self.command.unwrap_or(Command::Train(Box::new(self.train)))

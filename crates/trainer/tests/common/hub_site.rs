@@ -23,6 +23,8 @@ pub struct Site {
     pub drips: Option<(String, Duration)>,
     /// The length that is announced for every file of weights, in place of its own.
     pub announced: Option<u64>,
+    /// Where the content begins that is sent in place of what was asked for.
+    pub shifted: Option<usize>,
     /// Where requests are sent on to, as the Hub does with large files.
     pub elsewhere: Option<String>,
     /// The commit and the tag that the headers name, where these are not plain ones.
@@ -82,6 +84,7 @@ pub fn answer(site: &Shared, mut stream: TcpStream) {
     };
     let (start, end) = range.strip_prefix("bytes=").unwrap().split_once('-').unwrap();
     let start: usize = start.parse().unwrap();
+    let start = site.shifted.filter(|_| start > 0).unwrap_or(start);
     let end = end
         .parse::<usize>()
         .map_or(bytes.len(), |end| (end + 1).min(bytes.len()));
@@ -90,7 +93,9 @@ pub fn answer(site: &Shared, mut stream: TcpStream) {
          Content-Range: bytes {start}-{}/{}\r\nConnection: close\r\n\r\n",
         end - start,
         end - 1,
-        site.announced.filter(|_| file.ends_with(".safetensors")).unwrap_or(bytes.len() as u64)
+        site.announced
+            .filter(|_| file.ends_with(".safetensors"))
+            .unwrap_or(bytes.len() as u64)
     );
     let mut content = &bytes[start..end];
     if content.len() > 1 && site.cut.as_deref() == Some(file) {
