@@ -283,7 +283,7 @@ async fn deaf(address: std::net::SocketAddr) -> TcpStream {
     let stuck = |stream: &TcpStream| stream.try_write(&asked).is_err();
     let mut times = 0;
     // Buffers of the system are finite; a pause lets the server take what it can.
-    while times < 3 {
+    while times < 10 {
         times = if stuck(&stream) { times + 1 } else { 0 };
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 use std::borrow::Cow;
+use std::ffi::OsString;
 use std::fmt::Write;
 
 /// Most characters of a line of a message. What is wrong stands at its beginning, what to do at its end.
@@ -80,6 +81,19 @@ pub fn without_middle(text: &str, most: usize) -> Cow<'_, str> {
     .into()
 }
 
+/// A word of a command line, with a name that none of our flags can have cut: a name that is unknown is compared with all
+/// of them, which takes the square of its length.
+pub fn brief_flag(word: OsString) -> OsString {
+    /// Most characters of a name.
+    const LONGEST: usize = 200;
+    match word.to_str() {
+        Some(text) if text.starts_with("--") && text.split('=').next().is_some_and(|name| name.len() > LONGEST) => {
+            without_middle(text, LONGEST).into_owned().into()
+        }
+        _ => word,
+    }
+}
+
 /// The text with numbers (`\u{1b}`) in place of what a terminal would obey, but line breaks and tabs, and of what turns the
 /// direction of what follows.
 pub fn plain(text: &str, form: Form) -> Cow<'_, str> {
@@ -144,6 +158,21 @@ mod tests {
             "{told}"
         );
         assert!(matches!(message("short\n", Form::Json), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn a_flag_without_end_is_cut_and_a_value_is_not() {
+        let long = "x".repeat(10_000);
+        for word in [
+            "--set".to_owned(),
+            format!("--set=a={long}"),
+            long.clone(),
+            "-x".to_owned(),
+        ] {
+            assert_eq!(brief_flag(word.clone().into()), OsString::from(word));
+        }
+        let cut = brief_flag(format!("--{long}=1").into()).into_string().unwrap();
+        assert!(cut.starts_with("--xxx") && cut.len() < 300, "{cut}");
     }
 
     #[test]

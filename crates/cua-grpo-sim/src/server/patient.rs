@@ -1,7 +1,6 @@
 //! A connection whose client has to take what it is sent: one that reads nothing would hold its place for ever.
 
 use std::{
-    future::Future,
     io::{Error, ErrorKind, IoSlice, Result},
     pin::Pin,
     task::{Context, Poll},

@@ -6,9 +6,8 @@ use super::{
 };
 use crate::output::LogFormat;
 use clap::{Parser, Subcommand};
-use cua_grpo_train::plain::{Form, message, without_middle};
+use cua_grpo_train::plain::{Form, brief_flag, message};
 use std::borrow::Cow;
-use std::ffi::OsString;
 
 /// GRPO training of a computer-use agent on an Android phone, real or simulated.
 ///
@@ -34,26 +33,14 @@ pub struct Cli {
     pub train: TrainArgs,
 }
 
-/// Longest name of a flag that is looked for among ours: it is compared with each, which takes the square of its length.
-const LONGEST_FLAG: usize = 200;
-
 impl Cli {
     /// The command line of this process. What is wrong with it ends the process, in bounded time and words.
     pub fn of_process() -> Self {
-        let brief = |word: OsString| match word.to_str() {
-            Some(text)
-                if text.starts_with("--") && text.split('=').next().is_some_and(|name| name.len() > LONGEST_FLAG) =>
-            {
-                without_middle(text, LONGEST_FLAG).into_owned().into()
-            }
-            _ => word,
-        };
-        let parsed = Self::try_parse_from(std::env::args_os().map(brief));
-        parsed.unwrap_or_else(|error| {
+        Self::try_parse_from(std::env::args_os().map(brief_flag)).unwrap_or_else(|error| {
             let told = error.render().to_string();
             match message(&told, Form::Text) {
                 Cow::Borrowed(_) => error.exit(),
-                Cow::Owned(short) => clap::Error::raw(error.kind(), short.trim_start_matches("error: ")).exit(),
+                Cow::Owned(short) => <clap::Error>::raw(error.kind(), short.trim_start_matches("error: ")).exit(),
             }
         })
     }
