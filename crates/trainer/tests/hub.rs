@@ -107,14 +107,14 @@ fn answers_that_lead_out_of_the_cache_or_nowhere_are_refused() {
 fn content_that_drips_ends_and_what_has_arrived_is_kept() {
     let (hub, site, folder) = hub();
     for file in ["tokenizer.json", "model-00001-of-00002.safetensors"] {
-        site.lock().unwrap().drips = Some((file.to_owned(), Duration::from_millis(15)));
+        site.lock().unwrap().drips = Some((file.to_owned(), Duration::from_millis(40)));
         site.lock()
             .unwrap()
             .files
             .insert("tokenizer.json".into(), vec![b' '; 1000]);
         let hub = Hub {
             retries: 1,
-            patience: Duration::from_millis(400),
+            patience: Duration::from_millis(1500),
             ..hub.clone()
         };
         let begun = Instant::now();
@@ -123,10 +123,10 @@ fn content_that_drips_ends_and_what_has_arrived_is_kept() {
             error.contains(&format!("cannot fetch {file}")) && error.contains("bytes came in"),
             "{error}"
         );
-        assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
         let blobs = folder.path().join("models--org--tiny/blobs");
         let part = blobs.join(format!("{file}-1.part"));
-        assert!(std::fs::metadata(&part).unwrap().len() > 20, "{}", part.display());
+        assert!(std::fs::metadata(&part).unwrap().len() > 4, "{}", part.display());
         site.lock().unwrap().drips = None;
         // Nothing but that file drips from now on.
         let _ = fetch(&hub, "org/tiny");
