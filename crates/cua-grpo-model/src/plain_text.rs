@@ -1,7 +1,7 @@
 //! Text files as editors save them: UTF-8, with or without a byte order mark, or UTF-16 where the mark says so. Files of
 //! others are read up to a limit, and what is no file (a folder, a pipe, a device) is not read at all.
 
-use std::fs::File;
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{Error, ErrorKind, Read};
 use std::path::Path;
 
@@ -64,14 +64,24 @@ pub fn open(path: &Path) -> std::io::Result<File> {
         ),
         _ => error,
     });
-    let kind = found?.file_type();
-    if kind.is_file() {
-        return File::open(path);
+    regular(&found?)?;
+    let mut options = OpenOptions::new();
+    #[cfg(any(target_os = "linux", target_os = "macos"))]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32);
     }
-    let found = if kind.is_dir() {
-        "a folder"
-    } else {
-        "a pipe, a socket or a device"
+    let file = options.read(true).open(path)?;
+    // It may be exchanged after the look.
+    regular(&file.metadata()?)?;
+    Ok(file)
+}
+
+fn regular(found: &Metadata) -> std::io::Result<()> {
+    let found = match found.file_type() {
+        kind if kind.is_file() => return Ok(()),
+        kind if kind.is_dir() => "a folder",
+        _ => "a pipe, a socket or a device",
     };
     Err(Error::new(
         ErrorKind::InvalidInput,
@@ -131,6 +141,42 @@ mod tests {
         let error = read(&link).unwrap_err().to_string();
         assert!(is_there(&link) && error.contains("a link to nothing"), "{error}");
         assert!(!is_there(&dir.path().join("nowhere")));
+    }
+
+    #[cfg(any(target_os = "linux", target_os = "macos"))]
+    #[test]
+    fn a_pipe_that_takes_the_place_of_a_file_is_not_waited_for() {
+        use std::sync::atomic::{AtomicBool, Ordering};
+        use std::time::{Duration, Instant};
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        std::fs::write(at("file"), "12345").unwrap();
+        let made = std::process::Command::new("mkfifo").arg(at("pipe")).status();
+        assert!(made.unwrap().success());
+        let over = AtomicBool::new(false);
+        let (sent, done) = std::sync::mpsc::channel();
+        let path = at("a");
+        std::thread::spawn(move || {
+            let begun = Instant::now();
+            while begun.elapsed() < Duration::from_secs(1) {
+                let _ = bytes(&path, 100).map(|found| assert_eq!(found, b"12345"));
+            }
+            sent.send(()).unwrap();
+        });
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut turn = 0;
+                while !over.load(Ordering::Relaxed) {
+                    turn += 1;
+                    let _ = std::fs::remove_file(at("next"));
+                    std::fs::hard_link(at(["file", "pipe"][turn % 2]), at("next")).unwrap();
+                    std::fs::rename(at("next"), at("a")).unwrap();
+                }
+            });
+            let ended = done.recv_timeout(Duration::from_secs(20));
+            over.store(true, Ordering::Relaxed);
+            assert!(ended.is_ok(), "reading waits for a pipe");
+        });
     }
 
     #[test]

@@ -275,3 +275,97 @@ async fn odd_requests_are_answered_and_none_is_an_error_of_the_server() {
     let (status, _) = post(&server, &format!("/boxes/{id}/actions/screenshot"), &json!({})).await;
     assert_eq!(status, 200);
 }
+
+/// Asks again and again and takes no answer, until nothing more can be sent.
+async fn deaf(address: std::net::SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).await.unwrap();
+    let asked = b"GET /boxes HTTP/1.1\r\nHost: a\r\n\r\n".repeat(500);
+    let stuck = |stream: &TcpStream| stream.try_write(&asked).is_err();
+    let mut times = 0;
+    // Buffers of the system are finite; a pause lets the server take what it can.
+    while times < 10 {
+        times = if stuck(&stream) { times + 1 } else { 0 };
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    stream
+}
+
+#[tokio::test]
+async fn who_takes_nothing_of_the_answers_is_cut_off_and_others_are_served() {
+    let limits = Limits {
+        connections: 2,
+        answer: Duration::from_millis(500),
+        ..Limits::default()
+    };
+    let server = server(limits).await;
+    let held = [deaf(server.address()).await, deaf(server.address()).await];
+    let id = tokio::time::timeout(Duration::from_secs(20), born(&server)).await;
+    assert!(!id.expect("places should have come free").is_empty());
+    drop(held);
+}
+
+/// A message of adb.
+fn adb(command: &[u8; 4], first: u32, second: u32, data: &[u8]) -> Vec<u8> {
+    let command = u32::from_le_bytes(*command);
+    let words = [command, first, second, data.len() as u32, 0, !command];
+    let mut bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    bytes.extend_from_slice(data);
+    bytes
+}
+
+#[tokio::test]
+async fn connections_of_adb_and_what_waits_on_them_are_bounded() {
+    let server = server(Limits::default()).await;
+    let id = born(&server).await;
+    let url = format!("{}/boxes/{id}/android/connect-address", server.base_url());
+    let asked = reqwest::Client::new().get(url).bearer_auth("any").send();
+    let told: Value = asked.await.unwrap().json().await.unwrap();
+    let port: u16 = told["adb"]
+        .as_str()
+        .unwrap()
+        .rsplit(':')
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap();
+    let connected = async || {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        stream
+            .write_all(&adb(b"CNXN", 0x0100_0000, 4096, b"host::\0"))
+            .await
+            .unwrap();
+        stream
+    };
+    let mut head = [0; 24];
+    let mut streams = Vec::new();
+    for _ in 0..16 {
+        let mut stream = connected().await;
+        stream.read_exact(&mut head).await.unwrap();
+        assert_eq!(&head[..4], b"CNXN");
+        streams.push(stream);
+    }
+    // One more waits until another ends.
+    let mut more = connected().await;
+    let answered = tokio::time::timeout(Duration::from_millis(1500), more.read_exact(&mut head)).await;
+    assert!(answered.is_err(), "a seventeenth was served");
+    drop(streams.pop());
+    let answered = tokio::time::timeout(Duration::from_secs(20), more.read_exact(&mut head)).await;
+    answered.unwrap().unwrap();
+
+    // While output waits to be taken, other messages may not pile up.
+    let mut greedy = streams.pop().unwrap();
+    greedy.write_all(&adb(b"OPEN", 1, 0, b"shell:echo a\0")).await.unwrap();
+    let large = vec![0; 256 * 1024];
+    let flood = async {
+        for _ in 0..60 {
+            greedy.write_all(&adb(b"OPEN", 1, 0, &large)).await?;
+        }
+        std::io::Result::Ok(())
+    };
+    let flooded = tokio::time::timeout(Duration::from_secs(20), flood).await.unwrap();
+    let cut = flooded.is_err() || {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        greedy.write_all(&adb(b"OPEN", 1, 0, &large)).await.is_err()
+    };
+    assert!(cut, "15 MiB wait on one connection");
+}

@@ -2,9 +2,12 @@
 #![allow(clippy::unwrap_used)]
 
 use cua_grpo_android::tasks::Catalogue;
-use cua_grpo_sim::{PhoneKind, PlayServer};
+use cua_grpo_sim::{Limits, PhoneKind, PlayServer};
 use reqwest::{Client, StatusCode, header};
 use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 async fn started(template: &str, phone: PhoneKind) -> PlayServer {
     let task = Catalogue::built_in().find(template).unwrap().instance(3, phone);
@@ -173,4 +176,58 @@ async fn a_report_is_checked_and_a_set_up_that_fails_is_told() {
         .unwrap_err()
         .to_string();
     assert!(error.contains("asks/1") && error.contains("settings pat"), "{error}");
+}
+
+#[tokio::test]
+async fn what_says_twice_where_it_comes_from_is_refused_and_a_body_that_never_comes_ends() {
+    let task = Catalogue::built_in()
+        .find("wifi")
+        .unwrap()
+        .instance(3, PhoneKind::Small);
+    let limits = Limits {
+        body: Duration::from_millis(300),
+        ..Limits::default()
+    };
+    let server = PlayServer::start_within(&task, PhoneKind::Small, 0, limits)
+        .await
+        .unwrap();
+    let url = server.url().to_owned();
+    let rest = url.strip_prefix("http://").unwrap();
+    let (place, path) = rest.split_once('/').unwrap();
+    let answer = async |line: &str, headers: &str, body: &str| {
+        let mut stream = TcpStream::connect(place).await.unwrap();
+        let head = format!("{line} HTTP/1.1\r\nConnection: close\r\n{headers}\r\n{body}");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut bytes = Vec::new();
+        let read = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut bytes)).await;
+        read.expect("an answer, or the end").unwrap();
+        String::from_utf8_lossy(&bytes)
+            .get(9..12)
+            .map(str::to_owned)
+            .unwrap_or_default()
+    };
+    let post = format!("POST /{path}check");
+    let json = "Content-Type: application/json\r\nContent-Length: 2\r\n";
+    let host = format!("Host: {place}\r\n");
+    for (line, headers, wanted) in [
+        (post.clone(), format!("{host}{json}"), "200"),
+        (post.clone(), format!("{host}Origin: http://{place}\r\n{json}"), "200"),
+        (post.clone(), format!("{host}Host: example.org\r\n{json}"), "403"),
+        (
+            post.clone(),
+            format!("{host}Origin: http://{place}\r\nOrigin: http://example.org\r\n{json}"),
+            "403",
+        ),
+        (
+            format!("POST http://example.org/{path}check"),
+            format!("{host}{json}"),
+            "403",
+        ),
+        (post.clone(), json.to_owned(), "403"),
+    ] {
+        assert_eq!(answer(&line, &headers, "{}").await, wanted, "{line} {headers}");
+    }
+    let never = format!("{host}Content-Type: application/json\r\nContent-Length: 20\r\n");
+    assert_eq!(answer(&post, &never, "{").await, "408");
+    server.shutdown().await;
 }

@@ -1,6 +1,5 @@
 //! The binary of cua-grpo: config, objects, loop, artefacts.
 
-use clap::Parser;
 use cua_grpo_train::TrainError;
 use std::path::Path;
 use std::process::ExitCode;
@@ -48,7 +47,7 @@ fn main() -> ExitCode {
     keep_pages();
     trainer::interrupt::survive_file_limit();
     let warnings = take_dotenv();
-    let cli = Cli::parse();
+    let cli = Cli::of_process();
     trainer::output::install(cli.log_format);
     for warning in warnings {
         trainer::output::warn(warning);

@@ -13,6 +13,7 @@ use site::{Shared, Site, WEIGHTS, answer, hub};
 use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
 use trainer::hub::fetch;
 
 fn asked(site: &Shared) -> Vec<String> {
@@ -103,6 +104,64 @@ fn answers_that_lead_out_of_the_cache_or_nowhere_are_refused() {
 }
 
 #[test]
+fn content_that_drips_ends_and_what_has_arrived_is_kept() {
+    let (hub, site, folder) = hub();
+    for file in ["tokenizer.json", "model-00001-of-00002.safetensors"] {
+        site.lock().unwrap().drips = Some((file.to_owned(), Duration::from_millis(40)));
+        site.lock()
+            .unwrap()
+            .files
+            .insert("tokenizer.json".into(), vec![b' '; 1000]);
+        let hub = Hub {
+            retries: 1,
+            patience: Duration::from_millis(1500),
+            ..hub.clone()
+        };
+        let begun = Instant::now();
+        let error = format!("{:#}", fetch(&hub, "org/tiny").unwrap_err());
+        assert!(
+            error.contains(&format!("cannot fetch {file}")) && error.contains("bytes came in"),
+            "{error}"
+        );
+        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+        let blobs = folder.path().join("models--org--tiny/blobs");
+        let part = blobs.join(format!("{file}-1.part"));
+        assert!(std::fs::metadata(&part).unwrap().len() > 4, "{}", part.display());
+        site.lock().unwrap().drips = None;
+        // Nothing but that file drips from now on.
+        let _ = fetch(&hub, "org/tiny");
+    }
+}
+
+#[cfg(any(target_os = "linux", target_os = "macos"))]
+#[test]
+fn weights_that_have_no_room_are_told_before_the_first_of_them_is_fetched() {
+    let (hub, site, folder) = hub();
+    for announced in [1 << 60, u64::MAX] {
+        site.lock().unwrap().announced = Some(announced);
+        let error = fetch(&hub, "org/tiny").unwrap_err();
+        let told = format!("{error:#}");
+        let code = trainer::error::exit_code(&cua_grpo_train::TrainError::from(error));
+        assert!(
+            told.contains("are to be fetched") && told.contains("Make room there") && told.contains("HF_HUB_CACHE"),
+            "{told}"
+        );
+        assert_eq!(code, 2);
+        let begun = asked(&site).into_iter().filter(|line| line.contains("-of-"));
+        assert!(
+            begun.clone().all(|line| line.ends_with("bytes=0-0")),
+            "{:?}",
+            begun.collect::<Vec<_>>()
+        );
+        let blobs = std::fs::read_dir(folder.path().join("models--org--tiny/blobs")).unwrap();
+        let parts = blobs
+            .flatten()
+            .filter(|entry| entry.file_name().to_string_lossy().contains("-of-"));
+        assert_eq!(parts.count(), 0);
+    }
+}
+
+#[test]
 fn a_model_is_fetched_once() {
     let (hub, site, _folder) = hub();
     let dir = fetch(&hub, "org/tiny").unwrap();
@@ -173,6 +232,17 @@ fn a_download_goes_on_where_it_was_cut() {
         .parse()
         .unwrap();
     assert!(start > 0 && start <= WEIGHTS / 2, "{content}");
+    assert!(std::fs::read(dir.join(shard)).unwrap() == site.lock().unwrap().files[shard]);
+
+    // Another part than that which was asked for is not put behind what is there.
+    std::fs::remove_dir_all(folder.path().join("models--org--tiny")).unwrap();
+    site.lock().unwrap().cut = Some(shard.to_owned());
+    fetch(&hub, "org/tiny").unwrap_err();
+    site.lock().unwrap().shifted = Some(7);
+    let error = format!("{:#}", fetch(&hub, "org/tiny").unwrap_err());
+    assert!(error.contains("found others (Some(\"bytes 7-"), "{error}");
+    site.lock().unwrap().shifted = None;
+    let dir = fetch(&hub, "org/tiny").unwrap();
     assert!(std::fs::read(dir.join(shard)).unwrap() == site.lock().unwrap().files[shard]);
 
     // With retries the first call succeeds.

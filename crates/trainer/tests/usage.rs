@@ -252,3 +252,42 @@ fn help_names_every_subcommand() {
         assert!(stdout.contains(name), "{name}");
     }
 }
+
+#[test]
+fn what_is_wrong_is_told_in_bounded_words_and_time() {
+    let home = tempfile::tempdir().unwrap();
+    let long = "x".repeat(100_000);
+    let write = |name: &str, text: &str| std::fs::write(home.path().join(name), text).unwrap();
+    write("value.yaml", &format!("learning_rate: {long}{long}\n"));
+    write("key.yaml", &format!("? {long}{long}\n: 1\n"));
+    write("twice.yaml", &format!("? {long}\n: 1\n? {long}\n: 2\n"));
+    write("line.yaml", &format!("templates: [{long}{long}]\n"));
+    let flag = format!("--{long}");
+    let set = format!("--set=learning_rate={long}");
+    let unknown = format!("--set={long}=1");
+    let steps = format!("--max-steps={long}");
+    let nested = format!("--set=templates={}", "[".repeat(100_000));
+    let cases: [(&[&str], &str); 12] = [
+        (&["--config", "value.yaml"], "`learning_rate` is `xxx"),
+        (&["--config", "key.yaml"], "unknown key `xxx"),
+        (&["--config", "twice.yaml"], "duplicate entry with key"),
+        (&["--config", "line.yaml"], "expected one of"),
+        (&["--config", &long], "Check the path after --config"),
+        (&[&set], "expected a number"),
+        (&[&unknown], "All keys are in docs/CONFIG.md"),
+        (&[&steps], "expected a whole number"),
+        (&[&nested], "expected a list"),
+        (&[&flag], "unexpected argument"),
+        (&["--log-format", &long], "possible values: text, json"),
+        (&[&long], "For more information"),
+    ];
+    for (arguments, wanted) in cases {
+        let begun = std::time::Instant::now();
+        let (code, _, error) = trainer(home.path(), arguments, &[]);
+        let begin: String = error.chars().take(300).collect();
+        assert_eq!(code, 2, "{begin}");
+        assert!(error.contains(wanted), "{wanted}: {begin}");
+        assert!(error.len() < 5000, "{}: {begin}", error.len());
+        assert!(begun.elapsed().as_secs() < 20, "{:?}: {begin}", begun.elapsed());
+    }
+}

@@ -389,6 +389,17 @@ fn files_are_found_in_folders_and_bounded() {
         std::os::unix::fs::symlink("/dev/zero", at("zero.yaml")).unwrap();
         assert!(fails(&at("zero.yaml")).contains("pipe or a device"));
     }
+    // What the kernel makes up says that it is empty, and may have no end.
+    #[cfg(target_os = "linux")]
+    for made_up in ["/proc/version", "/proc/kmsg"] {
+        let link = at(&format!("{}.yaml", made_up.replace('/', "")));
+        std::os::unix::fs::symlink(made_up, &link).unwrap();
+        if std::fs::File::open(&link).is_ok() {
+            std::fs::write(at("empty.yaml"), "").unwrap();
+            let told = |path: &std::path::Path| fails(path).replace(&path.display().to_string(), "");
+            assert_eq!(told(&link), told(&at("empty.yaml")), "{made_up}");
+        }
+    }
 }
 
 #[test]

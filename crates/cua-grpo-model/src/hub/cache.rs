@@ -49,6 +49,21 @@ impl Cache {
         }
     }
 
+    /// The folder.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Bytes of `found` that are not here yet.
+    pub(super) fn lacking(&self, found: &Found) -> u64 {
+        let blob = self.folder.join("blobs").join(&found.tag);
+        let length = |path: PathBuf| std::fs::metadata(path).map_or(0, |data| data.len());
+        match length(blob.clone()) == found.size {
+            true => 0,
+            false => found.size.saturating_sub(length(part_of(&blob))),
+        }
+    }
+
     /// The place of the content of `found`, which nobody else fills while it is held.
     pub(super) fn lock(&self, found: &Found) -> Result<Blob> {
         let blobs = self.folder.join("blobs");
@@ -64,6 +79,13 @@ impl Cache {
             _lock: lock,
         })
     }
+}
+
+/// Where the content at `blob` grows.
+fn part_of(blob: &Path) -> PathBuf {
+    let mut name = blob.to_owned().into_os_string();
+    name.push(".part");
+    name.into()
 }
 
 /// The content of one file.
@@ -83,9 +105,7 @@ impl Blob {
 
     /// Where it grows.
     pub(super) fn part(&self) -> PathBuf {
-        let mut name = self.path.clone().into_os_string();
-        name.push(".part");
-        name.into()
+        part_of(&self.path)
     }
 
     /// Gives the part that has grown to its end its name.

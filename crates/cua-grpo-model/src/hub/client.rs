@@ -3,6 +3,8 @@
 use super::address::shown;
 use super::cache::Blob;
 use super::found::{Found, Transfer};
+use super::pace::Pace;
+use super::room;
 use crate::plain_text::MOST_TEXT;
 use cua_grpo_core::Secret;
 use std::fs::OpenOptions;
@@ -21,13 +23,16 @@ pub(super) enum Failure {
     Status(u16),
     /// The server's answer is not what a Hub says.
     Unusable(String),
-    /// The connection or the disk.
+    /// The connection.
     Broken(String),
+    /// The disk of the cache.
+    Disk(String),
 }
 
-impl From<std::io::Error> for Failure {
-    fn from(error: std::io::Error) -> Self {
-        Self::Broken(error.to_string())
+impl Failure {
+    /// Of the files of the cache.
+    pub(super) fn of_disk(error: std::io::Error) -> Self {
+        Self::Disk(error.to_string())
     }
 }
 
@@ -37,18 +42,19 @@ pub(super) struct Client {
     endpoint: String,
     token: Option<Secret>,
     retries: usize,
+    patience: Duration,
 }
 
 impl Client {
-    pub(super) fn new(endpoint: &str, token: Option<&Secret>, retries: usize) -> Self {
+    pub(super) fn new(endpoint: &str, token: Option<&Secret>, retries: usize, patience: Duration) -> Self {
         let agent = Agent::config_builder()
             .max_redirects(0)
             .max_redirects_will_error(false)
             .http_status_as_error(false)
             .accept_encoding("identity")
             .timeout_connect(Some(Duration::from_secs(30)))
-            .timeout_recv_response(Some(Duration::from_secs(60)))
-            .timeout_per_read(Some(Duration::from_secs(60)))
+            .timeout_recv_response(Some(patience))
+            .timeout_per_read(Some(patience))
             .build()
             .into();
         Self {
@@ -56,6 +62,7 @@ impl Client {
             endpoint: endpoint.trim_end_matches('/').to_owned(),
             token: token.cloned(),
             retries,
+            patience,
         }
     }
 
@@ -118,16 +125,22 @@ impl Client {
             }
         }
         watch.finish();
-        Ok(blob.finish()?)
+        blob.finish().map_err(Failure::of_disk)
     }
 
     fn continue_download(&self, found: &Found, blob: &Blob, watch: &mut dyn Transfer) -> Result<(), Failure> {
-        let mut part = OpenOptions::new().append(true).create(true).open(blob.part())?;
-        let mut there = part.metadata()?.len();
+        let disk = Failure::of_disk;
+        let mut part = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(blob.part())
+            .map_err(disk)?;
+        let mut there = part.metadata().map_err(disk)?.len();
         if there > found.size {
-            part.set_len(0)?;
+            part.set_len(0).map_err(disk)?;
             there = 0;
         }
+        room::check(&blob.part(), found.size - there)?;
         watch.start(&found.name, found.size);
         watch.advance(there);
         if there == found.size {
@@ -136,18 +149,26 @@ impl Client {
         let response = self.follow(&found.address, &format!("bytes={there}-"), &mut |_| {})?;
         if response.status() != 206 && there > 0 {
             // The server begins anew.
-            part.set_len(0)?;
+            part.set_len(0).map_err(disk)?;
             watch.start(&found.name, found.size);
             there = 0;
         }
+        if response.status() == 206 && begin(&response) != Some(there) {
+            return Err(Failure::Unusable(format!(
+                "expected its bytes from {there} on, found others ({:?})",
+                response.headers().get(header::CONTENT_RANGE)
+            )));
+        }
         let mut content = response.into_body().into_reader();
         let mut piece = vec![0; 1 << 16];
+        let mut pace = Pace::new(self.patience);
         while there < found.size {
             // No more than was announced, whatever the server sends.
             let room = piece
                 .len()
                 .min(usize::try_from(found.size - there).unwrap_or(usize::MAX));
-            match content.read(&mut piece[..room])? {
+            let broken = |error: std::io::Error| Failure::Broken(error.to_string());
+            match content.read(&mut piece[..room]).map_err(broken)? {
                 0 => {
                     return Err(Failure::Broken(format!(
                         "the connection ended after {there} of {} bytes",
@@ -155,13 +176,14 @@ impl Client {
                     )));
                 }
                 count => {
-                    part.write_all(&piece[..count])?;
+                    part.write_all(&piece[..count]).map_err(disk)?;
                     there += count as u64;
                     watch.advance(count as u64);
+                    pace.advance(count as u64).map_err(Failure::Broken)?;
                 }
             }
         }
-        Ok(part.flush()?)
+        part.flush().map_err(disk)
     }
 
     /// The answer at the end of the redirects from `address`; `see` is shown every answer of the Hub's own host.
@@ -232,6 +254,13 @@ fn target(address: &Uri, location: &str) -> Result<Uri, String> {
     let mut parts = address.clone().into_parts();
     parts.path_and_query = to.into_parts().path_and_query;
     Uri::from_parts(parts).map_err(|error| error.to_string())
+}
+
+/// Where the part of a content begins that is in an answer.
+fn begin(response: &Response<Body>) -> Option<u64> {
+    let range = response.headers().get(header::CONTENT_RANGE)?.to_str().ok()?;
+    let begin = range.trim().strip_prefix("bytes")?.trim().split('-').next()?;
+    begin.parse().ok()
 }
 
 /// The length of the whole content.

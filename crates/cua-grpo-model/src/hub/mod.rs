@@ -4,6 +4,8 @@ mod address;
 mod cache;
 mod client;
 mod found;
+mod pace;
+mod room;
 
 pub use address::shown;
 pub use found::Transfer;
@@ -13,8 +15,10 @@ use crate::plain_text;
 use cache::Cache;
 use client::{Client, Failure};
 use cua_grpo_core::Secret;
+use found::Found;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Why a model was not fetched; the messages say what to do.
 #[derive(Debug, thiserror::Error)]
@@ -46,7 +50,12 @@ pub struct Hub {
     pub offline: bool,
     /// Attempts that follow a failed download of a file.
     pub retries: usize,
+    /// How long an answer may take to begin, and a stretch of its content in which less than 1 KiB a second comes.
+    pub patience: Duration,
 }
+
+/// [`Hub::patience`] of [`Hub::from_env`].
+const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Hub {
     /// What the environment says, by the variables of the Python tools: `HF_ENDPOINT`, `HF_HUB_CACHE` or `HF_HOME`,
@@ -81,6 +90,7 @@ impl Hub {
                 .map(Secret::from),
             offline: flag("HF_HUB_OFFLINE") || flag("TRANSFORMERS_OFFLINE"),
             retries: 3,
+            patience: PATIENCE,
         }
     }
 
@@ -177,7 +187,7 @@ impl<'a> Model<'a> {
             hub,
             name,
             cache: Cache::new(&hub.cache, name),
-            client: Client::new(&hub.endpoint, hub.token.as_ref(), hub.retries),
+            client: Client::new(&hub.endpoint, hub.token.as_ref(), hub.retries, hub.patience),
             watch,
         })
     }
@@ -201,11 +211,26 @@ impl<'a> Model<'a> {
             .file(INDEX)?
             .ok_or_else(|| self.lacks(&format!("{SINGLE} or {INDEX}")))?;
         let shards = shards_of(&index).map_err(|error| refused(error.to_string()))?;
+        self.check_room(&shards)?;
         for shard in shards {
             files.push(self.file(&shard)?.ok_or_else(|| self.lacks(&shard))?);
         }
         files.push(index);
         Ok(files)
+    }
+
+    /// Checks that all of `shards` that are to be fetched have room together, before hours go into the first ones.
+    fn check_room(&self, shards: &BTreeSet<String>) -> Result<()> {
+        let mut lacking = 0_u64;
+        let missing = |shard: &&String| self.cache.get(shard).is_none() && !self.hub.offline;
+        for shard in shards.iter().filter(missing) {
+            // What cannot be found is told where it is fetched.
+            let Ok(found) = self.client.find(self.name, shard) else {
+                return Ok(());
+            };
+            lacking = lacking.saturating_add(self.cache.lacking(&found));
+        }
+        room::check(self.cache.folder(), lacking).map_err(|failure| self.explain("the weights", &failure))
     }
 
     /// The file `name` in the cache, fetched where it is missing; `None` when the model has no such file.
@@ -224,13 +249,7 @@ impl<'a> Model<'a> {
                 Err(self.lacks(name))
             };
         }
-        let fetched = self.client.find(self.name, name).and_then(|found| {
-            let blob = self.cache.lock(&found)?;
-            if !blob.is_whole() {
-                self.client.download(&found, &blob, &mut *(self.watch)())?;
-            }
-            Ok(blob.link(name)?)
-        });
+        let fetched = self.client.find(self.name, name).and_then(|found| self.bring(&found));
         match fetched {
             Ok(path) => Ok(Some(path)),
             // The Hub answers 401 for a model that does not exist to whoever has no token.
@@ -240,6 +259,15 @@ impl<'a> Model<'a> {
             }
             Err(failure) => Err(self.explain(name, &failure)),
         }
+    }
+
+    /// The file of the cache that is `found`, after what lacks of it has been fetched.
+    fn bring(&self, found: &Found) -> std::result::Result<PathBuf, Failure> {
+        let blob = self.cache.lock(found).map_err(Failure::of_disk)?;
+        if !blob.is_whole() {
+            self.client.download(found, &blob, &mut *(self.watch)())?;
+        }
+        blob.link(&found.name).map_err(Failure::of_disk)
     }
 
     fn lacks(&self, file: &str) -> HubError {
@@ -276,6 +304,11 @@ impl<'a> Model<'a> {
             )),
             Failure::Unusable(what) => refused(format!(
                 "{endpoint} gives {file} of {name} in a way that is not followed: {what}"
+            )),
+            Failure::Disk(error) => refused(format!(
+                "cannot keep {file} of {name} in {}: {error}. Make room there, or name another folder by HF_HUB_CACHE; what \
+                 has arrived is kept",
+                self.hub.cache.display()
             )),
             Failure::Broken(error) => HubError::Failed(format!(
                 "cannot fetch {file} of {name} from {endpoint}: {error}. Check the network (HF_ENDPOINT names a mirror), \

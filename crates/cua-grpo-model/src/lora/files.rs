@@ -299,7 +299,7 @@ pub fn load_adapter(model: &mut Qwen3Vl, dir: &Path) -> Result<LoraConfig, Model
     }
     let mut left: BTreeSet<&String> = keys.values().collect();
     let (mut not_named, mut without) = (Vec::new(), Vec::new());
-    let mut problems = Vec::new();
+    let (mut problems, mut not_finite) = (Vec::new(), Vec::new());
     let mut failure = None;
     let mut adapted = Vec::new();
     model.visit_linear_mut(&mut |path, linear| {
@@ -329,9 +329,9 @@ pub fn load_adapter(model: &mut Qwen3Vl, dir: &Path) -> Result<LoraConfig, Model
                         problems.push(format!("{key}: expected shape {shape:?}, found {found:?}"));
                         return None;
                     }
-                    if let Some(value) = values.iter().find(|value| !value.is_finite()) {
-                        problems.push(format!("{key}: holds {value}; take another adapter"));
-                        return None;
+                    let odd = values.iter().filter(|value| !value.is_finite()).count();
+                    if odd > 0 {
+                        not_finite.push(format!("{key} ({odd} of {})", values.len()));
                     }
                     Some(Tensor::from_data(TensorData::new(values, shape), &device))
                 }
@@ -370,6 +370,17 @@ pub fn load_adapter(model: &mut Qwen3Vl, dir: &Path) -> Result<LoraConfig, Model
         [first, rest @ ..] => format!("{first} and {} more", rest.len()),
         [] => String::new(),
     };
+    if !not_finite.is_empty() {
+        return Err(ModelError::format(
+            &file,
+            format!(
+                "expected numbers, found infinite ones or NaN in {} tensors: {}; the training that wrote them diverged, or \
+                 the file is damaged: take an earlier checkpoint, or another adapter",
+                not_finite.len(),
+                list(&not_finite)
+            ),
+        ));
+    }
     if !not_named.is_empty() {
         tracing::warn!(
             "{}: tensors of modules that target_modules, exclude_modules or layers_to_transform leave out are not applied, as in PEFT: {}",

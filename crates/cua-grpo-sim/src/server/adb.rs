@@ -4,6 +4,7 @@
 use super::{
     client::Caller,
     commands::Job,
+    patient::Patient,
     reply::ApiError,
     state::{Shared, SimState},
 };
@@ -23,6 +24,7 @@ use std::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    sync::Semaphore,
     time::timeout,
 };
 
@@ -40,6 +42,10 @@ const BANNER: &[u8] =
     b"device::ro.product.name=sim;ro.product.model=Simulated phone;ro.product.device=sim;features=shell_v2";
 /// Longest silence of a connection.
 const PATIENCE: Duration = Duration::from_secs(600);
+/// Connections to a box at once; further ones wait until one ends.
+const CONNECTIONS: usize = 16;
+/// Bytes of data that wait while an answer is taken.
+const WAITING: usize = 1 << 20;
 /// How often it is looked whether the box still runs.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -85,8 +91,14 @@ async fn listen(state: &Shared, id: &str) -> io::Result<SocketAddr> {
 
 /// Takes connections as long as the box runs.
 async fn accept(listener: TcpListener, state: Weak<SimState>, id: String) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
-        let accepted = timeout(LOOK, listener.accept()).await;
+        let accepted = timeout(LOOK, async {
+            // The semaphore is never closed.
+            let place = places.clone().acquire_owned().await.ok();
+            (place, listener.accept().await)
+        });
+        let accepted = accepted.await;
         let Some(there) = state.upgrade() else { return };
         if !there.is_live(&id) {
             there
@@ -97,9 +109,13 @@ async fn accept(listener: TcpListener, state: Weak<SimState>, id: String) {
                 .remove(&id);
             return;
         }
-        if let Ok(Ok((stream, _))) = accepted {
-            let (state, id) = (state.clone(), id.clone());
+        if let Ok((place, Ok((stream, _)))) = accepted {
+            let (state, id, limit) = (state.clone(), id.clone(), there.config.limits.answer);
+            // Small answers wait for acknowledgements otherwise; a socket that refuses the option still works.
+            let _ = stream.set_nodelay(true);
+            let stream = Patient::new(stream, limit);
             tokio::spawn(async move {
+                let _place = place;
                 // Whatever is wrong with a connection, it is over.
                 let _ = Connection::new(stream, state, id).serve().await;
             });
@@ -116,7 +132,7 @@ struct Message {
 }
 
 struct Connection {
-    stream: TcpStream,
+    stream: Patient<TcpStream>,
     state: Weak<SimState>,
     id: String,
     /// Bytes of data that the other side takes.
@@ -131,7 +147,7 @@ fn broken(message: &'static str) -> io::Error {
 }
 
 impl Connection {
-    fn new(stream: TcpStream, state: Weak<SimState>, id: String) -> Self {
+    fn new(stream: Patient<TcpStream>, state: Weak<SimState>, id: String) -> Self {
         Self {
             stream,
             state,
@@ -173,7 +189,6 @@ impl Connection {
     }
 
     async fn serve(mut self) -> io::Result<()> {
-        let _ = self.stream.set_nodelay(true);
         loop {
             let message = match self.pending.pop_front() {
                 Some(message) => message,
@@ -236,10 +251,17 @@ impl Connection {
                 READY if message.second == local => return Ok(true),
                 CLOSE if message.second == local => return Ok(false),
                 WRITE => self.write(READY, message.second, message.first, &[]).await?,
-                _ if self.pending.len() >= 64 => return Err(broken("too many messages at once")),
+                _ if self.pending.len() >= 64 || self.waiting() + message.data.len() > WAITING => {
+                    return Err(broken("too many messages at once"));
+                }
                 _ => self.pending.push_back(message),
             }
         }
+    }
+
+    /// Bytes of data of what has come and was not answered yet.
+    fn waiting(&self) -> usize {
+        self.pending.iter().map(|message| message.data.len()).sum()
     }
 
     async fn run(&self, command: &str) -> CommandResult {

@@ -5,6 +5,7 @@ use super::{
     config::Limits,
     devices, files, gestures, insight, keys, links, media, mishap, model, network, packages, recording,
     reply::ApiError,
+    serve::{self, NoBody},
     snapshots, socket,
     state::{Shared, SimState},
     storage, touch,
@@ -220,18 +221,16 @@ async fn whole(request: Request, limits: Limits) -> Result<(Parts, Bytes), ApiEr
     } else {
         limits.body_bytes
     };
-    let read = axum::body::to_bytes(body, most);
-    let bytes = match tokio::time::timeout(limits.body, read).await {
-        Ok(Ok(bytes)) => bytes,
-        Ok(Err(error)) => {
+    let bytes = serve::whole(body, most, limits.body).await.map_err(|why| match why {
+        NoBody::Unusable(error) => {
             let message = format!("read body: {error}; expected at most {most} bytes");
-            return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message));
+            ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message)
         }
-        Err(_) => {
+        NoBody::Late => {
             let message = format!("read body: it did not come within {:?}", limits.body);
-            return Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, message));
+            ApiError::new(StatusCode::REQUEST_TIMEOUT, message)
         }
-    };
+    })?;
     Ok((head, bytes))
 }
 

@@ -53,6 +53,8 @@ pub struct Limits {
     pub head: Duration,
     /// Until the body of a request is whole. Default 30 s.
     pub body: Duration,
+    /// Longest time in which a client takes nothing of what it is sent. Default 30 s.
+    pub answer: Duration,
     /// Largest body, in bytes. Default 16 MiB.
     pub body_bytes: usize,
     /// Largest body that brings files, packages or pictures, in bytes. Default 64 MiB.
@@ -66,6 +68,7 @@ impl Default for Limits {
             first_byte: Duration::from_secs(10),
             head: Duration::from_secs(120),
             body: Duration::from_secs(30),
+            answer: Duration::from_secs(30),
             body_bytes: 16 * 1024 * 1024,
             upload_bytes: 64 * 1024 * 1024,
         }

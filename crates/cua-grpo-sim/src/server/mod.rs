@@ -21,6 +21,7 @@ mod mishap;
 mod model;
 mod network;
 mod packages;
+mod patient;
 mod pictures;
 mod places;
 mod play;

@@ -3,14 +3,18 @@
 //! It listens on the loopback address alone. Its address has a token that nobody can guess, requests of other pages are
 //! refused by their origin and host, and the page loads nothing from elsewhere.
 
-use super::{config::Limits, serve::serve, start::SimError};
+use super::{
+    config::Limits,
+    serve::{NoBody, serve, whole},
+    start::SimError,
+};
 use crate::device::Device;
 use crate::rehearse::{answer, answered, set_up};
 use axum::{
     Json, Router,
     body::Bytes,
     extract::{DefaultBodyLimit, Path, Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
     middleware::{self, Next},
     response::{Html, IntoResponse, Response},
     routing::{get, post},
@@ -65,6 +69,7 @@ struct Game {
     /// The hosts that this server is called by.
     hosts: [String; 2],
     page: String,
+    limits: Limits,
     state: TaskState,
     desk: Mutex<Desk>,
 }
@@ -82,6 +87,14 @@ impl PlayServer {
     /// # Errors
     /// [`PlayError`].
     pub async fn start(task: &Task, phone: PhoneKind, port: u16) -> Result<Self, PlayError> {
+        Self::start_within(task, phone, port, Limits::default()).await
+    }
+
+    /// As [`PlayServer::start`], with other limits of what a client may take.
+    ///
+    /// # Errors
+    /// [`PlayError`].
+    pub async fn start_within(task: &Task, phone: PhoneKind, port: u16, limits: Limits) -> Result<Self, PlayError> {
         let wrong = |problem: String| PlayError::SetUp {
             task: task.id.clone(),
             problem,
@@ -98,6 +111,7 @@ impl PlayServer {
             page: page(task, &state, &nonce),
             hosts: ["127.0.0.1", "localhost"].map(|name| format!("{name}:{port}")),
             token: token.clone(),
+            limits,
             state,
             desk: Mutex::new(Desk {
                 device,
@@ -111,7 +125,7 @@ impl PlayServer {
         let policy = HeaderValue::from_str(&policy).unwrap_or(HeaderValue::from_static("default-src 'none'"));
         let (stop, stopped) = watch::channel(false);
         let app = router(game, policy);
-        let served = tokio::spawn(serve(listener, app, Limits::default(), stopped));
+        let served = tokio::spawn(serve(listener, app, limits, stopped));
         let url = format!("http://127.0.0.1:{port}/play/{token}/");
         Ok(Self { url, stop, served })
     }
@@ -167,7 +181,7 @@ async fn guard(
     request: Request,
     next: Next,
 ) -> Result<Response, Refusal> {
-    if !game.is_own(request.headers()) {
+    if !game.is_own(request.headers(), request.uri()) {
         return Err((StatusCode::FORBIDDEN, "this is for its own page alone"));
     }
     // Compared in whole, so that the time tells nothing of where they differ.
@@ -175,23 +189,37 @@ async fn guard(
         .bytes()
         .zip(game.token.bytes())
         .fold(0, |all, (a, b)| all | (a ^ b));
-    match token.len() == game.token.len() && differ == 0 {
-        true => Ok(next.run(request).await),
-        false => Err((StatusCode::NOT_FOUND, "no such address; take the one that was printed")),
+    if token.len() != game.token.len() || differ != 0 {
+        return Err((StatusCode::NOT_FOUND, "no such address; take the one that was printed"));
     }
+    let (head, body) = request.into_parts();
+    let body = whole(body, BODY, game.limits.body).await.map_err(|why| match why {
+        NoBody::Unusable(_) => (StatusCode::PAYLOAD_TOO_LARGE, "expected what the page sends"),
+        NoBody::Late => (StatusCode::REQUEST_TIMEOUT, "the body did not come in time"),
+    })?;
+    Ok(next.run(Request::from_parts(head, body.into())).await)
 }
 
 impl Game {
-    /// Whether a request is to a host of ours, and from no page of another origin.
-    fn is_own(&self, headers: &HeaderMap) -> bool {
+    /// Whether a request is to a host of ours, and from no page of another origin. What says so twice says nothing.
+    fn is_own(&self, headers: &HeaderMap, uri: &Uri) -> bool {
         let own = |text: &str| self.hosts.iter().any(|host| host == text);
-        let value = |name| headers.get(name).map(HeaderValue::to_str);
-        let host = matches!(value(header::HOST), Some(Ok(host)) if own(host));
-        let origin = match value(header::ORIGIN) {
-            None => true,
-            Some(origin) => origin.is_ok_and(|origin| origin.strip_prefix("http://").is_some_and(own)),
+        let all = |name| {
+            headers
+                .get_all(name)
+                .iter()
+                .map(|value| value.to_str().unwrap_or_default())
         };
-        host && origin
+        let hosts: Vec<&str> = all(header::HOST).collect();
+        let origins: Vec<&str> = all(header::ORIGIN).collect();
+        let place = uri.authority().is_none_or(|place| own(place.as_str()));
+        let host = matches!(hosts[..], [host] if own(host));
+        let origin = match origins[..] {
+            [] => true,
+            [origin] => origin.strip_prefix("http://").is_some_and(own),
+            _ => false,
+        };
+        place && host && origin
     }
 
     /// The phone, on which as much time has passed as here.

@@ -1,8 +1,9 @@
-//! Accepts connections, and cuts off those that send nothing.
+//! Accepts connections, and cuts off those that send nothing, or take nothing of what they are sent.
 
-use super::config::Limits;
+use super::{config::Limits, patient::Patient};
 use axum::{
     Router,
+    body::{Body, Bytes},
     http::{Request, Uri},
 };
 use hyper::{
@@ -51,6 +52,24 @@ pub(super) async fn serve(listener: TcpListener, app: Router, limits: Limits, mu
         }
     }
     while connections.join_next().await.is_some() {}
+}
+
+/// Why there is no body.
+#[derive(Debug)]
+pub(super) enum NoBody {
+    /// It is too large, or broke off; in words.
+    Unusable(String),
+    /// It did not come in time.
+    Late,
+}
+
+/// All of a body, which may neither be larger than `most` nor take longer than `limit`.
+pub(super) async fn whole(body: Body, most: usize, limit: Duration) -> Result<Bytes, NoBody> {
+    match timeout(limit, axum::body::to_bytes(body, most)).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(error)) => Err(NoBody::Unusable(error.to_string())),
+        Err(_) => Err(NoBody::Late),
+    }
 }
 
 /// What paths of the API begin with.
@@ -102,7 +121,9 @@ async fn connection(stream: TcpStream, app: Router, limits: Limits, mut stop: wa
         shorten(request.uri_mut());
         service.call(request)
     });
-    let connection = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
+    let connection = builder
+        .serve_connection(TokioIo::new(Patient::new(stream, limits.answer)), service)
+        .with_upgrades();
     let mut served = pin!(connection);
     tokio::select! {
         _ = served.as_mut() => return,

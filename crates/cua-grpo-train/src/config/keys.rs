@@ -22,7 +22,7 @@ pub trait Setting: Serialize + DeserializeOwned {
 
     /// Reads text of an environment variable or a flag; `None` when it cannot be read.
     fn from_text(text: &str) -> Option<Value> {
-        let value = serde_yaml_ng::from_str(text).ok()?;
+        let value = super::yaml::value(text).ok()?;
         Self::accepts(&value).then_some(value)
     }
 

@@ -3,6 +3,7 @@
 use super::aliases::{alias, group_advice, value_advice};
 use super::commands::is_key;
 use super::{ConfigError, Configuration, Key, Origin, OriginKind, Variable};
+use crate::plain::without_middle;
 use figment::value::{Dict, Map, Value as Merged};
 use figment::{Metadata, Profile, Provider};
 use serde_yaml_ng::Value;
@@ -62,6 +63,9 @@ const PREFIX: &str = "CUA_";
 /// Original names that are also common words of a shell: they count only where `.env` has them.
 const SHARED: [&str; 2] = ["VERBOSE", "MAX_TOKENS"];
 
+/// Most characters of a value or of an unknown key that are shown.
+const SHOWN: usize = 200;
+
 /// Variables that begin like ours and are none of a configuration.
 const OTHERS: [&str; 1] = ["CUA_GRPO_"];
 
@@ -70,7 +74,7 @@ impl Layer {
     pub fn yaml<C: Configuration>(text: &str, origin: Origin) -> Result<Self, ConfigError> {
         let syntax = |message: String| ConfigError::Syntax {
             origin: origin.to_string(),
-            message,
+            message: without_middle(&message, 2 * SHOWN).into_owned(),
         };
         // A byte order mark, as some editors put one before the first line, is no part of the text.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -150,7 +154,7 @@ impl Layer {
         let shown = if key.secret {
             "hidden".into()
         } else {
-            format!("`{text}`")
+            format!("`{}`", without_middle(text, SHOWN))
         };
         let value = (key.from_text)(text);
         let given = Value::String(text.into());
@@ -193,7 +197,7 @@ fn find<C: Configuration>(name: &str, value: Option<&Value>, origin: &Origin) ->
     if let Some(key) = C::keys().iter().find(|key| key.name == name) {
         return Ok(key);
     }
-    let (key, origin) = (name.to_owned(), origin.to_string());
+    let (key, origin) = (without_middle(name, SHOWN).into_owned(), origin.to_string());
     if let Some(advice) = value.and_then(group_advice::<C>).or_else(|| alias::<C>(name)) {
         return Err(ConfigError::Foreign { key, origin, advice });
     }
@@ -244,7 +248,7 @@ fn tagged(value: &Value) -> bool {
 }
 
 fn show(value: &Value) -> String {
-    format!("`{}`", line(value))
+    format!("`{}`", without_middle(&line(value), SHOWN))
 }
 
 /// A value on one line, as a flag takes it.

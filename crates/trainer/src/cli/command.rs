@@ -6,6 +6,8 @@ use super::{
 };
 use crate::output::LogFormat;
 use clap::{Parser, Subcommand};
+use cua_grpo_train::plain::{Form, brief_flag, message};
+use std::borrow::Cow;
 
 /// GRPO training of a computer-use agent on an Android phone, real or simulated.
 ///
@@ -32,6 +34,17 @@ pub struct Cli {
 }
 
 impl Cli {
+    /// The command line of this process. What is wrong with it ends the process, in bounded time and words.
+    pub fn of_process() -> Self {
+        Self::try_parse_from(std::env::args_os().map(brief_flag)).unwrap_or_else(|error| {
+            let told = error.render().to_string();
+            match message(&told, Form::Text) {
+                Cow::Borrowed(_) => error.exit(),
+                Cow::Owned(short) => <clap::Error>::raw(error.kind(), short.trim_start_matches("error: ")).exit(),
+            }
+        })
+    }
+
     /// The command, with `train` filled in when none was named.
     pub fn into_command(self) -> Command {
         self.command.unwrap_or(Command::Train(Box::new(self.train)))

@@ -2,7 +2,7 @@
 
 use super::{log_file, terminal};
 use clap::ValueEnum;
-use cua_grpo_train::plain::{Form, plain};
+use cua_grpo_train::plain::{Form, message};
 use serde_json::json;
 use std::io::IsTerminal;
 use std::path::Path;
@@ -90,13 +90,13 @@ pub fn open_log(folder: &Path) {
 
 fn to_file(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
-    if let Some(text) = log_file::write(plain(&text, form()).as_bytes()) {
+    if let Some(text) = log_file::write(message(&text, form()).as_bytes()) {
         warn_on_terminal(&text);
     }
 }
 
 fn to_terminal(bytes: &[u8], form: Form) {
-    terminal::write(plain(&String::from_utf8_lossy(bytes), form).as_bytes());
+    terminal::write(message(&String::from_utf8_lossy(bytes), form).as_bytes());
 }
 
 /// The form of lines without colours.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 /// Bytes of a file of weights.
@@ -18,6 +19,12 @@ pub struct Site {
     pub asked: Vec<String>,
     /// A file that is cut off halfway, once.
     pub cut: Option<String>,
+    /// A file whose content comes a byte at a time, with so much time between two.
+    pub drips: Option<(String, Duration)>,
+    /// The length that is announced for every file of weights, in place of its own.
+    pub announced: Option<u64>,
+    /// Where the content begins that is sent in place of what was asked for.
+    pub shifted: Option<usize>,
     /// Where requests are sent on to, as the Hub does with large files.
     pub elsewhere: Option<String>,
     /// The commit and the tag that the headers name, where these are not plain ones.
@@ -77,6 +84,7 @@ pub fn answer(site: &Shared, mut stream: TcpStream) {
     };
     let (start, end) = range.strip_prefix("bytes=").unwrap().split_once('-').unwrap();
     let start: usize = start.parse().unwrap();
+    let start = site.shifted.filter(|_| start > 0).unwrap_or(start);
     let end = end
         .parse::<usize>()
         .map_or(bytes.len(), |end| (end + 1).min(bytes.len()));
@@ -85,7 +93,9 @@ pub fn answer(site: &Shared, mut stream: TcpStream) {
          Content-Range: bytes {start}-{}/{}\r\nConnection: close\r\n\r\n",
         end - start,
         end - 1,
-        bytes.len()
+        site.announced
+            .filter(|_| file.ends_with(".safetensors"))
+            .unwrap_or(bytes.len() as u64)
     );
     let mut content = &bytes[start..end];
     if content.len() > 1 && site.cut.as_deref() == Some(file) {
@@ -93,7 +103,18 @@ pub fn answer(site: &Shared, mut stream: TcpStream) {
         content = &content[..content.len() / 2];
     }
     stream.write_all(head.as_bytes()).unwrap();
-    stream.write_all(content).unwrap();
+    let drips = site.drips.clone().filter(|(name, _)| name == file && content.len() > 1);
+    // Who waits for the end of this answer may ask for another.
+    drop(site);
+    let Some((_, pause)) = drips else {
+        return stream.write_all(content).unwrap();
+    };
+    for byte in content.chunks(1) {
+        if stream.write_all(byte).is_err() {
+            return;
+        }
+        std::thread::sleep(pause);
+    }
 }
 
 /// A hub on a port of its own, with the sharded model `org/tiny`.
@@ -127,6 +148,7 @@ pub fn hub() -> (Hub, Shared, tempfile::TempDir) {
         token: None,
         offline: false,
         retries: 0,
+        patience: Duration::from_secs(60),
     };
     (hub, site, folder)
 }

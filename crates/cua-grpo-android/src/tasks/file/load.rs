@@ -10,7 +10,7 @@ use crate::PhoneKind;
 use crate::names::App;
 use crate::tasks::instance::uses;
 use std::collections::BTreeSet;
-use std::fs::File;
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{Error, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -118,21 +118,36 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, TaskFileError> {
 fn read(path: &Path) -> std::io::Result<String> {
     let wrong = |message: String| Error::new(ErrorKind::InvalidData, message);
     let large = || wrong(format!("expected at most {LARGEST} bytes, found more"));
-    let data = path.metadata()?;
-    if !data.is_file() {
-        return Err(wrong("expected a file, found a pipe or a device".into()));
-    }
-    if data.len() > LARGEST {
-        return Err(large());
-    }
+    let regular = |data: &Metadata| match data.is_file() {
+        false => Err(wrong("expected a file, found a pipe or a device".into())),
+        true if data.len() > LARGEST => Err(large()),
+        true => Ok(()),
+    };
+    // What is no file is not opened; it may be exchanged after the look.
+    regular(&path.metadata()?)?;
+    let file = open(path)?;
+    let data = file.metadata()?;
+    regular(&data)?;
+    // It may grow while it is read. What the kernel makes up (`/proc/kmsg`) says that it is empty, and may have no end.
+    let most = if data.len() == 0 { 0 } else { LARGEST + 1 };
     let mut bytes = Vec::new();
-    // It may grow while it is read.
-    File::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    file.take(most).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > LARGEST {
         return Err(large());
     }
     let text = String::from_utf8(bytes).map_err(|error| wrong(format!("expected text ({error})")))?;
     Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
+}
+
+/// Opens a file to read; a pipe that has taken its place is not waited for.
+fn open(path: &Path) -> std::io::Result<File> {
+    let mut options = OpenOptions::new();
+    #[cfg(any(target_os = "linux", target_os = "macos"))]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32);
+    }
+    options.read(true).open(path)
 }
 
 /// Writes a commented file with two templates for a kind of phone to begin with, whose ids begin with the file's name.
