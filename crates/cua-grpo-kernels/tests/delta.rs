@@ -66,7 +66,7 @@ fn tokens_one_by_one_equal_chunks_and_so_do_their_gradients() {
         close("tracked", &got, &want, 1e-5);
         for (index, (got, want)) in gradients.iter().zip(&expected).enumerate() {
             let name = format!("{sizes:?}, gradient {index}");
-            close(&name, got.as_ref().unwrap(), want.as_ref().unwrap(), 2e-5);
+            close(&name, got.as_ref().unwrap(), want.as_ref().unwrap(), 1e-4);
         }
     }
 }

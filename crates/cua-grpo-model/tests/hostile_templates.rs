@@ -176,13 +176,13 @@ fn limits_say_what_they_count() {
     }
 }
 
-/// Going over what is shared in lists goes over it as often as it is shared: comparing pays, and for a key of a dictionary,
-/// which the engine computes with by itself, there is the time.
+/// Going over what is shared in lists goes over it as often as it is shared: comparing pays. A list is no key of a
+/// dictionary, and is not gone over to find that out.
 #[test]
 fn what_is_shared_is_given_up() {
     for (last, expected) in [
         ("ns.x == ns.y", "it makes more than 256 MiB"),
-        ("{ns.x: 1}", "it takes longer than 10 seconds"),
+        ("{ns.x: 1}", "a key of the type list"),
     ] {
         let source = format!(
             "{{% set ns = namespace(x=[1], y=[1]) %}}{{% for i in range(64) %}}{{% set ns.x = [ns.x, ns.x] %}}\
