@@ -30,7 +30,7 @@ const OWN: &str = r#"templates:
     difficulty: easy
     max_turns: 12
     instructions: ["Turn auto-rotate off."]
-    setup: ["settings put system accelerometer_rotation 1"]
+    setup: ["settings put system accelerometer_rotation $((2 - 1))"]
     checks: [{command: settings get system accelerometer_rotation, equals: "0"}]
     expert:
       - open "Settings"

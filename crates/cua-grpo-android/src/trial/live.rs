@@ -127,6 +127,7 @@ impl<'a> LivePlayer<'a> {
                 let tree = self.tree().await?;
                 let bar = |node: &Node| node.class.ends_with("SeekBar");
                 let slider = tree.beside(what, (self.size.1 / 4.0) as i64, bar);
+                let slider = slider.or_else(|| tree.meant(what, bar));
                 let slider = slider.ok_or_else(|| missing(what, "with a slider"))?;
                 let [left, _, right, _] = slider.bounds.map(|edge| edge as f64);
                 let x = (left + (right - left) * percent / 100.0).min(right - 1.0);

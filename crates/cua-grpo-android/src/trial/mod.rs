@@ -217,16 +217,22 @@ async fn set_up(device: &mut dyn Device, state: &TaskState, config: &TrialConfig
     for command in &state.setup {
         let words: Vec<&str> = command.splitn(5, ' ').collect();
         if let ["settings", "put", table, key, value] = words[..] {
-            put.insert((table, key), value.trim_matches(['\'', '"']));
+            put.insert((table, key), value);
         }
     }
     for ((table, key), value) in &put {
-        let output = device.query(&format!("settings get {table} {key}"), limit).await;
-        let found = output.map_err(|error| error.to_string())?.stdout;
-        if found.trim() != *value {
+        // The phone's shell says what a value with quotes or arithmetic in it is.
+        let mut answers = Vec::new();
+        for command in [format!("settings get {table} {key}"), format!("echo {value}")] {
+            let output = device.query(&command, limit).await.map_err(|error| error.to_string())?;
+            answers.push(output.stdout.trim().to_owned());
+        }
+        let [found, expected] = &answers[..] else {
+            continue;
+        };
+        if found != expected {
             return Err(format!(
-                "`settings put {table} {key}` of the set-up does not read back: expected {value:?}, got {:?}",
-                found.trim()
+                "`settings put {table} {key}` of the set-up does not read back: expected {expected:?}, got {found:?}"
             ));
         }
     }

@@ -86,6 +86,22 @@ impl Tree {
         })
     }
 
+    /// The node that `wanted` takes whose name is in the words of `name`, the longest one: "font size slider" is the slider
+    /// called "Font size".
+    pub(super) fn meant(&self, name: &str, wanted: impl Fn(&Node) -> bool) -> Option<&Node> {
+        let all = words(name);
+        let length = |text: &str| {
+            let own = words(text);
+            own.iter().all(|word| all.contains(word)).then_some(own.len())
+        };
+        let nodes = self.0.iter().filter(|node| wanted(node)).map(|node| {
+            let names = [length(&node.text), length(&node.desc)];
+            (names.into_iter().flatten().max().unwrap_or(0), node)
+        });
+        let best = nodes.filter(|(count, _)| *count > 0).max_by_key(|(count, _)| *count);
+        best.map(|(_, node)| node)
+    }
+
     fn stands_in(&self, mut index: usize, outer: usize) -> bool {
         loop {
             match self.0[index].parent {
@@ -168,6 +184,9 @@ mod tests {
             "the whole screen is no row"
         );
         assert!(tree.beside("Other", 3000, |node| node.checkable).is_some());
+        let meant = |name| tree.meant(name, |node| node.class == "T").map(|node| node.bounds[1]);
+        assert_eq!(meant("the row called other"), Some(300));
+        assert_eq!((meant("Wi-Fi"), meant("tom, li & x in a row")), (None, Some(110)));
     }
 
     #[test]
