@@ -2,10 +2,10 @@
 #![allow(clippy::unwrap_used)]
 
 use cua_grpo_android::action::{Action, Target, to_reply};
-use cua_grpo_android::tasks::{Catalogue, Split, TemplateTasks};
+use cua_grpo_android::tasks::{Catalogue, Split, TaskState, TemplateTasks};
 use cua_grpo_android::{AndroidEnvironmentFactory, EnvConfig, PhoneKind, PromptStyle};
 use cua_grpo_core::testing::{ByteRenderer, ScriptedSampler};
-use cua_grpo_core::{TaskSource, VerifiedSuccess};
+use cua_grpo_core::{Task, TaskSource, VerifiedSuccess};
 use cua_grpo_gbox::{BodyLimits, BoxPool, ClientConfig, GboxClient, PoolConfig, RetryPolicy};
 use cua_grpo_rollout::{CancellationToken, GroupRequest, RolloutConfig, RolloutEngine};
 use cua_grpo_sim::{Faults, Mishap, MishapShare, Roster, ScriptedPolicy, SimConfig, SimServer, Skill};
@@ -63,12 +63,13 @@ fn client_within(address: &str, timeout: Duration) -> GboxClient {
 }
 
 /// A service with all faults, boxes that die, and boxes of others among its own.
-async fn troubled(seed: u64, phone: PhoneKind) -> SimServer {
+async fn troubled(seed: u64, phone: PhoneKind, questions: Vec<String>) -> SimServer {
     let faults = Faults {
         deaths: 0.02,
         mishaps: all_mishaps(),
         pages_ignored: true,
         foreign_boxes: 120,
+        questions,
         seed,
         ..Default::default()
     };
@@ -90,6 +91,15 @@ fn pool_config() -> PoolConfig {
     }
 }
 
+/// What the checks of tasks ask, which may be asked again: it changes nothing.
+fn questions(tasks: &[Task]) -> Vec<String> {
+    let asked = tasks.iter().flat_map(|task| {
+        let state: TaskState = task.payload().unwrap();
+        state.precheck.into_iter().chain(state.checks)
+    });
+    asked.map(|check| check.command).collect()
+}
+
 /// Groups of four episodes on one kind of phone while everything fails that can.
 struct Chaos {
     phone: PhoneKind,
@@ -106,7 +116,10 @@ struct Chaos {
 
 impl Chaos {
     async fn play(self) {
-        let server = troubled(5, self.phone).await;
+        let tasks: Vec<_> = (0..self.episodes as u64 / 4)
+            .map(|cursor| self.tasks.task(cursor))
+            .collect();
+        let server = troubled(5, self.phone, questions(&tasks)).await;
         let pool = BoxPool::new(client_within(server.base_url(), self.timeout), pool_config()).unwrap();
         let roster = Roster::default();
         let config = EnvConfig {
@@ -118,9 +131,6 @@ impl Chaos {
             ..Default::default()
         };
         let factory = AndroidEnvironmentFactory::new(roster.watch(Arc::new(pool.clone())), config);
-        let tasks: Vec<_> = (0..self.episodes as u64 / 4)
-            .map(|cursor| self.tasks.task(cursor))
-            .collect();
         let expert = ScriptedPolicy {
             phones: server.phones(),
             roster,
@@ -370,7 +380,7 @@ async fn played(server: &SimServer, book: &Path, deeds: u64, signal: &str) -> bo
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn players_that_are_stopped_and_killed_leave_no_box_and_lose_and_double_no_episode() {
-    let server = troubled(6, PhoneKind::Small).await;
+    let server = troubled(6, PhoneKind::Small, Vec::new()).await;
     let folder = tempfile::tempdir().unwrap();
     let book = folder.path().join("book");
     let begin = Instant::now();
