@@ -12,6 +12,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("cua-grpo-model", &["cua-grpo-core", "cua-grpo-kernels"]),
     ("cua-grpo-android", &["cua-grpo-core"]),
     ("cua-grpo-gbox", &["cua-grpo-core", "cua-grpo-android"]),
+    ("cua-grpo-judge", &["cua-grpo-core"]),
     ("cua-grpo-phone", &[]),
     (
         "cua-grpo-sim",

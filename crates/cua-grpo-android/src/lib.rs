@@ -17,6 +17,7 @@ mod phone_kind;
 mod prompt;
 mod screen;
 pub mod tasks;
+pub mod trial;
 mod validate;
 mod watch;
 

@@ -1,7 +1,7 @@
 //! Carries out actions on a phone: finds targets, acts, and looks again.
 
 use crate::action::{Action, SwipePath, Target};
-use crate::device::{Acted, Device, DeviceError, Gesture};
+use crate::device::{Acted, Device, DeviceError, Gesture, ShellOutput};
 use crate::screen::Point;
 use crate::screen::Screen;
 use std::time::Duration;
@@ -49,6 +49,14 @@ impl LiveDevice {
     /// The phone, to give it back or to ask it.
     pub fn into_device(self) -> Box<dyn Device> {
         self.device
+    }
+
+    /// Runs a shell command that only reads.
+    ///
+    /// # Errors
+    /// The phone's failure.
+    pub async fn query(&mut self, command: &str, limit: Duration) -> Result<ShellOutput, DeviceError> {
+        self.device.query(command, limit).await
     }
 
     /// What it showed last.

@@ -151,6 +151,14 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// Name of what a judge says of the episode, among [`Facts::extra`]: 1 that the task is done, 0 that it is not.
+    pub const JUDGE: &str = "judge";
+
+    /// What a judge says of the episode, where one was asked.
+    pub fn judged(&self) -> Option<f64> {
+        self.extra.get(Self::JUDGE).copied()
+    }
+
     /// Whether the goal was reached; nothing else is known. [`Facts::default`] is a goal that was not reached.
     pub fn new(verified: bool) -> Self {
         Self {

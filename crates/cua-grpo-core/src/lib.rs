@@ -70,7 +70,7 @@ pub use policy::{
     Completion, CompletionError, PolicyVersion, Prompt, Sampler, SamplerSession, SamplingParams, StopReason, TokenId,
 };
 pub use render::Renderer;
-pub use reward::{Reward, VerifiedSuccess};
+pub use reward::{Measured, Reward, VerifiedSuccess};
 pub use row::Row;
 pub use secret::Secret;
 pub use seed::derive_seed;

@@ -2,6 +2,30 @@
 
 use crate::{Episode, Fault, Task};
 use async_trait::async_trait;
+use std::collections::BTreeMap;
+
+/// What a reward has found out about episodes before it scores them.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Measured {
+    /// Measurements by name, one map for each episode in their order; empty where nothing was measured.
+    pub extra: Vec<BTreeMap<String, f64>>,
+    /// Why some of it is missing.
+    pub fault: Option<Fault>,
+}
+
+impl Measured {
+    /// What was found of each episode.
+    pub fn new(extra: Vec<BTreeMap<String, f64>>) -> Self {
+        Self { extra, fault: None }
+    }
+
+    /// The same with why some of it is missing.
+    #[must_use]
+    pub fn with_fault(self, fault: Option<Fault>) -> Self {
+        Self { fault, ..self }
+    }
+}
 
 /// Scores the finished attempts at one task. It may wait (a judge behind a service) and may fail.
 ///
@@ -14,6 +38,16 @@ use async_trait::async_trait;
 /// ```
 #[async_trait]
 pub trait Reward: Send + Sync {
+    /// Finds out what scoring takes and the environment does not tell, as what a judge says of the last screen. It is kept
+    /// among the facts ([`Facts::extra`](crate::Facts::extra)), so that it is saved with them.
+    ///
+    /// Asked before [`Reward::score`], and again after a fault; what was found stands among the facts then already. A fault
+    /// counts as one of scoring.
+    async fn measure(&self, task: &Task, episodes: &[Episode]) -> Measured {
+        let _ = (task, episodes);
+        Measured::default()
+    }
+
     /// One reward for each of `episodes`, in their order; each must be finite.
     ///
     /// `episodes` are all attempts of a group that ended without a fault, ordered by [`Episode::attempt`]; their

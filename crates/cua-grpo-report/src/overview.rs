@@ -157,6 +157,10 @@ fn beside(first: &EvalEvent, last: &EvalEvent) -> String {
         let ratio = conduct.turns_over_expert;
         ratio.map_or_else(|| "not known".to_owned(), |ratio| format!("{ratio:.2}"))
     };
+    let agreement = |conduct: &Conduct| match (conduct.judge_agreement, conduct.judged) {
+        (Some(share), Some(judged)) => format!("{:.1} % of {judged}", 100.0 * share),
+        _ => "not asked".to_owned(),
+    };
     let mut rows: Vec<(String, Option<Vec<String>>)> = vec![
         (
             "claimed, and not so".into(),
@@ -172,6 +176,13 @@ fn beside(first: &EvalEvent, last: &EvalEvent) -> String {
         ),
         ("turns over the expert's, when solved".into(), of(&turns)),
     ];
+    if last.conduct.is_some_and(|conduct| conduct.judged.is_some()) {
+        rows.push(("the judge sees as the state shows".into(), of(&agreement)));
+        rows.push((
+            "the judge takes for done, and are not".into(),
+            of(&|conduct| count(conduct.judge_false_successes)),
+        ));
+    }
     let mut known: Vec<&String> = last.pass_at.keys().collect();
     known.sort_by_key(|k| k.len());
     for k in known {

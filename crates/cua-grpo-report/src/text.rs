@@ -193,8 +193,10 @@ pub fn conduct(event: &EvalEvent) -> String {
         None => String::new(),
         Some(ratio) => format!(", turns {ratio:.2} times the expert's when solved"),
     };
+    let judge = |share| format!(", judge agrees with the state in {:.1} %", 100.0 * share);
+    let judge = conduct.judge_agreement.map(judge).unwrap_or_default();
     format!(
-        "  {} false completes, {} unreported successes, {effects}{turns}\n",
+        "  {} false completes, {} unreported successes, {effects}{turns}{judge}\n",
         conduct.false_completes, conduct.unreported_successes
     )
 }
@@ -336,6 +338,8 @@ mod tests {
                 side_effects: Some(2),
                 side_effects_known: 10,
                 turns_over_expert: Some(1.5),
+                judge_agreement: Some(0.875),
+                ..Default::default()
             }),
             ..Default::default()
         };
@@ -344,6 +348,7 @@ mod tests {
         assert_eq!(by_distance(&after).lines().count(), 3);
         let words = "3 false completes, 1 unreported successes, side effects in 2 of 10, turns 1.50 times the expert's";
         assert!(conduct(&after).contains(words), "{}", conduct(&after));
+        assert!(conduct(&after).contains("judge agrees with the state in 87.5 %"));
         let before = EvalEvent {
             step: 0,
             pass_at: [("1".to_owned(), 0.1), ("2".to_owned(), 0.2)].into(),

@@ -107,8 +107,16 @@ async fn score(run: &Collector, group: &mut Group) {
     }
 }
 
-/// The rewards, checked: one for each episode, all finite.
-async fn ask(run: &Collector, group: &Group) -> Result<Vec<f32>, Fault> {
+/// The rewards, checked: one for each episode, all finite. What is measured before stays with the episodes.
+async fn ask(run: &Collector, group: &mut Group) -> Result<Vec<f32>, Fault> {
+    let measured = async { Ok::<_, Fault>(run.seams.reward.measure(&group.task, &group.episodes).await) };
+    let measured = caught("measure group", measured).await?;
+    for (episode, extra) in group.episodes.iter_mut().zip(measured.extra) {
+        episode.facts.extra.extend(extra);
+    }
+    if let Some(fault) = measured.fault {
+        return Err(fault);
+    }
     let asked = run.seams.reward.score(&group.task, &group.episodes);
     let rewards = caught("score group", asked).await?;
     let wrong = |message: String| Fault::new(FaultKind::Reward, "score group", message);

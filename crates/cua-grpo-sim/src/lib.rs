@@ -2,6 +2,7 @@
 
 mod act;
 mod apps;
+mod corpus;
 mod demonstrator;
 mod device;
 mod draw;
@@ -27,6 +28,7 @@ mod time;
 mod widget;
 
 pub use act::UnknownTarget;
+pub use corpus::corpus;
 pub use cua_grpo_android::PhoneKind;
 pub use cua_grpo_android::names::{App, Page, Toggle};
 pub use cua_grpo_phone::state::Table;
@@ -39,7 +41,7 @@ pub use phones::{HERE, Phones, PhonesConfig, PhonesError};
 pub use pixel::{Pixel, PixelLooks};
 pub use player::{Player, StepFailed, StepPlayer};
 pub use proof::{Expert, PROOF_SEEDS, Proof};
-pub use rehearse::{Played, Unplayable, demonstrate, expert_turns, rehearse, side_effects, too_long};
+pub use rehearse::{Played, Unplayable, WithExpert, demonstrate, expert_turns, rehearse, side_effects, too_long};
 pub use scripted::{Roster, ScriptedPolicy};
 pub use server::{
     Faults, Latency, Limits, Mishap, MishapShare, PhoneAccess, PlayError, PlayServer, SimConfig, SimError, SimServer,

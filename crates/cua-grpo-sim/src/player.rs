@@ -130,6 +130,14 @@ impl StepPlayer {
             Step::Open(app) => self.open(app, phone)?,
             Step::Tap { what, if_shown: true } if !phone.shows(what) => Move::Done,
             Step::Tap { what, .. } => Move::Last(self.click(what, phone)?),
+            Step::TapEach(letters) => {
+                let letter: String = letters.chars().skip(self.taken).take(1).collect();
+                let action = self.click(&letter, phone)?;
+                match self.taken + 1 < letters.chars().count() {
+                    true => Move::Go(action),
+                    false => Move::Last(action),
+                }
+            }
             Step::TapAt(x, y) => Move::Last(click(Target::Coordinate { x: *x, y: *y })),
             Step::Find(what) => self.search(what, phone)?,
             Step::Switch { what, on } => {

@@ -98,6 +98,24 @@ impl Proof {
         proof
     }
 
+    /// Plays all `templates` on [`PROOF_SEEDS`] instances each; `each` is told. How many are wrong.
+    ///
+    /// # Errors
+    /// What `each` gives, which ends it.
+    pub fn of_all<E>(
+        templates: &[AnyTemplate],
+        phone: Option<PhoneKind>,
+        mut each: impl FnMut(&Self) -> Result<(), E>,
+    ) -> Result<usize, E> {
+        let mut wrong = 0;
+        for template in templates {
+            let proof = Self::of(template, PROOF_SEEDS, phone.unwrap_or(template.own_phone()));
+            wrong += usize::from(!proof.holds());
+            each(&proof)?;
+        }
+        Ok(wrong)
+    }
+
     /// Whether nothing is wrong.
     pub fn holds(&self) -> bool {
         self.problems.is_empty()

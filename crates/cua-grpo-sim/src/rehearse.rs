@@ -7,8 +7,9 @@ use crate::shell::ShellOutput;
 use cua_grpo_android::action::Action;
 use cua_grpo_android::tasks::{AnyTemplate, Check, TaskState};
 use cua_grpo_android::{PhoneKind, Snapshot, matches};
-use cua_grpo_core::{Task, derive_seed};
+use cua_grpo_core::{Task, TaskSource, derive_seed};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Time that a command may sleep.
@@ -116,6 +117,20 @@ pub fn too_long(templates: &[AnyTemplate], phone: PhoneKind, turns: usize) -> Ve
 pub fn expert_turns(task: &Task, phone: PhoneKind) -> Option<usize> {
     let played = demonstrate(task, phone, (Skill::default(), task.seed), task.max_turns?.get()).ok()?;
     played.reported.then_some(played.actions.len())
+}
+
+/// Tasks of a simulated phone, each with the turns that the expert takes, where it solves them.
+#[derive(Debug)]
+pub struct WithExpert<T>(pub Arc<T>, pub PhoneKind);
+
+impl<T: TaskSource> TaskSource for WithExpert<T> {
+    fn task(&self, cursor: u64) -> Task {
+        let task = self.0.task(cursor);
+        match task.expert_turns().or_else(|| expert_turns(&task, self.1)) {
+            Some(turns) => task.with_expert_turns(turns),
+            None => task,
+        }
+    }
 }
 
 /// What the expert of a template changes at one instance although no check asks for it; `None` where it comes to no report.

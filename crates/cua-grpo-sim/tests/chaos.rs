@@ -2,10 +2,10 @@
 #![allow(clippy::unwrap_used)]
 
 use cua_grpo_android::action::{Action, Target, to_reply};
-use cua_grpo_android::tasks::{Split, TemplateTasks};
-use cua_grpo_android::{AndroidEnvironmentFactory, EnvConfig, PromptStyle};
+use cua_grpo_android::tasks::{Catalogue, Split, TaskState, TemplateTasks};
+use cua_grpo_android::{AndroidEnvironmentFactory, EnvConfig, PhoneKind, PromptStyle};
 use cua_grpo_core::testing::{ByteRenderer, ScriptedSampler};
-use cua_grpo_core::{TaskSource, VerifiedSuccess};
+use cua_grpo_core::{Task, TaskSource, VerifiedSuccess};
 use cua_grpo_gbox::{BodyLimits, BoxPool, ClientConfig, GboxClient, PoolConfig, RetryPolicy};
 use cua_grpo_rollout::{CancellationToken, GroupRequest, RolloutConfig, RolloutEngine};
 use cua_grpo_sim::{Faults, Mishap, MishapShare, Roster, ScriptedPolicy, SimConfig, SimServer, Skill};
@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 
 const EPISODES: usize = 300;
+/// Episodes on the full phone, whose boxes take a hundred times as long; `CHAOS_PIXEL=300` plays more.
+const PIXEL_EPISODES: usize = 40;
 const AT_ONCE: usize = 16;
 
 /// All kinds, each for one request in a hundred; terminations are refused more often.
@@ -37,8 +39,12 @@ fn all_mishaps() -> Vec<MishapShare> {
 
 /// A client with short clocks: hung calls take a moment, not a minute.
 fn client(address: &str) -> GboxClient {
+    client_within(address, Duration::from_millis(400))
+}
+
+fn client_within(address: &str, timeout: Duration) -> GboxClient {
     let config = ClientConfig {
-        timeout: Duration::from_millis(400),
+        timeout,
         retry: RetryPolicy {
             max_retries: 4,
             base_delay: Duration::from_millis(2),
@@ -48,7 +54,7 @@ fn client(address: &str) -> GboxClient {
         bodies: BodyLimits {
             json: 1 << 20,
             text: 1 << 20,
-            picture: 2 << 20,
+            picture: 8 << 20,
             error: 10_000,
         },
         ..ClientConfig::new("any")
@@ -57,18 +63,20 @@ fn client(address: &str) -> GboxClient {
 }
 
 /// A service with all faults, boxes that die, and boxes of others among its own.
-async fn troubled(seed: u64) -> SimServer {
+async fn troubled(seed: u64, phone: PhoneKind, questions: Vec<String>) -> SimServer {
     let faults = Faults {
         deaths: 0.02,
         mishaps: all_mishaps(),
         pages_ignored: true,
         foreign_boxes: 120,
+        questions,
         seed,
         ..Default::default()
     };
     let config = SimConfig {
         faults,
         quota: AT_ONCE,
+        phone: phone.into(),
         ..Default::default()
     };
     SimServer::start(config).await.unwrap()
@@ -83,72 +91,138 @@ fn pool_config() -> PoolConfig {
     }
 }
 
+/// What the checks of tasks ask, which may be asked again: it changes nothing.
+fn questions(tasks: &[Task]) -> Vec<String> {
+    let asked = tasks.iter().flat_map(|task| {
+        let state: TaskState = task.payload().unwrap();
+        state.precheck.into_iter().chain(state.checks)
+    });
+    asked.map(|check| check.command).collect()
+}
+
+/// Groups of four episodes on one kind of phone while everything fails that can.
+struct Chaos {
+    phone: PhoneKind,
+    episodes: usize,
+    tasks: TemplateTasks,
+    turns: usize,
+    /// Limit of a call: pictures of the full phone take longer.
+    timeout: Duration,
+    /// Fewest actions that have to have been carried out.
+    deeds: u64,
+    /// Fewest actions of which nobody knew whether they were.
+    unsure: u64,
+}
+
+impl Chaos {
+    async fn play(self) {
+        let tasks: Vec<_> = (0..self.episodes as u64 / 4)
+            .map(|cursor| self.tasks.task(cursor))
+            .collect();
+        let server = troubled(5, self.phone, questions(&tasks)).await;
+        let pool = BoxPool::new(client_within(server.base_url(), self.timeout), pool_config()).unwrap();
+        let roster = Roster::default();
+        let config = EnvConfig {
+            style: PromptStyle::Brief,
+            settle: Duration::ZERO,
+            max_turns: self.turns,
+            command_timeout: self.timeout + Duration::from_millis(600),
+            phone: self.phone,
+            ..Default::default()
+        };
+        let factory = AndroidEnvironmentFactory::new(roster.watch(Arc::new(pool.clone())), config);
+        let expert = ScriptedPolicy {
+            phones: server.phones(),
+            roster,
+            renderer: Arc::new(ByteRenderer),
+            tasks: tasks
+                .iter()
+                .map(|task| (task.id.clone(), task.clone()))
+                .collect::<HashMap<_, _>>(),
+            skill: Skill::default(),
+            seed: 0,
+        };
+        let rollout = RolloutConfig {
+            concurrency: AT_ONCE,
+            max_retries: 12,
+            retry_delay: Duration::from_millis(5),
+            max_turns: self.turns,
+            max_context_tokens: 1 << 20,
+            ..Default::default()
+        };
+        let (renderer, reward) = (Arc::new(ByteRenderer), Arc::new(VerifiedSuccess));
+        let engine = RolloutEngine::new(Arc::new(factory), renderer, Arc::new(expert), reward, rollout).unwrap();
+        let requests = tasks
+            .into_iter()
+            .map(|task| GroupRequest { task, group_size: 4 })
+            .collect();
+        let begin = Instant::now();
+        let collection = engine.collect(requests, 0, CancellationToken::new()).await.unwrap();
+        let seconds = begin.elapsed().as_secs_f64();
+
+        let stats = server.stats();
+        eprintln!(
+            "{}: {seconds:.1} s, {stats:?}, {:?}, {:?}, {:?}, solved {}",
+            self.phone,
+            pool.stats(),
+            pool.client().outages(),
+            collection.stats.faults,
+            collection.stats.successes
+        );
+        assert_eq!(
+            (collection.stats.episodes, collection.stats.lost),
+            (self.episodes, 0),
+            "episodes lost"
+        );
+        for group in &collection.groups {
+            let attempts: Vec<u64> = group.episodes.iter().map(|episode| episode.attempt).collect();
+            assert_eq!(attempts, [0, 1, 2, 3], "episodes doubled");
+        }
+        assert!(stats.deeds > self.deeds, "{stats:?}");
+        assert_eq!(stats.repeated, 0, "deeds repeated");
+        assert!(pool.stats().unsure > self.unsure && pool.client().outages().count > 0);
+        // The service recovers: nothing is left of it.
+        server.set_mishaps([]);
+        let closed = pool.close().await;
+        assert!(closed.is_clean(), "{closed:?}");
+        assert_eq!(server.stats().live_boxes, 0, "boxes left");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_hundred_episodes_under_all_faults_of_a_service_lose_and_repeat_nothing() {
-    let server = troubled(5).await;
-    let pool = BoxPool::new(client(server.base_url()), pool_config()).unwrap();
-    let roster = Roster::default();
-    let config = EnvConfig {
-        style: PromptStyle::Brief,
-        settle: Duration::ZERO,
-        command_timeout: Duration::from_secs(1),
-        ..Default::default()
+    let chaos = Chaos {
+        phone: PhoneKind::Small,
+        episodes: EPISODES,
+        tasks: TemplateTasks::new(3, Split::Train),
+        turns: 15,
+        timeout: Duration::from_millis(400),
+        deeds: 400,
+        unsure: 10,
     };
-    let factory = AndroidEnvironmentFactory::new(roster.watch(Arc::new(pool.clone())), config);
-    let source = TemplateTasks::new(3, Split::Train);
-    let tasks: Vec<_> = (0..EPISODES as u64 / 4).map(|cursor| source.task(cursor)).collect();
-    let expert = ScriptedPolicy {
-        phones: server.phones(),
-        roster,
-        renderer: Arc::new(ByteRenderer),
-        tasks: tasks
-            .iter()
-            .map(|task| (task.id.clone(), task.clone()))
-            .collect::<HashMap<_, _>>(),
-        skill: Skill::default(),
-        seed: 0,
-    };
-    let rollout = RolloutConfig {
-        concurrency: AT_ONCE,
-        max_retries: 12,
-        retry_delay: Duration::from_millis(5),
-        ..Default::default()
-    };
-    let (renderer, reward) = (Arc::new(ByteRenderer), Arc::new(VerifiedSuccess));
-    let engine = RolloutEngine::new(Arc::new(factory), renderer, Arc::new(expert), reward, rollout).unwrap();
-    let requests = tasks
-        .into_iter()
-        .map(|task| GroupRequest { task, group_size: 4 })
-        .collect();
-    let begin = Instant::now();
-    let collection = engine.collect(requests, 0, CancellationToken::new()).await.unwrap();
-    let seconds = begin.elapsed().as_secs_f64();
+    chaos.play().await;
+}
 
-    let stats = server.stats();
-    eprintln!(
-        "{seconds:.1} s, {stats:?}, {:?}, {:?}, {:?}, solved {}",
-        pool.stats(),
-        pool.client().outages(),
-        collection.stats.faults,
-        collection.stats.successes
-    );
-    assert_eq!(
-        (collection.stats.episodes, collection.stats.lost),
-        (EPISODES, 0),
-        "episodes lost"
-    );
-    for group in &collection.groups {
-        let attempts: Vec<u64> = group.episodes.iter().map(|episode| episode.attempt).collect();
-        assert_eq!(attempts, [0, 1, 2, 3], "episodes doubled");
-    }
-    assert!(stats.deeds > 400, "{stats:?}");
-    assert_eq!(stats.repeated, 0, "deeds repeated");
-    assert!(pool.stats().unsure > 10 && pool.client().outages().count > 0);
-    // The service recovers: nothing is left of it.
-    server.set_mishaps([]);
-    let closed = pool.close().await;
-    assert!(closed.is_clean(), "{closed:?}");
-    assert_eq!(server.stats().live_boxes, 0, "boxes left");
+/// The full phone: `CHAOS_PIXEL=300 cargo test -p cua-grpo-sim --test chaos pixel -- --nocapture` plays as many.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn episodes_on_the_full_pixel_phone_under_all_faults_lose_and_repeat_nothing() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/tasks/pixel");
+    let all = Catalogue::with_files(&[folder]).unwrap();
+    let episodes = std::env::var("CHAOS_PIXEL").map_or(PIXEL_EPISODES, |count| count.parse().unwrap());
+    let chaos = Chaos {
+        phone: PhoneKind::Pixel,
+        episodes: episodes / 4 * 4,
+        tasks: all
+            .tasks::<&str>(3, Split::Train, &[])
+            .unwrap()
+            .on(PhoneKind::Pixel)
+            .unwrap(),
+        turns: 48,
+        timeout: Duration::from_secs(2),
+        deeds: 4 * episodes as u64,
+        unsure: episodes as u64 / 20,
+    };
+    chaos.play().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -306,7 +380,7 @@ async fn played(server: &SimServer, book: &Path, deeds: u64, signal: &str) -> bo
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn players_that_are_stopped_and_killed_leave_no_box_and_lose_and_double_no_episode() {
-    let server = troubled(6).await;
+    let server = troubled(6, PhoneKind::Small, Vec::new()).await;
     let folder = tempfile::tempdir().unwrap();
     let book = folder.path().join("book");
     let begin = Instant::now();

@@ -30,12 +30,17 @@ fn every_eighth_template_is_proved_at_one_instance() {
     }
 }
 
-/// The whole proof: `cargo test -p cua-grpo-sim --test pixel_tasks -- --ignored --nocapture`.
+/// The whole proof: `cargo test -p cua-grpo-sim --test pixel_tasks -- --ignored --nocapture`; `PIXEL_TASKS=across` proves
+/// those whose names begin so.
 #[test]
 #[ignore = "minutes: every template at five instances"]
 fn every_template_is_proved() {
     let (mut wrong, mut attempts, mut hits) = (Vec::new(), 0, 0);
+    let begin = std::env::var("PIXEL_TASKS").unwrap_or_default();
     for template in templates() {
+        if !template.id().starts_with(&begin) {
+            continue;
+        }
         let proof = Proof::of(&template, PROOF_SEEDS, PhoneKind::Pixel);
         println!("{} {proof}", template.difficulty());
         if template.difficulty() != "easy" {
@@ -56,6 +61,84 @@ fn every_template_is_proved() {
         20 * hits < attempts,
         "a random agent solves under 5 % of medium and hard ones"
     );
+}
+
+/// A template whose file has this tag held on a real phone, by `trainer tasks check --device`.
+const TRIED: &str = "tried_on_device";
+
+/// What `docs/TEMPLATES.md` says, a line for each template.
+fn page() -> String {
+    let mut page = String::from(
+        "# Templates of the full phone\n\n\
+         What the set-up and the checks of each template read, and where it was tried; [TASKS.md](TASKS.md) explains the \
+         words.\n\
+         `real` is what Android 13 to 15 has, `root` what a real phone lets root alone write, `simulator` what the simulated \
+         phone alone has.\n\
+         *Tried on* is the simulated phone, by `trainer tasks check`, unless the template has the tag \
+         `tried_on_device`: then it held on a real one too, by `trainer tasks check --device`.\n\
+         This page is written by `UPDATE_DOCS=1 cargo test -p cua-grpo-sim --test pixel_tasks page`.\n\n\
+         | template | file | split | difficulty | reads | tried on |\n|---|---|---|---|---|---|\n",
+    );
+    for template in templates() {
+        let AnyTemplate::File(file) = &template else {
+            continue;
+        };
+        let tag = |name: &str| file.tags.iter().any(|tag| tag == name);
+        let reads = ["real", "root", "simulator"].into_iter().find(|name| tag(name));
+        let tried = match tag(TRIED) {
+            true => "simulated and real phone",
+            false => "simulated phone only",
+        };
+        let (id, stem) = (template.id(), file.path.file_stem().unwrap().to_string_lossy());
+        let (split, difficulty) = (template.split(), template.difficulty());
+        let reads = reads.unwrap_or_else(|| panic!("{id}: no tag says what it reads"));
+        page += &format!("| `{id}` | `{stem}` | {split} | {difficulty} | {reads} | {tried} |\n");
+    }
+    page
+}
+
+#[test]
+fn the_page_of_templates_says_what_was_tried() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/TEMPLATES.md");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, page()).unwrap();
+    }
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        written == page(),
+        "docs/TEMPLATES.md: UPDATE_DOCS=1 cargo test -p cua-grpo-sim --test pixel_tasks page"
+    );
+}
+
+/// Kinds of AndroidWorld: between apps, counting and repeating, questions, long ones; each with some that are held out.
+#[test]
+fn there_are_templates_of_every_kind_that_one_has_to_read_for() {
+    let all = templates();
+    let count = |wanted: &dyn Fn(&AnyTemplate) -> bool| {
+        let found = all.iter().filter(|template| wanted(template));
+        found.fold((0, 0), |(train, held), template| match template.is_held_out() {
+            true => (train, held + 1),
+            false => (train + 1, held),
+        })
+    };
+    let tag = |template: &AnyTemplate, names: &[&str]| match template {
+        AnyTemplate::File(file) => file.tags.iter().any(|tag| names.contains(&tag.as_str())),
+        AnyTemplate::BuiltIn(_) => false,
+    };
+    for (kind, (train, held), (most_train, most_held)) in [
+        ("between apps", count(&|one| one.category() == "compound"), (10, 5)),
+        (
+            "counted or repeated",
+            count(&|one| tag(one, &["counting", "repeat"])),
+            (5, 2),
+        ),
+        ("questions", count(&|one| one.category() == "question"), (15, 4)),
+    ] {
+        assert!(
+            train >= most_train && held >= most_held,
+            "{kind}: {train} and {held} held out"
+        );
+    }
 }
 
 /// What the experts change is what the checks ask for: `cargo test -p cua-grpo-sim --test pixel_tasks side -- --nocapture`.

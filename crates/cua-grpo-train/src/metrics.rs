@@ -185,7 +185,12 @@ mod tests {
         let page = include_str!("../../../docs/METRICS.md");
         let mut train = TrainEvent {
             behaviour: Some(Behaviour::default()),
-            conduct: Some(Conduct::default()),
+            conduct: Some(Conduct {
+                judged: Some(4),
+                judge_agreement: Some(0.75),
+                judge_false_successes: Some(1),
+                ..Default::default()
+            }),
             action_errors: Some(0),
             kept_mass_mean: Some(1.0),
             ..Default::default()

@@ -8,13 +8,14 @@
 //! | `shaped` | `completion`, plus 0.5 when the state fulfils the task, at most 1 | the original |
 //! | `false_complete` | 1 when success is claimed that the state does not show, else 0; a penalty, by a weight below 0 | ours |
 //! | `side_effects` | 1 when something changed that the task did not ask for, else 0, also where nobody can tell; a penalty | ours |
+//! | `judge` | 1 when a judge over HTTP says that the task is done, else 0; nothing where it gives no verdict | ours |
 //! | `random` | a coin | the control experiment |
 //!
 //! Departure from the original: whether a task is done is what the device shows, never what the policy says.
 
 use crate::config::{RewardKind, TrainConfig};
 use async_trait::async_trait;
-use cua_grpo_core::{Ending, Episode, Fault, Reward, Task, derive_seed};
+use cua_grpo_core::{Ending, Episode, Fault, Measured, Reward, Task, derive_seed};
 use std::sync::Arc;
 
 impl RewardKind {
@@ -36,6 +37,8 @@ impl RewardKind {
                 let changed = facts.side_effects.as_ref().is_some_and(|changed| !changed.is_empty());
                 f32::from(u8::from(changed))
             }
+            // Not a number is no reward: the engine counts it as a fault.
+            Self::Judge => facts.judged().map_or(f32::NAN, |said| said as f32),
             Self::Random => (derive_seed(&[seed, task.seed, episode.attempt]) & 1) as f32,
         }
     }
@@ -85,9 +88,31 @@ impl Reward for WeightedReward {
     }
 }
 
-/// The reward of a configuration.
-pub fn reward(config: &TrainConfig) -> Arc<dyn Reward> {
-    Arc::new(WeightedReward::of(config))
+/// Rewards of which one is what a judge says: it is asked first.
+struct Judged {
+    judge: Arc<dyn Reward>,
+    paid: WeightedReward,
+}
+
+#[async_trait]
+impl Reward for Judged {
+    async fn measure(&self, task: &Task, episodes: &[Episode]) -> Measured {
+        self.judge.measure(task, episodes).await
+    }
+
+    async fn score(&self, task: &Task, episodes: &[Episode]) -> Result<Vec<f32>, Fault> {
+        self.paid.score(task, episodes).await
+    }
+}
+
+/// The reward of a configuration. `judge` measures [`Facts::JUDGE`](cua_grpo_core::Facts::JUDGE), where the configuration
+/// asks one.
+pub fn reward(config: &TrainConfig, judge: Option<Arc<dyn Reward>>) -> Arc<dyn Reward> {
+    let paid = WeightedReward::of(config);
+    match judge {
+        Some(judge) => Arc::new(Judged { judge, paid }),
+        None => Arc::new(paid),
+    }
 }
 
 #[cfg(test)]

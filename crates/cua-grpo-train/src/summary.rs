@@ -31,8 +31,15 @@ pub fn behaviour<'a>(episodes: impl IntoIterator<Item = &'a Episode>) -> Behavio
 pub fn conduct<'a>(episodes: impl IntoIterator<Item = (&'a Task, &'a Episode)>) -> Conduct {
     let mut counts = Conduct::default();
     let mut over = Vec::new();
+    let (mut judged, mut agreed, mut overrated) = (0, 0, 0);
     for (task, episode) in episodes {
         let facts = &episode.facts;
+        if let Some(said) = facts.judged() {
+            let done = said >= 0.5;
+            judged += 1;
+            agreed += usize::from(done == facts.state());
+            overrated += usize::from(done && !facts.state());
+        }
         counts.false_completes += usize::from(facts.is_false_complete());
         counts.unreported_successes += usize::from(facts.is_unreported());
         if let Some(changed) = &facts.side_effects {
@@ -42,6 +49,11 @@ pub fn conduct<'a>(episodes: impl IntoIterator<Item = (&'a Task, &'a Episode)>) 
         if let (Some(turns), true) = (task.expert_turns(), facts.verified) {
             over.push(facts.turns as f64 / turns as f64);
         }
+    }
+    if judged > 0 {
+        counts.judged = Some(judged);
+        counts.judge_agreement = Some(agreed as f64 / judged as f64);
+        counts.judge_false_successes = Some(overrated);
     }
     counts.turns_over_expert = (!over.is_empty()).then(|| over.iter().sum::<f64>() / over.len() as f64);
     counts
@@ -161,6 +173,7 @@ mod tests {
             side_effects: Some(1),
             side_effects_known: 2,
             turns_over_expert: Some(1.25),
+            ..Default::default()
         };
         assert_eq!(counts, expected);
         let nothing = conduct([(&unknown, &play(Facts::default()))]);
@@ -169,6 +182,30 @@ mod tests {
             (None, None),
             "nobody could tell"
         );
+    }
+
+    #[test]
+    fn a_judge_is_held_against_the_state() {
+        let task = Task::new("a/1", "");
+        let play = |facts: Facts, said: Option<f64>| {
+            let facts = said.map_or(facts.clone(), |said| facts.with_extra(Facts::JUDGE, said));
+            (&task, Episode::new(0, Ending::Reported, facts, Row::new(1.0)))
+        };
+        let played = [
+            play(Facts::new(true), Some(1.0)),
+            play(Facts::new(true), Some(0.0)),
+            play(Facts::new(false), Some(1.0)),
+            // The state is right, and the report was missing: the judge is right about the state.
+            play(Facts::new(false).with_state_holds(true), Some(1.0)),
+            play(Facts::new(true), None),
+        ];
+        let counts = conduct(played.iter().map(|(task, episode)| (*task, episode)));
+        assert_eq!(
+            (counts.judged, counts.judge_agreement, counts.judge_false_successes),
+            (Some(4), Some(0.5), Some(1))
+        );
+        let line = serde_json::to_string(&conduct([(&task, &play(Facts::new(true), None).1)])).unwrap();
+        assert!(!line.contains("judge"), "{line}");
     }
 
     #[test]

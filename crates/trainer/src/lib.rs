@@ -9,6 +9,7 @@ pub mod hub;
 pub mod interrupt;
 pub mod model_folder;
 pub mod output;
+pub mod pay;
 pub mod plan;
 pub mod progress;
 pub mod refresh;

@@ -78,6 +78,9 @@ pub fn of_eval(resolved: &Resolved<TrainConfig>, show: &mut dyn FnMut(String)) -
         "templates"
     };
     show(format!("tasks    {words} {}", chosen(by, "")));
+    if let (true, Some(model), Some(url)) = (config.is_judged(), &config.judge_model, &config.judge_base_url) {
+        show(format!("judge    {model} at {url}, which is sent screenshots"));
+    }
     note.into_iter().for_each(&mut *show);
     device(config.device)?;
     Ok(())

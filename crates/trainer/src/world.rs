@@ -6,9 +6,9 @@ use anyhow::Result;
 use burn::tensor::Device;
 use cua_grpo_android::tasks::{Catalogue, ChooseError, InstanceSplit, Split, TemplateTasks};
 use cua_grpo_android::{AndroidEnvironmentFactory, EnvConfig, SuccessRequires};
-use cua_grpo_core::{Task, TaskSource};
+use cua_grpo_core::TaskSource;
 use cua_grpo_gbox::{BoxPool, RUN_LABEL};
-use cua_grpo_sim::{Phones, PhonesConfig, Roster, expert_turns, rehearse, too_long};
+use cua_grpo_sim::{Phones, PhonesConfig, Roster, WithExpert, rehearse, too_long};
 use cua_grpo_train::TrainError;
 use cua_grpo_train::config::{DeviceSpec, Environment, PhoneKind, PromptStyle, SftConfig, TargetStyle, TrainConfig};
 use cua_grpo_train::eval::Venue;
@@ -280,19 +280,6 @@ pub fn tasks<'a>(seed: u64, split: Split, chosen: impl Into<Chosen<'a>>) -> Resu
     let tasks = tasks.and_then(|tasks| tasks.on(phone)?.apart(by));
     let unusable = |error: ChooseError| TrainError::Usage(error.to_string());
     Ok(Arc::new(tasks.map_err(unusable)?))
-}
-
-/// Tasks of a simulated phone, each with the turns that the demonstrator takes, where it solves them.
-pub struct WithExpert(pub Arc<TemplateTasks>, pub PhoneKind);
-
-impl TaskSource for WithExpert {
-    fn task(&self, cursor: u64) -> Task {
-        let task = self.0.task(cursor);
-        match task.expert_turns().or_else(|| expert_turns(&task, self.1)) {
-            Some(turns) => task.with_expert_turns(turns),
-            None => task,
-        }
-    }
 }
 
 /// The device that a configuration names.

@@ -71,6 +71,14 @@ impl AnyTemplate {
         }
     }
 
+    /// The phone that it is for: the small one where it can be.
+    pub fn own_phone(&self) -> PhoneKind {
+        match self.is_for(PhoneKind::Small) {
+            true => PhoneKind::Small,
+            false => PhoneKind::Pixel,
+        }
+    }
+
     /// Where it is from: `built in`, or file and line.
     pub fn origin(&self) -> String {
         match self {

@@ -20,6 +20,8 @@ pub enum Step {
         /// Whether it may be absent.
         if_shown: bool,
     },
+    /// `tap each of "415"`: taps what is called by each letter, one after another, as on a keypad.
+    TapEach(String),
     /// `tap at 500 300`: thousandths of width and height.
     TapAt(f64, f64),
     /// `find "System"`: scrolls the list in front until it is shown.
@@ -91,8 +93,8 @@ pub(crate) struct StepWord {
 }
 
 /// What steps there are, for errors.
-const FORMS: &str = "there are open \"APP\"; tap \"WHAT\"; tap \"WHAT\" if shown; tap at X Y; find \"WHAT\"; switch \"WHAT\" \
-                     on|off; slide \"WHAT\" to N%; type \"TEXT\"; type \"TEXT\" into \"FIELD\"; press KEY; press KEY N times; \
+const FORMS: &str = "there are open \"APP\"; tap \"WHAT\"; tap \"WHAT\" if shown; tap each of \"LETTERS\"; tap at X Y; find \
+                     \"WHAT\"; switch \"WHAT\" on|off; slide \"WHAT\" to N%; type \"TEXT\"; type \"TEXT\" into \"FIELD\"; press KEY; press KEY N times; \
                      swipe up|down|left|right; swipe \"WHAT\" DIRECTION; swipe from X Y to X Y; scroll DIRECTION; back; home; \
                      menu; wait SECONDS; report; report \"TEXT\"";
 
@@ -187,6 +189,7 @@ impl Step {
                 what: own(what),
                 if_shown: true,
             },
+            [W::B("tap"), W::B("each"), W::B("of"), W::Q(letters)] => Self::TapEach(own(letters)),
             [W::B("tap"), W::B("at"), W::B(x), W::B(y)] => Self::TapAt(thousandth(x)?, thousandth(y)?),
             [W::B("find"), W::Q(what)] => Self::Find(own(what)),
             [W::B("switch"), W::Q(what), W::B(state @ ("on" | "off"))] => Self::Switch {
@@ -282,6 +285,7 @@ impl fmt::Display for Step {
             Self::Open(app) => write!(f, "open {}", quoted(app)),
             Self::Tap { what, if_shown: false } => write!(f, "tap {}", quoted(what)),
             Self::Tap { what, if_shown: true } => write!(f, "tap {} if shown", quoted(what)),
+            Self::TapEach(letters) => write!(f, "tap each of {}", quoted(letters)),
             Self::TapAt(x, y) => write!(f, "tap at {x} {y}"),
             Self::Find(what) => write!(f, "find {}", quoted(what)),
             Self::Switch { what, on } => write!(f, "switch {} {}", quoted(what), on_off(*on)),
@@ -315,6 +319,7 @@ mod tests {
             "open \"Keep Notes\"",
             "tap \"Network & internet\"",
             "tap \"Allow\" if shown",
+            "tap each of \"415\"",
             "tap at 500 12.5",
             "find \"System\"",
             "switch \"07:30\" off",
@@ -349,6 +354,7 @@ mod tests {
             ("", "there are open"),
             ("tap Wi-Fi", "there are open"),
             ("tap \"\"", "empty"),
+            ("tap each of 415", "there are open"),
             ("tap \"a", "without its end"),
             (r#"type "\t""#, "backslash"),
             ("switch \"a\" maybe", "there are open"),

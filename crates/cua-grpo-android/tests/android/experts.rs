@@ -112,3 +112,75 @@ fn goals_have_steps_and_commands_of_the_full_phone() {
     let state: TaskState = cua_grpo_core::TaskSource::task(&task, 0).payload().unwrap();
     assert!(state.expert.is_empty());
 }
+
+const SUMS: &str = r#"templates:
+  - id: add_up
+    category: own
+    difficulty: hard
+    max_turns: 12
+    instructions: ["Add the two amounts of the note and {tip}."]
+    hidden: [first, second]
+    parameters:
+      first: {integer: {from: 10, to: 400, step: 5}}
+      second: {integer: {from: 10, to: 400}}
+      tip: {integer: {from: 1, to: 9}}
+      total: {sum: [first, second, tip]}
+    setup:
+      - "echo {first} {second} > /sdcard/amounts"
+    checks:
+      - {command: "cat /sdcard/total", equals: "{total}"}
+    expert:
+      - tap each of "{total}"
+"#;
+
+#[test]
+fn a_sum_follows_from_its_parts() {
+    let all = load(SUMS).unwrap_or_else(|error| panic!("{error}"));
+    let mut totals = std::collections::BTreeSet::new();
+    for seed in 0..40 {
+        let task = all.own()[0].instance(seed, PhoneKind::Pixel);
+        let state: TaskState = task.payload().unwrap();
+        let put = state.setup[0]
+            .strip_prefix("echo ")
+            .unwrap()
+            .split_once(" >")
+            .unwrap()
+            .0;
+        let tip = task.instruction.rsplit(' ').next().unwrap().trim_end_matches('.');
+        let parts = put.split(' ').chain([tip]).map(|part| part.parse::<i64>().unwrap());
+        let total = parts.sum::<i64>();
+        assert_eq!(state.checks[0].expect, total.to_string());
+        assert_eq!(state.expert, [format!("tap each of \"{total}\"")]);
+        totals.insert(total);
+    }
+    assert!(totals.len() > 20, "{totals:?}");
+}
+
+#[test]
+fn wrong_sums_are_told() {
+    for (from, to, part) in [
+        (
+            "sum: [first, second, tip]",
+            "sum: [first, other]",
+            "`other` is no integer parameter",
+        ),
+        (
+            "sum: [first, second, tip]",
+            "sum: [total]",
+            "`total` is no integer parameter",
+        ),
+        (
+            "{integer: {from: 1, to: 9}}",
+            "{choice: [\"1\", \"2\"]}",
+            "`tip` is no integer parameter",
+        ),
+        ("and {tip}", "and a tip", "does not say {tip}"),
+        ("hidden: [first, second]", "hidden: [first]", "does not say {second}"),
+        ("echo {first} {second}", "echo {first}", "`second` is hidden"),
+    ] {
+        let error = load(&SUMS.replace(from, to)).unwrap_err().to_string();
+        assert!(error.contains(part), "{to}: {error}");
+    }
+    // Who is told the sum needs no parts.
+    load(&SUMS.replace("and {tip}", "so that {total} comes out")).unwrap();
+}

@@ -179,6 +179,9 @@ pub struct Faults {
     pub pages_ignored: bool,
     /// Boxes of others, of no known status, in every list.
     pub foreign_boxes: usize,
+    /// Shell commands that only read, besides those that are known for it: they are no deeds, so asking one again repeats
+    /// none.
+    pub questions: Vec<String>,
     /// Seed of the draws (also of the jitter).
     pub seed: u64,
 }
@@ -193,6 +196,7 @@ impl Default for Faults {
             mishaps: Vec::new(),
             pages_ignored: false,
             foreign_boxes: 0,
+            questions: Vec::new(),
             seed: 0,
         }
     }

@@ -20,7 +20,7 @@ use std::{
 /// Carries a request out, or has a mishap with it.
 pub(super) async fn run(state: &SimState, request: Request, body: &Bytes, next: Next) -> Result<Response, ApiError> {
     let path = request.uri().path().to_owned();
-    let deed = deed(&path, body);
+    let deed = deed(&path, body, &state.config.faults.questions);
     let mishap = state.mishap(path.ends_with("/terminate"));
     note(state, &path, deed, mishap.is_some());
     let Some(mishap) = mishap else {
@@ -67,13 +67,13 @@ pub(super) fn acts(path: &str) -> bool {
     action.is_some_and(|action| !NO_ACTS.iter().any(|name| action.starts_with(name)))
 }
 
-/// A mark of what a request does to a phone; `None` when it only looks.
-fn deed(path: &str, body: &Bytes) -> Option<u64> {
-    const LOOKS: [&[u8]; 3] = [b"settings get", b"dumpsys", b"content query"];
+/// A mark of what a request does to a phone; `None` when it only looks. `questions` are commands that only read.
+fn deed(path: &str, body: &Bytes, questions: &[String]) -> Option<u64> {
+    const LOOKS: [&str; 3] = ["settings get", "dumpsys", "content query"];
     let only_looks = || {
-        LOOKS
-            .iter()
-            .any(|words| body.windows(words.len()).any(|window| window == *words))
+        let text = String::from_utf8_lossy(body);
+        let asks = |question: &String| text.contains(&serde_json::Value::from(question.as_str()).to_string());
+        LOOKS.iter().any(|words| text.contains(words)) || questions.iter().any(asks)
     };
     let acts = acts(path) || ((path.ends_with("/commands") || path.ends_with("/run-code")) && !only_looks());
     acts.then(|| {

@@ -97,6 +97,8 @@ choice! {
         FalseComplete = "false_complete",
         /// 1 when the episode changed something that the task did not ask for; give it a weight below 0.
         SideEffects = "side_effects",
+        /// 1 when a judge over HTTP (`judge_model`) says that the task is done, else 0.
+        Judge = "judge",
         /// A coin: the control experiment in which nothing can be learnt.
         Random = "random",
     }

@@ -13,6 +13,7 @@ impl TrainConfig {
         self.check_clips(check)?;
         self.check_never(check)?;
         self.check_ages(check)?;
+        self.check_nobody_judges(check)?;
         check.require(
             self.max_refills == 0 || self.min_group_std > 0.0,
             "max_refills",
@@ -78,6 +79,26 @@ impl TrainConfig {
             min.unwrap_or_default(),
             &format!("more than 0 with rejection_sampling_mode {mode}, or null: nothing is below 0"),
         )
+    }
+
+    /// Keys of a judge that nothing asks.
+    fn check_nobody_judges(&self, check: &Checker<'_>) -> Result<(), ConfigError> {
+        let default = Self::default();
+        for (key, is_default) in [
+            ("judge_base_url", self.judge_base_url.is_none()),
+            ("judge_model", self.judge_model.is_none()),
+            ("judge_timeout", self.judge_timeout == default.judge_timeout),
+            ("judge_screenshots", self.judge_screenshots == default.judge_screenshots),
+            ("judge_transcript", self.judge_transcript == default.judge_transcript),
+        ] {
+            check.require(
+                self.is_judged() || is_default,
+                key,
+                "set",
+                "its default where nothing asks a judge: set reward=judge or rewards={verified: 1, judge: 0.5}",
+            )?;
+        }
+        Ok(())
     }
 
     /// What only tokens of older policies are touched by.

@@ -2,7 +2,7 @@
 
 use super::choices::written;
 use super::validate::Checker;
-use super::{ConfigError, RewardAggregation, RewardKind, TrainConfig};
+use super::{ConfigError, Environment, RewardAggregation, RewardKind, TrainConfig};
 use cua_grpo_algo::{AdvantageScale, KlEstimator, LossKind, Proximal, StepCredit};
 
 /// A number that may be absent, as it is written.
@@ -97,6 +97,40 @@ impl TrainConfig {
         )
     }
 
+    /// Whether a judge is asked: by weight 0 too, where what it says pays nothing and is held against the state.
+    pub fn is_judged(&self) -> bool {
+        self.reward == RewardKind::Judge || self.rewards.iter().any(|(kind, _)| kind == RewardKind::Judge)
+    }
+
+    /// The judge is known where a reward needs it.
+    fn check_judge(&self, check: &Checker<'_>) -> Result<(), ConfigError> {
+        let (url, model) = (self.judge_base_url.as_deref(), self.judge_model.as_deref());
+        for (key, value, expected) in [
+            (
+                "judge_base_url",
+                url,
+                "an address with http:// or https://, without user, `?` and `#` (the key goes into CUA_JUDGE_API_KEY)",
+            ),
+            ("judge_model", model, "the name of a model of the service"),
+        ] {
+            let plain = |url: &str| url.starts_with("http") && url.contains("://") && !url.contains(['@', '?', '#']);
+            let fits = value.is_none_or(|value| !value.trim().is_empty() && (key == "judge_model" || plain(value)));
+            check.require(fits, key, "hidden", expected)?;
+            check.require(
+                value.is_some() || !self.is_judged() || self.environment != Environment::Phone,
+                key,
+                "null",
+                &format!("{expected}, which the reward `judge` needs"),
+            )?;
+        }
+        check.require(
+            !self.is_judged() || self.judge_screenshots > 0 || self.judge_transcript,
+            "judge_screenshots",
+            self.judge_screenshots,
+            "at least 1 without judge_transcript: the judge would see nothing",
+        )
+    }
+
     /// Rewards and their shaping.
     pub(super) fn check_rewards(&self, check: &Checker<'_>) -> Result<(), ConfigError> {
         check.require(
@@ -111,6 +145,7 @@ impl TrainConfig {
             "all 0",
             "a weight other than 0",
         )?;
+        self.check_judge(check)?;
         let together = self.multi_objective_aggregation == RewardAggregation::SumThenNormalize;
         check.require(
             together || self.rewards.iter().count() >= 2,

@@ -272,48 +272,47 @@ configuration! {
         instance_split: InstanceSplit = InstanceSplit::Instructions,
         /// What a task counts as done by: the phone's `state`, or also that the policy reports success (`state_and_report`,
         /// as in AndroidWorld).
-        #[resume = Warned]
-        success_requires: SuccessRequires = SuccessRequires::StateAndReport,
+        #[resume = Warned] success_requires: SuccessRequires = SuccessRequires::StateAndReport,
         /// Look at the phone's settings, packages and files before and after each episode, to tell what changed without
         /// being asked for.
-        #[resume = Warned]
-        side_effects: bool = true,
+        #[resume = Warned] side_effects: bool = true,
         /// What an episode is paid for.
-        #[resume = Warned]
-        reward: RewardKind = RewardKind::Verified,
+        #[resume = Warned] reward: RewardKind = RewardKind::Verified,
         /// Several rewards with their weights: `{verified: 1, efficiency: 0.2}`; empty means `reward` alone.
-        #[resume = Warned]
-        rewards: RewardWeights [at_least(-1e6).at_most(1e6)] = RewardWeights::default(),
+        #[resume = Warned] rewards: RewardWeights [at_least(-1e6).at_most(1e6)] = RewardWeights::default(),
+        /// Base URL of an OpenAI-compatible service for the reward `judge`, such as `https://HOST/v1`.
+        #[resume = Free] judge_base_url: Option<String> = None,
+        /// Model of that service, which has to take pictures.
+        #[resume = Warned] judge_model: Option<String> = None,
+        /// Key of that service, where it asks for one; best given by the variable CUA_JUDGE_API_KEY. Never saved.
+        #[resume = Free] judge_api_key: Option<Secret> = None,
+        /// Seconds after which a question to the judge is asked again, four times at most.
+        #[resume = Free] judge_timeout: f64 [above(0.0).at_most(3600.0)] = 60.0,
+        /// The newest screenshots of an episode that the judge is shown, besides the task.
+        #[resume = Warned] judge_screenshots: usize [at_least(0.0).at_most(64.0)] = 1,
+        /// Show the judge the actions and the report too. What a policy writes may talk a judge round.
+        #[resume = Warned] judge_transcript: bool = false,
         /// What becomes of several rewards.
-        #[resume = Warned]
-        multi_objective_aggregation: RewardAggregation = RewardAggregation::SumThenNormalize,
+        #[resume = Warned] multi_objective_aggregation: RewardAggregation = RewardAggregation::SumThenNormalize,
         /// Groups of one template in a row without a success, after which its tasks are drawn less often, the less the more
         /// follow; null draws all alike.
-        #[resume = Warned]
-        curriculum_failures: Option<u64> [at_least(1.0).at_most(1e6)] = None,
+        #[resume = Warned] curriculum_failures: Option<u64> [at_least(1.0).at_most(1e6)] = None,
         /// Groups of one template in a row with nothing but successes, after which its tasks are drawn less often.
-        #[resume = Warned]
-        curriculum_solved: Option<u64> [at_least(1.0).at_most(1e6)] = None,
+        #[resume = Warned] curriculum_solved: Option<u64> [at_least(1.0).at_most(1e6)] = None,
         /// Successes that are kept of each template, the hardest-won ones, to join groups in which no attempt succeeds, weighed
         /// by the ratio to the policy that sampled them (AdaGRPO's positive replay); 0 keeps none.
-        #[resume = Warned]
-        positive_replay: usize [at_least(0.0).at_most(1000.0)] = 0,
+        #[resume = Warned] positive_replay: usize [at_least(0.0).at_most(1000.0)] = 0,
         /// Policy versions after which such a success is forgotten.
-        #[resume = Warned]
-        positive_replay_age: usize [at_least(1.0).at_most(1e6)] = 16,
+        #[resume = Warned] positive_replay_age: usize [at_least(1.0).at_most(1e6)] = 16,
         /// How much less a success is paid that took more turns than the shortest of its group: 0 nothing, 1 in
         /// proportion to the turns.
-        #[resume = Warned]
-        shortest_path_alpha: f64 [at_least(0.0).at_most(1.0)] = 0.0,
+        #[resume = Warned] shortest_path_alpha: f64 [at_least(0.0).at_most(1.0)] = 0.0,
         /// Leave replies that were cut off out of the loss.
-        #[resume = Warned]
-        mask_truncated_completions: bool = false,
+        #[resume = Warned] mask_truncated_completions: bool = false,
         /// Tokens before `max_new_tokens` over which a penalty for long replies rises; 0 is no penalty.
-        #[resume = Warned]
-        overlong_buffer: usize [at_least(0.0).at_most(131_072.0)] = 0,
+        #[resume = Warned] overlong_buffer: usize [at_least(0.0).at_most(131_072.0)] = 0,
         /// What an episode loses whose longest reply is as long as `max_new_tokens`; for `overlong_buffer`.
-        #[resume = Warned]
-        overlong_penalty: f64 [at_least(0.0).at_most(1e6)] = 1.0,
+        #[resume = Warned] overlong_penalty: f64 [at_least(0.0).at_most(1e6)] = 1.0,
         /// How the policy names a place on the screen.
         #[resume = Warned]
         target: TargetStyle = TargetStyle::Description,

@@ -37,4 +37,13 @@ pub struct Conduct {
     pub side_effects_known: usize,
     /// Mean of an episode's turns over those of an expert, of the solved ones where they are known; null without any.
     pub turns_over_expert: Option<f64>,
+    /// Episodes of which a judge has said whether their task is done; this and the next two are left out without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judged: Option<usize>,
+    /// Share of them of which it says what the state shows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judge_agreement: Option<f64>,
+    /// Those that it takes for done and whose state shows otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judge_false_successes: Option<usize>,
 }

@@ -26,6 +26,9 @@ pub enum TasksCommand {
     },
     /// Prove templates on a simulated phone: those of files, or the built-in ones
     Check {
+        /// Try them on a phone of the service at gbox_base_url instead: set-up, checks, and the expert's steps
+        #[arg(long)]
+        device: bool,
         /// small or pixel [default: pixel for templates with steps of an expert and no goals, else small]
         #[arg(long, value_name = "KIND")]
         phone: Option<PhoneKind>,
@@ -72,10 +75,14 @@ pub struct TaskFiles {
 }
 
 impl TaskFiles {
+    /// The configuration.
+    pub fn config(&self) -> Result<Resolved<TrainConfig>, TrainError> {
+        Ok(resolve_process(None, Flag::assignments(&self.set)?)?)
+    }
+
     /// The files that are named, or else those of the key `tasks`; and the phone, where the key `phone` says it.
     pub fn load(&self) -> Result<(Vec<String>, Option<PhoneKind>), TrainError> {
-        let flags = Flag::assignments(&self.set)?;
-        let resolved: Resolved<TrainConfig> = resolve_process(None, flags)?;
+        let resolved = self.config()?;
         let phone = resolved.origin("phone").is_chosen().then_some(resolved.config.phone);
         let files = match self.files.is_empty() {
             true => resolved.config.tasks,

@@ -54,7 +54,7 @@ pub async fn eval(measured: &Measured) -> Result<()> {
     let candidate = Candidate {
         policy: &policy,
         renderer,
-        reward: cua_grpo_train::reward::reward(config),
+        reward: crate::pay::pay(config)?,
     };
     let result = evaluate(&evaluation, &venue, candidate, step, interrupt.token(), move |now| {
         shown.episodes("evaluation", "", now);

@@ -2,12 +2,15 @@
 
 use crate::cli::{TaskFiles, TasksCommand};
 use crate::interrupt::{Interrupt, Notice};
-use crate::world::catalogue;
+use crate::world::{World, WorldConfig, catalogue};
 use crate::{hint, output};
 use cua_grpo_android::tasks::{AnyTemplate, Catalogue, describe, scaffold, table};
+use cua_grpo_android::trial::{TrialConfig, try_all};
 use cua_grpo_core::Task;
-use cua_grpo_sim::{PROOF_SEEDS, PhoneKind, PlayError, PlayServer, Proof};
+use cua_grpo_sim::{PhoneKind, PlayError, PlayServer, Proof};
 use cua_grpo_train::TrainError;
+use cua_grpo_train::config::TrainConfig;
+use std::sync::Arc;
 
 /// Shows, proves, plays or begins templates, on standard output.
 ///
@@ -20,17 +23,24 @@ pub async fn tasks(command: &TasksCommand) -> Result<(), TrainError> {
         TasksCommand::Show { id, seed, phone, which } => {
             let (all, key) = of(which)?;
             let template = all.find(id).map_err(|error| usage(error.to_string()))?;
-            let task = template.instance(*seed, phone.or(key).unwrap_or(fitting(template)));
+            let task = template.instance(*seed, phone.or(key).unwrap_or(template.own_phone()));
             output::line(describe(&task).map_err(anyhow::Error::from)?.trim_end())?;
         }
-        TasksCommand::Check { phone, which } => {
+        TasksCommand::Check { device, phone, which } => {
             let (all, key) = of(which)?;
             let templates = if all.own().is_empty() {
                 all.templates()
             } else {
                 all.own()
             };
-            prove(templates, phone.or(key))?;
+            match device {
+                true => {
+                    let mut config = which.config()?.config;
+                    config.phone = phone.or(key).unwrap_or(PhoneKind::Pixel);
+                    on_device(templates, &config).await?;
+                }
+                false => prove(templates, phone.or(key))?,
+            }
         }
         TasksCommand::Play {
             id,
@@ -41,7 +51,7 @@ pub async fn tasks(command: &TasksCommand) -> Result<(), TrainError> {
         } => {
             let (all, key) = of(which)?;
             let template = all.find(id).map_err(|error| usage(error.to_string()))?;
-            let phone = phone.or(key).unwrap_or(fitting(template));
+            let phone = phone.or(key).unwrap_or(template.own_phone());
             play(&template.instance(*seed, phone), phone, *port).await?;
         }
         TasksCommand::New { file, phone } => {
@@ -62,14 +72,6 @@ fn of(which: &TaskFiles) -> Result<(Catalogue, Option<PhoneKind>), TrainError> {
     Ok((catalogue(&files)?, phone))
 }
 
-/// The phone that a template is for: the small one where it can be.
-fn fitting(template: &AnyTemplate) -> PhoneKind {
-    match template.is_for(PhoneKind::Small) {
-        true => PhoneKind::Small,
-        false => PhoneKind::Pixel,
-    }
-}
-
 /// Serves a task until a signal asks for the end.
 async fn play(task: &Task, phone: PhoneKind, port: u16) -> Result<(), TrainError> {
     let interrupt = Interrupt::listen(Notice::SERVING);
@@ -83,16 +85,33 @@ async fn play(task: &Task, phone: PhoneKind, port: u16) -> Result<(), TrainError
     Ok(())
 }
 
-fn prove(templates: &[AnyTemplate], phone: Option<PhoneKind>) -> Result<(), TrainError> {
-    let mut wrong = 0;
-    for template in templates {
-        let proof = Proof::of(template, PROOF_SEEDS, phone.unwrap_or(fitting(template)));
-        wrong += usize::from(!proof.holds());
-        output::line(&proof.to_string())?;
+/// Tries templates on phones of the service, whose boxes end however it goes.
+async fn on_device(templates: &[AnyTemplate], config: &TrainConfig) -> anyhow::Result<()> {
+    let interrupt = Interrupt::listen(Notice::EVALUATION);
+    interrupt.hold();
+    let world = interrupt
+        .or(World::open(WorldConfig::of(config), None, &interrupt))
+        .await??;
+    let (source, mut told) = (Arc::new(world.phones.pool.clone()), Ok(()));
+    let tries = TrialConfig::on(config.phone, world.phones.sim.is_some());
+    let tried = try_all(templates, source, tries, config.concurrency, |trial| {
+        told = std::mem::replace(&mut told, Ok(())).and_then(|()| output::line(&trial.to_string()));
+    });
+    let tally = interrupt.or(tried).await;
+    world.close().await;
+    let tally = tally??;
+    told?;
+    output::say(tally.to_string());
+    match tally.held == tally.tried {
+        true => Ok(()),
+        false => Err(TrainError::Usage("not all templates hold on this phone".to_owned()).into()),
     }
-    match wrong {
+}
+
+fn prove(templates: &[AnyTemplate], phone: Option<PhoneKind>) -> Result<(), TrainError> {
+    match Proof::of_all(templates, phone, |proof| output::line(&proof.to_string()))? {
         0 => Ok(()),
-        _ => Err(TrainError::Usage(format!(
+        wrong => Err(TrainError::Usage(format!(
             "{wrong} of {} templates are not right; mend their files",
             templates.len()
         ))),

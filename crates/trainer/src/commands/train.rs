@@ -78,7 +78,7 @@ pub async fn train(config: TrainConfig, resume: Option<ResumePoint>) -> Result<(
         renderer,
         sampler: Arc::new(sampler.clone()),
         publisher: Arc::new(sampler),
-        reward: cua_grpo_train::reward::reward(&config),
+        reward: crate::pay::pay(&config)?,
         sinks: Sinks::new(vec![Box::new(progress.clone()), Box::new(refresh.clone())]),
         cancel: interrupt.token(),
     };

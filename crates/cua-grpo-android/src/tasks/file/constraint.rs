@@ -1,6 +1,6 @@
 //! What must hold between the parameters of an instance.
 
-use super::parameter::Parameter;
+use super::parameter::Drawn;
 
 /// A rule between parameters, named by their numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,19 +14,18 @@ pub(super) enum Constraint {
 }
 
 impl Constraint {
-    /// Whether the values of the numbers `drawn`, one for each of `parameters`, are as the rule wants them.
-    pub(super) fn holds(&self, parameters: &[Parameter], drawn: &[u64]) -> bool {
-        let word = |index: usize| parameters[index].domain.word(drawn[index]).value;
+    /// Whether values are as the rule wants them.
+    pub(super) fn holds(&self, drawn: Drawn<'_>) -> bool {
+        let word = |index: usize| drawn.word(index).value;
         match self {
             Self::Different(these) => {
                 let mut words: Vec<String> = these.iter().map(|&index| word(index)).collect();
                 words.sort();
                 words.windows(2).all(|pair| pair[0] != pair[1])
             }
-            Self::Ascending(these) => {
-                let number = |index: usize| parameters[index].domain.number(drawn[index]);
-                these.windows(2).all(|pair| number(pair[0]) < number(pair[1]))
-            }
+            Self::Ascending(these) => these
+                .windows(2)
+                .all(|pair| drawn.number(pair[0]) < drawn.number(pair[1])),
             Self::Not(these) => !these.iter().all(|(index, value)| word(*index) == *value),
         }
     }

@@ -37,6 +37,51 @@ pub(super) enum Domain {
         texts: Vec<String>,
         lists: Vec<Vec<String>>,
     },
+    /// The sum of the integer parameters with these numbers.
+    Sum(Vec<usize>),
+}
+
+/// Drawn values of all parameters of a template, by their numbers.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Drawn<'a> {
+    pub parameters: &'a [Parameter],
+    /// One for each of `parameters`, below its [`Domain::size`].
+    pub numbers: &'a [u64],
+}
+
+impl Drawn<'_> {
+    /// The value of parameter `index`.
+    pub(super) fn word(self, index: usize) -> Word {
+        let number = self.numbers[index];
+        match &self.parameters[index].domain {
+            Domain::Choice(words) => words[number as usize].clone(),
+            Domain::Integer { .. } | Domain::Sum(_) => Word::plain(self.number(index).to_string()),
+            Domain::Time { .. } => {
+                let minutes = self.number(index);
+                Word::plain(format!("{:02}:{:02}", minutes / 60, minutes % 60))
+            }
+            Domain::Text { texts, lists } => {
+                let (mut text, mut rest) = (texts[0].clone(), number);
+                for (list, after) in lists.iter().zip(&texts[1..]) {
+                    let count = list.len() as u64;
+                    text.push_str(&list[(rest % count) as usize]);
+                    text.push_str(after);
+                    rest /= count;
+                }
+                Word::plain(text)
+            }
+        }
+    }
+
+    /// The value of parameter `index` as a number, for comparison; that of a choice or a text is its number.
+    pub(super) fn number(self, index: usize) -> i64 {
+        let number = self.numbers[index] as i64;
+        match &self.parameters[index].domain {
+            Domain::Integer { from, step, .. } | Domain::Time { from, step, .. } => from + step * number,
+            Domain::Choice(_) | Domain::Text { .. } => number,
+            Domain::Sum(parts) => parts.iter().map(|&part| self.number(part)).sum(),
+        }
+    }
 }
 
 impl Domain {
@@ -50,36 +95,8 @@ impl Domain {
             Self::Text { lists, .. } => lists
                 .iter()
                 .fold(1, |size: u64, list| size.saturating_mul(list.len() as u64)),
-        }
-    }
-
-    /// The value of number `index`, which lies below [`Domain::size`].
-    pub(super) fn word(&self, index: u64) -> Word {
-        match self {
-            Self::Choice(words) => words[index as usize].clone(),
-            Self::Integer { .. } => Word::plain(self.number(index).to_string()),
-            Self::Time { .. } => {
-                let minutes = self.number(index);
-                Word::plain(format!("{:02}:{:02}", minutes / 60, minutes % 60))
-            }
-            Self::Text { texts, lists } => {
-                let (mut text, mut rest) = (texts[0].clone(), index);
-                for (list, after) in lists.iter().zip(&texts[1..]) {
-                    let count = list.len() as u64;
-                    text.push_str(&list[(rest % count) as usize]);
-                    text.push_str(after);
-                    rest /= count;
-                }
-                Word::plain(text)
-            }
-        }
-    }
-
-    /// The value of number `index` as a number, for comparison; that of a choice or a text is its number.
-    pub(super) fn number(&self, index: u64) -> i64 {
-        match self {
-            Self::Integer { from, step, .. } | Self::Time { from, step, .. } => from + step * index as i64,
-            Self::Choice(_) | Self::Text { .. } => index as i64,
+            // It follows from the others.
+            Self::Sum(_) => 1,
         }
     }
 

@@ -200,9 +200,10 @@ fn parameters(node: &Node, lists: &Lists) -> Result<Vec<Parameter>, Wrong> {
     if entries.len() > MOST_PARAMETERS {
         return Err(Wrong::new(node.at, format!("more than {MOST_PARAMETERS} parameters")));
     }
-    let parameter = |entry: &Entry| {
+    let mut all: Vec<Parameter> = Vec::new();
+    for entry in entries {
         named(entry, "a parameter")?;
-        let domain = domain(&entry.value, lists)?;
+        let domain = domain(&entry.value, lists, &all)?;
         if domain.size() > MOST_VALUES {
             let what = format!(
                 "parameter `{}` has more than {MOST_VALUES} values; shorten its lists",
@@ -210,17 +211,18 @@ fn parameters(node: &Node, lists: &Lists) -> Result<Vec<Parameter>, Wrong> {
             );
             return Err(Wrong::new(entry.value.at, what));
         }
-        Ok(Parameter {
+        all.push(Parameter {
             name: entry.key.clone(),
             domain,
-        })
-    };
-    entries.iter().map(parameter).collect()
+        });
+    }
+    Ok(all)
 }
 
-fn domain(node: &Node, lists: &Lists) -> Result<Domain, Wrong> {
+/// The values of a parameter; `above` are those that stand before it.
+fn domain(node: &Node, lists: &Lists, above: &[Parameter]) -> Result<Domain, Wrong> {
     let entries = map(node, "a parameter")?;
-    let kinds = "one of `choice`, `integer`, `time`, `text`";
+    let kinds = "one of `choice`, `integer`, `time`, `text`, `sum`";
     let [entry] = entries else {
         return Err(Wrong::new(
             node.at,
@@ -254,6 +256,17 @@ fn domain(node: &Node, lists: &Lists) -> Result<Domain, Wrong> {
             Ok(Domain::Time { from, to, step })
         }
         "text" => text_domain(&entry.value, lists),
+        "sum" => {
+            let part = |item: &Node| {
+                let name = name(item, "a parameter")?;
+                let is = |one: &Parameter| one.name == name && matches!(one.domain, Domain::Integer { .. });
+                let what = || format!("`sum`: `{name}` is no integer parameter that stands above it");
+                let found = above.iter().position(is);
+                found.ok_or_else(|| Wrong::new(item.at, what()))
+            };
+            let items = list(&entry.value, "`sum`", 1, MOST_PARAMETERS)?.iter();
+            items.map(part).collect::<Result<_, Wrong>>().map(Domain::Sum)
+        }
         other => Err(Wrong::new(
             entry.at,
             format!("a parameter: expected {kinds}, got `{}`", shortened(other)),

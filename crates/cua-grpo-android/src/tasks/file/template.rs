@@ -1,7 +1,7 @@
 //! A template that was read from a file, and its instances.
 
 use super::constraint::Constraint;
-use super::parameter::{Parameter, Word};
+use super::parameter::{Drawn, Parameter, Word};
 use super::pattern::Pattern;
 use super::yaml::Place;
 use crate::PhoneKind;
@@ -155,16 +155,21 @@ impl FileTemplate {
 
     /// Whether values are as the constraints want them.
     pub(super) fn fits(&self, numbers: &[u64]) -> bool {
-        let holds = |constraint: &Constraint| constraint.holds(&self.parameters, numbers);
-        self.constraints.iter().all(holds)
+        let drawn = self.drawn(numbers);
+        self.constraints.iter().all(|constraint| constraint.holds(drawn))
     }
 
     /// The words of values.
     pub(super) fn words(&self, numbers: &[u64]) -> Vec<Word> {
-        let pairs = self.parameters.iter().zip(numbers);
-        pairs
-            .map(|(parameter, number)| parameter.domain.word(*number))
-            .collect()
+        let drawn = self.drawn(numbers);
+        (0..self.parameters.len()).map(|index| drawn.word(index)).collect()
+    }
+
+    fn drawn<'a>(&'a self, numbers: &'a [u64]) -> Drawn<'a> {
+        Drawn {
+            parameters: &self.parameters,
+            numbers,
+        }
     }
 
     /// The goals with `words` in them, or the place and the text of the first that is none.

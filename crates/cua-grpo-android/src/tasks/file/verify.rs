@@ -1,12 +1,12 @@
 //! What must hold of a template whatever is drawn: each value is tried before the first instance is made.
 
-use super::parameter::Word;
+use super::parameter::{Domain, Word};
 use super::pattern::Pattern;
 use super::template::FileTemplate;
 use super::yaml::{Wrong, shortened};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Draws that tell how many fit the constraints, and how many have to.
 const DRAWS: usize = 1_000;
@@ -77,6 +77,15 @@ fn named(template: &FileTemplate) -> Result<(), Wrong> {
     // An answer is what the policy has to find, so no wording says it.
     let answer = template.report.as_ref().and_then(|report| report.pattern());
     used.extend(answer.into_iter().flat_map(Pattern::parameters));
+    let sums = template.parameters.iter().enumerate();
+    let sums = sums.filter_map(|(index, parameter)| match &parameter.domain {
+        Domain::Sum(parts) => Some((index, parts)),
+        _ => None,
+    });
+    // Who knows the parts knows the sum, and a sum that is used uses its parts.
+    let sums: BTreeMap<usize, &Vec<usize>> = sums.collect();
+    let parts = |index: &usize| sums.get(index).map_or_else(|| vec![*index], |parts| parts.to_vec());
+    used.extend(used.clone().iter().flat_map(parts));
     for (index, parameter) in template.parameters.iter().enumerate() {
         if !used.contains(&index) {
             let what = format!("parameter `{}` is used nowhere; remove it", parameter.name);
@@ -84,7 +93,8 @@ fn named(template: &FileTemplate) -> Result<(), Wrong> {
         }
     }
     let put = of(&template.setup);
-    if let Some(index) = template.hidden.iter().find(|index| !put.contains(index)) {
+    let found = |index: &usize| put.contains(index) || parts(index).iter().all(|part| put.contains(part));
+    if let Some(index) = template.hidden.iter().find(|index| !found(index)) {
         let name = &template.parameters[*index].name;
         let what = format!("`{name}` is hidden, and no command of `setup` puts it on the phone; nobody could find it");
         return Err(Wrong::new(template.at, what));
@@ -92,11 +102,10 @@ fn named(template: &FileTemplate) -> Result<(), Wrong> {
     judged.retain(|index| !template.hidden.contains(index));
     for wording in &template.instructions {
         let said: BTreeSet<usize> = wording.parameters().collect();
-        if let Some(index) = judged
-            .difference(&said)
-            .find(|index| template.parameters[**index].domain.size() > 1)
-        {
-            let name = &template.parameters[*index].name;
+        let unsaid = judged.difference(&said).flat_map(parts);
+        let mut unsaid = unsaid.filter(|index| !said.contains(index) && !template.hidden.contains(index));
+        if let Some(index) = unsaid.find(|index| template.parameters[*index].domain.size() > 1) {
+            let name = &template.parameters[index].name;
             let what = format!("this wording does not say {{{name}}}, which the goals or checks depend on; add it");
             return Err(Wrong::new(wording.at, what));
         }
