@@ -3,7 +3,7 @@
 //! What a token gets follows from its sequence alone, to the last bit, and is what [`crate::attention()`] gives without a
 //! cache: it does not depend on what else is computed, on padding, or on how many tokens are fed at once.
 
-use crate::cpu::sequence::attend;
+use crate::cpu::sequence::{Columns, attend};
 use crate::host::host;
 use burn::tensor::{Tensor, TensorData};
 
@@ -11,11 +11,11 @@ use burn::tensor::{Tensor, TensorData};
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct KeyValues {
     /// `[tokens, kv_heads, head_dim]`
-    pub(crate) keys: Vec<f32>,
+    keys: Vec<f32>,
     /// As `keys`.
-    pub(crate) values: Vec<f32>,
+    values: Vec<f32>,
     /// Elements of a token.
-    pub(crate) width: usize,
+    width: usize,
 }
 
 impl KeyValues {
@@ -79,7 +79,12 @@ pub fn attention_cached(
         cache.keys.extend_from_slice(&k[new.clone()]);
         cache.values.extend_from_slice(&v[new]);
     }
-    let caches: Vec<&KeyValues> = caches.iter().map(|cache| &**cache).collect();
+    let columns = |cache: &&mut KeyValues| Columns {
+        keys: &cache.keys,
+        values: &cache.values,
+        width: cache.width,
+    };
+    let caches: Vec<Columns<'_>> = caches.iter().map(columns).collect();
     let out = attend(&q, [heads, time, dim], lengths, &caches);
     Tensor::<4>::from_data(TensorData::new(out, [batch, time, heads, dim]), &device).swap_dims(1, 2)
 }

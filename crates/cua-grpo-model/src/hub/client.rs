@@ -140,7 +140,7 @@ impl Client {
             part.set_len(0).map_err(disk)?;
             there = 0;
         }
-        room::check(&blob.part(), found.size - there)?;
+        room::check(&blob.part(), found.size - there).map_err(Failure::Disk)?;
         watch.start(&found.name, found.size);
         watch.advance(there);
         if there == found.size {

@@ -230,7 +230,8 @@ impl<'a> Model<'a> {
             };
             lacking = lacking.saturating_add(self.cache.lacking(&found));
         }
-        room::check(self.cache.folder(), lacking).map_err(|failure| self.explain("the weights", &failure))
+        let room = room::check(self.cache.folder(), lacking).map_err(client::Failure::Disk);
+        room.map_err(|failure| self.explain("the weights", &failure))
     }
 
     /// The file `name` in the cache, fetched where it is missing; `None` when the model has no such file.

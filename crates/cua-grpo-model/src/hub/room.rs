@@ -1,6 +1,5 @@
 //! Room on the disk of the cache.
 
-use super::client::Failure;
 use std::path::Path;
 
 /// Bytes that stay free beside what is fetched: of notes and links of the cache, and of others that write meanwhile.
@@ -10,14 +9,14 @@ const SPARE: u64 = 16 << 20;
 /// to have it.
 ///
 /// # Errors
-/// [`Failure::Disk`] when they have not.
-pub(super) fn check(folder: &Path, lacking: u64) -> Result<(), Failure> {
+/// Both sizes, in words, when they have not.
+pub(super) fn check(folder: &Path, lacking: u64) -> Result<(), String> {
     match free(folder) {
-        Some(free) if lacking > 0 && free < lacking.saturating_add(SPARE) => Err(Failure::Disk(format!(
+        Some(free) if lacking > 0 && free < lacking.saturating_add(SPARE) => Err(format!(
             "{} are to be fetched and {} are free",
             size(lacking),
             size(free)
-        ))),
+        )),
         _ => Ok(()),
     }
 }
@@ -55,7 +54,7 @@ mod tests {
         for (lacking, fits) in [(0, true), (1, true), (u64::MAX, false), (u64::MAX - SPARE, false)] {
             assert_eq!(check(&below, lacking).is_ok(), fits, "{lacking}");
         }
-        let told = format!("{:?}", check(Path::new("not-there"), 1 << 60).unwrap_err());
+        let told = check(Path::new("not-there"), 1 << 60).unwrap_err();
         assert!(told.contains("1152921504 GB are to be fetched"), "{told}");
     }
 }
