@@ -230,7 +230,7 @@ impl<'a> Model<'a> {
             };
             lacking = lacking.saturating_add(self.cache.lacking(&found));
         }
-        let room = room::check(self.cache.folder(), lacking).map_err(client::Failure::Disk);
+        let room = room::check(self.cache.folder(), lacking).map_err(Failure::Disk);
         room.map_err(|failure| self.explain("the weights", &failure))
     }
 
