@@ -79,12 +79,12 @@ pub fn attention_cached(
         cache.keys.extend_from_slice(&k[new.clone()]);
         cache.values.extend_from_slice(&v[new]);
     }
-    let columns = |cache: &&mut KeyValues| Columns {
+    let caches = caches.iter().map(|cache| Columns {
         keys: &cache.keys,
         values: &cache.values,
         width: cache.width,
-    };
-    let caches: Vec<Columns<'_>> = caches.iter().map(columns).collect();
+    });
+    let caches: Vec<Columns<'_>> = caches.collect();
     let out = attend(&q, [heads, time, dim], lengths, &caches);
     Tensor::<4>::from_data(TensorData::new(out, [batch, time, heads, dim]), &device).swap_dims(1, 2)
 }
