@@ -46,12 +46,12 @@ impl<'a> LivePlayer<'a> {
     pub(super) async fn new(phone: &'a mut LiveDevice, limit: Duration) -> Result<Self, PlayError> {
         let output = phone.query("wm size", limit).await?.stdout;
         // An override comes last, and counts.
-        let size = output.lines().filter_map(|line| {
+        let mut size = output.lines().filter_map(|line| {
             let (width, height) = line.rsplit(' ').next()?.split_once('x')?;
             Some((width.trim().parse().ok()?, height.trim().parse().ok()?))
         });
         let screen = (phone.screen().width, phone.screen().height);
-        let size = size.last().unwrap_or(screen);
+        let size = size.next_back().unwrap_or(screen);
         let actions = 0;
         Ok(Self {
             phone,
