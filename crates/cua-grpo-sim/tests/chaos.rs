@@ -1,5 +1,5 @@
 //! Episodes while the service fails in every way that it can: nothing is lost, nothing is done twice, no box is left.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 use cua_grpo_android::action::{Action, Target, to_reply};
 use cua_grpo_android::tasks::{Catalogue, Split, TaskState, TemplateTasks};
