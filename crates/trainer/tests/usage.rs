@@ -276,7 +276,7 @@ fn what_is_wrong_is_told_in_bounded_words_and_time() {
         (&[&set], "expected a number"),
         (&[&unknown], "All keys are in docs/CONFIG.md"),
         (&[&steps], "expected a whole number"),
-        (&[&nested], "expected a list"),
+        (&[&nested], "expected one of"),
         (&[&flag], "unexpected argument"),
         (&["--log-format", &long], "possible values: text, json"),
         (&[&long], "For more information"),
