@@ -144,7 +144,8 @@ impl Chaos {
         };
         let rollout = RolloutConfig {
             concurrency: AT_ONCE,
-            max_retries: 12,
+            // Most attempts at a long task end with a fault.
+            max_retries: 100,
             retry_delay: Duration::from_millis(5),
             max_turns: self.turns,
             max_context_tokens: 1 << 20,
