@@ -13,14 +13,26 @@ pub struct Softmax {
 impl Softmax {
     /// Of `logits`; that of none has no probabilities. A logit that is no number makes all of them none.
     pub fn of(logits: &[f32], temperature: f64) -> Self {
+        let mut softmax = Self::unsummed(logits, temperature);
+        softmax.total = logits.iter().map(|&logit| softmax.weight(logit)).sum();
+        softmax
+    }
+
+    /// As [`Softmax::of`], with the weight of each logit.
+    pub fn weighing(logits: &[f32], temperature: f64) -> (Self, Vec<f64>) {
+        let mut softmax = Self::unsummed(logits, temperature);
+        let weights: Vec<f64> = logits.iter().map(|&logit| softmax.weight(logit)).collect();
+        softmax.total = weights.iter().sum();
+        (softmax, weights)
+    }
+
+    fn unsummed(logits: &[f32], temperature: f64) -> Self {
         let scaled = |&logit: &f32| f64::from(logit) / temperature;
         let larger = |top: f64, value: f64| if value > top || value.is_nan() { value } else { top };
-        let top = logits.iter().map(scaled).fold(f64::NEG_INFINITY, larger);
-        let total = logits.iter().map(|logit| (scaled(logit) - top).exp()).sum();
         Self {
             temperature,
-            top,
-            total,
+            top: logits.iter().map(scaled).fold(f64::NEG_INFINITY, larger),
+            total: 0.0,
         }
     }
 

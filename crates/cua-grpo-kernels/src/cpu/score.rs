@@ -20,6 +20,8 @@ pub(crate) struct Saved {
     /// `[vocab, width]`
     weight: FlexTensor,
     targets: Vec<usize>,
+    /// Of the logits of each row.
+    softmaxes: Vec<Softmax>,
     temperature: f64,
     chunk_rows: usize,
 }
@@ -59,14 +61,16 @@ pub(crate) fn scores(
         DType::I32 => values::<i32>(&targets).iter().map(|&target| target as usize).collect(),
         _ => values::<i64>(&targets).iter().map(|&target| target as usize).collect(),
     };
-    let saved = Saved {
+    let mut saved = Saved {
         hidden: dense(hidden),
         weight,
         targets,
+        softmaxes: Vec::new(),
         temperature,
         chunk_rows,
     };
     let vocab = saved.weight.shape()[0];
+    let mut softmaxes = Vec::with_capacity(saved.targets.len());
     let mut logprobs = Vec::with_capacity(saved.targets.len());
     let mut entropies = Vec::with_capacity(saved.targets.len());
     for chunk @ [start, count] in saved.chunks() {
@@ -74,12 +78,15 @@ pub(crate) fn scores(
         let rows = elements(&logits).par_chunks_exact(vocab);
         let found = rows.zip(&saved.targets[start..start + count]).map(|(logits, &target)| {
             let softmax = Softmax::of(logits, temperature);
-            (softmax.logprob(logits[target]), softmax.entropy(logits) as f32)
+            (softmax, softmax.logprob(logits[target]), softmax.entropy(logits) as f32)
         });
-        let (chunk_logprobs, chunk_entropies): (Vec<f32>, Vec<f32>) = found.unzip();
-        logprobs.extend(chunk_logprobs);
-        entropies.extend(chunk_entropies);
+        for (softmax, logprob, entropy) in found.collect::<Vec<_>>() {
+            softmaxes.push(softmax);
+            logprobs.push(logprob);
+            entropies.push(entropy);
+        }
     }
+    saved.softmaxes = softmaxes;
     let rows = logprobs.len();
     logprobs.extend(entropies);
     (tensor(logprobs, &[2, rows]), saved)
@@ -100,7 +107,7 @@ pub(crate) fn backward(grad: FlexTensor, saved: &Saved, wanted: &[bool]) -> Vec<
             .par_chunks_exact(vocab)
             .zip(d_logits.par_chunks_exact_mut(vocab));
         rows.enumerate().for_each(|(row, (logits, d_logits))| {
-            let softmax = Softmax::of(logits, saved.temperature);
+            let softmax = &saved.softmaxes[start + row];
             let factor = f64::from(grad[start + row]) / saved.temperature;
             let share = -factor / softmax.total();
             for (d, &logit) in d_logits.iter_mut().zip(logits) {

@@ -5,7 +5,7 @@
 //! conversation that does not draw costs nothing.
 
 use super::host::{Cache, Loan};
-use super::reuse::alike;
+use super::reuse::{Computed, alike};
 use super::state::State;
 use crate::ModelError;
 use crate::batch::{Batch, Prefix, RowInput};
@@ -17,7 +17,6 @@ use cua_grpo_kernels::{KeyValues, Mask, attention_cached};
 use std::collections::HashMap;
 
 /// What conversations have said.
-#[derive(Default)]
 pub(super) struct Own {
     layers: usize,
     /// A layer each of every conversation.
@@ -45,7 +44,7 @@ impl Own {
         state: &mut State,
         sessions: &[u64],
         inputs: &[RowInput],
-        wanted: &dyn Fn(&Batch) -> Vec<usize>,
+        wanted: &dyn Fn(&Batch) -> Vec<i64>,
     ) -> Result<(Tensor<2>, Batch), ModelError> {
         let prefix = Prefix {
             visible: Vec::new(),
@@ -56,8 +55,7 @@ impl Own {
         let rows = sessions.iter().map(|session| self.said.remove(session));
         let rows = rows.map(|row| row.unwrap_or_else(|| nothing.clone())).collect();
         let mut together = Together::new(rows, inputs, self.layers);
-        let wanted = wanted(&batch).into_iter().map(|token| token as i64).collect();
-        let wanted = ints(wanted, &state.model.device());
+        let wanted = ints(wanted(&batch), &state.model.device());
         let hidden = batch.hidden_at(&state.model, Some(&mut together), wanted);
         self.said.extend(sessions.iter().copied().zip(together.apart()));
         Ok((hidden, batch))
@@ -89,32 +87,17 @@ impl Cache for Own {
     }
 
     fn feed(&mut self, state: &mut State, sessions: &[u64], inputs: &[RowInput]) -> Result<Tensor<2>, ModelError> {
-        let first = if state.apart {
-            (0..sessions.len()).collect()
-        } else {
-            alike(state, sessions, inputs, &|_, _| true)
-        };
-        let computed: Vec<usize> = (0..sessions.len()).filter(|&number| first[number] == number).collect();
-        let row_of = |number: usize| computed.binary_search(&first[number]).unwrap_or_default();
-        let rows: Vec<RowInput> = computed.iter().map(|&number| inputs[number].clone()).collect();
-        let of_rows: Vec<u64> = computed.iter().map(|&number| sessions[number]).collect();
-        let last = |batch: &Batch| {
-            let last = (0..sessions.len()).map(|number| batch.starts[row_of(number)] + inputs[number].tokens.len() - 1);
-            last.collect()
-        };
-        let (hidden, batch) = self.run(state, &of_rows, &rows, &last)?;
-        for (number, &session) in sessions
-            .iter()
-            .enumerate()
-            .filter(|(number, _)| first[*number] != *number)
-        {
-            let equal = self.said.get(&sessions[first[number]]).cloned();
-            self.said.insert(session, equal.unwrap_or_else(|| self.nothing()));
+        let apart = state.apart;
+        let computed = Computed::of(alike(state, sessions, inputs, &|_, _| !apart));
+        let of_rows: Vec<u64> = computed.numbers.iter().map(|&number| sessions[number]).collect();
+        let last = |batch: &Batch| computed.last(batch, inputs);
+        let (hidden, batch) = self.run(state, &of_rows, &computed.inputs(inputs), &last)?;
+        for (number, first) in computed.spared() {
+            let equal = self.said.get(&sessions[first]).cloned();
+            self.said
+                .insert(sessions[number], equal.unwrap_or_else(|| self.nothing()));
         }
-        state.prefilled.computed += rows.iter().map(|row| row.tokens.len() as u64).sum::<u64>();
-        for (number, (&session, input)) in sessions.iter().zip(inputs).enumerate() {
-            state.fed(session, input, batch.positions[row_of(number)])?;
-        }
+        computed.count(state, sessions, inputs, &batch)?;
         Ok(hidden)
     }
 
@@ -128,7 +111,9 @@ impl Cache for Own {
         let (sessions, inputs): (Vec<u64>, Vec<RowInput>) = fed
             .filter_map(|(&session, token)| Some((session, RowInput::sampled(vec![(*token)?]))))
             .unzip();
-        let (hidden, batch) = self.run(state, &sessions, &inputs, &|batch| batch.starts.clone())?;
+        let (hidden, batch) = self.run(state, &sessions, &inputs, &|batch| {
+            batch.starts.iter().map(|&start| start as i64).collect()
+        })?;
         for ((&session, input), &positions) in sessions.iter().zip(&inputs).zip(&batch.positions) {
             state.fed(session, input, positions)?;
         }

@@ -9,7 +9,7 @@
 use super::history::History;
 use super::state::State;
 use crate::ModelError;
-use crate::batch::RowInput;
+use crate::batch::{Batch, RowInput};
 use crate::processor::{Pixels, PositionState};
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -130,4 +130,63 @@ pub(super) fn alike(
         })
     });
     first.collect()
+}
+
+/// The rows of a batch that feeds sessions, of which equal ones are computed once.
+pub(super) struct Computed {
+    /// As [`alike`] says.
+    first: Vec<usize>,
+    /// The number of the session that each row is of.
+    pub numbers: Vec<usize>,
+}
+
+impl Computed {
+    /// The rows by what [`alike`] says.
+    pub fn of(first: Vec<usize>) -> Self {
+        let numbers = (0..first.len()).filter(|&number| first[number] == number).collect();
+        Self { first, numbers }
+    }
+
+    /// For each session that another one is computed for: its number, and that of the other.
+    pub fn spared(&self) -> impl Iterator<Item = (usize, usize)> {
+        let all = self.first.iter().copied().enumerate();
+        all.filter(|(number, first)| number != first)
+    }
+
+    /// The row that has what session `number` needs.
+    pub fn row(&self, number: usize) -> usize {
+        self.numbers.binary_search(&self.first[number]).unwrap_or_default()
+    }
+
+    /// What each row is fed.
+    pub fn inputs(&self, inputs: &[RowInput]) -> Vec<RowInput> {
+        self.numbers.iter().map(|&number| inputs[number].clone()).collect()
+    }
+
+    /// The last token of each session, in the flattened batch: also of equal ones, for on a card products of few rows round in
+    /// another way than those of many.
+    pub fn last(&self, batch: &Batch, inputs: &[RowInput]) -> Vec<i64> {
+        let inputs = inputs.iter().enumerate();
+        let last = inputs.map(|(number, input)| batch.starts[self.row(number)] + input.tokens.len() - 1);
+        last.map(|token| token as i64).collect()
+    }
+
+    /// Counts what was fed, and what of it was computed.
+    ///
+    /// # Errors
+    /// When pad tokens and pictures disagree.
+    pub fn count(
+        &self,
+        state: &mut State,
+        sessions: &[u64],
+        inputs: &[RowInput],
+        batch: &Batch,
+    ) -> Result<(), ModelError> {
+        let computed = self.numbers.iter().map(|&number| inputs[number].tokens.len() as u64);
+        state.prefilled.computed += computed.sum::<u64>();
+        for (number, (&session, input)) in sessions.iter().zip(inputs).enumerate() {
+            state.fed(session, input, batch.positions[self.row(number)])?;
+        }
+        Ok(())
+    }
 }

@@ -22,8 +22,7 @@ pub fn draw(logits: &[f32], params: &SamplingParams, rng: &mut impl Rng) -> Draw
     let greedy = params.temperature <= 0.0;
     let temperature = if greedy { 1.0 } else { f64::from(params.temperature) };
     let best = (0..logits.len()).fold(0, |best, index| if logits[index] > logits[best] { index } else { best });
-    let softmax = Softmax::of(logits, temperature);
-    let weights: Vec<f64> = logits.iter().map(|&logit| softmax.weight(logit)).collect();
+    let (softmax, weights) = Softmax::weighing(logits, temperature);
     let total = softmax.total();
     let logprob = |token: usize| softmax.logprob(logits[token]);
     if greedy {

@@ -5,7 +5,7 @@
 //! in its last digits on where its columns stand, so results are a function of the requests and their order.
 
 use super::host::{Cache, Loan};
-use super::reuse::alike;
+use super::reuse::{Computed, alike};
 use super::state::State;
 use crate::ModelError;
 use crate::batch::{Batch, Prefix, RowInput};
@@ -80,36 +80,31 @@ impl Cache for Shared {
     fn feed(&mut self, state: &mut State, sessions: &[u64], inputs: &[RowInput]) -> Result<Tensor<2>, ModelError> {
         let places: Vec<usize> = sessions.iter().filter_map(|session| self.row(*session)).collect();
         let see_alike = |a: usize, b: usize| !state.apart && self.visible[places[a]] == self.visible[places[b]];
-        let first = alike(state, sessions, inputs, &see_alike);
-        let computed: Vec<usize> = (0..sessions.len()).filter(|&number| first[number] == number).collect();
+        let computed = Computed::of(alike(state, sessions, inputs, &see_alike));
+        let numbers = &computed.numbers;
         let prefix = Prefix {
-            visible: computed
+            visible: numbers
                 .iter()
                 .map(|&number| self.visible[places[number]].clone())
                 .collect(),
-            positions: computed
+            positions: numbers
                 .iter()
                 .map(|&number| state.positions(sessions[number]))
                 .collect(),
         };
-        let rows: Vec<RowInput> = computed.iter().map(|&number| inputs[number].clone()).collect();
-        let batch = Batch::assemble(&state.model, &rows, &prefix)?;
-        // For each session the row of the batch that has what it needs.
-        let row_of = |number: usize| computed.binary_search(&first[number]).unwrap_or_default();
+        let batch = Batch::assemble(&state.model, &computed.inputs(inputs), &prefix)?;
         let device = state.model.device();
-        // A state for each session, also of equal ones: products of few rows round in another way than those of many.
-        let last = (0..sessions.len()).map(|number| batch.starts[row_of(number)] + inputs[number].tokens.len() - 1);
-        let last = ints(last.map(|token| token as i64).collect(), &device);
-        let hidden = if computed.len() == self.visible.len() {
+        let last = ints(computed.last(&batch, inputs), &device);
+        let hidden = if numbers.len() == self.visible.len() {
             batch.hidden_at(&state.model, Some(&mut self.cache), last)
         } else {
-            let from = computed.iter().map(|&number| Some(places[number])).collect();
+            let from = numbers.iter().map(|&number| Some(places[number])).collect();
             let from = Rows::new(from, &device);
             let mut part: Vec<LayerCache> = self.cache.iter().map(|layer| layer.of_rows(&from)).collect();
             let hidden = batch.hidden_at(&state.model, Some(&mut part), last);
             let mut rows = vec![None; self.visible.len()];
             for (number, &place) in places.iter().enumerate() {
-                rows[place] = Some(row_of(number));
+                rows[place] = Some(computed.row(number));
             }
             let rows = Rows::new(rows, &device);
             for (layer, part) in self.cache.iter_mut().zip(part) {
@@ -118,10 +113,7 @@ impl Cache for Shared {
             hidden
         };
         self.show(places.iter().copied().zip(inputs), batch.time);
-        state.prefilled.computed += rows.iter().map(|row| row.tokens.len() as u64).sum::<u64>();
-        for (number, (&session, input)) in sessions.iter().zip(inputs).enumerate() {
-            state.fed(session, input, batch.positions[row_of(number)])?;
-        }
+        computed.count(state, sessions, inputs, &batch)?;
         Ok(hidden)
     }
 
