@@ -1,4 +1,5 @@
-//! The expert of a full phone: plays the steps of a task, one action of the policy's grammar after another.
+//! The expert of a full phone: plays the steps of a task, one action of the policy's grammar after another, with mistakes
+//! where they are asked for: it reports too early, or names what is not on the screen.
 
 use crate::{demonstrator::Demonstrator, demonstrator::DemonstratorError, demonstrator::Skill, handset::Handset};
 use cua_grpo_android::{
@@ -8,6 +9,8 @@ use cua_grpo_android::{
 };
 use cua_grpo_core::Task;
 use cua_grpo_phone::{Phone, state::Window};
+use rand::{Rng, SeedableRng, seq::IndexedRandom};
+use rand_chacha::ChaCha8Rng;
 use std::collections::VecDeque;
 
 /// Actions that one step may take before it is given up: lists and drawers end.
@@ -19,7 +22,7 @@ pub enum Player {
     /// On the small phone: goes by goals, with mistakes where they are asked for.
     Small(Box<Demonstrator>),
     /// On the full phone: goes by steps.
-    Pixel(StepPlayer),
+    Pixel(Box<StepPlayer>),
 }
 
 /// A step that cannot be played.
@@ -51,12 +54,14 @@ impl Player {
         if !matches!(steps.back(), Some(Step::Report(_))) {
             steps.push_back(Step::Report(None));
         }
-        Ok(Self::Pixel(StepPlayer {
+        Ok(Self::Pixel(Box::new(StepPlayer {
             steps,
-            style: skill.target,
+            skill,
+            rng: ChaCha8Rng::seed_from_u64(seed),
             taken: 0,
             turned: false,
-        }))
+            tempted: false,
+        })))
     }
 
     /// The next action on what `phone` shows now.
@@ -81,11 +86,15 @@ impl Player {
 #[derive(Debug, Clone)]
 pub struct StepPlayer {
     steps: VecDeque<Step>,
-    style: TargetStyle,
+    /// How well it plays. It takes no wrong rows ([`Skill::slip`]): steps do not say how to come back from one.
+    skill: Skill,
+    rng: ChaCha8Rng,
     /// Actions that the step in front has taken so far.
     taken: usize,
     /// Whether a search has come to the end of its list and goes back up.
     turned: bool,
+    /// Whether a step has just been done that is not the last: a moment to report too early.
+    tempted: bool,
 }
 
 /// What a step wants next.
@@ -100,6 +109,9 @@ enum Move {
 
 impl StepPlayer {
     fn next(&mut self, phone: &Phone) -> Result<Action, StepFailed> {
+        if std::mem::take(&mut self.tempted) && self.errs(self.skill.hurry) {
+            return Ok(report(None));
+        }
         while let Some(step) = self.steps.front().cloned() {
             let fail = |why: String| StepFailed {
                 step: step.to_string(),
@@ -113,16 +125,50 @@ impl StepPlayer {
                 Move::Go(action) => (Some(action), false),
                 Move::Last(action) => (Some(action), true),
             };
+            if let Some(action) = action.as_ref().and_then(|action| self.blunder(action, phone)) {
+                return Ok(action);
+            }
             self.taken += 1;
             if over {
                 self.steps.pop_front();
                 (self.taken, self.turned) = (0, false);
+                self.tempted = action.is_some() && self.steps.len() > 1;
             }
             if let Some(action) = action {
                 return Ok(action);
             }
         }
         Ok(report(None))
+    }
+
+    /// Whether a mistake of that probability is made now; asks for no random number where there are none.
+    fn errs(&mut self, probability: f64) -> bool {
+        probability > 0.0 && self.rng.random_bool(probability.min(1.0))
+    }
+
+    /// In the place of a click on something named, now and then one on what is not there: an app, or a thing of a later
+    /// step.
+    fn blunder(&mut self, action: &Action, phone: &Phone) -> Option<Action> {
+        let named = matches!(
+            action,
+            Action::Click {
+                target: Target::Described(_),
+                ..
+            }
+        );
+        if !named || !self.errs(self.skill.blunder) {
+            return None;
+        }
+        let later = self.steps.iter().filter_map(|step| match step {
+            Step::Tap { what, .. } | Step::Find(what) | Step::Switch { what, .. } => Some(what.as_str()),
+            _ => None,
+        });
+        let apps = phone.state().packages.values().map(|known| known.label.as_ref());
+        let absent: Vec<&str> = later
+            .chain(apps)
+            .filter(|label| !label.is_empty() && !phone.shows(label) && phone.find(label).is_none())
+            .collect();
+        absent.choose(&mut self.rng).map(|label| click(Target::element(*label)))
     }
 
     fn play(&mut self, step: &Step, phone: &Phone) -> Result<Move, String> {
@@ -256,7 +302,7 @@ impl StepPlayer {
 
     fn target(&self, what: &str, phone: &Phone) -> Result<Target, String> {
         let point = phone.find(what).ok_or_else(|| missing(what))?;
-        Ok(match self.style {
+        Ok(match self.skill.target {
             TargetStyle::Description => Target::element(what),
             TargetStyle::Coordinate => share(phone, point),
         })
@@ -274,7 +320,7 @@ impl StepPlayer {
                 .find(name)
                 .is_some_and(|(x, y)| (x - at.0).abs() < 1.0 && (y - at.1).abs() < 1.0)
         };
-        click(match (self.style, names.iter().find(near)) {
+        click(match (self.skill.target, names.iter().find(near)) {
             (TargetStyle::Description, Some(name)) => Target::element(name.as_str()),
             _ => share(phone, at),
         })

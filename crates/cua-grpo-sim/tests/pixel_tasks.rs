@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use cua_grpo_android::tasks::{AnyTemplate, Catalogue};
-use cua_grpo_sim::{PROOF_SEEDS, PhoneKind, Proof};
+use cua_grpo_sim::{PROOF_SEEDS, PhoneKind, Proof, Skill, demonstrate};
 use std::path::Path;
 
 fn templates() -> Vec<AnyTemplate> {
@@ -28,6 +28,49 @@ fn every_eighth_template_is_proved_at_one_instance() {
         let proof = Proof::of(template, 1, PhoneKind::Pixel);
         assert!(proof.holds() && proof.side_effects.is_empty(), "{proof}");
     }
+}
+
+#[test]
+fn an_expert_that_errs_names_what_is_absent_or_reports_too_early() {
+    let turns = 60;
+    let (mut absent, mut early, mut slower) = (0, 0, 0);
+    for template in templates().iter().step_by(6) {
+        let task = template.instance(11, PhoneKind::Pixel);
+        let play = |skill: Skill| demonstrate(&task, PhoneKind::Pixel, (skill, 5), turns).unwrap();
+        let right = play(Skill::default());
+        assert_eq!(
+            right,
+            play(Skill {
+                slip: 0.5,
+                ..Skill::default()
+            }),
+            "there are no wrong rows"
+        );
+        let blundering = play(Skill {
+            blunder: 0.4,
+            ..Skill::default()
+        });
+        assert!(blundering.reported, "{} goes on after its errors", template.id());
+        slower += blundering.actions.len() - right.actions.len();
+        let kept: Vec<_> = right
+            .actions
+            .iter()
+            .filter(|action| !blundering.actions.contains(action))
+            .collect();
+        assert!(kept.is_empty(), "{}: {kept:?} are left out", template.id());
+        absent += blundering
+            .actions
+            .iter()
+            .filter(|action| !right.actions.contains(action))
+            .count();
+        let hasty = play(Skill {
+            hurry: 0.3,
+            ..Skill::default()
+        });
+        assert!(hasty.reported && hasty.actions.len() <= right.actions.len());
+        early += usize::from(hasty.actions.len() < right.actions.len());
+    }
+    assert!(slower > 10 && absent > 5 && early > 5, "{slower} {absent} {early}");
 }
 
 /// The whole proof: `cargo test -p cua-grpo-sim --test pixel_tasks -- --ignored --nocapture`; `PIXEL_TASKS=across` proves

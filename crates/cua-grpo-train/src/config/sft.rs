@@ -15,7 +15,7 @@ configuration! {
         demonstrations: usize [at_least(1.0).at_most(1_000_000.0)] = 2000,
         /// Probability that the demonstrator reports completion too early.
         skill_hurry: f64 [at_least(0.0).below(1.0).because("a probability")] = 0.15,
-        /// Probability a turn that the demonstrator takes a wrong row or icon.
+        /// Probability a turn that the demonstrator takes a wrong row or icon, on the small phone alone.
         skill_slip: f64 [at_least(0.0).below(1.0).because("a probability")] = 0.05,
         /// Probability a click that the demonstrator names something that is not on the screen, and is told so.
         skill_blunder: f64 [at_least(0.0).below(1.0).because("a probability")] = 0.0,
@@ -65,6 +65,8 @@ configuration! {
         max_grad_norm: f64 [at_least(0.0).at_most(1e9)] = 1.0,
         /// How the learning rate changes after the warm-up.
         lr_scheduler: Decay = Decay::Cosine,
+        /// A demonstration ends when its context reaches so many tokens; the model is made for as many positions.
+        max_seq_length: usize [at_least(64.0).at_most(1_048_576.0)] = 4096,
         /// Most turns of a demonstration.
         max_turns: usize [at_least(1.0).at_most(1000.0)] = 15,
         /// Files of tasks, or folders of them, see TASKS.md; with any, demonstrations are of theirs where `templates` is empty.
@@ -142,7 +144,7 @@ impl SftConfig {
                 rope_theta: 10_000.0,
                 rope_scaling: cua_grpo_model::RopeScaling::Default,
                 mrope_section: [half - 2 * side, side, side],
-                max_position_embeddings: 4096,
+                max_position_embeddings: self.max_seq_length,
                 attention_bias: false,
                 hidden_act: cua_grpo_model::nn::Activation::Silu,
                 moe: None,

@@ -138,7 +138,7 @@ pub async fn run(config: &SftConfig) -> Result<()> {
             templates: config.templates.clone(),
             max_turns: config.max_turns,
             max_new_tokens: 96,
-            max_context_tokens: 4096,
+            max_context_tokens: config.max_seq_length,
             keep_screenshots: 0,
             concurrency: CONCURRENCY,
             max_retries: 2,
@@ -226,7 +226,7 @@ async fn demonstrations(
         let rollout = RolloutConfig {
             concurrency: CONCURRENCY,
             max_turns: config.max_turns,
-            max_context_tokens: 4096,
+            max_context_tokens: config.max_seq_length,
             max_new_tokens: 256,
             seed: config.seed,
             lockstep: false,
