@@ -92,7 +92,14 @@ impl<B: Backend, C: CheckpointStrategy> Op<Autodiff<B, C>> {
                 cos: plain(cos),
                 sin: plain(sin),
             },
-            Self::Linear { x, weight, bias, lora } => Op::Linear {
+            Self::Linear {
+                x,
+                weight,
+                bias,
+                lora,
+                trained,
+            } => Op::Linear {
+                trained,
                 x: input(x),
                 weight: match weight {
                     Weight::Dense(weight) => Weight::Dense(input(weight)),

@@ -6,7 +6,7 @@ use crate::ops::{self, Bias, Op};
 use crate::route::{is_fused, is_fused_weight, like};
 use crate::weight::{LinearGradients, Lora, Weight};
 use burn::backend::Dispatch;
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
 
 /// `x W^T + b`, and `+ scaling (x A^T) B^T` with an update.
 ///
@@ -35,6 +35,7 @@ pub fn linear(x: Tensor<2>, weight: &Weight, bias: Option<Tensor<1>>, lora: Opti
 /// The operation on those operands.
 fn operation(x: Tensor<2>, weight: &Weight, bias: Option<Tensor<1>>, lora: Option<&Lora>) -> Op<Dispatch> {
     Op::Linear {
+        trained: weight.is_tracked(),
         x: x.into_dispatch(),
         weight: match weight.clone() {
             Weight::Dense(weight) => ops::Weight::Dense(weight.into_dispatch()),
@@ -97,6 +98,8 @@ pub fn head(x: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
     if let Some(output) = crate::cuda::route::logits(&x, &weight) {
         return output;
     }
+    // Logits are in f32 where the weight is trained in a narrow format, too.
+    let x = if weight.is_tracked() { x.cast(DType::F32) } else { x };
     linear(x, &weight.into(), None, None)
 }
 

@@ -85,7 +85,7 @@ pub enum Op<B: Backend> {
         cos: FloatTensor<B>,
         sin: FloatTensor<B>,
     },
-    /// [`crate::linear()`]; a card, and four bits anywhere, have no gradient of the weight
+    /// [`crate::linear()`]; four bits have no gradient of the weight, nor has a card one beside an update
     Linear {
         x: FloatTensor<B>,
         #[extension_type]
@@ -94,6 +94,8 @@ pub enum Op<B: Backend> {
         bias: Bias<B>,
         #[extension_type]
         lora: Lora<B>,
+        /// The weight may get a gradient: a card keeps the input for that alone.
+        trained: bool,
     },
     /// [`crate::attention()`] over one part, with the mask `Causal` or `All`; on a card `Segments`, where there are some
     Attention {

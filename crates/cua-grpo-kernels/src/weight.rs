@@ -26,6 +26,11 @@ impl Weight {
         }
     }
 
+    /// Whether it may get a gradient: it is dense and on a tape.
+    pub(crate) fn is_tracked(&self) -> bool {
+        matches!(self, Self::Dense(weight) if weight.is_tracked())
+    }
+
     /// The matrix that the weight stands for: in f32 where it is in four bits, as it is stored otherwise.
     pub fn dense(&self) -> Tensor<2> {
         match self {

@@ -1,7 +1,7 @@
 //! The update: gradients of many micro-batches, one clipped AdamW step, on whichever tensors are trained.
 
 use anyhow::{Result, anyhow};
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
 use cua_grpo_algo::{AdamW, AdamWConfig, AlgoError, FlatLayout, clip_grad_norm};
 use cua_grpo_model::nn::{Param, ParamMut};
 use cua_grpo_model::score::ScoreTape;
@@ -15,6 +15,8 @@ pub struct Learner {
     pub adamw: AdamW,
     which: Trainable,
     max_grad_norm: f64,
+    /// What is trained, in f32, where the policy computes in a narrower format.
+    masters: Option<Tensor<1>>,
 }
 
 impl Learner {
@@ -31,7 +33,28 @@ impl Learner {
             adamw,
             which,
             max_grad_norm,
+            masters: None,
         })
+    }
+
+    /// The policy computes in `format` from now on. What is trained stays in f32 beside it, and is rounded after each update
+    /// (mixed precision with master weights, Micikevicius et al. 2018).
+    ///
+    /// # Errors
+    /// When the tensors of the policy are not those that it was made with.
+    pub fn computing_in(mut self, format: DType) -> Result<Self> {
+        self.masters = Some(self.parameters()?.cast(DType::F32));
+        self.policy.model_mut().cast(format);
+        Ok(self)
+    }
+
+    /// What is trained, as one flat tensor.
+    fn parameters(&self) -> Result<Tensor<1>> {
+        let mut parameters = Vec::new();
+        self.policy
+            .model()
+            .visit_trainable(self.which, &mut |_, param| parameters.push(flat(&param)));
+        Ok(self.adamw.layout().flatten(parameters)?)
     }
 
     /// A copy of the policy whose trainable tensors collect gradients.
@@ -45,8 +68,8 @@ impl Learner {
         let mut parts = Vec::new();
         differentiable.model().visit_trainable(self.which, &mut |_, param| {
             parts.push(match param {
-                Param::Vector(tensor) => tensor.grad(&gradients).map(|gradient| flat_tensor(&gradient)),
-                Param::Matrix(tensor) => tensor.grad(&gradients).map(|gradient| flat_tensor(&gradient)),
+                Param::Vector(tensor) => tensor.grad(&gradients).map(|gradient| wide(&gradient)),
+                Param::Matrix(tensor) => tensor.grad(&gradients).map(|gradient| wide(&gradient)),
             });
         });
         let device = self.policy.model().device();
@@ -70,7 +93,7 @@ impl Learner {
         let mut gradients = tape.backward_with(differentiable.model_mut(), logprobs, entropies);
         let mut parts = Vec::new();
         differentiable.model().visit_trainable(self.which, &mut |name, _| {
-            parts.push(gradients.take(name).map(|gradient| flat_tensor(&gradient)));
+            parts.push(gradients.take(name).map(|gradient| wide(&gradient)));
         });
         let device = self.policy.model().device();
         Ok(self.adamw.layout().flatten_gradients(parts, &device)?)
@@ -91,21 +114,23 @@ impl Learner {
             Err(AlgoError::NotFinite { .. }) => return Ok(None),
             clipped => clipped?,
         };
-        let mut parameters = Vec::new();
-        self.policy
-            .model()
-            .visit_trainable(self.which, &mut |_, param| parameters.push(flat(&param)));
-        let parameters = self.adamw.layout().flatten(parameters)?;
+        let parameters = match &self.masters {
+            Some(masters) => masters.clone(),
+            None => self.parameters()?,
+        };
         let updated = self.adamw.update(parameters, gradient, learning_rate)?;
+        if let Some(masters) = &mut self.masters {
+            masters.clone_from(&updated);
+        }
         let mut updated = self.adamw.layout().split::<1>(updated)?.into_iter();
         let mut complete = true;
         self.policy
             .model_mut()
             .visit_trainable_mut(self.which, &mut |_, param| match (param, updated.next()) {
-                (ParamMut::Vector(tensor), Some(new)) => *tensor = new,
+                (ParamMut::Vector(tensor), Some(new)) => *tensor = new.cast(tensor.dtype()),
                 (ParamMut::Matrix(tensor), Some(new)) => {
                     let shape = tensor.dims();
-                    *tensor = new.reshape(shape);
+                    *tensor = new.reshape(shape).cast(tensor.dtype());
                 }
                 (_, None) => complete = false,
             });
@@ -122,6 +147,11 @@ fn flat(param: &Param<'_>) -> Tensor<1> {
         Param::Vector(tensor) => (*tensor).clone(),
         Param::Matrix(tensor) => flat_tensor(tensor),
     }
+}
+
+/// A gradient as it is added up.
+fn wide<const D: usize>(gradient: &Tensor<D>) -> Tensor<1> {
+    flat_tensor(gradient).cast(DType::F32)
 }
 
 fn flat_tensor<const D: usize>(tensor: &Tensor<D>) -> Tensor<1> {

@@ -50,7 +50,9 @@ impl Bodies for Flex {
                 let output = rotary::rotate(x, cos.clone(), sin.clone(), 1.0);
                 (output, Saved::Rotate(cos, sin))
             }
-            Op::Linear { x, weight, bias, lora } => {
+            Op::Linear {
+                x, weight, bias, lora, ..
+            } => {
                 let (output, saved) = linear::linear(x, weight, bias.into_option(), lora);
                 (output, Saved::Linear(saved))
             }

@@ -1,9 +1,11 @@
-//! The operations on a CUDA card. Weights, biases and tables are frozen: they have no gradient here.
+//! The operations on a CUDA card. The weights of norms and of the head, and tables, are frozen: they have no gradient here.
 
+use super::tensor::dense;
 use super::{attention, attention_packed, head, linear, matmul, norm, pointwise, rotary};
 use crate::ops::{Bias, Bodies, Gelu, Lora, Op};
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::{Cube, TensorMetadata};
+use burn::tensor::DType;
 use burn_cubecl::tensor::CubeTensor;
 
 /// What is kept of an operation for its gradients.
@@ -75,10 +77,16 @@ impl Bodies for Cube {
                 let (output, saved) = rotary::norm_rotate(x, weight, eps, cos, sin);
                 (output, Saved::NormRotate(saved))
             }
-            Op::Linear { x, weight, bias, lora } => {
+            Op::Linear {
+                x,
+                weight,
+                bias,
+                lora,
+                trained,
+            } => {
                 let has_bias = matches!(bias, Bias::Given(_));
                 let updated = matches!(lora, Lora::Given { .. });
-                let (output, saved) = linear::linear(x, weight, bias.into_option(), lora);
+                let (output, saved) = linear::linear(x, weight, bias.into_option(), lora, trained);
                 let saved = Saved::Linear {
                     saved,
                     has_bias,
@@ -132,9 +140,11 @@ impl Bodies for Cube {
                 has_bias,
                 updated,
             } => {
-                let [dx, da, db] = linear::linear_backward(grad, &saved, wanted[0]);
-                let mut gradients = vec![dx, None];
-                gradients.extend(has_bias.then_some(None));
+                let [dx, da, db] = linear::linear_backward(grad.clone(), &saved, wanted[0]);
+                let bias = has_bias.then(|| wanted[2].then(|| column_sums(grad.clone())));
+                let weight = wanted[1].then(|| linear::weight_gradient(grad, &saved));
+                let mut gradients = vec![dx, weight.flatten()];
+                gradients.extend(bias);
                 if updated {
                     gradients.extend([da, db]);
                 }
@@ -152,4 +162,11 @@ impl Bodies for Cube {
             Saved::Nothing => Vec::new(),
         }
     }
+}
+
+/// The sum of each column, in the format of `grad`; added up in f32.
+fn column_sums(grad: CubeTensor) -> CubeTensor {
+    let (dtype, columns) = (grad.dtype, grad.meta.shape()[1]);
+    let sums = Cube::float_sum_dim(dense(grad, DType::F32), 0);
+    Cube::float_reshape(dense(sums, dtype), [columns].into())
 }

@@ -34,6 +34,8 @@ fn expanded(weight: &Weight<Cube>, dtype: DType) -> CubeTensor {
 pub(crate) struct Saved {
     weight: Weight<Cube>,
     dtype: DType,
+    /// The input, where the weight is trained and has no update beside it.
+    x: Option<CubeTensor>,
     lora: Option<SavedLora>,
 }
 
@@ -53,6 +55,7 @@ pub(super) fn linear(
     frozen: Weight<Cube>,
     bias: Option<CubeTensor>,
     lora: Lora<Cube>,
+    trained: bool,
 ) -> (CubeTensor, Saved) {
     let x = into_contiguous(x);
     let dtype = x.dtype;
@@ -75,6 +78,7 @@ pub(super) fn linear(
         let saved = Saved {
             weight: frozen,
             dtype,
+            x: trained.then_some(x),
             lora: None,
         };
         return (out, saved);
@@ -98,6 +102,7 @@ pub(super) fn linear(
     let saved = Saved {
         weight: frozen,
         dtype,
+        x: None,
         lora,
     };
     (out, saved)
@@ -154,7 +159,25 @@ pub(super) fn linear_onto(
     out
 }
 
-/// Gradients of x, and of the factors A and B (in f32) where there are some; the weight and the bias are frozen.
+/// The gradient of a weight that is trained, `dy^T x`, in the weight's format.
+pub(super) fn weight_gradient(grad: CubeTensor, saved: &Saved) -> Option<CubeTensor> {
+    let x = saved.x.as_ref()?;
+    let grad = dense(grad, saved.dtype);
+    let ([m, n], k) = (rows_of(&grad), rows_of(x)[1]);
+    let out = empty(&grad, [n, k], saved.dtype);
+    let element = element_of(saved.dtype);
+    let product = Product {
+        output: element,
+        ..Product::outer(n, k, m, element)
+    };
+    section([&grad, x, &out], move |cx, [grad, x, out]| {
+        cx.multiply(product, 1.0, grad, x, None, out)
+    });
+    Some(out)
+}
+
+/// Gradients of x, and of the factors A and B (in f32) where there are some; the weight and the bias are taken as
+/// constants.
 ///
 /// With `t = dy B`: `dx = dy W + scaling t A`, `dA = scaling t^T x`, `dB = scaling dy^T (x A^T)`.
 pub(super) fn linear_backward(grad: CubeTensor, saved: &Saved, x_wanted: bool) -> [Option<CubeTensor>; 3] {
@@ -243,5 +266,11 @@ pub(super) fn gradients(
             Some(SavedLora { x, low, a, b, scaling })
         }
     };
-    linear_backward(grad, &Saved { weight, dtype, lora }, true)
+    let saved = Saved {
+        weight,
+        dtype,
+        x: None,
+        lora,
+    };
+    linear_backward(grad, &saved, true)
 }

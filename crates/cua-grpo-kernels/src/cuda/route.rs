@@ -16,7 +16,7 @@ fn takes<const D: usize>(tensor: &Tensor<D>) -> bool {
     tensor.device().inner() != Device::flex() && matches!(tensor.dtype(), DType::BF16 | DType::F32)
 }
 
-/// Whether `tensor` is such a tensor and no leaf of a gradient: weights are frozen in the bodies.
+/// Whether `tensor` is such a tensor and no leaf of a gradient, as the bodies take the weights of norms and of the head.
 fn frozen<const D: usize>(tensor: &Tensor<D>) -> bool {
     takes(tensor) && !tensor.is_tracked()
 }
@@ -30,10 +30,14 @@ fn aligned(dtype: DType, width: usize) -> bool {
 pub(crate) fn takes_linear(x: &Tensor<2>, weight: &Weight, bias: Option<&Tensor<1>>, lora: Option<&Lora>) -> bool {
     let [out, width] = weight.dims();
     let (held, rank) = match weight {
-        Weight::Dense(weight) => (frozen(weight) && x.dtype() == weight.dtype(), lora.map(Lora::rank)),
+        Weight::Dense(weight) => {
+            let trained = weight.is_tracked() && lora.is_some();
+            let held = takes(weight) && !trained && x.dtype() == weight.dtype();
+            (held, lora.map(Lora::rank))
+        }
         Weight::Nf4(weight) => (frozen(&weight.absmax) && weight.codes.dtype() == DType::U8, None),
     };
-    let fits = takes(x) && held && bias.is_none_or(frozen) && x.dims()[1] == width;
+    let fits = takes(x) && held && bias.is_none_or(takes) && x.dims()[1] == width;
     let even = [out, width]
         .into_iter()
         .chain(rank)
@@ -50,6 +54,7 @@ pub(crate) fn linear_onto(
     lora: Option<&Lora>,
 ) -> Option<Tensor<2>> {
     let tracked = lora.is_some_and(|lora| lora.a.is_tracked() || lora.b.is_tracked());
+    let tracked = tracked || weight.is_tracked();
     let plain = frozen(residual) && frozen(x) && bias.is_none_or(frozen) && !tracked;
     if !(plain && residual.dtype() == x.dtype() && residual.dims() == [x.dims()[0], weight.dims()[0]]) {
         return None;

@@ -4,6 +4,7 @@ use super::validate::Checker;
 use super::{
     ConfigError, Configuration, Decay, DeviceSpec, InstanceSplit, Key, PhoneKind, PromptStyle, TargetStyle, at_least,
 };
+use cua_grpo_model::checkpoint::WeightDtype;
 use cua_grpo_model::memory::Available;
 use cua_grpo_model::processor::{PixelLimits, Tokenizer};
 use cua_grpo_model::{ModelConfig, TextConfig, VisionConfig};
@@ -87,6 +88,8 @@ configuration! {
         eval_seed: u64 = 1000,
         /// Log the loss every so many steps.
         log_every: usize [at_least(1.0).at_most(1e9)] = 20,
+        /// What a card computes in, `float32` or `bfloat16`; weights are trained in f32 in either case. A CPU computes in f32.
+        dtype: WeightDtype = WeightDtype::F32,
         /// Where tensors live: `cpu`, `cuda` or `cuda:N`.
         device: DeviceSpec = DeviceSpec::Cpu,
         /// Seed of everything random: demonstrations, initial weights, order.

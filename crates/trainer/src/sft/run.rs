@@ -12,6 +12,7 @@ use cua_grpo_android::{Prompts, SuccessRequires};
 use cua_grpo_core::{Row, VerifiedSuccess, derive_seed};
 use cua_grpo_model::batch::ImageCache;
 use cua_grpo_model::checkpoint::{LoadOptions, SaveOptions, WeightDtype, load_model, save_model};
+use cua_grpo_model::placement::is_card;
 use cua_grpo_model::processor::{ChatRenderer, set_pixels};
 use cua_grpo_model::{Policy, Qwen3Vl, Trainable};
 use cua_grpo_rollout::{CancellationToken, GroupRequest, RolloutConfig, RolloutEngine, TaskCursor};
@@ -101,6 +102,9 @@ pub async fn run(config: &SftConfig) -> Result<()> {
     };
     let policy = Policy::new(model, images);
     let mut learner = Learner::new(policy, Trainable::Everything, adamw, config.max_grad_norm)?;
+    if config.dtype != WeightDtype::F32 && is_card(&device) {
+        learner = learner.computing_in(config.dtype.burn())?;
+    }
     let learnt = train(config, &rows, &mut learner, &interrupt)?;
     let diverged = learnt.diverged();
     if let Some(words) = &diverged {
