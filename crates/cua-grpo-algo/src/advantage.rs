@@ -113,6 +113,11 @@ fn group_advantages(rewards: &[f64], config: AdvantageConfig, batch_std: f64) ->
         return None;
     }
     let count = rewards.len() as f64;
+    let largest = rewards.iter().fold(0.0, |most: f64, reward| most.max(reward.abs()));
+    if population_std <= f64::EPSILON * count * largest {
+        // Equal rewards: what their mean is off by is rounding.
+        return Some(vec![0.0; rewards.len()]);
+    }
     let mean = mean(rewards);
     let over = |std: f64, epsilon: f64| 1.0 / (std + config.epsilon.unwrap_or(epsilon));
     let factor = match config.scale {
@@ -123,8 +128,6 @@ fn group_advantages(rewards: &[f64], config: AdvantageConfig, batch_std: f64) ->
         // r_i - (sum - r_i) / (G - 1) = (r_i - mean) G / (G - 1)
         AdvantageScale::LeaveOneOut => count / (count - 1.0),
     };
-    // Where nothing differs and nothing is added, nothing is divided.
-    let factor = if factor.is_finite() { factor } else { 0.0 };
     Some(rewards.iter().map(|reward| (reward - mean) * factor).collect())
 }
 
@@ -171,6 +174,22 @@ mod tests {
                 [Some(vec![0.0, 0.0])],
                 "a threshold of 0 keeps all"
             );
+        }
+    }
+
+    #[test]
+    fn equal_rewards_whose_mean_is_rounded_have_no_advantage() {
+        for (value, count) in [(0.95f64.powi(3), 7), (0.1, 3), (1e9 / 3.0, 6), (-0.7, 11)] {
+            let rewards = vec![value; count];
+            for scale in AdvantageScale::ALL {
+                let config = AdvantageConfig {
+                    scale,
+                    min_group_std: 0.0,
+                    epsilon: Some(0.0),
+                };
+                let found = group_advantages(&rewards, config, std(&rewards, 1)).unwrap();
+                assert_eq!(found, vec![0.0; count], "{scale:?} of {value}");
+            }
         }
     }
 

@@ -49,8 +49,9 @@ pub fn token_scores(
     }
 }
 
-/// As [`token_scores`], with a gradient of the entropies too. It takes plain tensor operations on every device, and keeps
-/// the logits of all chunks for the backward pass.
+/// As [`token_scores`], with a gradient of the entropies too. Log-probs are those of [`token_scores`], to the last bit.
+/// Entropies take plain tensor operations on every device, a second product with the head among them, and keep the logits
+/// of all chunks for the backward pass.
 ///
 /// # Shapes
 /// As [`token_scores`].
@@ -61,7 +62,12 @@ pub fn token_scores_with_entropy(
     temperature: f32,
     chunk_rows: usize,
 ) -> TokenScores {
-    reference(hidden, weight, targets, temperature, chunk_rows, true)
+    let logprobs = token_scores(hidden.clone(), weight.clone(), targets.clone(), temperature, chunk_rows);
+    let entropies = reference(hidden, weight, targets, temperature, chunk_rows, true);
+    TokenScores {
+        logprobs: logprobs.logprobs,
+        entropies: entropies.entropies,
+    }
 }
 
 fn reference(

@@ -69,12 +69,42 @@ pub struct DeviceCounts {
     pub retries: u64,
 }
 
+impl DeviceCounts {
+    /// What was done after `before`.
+    #[must_use]
+    pub fn since(self, before: Self) -> Self {
+        Self {
+            created: self.created.saturating_sub(before.created),
+            terminated: self.terminated.saturating_sub(before.terminated),
+            create_faults: self.create_faults.saturating_sub(before.create_faults),
+            terminate_faults: self.terminate_faults.saturating_sub(before.terminate_faults),
+            unsure: self.unsure.saturating_sub(before.unsure),
+            outages: self.outages.saturating_sub(before.outages),
+            outage: self.outage.saturating_sub(before.outage),
+            retries: self.retries.saturating_sub(before.retries),
+        }
+    }
+
+    /// Adds what was done after these.
+    pub fn add(&mut self, later: Self) {
+        self.created += later.created;
+        self.terminated += later.terminated;
+        self.create_faults += later.create_faults;
+        self.terminate_faults += later.terminate_faults;
+        self.unsure += later.unsure;
+        self.outages += later.outages;
+        self.outage += later.outage;
+        self.retries += later.retries;
+    }
+}
+
 /// Tells the counts of now.
 pub type Counter = Arc<dyn Fn() -> DeviceCounts + Send + Sync>;
 
 impl FaultFigures {
     /// The figures of a collection that began with the counts `before` and ended with those of `now`.
     pub fn of(stats: &RolloutStats, before: DeviceCounts, now: DeviceCounts) -> Self {
+        let spent = now.since(before);
         Self {
             lost: stats.lost,
             faults_environment: stats.faults.environment,
@@ -85,14 +115,14 @@ impl FaultFigures {
             faults_reward: stats.faults.reward,
             faults_other: stats.faults.other.values().sum(),
             release_faults: stats.release_faults,
-            boxes_created: now.created - before.created,
-            boxes_terminated: now.terminated - before.terminated,
-            box_create_faults: now.create_faults - before.create_faults,
-            box_terminate_faults: now.terminate_faults - before.terminate_faults,
-            actions_unsure: now.unsure - before.unsure,
-            outages: now.outages - before.outages,
-            outage_s: now.outage.saturating_sub(before.outage).as_secs_f64(),
-            request_retries: now.retries - before.retries,
+            boxes_created: spent.created,
+            boxes_terminated: spent.terminated,
+            box_create_faults: spent.create_faults,
+            box_terminate_faults: spent.terminate_faults,
+            actions_unsure: spent.unsure,
+            outages: spent.outages,
+            outage_s: spent.outage.as_secs_f64(),
+            request_retries: spent.retries,
         }
     }
 }

@@ -7,6 +7,7 @@ mod common;
 use common::runs::{order, refused, steps, succeed};
 use common::{command, trainer};
 use cua_grpo_train::checkpoint::{TrainingState, read_state};
+use cua_grpo_train::faults::FaultFigures;
 
 use std::path::Path;
 use std::process::Stdio;
@@ -51,6 +52,17 @@ fn episodes_are_played_beside_training_and_never_get_too_old() {
     let run = home.path().join("run");
     assert_eq!(order(&run), ["e0", "1", "2", "e2", "3", "4", "e4"]);
     let events = steps(&run);
+    // An episode has a box each. What is played while a checkpoint is written belongs to a line as well: each of the boxes
+    // of the 32 episodes was made, and what the lines tell as ended was made before.
+    let boxes = |pick: fn(&FaultFigures) -> u64| events.iter().map(|event| pick(&event.losses)).sum::<u64>();
+    let (created, terminated) = (
+        boxes(|figures| figures.boxes_created),
+        boxes(|figures| figures.boxes_terminated),
+    );
+    assert!(
+        created >= 32 && terminated <= created,
+        "{created} created, {terminated} terminated"
+    );
     for event in &events {
         assert_eq!((event.groups(), event.episodes, event.losses.lost), (2, 8, 0));
         assert!(event.staleness_max <= 2, "{}", event.staleness_max);

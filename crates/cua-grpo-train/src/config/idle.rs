@@ -52,9 +52,23 @@ impl TrainConfig {
         )
     }
 
-    /// Bounds that nothing is ever within, or never outside of.
+    /// Bounds that nothing is ever within, or never outside of. Where sampler and trainer agree, a weight is 1 and what a
+    /// rejection compares is that of a ratio of 1: a token of the policy at hand is never left out.
     fn check_never(&self, check: &Checker<'_>) -> Result<(), ConfigError> {
-        let least = self.importance_sampling_clip_min;
+        let (least, most) = (self.importance_sampling_clip_min, self.importance_sampling_clip_max);
+        let bounds = [
+            ("importance_sampling_clip_max", most >= 1.0, most, "1 or more"),
+            (
+                "importance_sampling_clip_min",
+                least.is_none_or(|least| least <= 1.0),
+                least.unwrap_or_default(),
+                "at most 1",
+            ),
+        ];
+        for (key, holds, value, expected) in bounds {
+            let expected = format!("{expected}: the weight of a token of the policy at hand is 1");
+            check.require(holds, key, value, &expected)?;
+        }
         check.require(
             least != Some(0.0),
             "importance_sampling_clip_min",
@@ -64,20 +78,30 @@ impl TrainConfig {
         let Some(mode) = self.rejection_sampling_mode else {
             return Ok(());
         };
-        let max = self.rejection_sampling_max;
-        let (holds, expected) = match mode.metric {
-            RejectionMetric::K1 => return Ok(()),
-            RejectionMetric::Ratio => (max > 0.0, "more than 0"),
-            RejectionMetric::K2 | RejectionMetric::K3 => (max >= 0.0, "0 or more"),
+        let (min, max) = (self.rejection_sampling_min, self.rejection_sampling_max);
+        // What is compared where the ratio is 1, and what it is never below.
+        let (agreed, lowest) = match mode.metric {
+            RejectionMetric::K1 => (0.0, f64::NEG_INFINITY),
+            RejectionMetric::Ratio => (1.0, 0.0),
+            RejectionMetric::K2 | RejectionMetric::K3 => (0.0, 0.0),
         };
-        let expected = format!("{expected} with rejection_sampling_mode {mode}: else everything is left out");
-        check.require(holds, "rejection_sampling_max", max, &expected)?;
-        let min = self.rejection_sampling_min;
+        let agrees =
+            format!("with rejection_sampling_mode {mode}, which compares {agreed} where sampler and trainer agree");
         check.require(
-            min.is_none_or(|min| min > 0.0),
+            max >= agreed,
+            "rejection_sampling_max",
+            max,
+            &format!("{agreed} or more {agrees}: else everything is left out"),
+        )?;
+        let Some(min) = min else { return Ok(()) };
+        check.require(
+            min <= agreed && min > lowest,
             "rejection_sampling_min",
-            min.unwrap_or_default(),
-            &format!("more than 0 with rejection_sampling_mode {mode}, or null: nothing is below 0"),
+            min,
+            &match lowest < agreed {
+                true => format!("above {lowest} and at most {agreed}, or null {agrees}"),
+                false => format!("null with rejection_sampling_mode {mode}: nothing is below {lowest}"),
+            },
         )
     }
 

@@ -204,6 +204,17 @@ impl TrainConfig {
             true,
             "false with normalize_then_sum",
         )?;
+        for (key, value) in [
+            ("overlong_buffer", self.overlong_buffer as f64),
+            ("shortest_path_alpha", self.shortest_path_alpha),
+        ] {
+            check.require(
+                !gdpo || value == 0.0,
+                key,
+                value,
+                "0 with normalize_then_sum, which compares each reward alone: what shapes their sum changes no advantage",
+            )?;
+        }
         check.require(
             credit != StepCredit::Episode || self.gamma == defaults.gamma,
             "gamma",

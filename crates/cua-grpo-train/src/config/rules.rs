@@ -49,6 +49,12 @@ impl Configuration for TrainConfig {
             self.max_new_tokens,
             "less than max_context_tokens and max_seq_length",
         )?;
+        check.require(
+            self.top_k != 1,
+            "top_k",
+            1,
+            "0, or 2 and more: nothing is drawn from one token, so the episodes of a group would be all alike",
+        )?;
         let bare = !self.gbox_base_url.contains(['@', '?', '#']);
         check.require(
             bare,

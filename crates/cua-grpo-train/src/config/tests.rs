@@ -135,6 +135,39 @@ fn a_bad_value_names_key_value_expectation_and_origin() {
             with("", &[("TEMPERATURE", "0")], &[]),
             ["`temperature`", "0", "greedy", "variable TEMPERATURE"],
         ),
+        (with("top_k: 1", &[], &[]), ["`top_k`", "1", "all alike", "my.yaml"]),
+        (
+            with(
+                "importance_sampling_mode: token_mask\nimportance_sampling_clip_max: 0.5",
+                &[],
+                &[],
+            ),
+            ["`importance_sampling_clip_max`", "0.5", "1 or more", "my.yaml"],
+        ),
+        (
+            with(
+                "rejection_sampling_mode: token_k1\nrejection_sampling_max: -2",
+                &[],
+                &[],
+            ),
+            ["`rejection_sampling_max`", "-2", "0 or more", "everything is left out"],
+        ),
+        (
+            with(
+                "rejection_sampling_mode: sequence_max_k3\nrejection_sampling_min: 0.5",
+                &[],
+                &[],
+            ),
+            ["`rejection_sampling_min`", "0.5", "null", "nothing is below 0"],
+        ),
+        (
+            with(
+                "rewards: {verified: 1, efficiency: 0.5}\nmulti_objective_aggregation: normalize_then_sum\nshortest_path_alpha: 0.5",
+                &[],
+                &[],
+            ),
+            ["`shortest_path_alpha`", "0.5", "normalize_then_sum", "my.yaml"],
+        ),
         (
             with("max_new_tokens: 9999", &[], &[]),
             ["`max_new_tokens`", "9999", "less than", "my.yaml"],

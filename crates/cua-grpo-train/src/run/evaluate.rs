@@ -22,9 +22,12 @@ impl Run {
         if let Some(stream) = &mut self.stream {
             stream.pause().await;
         }
+        let before = (self.evaluation.counter)();
         let played = evaluation
             .play(&engine, &self.evaluation, Some(step), self.cancel.clone())
             .await;
+        // The evaluation's line says what it spent.
+        self.spent.add((self.evaluation.counter)().since(before));
         if let Some(stream) = &mut self.stream {
             stream.resume();
         }

@@ -15,7 +15,7 @@ use crate::checkpoint::{Checkpoints, TrainingState};
 use crate::config::TrainConfig;
 use crate::curriculum::CurriculumTasks;
 use crate::eval::{Evaluation, Venue};
-use crate::faults::TooMany;
+use crate::faults::{DeviceCounts, TooMany};
 use crate::learner_thread::LearnerThread;
 use crate::provenance::Base;
 use crate::publish::Publish;
@@ -78,6 +78,8 @@ pub struct Run {
     resumed: TrainingState,
     /// The evaluation that closed the run before, until its verdict is in the folder.
     closed: Option<Closed>,
+    /// What was done with devices, as far as lines of the metrics say so.
+    spent: DeviceCounts,
     /// The evaluation of the weights at hand has failed.
     eval_failed: bool,
     /// The sinks know that the folder is this run's.
@@ -138,6 +140,7 @@ impl Run {
             stream: None,
             replay,
             recorder,
+            spent: (parts.training.counter)(),
             training: parts.training,
             evaluation: parts.evaluation,
             publisher: parts.publisher,

@@ -16,7 +16,7 @@ use std::time::Instant;
 impl Run {
     /// One step; `None` when the user interrupted it.
     pub(super) async fn step(&mut self) -> Result<Option<TrainEvent>> {
-        let (started, mark) = (Instant::now(), (self.training.counter)());
+        let started = Instant::now();
         let busy = self.busy().unwrap_or_default();
         let step = self.state.global_step + 1;
         let Some(taken) = self.take(step).await? else {
@@ -93,7 +93,11 @@ impl Run {
         event.tokens_trained = made.tokens;
         event.updates_skipped = made.skipped;
         event.rows_skipped = made.rows_skipped;
-        event.losses = losses.unwrap_or_else(|| FaultFigures::of(&stats, mark, (self.training.counter)()));
+        event.losses = losses.unwrap_or_else(|| {
+            // Phones are played beside training, too: what was spent since the line before, evaluations aside.
+            let now = (self.training.counter)();
+            FaultFigures::of(&stats, std::mem::replace(&mut self.spent, now), now)
+        });
         event.groups_kept = made.kept;
         event.groups_filtered = made.filtered;
         event.groups_lost = Some(made.lost);
@@ -132,8 +136,12 @@ impl Run {
         self.stream.as_ref().map(GroupStream::busy)
     }
 
-    /// An error where sampler and trainer, with the same weights, disagree by more than `max_sampler_gap`.
+    /// An error where sampler and trainer, with the same weights, disagree by more than `max_sampler_gap`. A success that was
+    /// lent, and what a replay trains on, were sampled by other weights.
     pub(super) fn check_gap(&self, event: &TrainEvent) -> Result<()> {
+        if self.replay.is_some() || event.successes_replayed.is_some_and(|lent| lent > 0) {
+            return Ok(());
+        }
         let first = event
             .each_update
             .first()
