@@ -5,8 +5,9 @@ use crate::processor::{ImageProcessorConfig, PadIds, Pixels, PositionState};
 use crate::text::{DecoderInput, KvCache, VisualIndex, row_tables};
 use crate::{ModelConfig, ModelError, Qwen3Vl};
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use cua_grpo_core::{Image, TokenId};
+use cua_grpo_core::{Image, Row, TokenId};
 use cua_grpo_kernels::{self as kernels, HIDDEN, Mask};
+use rayon::prelude::*;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
@@ -61,6 +62,15 @@ impl ImageCache {
             entries: Mutex::default(),
             capacity,
         }
+    }
+
+    /// The pixels of the images of each row. Images are read beside each other.
+    ///
+    /// # Errors
+    /// As [`ImageCache::pixels`].
+    pub fn of_rows(&self, rows: &[&Row]) -> Result<Vec<Vec<Arc<Pixels>>>, ModelError> {
+        let read = |row: &&Row| row.images().par_iter().map(|image| self.pixels(image)).collect();
+        rows.par_iter().map(read).collect()
     }
 
     /// The pixels of `image`.

@@ -166,13 +166,8 @@ impl ScoreTape {
 /// Packs or right-pads `rows`, and reads their images.
 fn assemble(model: &Qwen3Vl, images: &ImageCache, rows: &[&Row]) -> Result<Batch, ModelError> {
     let mut inputs = Vec::with_capacity(rows.len());
-    for row in rows {
+    for (row, pixels) in rows.iter().zip(images.of_rows(rows)?) {
         model.check_tokens(row.tokens())?;
-        let pixels = row
-            .images()
-            .iter()
-            .map(|image| images.pixels(image))
-            .collect::<Result<_, _>>()?;
         inputs.push(RowInput {
             tokens: row.tokens().to_vec(),
             pixels,

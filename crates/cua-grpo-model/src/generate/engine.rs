@@ -59,6 +59,11 @@ impl Generator {
         }
     }
 
+    /// The pictures that it reads.
+    pub(super) fn images(&self) -> &Arc<ImageCache> {
+        &self.state.images
+    }
+
     /// Shows every token to `observer` as it is drawn, e.g. to print a reply while it grows.
     #[must_use]
     pub fn observed(mut self, observer: Observer) -> Self {

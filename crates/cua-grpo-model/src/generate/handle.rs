@@ -2,6 +2,7 @@
 
 use super::engine::Generator;
 use super::state::Request;
+use crate::batch::ImageCache;
 use crate::{ModelError, Qwen3Vl};
 use async_trait::async_trait;
 use cua_grpo_core::{Completion, Fault, FaultKind, PolicyVersion, Prompt, Sampler, SamplerSession, SamplingParams};
@@ -73,6 +74,7 @@ pub struct ModelSampler {
     commands: mpsc::Sender<Command>,
     next_session: Arc<AtomicU64>,
     version: Arc<AtomicU64>,
+    images: Arc<ImageCache>,
 }
 
 impl ModelSampler {
@@ -96,6 +98,7 @@ impl ModelSampler {
         on_update: OnUpdate,
     ) -> std::io::Result<Self> {
         let (commands, receiver) = mpsc::channel();
+        let images = generator.images().clone();
         std::thread::Builder::new()
             .name("cua-grpo-sampler".to_owned())
             .spawn(move || Worker::new(generator, batching, on_update).run(&receiver))?;
@@ -103,6 +106,7 @@ impl ModelSampler {
             commands,
             next_session: Arc::default(),
             version: Arc::new(AtomicU64::new(version)),
+            images,
         })
     }
 
@@ -124,6 +128,7 @@ impl Sampler for ModelSampler {
         Box::new(Session {
             commands: self.commands.clone(),
             session,
+            images: self.images.clone(),
         })
     }
 
@@ -135,11 +140,19 @@ impl Sampler for ModelSampler {
 struct Session {
     commands: mpsc::Sender<Command>,
     session: u64,
+    images: Arc<ImageCache>,
 }
 
 #[async_trait]
 impl SamplerSession for Session {
     async fn sample(&mut self, prompt: &Prompt, params: &SamplingParams) -> Result<Completion, Fault> {
+        if !prompt.images.is_empty() {
+            // Pictures of several conversations are read beside each other; the thread finds their pixels in the cache, and
+            // tells what is wrong with one.
+            let (cache, images) = (self.images.clone(), prompt.images.clone());
+            let read = move || images.iter().for_each(|image| _ = cache.pixels(image));
+            let _ = tokio::task::spawn_blocking(read).await;
+        }
         let (reply, answer) = oneshot::channel();
         let request = Request {
             session: self.session,

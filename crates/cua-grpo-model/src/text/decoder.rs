@@ -3,7 +3,7 @@
 use super::{CacheOfLayer, DecoderInput, KvCache, RmsNorm, TextLayer, VisualIndex};
 use crate::TextConfig;
 use crate::nn::{Initializer, LinearVisitorMut, ParamMut, ParamVisitorMut, join};
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Int, Tensor};
 use cua_grpo_kernels as kernels;
 
 /// Puts visual rows in the places of the visual tokens.
@@ -93,9 +93,19 @@ impl TextDecoder {
         }
     }
 
+    /// The embeddings of tokens. Where they are trained, what comes back for each is added up in f32.
+    fn rows_of(&self, tokens: &Tensor<1, Int>) -> Tensor<2> {
+        let table = self.embed_tokens.clone();
+        let format = table.dtype();
+        match table.is_tracked() {
+            true => table.cast(DType::F32).select(0, tokens.clone()).cast(format),
+            false => table.select(0, tokens.clone()),
+        }
+    }
+
     /// Embeddings, with the merged vision rows in the places of the visual tokens.
     pub(crate) fn embed(&self, input: &DecoderInput) -> Tensor<2> {
-        let x = kernels::compute(self.embed_tokens.clone().select(0, input.tokens.clone()));
+        let x = kernels::compute(self.rows_of(&input.tokens));
         match &input.vision {
             None => x,
             Some((features, index)) => splice(x, features.merged.clone(), index),

@@ -56,6 +56,8 @@ configuration! {
         max_steps: Option<usize> [at_least(0.0).at_most(1e9)] = None,
         /// Demonstrations of one step.
         batch_size: usize [at_least(1.0).at_most(16_384.0)] = 16,
+        /// Tokens of one forward pass: what a step holds beyond is passed piece by piece, with the same result.
+        micro_batch_tokens: usize [at_least(1.0).at_most(16_777_216.0)] = 8192,
         /// Peak learning rate of AdamW.
         learning_rate: f64 [at_least(0.0).at_most(10.0)] = 1e-3,
         /// Steps over which the learning rate rises to its peak.

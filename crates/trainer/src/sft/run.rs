@@ -36,8 +36,6 @@ const CHUNK: usize = 256;
 const MAX_LOST_SHARE: f64 = 0.25;
 /// Updates in a row that may be left out.
 const MAX_SKIPPED: usize = 5;
-/// Padded tokens of a micro-batch.
-const MICRO_BATCH_TOKENS: usize = 8192;
 
 /// Makes the starter model that `config` describes.
 ///
@@ -281,7 +279,7 @@ fn train(config: &SftConfig, rows: &[Row], learner: &mut Learner, interrupt: &In
             decay: config.lr_scheduler,
             final_fraction: 0.0,
         },
-        micro_batch_tokens: MICRO_BATCH_TOKENS,
+        micro_batch_tokens: config.micro_batch_tokens,
         max_skipped: MAX_SKIPPED,
         seed: config.seed,
     };
