@@ -10,6 +10,7 @@
 mod body;
 mod client;
 mod error;
+mod host;
 mod patience;
 mod phone;
 mod pool;

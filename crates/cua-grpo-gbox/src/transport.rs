@@ -2,6 +2,7 @@
 
 use crate::body::{self, BodyError, BodyLimits};
 use crate::error::GboxError;
+use crate::host::is_this_machine;
 use crate::patience::{Patience, Queue};
 use crate::printable::printable;
 use crate::retry::{Remedy, RetryPolicy, Safety, remedy};
@@ -120,7 +121,12 @@ pub(crate) struct Transport {
 impl Transport {
     pub(crate) fn new(config: ClientConfig) -> Result<Self, GboxError> {
         config.check()?;
-        let http = reqwest::Client::builder()
+        let url = reqwest::Url::parse(&config.base_url).ok();
+        let http = match url.as_ref().and_then(|url| url.host_str()).is_some_and(is_this_machine) {
+            true => reqwest::Client::builder().no_proxy(),
+            false => reqwest::Client::builder(),
+        };
+        let http = http
             .connect_timeout(config.connect_timeout)
             .tcp_nodelay(true)
             // A redirected request would carry the key elsewhere, and a click there would be one more.

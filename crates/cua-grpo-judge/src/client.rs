@@ -95,9 +95,20 @@ pub(crate) struct Client {
     retry: Retry,
 }
 
+/// Whether a host is this machine, which a proxy would look for on its own.
+fn is_this_machine(host: &str) -> bool {
+    let address: Option<std::net::IpAddr> = host.trim_matches(['[', ']']).parse().ok();
+    host == "localhost" || address.is_some_and(|address| address.is_loopback())
+}
+
 impl Client {
     pub(crate) fn new(config: &JudgeConfig) -> Result<Self, JudgeError> {
-        let http = reqwest::Client::builder()
+        let url = config.endpoint()?;
+        let http = match url.host_str().is_some_and(is_this_machine) {
+            true => reqwest::Client::builder().no_proxy(),
+            false => reqwest::Client::builder(),
+        };
+        let http = http
             .connect_timeout(Duration::from_secs(5))
             // A redirected request would carry the key and the pictures elsewhere.
             .redirect(reqwest::redirect::Policy::none())
@@ -105,7 +116,7 @@ impl Client {
             .map_err(|error| JudgeError::Config(error.to_string()))?;
         Ok(Self {
             http,
-            url: config.endpoint()?,
+            url,
             key: config.api_key.clone(),
             timeout: config.timeout,
             retry: config.retry,

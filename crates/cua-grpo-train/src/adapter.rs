@@ -1,14 +1,18 @@
 //! The adapter that a flag names: its folder, the run that it came from, and the base that it belongs to.
 
+mod seen;
+
 use crate::checkpoint::not_verified;
 use crate::config::{Change, Resume, STARTER, TrainConfig, changes, read_yaml};
-use crate::error::TrainError;
+use crate::error::{Mendable, TrainError};
 use crate::files::{CHECKSUMS, Limit, read_bytes, verify};
 use crate::layout::{CHECKPOINTS, CONFIG, checkpoint_step, list};
 use crate::metrics::METRICS;
 use crate::provenance::{Base, Provenance};
 use crate::run_dir::check_folder;
-use cua_grpo_model::lora::read_config as read_lora;
+use cua_grpo_model::Qwen3Vl;
+use cua_grpo_model::lora::{load_adapter, read_config as read_lora};
+use seen::Seen;
 use std::path::{Path, PathBuf};
 
 /// An adapter folder and what is known about it.
@@ -24,6 +28,8 @@ pub struct Adapter {
     pub provenance: Option<Provenance>,
     /// `base_model_name_or_path` of `adapter_config.json`.
     named_base: Option<String>,
+    /// The folder as it was when it was looked at.
+    seen: Seen,
 }
 
 /// The run folder that `path` is, or lies in: `RUN`, `RUN/final`, `RUN/best_model`, `RUN/checkpoints/checkpoint-N`.
@@ -52,6 +58,11 @@ impl Adapter {
     /// # Errors
     /// [`TrainError::Usage`] when there is no adapter, or its files are not what was written.
     pub fn find(path: &Path) -> Result<Self, TrainError> {
+        // A run that is at work may have replaced or removed what was looked at.
+        Self::find_once(path).or_else(|_| Self::find_once(path))
+    }
+
+    fn find_once(path: &Path) -> Result<Self, TrainError> {
         let wrong = |message: String| TrainError::Usage(format!("--adapter {}: {message}", path.display()));
         if !path.is_dir() {
             return Err(wrong(
@@ -75,6 +86,7 @@ impl Adapter {
                     .into(),
             ));
         }
+        let seen = Seen::of(&folder);
         verify(&folder).map_err(|damage| {
             wrong(format!(
                 "{damage}; use another checkpoint of the run, or remove {CHECKSUMS} where you changed it yourself"
@@ -111,7 +123,36 @@ impl Adapter {
             named_base: named_base.map(str::to_owned),
             folder,
             run,
+            seen,
         })
+    }
+
+    /// Reads the adapter's weights into `model`.
+    ///
+    /// # Errors
+    /// [`TrainError::Usage`] when they do not fit, or as [`Adapter::unchanged`].
+    pub fn load_onto(&self, model: &mut Qwen3Vl) -> Result<(), TrainError> {
+        let loaded = load_adapter(model, &self.folder);
+        // A folder that was replaced explains whatever went wrong.
+        self.unchanged()?;
+        loaded.map(drop).mendable(format!("--adapter {}", self.given.display()))
+    }
+
+    /// Checks that the folder is still the one that was found: a run that is at work replaces its best model and removes old
+    /// checkpoints, and the weights of one would be told to be those of the other.
+    ///
+    /// # Errors
+    /// [`TrainError::Usage`] when it is not.
+    pub fn unchanged(&self) -> Result<(), TrainError> {
+        if Seen::of(&self.folder) == self.seen {
+            return Ok(());
+        }
+        Err(TrainError::Usage(format!(
+            "--adapter {}: {} was replaced or removed while it was read, as a run at work does; try again, or name a \
+             checkpoint that stays",
+            self.given.display(),
+            self.folder.display()
+        )))
     }
 
     /// The configuration that the adapter was saved with: the copy beside it, which is in its list of checksums; that of

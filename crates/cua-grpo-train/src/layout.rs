@@ -57,6 +57,16 @@ pub fn best_of(checkpoint: &Path) -> Option<PathBuf> {
     best.is_dir().then_some(best)
 }
 
+/// What of a run that failed is on the disk, and from where it goes on by `command`.
+pub fn kept_words(run_dir: &Path, command: &str) -> String {
+    match list(run_dir).ok().and_then(|mut found| found.pop()) {
+        Some((step, _)) => {
+            format!("The checkpoint of step {step} is saved; once the cause is mended, go on with: {command}")
+        }
+        None => format!("No checkpoint is saved yet; once the cause is mended, begin anew with: {command}"),
+    }
+}
+
 /// The checkpoints of a run folder with their steps, oldest first.
 ///
 /// # Errors

@@ -53,6 +53,14 @@ pub enum ResumeError {
         /// What to do.
         advice: String,
     },
+    /// A checkpoint cannot be read by this process, which tells nothing of what is in it.
+    #[error("{} cannot be read: {damage}. Let this user read it (or mend what else is the matter), and resume again", path.display())]
+    Closed {
+        /// The checkpoint.
+        path: PathBuf,
+        /// What stands in the way.
+        damage: Damage,
+    },
     /// Keys whose other value would give the saved weights another meaning.
     #[error(
         "--resume {}: {}. The saved weights were trained with the first value and would mean something else with \
@@ -177,7 +185,12 @@ impl ResumePoint {
         let own = self.run_dir.join(CONFIG);
         // What is no file is told where it is read.
         let strange = std::fs::metadata(&own).is_ok_and(|found| !found.is_file());
-        let whole = strange || read_text(&own, Limit::SMALL).is_ok_and(|text| !text.trim().is_empty());
+        // So is what this process may not read: it is not lost.
+        let whole = strange
+            || match read_text(&own, Limit::SMALL) {
+                Ok(text) => !text.trim().is_empty(),
+                Err(error) => matches!(Damage::of(CONFIG, &error), Damage::Closed { .. }),
+            };
         let copy = self.checkpoint.as_ref().map(|checkpoint| checkpoint.join(CONFIG));
         match copy.filter(|copy| !whole && copy.is_file()) {
             Some(copy) => {
@@ -202,6 +215,11 @@ impl ResumePoint {
             notes.extend(not_verified(checkpoint).into_iter().map(Note::Warning));
             return Ok((self, notes));
         };
+        // Going on from an older one would set aside what is not damaged.
+        if matches!(damage, Damage::Closed { .. }) {
+            let path = checkpoint.clone();
+            return Err(ResumeError::Closed { path, damage });
+        }
         let older = seen(&self.run_dir)?
             .into_iter()
             .rev()
@@ -297,7 +315,13 @@ fn seen(run_dir: &Path) -> Result<Vec<(usize, PathBuf)>, ResumeError> {
 fn whole(checkpoint: &Path) -> Result<(), Damage> {
     verify(checkpoint)?;
     for name in crate::layout::FILES {
-        if !checkpoint.join(name).is_file() {
+        let there = checkpoint.join(name).metadata();
+        if let Err(error) = &there
+            && let closed @ Damage::Closed { .. } = Damage::of(name, error)
+        {
+            return Err(closed);
+        }
+        if !there.is_ok_and(|data| data.is_file()) {
             return Err(Damage::Unreadable {
                 name: (*name).into(),
                 reason: "it is not there".into(),

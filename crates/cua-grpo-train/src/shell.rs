@@ -1,11 +1,36 @@
 //! Paths and words that a shell reads as one word, for messages that say what to type.
 
+use crate::plain::{Form, plain};
 use std::path::Path;
 
-/// `text` as one word of a POSIX shell.
+/// `text` as one word of a shell. What a terminal would obey or hide (control characters, turns of direction) is written as
+/// an escape of bash, zsh and ksh, so that the word can be copied; all else is as in a POSIX shell.
 pub fn word(text: &str) -> String {
+    if text.chars().any(is_hidden) {
+        return format!("$'{}'", text.chars().map(escaped).collect::<String>());
+    }
     // No path holds the zero byte that cannot be quoted.
     shlex::try_quote(text).map_or_else(|_| text.to_owned(), |quoted| quoted.into_owned())
+}
+
+/// Whether a terminal shows another thing than the letter.
+fn is_hidden(letter: char) -> bool {
+    let text = letter.to_string();
+    plain(&text, Form::Text) != text
+}
+
+/// A letter between `$'` and `'`.
+fn escaped(letter: char) -> String {
+    match letter {
+        '\'' => "\\'".into(),
+        '\\' => "\\\\".into(),
+        // Its bytes are the same in every locale.
+        hidden if is_hidden(hidden) => {
+            let bytes = hidden.to_string().into_bytes();
+            bytes.iter().map(|byte| format!("\\x{byte:02x}")).collect()
+        }
+        letter => letter.into(),
+    }
 }
 
 /// A path as one word of a shell, behind a flag.
@@ -96,6 +121,27 @@ mod tests {
             "trainer report a/b-1_c.d"
         );
         assert_eq!(join("", false, &["report", "a"]), "trainer report a");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_word_that_a_terminal_would_show_otherwise_can_be_copied_from_it() {
+        let names = [
+            "rtl\u{202e}abc",
+            "esc\u{1b}[31m it's",
+            "bell\u{7}f00 \\x",
+            "ü\u{200f}",
+            "nl\n\u{1b}",
+        ];
+        for name in names {
+            let written = word(name);
+            assert_eq!(plain(&written, Form::Text), written, "{written}");
+            let script = format!("printf %s {written}");
+            let Ok(said) = std::process::Command::new("bash").args(["-c", &script]).output() else {
+                continue;
+            };
+            assert_eq!(String::from_utf8_lossy(&said.stdout), name, "{written}");
+        }
     }
 
     #[test]

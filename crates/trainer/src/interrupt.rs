@@ -28,7 +28,7 @@ impl Notice {
     /// A training run saves before it ends.
     pub const TRAINING: Self = Self {
         first: "finishing what is under way, then saving",
-        second: "ending at once, the last checkpoint stands",
+        second: "ending at once; what was saved before stands",
     };
     /// An evaluation has nothing to save.
     pub const EVALUATION: Self = Self {

@@ -75,6 +75,9 @@ fn runtime() -> Result<tokio::runtime::Runtime, TrainError> {
     let reason = match built {
         Ok(Ok(runtime)) => return Ok(runtime),
         Ok(Err(error)) => error.to_string(),
+        Err(_) if std::env::var_os("TOKIO_WORKER_THREADS").is_some() => {
+            "the system gives no thread, or TOKIO_WORKER_THREADS is no whole number above 0".to_owned()
+        }
         Err(_) => "the system gives no thread".to_owned(),
     };
     Err(TrainError::Usage(format!(

@@ -41,9 +41,10 @@ impl ModelFolder {
     pub fn open(name: &str) -> Result<Self> {
         if name == STARTER {
             // Unpacked beside nothing of the user's.
-            let folder = tempfile::tempdir().context("cannot unpack the starter model")?;
+            let what = "cannot unpack the starter model; TMPDIR names the folder for it, which needs 3 MB";
+            let folder = tempfile::tempdir().context(what)?;
             for (name, bytes) in STARTER_FILES {
-                std::fs::write(folder.path().join(name), bytes).context("cannot unpack the starter model")?;
+                std::fs::write(folder.path().join(name), bytes).context(what)?;
             }
             return Ok(Self {
                 path: folder.path().to_owned(),

@@ -26,6 +26,7 @@ pub fn of_run(resolved: &Resolved<TrainConfig>, fresh: bool, show: &mut dyn FnMu
         check_name(path)
             .map_err(|why| TrainError::Usage(format!("{what}: `{}` {why}; choose another", path.display())))?;
     }
+    resolved.overruled().into_iter().for_each(&mut *show);
     match before_run(&resolved.config)? {
         None => show("memory   not planned: the sizes of the model are known once it is here".to_owned()),
         Some(need) => {

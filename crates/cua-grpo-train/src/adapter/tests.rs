@@ -111,3 +111,33 @@ fn a_checkpoint_under_the_name_of_another_step_is_refused() {
     std::fs::rename(&own, &away).unwrap();
     Adapter::find(&away).unwrap();
 }
+
+#[test]
+fn an_adapter_that_is_replaced_after_the_look_is_noticed_and_one_before_is_looked_at_again() {
+    let (home, _) = run();
+    let last = home.path().join("final");
+    let found = Adapter::find(home.path()).unwrap();
+    found.unchanged().unwrap();
+    // As a run does it: the new version is made beside, and takes the name.
+    let newer = home.path().join("newer");
+    let replace = |bytes: &str| {
+        std::fs::create_dir(&newer).unwrap();
+        for name in ["adapter_config.json", CONFIG] {
+            std::fs::copy(last.join(name), newer.join(name)).unwrap();
+        }
+        std::fs::write(newer.join("adapter_model.safetensors"), bytes).unwrap();
+        seal(&newer).unwrap();
+        std::fs::remove_dir_all(&last).unwrap();
+        std::fs::rename(&newer, &last).unwrap();
+    };
+    replace("one");
+    let text = found.unchanged().unwrap_err().to_string();
+    assert!(text.contains("was replaced or removed while it was read"), "{text}");
+    let found = Adapter::find(home.path()).unwrap();
+    replace("two");
+    assert!(found.unchanged().is_err(), "the lengths are the same");
+    let found = Adapter::find(home.path()).unwrap();
+    found.unchanged().unwrap();
+    std::fs::remove_dir_all(&last).unwrap();
+    assert!(found.unchanged().is_err());
+}

@@ -16,6 +16,14 @@ pub struct Dotenv {
 }
 
 impl Dotenv {
+    /// A file of which nothing could be read.
+    pub(super) fn failed(why: String) -> Self {
+        Self {
+            failed: Some(why),
+            ..Self::default()
+        }
+    }
+
     /// A line for whatever of the file `path` was left out.
     pub fn warnings(&self, path: &Path) -> Vec<String> {
         let path = path.display();

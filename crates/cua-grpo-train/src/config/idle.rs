@@ -3,9 +3,32 @@
 
 use super::choices::written;
 use super::validate::Checker;
-use super::{ConfigError, OriginKind, TrainConfig};
+use super::{ConfigError, OriginKind, Resolved, TrainConfig};
 use cua_grpo_algo::{LossKind, Proximal, RejectionMetric};
 use cua_grpo_model::generate::OnUpdate;
+
+impl Resolved<TrainConfig> {
+    /// A line for a value of a file that another key overrules. A flag or a variable is refused; a file may be one that a
+    /// run saved, which has every key.
+    pub fn overruled(&self) -> Option<String> {
+        let (config, key) = (&self.config, "recompute_logprob");
+        let origin = self.origin(key);
+        if config.recompute_logprob || !config.recomputes_logprobs() || origin.kind != OriginKind::File {
+            return None;
+        }
+        let by = [
+            ("prox_logp_method", config.prox_logp_method != Proximal::Recompute),
+            ("importance_sampling_mode", config.importance_sampling_mode.is_some()),
+            ("rejection_sampling_mode", config.rejection_sampling_mode.is_some()),
+            ("m2po_threshold", config.m2po_threshold.is_some()),
+        ];
+        let by: Vec<&str> = by.iter().filter(|(_, set)| *set).map(|(key, _)| *key).collect();
+        Some(format!(
+            "note: `{key}` is false ({origin}) and has no effect: {} takes the log-probs before the step whatever it says",
+            by.join(", ")
+        ))
+    }
+}
 
 impl TrainConfig {
     /// That no key is set in vain; `kind` tells what kind of place the value of a key is from.

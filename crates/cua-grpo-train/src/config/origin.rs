@@ -2,6 +2,7 @@
 
 use super::dotenv::Dotenv;
 use crate::files::{Limit, read_bytes};
+use cua_grpo_model::plain_text::decode;
 use std::path::{Path, PathBuf};
 
 /// What kind of place a value is from, weakest first.
@@ -128,13 +129,26 @@ pub fn dotenv(folder: &Path) -> Option<(PathBuf, Dotenv)> {
         .find(|path| path.is_file())?;
     let variable = |name: &str| std::env::var(name).ok();
     let read = match read_bytes(&path, Limit::SMALL) {
-        Ok(text) => super::dotenv::parse(&String::from_utf8_lossy(&text), &variable),
-        Err(error) => Dotenv {
-            failed: Some(error.to_string()),
-            ..Dotenv::default()
+        Ok(bytes) => match text_of(&bytes) {
+            Ok(text) => super::dotenv::parse(&text, &variable),
+            Err(why) => Dotenv::failed(why),
         },
+        Err(error) => Dotenv::failed(error.to_string()),
     };
     Some((path, read))
+}
+
+/// The text of a file of variables: UTF-16 where its mark says so, as PowerShell writes it. Letters of another encoding
+/// are read as unknown ones, for they may stand in a comment.
+fn text_of(bytes: &[u8]) -> Result<String, String> {
+    let text = match bytes {
+        [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] => decode(bytes)?,
+        _ => String::from_utf8_lossy(bytes).into_owned(),
+    };
+    match text.contains('\0') {
+        true => Err("it holds zero bytes, as UTF-16 does; save it as UTF-8".into()),
+        false => Ok(text),
+    }
 }
 
 #[cfg(test)]
@@ -150,6 +164,22 @@ mod tests {
         let names: Vec<&str> = read.values.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!((found.as_path(), &names[..]), (path.as_path(), &["A", "B"][..]));
         let line = format!("{}: line 2 is no NAME=value and was left out", path.display());
+        assert_eq!(read.warnings(&path), [line]);
+        // UTF-16, as PowerShell's `>` writes it, with a mark and without.
+        let wide = |mark: &str| -> Vec<u8> {
+            let text = format!("{mark}A=1\r\nBATCH_SIZE=3\r\n");
+            text.encode_utf16().flat_map(u16::to_le_bytes).collect()
+        };
+        std::fs::write(&path, wide("\u{feff}")).unwrap();
+        let (_, read) = dotenv(home.path()).unwrap();
+        assert_eq!(read.values[1], ("BATCH_SIZE".to_owned(), "3".to_owned()));
+        assert_eq!(read.warnings(&path), Vec::<String>::new());
+        std::fs::write(&path, wide("")).unwrap();
+        let (_, read) = dotenv(home.path()).unwrap();
+        let line = format!(
+            "{} cannot be read and was left out: it holds zero bytes, as UTF-16 does; save it as UTF-8",
+            path.display()
+        );
         assert_eq!(read.warnings(&path), [line]);
         // A hole of 3 GB is not read.
         std::fs::File::create(&path).unwrap().set_len(3 << 30).unwrap();

@@ -26,6 +26,14 @@ pub enum Damage {
         /// Why.
         reason: String,
     },
+    /// This process may not read a file, or cannot for now. That tells nothing of what is in it.
+    #[error("{name}: {reason}")]
+    Closed {
+        /// The file.
+        name: String,
+        /// Why.
+        reason: String,
+    },
     /// A file is not what was written.
     #[error("{name} is not what was written")]
     Changed {
@@ -76,8 +84,11 @@ pub fn unlisted(folder: &Path, inner: &[&str]) -> Vec<PathBuf> {
 
 fn verify_once(folder: &Path) -> Result<(), Damage> {
     let list = folder.join(CHECKSUMS);
-    if list.exists() {
-        let text = read_bytes(&list, Limit::SMALL).map_err(|_| Damage::List)?;
+    if list.try_exists().map_err(|error| Damage::of(CHECKSUMS, &error))? {
+        let text = read_bytes(&list, Limit::SMALL).map_err(|error| match Damage::of(CHECKSUMS, &error) {
+            closed @ Damage::Closed { .. } => closed,
+            _ => Damage::List,
+        })?;
         let mut sums: BTreeMap<String, String> = serde_json::from_slice(&text).map_err(|_| Damage::List)?;
         // Lists of older versions have none.
         if sums.remove(CHECKSUMS).is_some_and(|own| own != sum_of(&sums)) {
@@ -91,15 +102,14 @@ fn verify_once(folder: &Path) -> Result<(), Damage> {
             match sum(&folder.join(&name)) {
                 Ok(found) if found == expected => {}
                 Ok(_) => return Err(Damage::Changed { name }),
-                Err(error) => {
-                    let reason = error.to_string();
-                    return Err(Damage::Unreadable { name, reason });
-                }
+                Err(error) => return Err(Damage::of(&name, &error)),
             }
         }
     }
-    let Ok(entries) = std::fs::read_dir(folder) else {
-        return Ok(());
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if is_closed(&error) => return Err(Damage::of(CHECKSUMS, &error)),
+        Err(_) => return Ok(()),
     };
     let folders = entries
         .filter_map(|entry| Some(entry.ok()?.path()))
@@ -110,7 +120,38 @@ fn verify_once(folder: &Path) -> Result<(), Damage> {
     Ok(())
 }
 
+/// Whether a file could not be read for what this process is and has: its rights, its open files, the memory.
+fn is_closed(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{
+        Interrupted, OutOfMemory, PermissionDenied, ResourceBusy, StaleNetworkFileHandle, TimedOut,
+    };
+    let passing = [
+        PermissionDenied,
+        OutOfMemory,
+        ResourceBusy,
+        StaleNetworkFileHandle,
+        TimedOut,
+        Interrupted,
+    ];
+    passing.contains(&error.kind()) || is_at_limit(error)
+}
+
+/// Whether this process or the system has as many open files as it may.
+fn is_at_limit(error: &std::io::Error) -> bool {
+    // ENFILE and EMFILE of every Unix.
+    cfg!(unix) && matches!(error.raw_os_error(), Some(23 | 24))
+}
+
 impl Damage {
+    /// What an error of reading the file `name` tells of it.
+    pub(crate) fn of(name: &str, error: &std::io::Error) -> Self {
+        let (name, reason) = (name.to_owned(), error.to_string());
+        match is_closed(error) {
+            true => Self::Closed { name, reason },
+            false => Self::Unreadable { name, reason },
+        }
+    }
+
     fn within(self, folder: &Path) -> Self {
         let inner = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let name = match &self {
@@ -119,10 +160,13 @@ impl Damage {
                     name: format!("{inner}/{CHECKSUMS}"),
                 };
             }
-            Self::Unreadable { name, .. } | Self::Changed { name } => format!("{inner}/{name}"),
+            Self::Unreadable { name, .. } | Self::Closed { name, .. } | Self::Changed { name } => {
+                format!("{inner}/{name}")
+            }
         };
         match self {
             Self::Unreadable { reason, .. } => Self::Unreadable { name, reason },
+            Self::Closed { reason, .. } => Self::Closed { name, reason },
             _ => Self::Changed { name },
         }
     }

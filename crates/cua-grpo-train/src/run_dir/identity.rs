@@ -6,7 +6,7 @@
 
 use super::places::{made, number};
 use crate::error::TrainError;
-use crate::files::{Limit, read_text, write};
+use crate::files::{Damage, Limit, read_text, write};
 use crate::layout::{CHECKPOINTS, CONFIG, RUN, checkpoint_step, list};
 use crate::metrics::{METRICS, timelines};
 use crate::provenance::Provenance;
@@ -99,6 +99,12 @@ impl Identity {
         };
         let text = match read_text(&path, Limit::SMALL) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if matches!(Damage::of(RUN, &error), Damage::Closed { .. }) => {
+                return Err(TrainError::Usage(format!(
+                    "{}: {error}. The file tells which run the folder holds; let this user read it",
+                    path.display()
+                )));
+            }
             text => text.map_err(|error| wrong(&error))?,
         };
         let found: Self = serde_json::from_str(&text).map_err(|error| wrong(&error))?;

@@ -7,6 +7,7 @@
 mod aside;
 mod claim;
 mod identity;
+mod outputs;
 mod places;
 mod usable;
 
@@ -16,7 +17,9 @@ mod deaths;
 mod linked;
 
 pub use identity::{Earlier, Identity, check_folder, check_metrics, check_name, copied_from, run_id};
-pub use usable::{check_usable, is_run};
+pub use outputs::check_output;
+pub use places::is_run;
+pub use usable::check_usable;
 
 use crate::checkpoint::TrainingState;
 use crate::config::{TrainConfig, to_yaml};

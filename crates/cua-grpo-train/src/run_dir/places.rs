@@ -26,6 +26,24 @@ pub fn check_places(run_dir: &Path) -> Result<(), TrainError> {
     FILES.iter().try_for_each(|name| check(name, check_file))
 }
 
+/// Whether the folder is that of a run, maybe of one that begins at this moment; a new run then takes another name
+/// beside it.
+pub fn is_run(path: &Path) -> bool {
+    let begun = || {
+        let entries = std::fs::read_dir(path).into_iter().flatten();
+        let names: Vec<String> = entries
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .collect();
+        let partials = [format!(".{CONFIG}."), format!(".{RUN}.")];
+        let ours = |name: &String| {
+            [LOCK, LOG, RUN, "episodes"].contains(&name.as_str())
+                || partials.iter().any(|partial| name.starts_with(partial))
+        };
+        names.iter().any(|name| name != LOG) && names.iter().all(ours)
+    };
+    path.join(METRICS).is_file() || (path.join(CONFIG).is_file() && path.join("episodes").is_dir()) || begun()
+}
+
 /// The number of a folder in the file system, which it keeps when it is moved and a copy does not have.
 pub(super) fn number(folder: &Path) -> Option<u64> {
     #[cfg(unix)]

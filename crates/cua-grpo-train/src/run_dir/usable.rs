@@ -1,28 +1,8 @@
 //! Where a new folder can be made, and which folders a run may take: nothing of others is written over.
 
+use super::outputs::check_output;
 use crate::TrainError;
-use crate::files::LOCK;
-use crate::layout::{CONFIG, LOG, RUN};
-use crate::metrics::METRICS;
 use std::path::{Path, PathBuf};
-
-/// Whether the folder is that of a run, maybe of one that begins at this moment; a new run then takes another name
-/// beside it.
-pub fn is_run(path: &Path) -> bool {
-    let begun = || {
-        let entries = std::fs::read_dir(path).into_iter().flatten();
-        let names: Vec<String> = entries
-            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-            .collect();
-        let partials = [format!(".{CONFIG}."), format!(".{RUN}.")];
-        let ours = |name: &String| {
-            [LOCK, LOG, RUN, "episodes"].contains(&name.as_str())
-                || partials.iter().any(|partial| name.starts_with(partial))
-        };
-        names.iter().any(|name| name != LOG) && names.iter().all(ours)
-    };
-    path.join(METRICS).is_file() || (path.join(CONFIG).is_file() && path.join("episodes").is_dir()) || begun()
-}
 
 /// Checks that a folder can be made at `path`, or is there and empty, or is one of `ours`.
 ///
@@ -52,6 +32,7 @@ pub fn check_usable(path: &Path, what: &str, ours: fn(&Path) -> bool) -> Result<
     if path.file_name().is_none() {
         return refuse("has no name of its own");
     }
+    check_output(path, what)?;
     match std::fs::read_dir(path) {
         Ok(mut entries) => {
             if entries.next().is_some() && !ours(path) {
@@ -78,6 +59,7 @@ pub fn check_usable(path: &Path, what: &str, ours: fn(&Path) -> bool) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run_dir::is_run;
 
     #[test]
     fn folders_of_others_are_refused_and_those_of_runs_are_not() {

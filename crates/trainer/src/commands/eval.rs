@@ -7,10 +7,9 @@ use crate::progress::Progress;
 use crate::world::{World, WorldConfig, tasks};
 use anyhow::Result;
 use cua_grpo_android::tasks::Split;
-use cua_grpo_model::lora::load_adapter;
+use cua_grpo_train::TrainError;
 use cua_grpo_train::eval::{Candidate, Evaluation, evaluate, interrupted};
 use cua_grpo_train::measured::Measured;
-use cua_grpo_train::{Mendable, TrainError};
 
 /// Episodes on unseen task instances, greedy or several attempts at each; a line a template on standard error, the figures as JSON on standard
 /// output. Its `step` is that of the adapter, null where none is known.
@@ -33,8 +32,7 @@ pub async fn eval(measured: &Measured) -> Result<()> {
         Ok(())
     })?;
     if let Some(adapter) = &measured.adapter {
-        let loaded = load_adapter(policy.model_mut(), &adapter.folder);
-        loaded.mendable(format!("--adapter {}", adapter.given.display()))?;
+        adapter.load_onto(policy.model_mut())?;
     }
     interrupt.hold();
     let world = interrupt

@@ -7,6 +7,7 @@ use cua_grpo_model::checkpoint::{MergeError, MergeTarget, WeightDtype};
 use cua_grpo_model::hub::shown;
 use cua_grpo_train::TrainError;
 use cua_grpo_train::adapter::Adapter;
+use cua_grpo_train::run_dir::check_output;
 
 /// Writes the merged model; a line with the figures goes to standard error.
 ///
@@ -15,6 +16,7 @@ use cua_grpo_train::adapter::Adapter;
 pub fn merge(arguments: &MergeArgs) -> Result<(), TrainError> {
     let usage = |flag: String, error: &dyn std::fmt::Display| TrainError::Usage(format!("{flag}: {error}"));
     let out = &arguments.out;
+    check_output(out, "--out")?;
     let target = MergeTarget::new(out).map_err(|error| usage(format!("--out {}", out.display()), &error))?;
     let found = Adapter::find(&arguments.adapter)?;
     let run = found.config()?;
@@ -44,6 +46,10 @@ pub fn merge(arguments: &MergeArgs) -> Result<(), TrainError> {
         MergeError::Adapter(_) => usage(format!("--adapter {}", arguments.adapter.display()), &error),
         MergeError::Write(_) => TrainError::Failed(error.into()),
     })?;
+    if let Err(error) = found.unchanged() {
+        cua_grpo_train::files::discard(out)?;
+        return Err(error);
+    }
     output::say(format!(
         "merged {} modules in {}: {}; use it with --model-name {}",
         merged.modules,

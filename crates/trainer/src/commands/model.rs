@@ -5,7 +5,6 @@ use crate::model_folder::ModelFolder;
 use crate::output;
 use cua_grpo_model::Qwen3Vl;
 use cua_grpo_model::hub::shown;
-use cua_grpo_model::lora::load_adapter;
 use cua_grpo_model::placement::Placement;
 use cua_grpo_model::processor::{ChatRenderer, PixelLimits};
 use cua_grpo_train::TrainError;
@@ -85,8 +84,7 @@ pub fn load(arguments: &ModelArgs) -> Result<LoadedModel, TrainError> {
     let model = folder.weights(&device, &placement);
     let mut model = model.map_err(|error| usage(&flag, &format!("{error:#}")))?;
     if let Some(adapter) = &adapter {
-        let flag = format!("--adapter {}", adapter.given.display());
-        load_adapter(&mut model, &adapter.folder).map_err(|error| usage(&flag, &error))?;
+        adapter.load_onto(&mut model)?;
     }
     Ok(LoadedModel {
         folder,

@@ -7,7 +7,7 @@ use crate::progress::Progress;
 use crate::refresh::Refresh;
 use crate::world::{World, WorldConfig, tasks};
 use crate::{hint, output};
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use cua_grpo_android::tasks::{Split, TemplateTasks};
 use cua_grpo_report::{Invocation, before_after};
 use cua_grpo_rollout::EngineError;
@@ -16,7 +16,7 @@ use cua_grpo_train::compare::first_and_last;
 use cua_grpo_train::config::{Configuration, Environment, TrainConfig};
 use cua_grpo_train::eval::{Venue, sampler};
 use cua_grpo_train::faults::TooMany;
-use cua_grpo_train::layout::BEST;
+use cua_grpo_train::layout::{BEST, kept_words};
 use cua_grpo_train::metrics::{EvalEvent, Line, read_metrics};
 use cua_grpo_train::provenance::Base;
 use cua_grpo_train::resume::ResumePoint;
@@ -126,13 +126,21 @@ fn told(run: &Run, outcome: Result<Outcome>, refresh: &Refresh) -> Result<()> {
         Err(error) if error.is::<TooMany>() || error.is::<EngineError>() => {
             Err(TooMany(format!("{error}. What was reached is saved, {}", way_on(run))).into())
         }
-        Err(error) => Err(error),
+        Err(error) => match TrainError::from(error) {
+            error if error.is_mendable() || error.is_interruption() => Err(error.into()),
+            error => Err(anyhow!("{error}. {}", kept_words(run.path(), &resume(run)))),
+        },
     }
+}
+
+/// What to type to go on.
+fn resume(run: &Run) -> String {
+    hint::command(&["--resume", &hint::path(run.path())])
 }
 
 /// Where the run stands and what to type to go on.
 fn way_on(run: &Run) -> String {
-    let command = hint::command(&["--resume", &hint::path(run.path())]);
+    let command = resume(run);
     match run.state().global_step {
         0 => format!("before the first step was done; go on with: {command}"),
         step => format!("after step {step}; go on with: {command}"),

@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use cua_grpo_train::TrainError;
 use cua_grpo_train::files::is_mendable;
 use cua_grpo_train::plain::{Form, plain};
+use cua_grpo_train::run_dir::check_output;
 use serde::Serialize;
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -44,7 +45,7 @@ pub fn check_target(flag: &str, path: &Path) -> Result<(), TrainError> {
     if !folder_of(path).is_dir() {
         return Err(wrong("its folder does not exist; create it first"));
     }
-    Ok(())
+    check_output(path, flag)
 }
 
 /// Writes JSON beside `path` and renames it when it is whole; a device or a pipe is written to.
