@@ -17,6 +17,7 @@ pub struct ImageCache {
     config: ImageProcessorConfig,
     entries: Mutex<Entries>,
     capacity: usize,
+    most_bytes: usize,
 }
 
 #[derive(Default)]
@@ -24,6 +25,8 @@ struct Entries {
     by_file: HashMap<Arc<[u8]>, Entry>,
     /// Counts the uses of all entries.
     uses: u64,
+    /// Of the pixels of all entries.
+    bytes: usize,
 }
 
 struct Entry {
@@ -40,18 +43,26 @@ impl Entries {
         Some(entry.pixels.clone())
     }
 
-    /// Takes an entry in; past `capacity` the one goes that was not used for longest.
-    fn insert(&mut self, file: Arc<[u8]>, pixels: Arc<Pixels>, capacity: usize) {
-        while self.by_file.len() >= capacity.max(1) {
+    /// Takes an entry in; past `capacity` entries or `most_bytes`, the ones go that were not used for longest.
+    fn insert(&mut self, file: Arc<[u8]>, pixels: Arc<Pixels>, (capacity, most_bytes): (usize, usize)) {
+        let bytes = bytes_of(&pixels);
+        while self.by_file.len() >= capacity.max(1) || self.bytes.saturating_add(bytes) > most_bytes {
             let oldest = self.by_file.iter().min_by_key(|(_, entry)| entry.used);
             let Some(oldest) = oldest.map(|(file, _)| file.clone()) else {
                 break;
             };
-            self.by_file.remove(&oldest);
+            let gone = self.by_file.remove(&oldest);
+            self.bytes -= gone.map_or(0, |entry| bytes_of(&entry.pixels));
         }
         let used = self.uses;
-        self.by_file.insert(file, Entry { pixels, used });
+        self.bytes += bytes;
+        let before = self.by_file.insert(file, Entry { pixels, used });
+        self.bytes -= before.map_or(0, |entry| bytes_of(&entry.pixels));
     }
+}
+
+fn bytes_of(pixels: &Pixels) -> usize {
+    size_of_val(&*pixels.values)
 }
 
 impl ImageCache {
@@ -61,6 +72,16 @@ impl ImageCache {
             config,
             entries: Mutex::default(),
             capacity,
+            most_bytes: usize::MAX,
+        }
+    }
+
+    /// The same cache with at most `bytes` of pixels, and one image at least.
+    #[must_use]
+    pub fn within(self, bytes: usize) -> Self {
+        Self {
+            most_bytes: bytes,
+            ..self
         }
     }
 
@@ -88,7 +109,7 @@ impl ImageCache {
             got: error.to_string(),
         })?;
         let pixels = Arc::new(pixels);
-        lock().insert(image.bytes.clone(), pixels.clone(), self.capacity);
+        lock().insert(image.bytes.clone(), pixels.clone(), (self.capacity, self.most_bytes));
         Ok(pixels)
     }
 }

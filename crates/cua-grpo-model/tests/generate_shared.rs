@@ -223,6 +223,28 @@ fn a_picture_is_forgotten_when_it_was_not_used_for_longest() {
 }
 
 #[test]
+fn pictures_are_kept_within_some_memory() {
+    let config = cua_grpo_model::processor::ImageProcessorConfig::load(&folder("a")).unwrap();
+    let pictures = case_images("a", "two_images");
+    let fresh = || cua_grpo_model::batch::ImageCache::new(config.clone(), 100);
+    let sizes = [0, 1].map(|number| 4 * fresh().pixels(&pictures[number]).unwrap().values.len());
+    for (bytes, both) in [
+        (sizes[0] + sizes[1], true),
+        (sizes[0] + sizes[1] - 1, false),
+        (0, false),
+    ] {
+        let cache = fresh().within(bytes);
+        let [first, second] = [0, 1].map(|number| cache.pixels(&pictures[number]).unwrap());
+        assert!(
+            std::sync::Arc::ptr_eq(&second, &cache.pixels(&pictures[1]).unwrap()),
+            "{bytes}: the last is kept"
+        );
+        let kept = std::sync::Arc::ptr_eq(&first, &cache.pixels(&pictures[0]).unwrap());
+        assert_eq!(kept, both, "within {bytes} of {sizes:?}");
+    }
+}
+
+#[test]
 fn what_is_shared_is_the_same_to_the_last_digit() {
     for set in SETS {
         let model = adapted(set);

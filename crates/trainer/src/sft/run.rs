@@ -34,10 +34,8 @@ const CONCURRENCY: usize = 32;
 const CHUNK: usize = 256;
 /// Share of the demonstrations and of the evaluation that may be lost.
 const MAX_LOST_SHARE: f64 = 0.25;
-/// Memory that pictures are kept in, three numbers of four bytes a pixel.
+/// Memory that pictures are kept in.
 const CACHE_BYTES: usize = 4 << 30;
-/// Pixels of the full phone's screen: no picture has more.
-const SCREEN: usize = 1080 * 2400;
 /// Updates in a row that may be left out.
 const MAX_SKIPPED: usize = 5;
 
@@ -97,8 +95,7 @@ pub async fn run(config: &SftConfig) -> Result<()> {
         }
         Some(from) => load_model(from.path(), &LoadOptions::default(), &device).mendable("init_from")?,
     };
-    let kept = CACHE_BYTES / (12 * renderer.images().size.longest_edge.min(SCREEN)).max(1);
-    let images = Arc::new(ImageCache::new(renderer.images().clone(), kept.clamp(64, 4096)));
+    let images = Arc::new(ImageCache::new(renderer.images().clone(), 4096).within(CACHE_BYTES));
     let adamw = AdamWConfig {
         weight_decay: config.weight_decay,
         ..Default::default()
