@@ -1,11 +1,9 @@
-//! The operations on a CUDA card. The weights of norms and of the head, and tables, are frozen: they have no gradient here.
+//! The operations on a CUDA card. The weight of the head, and tables, are frozen: they have no gradient here.
 
-use super::tensor::dense;
 use super::{attention, attention_packed, head, linear, matmul, norm, pointwise, rotary};
 use crate::ops::{Bias, Bodies, Gelu, Lora, Op};
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::{Cube, TensorMetadata};
-use burn::tensor::DType;
 use burn_cubecl::tensor::CubeTensor;
 
 /// What is kept of an operation for its gradients.
@@ -132,7 +130,17 @@ impl Bodies for Cube {
         match saved {
             Saved::Swiglu(gate, up) => pointwise::swiglu_backward(grad, &gate, &up).map(Some).into(),
             Saved::Gelu(x, kind) => vec![Some(pointwise::gelu_backward(grad, &x, kind))],
-            Saved::Norm(saved, carried) => vec![Some(norm::backward(grad, &saved, carried))],
+            Saved::Norm(saved, carried) => {
+                let mut wanted = wanted.iter().skip(1);
+                let weight = wanted
+                    .next()
+                    .map(|&wanted| wanted.then(|| norm::weight_gradient(&grad, &saved)));
+                let bias = wanted.next().map(|&wanted| wanted.then(|| linear::column_sums(&grad)));
+                let mut gradients = vec![Some(norm::backward(grad, &saved, carried))];
+                gradients.extend(weight);
+                gradients.extend(bias);
+                gradients
+            }
             Saved::Rotate(cos, sin) => vec![Some(rotary::rotate(&grad, &cos, &sin, -1.0))],
             Saved::NormRotate(saved) => vec![Some(rotary::norm_rotate_backward(grad, &saved))],
             Saved::Linear {
@@ -141,7 +149,7 @@ impl Bodies for Cube {
                 updated,
             } => {
                 let [dx, da, db] = linear::linear_backward(grad.clone(), &saved, wanted[0]);
-                let bias = has_bias.then(|| wanted[2].then(|| column_sums(grad.clone())));
+                let bias = has_bias.then(|| wanted[2].then(|| linear::column_sums(&grad)));
                 let weight = wanted[1].then(|| linear::weight_gradient(grad, &saved));
                 let mut gradients = vec![dx, weight.flatten()];
                 gradients.extend(bias);
@@ -162,11 +170,4 @@ impl Bodies for Cube {
             Saved::Nothing => Vec::new(),
         }
     }
-}
-
-/// The sum of each column, in the format of `grad`; added up in f32.
-fn column_sums(grad: CubeTensor) -> CubeTensor {
-    let (dtype, columns) = (grad.dtype, grad.meta.shape()[1]);
-    let sums = Cube::float_sum_dim(dense(grad, DType::F32), 0);
-    Cube::float_reshape(dense(sums, dtype), [columns].into())
 }

@@ -6,6 +6,7 @@ use super::source;
 use super::tensor::{dense, element_of, empty, matrix, row_stride, rows_of};
 use crate::ops::{Lora, Weight};
 use burn::backend::Cube;
+use burn::backend::ops::FloatTensorOps;
 use burn::tensor::DType;
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
@@ -174,6 +175,23 @@ pub(super) fn weight_gradient(grad: CubeTensor, saved: &Saved) -> Option<CubeTen
         cx.multiply(product, 1.0, grad, x, None, out)
     });
     Some(out)
+}
+
+/// The sum of each column, added up in f32, in the format of `x`: a product with a row of ones.
+pub(super) fn column_sums(x: &CubeTensor) -> CubeTensor {
+    let dtype = x.dtype;
+    let x = into_contiguous(x.clone());
+    let [rows, columns] = rows_of(&x);
+    let ones = Cube::float_ones([1, rows].into(), &x.device, dtype.into());
+    let out = empty(&x, [columns], DType::F32);
+    let product = Product {
+        output: Element::F32,
+        ..Product::plain(1, columns, rows, element_of(dtype))
+    };
+    section([&ones, &x, &out], move |cx, [ones, x, out]| {
+        cx.multiply(product, 1.0, ones, x, None, out)
+    });
+    dense(out, dtype)
 }
 
 /// Gradients of x, and of the factors A and B (in f32) where there are some; the weight and the bias are taken as

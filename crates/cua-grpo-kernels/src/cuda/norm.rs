@@ -1,8 +1,11 @@
 //! RMS norm and layer norm on the card, and their input gradients.
 
+use super::linear::column_sums;
 use super::section::{Arguments, section};
 use super::source;
 use super::tensor::{dense, empty, rows_of};
+use burn::backend::Cube;
+use burn::backend::ops::FloatTensorOps;
 use burn::tensor::DType;
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
@@ -10,7 +13,7 @@ use burn_cubecl::tensor::CubeTensor;
 /// Threads of a block.
 const BLOCK: usize = 256;
 
-/// What the backward pass reads. The weights are frozen.
+/// What the backward pass reads.
 #[derive(Debug, Clone)]
 pub(crate) struct Saved {
     x: CubeTensor,
@@ -106,4 +109,17 @@ pub(super) fn backward(grad: CubeTensor, saved: &Saved, carried: Option<CubeTens
         cx.launch(source::norm(dtype), name, grid, BLOCK, 0, &mut arguments)
     });
     dx
+}
+
+/// The gradient of the weight of a norm, the sum over rows of `dy (x - mean) rstd`, in the format of `x`.
+pub(super) fn weight_gradient(grad: &CubeTensor, saved: &Saved) -> CubeTensor {
+    let wide = |tensor: &CubeTensor| dense(tensor.clone(), DType::F32);
+    let rows = rows_of(&saved.x)[0];
+    let column = |values: &CubeTensor| Cube::float_reshape(values.clone(), [rows, 1].into());
+    let centred = match &saved.mean {
+        None => wide(&saved.x),
+        Some(mean) => Cube::float_sub(wide(&saved.x), column(mean)),
+    };
+    let normed = Cube::float_mul(centred, column(&saved.rstd));
+    dense(column_sums(&Cube::float_mul(normed, wide(grad))), saved.x.dtype)
 }

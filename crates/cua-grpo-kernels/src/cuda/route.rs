@@ -16,7 +16,7 @@ fn takes<const D: usize>(tensor: &Tensor<D>) -> bool {
     tensor.device().inner() != Device::flex() && matches!(tensor.dtype(), DType::BF16 | DType::F32)
 }
 
-/// Whether `tensor` is such a tensor and no leaf of a gradient, as the bodies take the weights of norms and of the head.
+/// Whether `tensor` is such a tensor and no leaf of a gradient, as the bodies take the weight of the head.
 fn frozen<const D: usize>(tensor: &Tensor<D>) -> bool {
     takes(tensor) && !tensor.is_tracked()
 }
@@ -175,7 +175,7 @@ pub(crate) fn matmul(a: &Tensor<4>, b: &Tensor<4>) -> Option<Tensor<4>> {
 
 /// [`crate::rms_norm`].
 pub(crate) fn rms_norm(x: &Tensor<2>, weight: &Tensor<1>, eps: f64) -> Option<Tensor<2>> {
-    (takes(x) && frozen(weight) && x.dims()[1] == weight.dims()[0]).then(|| {
+    (takes(x) && takes(weight) && x.dims()[1] == weight.dims()[0]).then(|| {
         let (x, weight) = (x.clone().into_dispatch(), weight.clone().into_dispatch());
         Op::RmsNorm { x, weight, eps }.run()
     })
@@ -184,7 +184,7 @@ pub(crate) fn rms_norm(x: &Tensor<2>, weight: &Tensor<1>, eps: f64) -> Option<Te
 /// [`crate::layer_norm`].
 pub(crate) fn layer_norm(x: &Tensor<2>, weight: &Tensor<1>, bias: &Tensor<1>, eps: f64) -> Option<Tensor<2>> {
     let fits = x.dims()[1] == weight.dims()[0] && weight.dims() == bias.dims();
-    (fits && takes(x) && frozen(weight) && frozen(bias)).then(|| {
+    (fits && takes(x) && takes(weight) && takes(bias)).then(|| {
         let x = x.clone().into_dispatch();
         let (weight, bias) = (weight.clone().into_dispatch(), bias.clone().into_dispatch());
         Op::LayerNorm { x, weight, bias, eps }.run()

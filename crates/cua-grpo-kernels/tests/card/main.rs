@@ -74,12 +74,25 @@ fn maps(c: &mut Checker) {
         let w = c.draw([n, k], (k as f32).powf(-0.5));
         let w = Sides::from(w);
         let b = c.draw([1, n], 1.0);
-        let (bias, host_bias) = (b.card.reshape([n]), b.host.reshape([n]));
+        let (bias, host_bias) = (b.card.clone().reshape([n]), b.host.clone().reshape([n]));
         c.with_gradients(
             &format!("linear {m}x{k} to {n}"),
             [x.clone()],
             |[x]| kernels::linear(x, &w.card, Some(bias.clone()), None),
             |[x]| reference::linear(x, &w.host, Some(host_bias.clone()), None),
+        );
+        let trained = [c.draw([m, k], 1.0), c.draw([n, k], (k as f32).powf(-0.5))];
+        c.with_gradients(
+            &format!("linear, trained, {m}x{k} to {n}"),
+            trained,
+            |[x, w]| kernels::linear(x, &w.into(), Some(bias.clone()), None),
+            |[x, w]| reference::linear(x, &w.into(), Some(host_bias.clone()), None),
+        );
+        c.with_gradients(
+            &format!("linear, its bias trained, {m}x{k} to {n}"),
+            [b],
+            |[bias]| kernels::linear(x.card.clone(), &w.card, Some(bias.reshape([n])), None),
+            |[bias]| reference::linear(x.host.clone(), &w.host, Some(bias.reshape([n])), None),
         );
         let (a, b) = (c.draw([16, k], (k as f32).powf(-0.5)), c.draw([n, 16], 0.5));
         let residual = c.draw([m, n], 4.0);
@@ -161,6 +174,7 @@ fn pointwise(c: &mut Checker) {
             c.draw([1, width], 1.0),
         );
         let vector = |pair: &Pair<2>| (pair.card.clone().reshape([width]), pair.host.clone().reshape([width]));
+        let (w2, b2) = (w.clone(), b.clone());
         let ((w, hw), (b, hb)) = (vector(&w), vector(&b));
         c.with_gradients(
             &format!("rms_norm {rows}x{width}"),
@@ -173,6 +187,20 @@ fn pointwise(c: &mut Checker) {
             [x.clone()],
             |[x]| kernels::layer_norm(x, w.clone(), b.clone(), 1e-6),
             |[x]| reference::layer_norm(x, hw.clone(), hb.clone(), 1e-6),
+        );
+        let flat = |values: Tensor<2>| values.reshape([width]);
+        let parts = [w2.clone(), b2.clone()];
+        c.with_gradients(
+            &format!("rms_norm, trained, {rows}x{width}"),
+            [w2],
+            |[w]| kernels::rms_norm(x.card.clone(), flat(w), 1e-6),
+            |[w]| reference::rms_norm(x.host.clone(), flat(w), 1e-6),
+        );
+        c.with_gradients(
+            &format!("layer_norm, trained, {rows}x{width}"),
+            parts,
+            |[w, b]| kernels::layer_norm(x.card.clone(), flat(w), flat(b), 1e-6),
+            |[w, b]| reference::layer_norm(x.host.clone(), flat(w), flat(b), 1e-6),
         );
         // The gradient that goes past a norm, added by it or by the number beside its output.
         let carried = c.draw([rows, width], 1.0);
