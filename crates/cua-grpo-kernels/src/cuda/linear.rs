@@ -36,7 +36,7 @@ pub(crate) struct Saved {
     weight: Weight<Cube>,
     dtype: DType,
     /// The input, where the weight is trained and has no update beside it.
-    x: Option<CubeTensor>,
+    x: Option<Box<CubeTensor>>,
     lora: Option<SavedLora>,
 }
 
@@ -79,7 +79,7 @@ pub(super) fn linear(
         let saved = Saved {
             weight: frozen,
             dtype,
-            x: trained.then_some(x),
+            x: trained.then(|| Box::new(x)),
             lora: None,
         };
         return (out, saved);
@@ -162,7 +162,7 @@ pub(super) fn linear_onto(
 
 /// The gradient of a weight that is trained, `dy^T x`, in the weight's format.
 pub(super) fn weight_gradient(grad: CubeTensor, saved: &Saved) -> Option<CubeTensor> {
-    let x = saved.x.as_ref()?;
+    let x = saved.x.as_deref()?;
     let grad = dense(grad, saved.dtype);
     let ([m, n], k) = (rows_of(&grad), rows_of(x)[1]);
     let out = empty(&grad, [n, k], saved.dtype);
