@@ -139,6 +139,11 @@ async fn words_of_a_box_and_bodies_are_bounded() {
     assert_eq!(post(&server, "/boxes/android", &words).await.0, 400);
     let large = json!({ "config": { "envs": { "A": "x".repeat(2_000_000) } } });
     assert_eq!(post(&server, "/boxes/android", &large).await.0, 413);
+    // Not large, but no body.
+    let mut broken = TcpStream::connect(server.address()).await.unwrap();
+    let head = b"POST /boxes/android HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer any\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}";
+    broken.write_all(head).await.unwrap();
+    assert!(closed(broken).await.contains(" 400 "));
     assert_eq!(server.stats().live_boxes, 0);
 }
 

@@ -222,9 +222,13 @@ async fn whole(request: Request, limits: Limits) -> Result<(Parts, Bytes), ApiEr
         limits.body_bytes
     };
     let bytes = serve::whole(body, most, limits.body).await.map_err(|why| match why {
-        NoBody::Unusable(error) => {
-            let message = format!("read body: {error}; expected at most {most} bytes");
+        NoBody::TooLarge => {
+            let message = format!("read body: it is too large; expected at most {most} bytes");
             ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message)
+        }
+        NoBody::Broken(error) => {
+            let message = format!("read body: {error}; expected a whole body, as the headers say");
+            ApiError::new(StatusCode::BAD_REQUEST, message)
         }
         NoBody::Late => {
             let message = format!("read body: it did not come within {:?}", limits.body);

@@ -194,7 +194,7 @@ async fn guard(
     }
     let (head, body) = request.into_parts();
     let body = whole(body, BODY, game.limits.body).await.map_err(|why| match why {
-        NoBody::Unusable(_) => (StatusCode::PAYLOAD_TOO_LARGE, "expected what the page sends"),
+        NoBody::TooLarge | NoBody::Broken(_) => (StatusCode::PAYLOAD_TOO_LARGE, "expected what the page sends"),
         NoBody::Late => (StatusCode::REQUEST_TIMEOUT, "the body did not come in time"),
     })?;
     Ok(next.run(Request::from_parts(head, body.into())).await)

@@ -57,8 +57,10 @@ pub(super) async fn serve(listener: TcpListener, app: Router, limits: Limits, mu
 /// Why there is no body.
 #[derive(Debug)]
 pub(super) enum NoBody {
-    /// It is too large, or broke off; in words.
-    Unusable(String),
+    /// It is too large.
+    TooLarge,
+    /// It broke off, or is not what its headers say; in words.
+    Broken(String),
     /// It did not come in time.
     Late,
 }
@@ -67,7 +69,9 @@ pub(super) enum NoBody {
 pub(super) async fn whole(body: Body, most: usize, limit: Duration) -> Result<Bytes, NoBody> {
     match timeout(limit, axum::body::to_bytes(body, most)).await {
         Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(error)) => Err(NoBody::Unusable(error.to_string())),
+        // The limit is the only error that axum makes itself; its type is not part of axum.
+        Ok(Err(error)) if error.to_string() == "length limit exceeded" => Err(NoBody::TooLarge),
+        Ok(Err(error)) => Err(NoBody::Broken(error.to_string())),
         Err(_) => Err(NoBody::Late),
     }
 }

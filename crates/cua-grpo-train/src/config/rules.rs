@@ -55,7 +55,10 @@ impl Configuration for TrainConfig {
             1,
             "0, or 2 and more: nothing is drawn from one token, so the episodes of a group would be all alike",
         )?;
-        let bare = !self.gbox_base_url.contains(['@', '?', '#']);
+        // A host has no percent signs: one that is written so hides a user and a password.
+        let host = self.gbox_base_url.split_once("://").map_or("", |(_, rest)| rest);
+        let host = host.split('/').next().unwrap_or_default();
+        let bare = !self.gbox_base_url.contains(['@', '?', '#']) && !host.contains('%');
         check.require(
             bare,
             "gbox_base_url",

@@ -25,7 +25,24 @@ pub(super) fn value(text: &str) -> Result<Value, String> {
         bytes: Cell::new(MOST_BYTES),
     };
     let parser = serde_yaml_ng::Deserializer::from_str(text);
-    Bounded(&room).deserialize(parser).map_err(|error| error.to_string())
+    Bounded(&room)
+        .deserialize(parser)
+        .map_err(|error| without_value(&error))
+}
+
+/// What the parser says. Where a value is not what its tag says (`!!int WORD`) the parser quotes it, and it may be a secret:
+/// then only its place is told.
+fn without_value(error: &serde_yaml_ng::Error) -> String {
+    let text = error.to_string();
+    if !["invalid value", "invalid type"]
+        .iter()
+        .any(|quoting| text.contains(quoting))
+    {
+        return text;
+    }
+    let place = error.location();
+    let place = place.map(|place| format!(" at line {} column {}", place.line(), place.column()));
+    format!("a value is not what its tag says{}", place.unwrap_or_default())
 }
 
 /// How many brackets stand open at most; those in texts count too. The parser looks at all open ones with each word.
