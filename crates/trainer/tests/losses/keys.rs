@@ -172,7 +172,7 @@ fn keys_that_the_loss_would_not_use_are_refused() {
                 "rejection_sampling_mode=sequence_mean_ratio",
                 "rejection_sampling_max=0",
             ],
-            &["rejection_sampling_max", "more than 0", "sequence_mean_ratio"],
+            &["rejection_sampling_max", "1 or more", "sequence_mean_ratio"],
         ),
         (
             &["rejection_sampling_mode=token_k2", "rejection_sampling_min=0"],
@@ -205,7 +205,7 @@ fn keys_that_the_loss_uses_are_taken() {
         &["loss_type=cispo", "clip_epsilon_high=3"][..],
         &["loss_type=sapo", "clip_epsilon=0.2"],
         &["rejection_sampling_mode=token_k3", "rejection_sampling_max=0"],
-        &["rejection_sampling_mode=sequence_sum_k1", "rejection_sampling_max=-1"],
+        &["rejection_sampling_mode=sequence_sum_k1", "rejection_sampling_max=1"],
         &["max_refills=3"],
         &["prox_logp_method=loglinear", older[0], older[1]],
         &[
