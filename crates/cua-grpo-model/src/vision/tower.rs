@@ -138,8 +138,9 @@ impl VisionTower {
         };
         let patches = self.patch_embed.forward(pixels);
         let mut positions: Option<Tensor<2>> = None;
+        let table = self.pos_embed.clone().cast(DType::F32);
         for (rows, weights) in tables.neighbours.iter().zip(&tables.weights) {
-            let part = self.pos_embed.clone().cast(DType::F32).select(0, rows.clone()) * weights.clone();
+            let part = table.clone().select(0, rows.clone()) * weights.clone();
             positions = Some(match positions {
                 None => part,
                 Some(sum) => sum + part,
