@@ -2,7 +2,9 @@
 
 use super::places::{FILES, FOLDERS, is_run};
 use crate::error::TrainError;
-use crate::layout::{BEST, REPORT, RUN};
+use crate::files::CHECKSUMS;
+use crate::layout::{BEST, CONFIG, REPORT, RUN, STATE};
+use crate::provenance::PROVENANCE;
 use cua_grpo_model::checkpoint::{OPTIONAL_FILES, REQUIRED_FILES};
 use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
@@ -85,13 +87,7 @@ fn is_of_model(folder: &Path, name: &OsStr) -> bool {
     }
     let name = name.to_string_lossy();
     let weights = [".safetensors", ".safetensors.index.json", ".bin", ".gguf"];
-    let ours = [
-        ADAPTER,
-        "checksums.json",
-        "provenance.json",
-        crate::layout::CONFIG,
-        crate::layout::STATE,
-    ];
+    let ours = [ADAPTER, CHECKSUMS, PROVENANCE, CONFIG, STATE];
     let files = REQUIRED_FILES.iter().chain(OPTIONAL_FILES).chain(&ours);
     files.copied().any(|known| known == name) || weights.iter().any(|end| name.ends_with(end))
 }
