@@ -101,6 +101,12 @@ pub trait Device: Send + Sync + std::fmt::Debug {
         self.shell(command, limit).await
     }
 
+    /// Lets time pass on the phone. One that keeps a clock of its own moves it on, which takes no time here.
+    async fn wait(&mut self, time: Duration) -> Result<(), DeviceError> {
+        tokio::time::sleep(time).await;
+        Ok(())
+    }
+
     /// Finds what `target` describes on `screen`; `None` when it is not there.
     async fn locate(&mut self, screen: &Screen, target: &str) -> Result<Option<Point>, DeviceError>;
 

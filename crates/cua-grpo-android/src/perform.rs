@@ -94,7 +94,7 @@ impl LiveDevice {
         let (acted, points) = match action {
             Action::Report { .. } => return Ok(Vec::new()),
             Action::Sleep { duration } => {
-                tokio::time::sleep(Duration::from_secs_f64(*duration)).await;
+                self.device.wait(Duration::from_secs_f64(*duration)).await?;
                 self.screen = self.device.screenshot().await?;
                 return Ok(Vec::new());
             }

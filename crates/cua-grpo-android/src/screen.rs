@@ -34,6 +34,9 @@ pub struct Screen {
     pub state: Option<u64>,
 }
 
+/// Most bytes that reading a header may take.
+const MOST_HEADER: u64 = 8 << 20;
+
 impl Screen {
     /// Reads an encoded picture. Only its header is decoded.
     ///
@@ -42,7 +45,11 @@ impl Screen {
     pub fn read(bytes: Vec<u8>) -> Result<Self, ScreenError> {
         let error = |cause: &dyn std::fmt::Display| ScreenError(cause.to_string());
         let reader = image::ImageReader::new(Cursor::new(&bytes)).with_guessed_format();
-        let reader = reader.map_err(|cause| error(&cause))?;
+        let mut reader = reader.map_err(|cause| error(&cause))?;
+        // The colour profile of a PNG is unpacked with its header, and may be made to fill the memory.
+        let mut limits = image::Limits::default();
+        limits.max_alloc = Some(MOST_HEADER);
+        reader.limits(limits);
         if !matches!(reader.format(), Some(ImageFormat::Png | ImageFormat::Jpeg)) {
             return Err(ScreenError("a file of another format".to_owned()));
         }

@@ -87,6 +87,11 @@ impl GboxClient {
         self.transport.ending()
     }
 
+    /// Waits until [`GboxClient::end`] is called.
+    pub(crate) async fn asked_to_end(&self) {
+        self.transport.asked_to_end().await;
+    }
+
     /// Waits until calls have to end.
     pub(crate) async fn ended(&self) {
         self.transport.ended().await;

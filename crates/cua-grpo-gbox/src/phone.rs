@@ -41,7 +41,8 @@ pub struct BoxPhone {
 }
 
 impl BoxPhone {
-    /// A phone whose pictures come `settle` after each action.
+    /// A phone whose pictures come `settle` after each action. One that has settled at once is simulated: its clock moves
+    /// with what it is asked for, waiting too.
     pub fn new(lease: BoxLease, settle: Duration) -> Self {
         Self { lease, settle }
     }
@@ -204,6 +205,16 @@ impl Device for BoxPhone {
     async fn query(&mut self, command: &str, limit: Duration) -> Result<ShellOutput, DeviceError> {
         let result = self.lease.client().query(self.lease.id(), &shell(command, limit)).await;
         Ok(output(result.map_err(failed)?))
+    }
+
+    async fn wait(&mut self, time: Duration) -> Result<(), DeviceError> {
+        if self.settle.is_zero() {
+            let command = format!("sleep {}", time.as_secs_f64());
+            self.query(&command, time + Duration::from_secs(5)).await?;
+        } else {
+            tokio::time::sleep(time).await;
+        }
+        Ok(())
     }
 
     async fn locate(&mut self, screen: &Screen, target: &str) -> Result<Option<Point>, DeviceError> {

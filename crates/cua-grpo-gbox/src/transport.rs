@@ -178,6 +178,12 @@ impl Transport {
         self.end.borrow().is_some()
     }
 
+    /// Waits until the end is asked for.
+    pub(crate) async fn asked_to_end(&self) {
+        // `self` holds the sender, so there is always one.
+        let _ = self.end.subscribe().wait_for(Option::is_some).await;
+    }
+
     /// Waits until calls have to end.
     pub(crate) async fn ended(&self) {
         let mut end = self.end.subscribe();

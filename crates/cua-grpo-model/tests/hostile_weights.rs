@@ -105,6 +105,11 @@ fn headers_are_held_against_the_format() {
         8,
     ));
     assert!(error.contains("a stands there twice"), "{error}");
+    let many: Vec<String> = (0..=400_000)
+        .map(|index| tensor(&index.to_string(), "F32", "[0]", 0, 0))
+        .collect();
+    let error = open(&file(&format!("{{{}}}", many.join(",")), 0));
+    assert!(error.contains("at most 400000 tensors"), "{error}");
 }
 
 #[test]

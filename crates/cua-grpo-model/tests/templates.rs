@@ -110,6 +110,22 @@ fn special_tokens_of_the_tokenizer_are_variables() {
 }
 
 #[test]
+fn special_tokens_of_the_models_own_are_variables_too() {
+    let source = "{{ image_token }}|{{ foo_token }}|{{ image_token is defined }}";
+    let render = |config: Value| {
+        let template = ChatTemplate::load(with(&[("chat_template.jinja", source)], config).path());
+        template.unwrap().render(&json!([]), None, &Map::new()).unwrap()
+    };
+    let pad = "<|image_pad|>";
+    let own = json!({"image_token": pad, "foo_token": {"content": "<|box_start|>"}});
+    for key in ["extra_special_tokens", "model_specific_special_tokens"] {
+        assert_eq!(render(json!({key: own})), "<|image_pad|>|<|box_start|>|True");
+    }
+    assert_eq!(render(json!({"image_token": pad})), "<|image_pad|>||True");
+    assert_eq!(render(json!({"extra_special_tokens": [pad]})), "||False");
+}
+
+#[test]
 fn of_several_templates_that_of_transformers_processor_counts() {
     let json = |text: &str| json!({"chat_template": text}).to_string();
     let (legacy, nested) = (json("json"), json("nested"));

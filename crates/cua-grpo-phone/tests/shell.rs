@@ -225,6 +225,11 @@ fn devices_tell_of_themselves() {
             .stdout
             .starts_with("0|com.android.shell|")
     );
+    for name in ["pm", "cmd package"] {
+        for half in ["list users", "list", "clear", "grant", "revoke a", "path", "path a b"] {
+            assert_eq!(phone.shell(&format!("{name} {half}")).exit_code, 255, "{name} {half}");
+        }
+    }
     phone.shell("pm revoke com.google.android.GoogleCamera android.permission.CAMERA");
     assert!(
         phone

@@ -186,7 +186,7 @@ impl Figures<'_> {
                 scale: Scale::Count,
                 reference: None,
                 series: vec![
-                    line("lost to faults", "bad", count(|train| train.groups_lost)),
+                    line("lost", "bad", count(|train| train.groups_lost)),
                     line("flat", "grey", count(|train| Some(train.groups_filtered))),
                     line("kept", "smooth", count(|train| Some(train.groups_kept))),
                 ],

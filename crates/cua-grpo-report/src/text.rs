@@ -219,6 +219,7 @@ pub fn figures(event: &TrainEvent) -> String {
 fn groups(event: &TrainEvent) -> String {
     let lost = match event.groups_lost {
         None | Some(0) => String::new(),
+        Some(lost) if event.episodes_dropped > Some(0) => format!(" ({lost} lost to faults or age)"),
         Some(lost) => format!(" ({lost} lost to faults)"),
     };
     let none = match (event.updates, event.updates_skipped) {

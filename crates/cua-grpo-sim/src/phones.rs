@@ -80,6 +80,7 @@ impl Phones {
             let sim = SimServer::start(SimConfig {
                 quota: config.at_once,
                 phone: config.phone,
+                virtual_clock: true,
                 ..Default::default()
             })
             .await?;

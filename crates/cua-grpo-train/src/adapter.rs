@@ -3,7 +3,7 @@
 mod seen;
 
 use crate::checkpoint::not_verified;
-use crate::config::{Change, Resume, STARTER, TrainConfig, changes, read_yaml};
+use crate::config::{Change, Resume, STARTER, TrainConfig, changes, is_cut, read_yaml};
 use crate::error::{Mendable, TrainError};
 use crate::files::{CHECKSUMS, Limit, read_bytes, verify};
 use crate::layout::{CHECKPOINTS, CONFIG, checkpoint_step, list};
@@ -191,6 +191,15 @@ impl Adapter {
         let Some(other) = run.filter(|other| other != path && other.is_file()) else {
             return Ok(Vec::new());
         };
+        // Cut short, or emptied: what was saved with the weights counts, and is whole.
+        if is_cut::<TrainConfig>(&other, path) {
+            let line = format!(
+                "{} is damaged; {} is used in its place",
+                other.display(),
+                path.display()
+            );
+            return Ok(vec![line]);
+        }
         let all = meaningful(config, &read_yaml(&other)?)?;
         // Another name of the base is allowed where it leads to the same weights, which is checked by itself.
         let refused = |change: &&Change| change.kind == Resume::Refused && change.key != "model_name";

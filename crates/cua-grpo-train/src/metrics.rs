@@ -4,6 +4,7 @@
 //! leaves out such a torn last line. Keys that end in `_s` are wall-clock seconds or rates by them; all others but `run`,
 //! which names the timeline that wrote the line, are equal between a resumed run and one that was never interrupted.
 
+mod agree;
 mod conduct;
 mod error;
 mod event;
@@ -70,12 +71,15 @@ impl MetricsWriter {
     /// `evaluated` tells whether the evaluation at `step` itself belongs to what is kept (it was made before saving).
     pub fn resume(run_dir: &Path, step: usize, evaluated: bool) -> Result<Self, MetricsError> {
         let path = run_dir.join(METRICS);
-        let keep = kept(&path, step, evaluated)?;
-        let file = ops::open_end(&path).map_err(io("open", &path))?;
+        let (keep, closed) = kept(&path, step, evaluated)?;
+        let mut file = ops::open_end(&path).map_err(io("open", &path))?;
         let length = file.metadata().map_err(io("open", &path))?.len();
         if length != keep as u64 {
             let cut = ops::cut(&file, &path, keep as u64).and_then(|()| ops::sync(&file, &path));
             cut.map_err(io("cut", &path))?;
+        }
+        if !closed {
+            ops::put(&mut file, &path, b"\n").map_err(io("append to", &path))?;
         }
         ops::sync_folder(run_dir).map_err(io("open", &path))?;
         Ok(Self {
@@ -89,11 +93,14 @@ impl MetricsWriter {
     /// what that run had written when the checkpoint of `step` was saved.
     pub fn resume_from(from: &Path, run_dir: &Path, step: usize, evaluated: bool) -> Result<Self, MetricsError> {
         let source = from.join(METRICS);
-        let keep = kept(&source, step, evaluated)?;
-        let bytes = match keep {
+        let (keep, closed) = kept(&source, step, evaluated)?;
+        let mut bytes = match keep {
             0 => Vec::new(),
             keep => read_start(&source, Limit::LOG, keep as u64).map_err(io("read", &source))?,
         };
+        if !closed {
+            bytes.push(b'\n');
+        }
         let mut writer = Self::create(run_dir)?;
         let written = ops::put(&mut writer.file, &writer.path, &bytes);
         let written = written.and_then(|()| ops::sync(&writer.file, &writer.path));
@@ -122,11 +129,12 @@ pub fn belongs(event: &Line, step: usize, evaluated: bool) -> bool {
     }
 }
 
-/// Bytes of the file up to the first event that does not belong to the checkpoint of `step`.
-fn kept(path: &Path, step: usize, evaluated: bool) -> Result<usize, MetricsError> {
+/// Bytes of the file up to the first event that does not belong to the checkpoint of `step`, and whether they end with
+/// a line break.
+fn kept(path: &Path, step: usize, evaluated: bool) -> Result<(usize, bool), MetricsError> {
     let lines = read::parse(path)?;
     let kept = lines.iter().take_while(|line| belongs(&line.event, step, evaluated));
-    Ok(kept.last().map_or(0, |line| line.end))
+    Ok(kept.last().map_or((0, true), |line| (line.end, line.closed)))
 }
 
 /// The line without wall-clock keys (those that end in `_s`) and without the name of its timeline: equal in equal runs.
@@ -323,6 +331,27 @@ mod tests {
         let mut writer = MetricsWriter::resume(run.path(), 1, false).unwrap();
         writer.write(&train(2)).unwrap();
         assert_eq!(read_metrics(run.path()).unwrap(), [eval(0), train(1), train(2)]);
+    }
+
+    #[test]
+    fn a_last_line_that_lacks_its_line_break_alone_counts() {
+        let run = tempfile::tempdir().unwrap();
+        write(run.path(), &[eval(0), train(1)]);
+        let path = run.path().join(METRICS);
+        let file = OpenOptions::new().write(true).open(&path).unwrap();
+        file.set_len(file.metadata().unwrap().len() - 1).unwrap();
+        assert_eq!(read_metrics(run.path()).unwrap(), [eval(0), train(1)]);
+        let other = tempfile::tempdir().unwrap();
+        for (folder, mut writer) in [
+            (
+                other.path(),
+                MetricsWriter::resume_from(run.path(), other.path(), 1, false).unwrap(),
+            ),
+            (run.path(), MetricsWriter::resume(run.path(), 1, false).unwrap()),
+        ] {
+            writer.write(&train(2)).unwrap();
+            assert_eq!(read_metrics(folder).unwrap(), [eval(0), train(1), train(2)]);
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Finds the checkpoint that a run goes on from, and refuses what would change the meaning of its weights.
 
 use crate::checkpoint::{not_verified, read_state};
-use crate::config::{Change, ConfigError, Resume, TrainConfig, changes};
+use crate::config::{Change, ConfigError, Resume, TrainConfig, changes, is_cut};
 use crate::files::{Damage, FileError, LOCK, Limit, read_text, verify};
 use crate::layout::{CHECKPOINTS, CONFIG, RUN, STATE, checkpoint_step, list};
 use crate::metrics::METRICS;
@@ -179,22 +179,26 @@ impl ResumePoint {
         })
     }
 
-    /// The saved configuration of the run: its own, or the copy of the checkpoint where that one is lost. A note for the
-    /// user comes with the copy.
+    /// The saved configuration of the run: its own, or the copy of the checkpoint where that one is lost or damaged. A
+    /// note for the user comes with the copy.
     pub fn config_file(&self) -> (PathBuf, Option<String>) {
         let own = self.run_dir.join(CONFIG);
+        let copy = self.checkpoint.as_ref().map(|checkpoint| checkpoint.join(CONFIG));
         // What is no file is told where it is read.
         let strange = std::fs::metadata(&own).is_ok_and(|found| !found.is_file());
         // So is what this process may not read: it is not lost.
-        let whole = strange
-            || match read_text(&own, Limit::SMALL) {
-                Ok(text) => !text.trim().is_empty(),
-                Err(error) => matches!(Damage::of(CONFIG, &error), Damage::Closed { .. }),
-            };
-        let copy = self.checkpoint.as_ref().map(|checkpoint| checkpoint.join(CONFIG));
+        let closed = || match read_text(&own, Limit::SMALL) {
+            Ok(_) => false,
+            Err(error) => matches!(Damage::of(CONFIG, &error), Damage::Closed { .. }),
+        };
+        let whole = strange || closed() || copy.as_ref().is_none_or(|copy| !is_cut::<TrainConfig>(&own, copy));
         match copy.filter(|copy| !whole && copy.is_file()) {
             Some(copy) => {
-                let note = format!("{} is lost; taking {} in its place", own.display(), copy.display());
+                let note = format!(
+                    "{} is lost or damaged; taking {} in its place",
+                    own.display(),
+                    copy.display()
+                );
                 (copy, Some(note))
             }
             None => (own, None),

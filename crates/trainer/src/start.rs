@@ -46,6 +46,7 @@ pub fn of_run(resolved: &Resolved<TrainConfig>, fresh: bool, show: &mut dyn FnMu
 pub fn of_eval(resolved: &Resolved<TrainConfig>, show: &mut dyn FnMut(String)) -> Result<(), TrainError> {
     let config = &resolved.config;
     check_phone(resolved)?;
+    resolved.check_hosts()?;
     tasks(config.seed, Split::Eval, config)?;
     let (words, note) = Chosen::from(config).tried(config.max_turns)?;
     let chosen = |key: &str, hint: &str| {

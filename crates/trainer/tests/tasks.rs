@@ -213,6 +213,18 @@ fn unseen_templates_and_apps_have_figures_of_their_own() {
         stderr.contains("unseen templates, unseen apps: none played") && stderr.contains("pass@3"),
         "{stderr}"
     );
+    // What is held out alone can be measured, though nothing could be trained on.
+    let alone = [
+        "eval",
+        "--set=tasks=own.yaml",
+        "--set=templates=[kept]",
+        "--episodes=1",
+        "--max-turns=2",
+    ];
+    let (code, stdout, stderr) = trainer_in(folder.path(), &alone, &[]);
+    assert_eq!(code, 0, "{stderr}");
+    let eval: serde_json::Value = serde_json::from_str(stdout.trim()).unwrap();
+    assert_eq!(eval["unseen_templates"]["episodes"], 1, "{eval}");
 }
 
 #[test]

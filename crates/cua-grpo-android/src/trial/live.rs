@@ -98,6 +98,7 @@ impl<'a> LivePlayer<'a> {
                 let tree = self.tree().await?;
                 let row = (self.size.1 / 4.0) as i64;
                 let switch = tree.beside(what, row, |node| node.checkable);
+                let switch = switch.or_else(|| tree.labelled(what, |node| node.checkable));
                 let switch = switch.ok_or_else(|| missing(what, "with a switch"))?;
                 if switch.checked == *on {
                     return Ok(());

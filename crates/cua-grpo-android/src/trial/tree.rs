@@ -102,6 +102,20 @@ impl Tree {
         best.map(|(_, node)| node)
     }
 
+    /// The node that `wanted` takes whose description begins with `name` and says more behind a comma: a tile of the quick
+    /// settings is called "Bluetooth,Off".
+    pub(super) fn labelled(&self, name: &str, wanted: impl Fn(&Node) -> bool) -> Option<&Node> {
+        let label = words(name);
+        let is = |node: &&Node| {
+            let begins = node
+                .desc
+                .split_once(',')
+                .is_some_and(|(first, _)| words(first) == label);
+            begins && wanted(node)
+        };
+        self.0.iter().find(is)
+    }
+
     fn stands_in(&self, mut index: usize, outer: usize) -> bool {
         loop {
             match self.0[index].parent {
@@ -184,6 +198,8 @@ mod tests {
             "the whole screen is no row"
         );
         assert!(tree.beside("Other", 3000, |node| node.checkable).is_some());
+        let labelled = |name| tree.labelled(name, |node| node.class == "T").map(|node| node.bounds[1]);
+        assert_eq!((labelled("wi-fi"), labelled("on")), (Some(300), None));
         let meant = |name| tree.meant(name, |node| node.class == "T").map(|node| node.bounds[1]);
         assert_eq!(meant("the row called other"), Some(300));
         assert_eq!((meant("Wi-Fi"), meant("tom, li & x in a row")), (None, Some(110)));

@@ -232,12 +232,21 @@ impl BoxPool {
     ///
     /// Leases that are held elsewhere must be released or dropped before, or their boxes are ended under them.
     pub async fn close(&self) -> Closed {
+        let (client, config) = (&self.inner.client, &self.inner.config);
+        if !client.ending() {
+            tokio::select! {
+                closed = self.close_within(config.close_timeout) => return closed,
+                () = client.asked_to_end() => {}
+            }
+        }
+        // Also where the end is asked for while boxes are being ended.
+        self.close_within(2 * config.grace).await
+    }
+
+    /// [`BoxPool::close`] with the time that it may take.
+    async fn close_within(&self, limit: Duration) -> Closed {
         let inner = &self.inner;
         let config = &inner.config;
-        let limit = match inner.client.ending() {
-            true => 2 * config.grace,
-            false => config.close_timeout,
-        };
         let deadline = Instant::now() + limit;
         let quota = u32::try_from(config.quota).unwrap_or(u32::MAX);
         // All places back means that all terminations, also those spawned by drops, are over.

@@ -296,6 +296,30 @@ async fn closing_has_an_end_and_tells_what_is_left() {
 }
 
 #[tokio::test]
+async fn the_end_may_be_asked_for_while_boxes_are_being_ended() {
+    let double = Double::start().await;
+    let config = PoolConfig {
+        quota: 1,
+        close_timeout: Duration::from_secs(30),
+        grace: Duration::from_millis(150),
+        ..PoolConfig::default()
+    };
+    let pool = BoxPool::new(double.client(), config).unwrap();
+    let held = lease(&pool).await.unwrap();
+    let id = held.id().to_owned();
+    double.with(|service| service.hung = true);
+    drop(held);
+    let begin = std::time::Instant::now();
+    let asking = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        pool.end();
+    };
+    let (closed, ()) = tokio::join!(pool.close(), asking);
+    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+    assert_eq!(closed.left, [id]);
+}
+
+#[tokio::test]
 async fn a_sweep_from_outside_ends_what_a_program_that_panics_holds() {
     let double = Double::start().await;
     let sweeping = pool(&double, 2);

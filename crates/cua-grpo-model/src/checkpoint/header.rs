@@ -13,6 +13,9 @@ use std::path::Path;
 /// Most bytes of a header, as the format has it.
 const MOST_HEADER: u64 = 100_000_000;
 
+/// Most tensors of one checkpoint: several times what the largest public models have, expert by expert.
+const MOST_TENSORS: usize = 400_000;
+
 /// Most files of one checkpoint.
 const MOST_SHARDS: usize = 10_000;
 
@@ -81,6 +84,10 @@ impl<'de> Deserialize<'de> for Names {
                 while let Some((name, IgnoredAny)) = map.next_entry::<String, IgnoredAny>()? {
                     if names.contains(&name) {
                         return Err(serde::de::Error::custom(format!("{name} stands there twice")));
+                    }
+                    if names.len() == MOST_TENSORS {
+                        let message = format!("expected at most {MOST_TENSORS} tensors, found more");
+                        return Err(serde::de::Error::custom(message));
                     }
                     names.insert(name);
                 }

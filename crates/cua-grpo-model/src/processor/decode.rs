@@ -218,9 +218,17 @@ fn decode_error(bytes: &[u8]) -> impl Fn(image::ImageError) -> ProcessorError {
     }
 }
 
+/// Most bytes that a PNG may take beside its pixels: a row, and a colour profile, which is unpacked though nothing reads it.
+const MOST_BESIDE: u64 = 8 << 20;
+
 fn decoder(bytes: &[u8]) -> Result<impl ImageDecoder + '_, ProcessorError> {
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format();
-    let reader = reader.map_err(|error| decode_error(bytes)(image::ImageError::IoError(error)))?;
+    let mut reader = reader.map_err(|error| decode_error(bytes)(image::ImageError::IoError(error)))?;
+    if reader.format() == Some(ImageFormat::Png) {
+        let mut limits = image::Limits::default();
+        limits.max_alloc = Some(MOST_BESIDE);
+        reader.limits(limits);
+    }
     reader.into_decoder().map_err(decode_error(bytes))
 }
 
@@ -241,4 +249,46 @@ fn check_whole(bytes: &[u8], format: Option<ImageFormat>) -> Result<(), Processo
 fn webp_has_end(bytes: &[u8]) -> bool {
     let size = bytes.get(4..8).and_then(|size| <[u8; 4]>::try_from(size).ok());
     size.is_some_and(|size| bytes.len() as u64 >= 8 + u64::from(u32::from_le_bytes(size)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A small PNG whose colour profile unpacks to so many bytes or more.
+    fn with_profile(bytes: u32) -> Vec<u8> {
+        let encode = |width, height| {
+            let mut file = Cursor::new(Vec::new());
+            let picture = image::GrayImage::new(width, height);
+            picture.write_to(&mut file, ImageFormat::Png).unwrap();
+            file.into_inner()
+        };
+        // The values of a large picture are a profile of zeros for a small one.
+        let (large, mut at) = (encode(1024, bytes.div_ceil(1024)), 8);
+        let mut chunk = b"iCCPa\0\0".to_vec();
+        while at < large.len() {
+            let length = u32::from_be_bytes(large[at..at + 4].try_into().unwrap()) as usize;
+            if &large[at + 4..at + 8] == b"IDAT" {
+                chunk.extend(&large[at + 8..at + 8 + length]);
+            }
+            at += length + 12;
+        }
+        let step = |crc: u32| (crc >> 1) ^ (0xEDB8_8320 & 0_u32.wrapping_sub(crc & 1));
+        let crc = !chunk.iter().fold(u32::MAX, |crc, byte| {
+            (0..8).fold(crc ^ u32::from(*byte), |crc, _| step(crc))
+        });
+        let mut small = encode(4, 4);
+        let head = (chunk.len() as u32 - 4).to_be_bytes();
+        let chunk = [&head[..], &chunk, &crc.to_be_bytes()].concat();
+        small.splice(33..33, chunk);
+        small
+    }
+
+    #[test]
+    fn a_colour_profile_that_unpacks_to_much_is_left_packed() {
+        let profile = |bytes| decoder(&with_profile(bytes)).unwrap().icc_profile().unwrap();
+        assert!(profile(1 << 20).is_some());
+        assert!(profile(64 << 20).is_none());
+        assert!(decode_rgb(&with_profile(64 << 20)).is_ok());
+    }
 }

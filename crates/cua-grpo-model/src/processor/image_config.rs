@@ -10,6 +10,9 @@ const TO_UNIT: f64 = 1.0 / 255.0;
 /// Most pixels a side of a patch, and most patches a side of a token.
 const MOST_SIDE: usize = 256;
 
+/// Most pixels to a side of what becomes one token: a smaller picture is made as large.
+const MOST_FACTOR: usize = 1024;
+
 /// Most frames of a patch.
 const MOST_DEPTH: usize = 16;
 
@@ -132,6 +135,11 @@ impl ImageProcessorConfig {
         }
         if read.temporal_patch_size > MOST_DEPTH {
             return Err(section.error("temporal_patch_size", &format!("at most {MOST_DEPTH}")));
+        }
+        if read.patch_size * read.merge_size > MOST_FACTOR {
+            let expected =
+                format!("at most {MOST_FACTOR} pixels to a side with patch_size, which a picture is made larger for");
+            return Err(section.error("merge_size", &expected));
         }
         for (key, used) in [("resample", read.do_resize), ("rescale_factor", read.do_rescale)] {
             if used && section.is_null(key) {

@@ -306,6 +306,8 @@ pub fn pm(phone: &mut Phone, arguments: &[&str]) -> ShellOutput {
         ["disable-user" | "disable" | "enable" | "uninstall" | "install", ..] => {
             ShellOutput::fail(255, "Error: apps of this phone are part of its system")
         }
+        // `package` leads here with these, so they must not lead back.
+        ["list" | "clear" | "grant" | "revoke" | "path", ..] => ShellOutput::fail(255, "Error: wrong arguments"),
         rest => package(phone, rest),
     }
 }

@@ -25,6 +25,8 @@ pub struct SimConfig {
     pub limits: Limits,
     /// The phones of its boxes. Default: the small one.
     pub phone: PhoneSpec,
+    /// Whether the `sleep` of a command takes no time: it moves the clock of the phone on in either case. Default `false`.
+    pub virtual_clock: bool,
 }
 
 impl Default for SimConfig {
@@ -37,6 +39,7 @@ impl Default for SimConfig {
             faults: Faults::default(),
             limits: Limits::default(),
             phone: PhoneSpec::default(),
+            virtual_clock: false,
         }
     }
 }

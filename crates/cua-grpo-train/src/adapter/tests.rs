@@ -66,6 +66,14 @@ fn the_configuration_beside_an_adapter_counts_and_another_in_the_run_folder_is_t
         text.contains("`use_rslora` is false in") && text.contains("restore it"),
         "{text}"
     );
+    // One that was cut or emptied says nothing any more.
+    for text in ["", "# nothing\n", "{}", "seed: 1\n", "seed: 1\nlora_r: [8"] {
+        std::fs::write(&run, text).unwrap();
+        let adapter = Adapter::find(home.path()).unwrap();
+        assert_eq!(adapter.config().unwrap(), Some(config.clone()));
+        let lines = adapter.other_values(&own, &config).unwrap();
+        assert!(lines[0].contains("is used in its place"), "{lines:?}");
+    }
     // Where an older version saved none beside it, the run's holds.
     std::fs::write(&run, to_yaml(&config).unwrap()).unwrap();
     std::fs::remove_file(&own).unwrap();

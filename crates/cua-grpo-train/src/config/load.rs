@@ -1,7 +1,7 @@
 //! Merges the layers: flag over environment variable over file over default.
 
-use super::{ConfigError, Configuration, Flag, Layer, Origin, OriginKind, Variable, process_variables};
-use crate::files::{Limit, read_bytes, read_given};
+use super::{ConfigError, Configuration, Flag, Key, Layer, Origin, OriginKind, Variable, process_variables};
+use crate::files::{Limit, read_bytes, read_given, read_text};
 use figment::{Figment, providers::Serialized};
 use serde_yaml_ng::Value;
 use std::collections::BTreeMap;
@@ -58,6 +58,8 @@ pub struct Resolved<C> {
     /// The values.
     pub config: C,
     origins: BTreeMap<String, Origin>,
+    /// Whether the file is what a run saved.
+    pub(super) saved: bool,
 }
 
 impl<C> Resolved<C> {
@@ -107,7 +109,11 @@ pub fn resolve_over<C: Configuration>(
         figment = figment.merge(Serialized::default(key, value));
     }
     let config: C = figment.extract().map_err(merged)?;
-    let resolved = Resolved { config, origins };
+    let resolved = Resolved {
+        config,
+        origins,
+        saved: sources.saved,
+    };
     resolved.config.validate(&|key| resolved.origin(key).to_string())?;
     let origin = |key: &str| resolved.origin(key);
     let saved = |key: &str| sources.saved && resolved.origin(key).kind <= OriginKind::File;
@@ -179,6 +185,23 @@ pub fn read_yaml<C: Configuration>(path: &Path) -> Result<C, ConfigError> {
         saved: true,
         ..Sources::default()
     })
+}
+
+/// Whether the saved configuration `path` is not whole: `copy`, which was saved with it or before, has keys of today that
+/// it lacks, or it is no mapping any more. A saved configuration has every key, so lines of it were lost.
+pub fn is_cut<C: Configuration>(path: &Path, copy: &Path) -> bool {
+    let keys = |path: &Path| -> Option<serde_yaml_ng::Mapping> {
+        let text = read_text(path, Limit::SMALL).ok()?;
+        serde_yaml_ng::from_str(&text).ok()
+    };
+    let Some(saved) = keys(copy) else {
+        return false;
+    };
+    let Some(found) = keys(path) else {
+        return true;
+    };
+    let lost = |key: &Key| saved.contains_key(key.name) && !found.contains_key(key.name);
+    C::keys().iter().any(lost)
 }
 
 /// The whole configuration as YAML, without secrets: what a run folder keeps as `config.yaml`.

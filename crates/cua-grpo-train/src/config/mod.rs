@@ -13,6 +13,7 @@ mod correction;
 mod dotenv;
 mod environment;
 mod error;
+mod hosts;
 mod idle;
 mod layer;
 mod load;
@@ -47,7 +48,9 @@ pub use environment::Environment;
 pub use error::ConfigError;
 pub use keys::{Configuration, Key, Resume, Setting};
 pub use layer::{Flag, Layer};
-pub use load::{Resolved, Sources, load, load_process, read_yaml, resolve, resolve_over, resolve_process, to_yaml};
+pub use load::{
+    Resolved, Sources, is_cut, load, load_process, read_yaml, resolve, resolve_over, resolve_process, to_yaml,
+};
 pub use origin::{Origin, OriginKind, Variable, dotenv, process_variables};
 pub use reward_weights::RewardWeights;
 pub use sft::SftConfig;

@@ -3,7 +3,17 @@
 use super::{FolderLock, LOCK, check_folder, sync_tree};
 use crate::error::{Mendable, TrainError};
 use anyhow::{Context, Result};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+
+/// What a rename says where something else is in the place.
+const TAKEN: [ErrorKind; 3] = [
+    ErrorKind::AlreadyExists,
+    ErrorKind::DirectoryNotEmpty,
+    ErrorKind::NotADirectory,
+];
+/// Most places that are tried.
+const MOST_TRIES: usize = 100;
 
 /// A folder that is filled beside its place under a lock; what is left of an unfinished one is removed, that of a killed
 /// process by the next one.
@@ -48,17 +58,34 @@ impl Unfinished {
         &self.path
     }
 
-    /// Puts the folder in its place, which does not exist or is an empty folder.
+    /// Puts the folder in its place, which does not exist or is an empty folder, and gives the place. Where files came
+    /// there meanwhile, nothing is written over and nothing is lost: the place is beside it then, with a number.
     ///
     /// # Errors
-    /// When the file system refuses, also because files came there meanwhile.
-    pub fn finish(mut self, place: &Path) -> Result<()> {
+    /// When the file system refuses.
+    pub fn finish(mut self, place: &Path) -> Result<PathBuf> {
         let context = || format!("cannot write {}", place.display());
         sync_tree(&self.path).with_context(context)?;
         // With the lock in it: nobody else can take the folder for a new one in between.
-        std::fs::rename(&self.path, place).with_context(context)?;
+        let mut found = place.to_path_buf();
+        for number in 1..=MOST_TRIES {
+            match std::fs::rename(&self.path, &found) {
+                Err(error) if TAKEN.contains(&error.kind()) && number < MOST_TRIES => {
+                    let name = place.file_name().unwrap_or_default().to_string_lossy();
+                    found = place.with_file_name(format!("{name}-{number}"));
+                }
+                done => {
+                    done.with_context(context)?;
+                    break;
+                }
+            }
+        }
         self.finished = true;
-        std::fs::remove_file(place.join(LOCK)).with_context(context)
+        if found != place {
+            tracing::warn!("{} was filled meanwhile; wrote {}", place.display(), found.display());
+        }
+        std::fs::remove_file(found.join(LOCK)).with_context(context)?;
+        Ok(found)
     }
 }
 
@@ -99,8 +126,14 @@ mod tests {
         made.finish(&place).unwrap();
         assert_eq!(names(&place), ["config.json"]);
         assert_eq!(names(&folder.path().join("deep")), ["model"]);
-        let made = Unfinished::beside(&place).unwrap();
-        assert!(made.finish(&place).is_err(), "files are not written over");
+        for other in ["model-1", "model-2"] {
+            let made = Unfinished::beside(&place).unwrap();
+            std::fs::write(made.path().join("other.json"), "{}").unwrap();
+            let found = made.finish(&place).unwrap();
+            assert_eq!(found, place.with_file_name(other), "files are not written over");
+            assert_eq!(names(&found), ["other.json"]);
+        }
+        assert_eq!(names(&place), ["config.json"]);
     }
 
     #[cfg(unix)]

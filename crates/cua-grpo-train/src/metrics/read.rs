@@ -1,5 +1,6 @@
 //! Reading `metrics.jsonl`: its events, and what of it cannot be as a run writes it.
 
+use super::agree::agree;
 use super::error::MetricsError;
 use super::event::Line;
 use crate::files::{Limit, io, lines};
@@ -14,7 +15,8 @@ const LARGEST: f64 = 1e45;
 /// Most lines of a file: a step and an evaluation a second for a week and a half.
 const MOST_LINES: usize = 2_000_000;
 
-/// All events of a run folder, in order. A torn last line is left out; no file means no events.
+/// All events of a run folder, in order. A torn last line is left out, one that lacks its line break
+/// alone is not; no file means no events.
 ///
 /// # Errors
 /// When the file cannot be read, a line is no event, or lines contradict each other: some were doubled, moved or edited.
@@ -64,6 +66,8 @@ pub(super) struct Read {
     line: usize,
     /// Bytes of the file up to the end of the line.
     pub(super) end: usize,
+    /// The line has its line break: the last one may lack it, whole as it is.
+    pub(super) closed: bool,
 }
 
 /// The events of the file.
@@ -87,18 +91,26 @@ pub(super) fn parse(path: &Path) -> Result<Vec<Read>, MetricsError> {
             bytes => bytes.map_err(io("read", path))?,
         };
         end += bytes.len();
-        if !bytes.ends_with(b"\n") {
-            break; // torn: the run was killed while writing it
-        }
+        let closed = bytes.ends_with(b"\n");
         if bytes.trim_ascii().is_empty() {
             continue;
         }
         if line > MOST_LINES {
             return Err(wrong(format!("expected at most {MOST_LINES} lines, found more")));
         }
-        let event = event(&bytes).map_err(|message| wrong(format!("expected an event as JSON, got {message}")))?;
-        order.take(&event).and_then(|()| marks.take(&event)).map_err(wrong)?;
-        events.push(Read { event, line, end });
+        let event = match event(&bytes) {
+            Ok(event) => event,
+            Err(_) if !closed => break, // torn: the run was killed while writing it
+            Err(message) => return Err(wrong(format!("expected an event as JSON, got {message}"))),
+        };
+        let checked = agree(&event).and_then(|()| order.take(&event));
+        checked.and_then(|()| marks.take(&event)).map_err(wrong)?;
+        events.push(Read {
+            event,
+            line,
+            end,
+            closed,
+        });
     }
     Ok(events)
 }

@@ -114,6 +114,13 @@ impl Replay {
                 "{found}: without effect, the episodes are those of the record"
             )));
         }
+        if config.max_staleness < before.max_staleness {
+            notes.push(Note::Warning(format!(
+                "`max_staleness` is {} there, here {}: episodes of the record with older tokens are left out \
+                 (`episodes_dropped`), and groups of which fewer than two remain count as lost",
+                before.max_staleness, config.max_staleness
+            )));
+        }
         if let Some(found) = of(ARITHMETIC) {
             notes.push(Note::Warning(format!(
                 "{found}: the log-probs of the record are those of the other arithmetic, which sampler_gap shows"
@@ -184,5 +191,40 @@ impl Replay {
                 files.join(", ")
             )),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::to_yaml;
+
+    #[test]
+    fn a_smaller_bound_of_staleness_is_told_before_it_leaves_episodes_out() {
+        let run = tempfile::tempdir().unwrap();
+        let with = |max_staleness| TrainConfig {
+            max_staleness,
+            ..Default::default()
+        };
+        std::fs::write(run.path().join(CONFIG), to_yaml(&with(2)).unwrap()).unwrap();
+        let replay = Replay {
+            run: run.path().into(),
+            last: 1,
+            base: Base {
+                name: "model".to_owned(),
+                path: None,
+                fingerprint: String::new(),
+                files: Default::default(),
+            },
+            temperature: 1.0,
+        };
+        let told = |max_staleness| {
+            let notes = replay.notes(&with(max_staleness)).unwrap();
+            notes.iter().any(|note| {
+                matches!(note, Note::Warning(text) if text.contains("`max_staleness` is 2 there, here 1: episodes"))
+            })
+        };
+        assert!(told(1));
+        assert!(!told(2) && !told(3));
     }
 }

@@ -80,6 +80,24 @@ fn a_folder_without_checkpoints_begins_anew_when_it_has_a_configuration() {
 }
 
 #[test]
+fn a_configuration_that_was_cut_gives_way_to_the_copy_of_the_checkpoint() {
+    let run = run(&[2]);
+    let (own, copy) = (
+        run.path().join(CONFIG),
+        run.path().join("checkpoints/checkpoint-2/config.yaml"),
+    );
+    std::fs::write(&copy, "seed: 1\nlora_r: 8\n").unwrap();
+    for text in ["", "\n", "see", "# nothing\n", "{}", "seed: 1\n", "seed: 1\nlora_r: [8"] {
+        std::fs::write(&own, text).unwrap();
+        let (found, note) = ResumePoint::find(run.path()).unwrap().config_file();
+        assert_eq!(found, copy, "{text:?}");
+        assert!(note.unwrap().contains("is lost or damaged"));
+    }
+    std::fs::write(&own, "lora_r: 4\nseed: 2\n").unwrap();
+    assert_eq!(ResumePoint::find(run.path()).unwrap().config_file(), (own, None));
+}
+
+#[test]
 fn an_adapter_folder_is_no_run_although_it_has_a_configuration() {
     let run = run(&[2]);
     let best = run.path().join("best_model");

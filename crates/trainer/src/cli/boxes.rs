@@ -79,7 +79,7 @@ impl Which {
             saved: true,
             ..Sources::process(file, flags)
         };
-        Ok((resolve(&sources)?, run))
+        Ok((resolve(&sources)?.checked()?, run))
     }
 
     /// The label, where one run is meant. Boxes with it are to be ended where it `ends`.

@@ -50,14 +50,13 @@ fn of(
         true => [width as usize, height as usize],
         false => [config.screen_width, config.screen_height],
     };
-    let (prompts, most) = (
-        Prompts {
-            style: config.prompt_style,
-            targets: config.target,
-        },
-        config.max_turns,
-    );
-    let drawn = tasks(config.seed, Split::Train, config)?;
+    let most = config.max_turns;
+    let prompts = Prompts {
+        style: config.prompt_style,
+        targets: config.target,
+    };
+    // An evaluation may be of held-out templates alone.
+    let drawn = tasks(config.seed, Split::Train, config).or_else(|_| tasks(config.seed, Split::Eval, config))?;
     let instructions = (0..LOOKED_AT).map(|cursor| drawn.task(cursor).instruction);
     let instruction = instructions.max_by_key(String::len).unwrap_or_default();
     let task = prompts.task(&instruction, most) + &prompts.turn(1, most, None);

@@ -121,7 +121,7 @@ pub async fn run(config: &SftConfig) -> Result<()> {
         special.endoftext,
         special.im_end,
     )?;
-    made.finish(dir)?;
+    let dir = made.finish(dir)?;
     if interrupt.asked() {
         world.close().await;
         output::say(format!(
@@ -132,7 +132,7 @@ pub async fn run(config: &SftConfig) -> Result<()> {
         return Err(TrainError::Interrupted.into());
     }
     if config.eval_episodes > 0 {
-        let model = load_model(dir, &LoadOptions::default(), &device)?;
+        let model = load_model(&dir, &LoadOptions::default(), &device)?;
         let policy = Policy::new(model, learner.policy.images().clone());
         let evaluation = Evaluation {
             episodes: config.eval_episodes,
@@ -183,7 +183,7 @@ pub async fn run(config: &SftConfig) -> Result<()> {
         "wrote {} in {:.0} s; use it with --model-name {}",
         dir.display(),
         started.elapsed().as_secs_f64(),
-        crate::hint::argument(dir)
+        crate::hint::argument(&dir)
     ));
     Ok(())
 }
