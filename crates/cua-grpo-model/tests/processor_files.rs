@@ -128,6 +128,7 @@ fn what_is_not_done_is_an_error_that_names_the_key() {
         ("image_std", json!([0.5, 0.0, 0.5])),
         ("patch_size", json!(0)),
         ("merge_size", Value::Null),
+        ("merge_size", json!(255)),
         ("temporal_patch_size", json!(1.5)),
     ] {
         let mut config = released();
