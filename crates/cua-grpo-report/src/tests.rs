@@ -117,9 +117,10 @@ fn make_run(run: &Path) {
     .unwrap();
     let mut metrics = MetricsWriter::create(run).unwrap();
     let eval = |step: usize, rate: f64| {
+        let (all, first) = ((rate * 100.0).round() as usize, (rate * 40.0).round() as usize);
         Line::Eval(EvalEvent {
             step,
-            episodes: 64,
+            episodes: 100,
             success_rate: rate,
             claimed_success_rate: (rate + 0.2).min(1.0),
             reward_mean: rate,
@@ -129,15 +130,15 @@ fn make_run(run: &Path) {
                 (
                     "made_up".to_owned(),
                     TemplateCount {
-                        solved: (rate * 40.0).round() as usize,
+                        solved: first,
                         episodes: 40,
                     },
                 ),
                 (
                     "made_up_too".to_owned(),
                     TemplateCount {
-                        solved: (rate * 24.0).round() as usize,
-                        episodes: 24,
+                        solved: all - first,
+                        episodes: 60,
                     },
                 ),
             ]),
@@ -152,7 +153,7 @@ fn make_run(run: &Path) {
             step,
             loss: Some(-0.01 * wave),
             reward_mean: reward,
-            success_rate: reward,
+            success_rate: (reward * 32.0).round() / 32.0,
             kl: Some(0.0004 * step as f64 + 0.0005 * wave.abs()),
             ratio_mean: Some(1.0 + 1e-6 * wave),
             tokens_sampled: 4000,
