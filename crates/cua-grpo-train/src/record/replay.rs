@@ -204,6 +204,7 @@ mod tests {
         let run = tempfile::tempdir().unwrap();
         let with = |max_staleness| TrainConfig {
             max_staleness,
+            lockstep: false,
             ..Default::default()
         };
         std::fs::write(run.path().join(CONFIG), to_yaml(&with(2)).unwrap()).unwrap();
