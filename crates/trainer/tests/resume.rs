@@ -353,8 +353,16 @@ fn a_run_that_is_made_longer_keeps_what_was_measured_at_its_end() {
         .map(|line| {
             let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
             if line["kind"] == "eval" && line["step"] == 2 {
-                line["success_rate"] = 0.99.into();
+                // All of them solved: a line whose figures contradict each other is not read.
+                line["success_rate"] = 1.0.into();
                 line["unseen_instances"]["solved"] = line["unseen_instances"]["episodes"].clone();
+                line["unseen_instances"]["high"] = 1.0.into();
+                line["false_completes"] = 0.into();
+                let solved = line["instances"]["solved"].as_str().unwrap().replace('0', "1");
+                line["instances"]["solved"] = solved.into();
+                for template in line["templates"].as_object_mut().unwrap().values_mut() {
+                    template["solved"] = template["episodes"].clone();
+                }
             }
             format!("{line}\n")
         })
