@@ -1,6 +1,6 @@
 //! Where keys are sent to. A run folder may be somebody else's, and so may be the addresses that its configuration names.
 
-use super::{OriginKind, Resolved, TrainConfig};
+use super::{Resolved, TrainConfig};
 use crate::error::TrainError;
 use url::{Host, Url};
 
@@ -22,8 +22,8 @@ impl Resolved<TrainConfig> {
             ("judge_base_url", judge, "judge_api_key", config.judge_api_key.is_some()),
         ] {
             let origin = self.origin(name);
-            let others = self.saved && origin.kind <= OriginKind::File;
-            let Some(address) = address.filter(|address| has_key && others && !is_known(address)) else {
+            let others = |address: &&str| has_key && self.is_saved(name) && !is_known(address);
+            let Some(address) = address.filter(others) else {
                 continue;
             };
             return Err(TrainError::Usage(format!(

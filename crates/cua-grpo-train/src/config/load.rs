@@ -59,13 +59,18 @@ pub struct Resolved<C> {
     pub config: C,
     origins: BTreeMap<String, Origin>,
     /// Whether the file is what a run saved.
-    pub(super) saved: bool,
+    saved: bool,
 }
 
 impl<C> Resolved<C> {
     /// Where the value of `key` is from.
     pub fn origin(&self, key: &str) -> Origin {
         self.origins.get(key).cloned().unwrap_or_else(Origin::default_value)
+    }
+
+    /// Whether the value of `key` is what a run saved, or what held before: nobody has given it now.
+    pub(super) fn is_saved(&self, key: &str) -> bool {
+        self.saved && self.origin(key).kind <= OriginKind::File
     }
 }
 
@@ -116,8 +121,7 @@ pub fn resolve_over<C: Configuration>(
     };
     resolved.config.validate(&|key| resolved.origin(key).to_string())?;
     let origin = |key: &str| resolved.origin(key);
-    let saved = |key: &str| sources.saved && resolved.origin(key).kind <= OriginKind::File;
-    resolved.config.idle(&origin, &saved)?;
+    resolved.config.idle(&origin, &|key| resolved.is_saved(key))?;
     Ok(resolved)
 }
 

@@ -62,8 +62,8 @@ fn evaluation(event: &EvalEvent) -> Result<(), String> {
     }
     conduct(event.conduct.as_ref(), event.success_rate, episodes)?;
     if let Some(instances) = &event.instances {
-        let all = || 0..instances.solved.len();
-        let [solved, claimed, ended] = instances.totals(all());
+        let all = 0..instances.solved.len();
+        let [solved, claimed, ended] = instances.totals(all.clone());
         if ended != episodes {
             return Err(contradiction(
                 "episodes",
@@ -78,9 +78,7 @@ fn evaluation(event: &EvalEvent) -> Result<(), String> {
             let expected = count as f64 / ended.max(1) as f64;
             near(key, rate, expected, &format!("{count} of {ended} of its instances"))?;
         }
-    }
-    if let Some(instances) = &event.instances {
-        let parts = instances.distances(0..instances.solved.len());
+        let parts = instances.distances(all);
         let told = [event.unseen_instances, event.unseen_templates, event.unseen_apps];
         let names = ["unseen_instances", "unseen_templates", "unseen_apps"];
         for ((told, part), name) in told.into_iter().zip(parts).zip(names) {
